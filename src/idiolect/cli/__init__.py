@@ -1,0 +1,1 @@
+"""Command line: reads arguments, calls the layers above, prints. No logic of its own."""

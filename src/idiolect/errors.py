@@ -1,0 +1,61 @@
+"""The one tree of errors that Idiolect raises on purpose; the command line turns each into a message, never a traceback.
+
+    IdiolectError
+    ├── UsersFileError          a users file has faults (carries every one of them)
+    ├── ModelError              a model could not be loaded or did not answer
+    │   └── UnseenRequestError  a replay was asked for a request that it never recorded
+    ├── MissingExtraError       an optional dependency (extra) is not installed
+    ├── SettingsError           a setting or a combination of settings makes no sense
+    ├── PersonalizationError    a method cannot learn from what this user gave
+    └── StoreError              the store cannot be opened, read or written
+        ├── UnknownUserError    no such user in the store
+        └── NotFittedError      the user is there, but nothing has been learned for them
+
+A wrong argument to a function is a plain `ValueError` that names the bad value.
+"""
+
+from __future__ import annotations
+
+
+class IdiolectError(Exception):
+    """Base of every error that Idiolect raises on purpose."""
+
+
+class UsersFileError(IdiolectError):
+    """A users file has faults. `faults` holds one printable line each, `file:line: field: what is wrong`."""
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class ModelError(IdiolectError):
+    """A model could not be loaded, or did not answer."""
+
+
+class UnseenRequestError(ModelError):
+    """A replay was asked for a request that its recording does not hold."""
+
+
+class MissingExtraError(IdiolectError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+
+class SettingsError(IdiolectError):
+    """A setting, or a combination of settings, makes no sense."""
+
+
+class PersonalizationError(IdiolectError):
+    """A method cannot learn from what this user gave (for example: no opinions)."""
+
+
+class StoreError(IdiolectError):
+    """The store cannot be opened, read or written."""
+
+
+class UnknownUserError(StoreError):
+    """The store holds no such user."""
+
+
+class NotFittedError(StoreError):
+    """The store holds the user, but nothing has been learned for them by that method."""

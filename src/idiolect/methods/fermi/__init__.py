@@ -1,0 +1,1 @@
+"""Fermi (arXiv 2406.18678): learns a set of prompts per user from mis-aligned responses."""

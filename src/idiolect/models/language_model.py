@@ -1,0 +1,171 @@
+"""What a language model is to Idiolect: two small async Protocols over frozen requests.
+
+`CompletionModel` writes text (Fermi's `M` in generate mode, and `M_opt`); `ChoiceModel` scores given answers.
+Both take *sequences* of requests, so that a local model can batch them and share their prefixes, and a remote one
+can send them concurrently. Requests are values: hashable, comparable, serializable (cache and replay key on them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to decode.
+
+    Args:
+        max_tokens: at most this many new tokens; ≥ 1.
+        temperature: 0 is greedy; otherwise > 0.
+        top_p: nucleus; in (0, 1].
+        seed: makes a sampled completion reproducible; ignored when greedy.
+        stop: generation ends before the first of these strings, which is not part of the text.
+    """
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}, must be at least 1")
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}, must not be negative")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}, must be in (0, 1]")
+        if "" in self.stop:
+            raise ValueError("stop holds an empty string")
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """Ask for one completion.
+
+    Args:
+        messages: the chat so far.
+        sampling: how to decode.
+        draw: index among several draws of the same messages: K draws are K different calls, also for a cache.
+        prefill: text that the assistant's turn begins with; not repeated in the completion.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: SamplingParams = SamplingParams()
+    draw: int = 0
+    prefill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calls cost. Counts only; `calls` counts requests, whether or not their prefix was reused.
+
+    `computed_tokens` is how many prompt tokens went through the model after prefix reuse (≤ `prompt_tokens`).
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    computed_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.computed_tokens + other.computed_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's text; `finish_reason` is "stop" (the model or a stop string ended it) or "length"."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRequest:
+    """Ask for the log-probability of each of several continuations of the assistant's turn.
+
+    Args:
+        messages: the chat so far.
+        choices: the continuations; at least one, none empty.
+        prefill: text that the assistant's turn begins with, before the choice.
+    """
+
+    messages: tuple[Message, ...]
+    choices: tuple[str, ...]
+    prefill: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.choices or "" in self.choices:
+            raise ValueError("choices must be given and not be empty")
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceLogProbs:
+    """Log-probabilities (natural) of each choice, in the order of the request.
+
+    Args:
+        logprobs: per choice, the sum over its tokens of log p(token | everything before); ≤ 0.
+        n_tokens: per choice, how many tokens that sum runs over; ≥ 1.
+    """
+
+    logprobs: tuple[float, ...]
+    n_tokens: tuple[int, ...]
+    usage: Usage
+
+
+@runtime_checkable
+class CompletionModel(Protocol):
+    """A model that writes text."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """One completion a request, in order.
+
+        Raises:
+            ModelError: the model could not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class ChoiceModel(Protocol):
+    """A model that scores given answers."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        """The log-probabilities of each request's choices, in order.
+
+        Raises:
+            ModelError: the model could not answer.
+        """
+        ...
+
+
+class LanguageModel(CompletionModel, ChoiceModel, Protocol):
+    """A model that does both."""

@@ -1,0 +1,138 @@
+"""People as values: who they are (`UserProfile`), what they were asked (`Question`), what they said (`Opinion`).
+
+The top of the flow: everything below takes these values and none of them knows about files, models or stores.
+Fermi's notation (arXiv 2406.18678, section 3): `U_pro` is `User.profile`, `U_opi = {(q_i, a_i)}` is `User.opinions`.
+All values are frozen; construction checks them, so a `Question` that exists is a valid one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class QuestionKind(Enum):
+    """How an answer to a question is compared with the user's own (Fermi's `s(a, â)`)."""
+
+    MULTIPLE_CHOICE = "multiple_choice"
+    ORDINAL = "ordinal"
+    FREE_TEXT = "free_text"
+
+
+@dataclass(frozen=True, slots=True)
+class UserProfile:
+    """A user's attributes (Fermi's `U_pro`), for example `{"Age": "18-29"}`; may be empty.
+
+    Raises:
+        ValueError: an attribute's name or value is empty.
+    """
+
+    attributes: Mapping[str, str] = _EMPTY
+
+    def __post_init__(self) -> None:
+        for name, value in self.attributes.items():
+            if not name.strip() or not value.strip():
+                raise ValueError(f"profile attribute {name!r} has an empty name or value")
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+    def __bool__(self) -> bool:
+        return bool(self.attributes)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self.attributes.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, with its choices if it has any.
+
+    Args:
+        text: what is asked; not blank.
+        choices: the answers to choose from, in their order; empty for free text, else at least two, all different.
+        ordinal: the choices are a scale in order (for example "1" … "5").
+
+    Raises:
+        ValueError: blank text, one choice only, equal or blank choices, or `ordinal` without choices.
+    """
+
+    text: str
+    choices: tuple[str, ...] = ()
+    ordinal: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError("question is blank")
+        if len(self.choices) == 1:
+            raise ValueError("a single choice is no choice: give at least two, or none for free text")
+        if any(not choice.strip() for choice in self.choices):
+            raise ValueError("a choice is blank")
+        if len({choice.strip() for choice in self.choices}) != len(self.choices):
+            raise ValueError("two choices are equal")
+        if self.ordinal and not self.choices:
+            raise ValueError("ordinal needs choices")
+
+    @property
+    def kind(self) -> QuestionKind:
+        """Multiple choice, ordinal or free text."""
+        if not self.choices:
+            return QuestionKind.FREE_TEXT
+        return QuestionKind.ORDINAL if self.ordinal else QuestionKind.MULTIPLE_CHOICE
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One answer of the user's: `(q_i, a_i)` of `U_opi`.
+
+    Args:
+        question: what was asked.
+        answer: what the user said; one of the choices where there are any.
+        extra: keys of the users file that Idiolect doesn't know, kept as they were.
+
+    Raises:
+        ValueError: the answer is blank or not among the choices.
+    """
+
+    question: Question
+    answer: str
+    extra: Mapping[str, Any] = field(default=_EMPTY, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.answer.strip():
+            raise ValueError("answer is blank")
+        if self.question.choices and self.answer not in self.question.choices:
+            raise ValueError("answer is not one of the choices")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person: a profile, opinions, and texts that they wrote.
+
+    Args:
+        id: unique among the users of a file or store; not blank.
+        profile: attributes; may be empty.
+        opinions: what they answered; may be empty if there are texts.
+        texts: things they wrote that answer no question.
+        extra: keys of the users file that Idiolect doesn't know, kept as they were.
+
+    Raises:
+        ValueError: a blank id, a blank text, or neither opinions nor texts.
+    """
+
+    id: str
+    profile: UserProfile = UserProfile()
+    opinions: tuple[Opinion, ...] = ()
+    texts: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default=_EMPTY, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.id.strip():
+            raise ValueError("id is blank")
+        if any(not text.strip() for text in self.texts):
+            raise ValueError("a text is blank")
+        if not self.opinions and not self.texts:
+            raise ValueError("a user needs opinions, texts or both")
