@@ -13,7 +13,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 class QuestionKind(Enum):
@@ -32,7 +34,7 @@ class UserProfile:
         ValueError: an attribute's name or value is empty.
     """
 
-    attributes: Mapping[str, str] = _EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_nothing)
 
     def __post_init__(self) -> None:
         for name, value in self.attributes.items():
@@ -99,7 +101,7 @@ class Opinion:
 
     question: Question
     answer: str
-    extra: Mapping[str, Any] = field(default=_EMPTY, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
     def __post_init__(self) -> None:
         if not self.answer.strip():
@@ -127,7 +129,7 @@ class User:
     profile: UserProfile = UserProfile()
     opinions: tuple[Opinion, ...] = ()
     texts: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default=_EMPTY, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
     def __post_init__(self) -> None:
         if not self.id.strip():
