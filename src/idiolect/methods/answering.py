@@ -1,0 +1,180 @@
+"""How a frozen model answers a question under a prompt: `M(q; p)`.
+
+Two modes: `generate` (greedy text, parsed: the paper's way) and `likelihood` (the choice with the highest
+log-probability: for small local models). Free text is always generated. Likelihoods of choices are normalized by
+
+    sum    log p(c | p, q)
+    mean   log p(c | p, q) / n_tokens(c)
+    pmi    log p(c | p, q) − log p(c | "Answer:")       (unconditional-corrected)
+
+because sums favour short choices. A tie goes to the choice that comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from idiolect.errors import SettingsError
+from idiolect.methods.alignment import parse_choice
+from idiolect.methods.templating import render
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceModel,
+    ChoiceRequest,
+    CompletionModel,
+    CompletionRequest,
+    Message,
+    SamplingParams,
+    Usage,
+)
+from idiolect.people.user import Opinion, Question
+
+_PREFILL = "Answer:"
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringSettings:
+    """How questions are put and answers taken.
+
+    Args:
+        mode: "generate" or "likelihood".
+        normalization: of a choice's log-probability; likelihood mode only.
+        max_tokens: of a generated answer.
+        show_choices: list the choices in the question (generate mode always does).
+        prompt_role: whether the prompt is the system message, or stands in front of the question.
+    """
+
+    mode: Literal["generate", "likelihood"] = "generate"
+    normalization: Literal["sum", "mean", "pmi"] = "sum"
+    max_tokens: int = 64
+    show_choices: bool = True
+    prompt_role: Literal["system", "user"] = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedQuestion:
+    """A question under a prompt (already rendered, "" for none)."""
+
+    prompt: str
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the model said.
+
+    Args:
+        text: as it was said (in likelihood mode, the choice).
+        answer: the parsed choice, the text itself for free text, or None if it could not be parsed.
+        scores: per choice, the normalized log-probability; empty in generate mode.
+    """
+
+    text: str
+    answer: str | None
+    scores: tuple[float, ...] = ()
+    usage: Usage = field(default=Usage(), compare=False)
+
+
+def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
+    """The question as the model sees it; with `answer`, the same as a demonstration."""
+    show = settings.show_choices or settings.mode == "generate"
+    return render("question.jinja", {"question": question, "show_choices": show, "answer": answer})
+
+
+def demonstration_block(opinions: Sequence[Opinion], settings: AnsweringSettings) -> str:
+    """Opinions as question/answer examples, in the order given."""
+    return "\n\n".join(question_block(o.question, settings, answer=o.answer) for o in opinions)
+
+
+class Answerer:
+    """Answers questions under prompts with one frozen model.
+
+    Raises:
+        SettingsError: likelihood mode with a model that can't give log-probabilities.
+    """
+
+    def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
+        if settings.mode == "likelihood" and not isinstance(model, ChoiceModel):
+            raise SettingsError(f"model {model.name!r} gives no log-probabilities: use --answering generate")
+        self._model = model
+        self.settings = settings
+        self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
+
+    @property
+    def model_name(self) -> str:
+        """Name of the answering model."""
+        return self._model.name
+
+    async def answer(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
+        """One response a question, in order. Questions under one prompt belong in one call: they share its prefix.
+
+        Raises:
+            ModelError: the model could not answer.
+        """
+        by_likelihood = [self.settings.mode == "likelihood" and bool(a.question.choices) for a in asked]
+        scored = iter(await self._score([a for a, chosen in zip(asked, by_likelihood, strict=True) if chosen]))
+        said = iter(await self._generate([a for a, chosen in zip(asked, by_likelihood, strict=True) if not chosen]))
+        return [next(scored) if chosen else next(said) for chosen in by_likelihood]
+
+    def _messages(self, asked: PromptedQuestion) -> tuple[Message, ...]:
+        block = question_block(asked.question, self.settings)
+        if not asked.prompt:
+            return (Message("user", block),)
+        if self.settings.prompt_role == "system":
+            return (Message("system", asked.prompt), Message("user", block))
+        return (Message("user", f"{asked.prompt}\n\n{block}"),)
+
+    async def _generate(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
+        if not asked:
+            return []
+        assert isinstance(self._model, CompletionModel)
+        sampling = SamplingParams(max_tokens=self.settings.max_tokens)
+        requests = [CompletionRequest(self._messages(a), sampling) for a in asked]
+        responses = []
+        for one, completion in zip(asked, await self._model.complete(requests), strict=True):
+            said = completion.text.strip()
+            answer = parse_choice(said, one.question) if one.question.choices else said
+            responses.append(Response(said, answer, usage=completion.usage))
+        return responses
+
+    async def _score(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
+        if not asked:
+            return []
+        assert isinstance(self._model, ChoiceModel)
+        requests = [ChoiceRequest(self._messages(a), _continuations(a.question), _PREFILL) for a in asked]
+        extra = await self._load_unconditional(asked) if self.settings.normalization == "pmi" else Usage()
+        responses = []
+        for one, logprobs in zip(asked, await self._model.choice_logprobs(requests), strict=True):
+            scores = self._normalize(logprobs, one.question)
+            best = max(range(len(scores)), key=scores.__getitem__)
+            choice = one.question.choices[best]
+            responses.append(Response(choice, choice, scores, logprobs.usage + extra))
+            extra = Usage()  # counted once
+        return responses
+
+    def _normalize(self, logprobs: ChoiceLogProbs, question: Question) -> tuple[float, ...]:
+        if self.settings.normalization == "mean":
+            return tuple(lp / n for lp, n in zip(logprobs.logprobs, logprobs.n_tokens, strict=True))
+        if self.settings.normalization == "pmi":
+            base = self._unconditional[question.choices]
+            return tuple(lp - b for lp, b in zip(logprobs.logprobs, base.logprobs, strict=True))
+        return logprobs.logprobs
+
+    async def _load_unconditional(self, asked: Sequence[PromptedQuestion]) -> Usage:
+        """Log-probabilities of choices that follow no question, kept per set of choices."""
+        assert isinstance(self._model, ChoiceModel)
+        questions = {a.question.choices: a.question for a in asked if a.question.choices not in self._unconditional}
+        blank = (Message("user", "Answer the question."),)
+        requests = [ChoiceRequest(blank, _continuations(question), _PREFILL) for question in questions.values()]
+        usage = Usage()
+        for choices, logprobs in zip(questions, await self._model.choice_logprobs(requests), strict=True):
+            self._unconditional[choices] = logprobs
+            usage += logprobs.usage
+        return usage
+
+
+def _continuations(question: Question) -> tuple[str, ...]:
+    """A choice as it follows "Answer:", that is with the space in front that makes it tokenize as in running text."""
+    return tuple(f" {choice}" for choice in question.choices)

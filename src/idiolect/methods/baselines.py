@@ -1,0 +1,112 @@
+"""Baselines and controls, each a small respondent: what any personalization has to be compared with.
+
+constant    always the same choice (the majority over *other* people)
+own mode    the person's own most frequent answer
+base        the model without anything (vanilla)
+profile     the model with the person's profile in front
+few-shot    the model with the k nearest (or the first k) of the person's opinions in front
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block
+from idiolect.methods.fermi.optimizer import initial_prompt
+from idiolect.methods.personalization import Answer
+from idiolect.models.similarity import Similarity
+from idiolect.people.user import Opinion, Question, UserProfile
+
+
+class FrequentAnswer:
+    """The most frequent answer to questions with the same choices; on ties, the first of the choices.
+
+    With the person's own opinions this is "own mode"; with other people's it is the "constant". A question whose
+    choices never occurred gets its first choice, free text gets no answer.
+    """
+
+    def __init__(self, opinions: Iterable[Opinion]) -> None:
+        self._counts: dict[tuple[str, ...], Counter[str]] = {}
+        for opinion in opinions:
+            self._counts.setdefault(opinion.question.choices, Counter())[opinion.answer] += 1
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question; costs nothing."""
+        return [Answer(self._answer(question)) for question in questions]
+
+    def _answer(self, question: Question) -> Response:
+        if not question.choices:
+            return Response("", None)
+        counts = self._counts.get(question.choices, Counter())
+        best = max(question.choices, key=lambda choice: counts[choice])
+        return Response(best, best)
+
+
+class FixedPrompt:
+    """The model under one prompt for every question: base ("") or the profile prompt."""
+
+    def __init__(self, answerer: Answerer, prompt: str = "") -> None:
+        self._answerer = answerer
+        self._prompt = prompt
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask all questions under the prompt."""
+        asked = [PromptedQuestion(self._prompt, question) for question in questions]
+        return [Answer(response) for response in await self._answerer.answer(asked)]
+
+
+def base(answerer: Answerer) -> FixedPrompt:
+    """The unpersonalized model: the plain task prompt."""
+    return FixedPrompt(answerer, initial_prompt(UserProfile()).text)
+
+
+def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
+    """The model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
+    return FixedPrompt(answerer, initial_prompt(user_profile).text)
+
+
+class FewShot:
+    """The model with k of the person's opinions as examples.
+
+    Args:
+        opinions: the person's opinions.
+        k: how many examples.
+        similarity: the k nearest to each question, nearest last; None: the first k for every question.
+        instruction: stands before the examples.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        opinions: Sequence[Opinion],
+        *,
+        k: int = 16,
+        similarity: Similarity | None = None,
+        instruction: str = "",
+    ) -> None:
+        if k < 1:
+            raise ValueError(f"k is {k}, must be at least 1")
+        self._answerer = answerer
+        self._opinions = tuple(opinions)
+        self._k = k
+        self._similarity = similarity
+        self._instruction = instruction
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask each question behind its examples."""
+        asked = []
+        for question, indices in zip(questions, await self._choose(questions), strict=True):
+            shown = demonstration_block([self._opinions[i] for i in indices], self._answerer.settings)
+            asked.append(PromptedQuestion("\n\n".join(p for p in (self._instruction, shown) if p), question))
+        return [Answer(response) for response in await self._answerer.answer(asked)]
+
+    async def _choose(self, questions: Sequence[Question]) -> list[list[int]]:
+        if self._similarity is None or len(self._opinions) <= self._k:
+            return [list(range(min(self._k, len(self._opinions))))] * len(questions)
+        queries = ["\n".join((q.text, *q.choices)) for q in questions]
+        documents = ["\n".join((o.question.text, *o.question.choices)) for o in self._opinions]
+        matrix = await self._similarity.similarity(queries, documents)  # (questions, opinions)
+        return [[int(i) for i in np.argsort(-row, kind="stable")[: self._k]][::-1] for row in matrix]

@@ -1,0 +1,112 @@
+"""Fermi's memory `M^t`: the L best of (memory ∪ new), each a triple (prompt, score, mis-aligned responses).
+
+The order is total: greater score first, then the older prompt. Pruning is exact only because of that order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from idiolect.methods.alignment import AlignmentThresholds, alignment_score
+from idiolect.methods.answering import Response
+from idiolect.methods.fermi.prompt import Prompt
+from idiolect.people.user import Opinion
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One cell: what a prompt answered to one scoring opinion, and its alignment score `s` in [0, 1]."""
+
+    response: Response
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPrompt:
+    """A prompt with what is known of its answers.
+
+    Args:
+        prompt: the prompt.
+        born: its place in the order of proposals over the whole run; smaller is older.
+        cells: per scoring opinion, the judged response, or None where it was not asked (or, for
+            those in `prompt.quotes`, must not be).
+    """
+
+    prompt: Prompt
+    born: int
+    cells: tuple[Judged | None, ...]
+
+    @property
+    def scoreable(self) -> tuple[int, ...]:
+        """Indices of the opinions that this prompt may be scored on."""
+        return tuple(index for index in range(len(self.cells)) if index not in self.prompt.quotes)
+
+    @property
+    def complete(self) -> bool:
+        """All opinions that may be asked have been asked."""
+        return all(self.cells[index] is not None for index in self.scoreable)
+
+    def bound(self, unknown: float) -> float:
+        """The score if every cell not yet asked came out as `unknown`: 0 gives a lower bound, 1 an upper one.
+
+        `math.fsum` rounds correctly, so it is monotone: bounds hold in floating point, not only on paper.
+        """
+        known = [self.cells[index] for index in self.scoreable]
+        if not known:
+            return 0.0
+        return math.fsum(unknown if cell is None else cell.score for cell in known) / len(known)
+
+    @property
+    def score(self) -> float:
+        """`s_k`, the mean over its opinions, in [0, 1].
+
+        Raises:
+            ValueError: the prompt is not fully scored.
+        """
+        if not self.complete:
+            raise ValueError("the prompt is not fully scored")
+        return self.bound(0.0)
+
+    def misaligned(self, opinions: Sequence[Opinion], thresholds: AlignmentThresholds) -> tuple[int, ...]:
+        """Indices of the asked opinions with `s < τ`, in order."""
+        return tuple(
+            index
+            for index, cell in enumerate(self.cells)
+            if cell is not None and cell.score < thresholds.of(opinions[index].question.kind)
+        )
+
+
+def judge(opinion: Opinion, response: Response) -> Judged:
+    """Score one response against what the user said."""
+    return Judged(response, alignment_score(opinion.question, opinion.answer, response.answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The best prompts so far, best first.
+
+    Args:
+        size: L.
+        entries: fully scored prompts, sorted by (score, older first), at most `size`.
+    """
+
+    size: int
+    entries: tuple[ScoredPrompt, ...] = ()
+
+    def updated(self, new: Iterable[ScoredPrompt]) -> Memory:
+        """The L best of (memory ∪ new)."""
+        ranked = sorted((*self.entries, *new), key=lambda entry: (-entry.score, entry.born))
+        return Memory(self.size, tuple(ranked[: self.size]))
+
+    @property
+    def best(self) -> ScoredPrompt:
+        """The prompt with the highest score, the oldest of equals.
+
+        Raises:
+            ValueError: the memory is empty.
+        """
+        if not self.entries:
+            raise ValueError("the memory is empty")
+        return self.entries[0]

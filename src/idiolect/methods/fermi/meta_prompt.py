@@ -1,0 +1,128 @@
+"""The meta-prompt: what the optimizer `M_opt` sees of the memory, asymmetrically.
+
+One listed prompt shows its mis-aligned responses in full (question, the user's answer, the model's response); every
+other one only the indices of failures it has *in common* with that one, and the count of its further failures. The
+settings turn this into the ablations and into OPRO. Template variables are documented in `meta_prompt.jinja`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from idiolect.methods.alignment import AlignmentThresholds
+from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.fermi.memory import Memory, ScoredPrompt
+from idiolect.methods.fermi.prompt import Failure, render_prompt
+from idiolect.methods.fermi.settings import MetaPromptSettings
+from idiolect.methods.templating import render, render_source
+from idiolect.people.user import Opinion, UserProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a meta-prompt, and every proposer, may look at.
+
+    Args:
+        profile: `U_pro`.
+        opinions: the scoring opinions.
+        examples: the opinions that are fixed demonstrations for the optimizer, never scored.
+        memory: `M^t`.
+        thresholds: τ.
+        answering: how questions are shown (demonstrations in a prompt look the same to the optimizer).
+    """
+
+    profile: UserProfile
+    opinions: tuple[Opinion, ...]
+    examples: tuple[Opinion, ...]
+    memory: Memory
+    thresholds: AlignmentThresholds
+    answering: AnsweringSettings
+
+
+def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
+    """Render the meta-prompt.
+
+    Raises:
+        SettingsError: the user's own template can't be used.
+    """
+    ascending = settings.listed_first == "lowest"
+    listed = list(reversed(context.memory.entries)) if ascending else list(context.memory.entries)
+    values = {
+        "profile": dict(context.profile.attributes),
+        "ascending": ascending,
+        "shows_failures": settings.failures != "none",
+        "prompts": [_entry(listed, index, context, settings) for index in range(len(listed))],
+        "examples": context.examples,
+    }
+    if settings.template is not None:
+        return render_source(settings.template, values)
+    return render("meta_prompt.jinja", values)
+
+
+def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Failure, ...]:
+    """The failures that the first listed prompt shows in full; empty where the context is "none"."""
+    if settings.failures == "none":
+        return ()
+    entries = context.memory.entries
+    first = entries[-1] if settings.listed_first == "lowest" else entries[0]
+    wrong = first.misaligned(context.opinions, context.thresholds)
+    return tuple(failure(first, index) for index in _worst(first, wrong, settings.max_failures))
+
+
+def failure(scored: ScoredPrompt, index: int) -> Failure:
+    """What the prompt's model said to opinion `index`, as it was said."""
+    cell = scored.cells[index]
+    assert cell is not None
+    return Failure(index, cell.response.text)
+
+
+def _entry(
+    listed: Sequence[ScoredPrompt], index: int, context: Context, settings: MetaPromptSettings
+) -> dict[str, Any]:
+    scored = listed[index]
+    wrong = scored.misaligned(context.opinions, context.thresholds)
+    entry: dict[str, Any] = {
+        "text": render_prompt(scored.prompt, context.opinions, context.answering),
+        "score": round(100 * scored.score),
+        "failures": None,
+        "hidden": 0,
+        "common": None,
+        "further": 0,
+    }
+    if settings.failures == "none":
+        return entry
+    if index == 0 or settings.failures == "symmetric":
+        # Numbers are places in the scoring opinions, so that they mean the same under every prompt.
+        shown = _worst(scored, wrong, settings.max_failures)
+        entry["failures"] = [_shown(failure(scored, i), context.opinions) for i in shown]
+        entry["hidden"] = len(wrong) - len(shown)
+    elif settings.failures == "asymmetric":
+        first = listed[0]
+        numbered = set(_worst(first, first.misaligned(context.opinions, context.thresholds), settings.max_failures))
+        entry["common"] = [i + 1 for i in wrong if i in numbered]
+        entry["further"] = len(wrong) - len(entry["common"])
+    return entry
+
+
+def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> list[int]:
+    """The failures with the lowest score, at most `limit`, in the order of the opinions."""
+    if limit is None or len(wrong) <= limit:
+        return list(wrong)
+
+    def score(index: int) -> float:
+        cell = scored.cells[index]
+        assert cell is not None
+        return cell.score
+
+    return sorted(sorted(wrong, key=lambda i: (score(i), i))[:limit])
+
+
+def _shown(one: Failure, opinions: Sequence[Opinion]) -> dict[str, Any]:
+    return {
+        "number": one.index + 1,
+        "question": opinions[one.index].question.text,
+        "answer": opinions[one.index].answer,
+        "response": one.response or "(no answer)",
+    }

@@ -1,0 +1,109 @@
+"""What Fermi learned about one user, as a value: the set of prompts, their scores, and how they came about.
+
+It goes to JSON and back without loss (`to_json`, `from_json`), so any store can keep it. It knows no model: asking
+is the business of `retrieval.RetrievalOfPrompt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.models.language_model import Usage
+from idiolect.people.user import Opinion
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What one iteration did.
+
+    Args:
+        scored: prompts scored; dropped: of these, dropped before all opinions were asked.
+        best_score: of the memory after it.
+        proposed: accepted proposals; rejected: rejected ones, by reason.
+        answering, optimizing: cost up to and including this iteration.
+    """
+
+    scored: int
+    dropped: int
+    best_score: float
+    proposed: int
+    rejected: Mapping[str, int]
+    answering: Usage
+    optimizing: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class FermiPersonalization:
+    """A user's set of prompts.
+
+    Args:
+        user_id: whose.
+        model, optimizer: names of `M` and `M_opt` (None where no LLM proposed).
+        settings: all of them, as they were.
+        opinions: the scoring opinions; every index below points into these.
+        examples: the opinions that were fixed demonstrations for the optimizer.
+        initial: `P⁰` with its scores.
+        prompts: the pool that Retrieval-of-Prompt chooses from.
+        memory: the best prompts, best first.
+        iterations: what happened.
+        answering, optimizing: what learning (and scoring the pool) cost.
+    """
+
+    user_id: str
+    model: str
+    optimizer: str | None
+    settings: FermiSettings
+    opinions: tuple[Opinion, ...]
+    examples: tuple[Opinion, ...]
+    initial: ScoredPrompt
+    prompts: tuple[ScoredPrompt, ...]
+    memory: tuple[ScoredPrompt, ...]
+    iterations: tuple[Iteration, ...]
+    answering: Usage
+    optimizing: Usage
+    method: Literal["fermi"] = "fermi"
+    format: int = FORMAT
+
+    @property
+    def best(self) -> ScoredPrompt:
+        """The best fully scored prompt of memory and pool; the older of equals."""
+        complete = [entry for entry in (*self.memory, *self.prompts) if entry.complete]
+        return min(complete, key=lambda entry: (-entry.score, entry.born))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        dumped: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return dumped
+
+    @classmethod
+    def from_json(cls, payload: Mapping[str, Any]) -> FermiPersonalization:
+        """The inverse of `to_json`.
+
+        Raises:
+            PersonalizationError: not a Fermi personalization, or of a newer format.
+        """
+        if payload.get("method") != "fermi" or payload.get("format") != FORMAT:
+            raise PersonalizationError(
+                f"not a Fermi personalization of format {FORMAT} "
+                f"(method {payload.get('method')!r}, format {payload.get('format')!r})"
+            )
+        try:
+            return _adapter().validate_python(payload)
+        except ValidationError as error:
+            places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
+            raise PersonalizationError(f"the stored personalization is damaged at {places}") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[FermiPersonalization]:
+    return TypeAdapter(FermiPersonalization)

@@ -1,0 +1,223 @@
+"""Proposals for new prompts: one Protocol, the paper's LLM optimizer, and a composer of demonstrations (ours).
+
+The LLM optimizer is sampled K times on one meta-prompt. Its K draws are K different calls: the draw's index and a
+seed from (seed, user, iteration, draw) are part of each request. The demonstration proposer writes no text at all:
+it quotes mis-aligned opinions as examples, because a small `M_opt` writes poor prompts but a small `M` does follow
+examples. Whatever is proposed goes through the same `ProposalFilter`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shown_failures
+from idiolect.methods.fermi.prompt import Prompt, quoted_opinions
+from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
+from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+
+_SLOT = re.compile(r"</?\s*INS\s*/?>", re.IGNORECASE)
+_OUR_TAGS = re.compile(r"</?(?:memory|prompt|failure|example|examples|person)\b[^>]*>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Which draws are asked for.
+
+    Args:
+        key: what every seed of this run starts from: (seed, user).
+        iteration: t, from 0.
+        draws: indices of the draws; they go on counting when an iteration draws again.
+    """
+
+    key: tuple[int, str]
+    iteration: int
+    draws: tuple[int, ...]
+
+    def seed(self, draw: int) -> int:
+        """A seed in [0, 2⁶³) from (seed, user, iteration, draw), the same on every machine."""
+        text = repr((*self.key, self.iteration, draw)).encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One draw: a prompt, or the reason why there is none ("no brackets")."""
+
+    draw: int
+    prompt: Prompt | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """All draws of a round, in order, and what they cost."""
+
+    proposals: tuple[Proposal, ...]
+    usage: Usage = Usage()
+
+
+class Proposer(Protocol):
+    """Decides which prompts to try next."""
+
+    async def propose(self, context: Context, asked: Round) -> Proposals:
+        """One proposal a draw, in the order of `asked.draws`.
+
+        Raises:
+            ModelError: the optimizer could not answer.
+        """
+        ...
+
+
+class LlmProposer:
+    """The paper's: `M_opt` writes a new text, seeing the meta-prompt."""
+
+    def __init__(self, model: CompletionModel, settings: MetaPromptSettings) -> None:
+        self._model = model
+        self._settings = settings
+
+    async def propose(self, context: Context, asked: Round) -> Proposals:
+        """Sample the optimizer once a draw on the same meta-prompt."""
+        settings = self._settings
+        messages = (Message("user", meta_prompt(context, settings)),)
+        failures = shown_failures(context, settings)
+        stop = ("]",) if settings.prefill.endswith("[") else ()
+        requests = [
+            CompletionRequest(
+                messages,
+                SamplingParams(settings.max_tokens, settings.temperature, seed=asked.seed(draw), stop=stop),
+                draw,
+                settings.prefill,
+            )
+            for draw in asked.draws
+        ]
+        proposals, usage = [], Usage()
+        for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
+            usage += completion.usage
+            closing = "]" if stop and completion.finish_reason == "stop" else ""
+            text = parse_proposal(settings.prefill + completion.text + closing, settings)
+            prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None
+            proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
+        return Proposals(tuple(proposals), usage)
+
+
+class DemonstrationProposer:
+    """Ours: extends a prompt of the memory by examples, chosen among the opinions it fails on.
+
+    Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
+    opinions it gets wrong, in random order, then with others. Demonstrations stand in the order of the opinions.
+    """
+
+    def __init__(self, settings: DemonstrationSettings) -> None:
+        self._settings = settings
+
+    async def propose(self, context: Context, asked: Round) -> Proposals:
+        """Compose one prompt a draw; no model is called."""
+        return Proposals(tuple(Proposal(draw, self._compose(context, draw, asked.seed(draw))) for draw in asked.draws))
+
+    def _compose(self, context: Context, draw: int, seed: int) -> Prompt:
+        rng = random.Random(seed)
+        entries = context.memory.entries
+        parent = entries[draw % len(entries)]
+        room = min(self._settings.max_demonstrations, len(context.opinions))
+        kept = self._kept(parent, rng, room)
+        wrong = [i for i in parent.misaligned(context.opinions, context.thresholds) if i not in kept]
+        rest = [i for i in range(len(context.opinions)) if i not in kept and i not in wrong]
+        rng.shuffle(wrong)
+        rng.shuffle(rest)
+        shown = sorted([*kept, *wrong, *rest][:room])
+        driven_by = tuple(failure(parent, i) for i in shown if i in wrong)
+        return Prompt(parent.prompt.text, tuple(shown), parent.prompt.quotes, "demonstrations", driven_by)
+
+    def _kept(self, parent: ScoredPrompt, rng: random.Random, room: int) -> list[int]:
+        """The parent's demonstrations that stay: all while there is room for new ones, else a random share."""
+        shown = list(parent.prompt.demonstrations)
+        if len(shown) < room:
+            return shown
+        return rng.sample(shown, min(room, round(len(shown) * self._settings.keep_share)))
+
+
+def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
+    """The proposed text of an optimizer's reply, or None.
+
+    It is what stands in the outermost square brackets of the *last* such pair (reasoning comes first, the answer
+    last); nested brackets stay. A slot `<INS>` and a wrapping "Answer:" or quotes are removed.
+    """
+    found = _last_brackets(text)
+    if found is None:
+        if settings.brackets == "required":
+            return None
+        paragraphs = [p.strip() for p in text.replace("[", " ").replace("]", " ").split("\n\n") if p.strip()]
+        found = paragraphs[0] if paragraphs else ""
+    cleaned = _SLOT.sub("", found).strip().strip('"“”').strip()
+    return cleaned or None
+
+
+def _last_brackets(text: str) -> str | None:
+    depth, start, found = 0, 0, None
+    for place, char in enumerate(text):
+        if char == "[":
+            if depth == 0:
+                start = place + 1
+            depth += 1
+        elif char == "]" and depth:
+            depth -= 1
+            if depth == 0 and text[start:place].strip():
+                found = text[start:place]
+    return found
+
+
+@dataclass(slots=True)
+class ProposalFilter:
+    """Keeps what is worth scoring, and remembers every text seen, also those dropped from the memory.
+
+    Attributes:
+        settings: bounds on the length.
+        skip_quoted: mark opinions that a text quotes as not scoreable.
+        rejected: how many proposals were rejected, by reason.
+    """
+
+    settings: MetaPromptSettings
+    skip_quoted: bool = True
+    rejected: dict[str, int] = field(default_factory=dict)
+    _seen: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+
+    def see(self, prompts: Iterable[Prompt]) -> None:
+        """Never accept these again."""
+        self._seen.update(prompt.identity for prompt in prompts)
+
+    def accept(self, proposals: Sequence[Proposal], context: Context) -> list[Prompt]:
+        """The acceptable prompts among the proposals, in order; the others are counted in `rejected`."""
+        accepted = []
+        for proposal in proposals:
+            prompt, reason = self._check(proposal, context)
+            if prompt is None:
+                self.rejected[reason] = self.rejected.get(reason, 0) + 1
+            else:
+                self.see([prompt])
+                accepted.append(prompt)
+        return accepted
+
+    def _check(self, proposal: Proposal, context: Context) -> tuple[Prompt | None, str]:
+        prompt = proposal.prompt
+        if prompt is None:
+            return None, proposal.reason
+        if prompt.origin == "llm":
+            if len(prompt.text) < self.settings.min_chars:
+                return None, "too short"
+            if len(prompt.text) > self.settings.max_chars:
+                return None, "too long"
+            if _OUR_TAGS.search(prompt.text):
+                return None, "repeats the meta-prompt"
+            if self.skip_quoted:
+                prompt = replace(prompt, quotes=quoted_opinions(prompt.text, context.opinions))
+            if len(prompt.quotes) == len(context.opinions):
+                return None, "quotes every opinion"
+        if prompt.identity in self._seen:
+            return None, "seen before"
+        return prompt, ""

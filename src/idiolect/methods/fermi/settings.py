@@ -1,0 +1,178 @@
+"""Every decision of Fermi that is a choice, by name, with the presets.
+
+The paper is arXiv 2406.18678. Where it leaves something open (marked [?] below) the setting says so instead of
+a silent choice. Departures of ours are settings too; they are off in the preset `paper`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from idiolect.errors import SettingsError
+from idiolect.methods.alignment import AlignmentThresholds
+from idiolect.methods.answering import AnsweringSettings
+
+ProposerName = Literal["llm", "demonstrations"]
+FailureContext = Literal["asymmetric", "first_only", "symmetric", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetaPromptSettings:
+    """What the optimizer sees and how its text is read.
+
+    Args:
+        failures: the mis-aligned context. "asymmetric" is Fermi's: the first listed prompt shows its failures in
+            full, the others only the indices in common with it and the count of further ones. "first_only" drops
+            those indices and counts, "symmetric" shows all failures of all prompts in full (both are ablations),
+            "none" shows prompts and scores only, which is OPRO.
+        listed_first: which kept prompt is listed first and shows its failures [?]; the memory is listed in ascending
+            order of score for "lowest", descending for "highest".
+        max_failures: at most so many failures in full per prompt, the worst first; None: all of them, as in the paper.
+        template: source of a user's own meta-prompt template; None: the packaged `meta_prompt.jinja`.
+        prefill: text that the optimizer's turn begins with, for small local models ("[" makes them fill the brackets);
+            "" in the paper. Remote APIs can't do that.
+        brackets: "required" takes only text in square brackets, "optional" the first paragraph where there are none.
+        temperature: of the optimizer.
+        max_tokens: of a proposal.
+        min_chars, max_chars: shorter or longer proposals are rejected.
+    """
+
+    failures: FailureContext = "asymmetric"
+    listed_first: Literal["lowest", "highest"] = "lowest"
+    max_failures: int | None = None
+    template: str | None = None
+    prefill: str = ""
+    brackets: Literal["required", "optional"] = "required"
+    temperature: float = 1.0
+    max_tokens: int = 512
+    min_chars: int = 10
+    max_chars: int = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrationSettings:
+    """How the demonstration proposer composes prompts out of mis-aligned opinions (ours).
+
+    Args:
+        max_demonstrations: a prompt quotes at most so many opinions.
+        keep_share: share of the parent prompt's demonstrations kept when there are more than fit; in [0, 1].
+    """
+
+    max_demonstrations: int = 8
+    keep_share: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """Retrieval-of-Prompt (Eq. 7).
+
+    Args:
+        pool: the prompts to choose from: those proposed "last" (the paper's; [?] whether the memory belongs to it),
+            "last+memory", or "memory".
+        neighbours: Ñ, how many nearest opinions decide.
+        tie_break: "first" takes the first of equal prompts; "complete" scores the tied prompts on all opinions (ours).
+        lazy: score the pool only where retrieval asks for it (ours; same answers, fewer calls).
+        retrieve: False takes the prompt with the best overall score for every question (an ablation).
+        similarity: name of the similarity: "bm25", "minilm", or a sentence-transformers id.
+        with_choices: a question is embedded with its choices.
+    """
+
+    pool: Literal["last", "last+memory", "memory"] = "last"
+    neighbours: int = 3
+    tie_break: Literal["first", "complete"] = "complete"
+    lazy: bool = True
+    retrieve: bool = True
+    similarity: str = "minilm"
+    with_choices: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FermiSettings:
+    """Fermi's settings; defaults are the paper's where it is known.
+
+    Args:
+        preset: the name this came from, or "custom".
+        iterations: T.
+        proposals: K, draws per iteration.
+        memory_size: L.
+        scoring_share: share of the opinions that score prompts; the others are fixed demonstrations for the optimizer.
+        thresholds: τ.
+        proposers: who proposes; with two, the K proposals of an iteration are dealt out in turn.
+        redraws: how often to draw again when all K proposals of an iteration are rejected.
+        pruning: stop scoring a prompt that can no longer enter the memory (ours; same memory, fewer calls).
+        wave: with pruning, so many opinions are asked per prompt before bounds are compared again.
+        quoted: what happens to an opinion that a proposed text quotes: "skip" leaves it out of that prompt's score
+            (no leakage), "score" scores it all the same. [?] in the paper.
+        seed: of every draw; combined with user, iteration and draw.
+    """
+
+    preset: str = "custom"
+    iterations: int = 10
+    proposals: int = 4
+    memory_size: int = 5
+    scoring_share: float = 0.8
+    thresholds: AlignmentThresholds = AlignmentThresholds()
+    proposers: tuple[ProposerName, ...] = ("llm",)
+    redraws: int = 2
+    pruning: bool = True
+    wave: int = 4
+    quoted: Literal["skip", "score"] = "skip"
+    seed: int = 0
+    answering: AnsweringSettings = AnsweringSettings()
+    meta_prompt: MetaPromptSettings = MetaPromptSettings()
+    demonstrations: DemonstrationSettings = DemonstrationSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+
+    def __post_init__(self) -> None:
+        _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+        _require(self.proposals >= 1, "proposals", self.proposals, "at least 1")
+        _require(self.memory_size >= 1, "memory_size", self.memory_size, "at least 1")
+        _require(0 < self.scoring_share <= 1, "scoring_share", self.scoring_share, "in (0, 1]")
+        _require(bool(self.proposers), "proposers", self.proposers, "not empty")
+        _require(len(set(self.proposers)) == len(self.proposers), "proposers", self.proposers, "all different")
+        _require(self.wave >= 1, "wave", self.wave, "at least 1")
+        _require(self.retrieval.neighbours >= 1, "retrieval.neighbours", self.retrieval.neighbours, "at least 1")
+        share = self.demonstrations.keep_share
+        _require(0 <= share <= 1, "demonstrations.keep_share", share, "in [0, 1]")
+        _require(self.demonstrations.max_demonstrations >= 1, "demonstrations.max_demonstrations",
+                 self.demonstrations.max_demonstrations, "at least 1")  # fmt: skip
+
+
+def _require(holds: bool, name: str, value: object, must_be: str) -> None:
+    if not holds:
+        raise SettingsError(f"{name} is {value!r}, must be {must_be}")
+
+
+_PAPER = FermiSettings(
+    preset="paper",
+    pruning=False,
+    answering=AnsweringSettings(mode="generate"),
+    retrieval=RetrievalSettings(pool="last", tie_break="first", lazy=False, similarity="all-mpnet-base-v2"),
+)
+
+PRESETS: dict[str, FermiSettings] = {
+    "paper": _PAPER,
+    "paper-offline": replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retrieval, similarity="minilm")),
+    # Chosen on other people than those of any reported result; see docs/experiments.md.
+    "demo": FermiSettings(
+        preset="demo",
+        iterations=3,
+        proposers=("llm", "demonstrations"),
+        answering=AnsweringSettings(mode="likelihood"),
+        meta_prompt=MetaPromptSettings(prefill="[", brackets="optional", max_failures=4, max_tokens=64, max_chars=600),
+        demonstrations=DemonstrationSettings(max_demonstrations=12),
+        retrieval=RetrievalSettings(pool="last+memory"),
+    ),
+}
+
+
+def preset(name: str) -> FermiSettings:
+    """The settings of a preset: "paper", "paper-offline" or "demo".
+
+    Raises:
+        SettingsError: no such preset.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

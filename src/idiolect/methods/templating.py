@@ -1,0 +1,72 @@
+"""Prompts as Jinja template files in a sandbox: the only place where people's text meets text of ours.
+
+People's text (profiles, questions, answers, responses) is hostile until proven otherwise. It reaches a template only
+as a *value*, so it can't inject template code; and it passes the `inert` filter, so it can neither close the block
+it stands in nor open one of ours: the angle and square brackets that our templates use for structure are
+replaced by look-alikes wherever they'd form a tag of ours. Callers see the text otherwise unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import PackageLoader, StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from idiolect.errors import SettingsError
+
+# The tags that our templates use as structure; `<INS>` is the slot that shows an optimizer where a prompt goes.
+_TAGS = ("INS", "person", "opinion", "opinions", "failure", "failures", "prompt", "memory", "example", "examples")
+_TAG = re.compile(r"<(\s*/?\s*(?:" + "|".join(_TAGS) + r")\b[^<>]*)>", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def inert(text: str) -> str:
+    """People's text, unable to act as structure of a template: our tags become ‹look-alikes›, controls are dropped.
+
+    Line breaks become spaces: every block of ours is made of lines, and one person's line must stay one line.
+    """
+    flat = " ".join(_CONTROL.sub("", text).split())
+    return _TAG.sub(r"‹\1›", flat)
+
+
+@cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("idiolect.methods", "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # prompts are plain text; `inert` is what guards them
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    environment.filters["inert"] = inert
+    return environment
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Render the packaged template file `template` (for example "question.jinja"), outer blank space stripped."""
+    return _environment().get_template(template).render(values).strip()
+
+
+def render_source(source: str, values: Mapping[str, Any]) -> str:
+    """Render a template that the user supplied, in the same sandbox.
+
+    Raises:
+        SettingsError: the template is not valid, or does what the sandbox forbids.
+    """
+    try:
+        template: Template = _environment().from_string(source)
+        return template.render(values).strip()
+    except TemplateError as error:
+        raise SettingsError(f"the template can't be used: {error}") from error
+
+
+def template_source(template: str) -> str:
+    """The text of a packaged template file (it is part of what a cached or replayed call depends on)."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, template)[0]
