@@ -1,0 +1,111 @@
+"""From chat messages to token ids and back: the step before every pass of the local model (`local` → here → torch).
+
+A request becomes `template(messages) + prefill`, tokenized once; a choice is tokenized on its own and concatenated, so
+that a choice has the same tokens under every prompt and the prompt's tokens can be shared. Where a tokenizer would
+have merged characters over that boundary, the two pieces stay apart, by definition.
+Text of people never becomes a control token: `defuse` breaks up every such string before anything is rendered.
+A tokenizer without a chat template gets plain lines, `role: content`, ended by `assistant:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+
+from idiolect.errors import ModelError
+from idiolect.models.language_model import Message
+
+_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "<turn|>")
+_NEVER = re.compile(r"(?!)")
+
+
+class ChatFormat:
+    """Renders, tokenizes and decodes with one tokenizer.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        generation_eos: the ids that the model's generation config ends a turn with.
+    """
+
+    def __init__(self, tokenizer: Any, generation_eos: Sequence[int] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._control = _control_strings(tokenizer)
+        self.stop_ids = frozenset(generation_eos) | _turn_end_ids(tokenizer)
+
+    def prompt_ids(self, messages: Sequence[Message], prefill: str = "") -> tuple[int, ...]:
+        """Token ids of the rendered chat, up to and including `prefill`.
+
+        Raises:
+            ModelError: the model's chat template refuses these messages.
+        """
+        plain = [{"role": m.role, "content": self.defuse(m.content)} for m in messages]
+        if not getattr(self._tokenizer, "chat_template", None):
+            return self._ids(_plain_lines(plain) + self.defuse(prefill), special=True)
+        return self._ids(self._render(plain) + self.defuse(prefill), special=False)
+
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """Token ids of a continuation on its own (a choice).
+
+        Raises:
+            ModelError: the text has no tokens.
+        """
+        ids = self._ids(self.defuse(text), special=False)
+        if not ids:
+            raise ModelError(f"a choice of {len(text)} characters has no tokens in this model's vocabulary")
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, control tokens left out."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def defuse(self, text: str) -> str:
+        """`text` with a space after the first character of every control string (`<|im_end|>` → `< |im_end|>`)."""
+        while self._control.search(text):
+            text = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        return text
+
+    def _ids(self, text: str, *, special: bool) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        try:
+            return self._template(messages)
+        except TemplateError as error:
+            if messages and messages[0]["role"] == "system":  # some templates (Gemma's) know no system role
+                return self._render(_fold_system(messages))
+            raise ModelError(f"the model's chat template refuses the messages: {error}") from error
+
+    def _template(self, messages: list[dict[str, str]]) -> str:
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    system, *rest = messages
+    if not rest:
+        return [{"role": "user", "content": system["content"]}]
+    first = {"role": rest[0]["role"], "content": f"{system['content']}\n\n{rest[0]['content']}"}
+    return [first, *rest[1:]]
+
+
+def _plain_lines(messages: list[dict[str, str]]) -> str:
+    lines = [f"{message['role']}: {message['content']}\n" for message in messages]
+    return "".join(lines) + "assistant:"
+
+
+def _control_strings(tokenizer: Any) -> re.Pattern[str]:
+    """Matches every added token that text could spell; runs of blanks are left, they control nothing."""
+    added = set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens)
+    strings = sorted((s for s in added if len(s) > 1 and not s.isspace()), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, strings))) if strings else _NEVER
+
+
+def _turn_end_ids(tokenizer: Any) -> frozenset[int]:
+    added = tokenizer.get_added_vocab()
+    ends = {added[s] for s in _TURN_ENDS if s in added}
+    if tokenizer.eos_token_id is not None:
+        ends.add(int(tokenizer.eos_token_id))
+    return frozenset(ends)

@@ -1,0 +1,186 @@
+"""Batched generation in which every row keeps its own seed, stop strings and length: between `local` and `network`.
+
+A batch is padded on the left; rows that share a prompt share its prefill; rows that are done leave the batch. A row's
+tokens depend on its prompt, parameters, seed and draw only, never on its neighbours (up to float rounding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from idiolect.models.language_model import SamplingParams
+from idiolect.models.network import Network
+
+Ids = tuple[int, ...]
+
+_COMPACT_BELOW = 0.8  # rows still alive, as a fraction of the batch, under which the finished ones are dropped
+
+
+class Decoder(Protocol):
+    """What generation needs to know of the tokenizer."""
+
+    stop_ids: frozenset[int]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A completion request in token ids."""
+
+    prompt: Ids
+    sampling: SamplingParams
+    draw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a row became; `computed` is how many prompt tokens went through the network for it."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    n_tokens: int
+    computed: int
+
+
+@dataclass(slots=True)
+class _Row:
+    item: EncodedPrompt
+    computed: int
+    generator: torch.Generator
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    finish: Literal["stop", "length"] | None = None
+
+    def take(self, token: int, decoder: Decoder) -> None:
+        """Appends a token and decides whether the row is done."""
+        self.ids.append(token)
+        stops = self.item.sampling.stop
+        if token in decoder.stop_ids:
+            self._end("stop", decoder.decode(self.ids[:-1]))
+        elif stops and (cut := _before_stop(decoder.decode(self.ids), stops)) is not None:
+            self._end("stop", cut)
+        elif len(self.ids) >= self.item.sampling.max_tokens:
+            self._end("length", decoder.decode(self.ids))
+
+    def _end(self, reason: Literal["stop", "length"], text: str) -> None:
+        self.finish, self.text = reason, text
+
+
+def generate(items: Sequence[EncodedPrompt], *, network: Network, decoder: Decoder, batch_size: int) -> list[Generated]:
+    """Completes every item, in order; rows are grouped by prompt length, at most `batch_size` at a time."""
+    order = sorted(range(len(items)), key=lambda i: (len(items[i].prompt), items[i].prompt))
+    done: dict[int, Generated] = {}
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        for i, row in zip(batch, _generate_batch([items[i] for i in batch], network, decoder), strict=True):
+            assert row.finish is not None
+            done[i] = Generated(row.text, row.finish, len(row.ids), row.computed)
+    return [done[i] for i in range(len(items))]
+
+
+def seeded(seed: int, draw: int) -> torch.Generator:
+    """The random stream of one row: the same for the same seed and draw on every machine and run."""
+    digest = hashlib.sha256(f"{seed}/{draw}".encode()).digest()
+    return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: Decoder) -> list[_Row]:
+    prompts = list(dict.fromkeys(item.prompt for item in items))
+    rows, charged = [], set[Ids]()
+    for item in items:
+        computed = 0 if item.prompt in charged else len(item.prompt)
+        charged.add(item.prompt)
+        rows.append(_Row(item, computed, seeded(item.sampling.seed, item.draw)))
+    state = _State.prefill(prompts, network)
+    state.select([prompts.index(item.prompt) for item in items])
+    alive = rows
+    while True:
+        tokens = _next_tokens(state.logits, alive)
+        for row, token in zip(alive, tokens, strict=True):
+            if row.finish is None:
+                row.take(token, decoder)
+        going = [i for i, row in enumerate(alive) if row.finish is None]
+        if not going:
+            return rows
+        if len(going) <= _COMPACT_BELOW * len(alive):
+            state.select(going)
+            alive, tokens = [alive[i] for i in going], [tokens[i] for i in going]
+        state.step(tokens)
+
+
+class _State:
+    """The batch on the network: its cache, attention mask (B, L) and the logits (B, V) of each row's next token."""
+
+    def __init__(self, network: Network, mask: Tensor, logits: Tensor, cache: object) -> None:
+        self._network, self._mask, self.logits, self._cache = network, mask, logits, cache
+
+    @classmethod
+    def prefill(cls, prompts: Sequence[Ids], network: Network) -> _State:
+        """Reads the prompts, padded on the left."""
+        width = max(map(len, prompts))
+        ids = network.tensor([(*[0] * (width - len(p)), *p) for p in prompts])  # (B, L)
+        mask = network.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])  # (B, L)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)  # (B, L)
+        cache = network.new_cache()
+        logits = network.logits(
+            1, input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+        return cls(network, mask, logits[:, -1], cache)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keeps these rows, in this order; a row may be repeated."""
+        if list(rows) == list(range(len(self.logits))):
+            return
+        index = self._network.tensor(rows)  # (kept,)
+        self._mask, self.logits = self._mask[index], self.logits[index]
+        self._cache.batch_select_indices(index)  # type: ignore[attr-defined]
+
+    def step(self, tokens: Sequence[int]) -> None:
+        """Feeds one token a row."""
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)  # (B, L + 1)
+        self.logits = self._network.logits(
+            1,
+            input_ids=self._network.tensor(tokens)[:, None],
+            attention_mask=self._mask,
+            position_ids=self._mask.sum(dim=1, keepdim=True) - 1,  # (B, 1)
+            past_key_values=self._cache,
+            use_cache=True,
+        )[:, -1]
+
+
+def _next_tokens(logits: Tensor, rows: Sequence[_Row]) -> list[int]:
+    """One token a row from logits (B, V): the most likely, or drawn by inverting the cumulative distribution."""
+    tokens: list[int] = logits.argmax(dim=1).tolist()
+    for i, row in enumerate(rows):
+        if row.item.sampling.temperature > 0 and row.finish is None:
+            tokens[i] = _draw(logits[i].cpu(), row.item.sampling, row.generator)
+    return tokens
+
+
+def _draw(logits: Tensor, sampling: SamplingParams, generator: torch.Generator) -> int:
+    """One token from logits (V,), by nucleus sampling."""
+    probabilities = torch.softmax(logits / sampling.temperature, dim=0)  # (V,)
+    order = None
+    if sampling.top_p < 1:
+        probabilities, order = probabilities.sort(descending=True, stable=True)
+        before = probabilities.cumsum(dim=0) - probabilities  # (V,)
+        probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+    cumulative = probabilities.double().cumsum(dim=0)  # (V,)
+    threshold = torch.rand((), generator=generator, dtype=torch.float64) * cumulative[-1]
+    at = min(int(torch.searchsorted(cumulative, threshold, right=True)), len(cumulative) - 1)
+    return at if order is None else int(order[at])
+
+
+def _before_stop(text: str, stops: tuple[str, ...]) -> str | None:
+    """`text` up to the first of the stop strings in it; None where it holds none."""
+    found = [at for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(found)] if found else None

@@ -1,0 +1,220 @@
+"""Open-weights language models in this process: the embedded one, a Hugging Face id, or a folder.
+
+`LocalModel` turns requests into token ids (`chat_format`), merges what concurrent tasks ask (`coalescing`) and runs it
+in one worker thread (`scoring`, `generation`), so that the event loop stays alive. `loading` finds the weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from idiolect.errors import IdiolectError, ModelError
+from idiolect.models.chat_format import ChatFormat
+from idiolect.models.coalescing import Coalescer
+from idiolect.models.generation import EncodedPrompt, Generated, generate
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Usage
+from idiolect.models.loading import load_network
+from idiolect.models.network import Network
+from idiolect.models.prefix_cache import PrefixCache
+from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """How a local model computes; none of it changes what it answers.
+
+    Args:
+        batch_size: at most this many rows generate (or are scored, where nothing is packed) at a time.
+        max_pass_tokens: at most this many tokens go through the network in one packed pass.
+        prefix_cache_tokens: tokens whose keys and values are kept for the next calls; 0 keeps none.
+        prefix_reuse: False scores every prompt + choice on its own, in padded batches.
+    """
+
+    batch_size: int = 32
+    max_pass_tokens: int = 1024
+    prefix_cache_tokens: int = 8192
+    prefix_reuse: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}, must be at least 1")
+        if self.max_pass_tokens < 1:
+            raise ValueError(f"max_pass_tokens is {self.max_pass_tokens}, must be at least 1")
+        if self.prefix_cache_tokens < 0:
+            raise ValueError(f"prefix_cache_tokens is {self.prefix_cache_tokens}, must not be negative")
+
+
+class LocalModel:
+    """A causal LM of this process as a `LanguageModel`.
+
+    Usage is true cost: where requests share tokens, the first (sorted by prompt) that needs one is charged for it, so
+    that `computed_tokens` sums to what went through the network. With `prefix_reuse=False` each choice pays for the
+    whole prompt, and `computed_tokens` is then more than `prompt_tokens`.
+
+    Args:
+        network: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        name: what the user called it.
+        settings: how to compute.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, *, name: str, settings: LocalSettings | None = None) -> None:
+        self._name, self.settings = name, settings or LocalSettings()
+        self.tokenizer = tokenizer
+        self.network = Network(network)
+        self.format = ChatFormat(tokenizer, _generation_eos(network))
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-local-model")
+        self._padded = PaddedScorer(self.network, batch_size=self.settings.batch_size)
+        self._packed = PackedScorer(
+            self.network,
+            cache=PrefixCache(self.settings.prefix_cache_tokens),
+            max_pass_tokens=self.settings.max_pass_tokens,
+        )
+        self._packs: bool | None = None if self.settings.prefix_reuse else False
+        self._completions = Coalescer(self._generate, self._worker)
+        self._choices = Coalescer(self._score, self._worker)
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        return self._name
+
+    async def __aenter__(self) -> LocalModel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker thread once its work is done; the model answers no more."""
+        self._closed = True
+        self._worker.shutdown(wait=False)
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """One completion a request, in order; calls of concurrent tasks are generated as one batch.
+
+        Raises:
+            ModelError: a prompt is too long, or the network failed.
+        """
+        items = [self._encode_prompt(request) for request in requests]
+        generated = await self._submit(self._completions, items)
+        return [_completion(item, row) for item, row in zip(items, generated, strict=True)]
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        """The log-probabilities of each request's choices, in order; what prompts share is computed once.
+
+        Raises:
+            ModelError: a prompt is too long, or the network failed.
+        """
+        items = [self._encode_choices(request) for request in requests]
+        scored = await self._submit(self._choices, items)
+        return [_choice_logprobs(item, scores) for item, scores in zip(items, scored, strict=True)]
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Runs `work` in the model's worker thread: for whoever uses `network` and `tokenizer` directly.
+
+        Raises:
+            ModelError: the model is closed, or `work` failed.
+        """
+        self._check_open()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+        except IdiolectError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
+    async def forget_prefixes(self) -> None:
+        """Empties the prefix cache: call it after the network's weights or hooks have changed."""
+        await self.run(self._packed.cache.clear)
+
+    async def _submit(self, queue: Coalescer[Any, T], items: list[Any]) -> list[T]:
+        self._check_open()
+        try:
+            return await queue.submit(items)
+        except IdiolectError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> ModelError:
+        return ModelError(f"the model {self._name!r} failed: {type(error).__name__}: {error}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelError(f"the model {self._name!r} is closed")
+
+    def _encode_prompt(self, request: CompletionRequest) -> EncodedPrompt:
+        prompt = self.format.prompt_ids(request.messages, request.prefill)
+        self.network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
+        return EncodedPrompt(prompt, request.sampling, request.draw)
+
+    def _encode_choices(self, request: ChoiceRequest) -> EncodedChoices:
+        prompt = self.format.prompt_ids(request.messages, request.prefill)
+        item = EncodedChoices(prompt, tuple(map(self.format.text_ids, request.choices)))
+        self.network.check_length(len(prompt), item.longest - len(prompt), "a choice")
+        return item
+
+    @torch.inference_mode()
+    def _generate(self, items: list[EncodedPrompt]) -> list[Generated]:
+        batch_size = 1 if self.network.stateful else self.settings.batch_size
+        return generate(items, network=self.network, decoder=self.format, batch_size=batch_size)
+
+    @torch.inference_mode()
+    def _score(self, items: list[EncodedChoices]) -> list[ScoredChoices]:
+        return self._scorer(items).score(items)
+
+    def _scorer(self, items: list[EncodedChoices]) -> PackedScorer | PaddedScorer:
+        """Packed where the architecture can take it and no attention window is shorter than the text."""
+        window = self.network.window
+        if window is not None and max(item.longest for item in items) > window:
+            return self._padded
+        if self._packs is None:
+            self._packs = packs(self.network)
+        return self._packed if self._packs else self._padded
+
+
+def load_local_model(
+    name: str, *, device: str | None = None, dtype: str | None = None, settings: LocalSettings | None = None
+) -> LocalModel:
+    """Loads a model into this process.
+
+    Args:
+        name: "embedded", a folder (with a Hugging Face model or one .gguf file), or a Hugging Face id, which is
+            downloaded if it is not on this machine yet.
+        device: such as "cpu" or "cuda:0"; by default the first GPU if there is one.
+        dtype: such as "bfloat16"; by default float32 on a CPU and the weights' own on a GPU.
+        settings: how to compute.
+
+    Raises:
+        ModelError: no such model, or it cannot be read.
+        MissingExtraError: a package of the `local` extra is missing.
+    """
+    network, tokenizer = load_network(name, device=device, dtype=dtype)
+    return LocalModel(network, tokenizer, name=name, settings=settings)
+
+
+def _generation_eos(network: Any) -> list[int]:
+    eos = getattr(getattr(network, "generation_config", None), "eos_token_id", None)
+    if eos is None:
+        return []
+    return [int(eos)] if isinstance(eos, int) else [int(e) for e in eos]
+
+
+def _completion(item: EncodedPrompt, row: Generated) -> Completion:
+    usage = Usage(1, prompt_tokens=len(item.prompt), completion_tokens=row.n_tokens, computed_tokens=row.computed)
+    return Completion(row.text, row.finish_reason, usage)
+
+
+def _choice_logprobs(item: EncodedChoices, scores: ScoredChoices) -> ChoiceLogProbs:
+    usage = Usage(1, prompt_tokens=item.n_tokens, computed_tokens=scores.computed)
+    return ChoiceLogProbs(scores.logprobs, tuple(map(len, item.choices)), usage)

@@ -1,0 +1,100 @@
+"""One causal network and how to run it: the only place that calls its forward. `scoring` and `generation` sit on top.
+
+Says also what the architecture can take: packed sequences need every layer to be attention that obeys a 4D mask, and
+no attention window shorter than the text.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from idiolect.errors import ModelError
+from idiolect.models.prefix_cache import KeysValues
+
+
+class Network:
+    """A Hugging Face causal LM in evaluation mode, with its device, dtype and limits."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module.eval()
+        self.config = module.config.get_text_config()
+        parameter = next(module.parameters())
+        self.device: torch.device = parameter.device
+        self.dtype: torch.dtype = parameter.dtype
+        self.max_length: int | None = getattr(self.config, "max_position_embeddings", None)
+        self.window = attention_window(self.config)
+        self._keeps = "logits_to_keep" in inspect.signature(module.forward).parameters
+
+    @property
+    def stateful(self) -> bool:
+        """Whether some layers carry a recurrent state, so that padding on the left could leak into it."""
+        kinds = getattr(self.config, "layer_types", None) or ()
+        recurrent = any("attention" not in kind or "linear" in kind for kind in kinds)
+        return recurrent or bool(getattr(self.module, "_is_stateful", False))
+
+    def new_cache(self) -> Any:
+        """An empty cache of the kind this architecture wants."""
+        return DynamicCache(config=self.config)
+
+    def tensor(self, values: Any) -> Tensor:
+        """An integer tensor on the network's device."""
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def logits(self, keep: Tensor | int, **inputs: Any) -> Tensor:
+        """Logits in float32 at the positions `keep` (indices, or how many at the end), shape (batch, kept, V)."""
+        if self._keeps:
+            logits = self.module(**inputs, logits_to_keep=keep).logits
+        else:
+            logits = self.module(**inputs).logits
+            logits = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
+        return logits.float()  # type: ignore[no-any-return]
+
+    def additive_mask(self, visible: Any) -> Tensor:
+        """Boolean (rows, columns) → 4D mask (1, 1, rows, columns): 0 where visible, the dtype's minimum elsewhere."""
+        shown = torch.as_tensor(visible, device=self.device)
+        mask = torch.zeros(shown.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(~shown, torch.finfo(self.dtype).min)[None, None]
+
+    def check_length(self, prompt: int, more: int, what: str) -> None:
+        """Raises ModelError when `prompt` + `more` tokens do not fit."""
+        if self.max_length is not None and prompt + more > self.max_length:
+            raise ModelError(
+                f"the prompt has {prompt} tokens and {what} up to {more}: together more than the "
+                f"{self.max_length} that the model can read"
+            )
+
+
+def attention_window(config: Any) -> int | None:
+    """The shortest attention window of any layer in tokens; None where every layer sees everything."""
+    window = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    slides = any("sliding" in kind for kind in kinds) if kinds else getattr(config, "use_sliding_window", True)
+    windows = [window] if window and slides else []
+    chunk = getattr(config, "attention_chunk_size", None)
+    return min([*windows, *([chunk] if chunk else [])], default=None)
+
+
+def cache_of(keys_values: KeysValues) -> Any:
+    """A DynamicCache of one sequence that starts with these keys and values."""
+    cache = DynamicCache()
+    for layer, (k, v) in enumerate(keys_values):
+        cache.update(k[None], v[None], layer)  # (1, heads, tokens, head_dim)
+    return cache
+
+
+def keys_values_of(cache: Any) -> KeysValues:
+    """Per layer the keys and values of the one sequence in `cache`, each (heads, tokens, head_dim)."""
+    return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+
+
+def picked_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
+    """log p(tokens[i]) under logits[i]; logits: float32 (n, V)."""
+    index = torch.tensor(tokens, device=logits.device)[:, None]  # (n, 1)
+    picked = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=1)  # (n,)
+    return [float(x) for x in picked.double().tolist()]

@@ -1,0 +1,100 @@
+"""Token tries laid out as one packed sequence: pure data, the step between token ids and a scoring pass.
+
+Sequences that begin alike share nodes; a node is a token in its context, so each is computed once. Laid out with
+parents before children, a node's position id is its depth and its attention row shows exactly its ancestors and
+itself; then one forward pass gives the same hidden states as running each sequence alone (tree attention, as in
+SpecInfer, Miao et al. 2024, arXiv:2305.09781).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TokenTrie:
+    """Unique tokens-in-context of a set of sequences, numbered in order of insertion, so parents precede children."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.depths: list[int] = []
+        self.parents: list[int] = []  # -1 at depth 0
+        self._children: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def insert(self, sequence: Sequence[int], parent: int = -1) -> list[int]:
+        """The nodes of `sequence` below `parent`, one a token; those that are missing are made."""
+        path = []
+        for token in sequence:
+            node = self._children.get((parent, token))
+            if node is None:
+                node = self._add(token, parent)
+            path.append(node)
+            parent = node
+        return path
+
+    def ancestors(self, node: int) -> list[int]:
+        """`node` and the nodes above it, from the deepest."""
+        path = []
+        while node >= 0:
+            path.append(node)
+            node = self.parents[node]
+        return path
+
+    def _add(self, token: int, parent: int) -> int:
+        node = len(self.tokens)
+        self.tokens.append(token)
+        self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
+        self.parents.append(parent)
+        self._children[parent, token] = node
+        return node
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each node of a trie stands in a pass: `context` nodes have keys and values already, `fresh` ones do not.
+
+    Columns of the attention mask are the context nodes, then the fresh nodes, in these orders.
+    """
+
+    trie: TokenTrie
+    context: tuple[int, ...]
+    fresh: tuple[int, ...]
+
+    @property
+    def tokens(self) -> list[int]:
+        """Token ids of the fresh nodes."""
+        return [self.trie.tokens[node] for node in self.fresh]
+
+    @property
+    def positions(self) -> list[int]:
+        """Position ids of the fresh nodes."""
+        return [self.trie.depths[node] for node in self.fresh]
+
+    def visible(self) -> NDArray[np.bool_]:
+        """Which columns each fresh node attends to: shape (fresh, context + fresh)."""
+        p = len(self.context)
+        column = {node: i for i, node in enumerate((*self.context, *self.fresh))}
+        mask = np.zeros((len(self.fresh), len(column)), dtype=np.bool_)
+        for row, node in enumerate(self.fresh):
+            parent = self.trie.parents[node]
+            above = column.get(parent, -1)
+            if above >= p:
+                mask[row] = mask[above - p]
+            else:
+                mask[row, [column[a] for a in self.trie.ancestors(parent)]] = True
+            mask[row, p + row] = True
+        return mask
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many leading tokens two sequences share."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))

@@ -1,0 +1,244 @@
+"""Exact log-probabilities of choices on a local network: between `local` (requests) and `network` (passes).
+
+`PackedScorer` lays the sequences of many requests out as one tree (see `packing`), on top of what `prefix_cache`
+holds, and computes every token-in-context once. `PaddedScorer` runs each prompt + choice as its own row of a padded
+batch: the same numbers, no reuse; for architectures that cannot be packed, and as the rival in benchmarks.
+Both return, for choice c after prompt x, the sum over c's tokens of log p(c_k | x, c_1 … c_{k-1}).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from idiolect.models.network import Network, cache_of, keys_values_of, picked_logprobs
+from idiolect.models.packing import Layout, TokenTrie, common_prefix
+from idiolect.models.prefix_cache import KeysValues, PrefixCache
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChoices:
+    """A choice request in token ids."""
+
+    prompt: Ids
+    choices: tuple[Ids, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the prompt and of all choices."""
+        return len(self.prompt) + sum(map(len, self.choices))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt + choice."""
+        return len(self.prompt) + max(map(len, self.choices))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChoices:
+    """Summed log-probability per choice, and how many tokens went through the network for this request."""
+
+    logprobs: tuple[float, ...]
+    computed: int
+
+
+class PaddedScorer:
+    """Every prompt + choice is a row of its own, padded on the right, sorted by length."""
+
+    def __init__(self, network: Network, *, batch_size: int, max_kept: int = 1024) -> None:
+        self._network, self._batch_size, self._max_kept = network, batch_size, max_kept
+
+    def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
+        """The scores of each item, in order."""
+        rows = [(i, item.prompt, choice) for i, item in enumerate(items) for choice in item.choices]
+        totals = [0.0] * len(rows)
+        order = sorted(range(len(rows)), key=lambda r: (len(rows[r][1]) + len(rows[r][2]), len(rows[r][1])))
+        for batch in self._batches(order, [(prompt, choice) for _, prompt, choice in rows]):
+            for r, total in zip(batch, self._pass([rows[r][1:] for r in batch]), strict=True):
+                totals[r] = total
+        return [self._collect(i, rows, totals) for i in range(len(items))]
+
+    def _collect(self, item: int, rows: list[tuple[int, Ids, Ids]], totals: list[float]) -> ScoredChoices:
+        mine = [r for r, row in enumerate(rows) if row[0] == item]
+        return ScoredChoices(
+            logprobs=tuple(totals[r] for r in mine),
+            computed=sum(len(rows[r][1]) + len(rows[r][2]) - 1 for r in mine),
+        )
+
+    def _batches(self, order: list[int], rows: list[tuple[Ids, Ids]]) -> Iterator[list[int]]:
+        """Cuts `order` where a batch has its rows, or would keep logits at too many positions for the memory."""
+        batch: list[int] = []
+        for r in order:
+            grown = [*batch, r]
+            first = min(len(rows[b][0]) for b in grown)
+            last = max(len(rows[b][0]) + len(rows[b][1]) for b in grown)
+            if batch and (len(grown) > self._batch_size or len(grown) * (last - first) > self._max_kept):
+                yield batch
+                grown = [r]
+            batch = grown
+        if batch:
+            yield batch
+
+    def _pass(self, rows: Sequence[tuple[Ids, Ids]]) -> list[float]:
+        fed = [(prompt + choice)[:-1] for prompt, choice in rows]  # nothing is asked after the last token
+        width = max(map(len, fed))
+        ids = self._network.tensor([(*f, *[0] * (width - len(f))) for f in fed])  # (B, L)
+        mask = self._network.tensor([[1] * len(f) + [0] * (width - len(f)) for f in fed])  # (B, L)
+        first = min(len(prompt) for prompt, _ in rows) - 1
+        keep = torch.arange(first, width, device=ids.device)  # (kept,)
+        logits = self._network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
+        totals = []
+        for row, (prompt, choice) in zip(logits, rows, strict=True):
+            start = len(prompt) - 1 - first
+            totals.append(sum(picked_logprobs(row[start : start + len(choice)], choice)))
+        return totals
+
+
+class PackedScorer:
+    """Computes every token-in-context once, on top of the prefixes that were computed before.
+
+    Args:
+        network: must take packed sequences (see `packs`).
+        cache: prefixes kept across calls.
+        max_pass_tokens: at most this many tokens go through the network in one pass.
+    """
+
+    def __init__(self, network: Network, *, cache: PrefixCache, max_pass_tokens: int) -> None:
+        self._network, self.cache, self._max_pass = network, cache, max_pass_tokens
+
+    def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
+        """The scores of each item, in order. A shared token is charged to the first item, sorted by prompt, with it."""
+        order = sorted(range(len(items)), key=lambda i: items[i].prompt)
+        scored: dict[int, ScoredChoices] = {}
+        while order:
+            group = self._next_group([items[i] for i in order])
+            scored.update(zip(order, self._score_group([items[i] for i in order[:group]]), strict=False))
+            order = order[group:]
+        return [scored[i] for i in range(len(items))]
+
+    def _next_group(self, items: Sequence[EncodedChoices]) -> int:
+        """How many items, from the first, to put into one tree.
+
+        As many as fit into a pass; fewer where each brings its own long context, whose masked-out part costs time.
+        """
+        fresh = context = 0
+        before: Ids = ()
+        for n, item in enumerate(items):
+            shared = common_prefix(before, item.prompt)
+            held = len(self.cache.match(item.prompt[:-1]))
+            new = len(item.prompt) - max(shared, held) + sum(map(len, item.choices))
+            beyond = max(held - shared, 0)
+            crowded = fresh >= self._max_pass // 8 and context + beyond > self._max_pass
+            if n and (fresh + new > self._max_pass or crowded):
+                return n
+            fresh, context, before = fresh + new, context + beyond, item.prompt
+        return len(items)
+
+    def _score_group(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
+        group = _Group(items, self.cache)
+        cache = cache_of(self.cache.gather([group.slots[node] for node in group.layout.context]))
+        logprobs = self._run(group, cache)
+        group.remember(self.cache, keys_values_of(cache))
+        return [
+            ScoredChoices(tuple(sum(logprobs[pair] for pair in choice) for choice in choices), computed)
+            for choices, computed in zip(group.pairs, group.computed, strict=True)
+        ]
+
+    def _run(self, group: _Group, cache: object) -> dict[tuple[int, int], float]:
+        """The log-probability of every (node, next token) pair that is needed, in passes over slices of the layout."""
+        layout, p = group.layout, len(group.layout.context)
+        tokens, positions = self._network.tensor(layout.tokens), self._network.tensor(layout.positions)  # (fresh,)
+        visible = layout.visible()  # (fresh, context + fresh)
+        found: dict[tuple[int, int], float] = {}
+        for start in range(0, len(layout.fresh), self._max_pass):
+            end = min(start + self._max_pass, len(layout.fresh))
+            asked = [(row, pair) for row, pair in group.asked if start <= row < end]
+            keep = [row - start for row, _ in asked] or [0]
+            logits = self._network.logits(
+                self._network.tensor(sorted(set(keep))),
+                input_ids=tokens[None, start:end],
+                position_ids=positions[None, start:end],
+                attention_mask=self._network.additive_mask(visible[start:end, : p + end]),
+                past_key_values=cache,
+                use_cache=True,
+            )[0]  # (kept, V)
+            found.update(_read(logits, [row - start for row, _ in asked], [pair for _, pair in asked]))
+        return found
+
+
+def _read(logits: torch.Tensor, rows: list[int], pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
+    """log p of each pair's token; logits: (distinct rows, V), in the order of the rows."""
+    if not pairs:
+        return {}
+    at = {row: i for i, row in enumerate(sorted(set(rows)))}
+    normalizer = logits.logsumexp(dim=1)  # (kept,)
+    kept = torch.tensor([at[row] for row in rows], device=logits.device)  # (pairs,)
+    tokens = torch.tensor([token for _, token in pairs], device=logits.device)  # (pairs,)
+    picked = (logits[kept, tokens] - normalizer[kept]).tolist()
+    return dict(zip(pairs, picked, strict=True))
+
+
+class _Group:
+    """The tree of some items' sequences: which nodes the cache holds, which are fresh, and what is asked of them."""
+
+    def __init__(self, items: Sequence[EncodedChoices], cache: PrefixCache) -> None:
+        self._prompts = [item.prompt for item in items]
+        self.slots: dict[int, int] = {}
+        self.pairs: list[list[list[tuple[int, int]]]] = []  # per item, per choice: (node, next token)
+        trie, born = TokenTrie(), [0]
+        self._paths = []
+        for item in items:
+            path = trie.insert(item.prompt)
+            self.slots.update(zip(path, cache.match(item.prompt), strict=False))
+            self._paths.append(path)
+            self.pairs.append([self._choice(trie, path[-1], choice) for choice in item.choices])
+            born.append(len(trie))
+        heads = {node for choices in self.pairs for choice in choices for node, _ in choice}
+        context = tuple(n for n in range(len(trie)) if n in self.slots and n not in heads)
+        held = set(context)
+        self.layout = Layout(trie, context, tuple(n for n in range(len(trie)) if n not in held))
+        row = {node: i for i, node in enumerate(self.layout.fresh)}
+        asked = {pair for choices in self.pairs for choice in choices for pair in choice}
+        self.asked = sorted((row[node], (node, token)) for node, token in asked)
+        self.computed = [sum(n not in held for n in range(a, b)) for a, b in pairwise(born)]
+
+    @staticmethod
+    def _choice(trie: TokenTrie, last: int, choice: Ids) -> list[tuple[int, int]]:
+        """A choice's (node, next token) pairs; its own last token is asked for, but needs no node."""
+        nodes = [last, *trie.insert(choice[:-1], last)]
+        return list(zip(nodes, choice, strict=True))
+
+    def remember(self, cache: PrefixCache, source: KeysValues) -> None:
+        """Puts the prompts' keys and values into `cache`; `source` holds the layout's columns."""
+        column = {node: i for i, node in enumerate((*self.layout.context, *self.layout.fresh))}
+        for prompt, path in zip(self._prompts, self._paths, strict=True):
+            cache.insert(prompt, [column[node] for node in path], source)
+
+
+def packs(network: Network) -> bool:
+    """Whether a packed pass gives this network's numbers: tried on a tiny tree against one sequence at a time."""
+    vocabulary = int(network.config.vocab_size)
+    ids = [1 + 7 * i % max(vocabulary - 1, 1) for i in range(12)]
+    probe = [
+        EncodedChoices(tuple(ids[:6]), ((ids[6],), (ids[7], ids[8], ids[9]))),
+        EncodedChoices((*ids[:4], ids[9]), ((ids[10], ids[11]),)),
+    ]
+    try:
+        packed = PackedScorer(network, cache=PrefixCache(64), max_pass_tokens=6)
+        found = [packed.score(probe), packed.score(probe)]
+    except Exception:  # any refusal means that the architecture is one for the padded path
+        return False
+    truth = PaddedScorer(network, batch_size=1).score(probe)
+    tolerance = 1e-3 if network.dtype == torch.float32 else 0.15
+    return all(_apart(run, truth) <= tolerance for run in found)
+
+
+def _apart(some: list[ScoredChoices], others: list[ScoredChoices]) -> float:
+    """The greatest difference between two scorings of the same items."""
+    pairs = [zip(a.logprobs, b.logprobs, strict=True) for a, b in zip(some, others, strict=True)]
+    return max(abs(x - y) for pair in pairs for x, y in pair)
