@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block
-from idiolect.methods.fermi.optimizer import initial_prompt
 from idiolect.methods.personalization import Answer
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, UserProfile
 
@@ -60,12 +60,12 @@ class FixedPrompt:
 
 def base(answerer: Answerer) -> FixedPrompt:
     """The unpersonalized model: the plain task prompt."""
-    return FixedPrompt(answerer, initial_prompt(UserProfile()).text)
+    return FixedPrompt(answerer, profile_prompt(UserProfile()))
 
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
     """The model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
-    return FixedPrompt(answerer, initial_prompt(user_profile).text)
+    return FixedPrompt(answerer, profile_prompt(user_profile))
 
 
 class FewShot:

@@ -29,14 +29,9 @@ from idiolect.methods.fermi.proposal import (
 from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures, race
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
-from idiolect.methods.templating import render
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.language_model import CompletionModel, Usage
-from idiolect.people.user import Opinion, User, UserProfile
-
-
-def initial_prompt(profile: UserProfile) -> Prompt:
-    """`P⁰`: the profile prompt where there is a profile, else the plain task prompt."""
-    return Prompt(render("initial_prompt.jinja", {"profile": dict(profile.attributes)}))
+from idiolect.people.user import Opinion, User
 
 
 def split_opinions_for_scoring(user: User, settings: FermiSettings) -> tuple[tuple[Opinion, ...], tuple[Opinion, ...]]:
@@ -129,7 +124,7 @@ class _Run:
     born: int = 1
 
     def __post_init__(self) -> None:
-        first = initial_prompt(self.user.profile)
+        first = Prompt(profile_prompt(self.user.profile))
         self.memory = Memory(self.settings.memory_size)
         self.initial = self.scorer.unscored(first, 0)
         self.new = [self.initial]
