@@ -22,7 +22,7 @@ class _Node:
 
     def __init__(self, token: int, parent: _Node | None, slot: int, used: int) -> None:
         self.token, self.parent, self.slot, self.used = token, parent, slot, used
-        self.depth = parent.depth + 1 if parent else 0
+        self.depth: int = parent.depth + 1 if parent else 0
         self.children: dict[int, _Node] = {}
 
 

