@@ -1,1 +1,15 @@
-"""Store: what is known and learned about users, in SQLite by default; any SQLAlchemy URL works."""
+"""Store: what is known and learned about users, in SQLite by default; any SQLAlchemy URL works.
+
+    with Store.open("./people") as store:
+        store.save_users(users)
+        store.save_personalization("u1", "fermi", payload)
+
+Takes and gives values of `idiolect.people` and plain JSON; knows neither methods nor models.
+"""
+
+from __future__ import annotations
+
+from idiolect.store.records import PersonalizationRecord, SavedUsers, UserSummary
+from idiolect.store.users import Store
+
+__all__ = ["PersonalizationRecord", "SavedUsers", "Store", "UserSummary"]

@@ -1,0 +1,75 @@
+"""The command `idiolect`: which commands there are, and its entry point.
+
+Every command is registered here, by name, and imports what it needs inside its function, so that help is immediate.
+Errors end in `boundary`; the screen is `terminal`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from idiolect import __version__
+from idiolect.cli import users
+from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
+from idiolect.cli.options import examples
+from idiolect.cli.terminal import quiet_libraries
+
+app = typer.Typer(
+    name="idiolect",
+    cls=Boundary,
+    help="Personalizes any LLM to one user from a handful of their past answers.",
+    epilog=examples("idiolect users list", "idiolect users show u1 --json"),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"idiolect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+app.add_typer(users.app, name="users")
+
+
+def main() -> None:
+    """Run the command line; never returns.
+
+    Raises:
+        SystemExit: always, with the exit status.
+    """
+    quiet_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        sys.exit(STOPPED)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            drop_stdout()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Where errors end: a Typer group that turns whatever a command raises into a message and an exit status.
+
+    0 done   1 failed (`error: …`)   2 wrong use (Typer's message)   130 stopped by Ctrl-C
+
+With `--json` among the arguments, the error is printed on stdout as well: {"error": {"type", "message", "faults"}}.
+A traceback is shown only under IDIOLECT_DEBUG=1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from idiolect.cli.terminal import debugging, one_line, print_json, printable
+from idiolect.errors import IdiolectError, UsersFileError
+
+FAILED = 1
+STOPPED = 130
+_JSON = "idiolect.json"
+
+
+class Boundary(TyperGroup):
+    """The outermost group of commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether the answer is wanted in JSON, before anything can go wrong."""
+        options = args[: args.index("--")] if "--" in args else args
+        ctx.meta[_JSON] = "--json" in options
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; every error becomes a message and an exit status."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            stop()
+        except Exception as error:
+            _fail(error, as_json=ctx.meta[_JSON])
+        return result
+
+
+def stop() -> NoReturn:
+    """End as Ctrl-C should.
+
+    Raises:
+        typer.Exit: always.
+    """
+    sys.stderr.write("stopped\n")
+    raise typer.Exit(STOPPED)
+
+
+def _fail(error: Exception, *, as_json: bool) -> NoReturn:
+    if isinstance(error, typer.Abort | typer.Exit):
+        raise error
+    if isinstance(error, BrokenPipeError):
+        drop_stdout()
+        raise typer.Exit(FAILED)
+    if hasattr(error, "exit_code"):  # Typer's own: wrong use; it prints the message itself
+        if as_json:
+            _print_error_json("UsageError", error.format_message() if hasattr(error, "format_message") else str(error))
+        raise error
+    if debugging():
+        sys.stderr.write(printable("".join(traceback.format_exception(error))))
+    faults = error.faults if isinstance(error, UsersFileError) else ()
+    for line in (_message(error), *faults):
+        sys.stderr.write(one_line(line) + "\n")
+    if as_json:
+        _print_error_json(type(error).__name__, str(error), faults)
+    _flush_stdout()
+    raise typer.Exit(FAILED)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, IdiolectError):
+        return f"error: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"error: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+    hint = "" if debugging() else " (IDIOLECT_DEBUG=1 shows the traceback)"
+    return f"internal error: {type(error).__name__}: {error}{hint}"
+
+
+def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> None:
+    shown: dict[str, object] = {"type": kind, "message": message}
+    if faults:
+        shown["faults"] = list(faults)
+    try:
+        print_json({"error": shown})
+    except OSError:
+        drop_stdout()
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_stdout()
+
+
+def drop_stdout() -> None:
+    """Let the rest of the output go nowhere: whoever read it is gone, and Python would complain at its exit."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

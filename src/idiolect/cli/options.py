@@ -1,0 +1,23 @@
+"""What several commands share: options of the same name and meaning, and the form of their examples."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="DIR|URL",
+        help="Where users are kept: a folder, or a database URL. Default: $IDIOLECT_STORE, else your data folder.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command's help: example command lines, kept as they are."""
+    return "\b\n" + "\n".join(("Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)))

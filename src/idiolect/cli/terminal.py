@@ -1,0 +1,136 @@
+"""The screen: results go to stdout, progress and messages to stderr, and people's texts cannot draw on either.
+
+Whatever a person wrote passes `printable` (plain) or `safe` (inside rich markup) first: a text may hold escape
+sequences that recolour, retitle or overwrite a terminal, and square brackets that rich would take for markup.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC …: titles, links
+    r"|\x1b[ -/]*[0-~]?"  # the rest
+)
+_INVISIBLE = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f{_INVISIBLE}]")  # all but tab and newline
+_BREAKS = re.compile(r"\s*[\t\n]\s*")
+_JSON_CONTROLS = re.compile(f"[{_INVISIBLE}]")
+_ALIGNED = 200  # rows that decide how wide columns are; later ones stream past
+
+_QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+_NOISY = (
+    "accelerate",
+    "alembic",
+    "bm25s",
+    "httpx",
+    "huggingface_hub",
+    "sentence_transformers",
+    "torch",
+    "transformers",
+)
+
+
+def quiet_libraries() -> None:
+    """Keep libraries' progress bars, warnings and logs off the screen; what the caller's environment sets stays."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if debugging():
+        return
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def debugging() -> bool:
+    """Whether `IDIOLECT_DEBUG` asks for tracebacks and warnings."""
+    return os.environ.get("IDIOLECT_DEBUG", "") not in ("", "0")
+
+
+def out() -> Console:
+    """A console on stdout, for results. Plain where stdout is no terminal, or `NO_COLOR` is set."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """A console on stderr, for progress and messages. Plain where stderr is no terminal, or `NO_COLOR` is set."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text without escape sequences, control and direction-changing characters; tabs and newlines stay."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def one_line(text: str, *, limit: int | None = None) -> str:
+    """`printable` on a single line, cut after `limit` characters."""
+    line = _BREAKS.sub(" ", printable(text)).strip()
+    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def safe(text: str) -> str:
+    """`printable`, and escaped, to be put into rich markup."""
+    from rich.markup import escape
+
+    return escape(printable(text))
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Print one JSON document on stdout: one line, or indented. Strict, and harmless to a terminal.
+
+    Raises:
+        ValueError: NaN or infinity in `value`.
+    """
+    sys.stdout.write(json_text(value, indent=indent, ascii_only=not _speaks_unicode(sys.stdout)) + "\n")
+
+
+def json_text(value: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
+    """Strict JSON; characters that could confuse a terminal are written as escapes.
+
+    Raises:
+        ValueError: NaN or infinity in `value`.
+    """
+    text = json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, indent=indent)
+    return _JSON_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("_", "-").startswith("utf")
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns on stdout as they come: the first ones decide the widths, nothing is cut or wrapped."""
+    from rich.cells import cell_len
+
+    clean: Iterator[list[str]] = ([one_line(cell) for cell in row] for row in rows)
+    first = list(islice(clean, _ALIGNED))
+    widths = [max(map(cell_len, column)) for column in zip(header, *first, strict=True)]
+    console = out()
+    for i, row in enumerate(chain([list(header)], first, clean)):
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(padded).rstrip(), style="bold" if i == 0 else None, markup=False)

@@ -1,0 +1,1 @@
+"""The revisions, numbered; a released one is never changed."""

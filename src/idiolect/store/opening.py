@@ -1,0 +1,144 @@
+"""From a folder or URL to an engine on a store of the newest revision.
+
+    target → URL → file made private (0600 in a 0700 folder) → engine with SQLite's pragmas → migrated
+
+Transactions on SQLite begin as told by the execution option `sqlite_begin`: IMMEDIATE for those that write, so that
+a lock is waited for at their start and never refused in their middle.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from platformdirs import user_data_dir
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from idiolect.errors import StoreError
+from idiolect.store import strict_json
+from idiolect.store.faults import store_errors
+from idiolect.store.revisions import migrate
+
+FILE_NAME = "idiolect.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is: its URL, its folder if it was named by one, and a printable name without secrets."""
+
+    url: URL
+    folder: Path | None
+    name: str
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file, if there is one."""
+        database = self.url.database
+        if self.url.get_backend_name() != "sqlite" or not database or database == ":memory:":
+            return None
+        return None if database.startswith("file:") else Path(database)
+
+
+def locate(target: str | Path | None) -> Place:
+    """Where `target` (a folder or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's data folder) is.
+
+    Raises:
+        StoreError: the URL cannot be read.
+    """
+    target = target or os.environ.get("IDIOLECT_STORE") or user_data_dir("idiolect")
+    if isinstance(target, Path) or "://" not in target:
+        folder = Path(target).expanduser().absolute()
+        return Place(URL.create("sqlite", database=str(folder / FILE_NAME)), folder, str(folder))
+    try:
+        url = sa.make_url(target)
+        url.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise StoreError("the store's URL cannot be read; it looks like sqlite:///people.db") from error
+    return Place(url, None, url.set(query={}).render_as_string(hide_password=True))
+
+
+def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
+    """An engine on the store at `place`, migrated to the newest revision.
+
+    Args:
+        place: where the store is.
+        create: make a store if there is none.
+        lock_timeout: seconds to wait for another process's lock.
+
+    Raises:
+        StoreError: no store and not to be created, not a store, made by a newer Idiolect, or not readable.
+    """
+    engine = _engine(place, lock_timeout=lock_timeout)  # connects to nothing yet
+    if create:
+        _make_private(place)
+    elif place.file is not None and not place.file.exists():
+        raise StoreError(f"there is no store at {place.name}")
+    try:
+        with store_errors(place.name):
+            migrate(engine, place.name, create=create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _make_private(place: Place) -> None:
+    if place.folder is not None and place.folder.is_file():
+        raise StoreError(f"store {place.name}: is a file; name a folder, or a URL such as sqlite:///people.db")
+    try:
+        if place.folder is not None:
+            place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if place.file is not None and not place.file.exists():
+            os.close(os.open(place.file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"store {place.name}: cannot be created: {error.strerror}") from error
+
+
+def _engine(place: Place, *, lock_timeout: float) -> Engine:
+    try:
+        engine = sa.create_engine(place.url, hide_parameters=True, json_serializer=strict_json.dumps)
+    except (SQLAlchemyError, TypeError, ValueError) as error:
+        raise StoreError(f"store {place.name}: no such kind of database, or a wrong option in its URL") from error
+    except ImportError as error:
+        raise StoreError(f"store {place.name}: the database's driver is not installed ({error.name})") from error
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, lock_timeout=lock_timeout)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not by the driver's guess
+        try:
+            _set_pragmas(connection, lock_timeout=lock_timeout)
+        except BaseException:
+            connection.close()
+            raise
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _set_pragmas(connection: Any, *, lock_timeout: float) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")
+    deadline = time.monotonic() + lock_timeout
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    cursor.close()

@@ -1,0 +1,146 @@
+"""Between values and rows: users as the tables keep them, and what the store tells about users.
+
+Rows are made here, checked, before any SQL runs; a row that makes no valid value when read back means damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import RowMapping
+
+from idiolect.errors import StoreError
+from idiolect.people.user import Opinion, Question, User, UserProfile
+from idiolect.store.strict_json import checked_text, digest, plain
+
+
+@dataclass(frozen=True, slots=True)
+class SavedUsers:
+    """How many users `Store.save_users` added, and how many it replaced."""
+
+    new: int = 0
+    updated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserSummary:
+    """A user, counted: what the store holds about them. `methods` are those that learned something, sorted."""
+
+    id: str
+    n_opinions: int
+    n_texts: int
+    methods: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalizationRecord:
+    """What one method learned for one user: plain JSON, and the SHA-256 of its canonical text."""
+
+    method: str
+    created_at: datetime
+    updated_at: datetime
+    digest: str
+    payload: Mapping[str, Any]
+
+
+def user_row(user: User, *, now: datetime) -> dict[str, Any]:
+    """The user's row of `users`.
+
+    Raises:
+        StoreError: something that a store cannot keep; the message says where it is.
+    """
+    at = f"user {user.id!r}"
+    return {
+        "id": checked_text(user.id, at=f"{at}: id"),
+        "profile": plain(user.profile.attributes, at=f"{at}: profile"),
+        "texts": plain(user.texts, at=f"{at}: texts"),
+        "extra": plain(user.extra, at=f"{at}: extra"),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def opinion_rows(user: User) -> list[dict[str, Any]]:
+    """The user's rows of `opinions`, in order.
+
+    Raises:
+        StoreError: something that a store cannot keep; the message says where it is.
+    """
+    return [_opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
+
+
+def _opinion_row(opinion: Opinion, *, user_id: str, position: int) -> dict[str, Any]:
+    at = f"user {user_id!r}: opinions[{position}]"
+    return {
+        "user_id": user_id,
+        "position": position,
+        "question": checked_text(opinion.question.text, at=f"{at}.question"),
+        "choices": plain(opinion.question.choices, at=f"{at}.choices"),
+        "ordinal": opinion.question.ordinal,
+        "answer": checked_text(opinion.answer, at=f"{at}.answer"),
+        "extra": plain(opinion.extra, at=f"{at}.extra"),
+    }
+
+
+def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
+    """The user of a row of `users` and its rows of `opinions`, in order.
+
+    Raises:
+        ValueError: the rows make no valid user.
+    """
+    return User(
+        id=user["id"],
+        profile=UserProfile(user["profile"]),
+        opinions=tuple(_opinion(row) for row in opinions),
+        texts=tuple(user["texts"]),
+        extra=user["extra"],
+    )
+
+
+def _opinion(row: RowMapping) -> Opinion:
+    question = Question(text=row["question"], choices=tuple(row["choices"]), ordinal=row["ordinal"])
+    return Opinion(question=question, answer=row["answer"], extra=row["extra"])
+
+
+def personalization_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The row of `personalizations`.
+
+    Raises:
+        ValueError: a blank method.
+        StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
+    """
+    if not method.strip():
+        raise ValueError("method is blank")
+    value = plain(payload, at=f"what {method} learned for user {user_id!r}")
+    if not isinstance(value, dict):
+        raise ValueError(f"payload is a {type(payload).__name__}, must be a mapping")
+    return {
+        "user_id": user_id,
+        "method": checked_text(method, at="method"),
+        "payload": value,
+        "digest": digest(value),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
+    """What a row of `personalizations` says.
+
+    Raises:
+        StoreError: the payload is not the one whose digest was kept with it.
+    """
+    if digest(row["payload"]) != row["digest"]:
+        raise StoreError(f"what {row['method']} learned for user {row['user_id']!r} is damaged: its digest is wrong")
+    return PersonalizationRecord(
+        method=row["method"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        digest=row["digest"],
+        payload=row["payload"],
+    )

@@ -1,0 +1,75 @@
+"""Strict JSON: what the store lets into its JSON columns, and the digest of what was learned.
+
+Every value passes `plain` before it is written: string keys, finite numbers, and only characters that SQLite *and*
+PostgreSQL can keep. So what comes back equals what went in, and `digest` (SHA-256 of the canonical text) can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from idiolect.errors import StoreError
+from idiolect.people.user import unstorable_part
+
+MAX_DEPTH = 100
+
+
+def checked_text(text: str, *, at: str) -> str:
+    """The text itself.
+
+    Raises:
+        StoreError: a database cannot keep it; the message says where it is, never what it says.
+    """
+    if part := unstorable_part(text):
+        raise StoreError(f"{at}: holds {part}, which a store cannot keep")
+    return text
+
+
+def plain(value: object, *, at: str, depth: int = 0) -> Any:
+    """The value as dicts, lists, strings, numbers, booleans and None.
+
+    Args:
+        value: what to keep; mappings and tuples become dicts and lists.
+        at: where the value is, for messages.
+        depth: how deep below the top it is.
+
+    Raises:
+        StoreError: not strict JSON (NaN, a key that is no string, another type), too deep, or text that no database
+            can keep.
+    """
+    if depth > MAX_DEPTH:
+        raise StoreError(f"{at[:80]}…: nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        return checked_text(value, at=at)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise StoreError(f"{at}: {value} is no JSON number")
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key, at=at): plain(item, at=f"{at}.{key}", depth=depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, at=f"{at}[{i}]", depth=depth + 1) for i, item in enumerate(value)]
+    raise StoreError(f"{at}: a {type(value).__name__} is not JSON")
+
+
+def _key(key: object, *, at: str) -> str:
+    if not isinstance(key, str):
+        raise StoreError(f"{at}: the key {key!r} is not a string")
+    return checked_text(key, at=f"{at}: a key")
+
+
+def dumps(value: object) -> str:
+    """JSON text of a plain value, in its own order."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(value: object) -> str:
+    """SHA-256 (hex) of the canonical JSON of a plain value: sorted keys, no spaces, UTF-8."""
+    canonical = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

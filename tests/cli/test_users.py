@@ -1,0 +1,206 @@
+"""`idiolect users`: what the store holds, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from idiolect.cli.app import app
+from idiolect.people.user import Opinion, Question, User, UserProfile
+from idiolect.people.user_record import user_from_record
+from idiolect.store import Store
+
+EVIL = "evil\x1b[31m[bold]\x1b]0;title\x07"
+LIKES = Question("Do you like [red]ramen[/red]?", ("yes", "no"))
+PAYLOAD = {
+    "prompts": [{"text": "weak", "score": 0.25}, {"text": "Answer as [a] student\nwould.", "score": 0.75, "round": 2}],
+    "settings": {"rounds": 3},
+    "usage": {"calls": 12},
+}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    folder = tmp_path / "people"
+    opinions = tuple(Opinion(Question(f"Question {i}"), f"answer {i}") for i in range(4))
+    with Store.open(folder) as store:
+        store.save_users(
+            [
+                User("u1", UserProfile({"Age": "18-29", "Likes": "[/] markup"}), opinions, ("t",), extra={"wave": 92}),
+                User(EVIL, UserProfile({"\x1b[2JName": "\x1b[31m[blink]x"}), (Opinion(LIKES, "no"),)),
+                User("用户/一", texts=("t",)),
+            ]
+        )
+        store.save_personalization("u1", "fermi", PAYLOAD)
+        store.save_personalization("u1", "chameleon", {"prompts": "none", "layers": [1]})
+    return folder
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["users", *map(str, arguments)])
+
+
+def shown(*arguments: str | Path) -> Any:
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def test_list_shows_a_table(people: Path) -> None:
+    result = run("list", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["ID", "OPINIONS", "TEXTS", "LEARNED", "BY"],
+        ["evil[bold]", "1", "0", "-"],
+        ["u1", "4", "1", "chameleon,", "fermi"],
+        ["用户/一", "0", "1", "-"],
+    ]
+
+
+def test_list_prints_one_object_a_line(people: Path) -> None:
+    result = run("list", "--store", people, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["id"] for line in lines] == [EVIL, "u1", "用户/一"]
+    assert {name: lines[1][name] for name in ("opinions", "texts", "methods")} == {
+        "opinions": 4,
+        "texts": 1,
+        "methods": ["chameleon", "fermi"],
+    }
+    assert "\x1b" not in result.stdout
+
+
+def test_list_reads_the_store_of_the_environment(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDIOLECT_STORE", str(people))
+    assert "u1" in run("list").stdout
+
+
+def test_show_tells_what_is_known_and_learned(people: Path) -> None:
+    result = run("show", "u1", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    for part in (
+        "profile   Age: 18-29",
+        "profile   Likes: [/] markup",
+        "opinions  4",
+        "Question 0 → answer 0",
+        "and 1 more",
+        "texts     1",
+        "learned   chameleon",
+        "learned   fermi",
+        "2 prompts, the best scores 0.75:",
+        "Answer as [a] student\n            would.",
+    ):
+        assert part in result.stdout
+    assert "Question 3" not in result.stdout
+
+
+def test_show_prints_json(people: Path) -> None:
+    user = shown("show", "u1", "--store", people, "--json")
+    assert user["profile"] == {"Age": "18-29", "Likes": "[/] markup"}
+    assert (user["opinions"], user["texts"]) == (4, 1)
+    chameleon, fermi = user["learned"]
+    assert (chameleon["prompts"], chameleon["best_prompt"]) == (0, None)
+    assert (fermi["prompts"], fermi["best_prompt"]["score"]) == (2, 0.75)
+    assert len(fermi["digest"]) == 64
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_peoples_texts_cannot_draw_on_the_terminal(people: Path, command: str) -> None:
+    result = run(command, *([EVIL] if command == "show" else []), "--store", people)
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert "title" not in result.output
+    assert "evil[bold]" in result.output
+    if command == "show":
+        assert "profile   Name: [blink]x" in result.output
+        assert "Do you like [red]ramen[/red]? → no" in result.output
+        assert "learned   nothing yet" in result.output
+
+
+@pytest.mark.parametrize(
+    ("payload", "prompts", "best"),
+    [
+        ({}, 0, None),
+        ({"prompts": []}, 0, None),
+        ({"prompts": {"text": "x"}}, 0, None),
+        ({"prompts": ["x", 3, {"score": 1}, {"text": 5}]}, 0, None),
+        ({"prompts": [{"text": "x"}, {"text": "y", "score": None}]}, 2, "x"),
+        (
+            {"prompts": [{"text": "x", "score": "high"}, {"text": "y", "score": True}, {"text": "z", "score": -1}]},
+            3,
+            "z",
+        ),
+        ({"prompts": [{"text": "x", "score": 10**400}]}, 1, "x"),
+    ],
+)
+def test_show_tolerates_any_payload(people: Path, payload: dict[str, Any], prompts: int, best: str | None) -> None:
+    with Store.open(people) as store:
+        store.save_personalization("用户/一", "other", payload)
+    assert run("show", "用户/一", "--store", people).exit_code == 0
+    (learned,) = shown("show", "用户/一", "--store", people, "--json")["learned"]
+    assert learned["prompts"] == prompts
+    assert (learned["best_prompt"] or {}).get("text") == best
+
+
+def test_export_holds_everything(people: Path) -> None:
+    document = shown("export", "u1", "--store", people)
+    with Store.open(people) as store:
+        assert user_from_record(document["user"]) == store.user("u1")
+        records = store.personalizations("u1")
+    assert [record["payload"] for record in document["personalizations"]] == [record.payload for record in records]
+    assert [record["digest"] for record in document["personalizations"]] == [record.digest for record in records]
+    assert document["created_at"] <= document["updated_at"]
+    assert document["user"]["wave"] == 92
+
+
+def test_export_file_is_private_and_not_overwritten_unasked(people: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out.json"
+    result = run("export", "u1", "--out", file, "--store", people)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "exported user 'u1' to" in result.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["user"]["id"] == "u1"
+
+    again = run("export", "用户/一", "--out", file, "--store", people)
+    assert again.exit_code == 1
+    assert "is there already; --force replaces it" in again.stderr
+    assert json.loads(file.read_text())["user"]["id"] == "u1"
+
+    assert run("export", "用户/一", "--out", file, "--force", "--store", people).exit_code == 0
+    assert json.loads(file.read_text())["user"]["id"] == "用户/一"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "people"]
+
+
+def test_export_into_a_place_that_is_none(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "nowhere" / "x.json", tmp_path / "file" / "x.json"):
+        result = run("export", "u1", "--out", place, "--store", people)
+        assert result.exit_code == 1
+        assert "error: cannot write" in result.stderr
+    assert "is a folder" in run("export", "u1", "--out", tmp_path, "--force", "--store", people).stderr
+
+
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_unknown_user_is_an_error(people: Path, command: str) -> None:
+    result = run(command, "u2", "--store", people, "--json")
+    assert result.exit_code == 1
+    assert result.stderr == "error: the store holds no user 'u2'; did you mean 'u1'?\n"
+    assert json.loads(result.stdout)["error"]["type"] == "UnknownUserError"
+
+
+def test_no_store_is_an_error_and_makes_none(tmp_path: Path) -> None:
+    result = run("list", "--store", tmp_path / "typo")
+    assert result.exit_code == 1
+    assert "there is no store at" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",), ("show",), ("export",)])
+def test_help_shows_an_example(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--help")
+    assert result.exit_code == 0
+    assert "  idiolect users " in result.stdout
