@@ -2,20 +2,54 @@
 
 The top of the flow: everything below takes these values and none of them knows about files, models or stores.
 Fermi's notation (arXiv 2406.18678, section 3): `U_pro` is `User.profile`, `U_opi = {(q_i, a_i)}` is `User.opinions`.
-All values are frozen; construction checks them, so a `Question` that exists is a valid one.
+All values are frozen; construction checks them, so a `Question` that exists is a valid one. No text of theirs is blank
+or holds what UTF-8 and databases cannot keep (NUL characters, lone surrogates).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+USER_KEYS = frozenset({"id", "profile", "opinions", "texts"})
+OPINION_KEYS = frozenset({"question", "choices", "ordinal", "answer"})
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def unstorable_part(text: str) -> str | None:
+    """What `text` holds that UTF-8 or a database cannot keep, in plain words; None if nothing."""
+    if "\0" in text:
+        return "a NUL character"
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        return "a lone surrogate (half a character)"
+    return None
+
+
+def _check_text(name: str, text: str) -> None:
+    if not text or text.isspace():
+        raise ValueError(f"{name} is blank")
+    if part := unstorable_part(text):
+        raise ValueError(f"{name} holds {part}")
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 def _nothing() -> Mapping[str, Any]:
-    return MappingProxyType({})
+    return _NOTHING
+
+
+def _frozen_extra(extra: Mapping[str, Any], own_keys: frozenset[str]) -> Mapping[str, Any]:
+    if not extra:
+        return _NOTHING
+    if taken := own_keys & extra.keys():
+        raise ValueError(f"extra holds {min(taken)!r}, which is a key of Idiolect's own")
+    return MappingProxyType(dict(extra))
 
 
 class QuestionKind(Enum):
@@ -31,15 +65,15 @@ class UserProfile:
     """A user's attributes (Fermi's `U_pro`), for example `{"Age": "18-29"}`; may be empty.
 
     Raises:
-        ValueError: an attribute's name or value is empty.
+        ValueError: an attribute's name or value is blank or unstorable.
     """
 
     attributes: Mapping[str, str] = field(default_factory=_nothing)
 
     def __post_init__(self) -> None:
         for name, value in self.attributes.items():
-            if not name.strip() or not value.strip():
-                raise ValueError(f"profile attribute {name!r} has an empty name or value")
+            _check_text("the name of a profile attribute", name)
+            _check_text(f"profile attribute {name!r}", value)
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 
     def __bool__(self) -> bool:
@@ -67,12 +101,11 @@ class Question:
     ordinal: bool = False
 
     def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise ValueError("question is blank")
+        _check_text("question", self.text)
         if len(self.choices) == 1:
             raise ValueError("a single choice is no choice: give at least two, or none for free text")
-        if any(not choice.strip() for choice in self.choices):
-            raise ValueError("a choice is blank")
+        for choice in self.choices:
+            _check_text("a choice", choice)
         if len({choice.strip() for choice in self.choices}) != len(self.choices):
             raise ValueError("two choices are equal")
         if self.ordinal and not self.choices:
@@ -96,7 +129,7 @@ class Opinion:
         extra: keys of the users file that Idiolect doesn't know, kept as they were.
 
     Raises:
-        ValueError: the answer is blank or not among the choices.
+        ValueError: the answer is blank or not among the choices, or `extra` uses one of `OPINION_KEYS`.
     """
 
     question: Question
@@ -104,10 +137,10 @@ class Opinion:
     extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.answer.strip():
-            raise ValueError("answer is blank")
+        _check_text("answer", self.answer)
         if self.question.choices and self.answer not in self.question.choices:
             raise ValueError("answer is not one of the choices")
+        object.__setattr__(self, "extra", _frozen_extra(self.extra, OPINION_KEYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +155,7 @@ class User:
         extra: keys of the users file that Idiolect doesn't know, kept as they were.
 
     Raises:
-        ValueError: a blank id, a blank text, or neither opinions nor texts.
+        ValueError: a blank id, a blank text, neither opinions nor texts, or `extra` uses one of `USER_KEYS`.
     """
 
     id: str
@@ -132,9 +165,9 @@ class User:
     extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.id.strip():
-            raise ValueError("id is blank")
-        if any(not text.strip() for text in self.texts):
-            raise ValueError("a text is blank")
+        _check_text("id", self.id)
+        for text in self.texts:
+            _check_text("a text", text)
         if not self.opinions and not self.texts:
             raise ValueError("a user needs opinions, texts or both")
+        object.__setattr__(self, "extra", _frozen_extra(self.extra, USER_KEYS))

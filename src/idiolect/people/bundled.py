@@ -1,0 +1,20 @@
+"""The people that come with the package: for `idiolect demo`, the quickstart and tests that need real answers.
+
+Their users file is built by `scripts/build_bundled_people.py` from FiveThirtyEight's food-world-cup survey
+(CC BY 4.0, see `data/ATTRIBUTION.md`) and read like any other.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import as_file, files
+
+from idiolect.people.user import User
+from idiolect.people.users_file import read_users
+
+
+@cache
+def bundled_people() -> tuple[User, ...]:
+    """Real people who rated at least 30 national cuisines from 1 to 5, with seven attributes each; always the same."""
+    with as_file(files("idiolect.people") / "data" / "food-world-cup.jsonl") as path:
+        return tuple(read_users(path))

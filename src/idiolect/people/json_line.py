@@ -1,0 +1,207 @@
+"""One line of a users file as a JSON object: bytes in, plain Python values out, every doubt in plain words.
+
+Below `users_file.py`, which knows files, and `user_record.py`, which knows users; this module knows JSON only.
+It is stricter than `json`: one object a line, no NaN or Infinity, no key twice, nothing that UTF-8 or a database cannot
+keep, and limits on depth and size, so that a hostile line costs a message and not the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from idiolect.people.user import unstorable_part
+
+MAX_DEPTH = 64
+"""Lists and objects inside each other, the line's own object included."""
+
+MAX_VALUES = 250_000
+"""Values in one line, all lists and objects counted through."""
+
+EXCERPT_CHARACTERS = 40
+"""The longest piece of a file's own words that a message shows: the name of a key, never a person's answer."""
+
+_Path = tuple[Any, str | int] | None  # (path of the parent, key or index); None is the line's own object
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field of a record, for example `opinions[3].answer` "is missing"."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+TOO_MANY_VALUES = Problem("line", f"holds more than {MAX_VALUES:,} values")
+
+
+class UnreadableLineError(ValueError):
+    """A line that holds no JSON object; the message says why, and shows nothing of the line."""
+
+
+class _ObjectWithRepeats(dict[str, Any]):
+    """An object that gave some keys more than once (a dict holds only their last values)."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) == len(pairs):
+        return built
+    with_repeats = _ObjectWithRepeats(built)
+    counts = Counter(key for key, _ in pairs)
+    with_repeats.repeated = tuple(key for key, count in counts.items() if count > 1)
+    return with_repeats
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise UnreadableLineError("is not JSON that Idiolect can keep: a number is too large")
+    return number
+
+
+def _refuse_constant(name: str) -> float:
+    raise UnreadableLineError(f"is not JSON: {name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
+
+
+def parse_object(line: bytes) -> dict[str, Any]:
+    """The JSON object that `line` holds.
+
+    Raises:
+        UnreadableLineError: not UTF-8, not JSON, nested beyond measure, or not an object.
+    """
+    value = _parse(_decode(line))
+    if not isinstance(value, dict):
+        raise UnreadableLineError(f"must be an object {{…}}, but is {kind_of(value)}")
+    return value
+
+
+def _decode(line: bytes) -> str:
+    if b"\0" in line:
+        raise UnreadableLineError("holds a NUL byte: the file must be UTF-8 text (is it UTF-16?)")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableLineError(f"is not UTF-8 at byte {error.start + 1} of the line") from None
+    if text.startswith("\ufeff"):
+        raise UnreadableLineError("starts with a byte order mark, which only a file's first line may")
+    return text
+
+
+def _parse(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableLineError(f"is not JSON: {error.msg} (character {error.pos + 1} of the line)") from None
+    except RecursionError:
+        raise UnreadableLineError(f"is nested more than {MAX_DEPTH} levels deep") from None
+    except UnreadableLineError:
+        raise
+    except ValueError:  # Python's limit on the digits of an integer
+        raise UnreadableLineError("is not JSON that Idiolect can keep: a number has too many digits") from None
+
+
+def kind_of(value: object) -> str:
+    """The JSON name of a value's type in plain words, for example "a number"."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (str, "text"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "an object"),
+    )
+    return next((name for types, name in kinds if isinstance(value, types)), f"of the type {type(value).__name__}")
+
+
+def object_problems(record: dict[str, Any]) -> list[Problem]:
+    """Everything in `record` that JSON, UTF-8 or a database cannot keep, at any depth.
+
+    Walks without recursion and stops at `MAX_VALUES`; then `TOO_MANY_VALUES` is among the problems.
+    """
+    problems: list[Problem] = []
+    pending: deque[tuple[Any, _Path, int]] = deque([(record, None, 1)])
+    values = 0
+    while pending:
+        container, path, depth = pending.popleft()
+        values += len(container)
+        if values > MAX_VALUES:
+            return [*problems, TOO_MANY_VALUES]
+        if depth > MAX_DEPTH:
+            problems.append(Problem(_field(path), f"is nested more than {MAX_DEPTH} levels deep"))
+            continue
+        if isinstance(container, dict):
+            problems += _key_problems(container, path)
+        for step, value in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(value, dict | list):
+                pending.append((value, (path, step), depth + 1))
+            elif doubt := _doubt(value):
+                problems.append(Problem(_field((path, step)), doubt))
+    return problems
+
+
+def _key_problems(container: dict[Any, Any], path: _Path) -> list[Problem]:
+    problems = []
+    if isinstance(container, _ObjectWithRepeats):
+        problems += [Problem(_field((path, key)), "is given more than once") for key in container.repeated]
+    for key in container:
+        if not isinstance(key, str):
+            problems.append(Problem(_field((path, repr(key))), f"has a name that is {kind_of(key)}, must be text"))
+        elif part := unstorable_part(key):
+            problems.append(Problem(_field((path, key)), f"has a name that holds {part}"))
+    return problems
+
+
+def _doubt(value: object) -> str | None:
+    if isinstance(value, str):
+        part = unstorable_part(value)
+        return part and f"holds {part}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    if value is None or isinstance(value, int | float):
+        return None
+    return f"is {kind_of(value)}, which JSON doesn't know"
+
+
+def _field(path: _Path) -> str:
+    steps: list[str | int] = []
+    while path is not None:
+        path, step = path
+        steps.append(step)
+    return field_path(reversed(steps))
+
+
+def field_path(steps: Iterable[str | int]) -> str:
+    """The way to a field as messages show it: `opinions[3].answer`, `profile["Household Income"]`; "line" if empty."""
+    path = ""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step.isidentifier() and len(step) <= EXCERPT_CHARACTERS:
+            path += f".{step}" if path else step
+        else:
+            path += f'["{_excerpt(step)}"]'
+    return path or "line"
+
+
+def _excerpt(text: str) -> str:
+    return printable(text if len(text) <= EXCERPT_CHARACTERS else text[: EXCERPT_CHARACTERS - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """`text` on one line and safe for a terminal: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

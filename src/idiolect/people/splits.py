@@ -1,0 +1,88 @@
+"""Splits of people and of their opinions: what a method may learn from, and what it is judged by.
+
+Between the users file and the methods. Every order here is a pure function of a key (a seed and ids), by a hash instead
+of a random generator: equal on every system, in every process and in every Python version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TypeVar
+
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.people.user import Opinion, User
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One user's opinions in two: `train` to learn from, `test` to be asked about. Neither is empty."""
+
+    train: tuple[Opinion, ...]
+    test: tuple[Opinion, ...]
+
+
+def split_opinions(user: User, *, n_train: int, seed: int | None = None) -> Split:
+    """The first `n_train` opinions to learn from, all others to be tested on.
+
+    Args:
+        user: needs more than `n_train` opinions.
+        n_train: at least 1.
+        seed: None keeps the order of the file; a number shuffles first, differently for each user id.
+
+    Raises:
+        ValueError: `n_train` is below 1.
+        PersonalizationError: the user has too few opinions.
+    """
+    if n_train < 1:
+        raise ValueError(f"n_train must be at least 1, but is {n_train}")
+    if len(user.opinions) <= n_train:
+        raise PersonalizationError(
+            f"user {user.id!r} has {len(user.opinions)} opinions: to learn from {n_train} and test on the others "
+            f"needs at least {n_train + 1}"
+        )
+    opinions = user.opinions if seed is None else shuffled(user.opinions, "opinions", seed, user.id)
+    return Split(train=opinions[:n_train], test=opinions[n_train:])
+
+
+def split_people(users: Iterable[User], *, sizes: Sequence[int], seed: int) -> tuple[tuple[User, ...], ...]:
+    """Disjoint groups of people, for example those that settings are chosen on and those that are reported.
+
+    Who is in which group depends on the ids and the seed only, not on the order of `users`; people beyond the sum of
+    the sizes are in no group.
+
+    Args:
+        users: all ids different.
+        sizes: of the groups, each at least 1; one size gives a sample.
+        seed: another seed, another partition.
+
+    Raises:
+        ValueError: no sizes, a size below 1, or two users with one id.
+        SettingsError: the sizes sum up to more people than there are.
+    """
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"sizes must be at least 1 each, but are {list(sizes)}")
+    people = sorted(users, key=lambda user: user.id)
+    for one, next_one in pairwise(people):
+        if one.id == next_one.id:
+            raise ValueError(f"two users have the id {one.id!r}")
+    if sum(sizes) > len(people):
+        raise SettingsError(
+            f"groups of {' + '.join(map(str, sizes))} people need more than the {len(people)} there are"
+        )
+    order = iter(sorted(people, key=lambda user: _rank("people", seed, user.id)))
+    return tuple(tuple(next(order) for _ in range(size)) for size in sizes)
+
+
+def shuffled(items: Sequence[T], *key: str | int) -> tuple[T, ...]:
+    """`items` in an order that depends on `key` and their number only."""
+    return tuple(items[index] for index in sorted(range(len(items)), key=lambda index: _rank(*key, index)))
+
+
+def _rank(*key: str | int) -> bytes:
+    return blake2b(json.dumps(key).encode(), digest_size=16).digest()

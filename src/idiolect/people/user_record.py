@@ -1,0 +1,208 @@
+"""One user as a plain JSON object and back: what a line of the users file holds, checked field by field.
+
+Between `json_line.py` (bytes to an object) and `users_file.py` (all lines of a file). pydantic validates, strictly and
+all fields at once; its messages become plain words, and then the frozen values of `user.py` are built.
+Going there and back is exact, unknown keys included; only the numbers of a profile become text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from idiolect.people.json_line import TOO_MANY_VALUES, Problem, field_path, kind_of, object_problems
+from idiolect.people.user import Opinion, Question, User, UserProfile
+
+_PLAIN_WORDS = {
+    "missing": "is missing",
+    "string_type": "must be text, but is {kind}",
+    "bool_type": "must be true or false, but is {kind}",
+    "list_type": "must be a list, but is {kind}",
+    "dict_type": "must be an object {{…}}, but is {kind}",
+    "model_type": "must be an object {{…}}, but is {kind}",
+}
+_SEEN_BY_OBJECT_PROBLEMS = frozenset({"string_unicode", "invalid_key"})
+
+
+class InvalidRecordError(ValueError):
+    """A record that is no user. `problems` holds every problem, the message too."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    # As context, because pydantic takes braces in the template for placeholders.
+    return PydanticCustomError("idiolect", "{words}", {"words": message})
+
+
+def _not_blank(text: str) -> str:
+    if not text or text.isspace():
+        raise _wrong("is blank")
+    return text
+
+
+def _attribute_text(value: object) -> object:
+    """A profile's value: numbers become the text that JSON writes for them, everything else stays as it is."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise _wrong(f"must be text or a number, but is {kind_of(value)}")
+    return value
+
+
+def _distinct_choices(choices: list[str]) -> list[str]:
+    if len(choices) < 2:
+        count = "a single choice" if choices else "no choice"
+        raise _wrong(f"holds {count}: give at least two, or leave the field out for free text")
+    first_at: dict[str, int] = {}
+    for index, choice in enumerate(choices):
+        first = first_at.setdefault(choice.strip(), index)
+        if first != index:
+            raise _wrong(f"holds equal choices: numbers {first + 1} and {index + 1}")
+    return choices
+
+
+_Text = Annotated[str, AfterValidator(_not_blank)]
+_AttributeText = Annotated[str, BeforeValidator(_attribute_text), AfterValidator(_not_blank)]
+
+
+class _OpinionRecord(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    question: _Text
+    choices: Annotated[list[_Text], AfterValidator(_distinct_choices)] | None = None
+    ordinal: bool = False
+    answer: _Text
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _choices_are_a_list(cls, choices: object) -> object:
+        if not isinstance(choices, list):
+            raise _wrong(f"must be a list, but is {kind_of(choices)}; leave the field out for free text")
+        return choices
+
+    @field_validator("ordinal")
+    @classmethod
+    def _ordinal_needs_choices(cls, ordinal: bool, info: ValidationInfo) -> bool:
+        if ordinal and info.data.get("choices", ()) is None:
+            raise _wrong("is true, but there are no choices that could be a scale")
+        return ordinal
+
+    @field_validator("answer")
+    @classmethod
+    def _answer_is_a_choice(cls, answer: str, info: ValidationInfo) -> str:
+        choices = info.data.get("choices")
+        if choices is None or answer in choices:
+            return answer
+        for number, choice in enumerate(choices, start=1):
+            if choice.strip().casefold() == answer.strip().casefold():
+                raise _wrong(f"is not one of the choices: number {number} differs in case or outer blanks")
+        raise _wrong(f"is not one of the {len(choices)} choices")
+
+
+class _UserRecord(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    id: _Text
+    profile: dict[_Text, _AttributeText] = {}
+    texts: list[_Text] = []
+    # Last, so that its validator sees whether there are texts.
+    opinions: Annotated[list[_OpinionRecord], Field(validate_default=True)] = []
+
+    @field_validator("opinions")
+    @classmethod
+    def _opinions_or_texts(cls, opinions: list[_OpinionRecord], info: ValidationInfo) -> list[_OpinionRecord]:
+        if not opinions and info.data.get("texts") == []:
+            raise _wrong("holds nothing, and there are no texts: a user has opinions, texts or both")
+        return opinions
+
+
+def user_from_record(record: Mapping[str, Any]) -> User:
+    """The user that a record of the users file describes.
+
+    Args:
+        record: plain JSON values, for example what `user_to_record` returned; keys it doesn't know go to `extra`.
+
+    Raises:
+        InvalidRecordError: a `ValueError` with every problem of the record.
+    """
+    plain = record if isinstance(record, dict) else dict(record)  # a copy would forget which keys were repeated
+    problems = object_problems(plain)
+    if TOO_MANY_VALUES in problems:  # not worth a closer look, which could cost a gigabyte
+        raise InvalidRecordError(tuple(problems))
+    try:
+        validated = _UserRecord.model_validate(plain)
+        if not problems:
+            return _built(validated)
+    except ValidationError as error:
+        problems += _in_plain_words(error)
+    raise InvalidRecordError(tuple(problems))
+
+
+def _built(record: _UserRecord) -> User:
+    return User(
+        id=record.id,
+        profile=UserProfile(record.profile),
+        opinions=tuple(_built_opinion(opinion) for opinion in record.opinions),
+        texts=tuple(record.texts),
+        extra=record.model_extra or {},
+    )
+
+
+def _built_opinion(record: _OpinionRecord) -> Opinion:
+    question = Question(text=record.question, choices=tuple(record.choices or ()), ordinal=record.ordinal)
+    return Opinion(question=question, answer=record.answer, extra=record.model_extra or {})
+
+
+def _in_plain_words(error: ValidationError) -> list[Problem]:
+    details = error.errors(include_url=False)
+    return [_problem(detail) for detail in details if not _is_known(detail)]
+
+
+def _is_known(detail: ErrorDetails) -> bool:
+    """Whether `object_problems` has said it already: names of keys that are no text, or unstorable."""
+    bad_key = detail["type"] == "string_type" and detail["loc"][-1:] == ("[key]",)
+    return bad_key or detail["type"] in _SEEN_BY_OBJECT_PROBLEMS
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    path = detail["loc"]
+    if len(path) == 3 and path[-1] == "[key]":  # pydantic's mark for the key itself: profile, name, [key]
+        return Problem(field_path(path[:-1]), "has a blank name")
+    template = _PLAIN_WORDS.get(detail["type"])
+    message = template.format(kind=kind_of(detail["input"])) if template else detail["msg"]
+    return Problem(field_path(path), message)
+
+
+def user_to_record(user: User) -> dict[str, Any]:
+    """The record that `user_from_record` reads back as an equal user; what is empty or false is left out."""
+    record: dict[str, Any] = {"id": user.id, "profile": dict(user.profile.attributes)}
+    if user.opinions:
+        record["opinions"] = [_opinion_to_record(opinion) for opinion in user.opinions]
+    if user.texts:
+        record["texts"] = list(user.texts)
+    return record | dict(user.extra)
+
+
+def _opinion_to_record(opinion: Opinion) -> dict[str, Any]:
+    record: dict[str, Any] = {"question": opinion.question.text}
+    if opinion.question.choices:
+        record["choices"] = list(opinion.question.choices)
+    if opinion.question.ordinal:
+        record["ordinal"] = True
+    record["answer"] = opinion.answer
+    return record | dict(opinion.extra)

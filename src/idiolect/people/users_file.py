@@ -1,0 +1,332 @@
+"""The users file: JSON Lines, one user a line, streamed; what a line may hold is `user_record.py`'s.
+
+Two passes. The first reads every line and collects all faults of the file, so that nothing is done for one user while
+another is still in doubt; the second yields the users. In between, only hashes of the ids are remembered (about 130
+bytes a user), and standard input is kept in a temporary file. No message repeats what a person said.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import shutil
+import sys
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from idiolect.errors import UsersFileError
+from idiolect.people.json_line import Problem, UnreadableLineError, object_problems, parse_object, printable
+from idiolect.people.user import User
+from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""A longer line is a fault, and never in memory as a whole."""
+
+MAX_FAULTS_KEPT = 1000
+"""The first faults of a file, in the order of its lines; those beyond are counted."""
+
+STANDARD_INPUT = "-"
+
+_ID_HASH_BYTES = 8  # a million ids: two share a hash with a probability of 3e-8
+_WIDE_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it starts with
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_PLAIN_REASONS: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a folder",
+    PermissionError: "permission denied",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one field of one line; prints as `file:line: field: what is wrong`.
+
+    Args:
+        path: the file as it was named, "<stdin>" for standard input.
+        line: from 1.
+        field: the way to the field, for example `opinions[3].answer`; "line" for a line that holds no object, "file"
+            for the file as a whole.
+        message: in plain words, without anything that a person said.
+    """
+
+    path: str
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}:{self.line}: {self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class UsersFileReport:
+    """What the first pass found.
+
+    Args:
+        path: the file as it was named, "<stdin>" for standard input.
+        users: valid users.
+        opinions: of the valid users.
+        texts: of the valid users.
+        invalid_lines: lines with at least one fault.
+        fault_count: all faults.
+        faults: the first `MAX_FAULTS_KEPT` of them.
+    """
+
+    path: str
+    users: int
+    opinions: int
+    texts: int
+    invalid_lines: int
+    fault_count: int
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        """One line: the number of faults, or of users if there are no faults."""
+        path = printable(self.path)
+        if not self.fault_count:
+            return f"{path}: {_counted(self.users, 'user')}"
+        beyond = self.fault_count - len(self.faults)
+        cut = f" (the first {len(self.faults):,} are shown)" if beyond else ""
+        return f"{path}: {_counted(self.fault_count, 'fault')} on {_counted(self.invalid_lines, 'line')}{cut}"
+
+    def error(self) -> UsersFileError:
+        """The faults as an exception, which names the first and carries all that were kept."""
+        shown = tuple(map(str, self.faults))
+        return UsersFileError(f"{self}, the first: {shown[0]}", shown)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def check_users_file(source: str | Path) -> UsersFileReport:
+    """Reads a users file and reports on all of it.
+
+    Args:
+        source: the file; "-" is standard input, which is used up by this.
+
+    Raises:
+        UsersFileError: the file cannot be opened or read; faults of its lines don't raise.
+    """
+    with _opened(source) as (path, stream):
+        return _first_pass(path, stream).report()
+
+
+def read_users(
+    source: str | Path, *, skip_invalid: bool = False, on_report: Callable[[UsersFileReport], None] | None = None
+) -> Iterator[User]:
+    """The users of a file, one at a time; the whole file has been checked when this returns.
+
+    Args:
+        source: the file; "-" is standard input.
+        skip_invalid: leave out every line that has a fault, instead of raising. A line that repeats the id of a line
+            above is left out, whether the line above is valid or not.
+        on_report: called once with the result of the check, faults included, before anything is raised or yielded.
+
+    Raises:
+        UsersFileError: the file cannot be read, has faults (all in `faults`), or has no valid user to go on with;
+            also while iterating, when the file was changed after the check.
+    """
+    passes = _both_passes(source, skip_invalid, on_report)
+    next(passes)  # the first pass: it raises here, and not at the caller's first `for`
+    return cast(Iterator[User], passes)
+
+
+def _both_passes(
+    source: str | Path, skip_invalid: bool, on_report: Callable[[UsersFileReport], None] | None
+) -> Iterator[User | None]:
+    with _opened(source) as (path, stream):
+        found = _first_pass(path, stream)
+        report = found.report()
+        if on_report is not None:
+            on_report(report)
+        if report.fault_count and not (skip_invalid and report.users):
+            raise report.error()
+        last, invalid = found.last_line, found.invalid
+        del found  # a million hashes
+        yield None
+        yield from _second_pass(path, stream, last, invalid)
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the first pass gathers, line by line."""
+
+    path: str
+    last_line: int = 0
+    users: int = 0
+    opinions: int = 0
+    texts: int = 0
+    invalid: array[int] = field(default_factory=lambda: array("Q"))  # numbers of lines, ascending
+    faults: list[Fault] = field(default_factory=list)
+    fault_count: int = 0
+    line_of_id: dict[int, int] = field(default_factory=dict)
+
+    def report(self) -> UsersFileReport:
+        return UsersFileReport(
+            path=self.path,
+            users=self.users,
+            opinions=self.opinions,
+            texts=self.texts,
+            invalid_lines=len(self.invalid),
+            fault_count=self.fault_count,
+            faults=tuple(self.faults),
+        )
+
+    def add_user(self, user: User) -> None:
+        self.users += 1
+        self.opinions += len(user.opinions)
+        self.texts += len(user.texts)
+
+    def add_faults(self, line: int, problems: Iterable[Problem]) -> None:
+        self.invalid.append(line)
+        for problem in problems:
+            self.fault_count += 1
+            if len(self.faults) < MAX_FAULTS_KEPT:
+                self.faults.append(Fault(self.path, line, problem.field, problem.message))
+
+    def repeated_id(self, line: int, user_id: object) -> list[Problem]:
+        """Remembers the id; the problem, if an earlier line has it."""
+        if not isinstance(user_id, str):
+            return []
+        digest = blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=_ID_HASH_BYTES).digest()
+        first = self.line_of_id.setdefault(int.from_bytes(digest), line)
+        return [] if first == line else [Problem("id", f"is the same as on line {first}")]
+
+
+def _first_pass(path: str, stream: BinaryIO) -> _Findings:
+    found = _Findings(path)
+    if encoding := _wide_encoding(stream):
+        found.add_faults(1, [Problem("file", f"is {encoding}: must be UTF-8")])
+        return found
+    for number, line in _lines(path, stream):
+        found.last_line = number
+        _check_line(found, number, line)
+    if not found.last_line:
+        found.add_faults(1, [Problem("file", "is empty: must hold one user a line")])
+    return found
+
+
+def _wide_encoding(stream: BinaryIO) -> str | None:
+    start = stream.read(4)
+    stream.seek(0)
+    return next((name for mark, name in _WIDE_ENCODINGS.items() if start.startswith(mark)), None)
+
+
+def _check_line(found: _Findings, number: int, line: bytes | None) -> None:
+    if line is None:
+        found.add_faults(number, [Problem("line", f"is longer than {MAX_LINE_BYTES:,} bytes")])
+        return
+    try:
+        record = parse_object(line)
+    except UnreadableLineError as error:
+        found.add_faults(number, [Problem("line", str(error))])
+        return
+    problems = found.repeated_id(number, record.get("id"))
+    try:
+        user = user_from_record(record)
+    except InvalidRecordError as error:
+        problems += error.problems
+    if problems:
+        found.add_faults(number, problems)
+    else:
+        found.add_user(user)
+
+
+def _second_pass(path: str, stream: BinaryIO, last: int, invalid: array[int]) -> Iterator[User]:
+    stream.seek(0)
+    to_skip = iter(invalid)
+    skipped = next(to_skip, 0)
+    for number, line in _lines(path, stream):
+        if number > last:  # written since the first pass: nobody has checked it
+            return
+        if number == skipped:
+            skipped = next(to_skip, 0)
+            continue
+        try:
+            yield user_from_record(parse_object(line or b""))
+        except ValueError as error:
+            raise UsersFileError(f"{printable(path)}:{number}: line: was changed while it was read") from error
+
+
+def _lines(path: str, stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that are not blank, with their numbers from 1; None stands for a line that is too long."""
+    number = 0
+    try:
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+                _skip_rest_of_line(stream)
+                yield number, None
+            elif line := line.rstrip():
+                yield number, line
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _skip_rest_of_line(stream: BinaryIO) -> None:
+    while (rest := stream.readline(64 * 1024)) and not rest.endswith(b"\n"):
+        pass
+
+
+@contextmanager
+def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
+    """The name to show and the bytes, which can be read twice: what cannot be rewound is copied first."""
+    from_standard_input = str(source) == STANDARD_INPUT
+    path = "<stdin>" if from_standard_input else str(source)
+    with ExitStack() as stack:
+        try:
+            stream = sys.stdin.buffer if from_standard_input else stack.enter_context(Path(source).open("rb"))
+            if from_standard_input or not stream.seekable():
+                copy = stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(stream, copy)
+                copy.seek(0)
+                stream = cast(BinaryIO, copy)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the file's name
+            raise _unreadable(path, error) from error
+        yield path, stream
+
+
+def _unreadable(path: str, error: Exception) -> UsersFileError:
+    reason = next((plain for kind, plain in _PLAIN_REASONS.items() if isinstance(error, kind)), None)
+    reason = reason or getattr(error, "strerror", None) or str(error)
+    return UsersFileError(f"{printable(path)}: cannot be read: {reason}")
+
+
+def write_users(users: Iterable[User], stream: BinaryIO) -> int:
+    """Writes users as a users file that `read_users` reads back as equal users; returns how many.
+
+    Args:
+        users: their ids are the caller's to keep unique.
+        stream: binary, because the file is UTF-8 with "\\n" on every system.
+
+    Raises:
+        ValueError: a user's `extra` holds what JSON cannot, or the user is too large for one line.
+    """
+    count = 0
+    for user in users:
+        stream.write(_line(user))
+        count += 1
+    return count
+
+
+def _line(user: User) -> bytes:
+    record = user_to_record(user)
+    if problems := object_problems(record):
+        raise ValueError(f"user {user.id!r} cannot be written: {'; '.join(map(str, problems))}")
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"user {user.id!r} cannot be written: longer than {MAX_LINE_BYTES:,} bytes")
+    return line
