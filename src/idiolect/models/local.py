@@ -12,9 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
+from idiolect.errors import IdiolectError, MissingExtraError, ModelError
 
-from idiolect.errors import IdiolectError, ModelError
+try:
+    import gguf  # noqa: F401 (imported here for the message below)
+    import torch
+    import transformers  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
+
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.generation import EncodedPrompt, Generated, generate
