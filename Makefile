@@ -59,7 +59,8 @@ format: $(VENV)/.stamp-dev  ## rewrite the code in the house's format
 
 clean:  ## remove .venv, caches and builds
 	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist
-	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@for folder in src tests benchmarks scripts; do \
+	  test ! -d $$folder || find $$folder -name __pycache__ -type d -prune -exec rm -rf {} + ; done
 
 # A new environment when the pinned versions change; a new installation on top of it when pyproject.toml changes.
 $(VENV)/.stamp-venv: constraints.txt
