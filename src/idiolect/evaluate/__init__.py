@@ -1,0 +1,1 @@
+"""Evaluation: how well answers match what people said, with honest intervals."""
