@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from idiolect.errors import ModelError
+from idiolect.models import embedding
+from idiolect.models.embedding import SentenceEmbedder
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Iterator[SentenceEmbedder]:
+    embedder = SentenceEmbedder(device="cpu")
+    yield embedder
+    embedder.close()
+
+
+async def test_minilm_gives_unit_vectors_in_order(minilm: SentenceEmbedder) -> None:
+    vectors = await minilm.embed(["A cat sat.", "Taxes are high.", "A kitten was sitting.", "A cat sat.", ""])
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, 384)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(vectors[0], vectors[3])
+    assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1]
+
+
+async def test_a_text_has_the_same_vector_alone(minilm: SentenceEmbedder) -> None:
+    together = await minilm.embed(["short", "a much longer text, which makes the others be padded"])
+    other = SentenceEmbedder(device="cpu")
+    np.testing.assert_allclose((await other.embed(["short"]))[0], together[0], atol=1e-5)
+    other.close()
+
+
+async def test_known_texts_are_not_embedded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.seen: list[list[str]] = []
+
+        def encode(self, texts: list[str], **_: object) -> list[list[float]]:
+            self.seen.append(texts)
+            return [[float(len(text)), 0.0] for text in texts]
+
+    network = Counting()
+    monkeypatch.setattr(embedding, "_load", lambda *_: network)
+    async with SentenceEmbedder(remember=2) as embedder:
+        await embedder.embed(["a", "bb", "a"])
+        assert (await embedder.embed(["bb", "ccc"])).tolist() == [[2, 0], [3, 0]]
+        await embedder.embed(["bb", "a"])
+    assert network.seen == [["a", "bb"], ["ccc"], ["a"]]
+
+
+async def test_no_texts_need_no_model() -> None:
+    async with SentenceEmbedder("no-such-model") as embedder:
+        assert (await embedder.embed([])).shape[0] == 0
+
+
+async def test_a_model_that_is_not_here_is_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    async with SentenceEmbedder("all-no-such-base-v2") as embedder:
+        with pytest.raises(ModelError, match=r"all-no-such-base-v2.*not on this machine.*'minilm' is bundled"):
+            await embedder.embed(["x"])
+
+
+def test_an_embedder_outlives_event_loops(minilm: SentenceEmbedder) -> None:
+    first = asyncio.run(minilm.embed(["one"]))
+    np.testing.assert_array_equal(first, asyncio.run(minilm.embed(["one"])))

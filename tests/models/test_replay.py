@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from idiolect.errors import ModelError, UnseenRequestError
+from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import ChoiceRequest, CompletionRequest, LanguageModel, Message, SamplingParams
+from idiolect.models.replay import RecordingModel, RecordingSimilarity, ReplayModel, ReplaySimilarity
+from idiolect.models.similarity import Bm25Similarity
+from tests.models import tiny
+
+SAYING = CompletionRequest(tiny.ask("My secret is ünïcödé."), SamplingParams(stop=("\n",)), draw=2, prefill="I")
+SCORING = ChoiceRequest(tiny.ask("My secret?"), ("yes", "no"), prefill="Say ")
+
+
+def parrot(name: str = "parrot") -> FunctionModel:
+    return FunctionModel(
+        name,
+        complete=lambda request: f"{request.messages[-1].content} {request.draw}\n",
+        choice_logprobs=lambda request: [-0.1 - 1 / 3 * len(choice) for choice in request.choices],
+    )
+
+
+async def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    recorder = RecordingModel(parrot(), path)
+    said, scored = await recorder.complete([SAYING]), await recorder.choice_logprobs([SCORING])
+    replay: LanguageModel = ReplayModel(path)
+    assert replay.name == recorder.name == "parrot"
+    assert await replay.complete([SAYING]) == said
+    assert await replay.choice_logprobs([SCORING]) == scored
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SAYING, draw=3),
+        replace(SAYING, prefill=""),
+        replace(SAYING, sampling=SamplingParams(seed=1)),
+        replace(SAYING, messages=(Message("system", "My secret is ünïcödé."),)),
+    ],
+    ids=["draw", "prefill", "sampling", "role"],
+)
+async def test_a_replay_tells_every_part_of_a_request_apart(tmp_path: Path, other: CompletionRequest) -> None:
+    path = tmp_path / "recording.jsonl"
+    await RecordingModel(parrot(), path).complete([SAYING])
+    with pytest.raises(UnseenRequestError) as caught:
+        await ReplayModel(path).complete([other])
+    assert "secret" not in str(caught.value)
+    assert f"1 messages, 21 characters, draw {other.draw}" in str(caught.value)
+
+
+async def test_a_replay_tells_choices_apart(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    await RecordingModel(parrot(), path).choice_logprobs([SCORING])
+    with pytest.raises(UnseenRequestError, match="2 choices"):
+        await ReplayModel(path).choice_logprobs([replace(SCORING, choices=("no", "yes"))])
+
+
+async def test_a_recording_goes_on_and_holds_no_requests(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    for draw in (0, 1, 1):
+        await RecordingModel(parrot(), path).choice_logprobs([SCORING])
+        await RecordingModel(parrot(), path).complete([replace(SAYING, draw=draw)])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    assert "secret" not in lines[0]
+
+
+async def test_two_models_in_one_file_are_asked_for_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    for name in ("one", "two"):
+        await RecordingModel(parrot(name), path).complete([SAYING])
+    with pytest.raises(ModelError, match="one, two"):
+        ReplayModel(path)
+    assert len(await ReplayModel(path, model="two").complete([SAYING])) == 1
+
+
+@pytest.mark.parametrize("content", ["nonsense", "[]", '{"key": 1}', '{"format": 99, "key": "k"}'])
+def test_a_file_that_is_no_recording_is_told_by_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "recording.jsonl"
+    path.write_text(content + "\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"recording\.jsonl:1"):
+        ReplayModel(path)
+
+
+def test_a_missing_recording_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no recording"):
+        ReplayModel(tmp_path / "none.jsonl")
+
+
+async def test_similarities_replay_exactly(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    scores = await RecordingSimilarity(Bm25Similarity(), path).similarity(["a cat"], ["the cat", "dogs"])
+    replay = ReplaySimilarity(path)
+    np.testing.assert_array_equal(await replay.similarity(["a cat"], ["the cat", "dogs"]), scores)
+    with pytest.raises(UnseenRequestError, match="1 queries, 1 documents"):
+        await replay.similarity(["a cat"], ["the cat"])
