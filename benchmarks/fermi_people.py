@@ -1,0 +1,275 @@
+"""Does Fermi on the embedded model personalize real people? Every arm on the same held-out answers, paired.
+
+    python benchmarks/fermi_people.py --out docs/results/fermi-food            # the bundled food-world-cup people
+    python benchmarks/fermi_people.py --users users.jsonl --likelihood --out …  # any users file
+
+Arms: base, constant (most frequent answer of *other* people), own mode, profile, few-shot, Fermi with each proposer
+apart and with both, and for each Fermi arm *another person's prompts* (the next person's, whole). Every answer becomes
+a JSON line in OUT/answers.jsonl, every learned personalization a file in OUT/learned; a run that is stopped goes on
+where it was. The last step writes OUT.md: means over people, intervals clustered by person, paired differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from idiolect import Opinion, User
+from idiolect.evaluate.intervals import Interval, mean_interval, paired_difference
+from idiolect.evaluate.metrics import score_answers
+from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
+from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.personalization import Respondent
+from idiolect.models.catalog import open_similarity
+from idiolect.models.language_model import LanguageModel
+from idiolect.models.similarity import Similarity
+from idiolect.people.bundled import bundled_groups
+from idiolect.people.splits import Split, split_opinions, split_people
+from idiolect.people.users_file import read_users
+
+FERMI_ARMS: Mapping[str, tuple[ProposerName, ...]] = {
+    "fermi-llm": ("llm",),
+    "fermi-demonstrations": ("demonstrations",),
+    "fermi-both": ("llm", "demonstrations"),
+}
+N_TRAIN = 20
+
+
+@dataclass(frozen=True)
+class World:
+    """What all arms share."""
+
+    answerer: Answerer
+    optimizer: LanguageModel
+    similarity: Similarity
+    settings: FermiSettings
+    others: tuple[User, ...]  # people who aren't reported: the constant comes from them
+    out: Path
+
+
+def settings_of(arguments: argparse.Namespace) -> FermiSettings:
+    """The preset, with what the command line changes."""
+    chosen = preset(arguments.preset)
+    return replace(
+        chosen,
+        iterations=arguments.iterations or chosen.iterations,
+        answering=replace(chosen.answering, mode="likelihood", normalization=arguments.normalization),
+    )
+
+
+def baselines(world: World, user: User, split: Split) -> dict[str, Callable[[], Respondent]]:
+    """Arms that learn nothing."""
+    train, answerer = split.train, world.answerer
+    return {
+        "base": lambda: base(answerer),
+        "constant": lambda: FrequentAnswer(o for other in world.others for o in other.opinions),
+        "own mode": lambda: FrequentAnswer(train),
+        "profile": lambda: profile(answerer, user.profile),
+        "few-shot": lambda: FewShot(answerer, train, k=16, similarity=world.similarity, instruction=base_text(user)),
+        "few-shot (all 20)": lambda: FewShot(answerer, train, k=N_TRAIN, instruction=base_text(user)),
+    }
+
+
+def base_text(user: User) -> str:
+    """Few-shot gets the profile prompt in front, as Fermi's prompts have it."""
+    from idiolect.methods.profile_prompt import profile_prompt
+
+    return profile_prompt(user.profile)
+
+
+class Log:
+    """OUT/answers.jsonl: one line an answer; knows which (user, arm) are done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows = [json.loads(line) for line in lines]
+        self.done = {(row["user"], row["arm"]) for row in self.rows}
+
+    def add(self, rows: list[dict[str, object]]) -> None:
+        """All answers of one user and arm at once."""
+        with self.path.open("a") as stream:
+            stream.write("".join(json.dumps(row) + "\n" for row in rows))
+        self.rows += rows
+        self.done |= {(str(row["user"]), str(row["arm"])) for row in rows}
+
+
+async def ask(log: Log, arm: str, user: User, test: tuple[Opinion, ...], respondent: Respondent) -> None:
+    """Answer the held-out questions and log every answer."""
+    started = time.perf_counter()
+    answers = await respondent.answer([opinion.question for opinion in test])
+    seconds = time.perf_counter() - started
+    scores = score_answers(user.id, test, answers)
+    log.add(
+        [
+            {"user": user.id, "arm": arm, "question": index, "answer": a.response.answer, "said": o.answer,
+             "correct": s.correct, "error": s.absolute_error, "alignment": s.alignment,
+             "seconds": round(seconds / len(test), 4)}
+            for index, (o, a, s) in enumerate(zip(test, answers, scores, strict=True))
+        ]
+    )  # fmt: skip
+
+
+async def learned(world: World, arm: str, user: User, split: Split) -> FermiPersonalization:
+    """Fit one arm for one user, or read it where it was fitted before."""
+    path = world.out / "learned" / arm / f"{user.id}.json"
+    if path.exists():
+        return FermiPersonalization.from_json(json.loads(path.read_text()))
+    settings = replace(world.settings, proposers=FERMI_ARMS[arm])
+    started = time.perf_counter()
+    fitted = await Fermi(world.answerer, settings, optimizer=world.optimizer).fit(
+        replace(user, opinions=split.train, texts=())
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = {**fitted.to_json(), "seconds": round(time.perf_counter() - started, 2)}
+    path.with_suffix(".part").write_text(json.dumps(payload))
+    path.with_suffix(".part").rename(path)
+    return fitted
+
+
+async def run(world: World, people: tuple[User, ...], arms: Iterable[str], n_test: int) -> Log:
+    """All arms for all people, person by person; then the controls."""
+    log = Log(world.out / "answers.jsonl")
+    arms = list(arms)
+    for number, user in enumerate(people):
+        split = split_opinions(user, n_train=N_TRAIN)
+        test = split.test[:n_test]
+        for arm, make in baselines(world, user, split).items():
+            if (user.id, arm) not in log.done and arm in arms:
+                await ask(log, arm, user, test, make())
+        for arm in FERMI_ARMS:
+            if arm in arms:
+                await ask_fermi(world, log, arm, user, people[(number + 1) % len(people)], n_test)
+        print(f"{time.strftime('%H:%M:%S')} {number + 1}/{len(people)}", file=sys.stderr, flush=True)
+    return log
+
+
+async def ask_fermi(world: World, log: Log, arm: str, user: User, other: User, n_test: int) -> None:
+    """The person's own prompts, and the next person's."""
+    test = split_opinions(user, n_train=N_TRAIN).test[:n_test]
+    for name, owner in ((arm, user), (f"{arm}, another person's", other)):
+        if (user.id, name) in log.done:
+            continue
+        fitted = await learned(world, arm, owner, split_opinions(owner, n_train=N_TRAIN))
+        await ask(log, name, user, test, RetrievalOfPrompt(fitted, world.answerer, world.similarity))
+
+
+def by_person(rows: Iterable[dict[str, object]], arm: str, measure: str) -> dict[str, float]:
+    """Mean of a measure over each person's answers."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row["arm"] == arm and row[measure] is not None:
+            values.setdefault(str(row["user"]), []).append(float(row[measure]))  # type: ignore[arg-type]
+    return {user: sum(v) / len(v) for user, v in values.items()}
+
+
+def report(log: Log, world: World, title: str) -> str:
+    """The result as Markdown."""
+    arms = list(dict.fromkeys(str(row["arm"]) for row in log.rows))
+    accuracy = {arm: by_person(log.rows, arm, "correct") for arm in arms}
+    error = {arm: by_person(log.rows, arm, "error") for arm in arms}
+    n_answers = sum(row["arm"] == arms[0] for row in log.rows)
+    lines = [
+        f"# {title}", "",
+        f"{len(accuracy[arms[0]])} people, {n_answers} held-out answers an arm, {N_TRAIN} opinions learned from. "
+        f"Means over people with 95 % bootstrap intervals clustered by person (9,999 resamples). Answering model "
+        f"`{world.answerer.model_name}`, optimizer `{world.optimizer.name}`, likelihood answering "
+        f"({world.settings.answering.normalization}), preset `{world.settings.preset}` "
+        f"(T={world.settings.iterations}, K={world.settings.proposals}, L={world.settings.memory_size}).", "",
+        "| arm | accuracy | MAE |", "|---|---|---|",
+        *(f"| {arm} | {mean_interval(accuracy[arm])} | {cell(error[arm])} |" for arm in arms), "",
+        "Paired differences in accuracy (row minus column):", "",
+    ]  # fmt: skip
+    rivals = [arm for arm in ("base", "own mode", "few-shot", "few-shot (all 20)") if arm in arms]
+    lines += ["| arm | " + " | ".join([*rivals, "another person's"]) + " |", "|---" * (len(rivals) + 2) + "|"]
+    for arm in (arm for arm in FERMI_ARMS if arm in arms):
+        against = [*rivals, f"{arm}, another person's"]
+        lines.append(f"| {arm} | " + " | ".join(signed(accuracy[arm], accuracy[rival]) for rival in against) + " |")
+    return "\n".join([*lines, "", *costs(world), ""])
+
+
+def cell(values: dict[str, float]) -> str:
+    """A mean with its interval, or a dash where the measure doesn't exist."""
+    return str(mean_interval(values)) if values else "–"
+
+
+def signed(a: dict[str, float], b: dict[str, float]) -> str:
+    """A paired difference with its interval."""
+    found: Interval = paired_difference(a, b)
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def costs(world: World) -> list[str]:
+    """What learning cost, per person and arm."""
+    lines = ["| learning, per person | answering calls | optimizer calls | prompt tokens | computed | seconds |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for arm in FERMI_ARMS:
+        found = [json.loads(p.read_text()) for p in sorted((world.out / "learned" / arm).glob("*.json"))]
+        if found:
+            sums = [
+                sum(f["answering"]["calls"] for f in found),
+                sum(f["optimizing"]["calls"] for f in found),
+                sum(f[part]["prompt_tokens"] for f in found for part in ("answering", "optimizing")),
+                sum(f[part]["computed_tokens"] for f in found for part in ("answering", "optimizing")),
+                sum(f["seconds"] for f in found),
+            ]
+            lines.append(f"| {arm} | " + " | ".join(f"{value / len(found):,.0f}" for value in sums) + " |")
+    return [*lines, "", f"Machine: {platform.machine()}, Python {platform.python_version()}."]
+
+
+def people_of(arguments: argparse.Namespace) -> tuple[tuple[User, ...], tuple[User, ...]]:
+    """Reported and development people: disjoint, settings are chosen on the second."""
+    if arguments.users is None:
+        groups = bundled_groups()
+        return groups.reported, groups.development
+    users = [u for u in read_users(arguments.users) if len(u.opinions) >= N_TRAIN + arguments.test]
+    reported, development = split_people(users, sizes=(arguments.n, min(60, len(users) - arguments.n)), seed=2026)
+    return reported, development
+
+
+def main() -> None:
+    """Run, resume, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=Path, help="a users file; default: the bundled people")
+    parser.add_argument("--group", choices=("reported", "development"), default="reported")
+    parser.add_argument("--n", type=int, default=48, help="people")
+    parser.add_argument("--test", type=int, default=10, help="held-out opinions a person")
+    parser.add_argument("--preset", default="demo")
+    parser.add_argument("--iterations", type=int)
+    parser.add_argument("--normalization", choices=("sum", "mean", "pmi"), default="sum")
+    parser.add_argument("--dtype", default="float32", help="of the answering model; bfloat16 is faster on recent CPUs")
+    parser.add_argument("--arms", nargs="*", help="default: all")
+    parser.add_argument("--title", default="Fermi on real people")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    from idiolect.models.local import load_local_model
+
+    reported, development = people_of(arguments)
+    people = (reported if arguments.group == "reported" else development)[: arguments.n]
+    others = development if arguments.group == "reported" else reported
+    settings = settings_of(arguments)
+    model = load_local_model("embedded", dtype=arguments.dtype)
+    optimizer = model if arguments.dtype == "float32" else load_local_model("embedded")
+    similarity = open_similarity(settings.retrieval.similarity)
+    world = World(Answerer(model, settings.answering), optimizer, similarity, settings, others, arguments.out)
+    arms = arguments.arms or [*baselines(world, people[0], split_opinions(people[0], n_train=N_TRAIN)), *FERMI_ARMS]
+    log = asyncio.run(run(world, people, arms, arguments.test))
+    text = report(log, world, f"{arguments.title} ({arguments.group} people)")
+    arguments.out.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
