@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from idiolect import __version__
-from idiolect.cli import users
+from idiolect.cli import ask, fit, users
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
@@ -21,7 +21,7 @@ app = typer.Typer(
     name="idiolect",
     cls=Boundary,
     help="Personalizes any LLM to one user from a handful of their past answers.",
-    epilog=examples("idiolect users list", "idiolect users show u1 --json"),
+    epilog=examples("idiolect demo", "idiolect fit users.jsonl", 'idiolect ask --user u1 "Tea or coffee?"'),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -46,6 +46,8 @@ def _root(
     del version
 
 
+app.command("fit", epilog=examples(*fit.EXAMPLES))(fit.fit)
+app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.add_typer(users.app, name="users")
 
 

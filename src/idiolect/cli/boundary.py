@@ -45,13 +45,13 @@ class Boundary(TyperGroup):
         return result
 
 
-def stop() -> NoReturn:
+def stop(what_is_kept: str = "") -> NoReturn:
     """End as Ctrl-C should.
 
     Raises:
         typer.Exit: always.
     """
-    sys.stderr.write("stopped\n")
+    sys.stderr.write(f"stopped: {what_is_kept}\n" if what_is_kept else "stopped\n")
     raise typer.Exit(STOPPED)
 
 

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class Method(StrEnum):
+    """The methods that learn from a user."""
+
+    FERMI = "fermi"
+
+
+class Preset(StrEnum):
+    """The presets of Fermi's settings, by name; `methods.fermi.settings.PRESETS` tells what they are."""
+
+    DEMO = "demo"
+    PAPER = "paper"
+    PAPER_OFFLINE = "paper-offline"
+
+
+class Answering(StrEnum):
+    """How a model's answers are taken."""
+
+    GENERATE = "generate"
+    LIKELIHOOD = "likelihood"
+
 
 StoreOption = Annotated[
     str | None,

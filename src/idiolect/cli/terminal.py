@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,6 +28,7 @@ _INVISIBLE = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f{_INVISIBLE}]")  # all but tab and newline
 _BREAKS = re.compile(r"\s*[\t\n]\s*")
 _JSON_CONTROLS = re.compile(f"[{_INVISIBLE}]")
+_WIDEST, _NARROWEST = 100, 20  # columns of running text
 _ALIGNED = 200  # rows that decide how wide columns are; later ones stream past
 
 _QUIET = {
@@ -76,10 +77,15 @@ def err() -> Console:
     return _console(stderr=True)
 
 
-def _console(*, stderr: bool) -> Console:
+def live_err() -> Console:
+    """A console on stderr for what moves: lines are cut at the screen's edge, or they could not be drawn over."""
+    return _console(stderr=True, soft_wrap=False)
+
+
+def _console(*, stderr: bool, soft_wrap: bool = True) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def printable(text: str) -> str:
@@ -123,8 +129,24 @@ def _speaks_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("_", "-").startswith("utf")
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns on stdout as they come: the first ones decide the widths, nothing is cut or wrapped."""
+def print_wrapped(text: str, *, indent: int = 0, style: str | None = None) -> None:
+    """Print a text on stdout, whoever wrote it, in lines as wide as the screen (at most 100), indented."""
+    from rich.text import Text
+
+    console = out()
+    width = max(min(console.width, _WIDEST) - indent, _NARROWEST)
+    for line in Text(printable(text)).wrap(console, width):
+        console.print((" " * indent + line.plain).rstrip(), style=style, markup=False)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Container[str] = ()) -> None:
+    """Print rows in columns on stdout as they come: the first ones decide the widths, nothing is cut or wrapped.
+
+    Args:
+        header: names of the columns.
+        rows: one text a column.
+        numbers: names of the columns that are aligned at their right.
+    """
     from rich.cells import cell_len
 
     clean: Iterator[list[str]] = ([one_line(cell) for cell in row] for row in rows)
@@ -132,5 +154,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(cell_len, column)) for column in zip(header, *first, strict=True)]
     console = out()
     for i, row in enumerate(chain([list(header)], first, clean)):
-        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        blanks = (" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        padded = (
+            blank + cell if name in numbers else cell + blank
+            for name, cell, blank in zip(header, row, blanks, strict=True)
+        )
         console.print("  ".join(padded).rstrip(), style="bold" if i == 0 else None, markup=False)

@@ -14,6 +14,24 @@ from idiolect.people.splits import split_people
 from idiolect.people.user import User
 from idiolect.people.users_file import read_users
 
+ATTRIBUTION = "FiveThirtyEight, food-world-cup (github.com/fivethirtyeight/data), CC BY 4.0, adapted"
+
+_REPORTED, _DEVELOPMENT = 48, 72
+_SEED = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class BundledGroups:
+    """The bundled people in two disjoint groups, always the same.
+
+    Args:
+        reported: 48 people whom reported results are measured on, and who are used for nothing else.
+        development: 72 people for all the rest: choosing settings, the demo, tests.
+    """
+
+    reported: tuple[User, ...]
+    development: tuple[User, ...]
+
 
 @cache
 def bundled_people() -> tuple[User, ...]:
@@ -22,16 +40,8 @@ def bundled_people() -> tuple[User, ...]:
         return tuple(read_users(path))
 
 
-@dataclass(frozen=True, slots=True)
-class BundledGroups:
-    """The bundled people in two disjoint groups: results are reported on one, settings are chosen on the other."""
-
-    reported: tuple[User, ...]
-    development: tuple[User, ...]
-
-
 @cache
 def bundled_groups() -> BundledGroups:
-    """48 reported and 72 development people, by a fixed seeded draw."""
-    reported, development = split_people(bundled_people(), sizes=(48, 72), seed=2026)
+    """The bundled people, those of reported results apart from all others."""
+    reported, development = split_people(bundled_people(), sizes=(_REPORTED, _DEVELOPMENT), seed=_SEED)
     return BundledGroups(reported, development)

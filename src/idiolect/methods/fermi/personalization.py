@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from idiolect.errors import PersonalizationError
+from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Usage
@@ -82,7 +82,7 @@ class FermiPersonalization:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        dumped: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        dumped: dict[str, Any] = _adapter().serializer.to_python(self, mode="json", warnings=False, fallback=_plain)
         return dumped
 
     @classmethod
@@ -98,12 +98,34 @@ class FermiPersonalization:
                 f"(method {payload.get('method')!r}, format {payload.get('format')!r})"
             )
         try:
-            return _adapter().validate_python(payload)
+            learned = _adapter().validate_python(payload)
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
             raise PersonalizationError(f"the stored personalization is damaged at {places}") from None
+        except SettingsError as error:
+            raise PersonalizationError(f"the stored personalization is damaged at settings: {error}") from None
+        learned._check_indices()
+        return learned
+
+    def _check_indices(self) -> None:
+        """Every index of a prompt points at a scoring opinion, and there is a prompt to answer with."""
+        n = len(self.opinions)
+        if not (n and self.prompts and self.memory):
+            raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
+        for scored in (self.initial, *self.prompts, *self.memory):
+            prompt = scored.prompt
+            indices = (*prompt.demonstrations, *prompt.quotes, *(seen.index for seen in prompt.driven_by))
+            if len(scored.cells) != n or not all(0 <= index < n for index in indices):
+                raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")
 
 
 @cache
 def _adapter() -> TypeAdapter[FermiPersonalization]:
     return TypeAdapter(FermiPersonalization)
+
+
+def _plain(value: object) -> object:
+    """What pydantic doesn't know how to write: the read-only mappings of `Opinion.extra`."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON")

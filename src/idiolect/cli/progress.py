@@ -1,0 +1,111 @@
+"""Live progress on stderr for people who wait; where stderr is no terminal, one plain line per finished user.
+
+What is shown comes from the methods' `Observer`: counts, scores and stages, and none of what people said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Column
+
+from idiolect.cli.terminal import err, live_err, one_line
+from idiolect.methods.personalization import Progress
+
+_NAME_CHARACTERS = 14
+
+
+class UsersProgress:
+    """Progress over users, and within the one that is worked on. A context manager.
+
+    Args:
+        total: how many users.
+        noun: what they are called.
+    """
+
+    def __init__(self, total: int, *, noun: str = "users") -> None:
+        self._total, self._done = total, 0
+        self._bars = _bars()
+        self._live = self._bars.console.is_terminal
+        self._all = self._bars.add_task(noun, total=total, note="")
+        self._one = self._bars.add_task("", total=1, note="", visible=False)
+        self._user: str | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def observe(self, progress: Progress) -> None:
+        """Show a step of the work on one user."""
+        if not self._live:
+            return
+        if progress.user_id != self._user:
+            self._user = progress.user_id
+            self._bars.reset(self._one, visible=True)
+        best = "" if progress.best_score is None else f"best {progress.best_score:.2f}, "
+        self._bars.update(
+            self._one,
+            description=one_line(progress.user_id, limit=_NAME_CHARACTERS),
+            completed=progress.done,
+            total=progress.total,
+            note=f"{best}{progress.usage.calls} calls, {progress.stage}",
+        )
+
+    def finished(self, user_id: str, outcome: str) -> None:
+        """One user is done; `outcome` tells how in a few words."""
+        self._done += 1
+        self._bars.update(self._all, completed=self._done)
+        if not self._live:
+            line = f"[{self._done}/{self._total}] {one_line(user_id)}: {one_line(outcome)}"
+            err().print(line, markup=False)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Out of the way, for something to be printed on the same screen."""
+        if self._live:
+            self._bars.stop()
+        try:
+            yield
+        finally:
+            if self._live:
+                self._bars.start()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A sign of life on a terminal while something takes seconds."""
+    console = live_err()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(one_line(what), spinner="line"):
+        yield
+
+
+def _bars() -> Bars:
+    note = TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=8),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        note,
+        console=live_err(),
+        transient=True,
+        redirect_stdout=False,  # results belong to stdout, wherever that leads
+        redirect_stderr=False,
+    )
