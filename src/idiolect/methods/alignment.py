@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from idiolect.methods.setting_checks import require
+from idiolect.methods.words import words_of
 from idiolect.people.user import Question, QuestionKind
 
 _LABEL = re.compile(r"^\(?([A-Za-z])[).:](?:\s|$)|^([A-Za-z])$")
@@ -25,6 +29,9 @@ class AlignmentThresholds:
     """τ: a response with `s < τ` is mis-aligned. Each in (0, 1].
 
     Re-implementations use 1.0 for exact answers and 0.2 for ROUGE-L; the paper doesn't print them.
+
+    Raises:
+        SettingsError: a threshold outside of (0, 1].
     """
 
     choice: float = 1.0
@@ -33,8 +40,8 @@ class AlignmentThresholds:
 
     def __post_init__(self) -> None:
         for name in ("choice", "ordinal", "free_text"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"threshold {name} is {getattr(self, name)}, must be in (0, 1]")
+            value = getattr(self, name)
+            require(0 < value <= 1, f"thresholds.{name}", value, "in (0, 1]")
 
     def of(self, kind: QuestionKind) -> float:
         """τ for a kind of question."""
@@ -46,53 +53,79 @@ class AlignmentThresholds:
         return table[kind]
 
 
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(string.punctuation + string.whitespace + "“”‘’")
+    return _folded(text).strip(string.punctuation + string.whitespace + "“”‘’")
 
 
-def _first_lines(text: str) -> str:
+def _first_line(text: str) -> str:
     """The reply without an "Answer:" in front; small models ramble, so the first non-empty line decides first."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else ""
-    return re.sub(r"^(?:the\s+)?answer\s*(?:is)?\s*[:\-]?\s*", "", first, flags=re.IGNORECASE)
+    return re.sub(r"^(?:the\s+)?answer(?:\s+is\b\s*:?|\s*:)\s*", "", first, flags=re.IGNORECASE)
 
 
 def parse_choice(text: str, question: Question) -> str | None:
     """The choice that a generated reply names, or None where it names none or more than one.
 
-    Tried in this order: the reply is a choice; a letter label ("B", "(b) …") where no choice is a single letter;
-    the one choice whose words occur in the first line, then anywhere; a choice contained in another one that also
-    occurs doesn't count ("Satisfied" in "Not satisfied").
+    Tried in this order: the reply is a choice; the one choice whose words occur in the first line; a letter label
+    ("B", "(b) …") where no choice is a single letter (it comes second because no question of ours shows letters);
+    the one choice whose words occur anywhere. A choice contained in another one that also occurs doesn't count
+    ("Satisfied" in "Not satisfied"), nor does a part of a number ("4" in "4.5").
     """
     if not question.choices:
         raise ValueError("question has no choices to parse")
-    plain_choices = {choice: _plain(choice) or choice.strip() for choice in question.choices}
-    first = _first_lines(text)
-    for candidate in (first, text):
-        exact = [choice for choice, plain in plain_choices.items() if plain == _plain(candidate)]
-        if len(exact) == 1:
-            return exact[0]
+    first = _first_line(text)
+    for candidate in (text, first):
+        exact = _exactly(candidate, question.choices)
+        if exact is not None:
+            return exact
+    words = _words_of(question.choices)
+    named = _named(first, words)
+    if len(named) == 1:
+        return named[0]
     label = _LABEL.match(first)
-    if label and not any(len(plain) == 1 for plain in plain_choices.values()):
+    if label and not any(len(_plain(choice)) == 1 for choice in question.choices):
         index = ord((label[1] or label[2]).lower()) - ord("a")
         if index < len(question.choices):
             return question.choices[index]
-    for candidate in (first, text):
-        named = _named(candidate, plain_choices)
-        if len(named) == 1:
-            return named[0]
-        if named:
-            return None
+    if named:
+        return None
+    named = _named(text, words)
+    return named[0] if len(named) == 1 else None
+
+
+def _exactly(candidate: str, choices: Sequence[str]) -> str | None:
+    """The only choice that the candidate is: to the letter, or else but for case, or else but for punctuation."""
+    for form in (str.strip, _folded, _plain):
+        said = form(candidate)
+        same = [choice for choice in choices if said and form(choice) == said]
+        if len(same) == 1 and not (form is _plain and _collides(same[0], choices)):
+            return same[0]
     return None
 
 
-def _named(text: str, plain_choices: dict[str, str]) -> list[str]:
+def _collides(choice: str, choices: Sequence[str]) -> bool:
+    """Without its outer punctuation the choice is empty or the same as another one ("-2" and "2", "C" and "C++")."""
+    return not _plain(choice) or sum(_plain(other) == _plain(choice) for other in choices) > 1
+
+
+def _words_of(choices: Sequence[str]) -> dict[str, str]:
+    """What to look for in a text, per choice; choices that differ in case only can't be found in one."""
+    words = {choice: _folded(choice) if _collides(choice, choices) else _plain(choice) for choice in choices}
+    return {choice: text for choice, text in words.items() if list(words.values()).count(text) == 1}
+
+
+def _named(text: str, words: dict[str, str]) -> list[str]:
     """Choices whose words occur in the text, each occurrence counted for the longest choice that covers it."""
-    plain_text = " ".join(text.casefold().split())
+    plain_text = _folded(text)
     taken = [False] * len(plain_text)
     found: list[str] = []
-    for choice, plain in sorted(plain_choices.items(), key=lambda item: -len(item[1])):
-        for match in re.finditer(rf"(?<!\w){re.escape(plain)}(?!\w)", plain_text):
+    for choice, plain in sorted(words.items(), key=lambda item: -len(item[1])):
+        for match in re.finditer(rf"(?<!\w)(?<!\d[.,]){re.escape(plain)}(?!\w|[.,]\d)", plain_text):
             if not any(taken[match.start() : match.end()]):
                 taken[match.start() : match.end()] = [True] * (match.end() - match.start())
                 if choice not in found:
@@ -100,11 +133,27 @@ def _named(text: str, plain_choices: dict[str, str]) -> list[str]:
     return found
 
 
+class _Tokenizer:
+    """rouge-score's words, and those of the scripts that it drops: the same on ASCII, where it is the reference."""
+
+    def __init__(self) -> None:
+        from rouge_score.tokenizers import DefaultTokenizer  # slow to import, and needed for free text only
+
+        self._ascii = DefaultTokenizer(use_stemmer=True)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Words in order, stemmed where they are ASCII."""
+        tokens: list[str] = []
+        for word in words_of(text.lower()):
+            tokens += self._ascii.tokenize(word) if word.isascii() else [word]
+        return tokens
+
+
 @cache
 def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer  # slow to import, and needed for free text only
+    from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
 
 
 def rouge_l(reference: str, candidate: str) -> float:

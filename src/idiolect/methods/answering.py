@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import parse_choice
+from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -33,6 +35,10 @@ from idiolect.people.user import Opinion, Question
 
 _PREFILL = "Answer:"
 
+Mode = Literal["generate", "likelihood"]
+Normalization = Literal["sum", "mean", "pmi"]
+PromptRole = Literal["system", "user"]
+
 
 @dataclass(frozen=True, slots=True)
 class AnsweringSettings:
@@ -44,13 +50,22 @@ class AnsweringSettings:
         max_tokens: of a generated answer.
         show_choices: list the choices in the question (generate mode always does).
         prompt_role: whether the prompt is the system message, or stands in front of the question.
+
+    Raises:
+        SettingsError: a value that makes no sense.
     """
 
-    mode: Literal["generate", "likelihood"] = "generate"
-    normalization: Literal["sum", "mean", "pmi"] = "sum"
+    mode: Mode = "generate"
+    normalization: Normalization = "sum"
     max_tokens: int = 64
     show_choices: bool = True
-    prompt_role: Literal["system", "user"] = "user"
+    prompt_role: PromptRole = "user"
+
+    def __post_init__(self) -> None:
+        require_one_of(Mode, "answering.mode", self.mode)
+        require_one_of(Normalization, "answering.normalization", self.normalization)
+        require(self.max_tokens >= 1, "answering.max_tokens", self.max_tokens, "at least 1")
+        require_one_of(PromptRole, "answering.prompt_role", self.prompt_role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +94,12 @@ class Response:
 
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
     """The question as the model sees it; with `answer`, the same as a demonstration."""
-    show = settings.show_choices or settings.mode == "generate"
-    return render("question.jinja", {"question": question, "show_choices": show, "answer": answer})
+    return _block(question, settings.show_choices or settings.mode == "generate", answer)
+
+
+@lru_cache(maxsize=8192)  # one person's opinions are rendered thousands of times
+def _block(question: Question, show_choices: bool, answer: str | None) -> str:
+    return render("question.jinja", {"question": question, "show_choices": show_choices, "answer": answer})
 
 
 def demonstration_block(opinions: Sequence[Opinion], settings: AnsweringSettings) -> str:
@@ -92,12 +111,15 @@ class Answerer:
     """Answers questions under prompts with one frozen model.
 
     Raises:
-        SettingsError: likelihood mode with a model that can't give log-probabilities.
+        SettingsError: likelihood mode with a model that can't give log-probabilities, or generate mode with one that
+            can't write.
     """
 
     def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
         if settings.mode == "likelihood" and not isinstance(model, ChoiceModel):
             raise SettingsError(f"model {model.name!r} gives no log-probabilities: use --answering generate")
+        if settings.mode == "generate" and not isinstance(model, CompletionModel):
+            raise SettingsError(f"model {model.name!r} writes no text: use --answering likelihood")
         self._model = model
         self.settings = settings
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
@@ -112,6 +134,7 @@ class Answerer:
 
         Raises:
             ModelError: the model could not answer.
+            SettingsError: a free-text question for a model that can't write.
         """
         by_likelihood = [self.settings.mode == "likelihood" and bool(a.question.choices) for a in asked]
         scored = iter(await self._score([a for a, chosen in zip(asked, by_likelihood, strict=True) if chosen]))
@@ -129,7 +152,8 @@ class Answerer:
     async def _generate(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         if not asked:
             return []
-        assert isinstance(self._model, CompletionModel)
+        if not isinstance(self._model, CompletionModel):
+            raise SettingsError(f"model {self._model.name!r} writes no text: it can't answer questions without choices")
         sampling = SamplingParams(max_tokens=self.settings.max_tokens)
         requests = [CompletionRequest(self._messages(a), sampling) for a in asked]
         responses = []
@@ -166,6 +190,8 @@ class Answerer:
         """Log-probabilities of choices that follow no question, kept per set of choices."""
         assert isinstance(self._model, ChoiceModel)
         questions = {a.question.choices: a.question for a in asked if a.question.choices not in self._unconditional}
+        if not questions:
+            return Usage()
         blank = (Message("user", "Answer the question."),)
         requests = [ChoiceRequest(blank, _continuations(question), _PREFILL) for question in questions.values()]
         usage = Usage()

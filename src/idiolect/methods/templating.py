@@ -2,8 +2,7 @@
 
 People's text (profiles, questions, answers, responses) is hostile until proven otherwise. It reaches a template only
 as a *value*, so it can't inject template code; and it passes the `inert` filter, so it can neither close the block
-it stands in nor open one of ours: the angle and square brackets that our templates use for structure are
-replaced by look-alikes wherever they'd form a tag of ours. Callers see the text otherwise unchanged.
+it stands in nor open one of ours: angle brackets are replaced by look-alikes wherever they'd form a tag of ours.
 """
 
 from __future__ import annotations
@@ -33,6 +32,11 @@ def inert(text: str) -> str:
     return _TAG.sub(r"‹\1›", flat)
 
 
+def holds_tag(text: str) -> bool:
+    """The text holds a tag of ours."""
+    return _TAG.search(text) is not None
+
+
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
@@ -56,11 +60,24 @@ def render_source(source: str, values: Mapping[str, Any]) -> str:
     """Render a template that the user supplied, in the same sandbox.
 
     Raises:
-        SettingsError: the template is not valid, or does what the sandbox forbids.
+        SettingsError: the template is not valid, fails, or does what the sandbox forbids.
     """
+    check_source(source)
     try:
         template: Template = _environment().from_string(source)
         return template.render(values).strip()
+    except Exception as error:  # whatever a template computes: 1/0, endless recursion, more memory than there is
+        raise SettingsError(f"the template can't be used: {type(error).__name__}: {error}") from error
+
+
+def check_source(source: str) -> None:
+    """Refuse what is no template at all.
+
+    Raises:
+        SettingsError: the syntax is wrong.
+    """
+    try:
+        _environment().parse(source)
     except TemplateError as error:
         raise SettingsError(f"the template can't be used: {error}") from error
 

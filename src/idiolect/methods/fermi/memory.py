@@ -41,7 +41,8 @@ class ScoredPrompt:
     @property
     def scoreable(self) -> tuple[int, ...]:
         """Indices of the opinions that this prompt may be scored on."""
-        return tuple(index for index in range(len(self.cells)) if index not in self.prompt.quotes)
+        quotes = frozenset(self.prompt.quotes)
+        return tuple(index for index in range(len(self.cells)) if index not in quotes)
 
     @property
     def complete(self) -> bool:

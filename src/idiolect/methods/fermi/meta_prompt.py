@@ -14,7 +14,7 @@ from typing import Any
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt
-from idiolect.methods.fermi.prompt import Failure, render_prompt
+from idiolect.methods.fermi.prompt import Failure, question_key, render_prompt
 from idiolect.methods.fermi.settings import MetaPromptSettings
 from idiolect.methods.templating import render, render_source
 from idiolect.people.user import Opinion, UserProfile
@@ -54,11 +54,17 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
         "ascending": ascending,
         "shows_failures": settings.failures != "none",
         "prompts": [_entry(listed, index, context, settings) for index in range(len(listed))],
-        "examples": context.examples,
+        "examples": _unscored_examples(context),
     }
     if settings.template is not None:
         return render_source(settings.template, values)
     return render("meta_prompt.jinja", values)
+
+
+def _unscored_examples(context: Context) -> list[Opinion]:
+    """The fixed demonstrations, without those on a question that also scores: they would give its answer away."""
+    scoring = {question_key(opinion.question) for opinion in context.opinions}
+    return [example for example in context.examples if question_key(example.question) not in scoring]
 
 
 def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Failure, ...]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from idiolect.methods.answering import AnsweringSettings, demonstration_block
+from idiolect.methods.templating import inert
+from idiolect.methods.words import words_of
 from idiolect.people.user import Opinion, Question
 
 Origin = Literal["initial", "llm", "demonstrations"]
@@ -62,9 +65,18 @@ def render_prompt(
     """
     shown = [opinions[index] for index in prompt.demonstrations]
     if asked is not None:
-        key = _key(asked.text)
-        shown = [opinion for opinion in shown if _key(opinion.question.text) != key]
+        shown = [opinion for opinion in shown if not same_question(opinion.question, asked)]
     return "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
+
+
+def same_question(one: Question, other: Question) -> bool:
+    """The same words are asked (case, blanks and punctuation aside), whatever the choices."""
+    return question_key(one) == question_key(other)
+
+
+def question_key(question: Question) -> str:
+    """Equal for the same question."""
+    return _key(question.text)
 
 
 def quoted_opinions(text: str, opinions: Sequence[Opinion]) -> tuple[int, ...]:
@@ -83,6 +95,8 @@ def quoted_opinions(text: str, opinions: Sequence[Opinion]) -> tuple[int, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=8192)
 def _key(text: str) -> str:
-    """Text without case, punctuation and runs of blank space."""
-    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
+    """Text as an optimizer sees it, without case, punctuation and blank space (unless there is nothing else)."""
+    seen = inert(text).casefold()
+    return " ".join(words_of(seen)) or seen

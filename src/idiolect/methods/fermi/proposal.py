@@ -19,10 +19,11 @@ from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shown_failures
 from idiolect.methods.fermi.prompt import Prompt, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
+from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 
-_SLOT = re.compile(r"</?\s*INS\s*/?>", re.IGNORECASE)
-_OUR_TAGS = re.compile(r"</?(?:memory|prompt|failure|example|examples|person)\b[^>]*>", re.IGNORECASE)
+_SLOT = re.compile(r"<\s*/?\s*INS\s*/?\s*>", re.IGNORECASE)
+_QUOTED = re.compile(r"""(["“”])(.*)["“”]""", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,9 @@ class LlmProposer:
         proposals, usage = [], Usage()
         for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
             usage += completion.usage
-            closing = "]" if stop and completion.finish_reason == "stop" else ""
-            text = parse_proposal(settings.prefill + completion.text + closing, settings)
+            said = settings.prefill + completion.text
+            closing = "]" * said.count("[") if stop and completion.finish_reason == "stop" else ""
+            text = parse_proposal(said + closing, settings)
             prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)
@@ -126,12 +128,13 @@ class DemonstrationProposer:
         parent = entries[draw % len(entries)]
         room = min(self._settings.max_demonstrations, len(context.opinions))
         kept = self._kept(parent, rng, room)
-        wrong = [i for i in parent.misaligned(context.opinions, context.thresholds) if i not in kept]
-        rest = [i for i in range(len(context.opinions)) if i not in kept and i not in wrong]
+        failed = frozenset(parent.misaligned(context.opinions, context.thresholds))
+        open_ = [i for i in range(len(context.opinions)) if i not in kept]
+        wrong, rest = [i for i in open_ if i in failed], [i for i in open_ if i not in failed]
         rng.shuffle(wrong)
         rng.shuffle(rest)
         shown = sorted([*kept, *wrong, *rest][:room])
-        driven_by = tuple(failure(parent, i) for i in shown if i in wrong)
+        driven_by = tuple(failure(parent, i) for i in shown if i in failed and i not in kept)
         return Prompt(parent.prompt.text, tuple(shown), parent.prompt.quotes, "demonstrations", driven_by)
 
     def _kept(self, parent: ScoredPrompt, rng: random.Random, room: int) -> list[int]:
@@ -146,7 +149,7 @@ def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
     """The proposed text of an optimizer's reply, or None.
 
     It is what stands in the outermost square brackets of the *last* such pair (reasoning comes first, the answer
-    last); nested brackets stay. A slot `<INS>` and a wrapping "Answer:" or quotes are removed.
+    last); nested brackets stay, unclosed ones count for nothing. A slot `<INS>` and wrapping quotes are removed.
     """
     found = _last_brackets(text)
     if found is None:
@@ -154,22 +157,25 @@ def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
             return None
         paragraphs = [p.strip() for p in text.replace("[", " ").replace("]", " ").split("\n\n") if p.strip()]
         found = paragraphs[0] if paragraphs else ""
-    cleaned = _SLOT.sub("", found).strip().strip('"“”').strip()
-    return cleaned or None
+    cleaned = _SLOT.sub("", found).strip()
+    quoted = _QUOTED.fullmatch(cleaned)
+    return (quoted[2].strip() if quoted else cleaned) or None
 
 
 def _last_brackets(text: str) -> str | None:
-    depth, start, found = 0, 0, None
+    """What stands in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
+    opened: list[int] = []
+    pairs: list[tuple[int, int]] = []
     for place, char in enumerate(text):
         if char == "[":
-            if depth == 0:
-                start = place + 1
-            depth += 1
-        elif char == "]" and depth:
-            depth -= 1
-            if depth == 0 and text[start:place].strip():
-                found = text[start:place]
-    return found
+            opened.append(place)
+        elif char == "]" and opened:
+            start = opened.pop()
+            while pairs and pairs[-1][0] > start:  # the pairs inside of this one
+                pairs.pop()
+            pairs.append((start, place))
+    inside = [text[start + 1 : end] for start, end in pairs]
+    return next((found for found in reversed(inside) if found.strip()), None)
 
 
 @dataclass(slots=True)
@@ -212,7 +218,7 @@ class ProposalFilter:
                 return None, "too short"
             if len(prompt.text) > self.settings.max_chars:
                 return None, "too long"
-            if _OUR_TAGS.search(prompt.text):
+            if holds_tag(prompt.text):
                 return None, "repeats the meta-prompt"
             if self.skip_quoted:
                 prompt = replace(prompt, quotes=quoted_opinions(prompt.text, context.opinions))

@@ -9,17 +9,18 @@ they, are then scored on all opinions; what still ties goes to the first in the 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
-from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.memory import Judged, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.prompt import render_prompt
+from idiolect.methods.fermi.prompt import render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.models.similarity import Similarity
@@ -33,8 +34,8 @@ class RetrievalOfPrompt:
         personalization: what was learned.
         answerer: the frozen model, with the settings that it was learned with.
         similarity: nearness of questions; not needed where the settings don't retrieve.
-        leave_one_out: opinions on the very question that is asked are left out of retrieval and of demonstrations;
-            for judging on opinions that were learned from.
+        leave_one_out: opinions on the very question that is asked are left out of retrieval, of scores, of
+            demonstrations and of what texts quote; for judging on opinions that were learned from.
 
     Raises:
         SettingsError: other answering settings than learned with, or no similarity.
@@ -60,6 +61,7 @@ class RetrievalOfPrompt:
         self._settings = settings.retrieval
         self._scorer = Scorer(personalization.opinions, answerer)
         self._pool = list(personalization.prompts)
+        self._scoring = asyncio.Lock()
 
     @property
     def personalization(self) -> FermiPersonalization:
@@ -92,38 +94,60 @@ class RetrievalOfPrompt:
         Raises:
             ModelError: the model could not answer.
         """
-        if not self._settings.retrieve:
-            self._pool = await self._scorer.complete(self._pool)
-            return [self._explain(()) for _ in questions]
-        nearest = await self._nearest(questions)
-        await self._score((k, n.index) for near in nearest for n in near for k in range(len(self._pool)))
-        # A prompt that quotes all of the nearest opinions has no score on them: its overall score stands in.
-        blind = {k for near in nearest for k, p in enumerate(self._pool) if _mean(p, near) is None}
-        await self._complete(blind)
-        if self._settings.tie_break == "complete":
-            await self._complete({k for near in nearest for k in self._tied(near) if len(self._tied(near)) > 1})
-        return [self._explain(near) for near in nearest]
+        async with self._scoring:  # one call at a time, each goes on from the scores of the one before
+            views = [_View(near, self._left_out(q)) for near, q in await self._nearest(questions)]
+            await self._score((k, n.index) for view in views for n in view.near for k in range(len(self._pool)))
+            # A prompt that quotes all of the nearest opinions has no score on them: its overall score stands in.
+            await self._complete(
+                (view, [k for k, p in enumerate(self._pool) if view.mean(p) is None]) for view in views
+            )
+            overall = self._overall(views)
+            scores = [self._scores(view, overall[view.left_out]) for view in views]
+            tied = [self._tied(view, of_view) for view, of_view in zip(views, scores, strict=True)]
+            if self._settings.tie_break == "complete":
+                await self._complete((view, best) for view, best in zip(views, tied, strict=True) if len(best) > 1)
+                overall = self._overall(views)
+            return [
+                self._explain(view, of_view, best, overall[view.left_out])
+                for view, of_view, best in zip(views, scores, tied, strict=True)
+            ]
 
     async def _score(self, cells: Iterable[Cell]) -> None:
         self._pool = await self._scorer.fill(self._pool, cells)
 
-    async def _complete(self, prompts: set[int]) -> None:
-        await self._score([(k, i) for k in sorted(prompts) for i in self._pool[k].scoreable])
+    async def _complete(self, wanted: Iterable[tuple[_View, Sequence[int]]]) -> None:
+        """Score prompts on all opinions that their view doesn't leave out."""
+        by_left_out: dict[frozenset[int], set[int]] = {}
+        for view, prompts in wanted:
+            by_left_out.setdefault(view.left_out, set()).update(prompts)
+        await self._score(
+            (k, i)
+            for left_out, prompts in by_left_out.items()
+            for k in sorted(prompts)
+            for i in self._pool[k].scoreable
+            if i not in left_out
+        )
 
-    async def _nearest(self, questions: Sequence[Question]) -> list[tuple[Neighbour, ...]]:
+    async def _nearest(self, questions: Sequence[Question]) -> list[tuple[tuple[Neighbour, ...], Question]]:
+        if not self._settings.retrieve:
+            return [((), question) for question in questions]
         assert self._similarity is not None
         queries = [self._text(question) for question in questions]
         documents = [self._text(opinion.question) for opinion in self._learned.opinions]
         matrix = await self._similarity.similarity(queries, documents)  # (questions, opinions)
         nearest = []
         for row, question in zip(matrix, questions, strict=True):
-            order = np.argsort(-row, kind="stable")
-            allowed = [int(i) for i in order if not (self._leave_one_out and self._same(int(i), question))]
-            nearest.append(tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours]))
+            left_out = self._left_out(question)
+            allowed = [int(i) for i in np.argsort(-row, kind="stable") if int(i) not in left_out]
+            near = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
+            nearest.append((near, question))
         return nearest
 
-    def _same(self, index: int, question: Question) -> bool:
-        return self._learned.opinions[index].question.text.split() == question.text.split()
+    def _left_out(self, question: Question) -> frozenset[int]:
+        """The opinions that must not play a part when this question is asked."""
+        if not self._leave_one_out:
+            return frozenset()
+        return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
 
     def _text(self, question: Question) -> str:
         """Choices included: survey batteries share a stem."""
@@ -131,34 +155,57 @@ class RetrievalOfPrompt:
             return question.text
         return "\n".join((question.text, *question.choices))
 
-    def _scores(self, near: tuple[Neighbour, ...]) -> list[float]:
-        """Per prompt, its score for a question with these neighbours; ties show as equal floats."""
-        scores = []
-        for prompt in self._pool:
-            mean = _mean(prompt, near)
-            scores.append(prompt.bound(0.0) if mean is None else mean)
-        return scores
+    def _overall(self, views: Iterable[_View]) -> dict[frozenset[int], list[float | None]]:
+        """Per set of opinions that is left out, the overall score of each prompt; None where it isn't known."""
+        by_left_out = {view.left_out: view for view in views}
+        return {left_out: [view.overall(prompt) for prompt in self._pool] for left_out, view in by_left_out.items()}
 
-    def _tied(self, near: tuple[Neighbour, ...]) -> list[int]:
-        scores = self._scores(near)
-        best = max(scores)
-        return [k for k, score in enumerate(scores) if score == best]
+    def _scores(self, view: _View, overall: Sequence[float | None]) -> list[float]:
+        """Per prompt, its score for a question with this view; ties show as equal floats."""
+        means = [view.mean(prompt) for prompt in self._pool]
+        return [instead or 0.0 if mean is None else mean for mean, instead in zip(means, overall, strict=True)]
 
-    def _explain(self, near: tuple[Neighbour, ...]) -> Explanation:
-        scores, tied = self._scores(near), self._tied(near)
-        overall = [prompt.score if prompt.complete else None for prompt in self._pool]
+    def _tied(self, view: _View, scores: Sequence[float]) -> list[int]:
+        """The best prompts; one that quotes what is left out can't be among them, unless all do."""
+        fair = [k for k, prompt in enumerate(self._pool) if view.left_out.isdisjoint(prompt.prompt.quotes)]
+        fair = fair or list(range(len(scores)))
+        best = max(scores[k] for k in fair)
+        return [k for k in fair if scores[k] == best]
+
+    def _explain(
+        self, view: _View, scores: Sequence[float], tied: Sequence[int], overall: Sequence[float | None]
+    ) -> Explanation:
         chosen = tied[0]
-        if self._settings.tie_break == "complete":
-            chosen = max(tied, key=lambda k: (self._pool[k].bound(0.0), -k)) if len(tied) > 1 else tied[0]
+        if self._settings.tie_break == "complete" and len(tied) > 1:
+            chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
-        return Explanation(near, candidates, chosen, len(tied))
+        return Explanation(view.near, candidates, chosen, len(tied))
 
-    def _rendered(self, prompt: ScoredPrompt, question: Question) -> str:
+    def _rendered(self, scored: ScoredPrompt, question: Question) -> str:
+        prompt = scored.prompt
+        if not self._left_out(question).isdisjoint(prompt.quotes):
+            prompt = replace(prompt, text=self._learned.initial.prompt.text)
         asked = question if self._leave_one_out else None
-        return render_prompt(prompt.prompt, self._learned.opinions, self._answerer.settings, asked=asked)
+        return render_prompt(prompt, self._learned.opinions, self._answerer.settings, asked=asked)
 
 
-def _mean(prompt: ScoredPrompt, near: Sequence[Neighbour]) -> float | None:
-    """Mean alignment on the neighbours that the prompt may be scored on; None where there are none."""
-    known = [cell.score for cell in (prompt.cells[n.index] for n in near) if cell is not None]
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What may be looked at to choose a prompt for one question: the nearest opinions, and all but those left out."""
+
+    near: tuple[Neighbour, ...]
+    left_out: frozenset[int]
+
+    def mean(self, prompt: ScoredPrompt) -> float | None:
+        """Mean alignment on the neighbours that the prompt may be scored on; None where there are none."""
+        return _mean([prompt.cells[n.index] for n in self.near])
+
+    def overall(self, prompt: ScoredPrompt) -> float | None:
+        """Mean alignment on all opinions that count, None where there are none or one of them wasn't asked."""
+        cells = [prompt.cells[i] for i in prompt.scoreable if i not in self.left_out]
+        return None if None in cells else _mean(cells)
+
+
+def _mean(cells: Iterable[Judged | None]) -> float | None:
+    known = [cell.score for cell in cells if cell is not None]
     return math.fsum(known) / len(known) if known else None

@@ -100,6 +100,7 @@ async def race(
         The prompts in order; those that can't enter the memory may be incomplete, all others are complete.
     """
     order = counts.hardest_first()
+    kept = [(entry.score, entry.born) for entry in memory.entries]
     racing = list(new)
     alive = [k for k, prompt in enumerate(racing) if not prompt.complete]
     while alive:
@@ -110,20 +111,21 @@ async def race(
         racing = await scorer.fill(racing, cells)
         alive = [k for k in alive if not racing[k].complete]
         # From the least promising down: each drop is certain on its own, whatever happens to the others.
-        alive = [k for k in alive if not _beaten(racing[k], [*memory.entries, *racing], memory.size)]
+        certain = kept + [(prompt.bound(0.0), prompt.born) for prompt in racing]
+        alive = [k for k in alive if not _beaten(racing[k], certain, memory.size)]
     return racing
 
 
-def _beaten(candidate: ScoredPrompt, rivals: Sequence[ScoredPrompt], size: int) -> bool:
-    """At least `size` rivals are certain to rank ahead of the candidate."""
+def _beaten(candidate: ScoredPrompt, certain: Sequence[tuple[float, int]], size: int) -> bool:
+    """At least `size` rivals are certain to rank ahead of the candidate.
+
+    Args:
+        candidate: not fully scored, so its own lower bound is never ahead of its upper one, nor older than itself.
+        certain: per rival, its lower bound and when it was born.
+        size: L.
+    """
     upper = candidate.bound(1.0)
-    ahead = 0
-    for rival in rivals:
-        if rival.born == candidate.born:
-            continue
-        lower = rival.bound(0.0)
-        ahead += lower > upper or (lower == upper and rival.born < candidate.born)
-    return ahead >= size
+    return sum(lower > upper or (lower == upper and born < candidate.born) for lower, born in certain) >= size
 
 
 def count_failures(counts: FailureCounts, prompts: Iterable[ScoredPrompt]) -> None:

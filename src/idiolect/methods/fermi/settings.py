@@ -7,14 +7,22 @@ a silent choice. Departures of ours are settings too; they are off in the preset
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal
 
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.setting_checks import require, require_one_of
+from idiolect.methods.templating import check_source
 
 ProposerName = Literal["llm", "demonstrations"]
 FailureContext = Literal["asymmetric", "first_only", "symmetric", "none"]
+ListedFirst = Literal["lowest", "highest"]
+Brackets = Literal["required", "optional"]
+PoolName = Literal["last", "last+memory", "memory"]
+TieBreak = Literal["first", "complete"]
+Quoted = Literal["skip", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +44,36 @@ class MetaPromptSettings:
         temperature: of the optimizer.
         max_tokens: of a proposal.
         min_chars, max_chars: shorter or longer proposals are rejected.
+
+    Raises:
+        SettingsError: a value that makes no sense.
     """
 
     failures: FailureContext = "asymmetric"
-    listed_first: Literal["lowest", "highest"] = "lowest"
+    listed_first: ListedFirst = "lowest"
     max_failures: int | None = None
     template: str | None = None
     prefill: str = ""
-    brackets: Literal["required", "optional"] = "required"
+    brackets: Brackets = "required"
     temperature: float = 1.0
     max_tokens: int = 512
     min_chars: int = 10
     max_chars: int = 4000
+
+    def __post_init__(self) -> None:
+        require_one_of(FailureContext, "meta_prompt.failures", self.failures)
+        require_one_of(ListedFirst, "meta_prompt.listed_first", self.listed_first)
+        limit = self.max_failures
+        require(limit is None or limit >= 1, "meta_prompt.max_failures", limit, "at least 1, or None for all")
+        require_one_of(Brackets, "meta_prompt.brackets", self.brackets)
+        finite = isfinite(self.temperature) and self.temperature >= 0
+        require(finite, "meta_prompt.temperature", self.temperature, "0 or greater")
+        require(self.max_tokens >= 1, "meta_prompt.max_tokens", self.max_tokens, "at least 1")
+        require(self.min_chars >= 0, "meta_prompt.min_chars", self.min_chars, "0 or greater")
+        least = max(1, self.min_chars)
+        require(self.max_chars >= least, "meta_prompt.max_chars", self.max_chars, f"at least {least}")
+        if self.template is not None:
+            check_source(self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +83,18 @@ class DemonstrationSettings:
     Args:
         max_demonstrations: a prompt quotes at most so many opinions.
         keep_share: share of the parent prompt's demonstrations kept when there are more than fit; in [0, 1].
+
+    Raises:
+        SettingsError: a value that makes no sense.
     """
 
     max_demonstrations: int = 8
     keep_share: float = 0.75
+
+    def __post_init__(self) -> None:
+        most = self.max_demonstrations
+        require(most >= 1, "demonstrations.max_demonstrations", most, "at least 1")
+        require(0 <= self.keep_share <= 1, "demonstrations.keep_share", self.keep_share, "in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +110,24 @@ class RetrievalSettings:
         retrieve: False takes the prompt with the best overall score for every question (an ablation).
         similarity: name of the similarity: "bm25", "minilm", or a sentence-transformers id.
         with_choices: a question is embedded with its choices.
+
+    Raises:
+        SettingsError: a value that makes no sense.
     """
 
-    pool: Literal["last", "last+memory", "memory"] = "last"
+    pool: PoolName = "last"
     neighbours: int = 3
-    tie_break: Literal["first", "complete"] = "complete"
+    tie_break: TieBreak = "complete"
     lazy: bool = True
     retrieve: bool = True
     similarity: str = "minilm"
     with_choices: bool = True
+
+    def __post_init__(self) -> None:
+        require_one_of(PoolName, "retrieval.pool", self.pool)
+        require(self.neighbours >= 1, "retrieval.neighbours", self.neighbours, "at least 1")
+        require_one_of(TieBreak, "retrieval.tie_break", self.tie_break)
+        require(bool(self.similarity), "retrieval.similarity", self.similarity, "the name of a similarity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +148,9 @@ class FermiSettings:
         quoted: what happens to an opinion that a proposed text quotes: "skip" leaves it out of that prompt's score
             (no leakage), "score" scores it all the same. [?] in the paper.
         seed: of every draw; combined with user, iteration and draw.
+
+    Raises:
+        SettingsError: a value that makes no sense.
     """
 
     preset: str = "custom"
@@ -117,7 +163,7 @@ class FermiSettings:
     redraws: int = 2
     pruning: bool = True
     wave: int = 4
-    quoted: Literal["skip", "score"] = "skip"
+    quoted: Quoted = "skip"
     seed: int = 0
     answering: AnsweringSettings = AnsweringSettings()
     meta_prompt: MetaPromptSettings = MetaPromptSettings()
@@ -125,23 +171,17 @@ class FermiSettings:
     retrieval: RetrievalSettings = RetrievalSettings()
 
     def __post_init__(self) -> None:
-        _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
-        _require(self.proposals >= 1, "proposals", self.proposals, "at least 1")
-        _require(self.memory_size >= 1, "memory_size", self.memory_size, "at least 1")
-        _require(0 < self.scoring_share <= 1, "scoring_share", self.scoring_share, "in (0, 1]")
-        _require(bool(self.proposers), "proposers", self.proposers, "not empty")
-        _require(len(set(self.proposers)) == len(self.proposers), "proposers", self.proposers, "all different")
-        _require(self.wave >= 1, "wave", self.wave, "at least 1")
-        _require(self.retrieval.neighbours >= 1, "retrieval.neighbours", self.retrieval.neighbours, "at least 1")
-        share = self.demonstrations.keep_share
-        _require(0 <= share <= 1, "demonstrations.keep_share", share, "in [0, 1]")
-        _require(self.demonstrations.max_demonstrations >= 1, "demonstrations.max_demonstrations",
-                 self.demonstrations.max_demonstrations, "at least 1")  # fmt: skip
-
-
-def _require(holds: bool, name: str, value: object, must_be: str) -> None:
-    if not holds:
-        raise SettingsError(f"{name} is {value!r}, must be {must_be}")
+        require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+        require(self.proposals >= 1, "proposals", self.proposals, "at least 1")
+        require(self.memory_size >= 1, "memory_size", self.memory_size, "at least 1")
+        require(0 < self.scoring_share <= 1, "scoring_share", self.scoring_share, "in (0, 1]")
+        require(bool(self.proposers), "proposers", self.proposers, "not empty")
+        for proposer in self.proposers:
+            require_one_of(ProposerName, "proposers", proposer)
+        require(len(set(self.proposers)) == len(self.proposers), "proposers", self.proposers, "all different")
+        require(self.redraws >= 0, "redraws", self.redraws, "0 or greater")
+        require(self.wave >= 1, "wave", self.wave, "at least 1")
+        require_one_of(Quoted, "quoted", self.quoted)
 
 
 _PAPER = FermiSettings(
