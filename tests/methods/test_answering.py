@@ -1,0 +1,177 @@
+"""`M(q; p)`: how questions are put, and how answers are taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from idiolect import Opinion, Question
+from idiolect.errors import SettingsError
+from idiolect.methods.answering import (
+    Answerer,
+    AnsweringSettings,
+    PromptedQuestion,
+    Response,
+    demonstration_block,
+    question_block,
+)
+from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
+
+TEA = Question("Tea or coffee?", ("tea", "black coffee"))
+CITY = Question("City or village?", ("city", "village"))
+WHY = Question("Why?")
+COST = Usage(1, 10, 2, 7)
+
+
+class OnlyWrites:
+    name = "only-writes"
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        return [Completion("tea", "stop", COST) for _ in requests]
+
+
+class OnlyScores:
+    name = "only-scores"
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        assert requests
+        return [ChoiceLogProbs((-1.0,) * len(r.choices), (1,) * len(r.choices), COST) for r in requests]
+
+
+def scoring(request: ChoiceRequest) -> ChoiceLogProbs:
+    """log p(tea) = -2 (1 token), log p(black coffee) = -3 (2 tokens); without a question -1 and -5."""
+    blank = "Question:" not in request.messages[-1].content
+    return ChoiceLogProbs((-1.0, -5.0) if blank else (-2.0, -3.0), (1, 2), COST)
+
+
+async def likelihood(normalization: str, question: Question = TEA) -> Response:
+    settings = AnsweringSettings(mode="likelihood", normalization=normalization)  # type: ignore[arg-type]
+    return (await Answerer(FunctionModel(choice_logprobs=scoring), settings).answer([PromptedQuestion("", question)]))[
+        0
+    ]
+
+
+@pytest.mark.parametrize(
+    ("normalization", "scores", "answer"),
+    [("sum", (-2.0, -3.0), "tea"), ("mean", (-2.0, -1.5), "black coffee"), ("pmi", (-1.0, 2.0), "black coffee")],
+)
+async def test_likelihood_normalizes_as_the_equations_say(
+    normalization: str, scores: tuple[float, ...], answer: str
+) -> None:
+    response = await likelihood(normalization)
+    assert (response.scores, response.answer, response.text) == (scores, answer, answer)
+
+
+async def test_likelihood_ties_go_to_the_first_choice() -> None:
+    model = FunctionModel(choice_logprobs=lambda r: [-1.5] * len(r.choices))
+    answerer = Answerer(model, AnsweringSettings(mode="likelihood"))
+    assert (await answerer.answer([PromptedQuestion("", TEA)]))[0].answer == "tea"
+
+
+async def test_likelihood_scores_a_choice_as_it_follows_the_prefill() -> None:
+    model = FunctionModel(choice_logprobs=lambda r: [-1.0] * len(r.choices))
+    await Answerer(model, AnsweringSettings(mode="likelihood")).answer([PromptedQuestion("Be brief.", TEA)])
+    expected = (Message("user", "Be brief.\n\nQuestion: Tea or coffee?\nChoices: tea | black coffee"),)
+    assert model.choice_requests == [ChoiceRequest(expected, (" tea", " black coffee"), "Answer:")]
+
+
+async def test_likelihood_needs_a_model_that_scores() -> None:
+    with pytest.raises(SettingsError, match=r"only-writes.*log-probabilities"):
+        Answerer(OnlyWrites(), AnsweringSettings(mode="likelihood"))
+
+
+async def test_generate_needs_a_model_that_writes() -> None:
+    with pytest.raises(SettingsError, match=r"only-scores.*writes no text"):
+        Answerer(OnlyScores(), AnsweringSettings())
+    answerer = Answerer(OnlyScores(), AnsweringSettings(mode="likelihood"))
+    with pytest.raises(SettingsError, match="without choices"):
+        await answerer.answer([PromptedQuestion("", WHY)])
+
+
+async def test_a_mixed_batch_keeps_its_order() -> None:
+    model = FunctionModel(
+        complete=lambda r: " because " + r.messages[-1].content[0], choice_logprobs=lambda _: [-2.0, -1.0]
+    )
+    answerer = Answerer(model, AnsweringSettings(mode="likelihood"))
+    asked = [PromptedQuestion(p, q) for p, q in [("A", WHY), ("B", TEA), ("C", WHY), ("D", CITY)]]
+    assert [r.answer for r in await answerer.answer(asked)] == ["because A", "black coffee", "because C", "village"]
+    assert (len(model.completion_requests), len(model.choice_requests)) == (2, 2)
+
+
+async def test_no_questions_ask_no_model() -> None:
+    assert await Answerer(FunctionModel(), AnsweringSettings()).answer([]) == []
+
+
+async def test_generate_keeps_what_was_said_and_parses_it() -> None:
+    said = iter(["  Tea! ", "neither"])
+    answerer = Answerer(FunctionModel(complete=lambda _: next(said)), AnsweringSettings())
+    first, second = await answerer.answer([PromptedQuestion("", TEA)] * 2)
+    assert (first.text, first.answer) == ("Tea!", "tea")
+    assert (second.text, second.answer, second.scores) == ("neither", None, ())
+
+
+async def test_generate_decodes_greedily_with_the_limit_of_the_settings() -> None:
+    model = FunctionModel(complete=lambda _: "tea")
+    await Answerer(model, AnsweringSettings(max_tokens=9)).answer([PromptedQuestion("", TEA)])
+    sampling = model.completion_requests[0].sampling
+    assert (sampling.max_tokens, sampling.temperature) == (9, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("role", "prompt", "expected"),
+    [
+        ("user", "P", (("user", "P\n\nQuestion: Why?"),)),
+        ("system", "P", (("system", "P"), ("user", "Question: Why?"))),
+        ("system", "", (("user", "Question: Why?"),)),
+    ],
+)
+async def test_the_prompt_stands_where_the_settings_say(
+    role: str, prompt: str, expected: tuple[tuple[str, str], ...]
+) -> None:
+    model = FunctionModel(complete=lambda _: "x")
+    answerer = Answerer(model, AnsweringSettings(prompt_role=role))  # type: ignore[arg-type]
+    await answerer.answer([PromptedQuestion(prompt, WHY)])
+    assert tuple((m.role, m.content) for m in model.completion_requests[0].messages) == expected
+
+
+async def test_usage_counts_every_call_and_the_unconditional_ones_once() -> None:
+    model = FunctionModel(choice_logprobs=scoring)
+    answerer = Answerer(model, AnsweringSettings(mode="likelihood", normalization="pmi"))
+    asked = [PromptedQuestion("", TEA), PromptedQuestion("P", TEA), PromptedQuestion("", CITY)]
+    first = sum((r.usage for r in await answerer.answer(asked)), Usage())
+    assert first == Usage(5, 50, 10, 35)  # three questions, two sets of choices
+    second = sum((r.usage for r in await answerer.answer(asked)), Usage())
+    assert second == Usage(3, 30, 6, 21)
+    assert len(model.choice_requests) == 8
+
+
+async def test_pmi_never_asks_an_empty_batch() -> None:
+    answerer = Answerer(OnlyScores(), AnsweringSettings(mode="likelihood", normalization="pmi"))
+    for _ in range(2):
+        assert math.isfinite((await answerer.answer([PromptedQuestion("", TEA)]))[0].scores[0])
+
+
+def test_question_block_shows_choices_as_the_settings_say() -> None:
+    hidden = AnsweringSettings(mode="likelihood", show_choices=False)
+    assert question_block(TEA, hidden) == "Question: Tea or coffee?"
+    assert question_block(TEA, AnsweringSettings(show_choices=False)).endswith("Choices: tea | black coffee")
+    assert question_block(WHY, AnsweringSettings(), answer="Because.") == "Question: Why?\nAnswer: Because."
+
+
+def test_demonstration_block_keeps_the_order() -> None:
+    block = demonstration_block([Opinion(CITY, "city"), Opinion(TEA, "tea")], AnsweringSettings())
+    assert block == (
+        "Question: City or village?\nChoices: city | village\nAnswer: city\n\n"
+        "Question: Tea or coffee?\nChoices: tea | black coffee\nAnswer: tea"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mode", "guess"), ("normalization", "max"), ("max_tokens", 0), ("prompt_role", "assistant")]
+)
+def test_bad_answering_settings_are_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"answering.{name} is {value!r}"):
+        AnsweringSettings(**{name: value})  # type: ignore[arg-type]

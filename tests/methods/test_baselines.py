@@ -1,0 +1,89 @@
+"""Baselines and controls."""
+
+from __future__ import annotations
+
+import pytest
+
+from idiolect import Opinion, Question, UserProfile
+from idiolect.methods.answering import Response
+from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
+from idiolect.models.doubles import FunctionModel
+from tests.methods.people import SCALE, TableSimilarity, generating
+
+YES_NO = ("yes", "no")
+
+
+def opinion(text: str, answer: str, choices: tuple[str, ...] = YES_NO) -> Opinion:
+    return Opinion(Question(text, choices), answer)
+
+
+async def test_frequent_answer_counts_questions_with_the_same_choices() -> None:
+    said = [opinion("a?", "no"), opinion("b?", "no"), opinion("c?", "yes"), opinion("d?", "5", SCALE)]
+    answers = await FrequentAnswer(said).answer([Question("new?", YES_NO), Question("rate?", SCALE)])
+    assert [a.response.answer for a in answers] == ["no", "5"]
+    assert sum(a.usage.calls for a in answers) == 0
+
+
+async def test_frequent_answer_ties_and_unknown_choices_go_to_the_first() -> None:
+    tied = FrequentAnswer([opinion("a?", "no"), opinion("b?", "yes")])
+    answers = await tied.answer([Question("new?", YES_NO), Question("other?", ("x", "y"))])
+    assert [a.response.answer for a in answers] == ["yes", "x"]
+
+
+async def test_frequent_answer_has_none_for_free_text() -> None:
+    answers = await FrequentAnswer([Opinion(Question("Why?"), "because")]).answer([Question("Why?")])
+    assert answers[0].response == Response("", None)
+
+
+async def test_base_and_profile_put_their_prompt_in_front() -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    question = Question("Well?", YES_NO)
+    await base(generating(model)).answer([question])
+    await profile(generating(model), UserProfile({"Age": "30"})).answer([question])
+    await profile(generating(model), UserProfile()).answer([question])
+    contents = [r.messages[0].content for r in model.completion_requests]
+    assert contents[0] == "Answer the question.\n\nQuestion: Well?\nChoices: yes | no"
+    assert contents[1].startswith("A person can be described as follows:\nAge: 30\n")
+    assert contents[2] == contents[0]
+
+
+def shown(model: FunctionModel) -> list[list[str]]:
+    """Per request, the questions in it but for the last."""
+    return [
+        [line.removeprefix("Question: ") for line in r.messages[0].content.split("\n") if line.startswith("Question")][
+            :-1
+        ]
+        for r in model.completion_requests
+    ]
+
+
+async def test_few_shot_shows_the_nearest_last() -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    said = [opinion(f"{i}?", "yes") for i in range(4)]
+    near = TableSimilarity(lambda q, d: -abs(int(q[0]) - int(d[0])))
+    few = FewShot(generating(model), said, k=2, similarity=near, instruction="Go.")
+    answers = await few.answer([Question("3? again", YES_NO), Question("0? again", YES_NO)])
+    assert shown(model) == [["2?", "3?"], ["1?", "0?"]]
+    assert [a.response.answer for a in answers] == ["yes", "yes"]
+    assert all(r.messages[0].content.startswith("Go.\n\nQuestion: ") for r in model.completion_requests)
+    assert near.seen[0][0][0] == "3? again\nyes\nno"
+
+
+@pytest.mark.parametrize(("k", "expected"), [(2, ["0?", "1?"]), (9, ["0?", "1?", "2?"])])
+async def test_few_shot_without_similarity_shows_the_first(k: int, expected: list[str]) -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    await FewShot(generating(model), [opinion(f"{i}?", "yes") for i in range(3)], k=k).answer(
+        [Question("new?", YES_NO)]
+    )
+    assert shown(model) == [expected]
+
+
+async def test_few_shot_without_opinions_is_the_bare_question() -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    await FewShot(generating(model), []).answer([Question("new?", YES_NO)])
+    assert model.completion_requests[0].messages[0].content == "Question: new?\nChoices: yes | no"
+
+
+def test_few_shot_without_examples_is_refused() -> None:
+    with pytest.raises(ValueError, match="k is 0"):
+        FewShot(generating(FunctionModel(complete=lambda _: "x")), [], k=0)
