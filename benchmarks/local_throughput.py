@@ -16,6 +16,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from home; public transport; the voting age; privacy on the internet; meat in sc
 CHOICES = ("Strongly agree", "Somewhat agree", "Neither agree nor disagree", "Somewhat disagree", "Strongly disagree")
 SENTENCE = "You are a careful person who has lived in a small town all your life and who speaks plainly. "
 NEW_TOKENS = 48
+Work = Callable[[], Awaitable[Any]]
 
 
 def questions(prompt_tokens: int) -> list[ChoiceRequest]:
@@ -44,13 +46,12 @@ def questions(prompt_tokens: int) -> list[ChoiceRequest]:
     ]
 
 
-async def median_seconds(
-    work: Callable[[], Awaitable[Any]], repeats: int, before: Callable[[], Awaitable[Any]]
-) -> float:
+async def median_seconds(work: Work, repeats: int, before: Work | None = None) -> float:
     """Median wall-clock time of `work`, with `before` run (untimed) ahead of each repeat."""
     times = []
     for _ in range(repeats):
-        await before()
+        if before is not None:
+            await before()
         start = time.perf_counter()
         await work()
         times.append(time.perf_counter() - start)
@@ -68,7 +69,7 @@ async def scoring(packed: LocalModel, padded: LocalModel, repeats: int) -> None:
             system = requests[0].messages[0]
             await packed.choice_logprobs([ChoiceRequest((system, Message("user", "Do you vote?")), ("Yes", "No"))])
 
-        ways: dict[str, tuple[LocalModel, Callable[[], Awaitable[Any]]]] = {
+        ways: dict[str, tuple[LocalModel, Work]] = {
             "padded, no reuse": (padded, padded.forget_prefixes),
             "packed, cold": (packed, packed.forget_prefixes),
             "packed, warm prompt": (packed, other_question),
@@ -76,7 +77,7 @@ async def scoring(packed: LocalModel, padded: LocalModel, repeats: int) -> None:
         for way, (model, before) in ways.items():
             await before()
             usage = [answer.usage for answer in await model.choice_logprobs(requests)]
-            seconds = await median_seconds(lambda: model.choice_logprobs(requests), repeats, before)
+            seconds = await median_seconds(partial(model.choice_logprobs, requests), repeats, before)
             tokens, computed = sum(u.prompt_tokens for u in usage), sum(u.computed_tokens for u in usage)
             label = f"{prompt_tokens}-token prompt, {way}"
             print(f"{label:44} {seconds:8.2f} {tokens / seconds:9.0f} {computed:9}")
@@ -91,10 +92,8 @@ async def generation(model: LocalModel, repeats: int) -> None:
         requests = [CompletionRequest(m, SamplingParams(max_tokens=NEW_TOKENS)) for m in prompts[:batch]]
         ids = [model.format.prompt_ids(request.messages) for request in requests]
 
-        async def nothing() -> None: ...
-
-        ours = await median_seconds(lambda: model.complete(requests), repeats, nothing)
-        theirs = await median_seconds(lambda: model.run(lambda: rival(model, ids)), repeats, nothing)
+        ours = await median_seconds(partial(model.complete, requests), repeats)
+        theirs = await median_seconds(partial(model.run, partial(rival, model, ids)), repeats)
         for way, seconds in (("this package", ours), ("transformers generate", theirs)):
             label = f"batch {batch}, {way}"
             print(f"{label:44} {seconds:8.2f} {batch * NEW_TOKENS / seconds:9.0f} {theirs / seconds:10.2f}x")

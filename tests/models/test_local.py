@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import threading
 import time
@@ -199,3 +200,11 @@ async def test_forgotten_prefixes_are_computed_again() -> None:
 def test_settings_are_checked(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         LocalSettings(**setting)
+
+
+def test_event_loops_are_not_kept() -> None:
+    model = tiny.local_model()
+    asyncio.run(model.complete([CompletionRequest(tiny.ask("agree?"), SamplingParams(max_tokens=2))]))
+    gc.collect()
+    assert len(model._completions._queues) == 0
+    model.close()

@@ -49,7 +49,7 @@ class Coalescer(Generic[Request, Result]):
         queue = self._queues.setdefault(loop, _Queue())
         answer: asyncio.Future[list[Result]] = loop.create_future()
         queue.waiting.append((requests, answer))
-        if queue.task is None or queue.task.done():
+        if queue.task is None:
             queue.task = loop.create_task(self._drain(queue))
         return await answer
 
@@ -64,6 +64,7 @@ class Coalescer(Generic[Request, Result]):
             for _, answer in queue.waiting:
                 answer.cancel()
             queue.waiting = []
+            queue.task = None  # a task holds its loop, which must be free to go
 
     async def _answer(self, batch: list[tuple[Sequence[Request], asyncio.Future[list[Result]]]]) -> None:
         merged = [request for requests, _ in batch for request in requests]

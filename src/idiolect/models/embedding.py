@@ -96,7 +96,9 @@ def _load(name: str, device: str | None) -> Any:
     source = _source(name)
     try:
         with hugging_face.quiet():
-            return SentenceTransformer(source, device=device, local_files_only=hugging_face.is_local(source))
+            return hugging_face.from_here_or_hub(
+                source, lambda local: SentenceTransformer(source, device=device, local_files_only=local)
+            )
     except ModelError as error:
         raise ModelError(f"{error}; {BUNDLED!r} is bundled and works offline") from error
     except Exception as error:  # the library raises many kinds

@@ -6,9 +6,10 @@ before a library starts its minutes of retries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
@@ -17,28 +18,55 @@ from transformers.utils import logging as transformers_logging
 
 from idiolect.errors import ModelError
 
+T = TypeVar("T")
+
 _TIMEOUT_SECONDS = 15.0
 
 
-def is_local(name: str) -> bool:
-    """Whether `name` is a folder here, or an id whose files have been downloaded before.
+def from_here_or_hub(name: str, load: Callable[[bool], T]) -> T:
+    """What `load(local_files_only)` makes of `name`, a folder or an id: from this machine if it is there.
 
     Raises:
-        ModelError: it is neither, and the Hub does not know it or cannot be reached.
+        ModelError: it is not, and the Hub does not know it or cannot be reached.
+        OSError: the files are here, but are no model; `load`'s other errors as they are.
     """
     if Path(name).is_dir():
-        return True
+        return load(True)
+    if is_downloaded(name):
+        try:
+            return load(True)
+        except OSError:  # some files are missing: an interrupted download
+            pass
+    check_hub(name)
+    return load(False)
+
+
+def is_downloaded(name: str) -> bool:
+    """Whether the files of this id, or some of them, have been downloaded before."""
     try:
-        if any(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "modules.json")):
-            return True
+        return any(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "modules.json"))
+    except HFValidationError as error:
+        raise _unknown(name) from error
+
+
+def check_hub(name: str) -> None:
+    """Asks the Hub once whether it has this id.
+
+    Raises:
+        ModelError: it does not, or cannot be reached.
+    """
+    try:
         HfApi().model_info(name, timeout=_TIMEOUT_SECONDS)
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise ModelError(f"no model {name!r}: it is neither a folder here nor an id on the Hugging Face Hub") from error
+    except RepositoryNotFoundError as error:
+        raise _unknown(name) from error
     except Exception as error:  # whatever a network can do
         raise ModelError(
             f"the model {name!r} is not on this machine, and the Hugging Face Hub could not be reached to get it"
         ) from error
-    return False
+
+
+def _unknown(name: str) -> ModelError:
+    return ModelError(f"no model {name!r}: it is neither a folder here nor an id on the Hugging Face Hub")
 
 
 @contextmanager

@@ -45,9 +45,13 @@ def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) ->
     if gguf:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=gguf)
         return AutoModelForCausalLM.from_pretrained(source, gguf_file=gguf, dtype=dtype), tokenizer
-    local = hugging_face.is_local(source)
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
-    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local), tokenizer
+
+    def load(local_files_only: bool) -> tuple[Any, Any]:
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local_files_only)
+        network = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local_files_only)
+        return network, tokenizer
+
+    return hugging_face.from_here_or_hub(source, load)
 
 
 def _source(name: str) -> tuple[str, str | None]:
