@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from idiolect import __version__
-from idiolect.cli import ask, fit, users
+from idiolect.cli import ask, demo, fit, users
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
@@ -46,6 +46,7 @@ def _root(
     del version
 
 
+app.command("demo", epilog=examples(*demo.EXAMPLES))(demo.demo)
 app.command("fit", epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.add_typer(users.app, name="users")

@@ -12,6 +12,7 @@ from idiolect.cli.options import JsonOption, StoreOption, examples
 from idiolect.cli.terminal import err, json_text, one_line, out, print_json, print_table, safe
 
 if TYPE_CHECKING:
+    from idiolect.methods.fermi.personalization import FermiPersonalization
     from idiolect.people.user import Opinion, User
     from idiolect.store import PersonalizationRecord, Store, UserSummary
 
@@ -110,16 +111,34 @@ def _show_json(summary: UserSummary, user: User, learned: Iterable[Personalizati
 
 
 def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
-    prompts = _prompts(record.payload)
-    best = _best(prompts)
-    return {
+    shown = {
         "method": record.method,
         "digest": record.digest,
         "created_at": record.created_at.isoformat(),
         "updated_at": record.updated_at.isoformat(),
-        "prompts": len(prompts),
-        "best_prompt": None if best is None else {"text": best["text"], "score": best.get("score")},
     }
+    fermi = _fermi(record)
+    if fermi is not None:
+        from idiolect.cli.prompt_report import prompt_json
+
+        return {**shown, "prompts": len(fermi.prompts), "best_prompt": prompt_json(fermi.best, fermi)}
+    prompts = _prompts(record.payload)
+    best = _best(prompts)
+    told = None if best is None else {"text": best["text"], "score": best.get("score")}
+    return {**shown, "prompts": len(prompts), "best_prompt": told}
+
+
+def _fermi(record: PersonalizationRecord) -> FermiPersonalization | None:
+    """What Fermi learned, if the record holds that and is whole."""
+    if record.method != "fermi":
+        return None
+    from idiolect.errors import PersonalizationError
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+
+    try:
+        return FermiPersonalization.from_json(record.payload)
+    except PersonalizationError:
+        return None
 
 
 def _document(store: Store, user_id: str) -> dict[str, Any]:
@@ -169,15 +188,26 @@ def _print_learned(record: PersonalizationRecord) -> None:
     console = out()
     when = record.updated_at.astimezone().strftime("%Y-%m-%d %H:%M")
     console.print(f"learned   [bold]{_line(record.method)}[/bold]  {when}  {record.digest[:12]}")
+    fermi = _fermi(record)
+    if fermi is not None:
+        from idiolect.cli.prompt_report import print_prompt
+
+        console.print(f"          {_prompt_count(len(fermi.prompts))}, the best scores {fermi.best.score:.3g}:")
+        print_prompt(fermi.best, fermi, indent=12)
+        return
     prompts = _prompts(record.payload)
     best = _best(prompts)
     if best is None:
         return
     score = best.get("score")
     scored = f", the best scores {score:.3g}" if _is_number(score) else ""
-    console.print(f"          {len(prompts)} prompt{'s' if len(prompts) > 1 else ''}{scored}:")
+    console.print(f"          {_prompt_count(len(prompts))}{scored}:")
     for line in best["text"].splitlines():
         console.print(f"            {safe(line)}")
+
+
+def _prompt_count(count: int) -> str:
+    return f"{count} prompt{'' if count == 1 else 's'}"
 
 
 def _prompts(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:

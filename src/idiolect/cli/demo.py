@@ -1,0 +1,29 @@
+"""`idiolect demo`: the main job on people and a model that come with the packages. Its arguments; see `demo_trial`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from idiolect.cli.options import JsonOption
+
+EXAMPLES = ("idiolect demo", "idiolect demo --people 1 --json")
+_MOST_PEOPLE = 72  # the development group
+
+
+def demo(
+    people: Annotated[int, typer.Option(min=1, max=_MOST_PEOPLE, help="How many people.")] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Show the main job on bundled people, with the embedded model.
+
+    For each person: learn prompts from 20 of their answers, then answer questions that were kept back, with and
+    without what was learned, and compare with what the person said.
+
+    With --json: one document.
+    """
+    from idiolect.cli.demo_report import run_demo
+
+    run_demo(n_people=people, seed=seed, json=json)
