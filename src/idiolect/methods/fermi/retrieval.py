@@ -52,7 +52,8 @@ class RetrievalOfPrompt:
         settings = personalization.settings
         if answerer.settings != settings.answering:
             raise SettingsError("the prompts were learned with other answering settings")
-        if similarity is None and settings.retrieval.retrieve:
+        by_nearness = settings.retrieval.demonstration_order == "nearest_last"
+        if similarity is None and (settings.retrieval.retrieve or by_nearness):
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
         self._answerer = answerer
@@ -80,13 +81,13 @@ class RetrievalOfPrompt:
         """
         if not questions:
             return []
-        explanations = await self.explain(questions)
+        chosen = await self._choose(questions)
         asked = [
-            PromptedQuestion(self._rendered(self._pool[why.chosen], question), question)
-            for question, why in zip(questions, explanations, strict=True)
+            PromptedQuestion(self._rendered(self._pool[why.chosen], question, view), question)
+            for question, (view, why) in zip(questions, chosen, strict=True)
         ]
         responses = await self._answerer.answer(asked)
-        return [Answer(response, why) for response, why in zip(responses, explanations, strict=True)]
+        return [Answer(response, why) for response, (_, why) in zip(responses, chosen, strict=True)]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Which prompt answers each question, and why; scores what that needs.
@@ -94,8 +95,11 @@ class RetrievalOfPrompt:
         Raises:
             ModelError: the model could not answer.
         """
+        return [why for _, why in await self._choose(questions)]
+
+    async def _choose(self, questions: Sequence[Question]) -> list[tuple[_View, Explanation]]:
         async with self._scoring:  # one call at a time, each goes on from the scores of the one before
-            views = [_View(near, self._left_out(q)) for near, q in await self._nearest(questions)]
+            views = await self._views(questions)
             await self._score((k, n.index) for view in views for n in view.near for k in range(len(self._pool)))
             # A prompt that quotes all of the nearest opinions has no score on them: its overall score stands in.
             await self._complete(
@@ -108,7 +112,7 @@ class RetrievalOfPrompt:
                 await self._complete((view, best) for view, best in zip(views, tied, strict=True) if len(best) > 1)
                 overall = self._overall(views)
             return [
-                self._explain(view, of_view, best, overall[view.left_out])
+                (view, self._explain(view, of_view, best, overall[view.left_out]))
                 for view, of_view, best in zip(views, scores, tied, strict=True)
             ]
 
@@ -128,20 +132,22 @@ class RetrievalOfPrompt:
             if i not in left_out
         )
 
-    async def _nearest(self, questions: Sequence[Question]) -> list[tuple[tuple[Neighbour, ...], Question]]:
-        if not self._settings.retrieve:
-            return [((), question) for question in questions]
+    async def _views(self, questions: Sequence[Question]) -> list[_View]:
+        left_out = [self._left_out(question) for question in questions]
+        by_nearness = self._settings.demonstration_order == "nearest_last"
+        if not self._settings.retrieve and not by_nearness:
+            return [_View((), out) for out in left_out]
         assert self._similarity is not None
         queries = [self._text(question) for question in questions]
         documents = [self._text(opinion.question) for opinion in self._learned.opinions]
         matrix = await self._similarity.similarity(queries, documents)  # (questions, opinions)
-        nearest = []
-        for row, question in zip(matrix, questions, strict=True):
-            left_out = self._left_out(question)
-            allowed = [int(i) for i in np.argsort(-row, kind="stable") if int(i) not in left_out]
+        views = []
+        for row, out in zip(matrix, left_out, strict=True):
+            ranking = [int(i) for i in np.argsort(-row, kind="stable")]
+            allowed = [i for i in ranking if i not in out] if self._settings.retrieve else []
             near = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
-            nearest.append((near, question))
-        return nearest
+            views.append(_View(near, out, tuple(ranking) if by_nearness else ()))
+        return views
 
     def _left_out(self, question: Question) -> frozenset[int]:
         """The opinions that must not play a part when this question is asked."""
@@ -181,20 +187,30 @@ class RetrievalOfPrompt:
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
         return Explanation(view.near, candidates, chosen, len(tied))
 
-    def _rendered(self, scored: ScoredPrompt, question: Question) -> str:
+    def _rendered(self, scored: ScoredPrompt, question: Question, view: _View) -> str:
         prompt = scored.prompt
         if not self._left_out(question).isdisjoint(prompt.quotes):
             prompt = replace(prompt, text=self._learned.initial.prompt.text)
+        if view.ranking:
+            prompt = replace(prompt, demonstrations=tuple(sorted(prompt.demonstrations, key=view.farness)))
         asked = question if self._leave_one_out else None
         return render_prompt(prompt, self._learned.opinions, self._answerer.settings, asked=asked)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What may be looked at to choose a prompt for one question: the nearest opinions, and all but those left out."""
+    """What may be looked at to choose a prompt for one question: the nearest opinions, and all but those left out.
+
+    `ranking` holds all opinions, nearest first, where demonstrations stand in that order; else it is empty.
+    """
 
     near: tuple[Neighbour, ...]
     left_out: frozenset[int]
+    ranking: tuple[int, ...] = ()
+
+    def farness(self, index: int) -> int:
+        """Sorts demonstrations so that the nearest stands last."""
+        return -self.ranking.index(index)
 
     def mean(self, prompt: ScoredPrompt) -> float | None:
         """Mean alignment on the neighbours that the prompt may be scored on; None where there are none."""

@@ -20,6 +20,7 @@ ProposerName = Literal["llm", "demonstrations"]
 FailureContext = Literal["asymmetric", "first_only", "symmetric", "none"]
 ListedFirst = Literal["lowest", "highest"]
 Brackets = Literal["required", "optional"]
+DemonstrationOrder = Literal["as_scored", "nearest_last"]
 PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
@@ -110,6 +111,8 @@ class RetrievalSettings:
         retrieve: False takes the prompt with the best overall score for every question (an ablation).
         similarity: name of the similarity: "bm25", "minilm", or a sentence-transformers id.
         with_choices: a question is embedded with its choices.
+        demonstration_order: how a chosen prompt's examples stand when it answers. "as_scored" keeps their order,
+            "nearest_last" puts those nearest to the question last, where a small model heeds them most (ours).
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -122,9 +125,11 @@ class RetrievalSettings:
     retrieve: bool = True
     similarity: str = "minilm"
     with_choices: bool = True
+    demonstration_order: DemonstrationOrder = "as_scored"
 
     def __post_init__(self) -> None:
         require_one_of(PoolName, "retrieval.pool", self.pool)
+        require_one_of(DemonstrationOrder, "retrieval.demonstration_order", self.demonstration_order)
         require(self.neighbours >= 1, "retrieval.neighbours", self.neighbours, "at least 1")
         require_one_of(TieBreak, "retrieval.tie_break", self.tie_break)
         require(bool(self.similarity), "retrieval.similarity", self.similarity, "the name of a similarity")
