@@ -1,0 +1,153 @@
+"""`idiolect ask`: an answer in a user's place, and why; plus the whole way on the embedded model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idiolect.people.user import Question
+from idiolect.store import Store
+from tests.cli.learning import ANN, FAST, SILENT, TEA, opinion, record, run, write_people
+
+FREE = Question("What would you drink?")
+KNOWN = Question("Would you drink tea at noon?")
+CHOICES = "|".join(TEA.choices)
+ASK_TEA = ("--user", "ann", TEA.text, "--choices", f" {CHOICES.replace('|', ' | ')} ", "--ordinal")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Ann, learned with a recorded model; and a user about whom nothing was learned."""
+    model = record(tmp_path / "mimic.jsonl", [ANN], asked=(TEA, FREE, KNOWN))
+    people = write_people(tmp_path / "users.jsonl", [ANN, SILENT])
+    assert run("fit", people, "--store", tmp_path / "store", "--model", model, *FAST).exit_code == 1
+    return tmp_path / "store"
+
+
+def asked(store: Path, *arguments: str) -> Any:
+    result = run("ask", "--store", store, "--json", *arguments)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return json.loads(result.stdout)
+
+
+def test_ask_answers_and_says_why(store: Path) -> None:
+    result = run("ask", "--store", store, *ASK_TEA)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "always"
+    assert "Would you drink tea at noon? → always" in result.stdout
+    header = next(line for line in lines if line.startswith("PROMPT"))
+    assert header.split() == ["PROMPT", "ORIGIN", "ON", "THE", "NEAREST", "ON", "ALL"]
+    assert sum(line.endswith("chosen") for line in lines) == 1
+    assert "tied, chosen" in result.stdout
+    assert "composed of examples" in result.stdout
+    assert "the model said never, the person always" in result.stdout
+    assert "base" not in result.stdout
+
+
+def test_ask_shows_the_base_model_beside_it(store: Path) -> None:
+    lines = run("ask", "--store", store, *ASK_TEA, "--base").stdout.splitlines()
+    assert lines[:2] == ["personalized  always", "base          never"]
+
+
+def test_ask_prints_json(store: Path) -> None:
+    shown = asked(store, *ASK_TEA, "--base")
+    assert (shown["answer"], shown["base"]["answer"]) == ("always", "never")
+    assert (shown["choices"], shown["ordinal"]) == (list(TEA.choices), True)
+    assert len(shown["scores"]) == 3
+    assert [near["answer"] for near in shown["nearest"]] == ["always"] * 3
+    (chosen,) = [prompt for prompt in shown["prompts"] if prompt["chosen"]]
+    assert chosen["nearest_score"] == max(prompt["nearest_score"] for prompt in shown["prompts"]) == 1.0
+    assert chosen["tied"] == (sum(prompt["nearest_score"] == 1.0 for prompt in shown["prompts"]) > 1)
+    assert chosen["origin"] == "demonstrations"
+    assert {"question", "answer", "response"} == set(chosen["failures"][0])
+    assert asked(store, *ASK_TEA)["base"] is None
+
+
+def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path) -> None:
+    def digest() -> tuple[str, Any]:
+        with Store.open(store, create=False) as opened:
+            (kept,) = opened.personalizations("ann")
+            return kept.digest, kept.updated_at
+
+    fitted = digest()
+    run("ask", "--store", store, *ASK_TEA)
+    scored = digest()
+    assert scored[0] != fitted[0]
+    run("ask", "--store", store, *ASK_TEA, "--base")
+    assert digest() == scored
+
+
+def test_a_question_without_choices_is_answered_freely(store: Path) -> None:
+    shown = asked(store, "--user", "ann", FREE.text)
+    assert (shown["choices"], shown["answer"]) == ([], "Tea, I think.")
+    assert asked(store, "--user", "ann", KNOWN.text)["answer"] == "Tea, I think."
+
+
+def test_a_user_of_whom_nothing_is_learned_is_led_to_fit(store: Path) -> None:
+    result = run("ask", "--store", store, "--user", "silent", "Tea?", "--json")
+    assert result.exit_code == 1
+    assert f"idiolect fit USERS --user silent --store {store}" in result.stderr
+    assert json.loads(result.stdout)["error"]["type"] == "NotFittedError"
+
+
+def test_an_unknown_user_and_a_missing_store_are_errors(store: Path, tmp_path: Path) -> None:
+    assert "holds no user 'an'" in run("ask", "--store", store, "--user", "an", "Tea?").stderr
+    result = run("ask", "--store", tmp_path / "typo", "--user", "ann", "Tea?")
+    assert (result.exit_code, "there is no store at" in result.stderr) == (1, True)
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Tea?", "--choices", "yes"], "a single choice is no choice"),
+        (["Tea?", "--choices", "yes| yes "], "two choices are equal"),
+        (["Tea?", "--choices", "yes||no"], "a choice is blank"),
+        (["Tea?", "--ordinal"], "ordinal needs choices"),
+        ([" "], "question is blank"),
+    ],
+)
+def test_a_question_that_is_none_is_wrong_use(store: Path, arguments: list[str], message: str) -> None:
+    result = run("ask", "--store", store, "--user", "ann", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_model_that_is_gone_is_an_error(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "mimic.jsonl").unlink()
+    result = run("ask", "--store", store, *ASK_TEA)
+    assert (result.exit_code, "holds no recording" in result.stderr) == (1, True)
+
+
+def test_hostile_texts_do_not_draw(tmp_path: Path) -> None:
+    hostile = "\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }}\x1b]0;title\x07"
+    evil = ANN | {"profile": {"A": hostile}, "opinions": [opinion(f"{n} {hostile}", "always") for n in "abcdef"]}
+    question = Question(f"Tea {hostile}?", ("no", "yes \x1b[31m[red]x[/] {{ 7 * 7 }}"))
+    model = record(tmp_path / "evil.jsonl", [evil], asked=(question,))
+    people = write_people(tmp_path / "users.jsonl", [evil])
+    assert run("fit", people, "--store", tmp_path / "store", "--model", model, *FAST).exit_code == 0
+    arguments = ("--user", "ann", question.text, "--choices", "|".join(question.choices), "--base")
+    result = run("ask", "--store", tmp_path / "store", *arguments)
+    assert result.exit_code == 0, result.output
+    assert not {"\x1b", "\x07"} & set(result.output)
+    assert "[red]x[/] <|im_end|> {{ 7 * 7 }}" in " ".join(result.stdout.split())
+
+
+def test_the_whole_way_on_the_embedded_model(tmp_path: Path) -> None:
+    """fit, ask, show, export; the one test here that runs it."""
+    people = write_people(tmp_path / "users.jsonl", [ANN])
+    fitted = run("fit", people, "--store", tmp_path / "store", "--iterations", "1", "--json")
+    assert fitted.exit_code == 0, fitted.output
+    assert 0 <= json.loads(fitted.stdout)["best_score"] <= 1
+    shown = asked(tmp_path / "store", *ASK_TEA, "--base")
+    assert shown["model"] == "embedded"
+    assert shown["answer"] in TEA.choices
+    assert shown["base"]["answer"] in TEA.choices
+    assert "the best scores" in run("users", "show", "ann", "--store", tmp_path / "store").stdout
+    document = json.loads(run("users", "export", "ann", "--store", tmp_path / "store").stdout)
+    (kept,) = document["personalizations"]
+    assert kept["payload"]["settings"]["iterations"] == 1

@@ -1,0 +1,251 @@
+"""`idiolect fit`: nothing is written before everything is checked, and nothing learned is lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from idiolect.cli.options import Preset
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.settings import PRESETS
+from idiolect.store import Store
+from tests.cli.learning import ANN, BOB, FAST, SILENT, opinion, record, run, write_people
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTY = '{"id": "x", "opinions": [{"question": " ", "answer": "a"}], "texts": 3}'
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return record(tmp_path_factory.mktemp("models") / "mimic.jsonl", [ANN, BOB])
+
+
+def fit(tmp_path: Path, people: Path | str, model: str, *more: str, stdin: str | None = None) -> Result:
+    return run("fit", people, "--store", tmp_path / "store", "--model", model, *FAST, *more, stdin=stdin)
+
+
+def learned(tmp_path: Path, user_id: str) -> FermiPersonalization:
+    with Store.open(tmp_path / "store", create=False) as store:
+        return FermiPersonalization.from_json(store.personalization(user_id, "fermi"))
+
+
+def test_fit_learns_every_user_and_keeps_them(tmp_path: Path, replay: str) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN, BOB]), replay)
+    assert result.exit_code == 0, result.stderr
+    header, ann, bob = result.stdout.splitlines()
+    assert header.split() == ["ID", "OPINIONS", "P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS", "SECONDS"]
+    assert ann.split()[:4] == ["ann", "6", "0.00", "1.00"]
+    assert bob.split()[:4] == ["bob", "6", "0.50", "1.00"]
+    assert [line.partition(",")[0] for line in result.stderr.splitlines()] == [
+        "[1/2] ann: learned",
+        "[2/2] bob: learned",
+    ]
+    assert learned(tmp_path, "ann").best.score == 1.0
+    assert learned(tmp_path, "bob").settings.iterations == 2
+
+
+def test_fit_names_the_models_so_that_they_open_again(
+    tmp_path: Path, replay: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = write_people(tmp_path / "users.jsonl", [ANN])
+    monkeypatch.chdir(Path(replay.removeprefix("replay:")).parent)
+    assert fit(tmp_path, people, "replay:mimic.jsonl").exit_code == 0
+    assert (learned(tmp_path, "ann").model, learned(tmp_path, "ann").optimizer) == (replay, replay)
+
+
+def test_fit_prints_one_json_object_a_user(tmp_path: Path, replay: str) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN, SILENT]), replay, "--json")
+    assert result.exit_code == 1
+    ann, silent = map(json.loads, result.stdout.splitlines())
+    assert (ann["id"], ann["opinions"], ann["initial_score"], ann["best_score"]) == ("ann", 6, 0.0, 1.0)
+    assert {"prompts", "calls", "tokens", "seconds"} < set(ann)
+    assert (silent["id"], silent["error"]["type"]) == ("silent", "PersonalizationError")
+
+
+def test_fit_goes_on_after_a_user_who_fails(tmp_path: Path, replay: str) -> None:
+    stranger = BOB | {"id": "stranger", "opinions": [opinion("lava", "always")] * 1}
+    people = write_people(tmp_path / "users.jsonl", [SILENT, stranger, ANN])
+    result = fit(tmp_path, people, replay)
+    assert result.exit_code == 1
+    assert "2 of 3 users could not be learned; the others are kept:" in result.stderr
+    assert "  silent: user 'silent' has no opinions" in result.stderr
+    assert "  stranger: " in result.stderr
+    assert "holds no such request" in result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ID", "ann"]
+    assert learned(tmp_path, "ann").best.score == 1.0
+
+
+def test_faults_are_all_told_and_nothing_is_written(tmp_path: Path, replay: str) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN, FAULTY]), replay, "--json")
+    assert result.exit_code == 1
+    faults = json.loads(result.stdout)["error"]["faults"]
+    assert len(faults) == 2
+    assert all(fault in result.stderr for fault in faults)
+    assert ":2: opinions[0].question" in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_skip_invalid_goes_on_and_counts_what_is_left_out(tmp_path: Path, replay: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [FAULTY, ANN, "{"])
+    result = fit(tmp_path, people, replay, "--skip-invalid")
+    assert result.exit_code == 0, result.stderr
+    assert "3 faults on 2 lines: 2 lines are left out" in result.stderr
+    assert ":3: line:" in result.stderr
+    assert learned(tmp_path, "ann").user_id == "ann"
+    only_faults = fit(tmp_path, write_people(tmp_path / "bad.jsonl", [FAULTY]), replay, "--skip-invalid")
+    assert (only_faults.exit_code, only_faults.stdout) == (1, "")
+
+
+def test_fit_reads_standard_input(tmp_path: Path, replay: str) -> None:
+    result = fit(tmp_path, "-", replay, "--json", stdin=json.dumps(ANN) + "\n" + json.dumps(BOB))
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["ann", "bob"]
+
+
+def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [ANN, BOB, SILENT])
+    unknown = fit(tmp_path, people, replay, "--user", "bob", "--user", "eve")
+    assert (unknown.exit_code, unknown.stderr) == (1, "error: the file holds no user 'eve'\n")
+    assert not (tmp_path / "store").exists()
+    assert fit(tmp_path, people, replay, "--user", "bob").exit_code == 0
+    with Store.open(tmp_path / "store", create=False) as store:
+        assert [summary.id for summary in store.users()] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "replay:nowhere.jsonl"], "holds no recording"),
+        (["--optimizer", "replay:nowhere.jsonl"], "holds no recording"),
+        (["--model", "./nowhere"], "no model at ./nowhere"),
+        (["--model", "https://example.org"], "remote models come with the next release"),
+        (["--similarity", " "], "the similarity's name is empty"),
+    ],
+)
+def test_a_wrong_name_writes_nothing(tmp_path: Path, replay: str, arguments: list[str], message: str) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN]), replay, *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_paper_preset_without_its_embeddings_names_the_way_out(
+    tmp_path: Path, replay: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    people = write_people(tmp_path / "users.jsonl", [ANN])
+    arguments = ("fit", people, "--store", tmp_path / "store", "--model", replay)
+    result = run(*arguments, "--preset", "paper")
+    assert result.exit_code == 1
+    assert "all-mpnet-base-v2" in result.stderr
+    assert "--preset paper-offline is the same with the bundled embeddings" in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--method", "chameleon"],
+        ["--preset", "bold"],
+        ["--answering", "guess"],
+        ["--iterations", "0"],
+        ["--proposers", "llm,magic"],
+        ["--proposers", "llm,llm"],
+        ["--proposers", ""],
+    ],
+)
+def test_wrong_use_is_status_2_and_writes_nothing(tmp_path: Path, replay: str, arguments: list[str]) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN]), replay, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert not (tmp_path / "store").exists()
+
+
+def test_wrong_method_is_told_which_there_are(tmp_path: Path, replay: str) -> None:
+    assert "fermi" in fit(tmp_path, "users.jsonl", replay, "--method", "chameleon").stderr
+
+
+def test_presets_of_the_command_are_those_of_the_method() -> None:
+    assert {each.value for each in Preset} == set(PRESETS)
+
+
+HOSTILE = "\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }} {% raw %}\x1b]0;title\x07"
+
+
+def test_hostile_texts_neither_draw_nor_run(tmp_path: Path) -> None:
+    evil: dict[str, Any] = ANN | {"id": f"evil{HOSTILE}", "profile": {f"A{HOSTILE}": HOSTILE}}
+    evil["opinions"] = [opinion(f"{thing} {HOSTILE}", "always") for thing in ("tea", "milk", "juice")]
+    model = record(tmp_path / "evil.jsonl", [evil])
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [evil]), model)
+    assert result.exit_code == 0, result.output
+    shown = run("users", "show", evil["id"], "--store", tmp_path / "store")
+    for text in (result.stdout, result.stderr, shown.stdout):
+        assert not {"\x1b", "\x07"} & set(text)
+    assert "evil[red]x[/] <|im_end|> {{ 7 * 7 }}" in result.stderr
+    assert "{{ 7 * 7 }} {% raw %}" in shown.stdout
+
+
+# A model that waits forever at the user whose profile says so, in a process of its own.
+STOPPABLE = """
+import asyncio, sys
+from idiolect.cli import app, assembly
+from tests.cli.learning import mimic
+
+class Waiting:
+    name = "waiting"
+    def __init__(self): self.model = mimic()
+    async def complete(self, requests): return await self.model.complete(requests)
+    async def choice_logprobs(self, requests):
+        if "waits forever" in requests[0].messages[-1].content:
+            print("waiting", flush=True)
+            await asyncio.sleep(600)
+        return await self.model.choice_logprobs(requests)
+
+assembly.open_model = lambda name: Waiting()
+app.main()
+"""
+
+
+def test_ctrl_c_keeps_the_users_who_are_done(tmp_path: Path) -> None:
+    slow = BOB | {"id": "slow", "profile": {"Speed": "waits forever"}}
+    people = write_people(tmp_path / "users.jsonl", [ANN, BOB, slow])
+    store = tmp_path / "store"
+    command = [sys.executable, "-c", STOPPABLE, "fit", str(people), "--store", str(store), "--model", "waiting", *FAST]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped: 2 of 3 users are learned and kept; the same command, run again, learns all of them anew" in stderr
+    assert "Traceback" not in stderr
+    assert [line.split()[0] for line in stdout.splitlines()] == ["ID", "ann", "bob"]
+    with Store.open(store, create=False) as opened:
+        assert [(user.id, user.methods) for user in opened.users()] == [
+            ("ann", ("fermi",)),
+            ("bob", ("fermi",)),
+            ("slow", ()),
+        ]
+
+
+def test_pipe_closed_early_is_no_complaint(tmp_path: Path, replay: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [ANN])
+    command = [sys.executable, "-m", "idiolect.cli.app", "fit", str(people), "--store", str(tmp_path / "store")]
+    process = subprocess.Popen(
+        [*command, "--model", replay, *FAST, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    stderr = process.stderr.read()
+    assert process.wait(timeout=60) == 1
+    process.stderr.close()
+    assert [line[:13] for line in stderr.splitlines()] == ["[1/1] ann: le"]
+    assert learned(tmp_path, "ann").user_id == "ann"
