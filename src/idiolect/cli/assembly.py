@@ -123,8 +123,8 @@ def _open_similarity(settings: FermiSettings) -> Similarity:
 
 def _way_out(settings: FermiSettings) -> str:
     if settings.preset == "paper" and settings.retrieval.similarity not in ("minilm", "bm25"):
-        return "; --preset paper-offline is the same with the bundled embeddings"
-    return "; --similarity bm25 does without embeddings" if settings.retrieval.similarity == "minilm" else ""
+        return "; idiolect fit --preset paper-offline is the same with the bundled embeddings"
+    return "; idiolect fit --similarity bm25 does without embeddings" if settings.retrieval.similarity == "minilm" else ""
 
 
 def lasting_name(name: str) -> str:
