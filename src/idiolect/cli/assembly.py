@@ -122,9 +122,10 @@ def _open_similarity(settings: FermiSettings) -> Similarity:
 
 
 def _way_out(settings: FermiSettings) -> str:
-    if settings.preset == "paper" and settings.retrieval.similarity not in ("minilm", "bm25"):
+    name = settings.retrieval.similarity
+    if settings.preset == "paper" and name not in ("minilm", "bm25"):
         return "; idiolect fit --preset paper-offline is the same with the bundled embeddings"
-    return "; idiolect fit --similarity bm25 does without embeddings" if settings.retrieval.similarity == "minilm" else ""
+    return "; idiolect fit --similarity bm25 does without embeddings" if name == "minilm" else ""
 
 
 def lasting_name(name: str) -> str:
