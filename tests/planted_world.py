@@ -26,8 +26,11 @@ from idiolect.models.similarity import FloatArray
 
 TOPICS = ("tea", "shoes", "music", "travel", "gardens", "books", "cheese", "weather",
           "sports", "films", "pets", "cars")  # fmt: skip
-OPTIONS = ("none", *"amber basalt cedar dune ember fjord grove heath indigo jade kelp lilac maple nectar".split(),
-           *"olive pearl quartz reed sage topaz umber violet willow yarrow zinc".split())  # fmt: skip
+_NAMES = """
+amber basalt cedar dune ember fjord grove heath indigo jade kelp lilac maple nectar
+olive pearl quartz reed sage topaz umber violet willow yarrow zinc
+"""
+OPTIONS = ("none", *_NAMES.split())
 KEPT = 8  # preferences of a prompt that the answering model keeps: one prompt can't serve all twelve topics
 RULES_PER_DRAW = 2
 READS_CHARACTERS = 8000
@@ -81,7 +84,7 @@ class AnsweringModel:
         asked = _ASKED.findall(content)[-1]
         prompt = content[: content.rindex("Question:")]
         named = sorted((*_RULE.finditer(prompt), *_EXAMPLE.finditer(prompt)), key=lambda match: match.start())
-        kept = dict([match.groups() for match in named][-self.keeps :])
+        kept: dict[str, str] = {match[1]: match[2] for match in named[-self.keeps :]}
         return kept.get(asked, OPTIONS[0])
 
 

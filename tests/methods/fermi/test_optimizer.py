@@ -41,7 +41,7 @@ async def test_a_lazy_pool_asks_less_and_answers_the_same() -> None:
         for tie_break in ("first", "complete"):
             answers, calls = [], []
             for lazy in (False, True):
-                retrieval = RetrievalSettings(pool=pool, tie_break=tie_break, lazy=lazy, neighbours=2)  # type: ignore[arg-type]
+                retrieval = RetrievalSettings(pool=pool, tie_break=tie_break, lazy=lazy, neighbours=2)
                 settings = replace(eager, retrieval=retrieval)
                 learned = await learn(rater(20), settings)
                 respondent = RetrievalOfPrompt(learned, Answerer(random_answers(), settings.answering), near)

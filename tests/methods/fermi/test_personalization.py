@@ -84,7 +84,7 @@ def responses_of(learned: FermiPersonalization) -> list[Response]:
     return [cell.response for prompt in every for cell in prompt.cells if cell]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
 @given(personalizations())
 def test_a_personalization_comes_back_from_json_as_it_was(learned: FermiPersonalization) -> None:
     text = json.dumps(learned.to_json())
