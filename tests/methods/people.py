@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import hypothesis
 import numpy as np
 
 from idiolect import Opinion, Question, User
@@ -18,6 +19,9 @@ from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from idiolect.models.similarity import FloatArray
+
+# Property tests: the same examples every time, however slow the machine.
+steady = hypothesis.settings(deadline=None, derandomize=True)
 
 SCALE = ("1", "2", "3", "4", "5")
 

@@ -11,7 +11,7 @@ from idiolect import Question
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds, alignment_score, parse_choice, rouge_l
 from idiolect.people.user import QuestionKind
-from tests.methods.people import SCALE
+from tests.methods.people import SCALE, steady
 from tests.people.strategies import texts
 
 SATISFIED = ("Satisfied", "Not satisfied", "No opinion")
@@ -84,11 +84,13 @@ def test_parse_choice_tells_similar_choices_apart(reply: str, choices: tuple[str
     assert parsed(reply, *choices) == choice
 
 
+@steady
 @given(st.lists(texts(), min_size=2, max_size=6, unique_by=str.strip))
 def test_parse_choice_reads_every_choice_as_itself(choices: list[str]) -> None:
     assert [parsed(choice, *choices) for choice in choices] == choices
 
 
+@steady
 @given(st.text(max_size=40), st.lists(texts(), min_size=2, max_size=4, unique_by=str.strip))
 def test_parse_choice_returns_a_choice_or_none(reply: str, choices: list[str]) -> None:
     assert parsed(reply, *choices) in {*choices, None}
@@ -125,6 +127,7 @@ def test_alignment_of_an_unparsable_reply_is_zero(question: Question) -> None:
     assert alignment_score(question, "Satisfied", None) == 0
 
 
+@steady
 @given(st.text(st.characters(max_codepoint=127), max_size=40), st.text(st.characters(max_codepoint=127), max_size=40))
 def test_rouge_l_is_the_reference_on_ascii(reference: str, candidate: str) -> None:
     expected = RougeScorer(["rougeL"], use_stemmer=True).score(reference, candidate)["rougeL"].fmeasure

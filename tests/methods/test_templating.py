@@ -13,6 +13,7 @@ from idiolect.errors import SettingsError
 from idiolect.methods.answering import AnsweringSettings, demonstration_block, question_block
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.methods.templating import check_source, holds_tag, inert, render_source, template_source
+from tests.methods.people import steady
 
 OURS = ("INS", "person", "opinion", "opinions", "failure", "failures", "prompt", "memory", "example", "examples")
 TAGS = [
@@ -38,12 +39,14 @@ def test_inert_leaves_no_tag_of_ours(tag: str) -> None:
     assert said.endswith("after")
 
 
+@steady
 @given(st.lists(st.sampled_from([*TAGS, *OURS, "<", ">", "/", " ", "\n", "x", "\0"]), max_size=12).map("".join))
 def test_inert_leaves_no_tag_of_ours_whatever_is_put_together(text: str) -> None:
     assert not holds_tag(inert(text))
     assert inert(inert(text)) == inert(text)
 
 
+@steady
 @given(st.text())
 def test_inert_leaves_one_line(text: str) -> None:
     assert len(inert(text).splitlines()) <= 1

@@ -11,7 +11,7 @@ from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import Response
 from idiolect.methods.fermi.memory import Judged, Memory, judge
 from idiolect.methods.fermi.prompt import Prompt
-from tests.methods.people import SCALE, scored
+from tests.methods.people import SCALE, scored, steady
 
 CHOICE = Opinion(Question("Which?", ("a", "b")), "a")
 RATING = Opinion(Question("How much?", SCALE, ordinal=True), "2")
@@ -51,6 +51,7 @@ def test_a_prompt_that_quotes_everything_scores_zero() -> None:
 fractions = st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.1, 1.0])
 
 
+@steady
 @given(st.lists(st.tuples(fractions, st.booleans()), min_size=1, max_size=12))
 def test_bounds_hold_in_floating_point(cells: list[tuple[float, bool]]) -> None:
     known = scored("a", [score if asked else None for score, asked in cells])
@@ -58,6 +59,7 @@ def test_bounds_hold_in_floating_point(cells: list[tuple[float, bool]]) -> None:
     assert known.bound(0.0) <= full.score <= known.bound(1.0)
 
 
+@steady
 @given(st.permutations([0.1, 0.2, 0.3, 0.7, 1 / 3, 2 / 3, 0.9]))
 def test_a_score_does_not_depend_on_the_order_of_opinions(scores: list[float]) -> None:
     assert scored("a", scores).score == scored("a", sorted(scores)).score

@@ -23,7 +23,7 @@ from idiolect.methods.fermi.settings import (
     preset,
 )
 from idiolect.models.language_model import Usage
-from tests.methods.people import learn, paper, rater, scored
+from tests.methods.people import learn, paper, rater, scored, steady
 from tests.people.strategies import opinions, texts
 
 counts = st.integers(0, 10**12)
@@ -84,7 +84,7 @@ def responses_of(learned: FermiPersonalization) -> list[Response]:
     return [cell.response for prompt in every for cell in prompt.cells if cell]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
+@settings(steady, suppress_health_check=[HealthCheck.too_slow], max_examples=25)
 @given(personalizations())
 def test_a_personalization_comes_back_from_json_as_it_was(learned: FermiPersonalization) -> None:
     text = json.dumps(learned.to_json())

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from idiolect import Opinion, Question
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.prompt import Prompt, quoted_opinions, render_prompt, same_question
+from tests.methods.people import steady
 
 YES_NO = ("yes", "no")
 OPINIONS = (
@@ -44,6 +45,7 @@ def test_the_last_demonstration_left_out_leaves_the_text() -> None:
     assert render_prompt(Prompt("", (1,)), OPINIONS, SETTINGS, asked=OPINIONS[1].question) == ""
 
 
+@steady
 @given(st.lists(st.integers(0, 2), unique=True), st.integers(0, 2))
 def test_no_answer_to_the_asked_question_is_ever_shown(shown: list[int], asked: int) -> None:
     rendered = render_prompt(Prompt("Go.", tuple(shown)), OPINIONS, SETTINGS, asked=OPINIONS[asked].question)

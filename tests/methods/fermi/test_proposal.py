@@ -27,7 +27,7 @@ from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSet
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, Usage
 from tests.methods.fermi.test_meta_prompt import HIGH, LOW, OPINIONS, context
-from tests.methods.people import scored
+from tests.methods.people import scored, steady
 
 ROUND = Round((7, "ann"), 3, (4, 5, 6, 7))
 SETTINGS = MetaPromptSettings()
@@ -140,6 +140,7 @@ def test_parse_proposal_with_optional_brackets_takes_the_first_paragraph(reply: 
     assert parse_proposal(reply, MetaPromptSettings(brackets="optional")) == text
 
 
+@steady
 @given(st.text(st.sampled_from("[] ab\n"), max_size=30))
 def test_parse_proposal_returns_text_of_the_reply_in_balance(reply: str) -> None:
     text = parse_proposal(reply, SETTINGS)

@@ -20,7 +20,7 @@ from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures
 from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
-from tests.methods.people import SCALE, asked_question, learn, paper, random_answers, rater, ratings
+from tests.methods.people import SCALE, asked_question, learn, paper, random_answers, rater, ratings, steady
 from tests.planted_world import AnsweringModel, Optimizer, respondent
 
 
@@ -74,6 +74,7 @@ async def both_ways(
     assert len(asked) == racing.usage.calls + scoring.usage.calls
 
 
+@steady
 @given(races())
 def test_race_ends_in_the_memory_of_literal_scoring(
     drawn: tuple[int, int, int, list[list[list[int]]], list[list[tuple[int, ...]]]],
