@@ -29,7 +29,7 @@ from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.catalog import open_similarity
-from idiolect.models.language_model import Completion, CompletionRequest, LanguageModel, Usage
+from idiolect.models.language_model import Completion, CompletionRequest, Usage
 from idiolect.models.similarity import Bm25Similarity
 from idiolect.people.bundled import bundled_groups
 from idiolect.people.splits import split_opinions
@@ -131,7 +131,7 @@ async def table_of_calls(wave: int) -> list[str]:
     """One row a level and spread."""
     paper = preset("paper-offline")
     lines = [
-        "| accuracy level | difficulty varies | literal | ours, learning only | + 1 question | + 10 | + 30 | identical |",
+        "| level | prompts, opinions differ | literal | ours, learning | + 1 question | + 10 | + 30 | identical |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for spread in (1.0, 0.0):

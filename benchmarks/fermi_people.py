@@ -1,12 +1,13 @@
 """Does Fermi on the embedded model personalize real people? Every arm on the same held-out answers, paired.
 
     python benchmarks/fermi_people.py --out docs/results/fermi-food            # the bundled food-world-cup people
-    python benchmarks/fermi_people.py --users users.jsonl --likelihood --out …  # any users file
+    python benchmarks/fermi_people.py --users users.jsonl --n 40 --out …       # any users file
+    … --shard 0/2 and … --shard 1/2 side by side, then … --report               # two processes share the people
 
 Arms: base, constant (most frequent answer of *other* people), own mode, profile, few-shot, Fermi with each proposer
 apart and with both, and for each Fermi arm *another person's prompts* (the next person's, whole). Every answer becomes
-a JSON line in OUT/answers.jsonl, every learned personalization a file in OUT/learned; a run that is stopped goes on
-where it was. The last step writes OUT.md: means over people, intervals clustered by person, paired differences.
+a JSON line in OUT/answers-SHARD.jsonl, every learned personalization a file in OUT/learned; a run that is stopped goes
+on where it was. The last step writes OUT.md: means over people, intervals clustered by person, paired differences.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.methods.personalization import Respondent
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.catalog import open_similarity
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Similarity
@@ -56,6 +58,7 @@ class World:
     settings: FermiSettings
     others: tuple[User, ...]  # people who aren't reported: the constant comes from them
     out: Path
+    dtype: str
 
 
 def settings_of(arguments: argparse.Namespace) -> FermiSettings:
@@ -83,13 +86,11 @@ def baselines(world: World, user: User, split: Split) -> dict[str, Callable[[], 
 
 def base_text(user: User) -> str:
     """Few-shot gets the profile prompt in front, as Fermi's prompts have it."""
-    from idiolect.methods.profile_prompt import profile_prompt
-
     return profile_prompt(user.profile)
 
 
 class Log:
-    """OUT/answers.jsonl: one line an answer; knows which (user, arm) are done."""
+    """A shard's answers file: one line an answer; knows which (user, arm) are done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -139,10 +140,8 @@ async def learned(world: World, arm: str, user: User, split: Split) -> FermiPers
     return fitted
 
 
-async def run(world: World, people: tuple[User, ...], arms: Iterable[str], n_test: int) -> Log:
-    """All arms for all people, person by person; then the controls."""
-    log = Log(world.out / "answers.jsonl")
-    arms = list(arms)
+async def run(world: World, people: tuple[User, ...], arms: list[str], log: Log, n_test: int) -> None:
+    """All arms for all people, person by person."""
     for number, user in enumerate(people):
         split = split_opinions(user, n_train=N_TRAIN)
         test = split.test[:n_test]
@@ -153,7 +152,6 @@ async def run(world: World, people: tuple[User, ...], arms: Iterable[str], n_tes
             if arm in arms:
                 await ask_fermi(world, log, arm, user, people[(number + 1) % len(people)], n_test)
         print(f"{time.strftime('%H:%M:%S')} {number + 1}/{len(people)}", file=sys.stderr, flush=True)
-    return log
 
 
 async def ask_fermi(world: World, log: Log, arm: str, user: User, other: User, n_test: int) -> None:
@@ -175,17 +173,17 @@ def by_person(rows: Iterable[dict[str, object]], arm: str, measure: str) -> dict
     return {user: sum(v) / len(v) for user, v in values.items()}
 
 
-def report(log: Log, world: World, title: str) -> str:
+def report(rows: list[dict[str, object]], world: World, title: str) -> str:
     """The result as Markdown."""
-    arms = list(dict.fromkeys(str(row["arm"]) for row in log.rows))
-    accuracy = {arm: by_person(log.rows, arm, "correct") for arm in arms}
-    error = {arm: by_person(log.rows, arm, "error") for arm in arms}
-    n_answers = sum(row["arm"] == arms[0] for row in log.rows)
+    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
+    accuracy = {arm: by_person(rows, arm, "correct") for arm in arms}
+    error = {arm: by_person(rows, arm, "error") for arm in arms}
+    n_answers = sum(row["arm"] == arms[0] for row in rows)
     lines = [
         f"# {title}", "",
         f"{len(accuracy[arms[0]])} people, {n_answers} held-out answers an arm, {N_TRAIN} opinions learned from. "
-        f"Means over people with 95 % bootstrap intervals clustered by person (9,999 resamples). Answering model "
-        f"`{world.answerer.model_name}`, optimizer `{world.optimizer.name}`, likelihood answering "
+        f"Means over people with 95 % bootstrap intervals clustered by person (9,999 resamples). Answering and "
+        f"proposing model `{world.answerer.model_name}` in {world.dtype}, likelihood answering "
         f"({world.settings.answering.normalization}), preset `{world.settings.preset}` "
         f"(T={world.settings.iterations}, K={world.settings.proposals}, L={world.settings.memory_size}).", "",
         "| arm | accuracy | MAE |", "|---|---|---|",
@@ -249,7 +247,9 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--iterations", type=int)
     parser.add_argument("--normalization", choices=("sum", "mean", "pmi"), default="sum")
-    parser.add_argument("--dtype", default="float32", help="of the answering model; bfloat16 is faster on recent CPUs")
+    parser.add_argument("--dtype", default="float32", help="of the model; bfloat16 is faster on recent CPUs")
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th person from the I-th on")
+    parser.add_argument("--report", action="store_true", help="only report what all shards have done")
     parser.add_argument("--arms", nargs="*", help="default: all")
     parser.add_argument("--title", default="Fermi on real people")
     parser.add_argument("--out", type=Path, required=True)
@@ -261,12 +261,16 @@ def main() -> None:
     others = development if arguments.group == "reported" else reported
     settings = settings_of(arguments)
     model = load_local_model("embedded", dtype=arguments.dtype)
-    optimizer = model if arguments.dtype == "float32" else load_local_model("embedded")
     similarity = open_similarity(settings.retrieval.similarity)
-    world = World(Answerer(model, settings.answering), optimizer, similarity, settings, others, arguments.out)
+    answerer = Answerer(model, settings.answering)
+    world = World(answerer, model, similarity, settings, others, arguments.out, arguments.dtype)
     arms = arguments.arms or [*baselines(world, people[0], split_opinions(people[0], n_train=N_TRAIN)), *FERMI_ARMS]
-    log = asyncio.run(run(world, people, arms, arguments.test))
-    text = report(log, world, f"{arguments.title} ({arguments.group} people)")
+    if not arguments.report:
+        shard, shards = map(int, arguments.shard.split("/"))
+        log = Log(arguments.out / f"answers-{shard}.jsonl")
+        asyncio.run(run(world, people[shard::shards], arms, log, arguments.test))
+    logs = [Log(path) for path in sorted(arguments.out.glob("answers-*.jsonl"))]
+    text = report([row for log in logs for row in log.rows], world, f"{arguments.title} ({arguments.group} people)")
     arguments.out.with_suffix(".md").write_text(text)
     print(text)
 

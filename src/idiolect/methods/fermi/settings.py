@@ -202,12 +202,15 @@ PRESETS: dict[str, FermiSettings] = {
     # Chosen on other people than those of any reported result; see docs/experiments.md.
     "demo": FermiSettings(
         preset="demo",
-        iterations=3,
+        iterations=2,
+        scoring_share=1.0,  # every opinion scores, and may be an example
         proposers=("llm", "demonstrations"),
-        answering=AnsweringSettings(mode="likelihood"),
-        meta_prompt=MetaPromptSettings(prefill="[", brackets="optional", max_failures=4, max_tokens=64, max_chars=600),
+        answering=AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system"),
+        meta_prompt=MetaPromptSettings(
+            prefill="[This person", brackets="optional", max_failures=4, temperature=0.7, max_tokens=48, max_chars=600
+        ),
         demonstrations=DemonstrationSettings(max_demonstrations=12),
-        retrieval=RetrievalSettings(pool="last+memory"),
+        retrieval=RetrievalSettings(pool="last+memory", demonstration_order="nearest_last"),
     ),
 }
 
