@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -80,6 +81,21 @@ def test_race_ends_in_the_memory_of_literal_scoring(
     drawn: tuple[int, int, int, list[list[list[int]]], list[list[tuple[int, ...]]]],
 ) -> None:
     asyncio.run(both_ways(*drawn))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(("n", "wave", "prompts"), [(4, 2, 2), (3, 1, 3), (2, 1, 4)])
+async def test_race_is_exact_on_every_small_case(n: int, wave: int, prompts: int, size: int) -> None:
+    rows = [list(row) for row in itertools.product((-1, 0), repeat=n)]
+    for generation in itertools.product(rows, repeat=prompts):
+        await both_ways(n, wave, size, [list(generation)], [[()] * prompts])
+
+
+@pytest.mark.parametrize("quotes", itertools.product([(), (0,), (1, 2)], repeat=2))
+async def test_race_is_exact_where_prompts_quote(quotes: tuple[tuple[int, ...], ...]) -> None:
+    rows = [list(row) for row in itertools.product((-1, 0), repeat=3)]
+    for generation in itertools.product(rows, repeat=2):
+        await both_ways(3, 1, 1, [list(generation)], [list(quotes)])
 
 
 async def test_race_drops_a_prompt_as_soon_as_it_is_beaten() -> None:
