@@ -91,7 +91,7 @@ async def test_race_is_exact_on_every_small_case(n: int, wave: int, prompts: int
         await both_ways(n, wave, size, [list(generation)], [[()] * prompts])
 
 
-@pytest.mark.parametrize("quotes", itertools.product([(), (0,), (1, 2)], repeat=2))
+@pytest.mark.parametrize("quotes", list(itertools.product([(), (0,), (1, 2)], repeat=2)))
 async def test_race_is_exact_where_prompts_quote(quotes: tuple[tuple[int, ...], ...]) -> None:
     rows = [list(row) for row in itertools.product((-1, 0), repeat=3)]
     for generation in itertools.product(rows, repeat=2):
