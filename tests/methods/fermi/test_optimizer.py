@@ -171,7 +171,9 @@ async def test_one_opinion_works_from_end_to_end() -> None:
 
 
 async def test_a_thousand_opinions_work() -> None:
-    settings = replace(preset("demo"), answering=AnsweringSettings(), iterations=2, wave=50)
+    settings = paper(
+        proposers=("llm", "demonstrations"), pruning=True, iterations=2, wave=50, retrieval=RetrievalSettings()
+    )
     learned = await learn(rater(1000), settings, optimizer=numbered_proposals())
     assert len(learned.opinions) == 800
     respondent = RetrievalOfPrompt(learned, Answerer(random_answers(), settings.answering), SAME)

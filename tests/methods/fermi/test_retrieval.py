@@ -192,6 +192,19 @@ async def test_a_question_is_compared_with_its_choices() -> None:
         assert similarity.seen[0][0] == [text]
 
 
+@pytest.mark.parametrize(("order", "shown"), [("as_scored", "012"), ("nearest_last", "201")])
+@pytest.mark.parametrize("retrieve", [True, False])
+async def test_demonstrations_stand_as_the_settings_say(order: str, shown: str, retrieve: bool) -> None:
+    retrieval = RetrievalSettings(demonstration_order=order, retrieve=retrieve)  # type: ignore[arg-type]
+    learned, model = world({"A": "0"}, retrieval, [Prompt("A", (0, 1, 2))])
+    respondent = RetrievalOfPrompt(learned, Answerer(model, AnsweringSettings()), near(1, 0, 2))
+    answer = (await respondent.answer([NEW]))[0]
+    content = model.completion_requests[-1].messages[-1].content
+    assert [line.split()[2] for line in content.split("\n") if line.startswith("Question")] == [*shown, "9"]
+    assert answer.explanation
+    assert len(answer.explanation.nearest) == (3 if retrieve else 0)
+
+
 async def test_equally_near_opinions_are_taken_in_order() -> None:
     answer, _ = await ask({"A": "0"}, RetrievalSettings(neighbours=3), ())
     assert answer.explanation
@@ -266,5 +279,8 @@ def test_wrong_combinations_are_refused() -> None:
     learned, model = world({"A": "0"}, RetrievalSettings())
     with pytest.raises(SettingsError, match="needs a similarity"):
         RetrievalOfPrompt(learned, Answerer(model, AnsweringSettings()), None)
+    ordered, model = world({"A": "0"}, RetrievalSettings(retrieve=False, demonstration_order="nearest_last"))
+    with pytest.raises(SettingsError, match="needs a similarity"):
+        RetrievalOfPrompt(ordered, Answerer(model, AnsweringSettings()), None)
     with pytest.raises(SettingsError, match="other answering settings"):
         RetrievalOfPrompt(learned, Answerer(model, AnsweringSettings(max_tokens=2)), near(0))

@@ -49,6 +49,7 @@ BAD = [
     (RetrievalSettings, "retrieval.", {"neighbours": 0}),
     (RetrievalSettings, "retrieval.", {"tie_break": "last"}),
     (RetrievalSettings, "retrieval.", {"similarity": ""}),
+    (RetrievalSettings, "retrieval.", {"demonstration_order": "random"}),
 ]
 
 
@@ -99,7 +100,7 @@ def test_paper_is_the_paper() -> None:
         seed=0,
         answering=AnsweringSettings("generate", "sum", 64, True, "user"),
         meta_prompt=MetaPromptSettings("asymmetric", "lowest", None, None, "", "required", 1.0, 512, 10, 4000),
-        retrieval=RetrievalSettings("last", 3, "first", False, True, "all-mpnet-base-v2", True),
+        retrieval=RetrievalSettings("last", 3, "first", False, True, "all-mpnet-base-v2", True, "as_scored"),
     )
 
 
