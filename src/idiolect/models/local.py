@@ -39,13 +39,14 @@ class LocalSettings:
 
     Args:
         batch_size: at most this many rows generate (or are scored, where nothing is packed) at a time.
-        max_pass_tokens: at most this many tokens go through the network in one packed pass.
+        max_pass_tokens: at most this many tokens go through the network in one packed pass; attention over a pass is
+            quadratic, so larger is not faster.
         prefix_cache_tokens: tokens whose keys and values are kept for the next calls; 0 keeps none.
         prefix_reuse: False scores every prompt + choice on its own, in padded batches.
     """
 
     batch_size: int = 32
-    max_pass_tokens: int = 1024
+    max_pass_tokens: int = 512
     prefix_cache_tokens: int = 8192
     prefix_reuse: bool = True
 

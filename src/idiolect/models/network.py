@@ -55,9 +55,15 @@ class Network:
             logits = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
         return logits.float()  # type: ignore[no-any-return]
 
-    def additive_mask(self, visible: Any) -> Tensor:
-        """Boolean (rows, columns) → 4D mask (1, 1, rows, columns): 0 where visible, the dtype's minimum elsewhere."""
+    def packed_mask(self, visible: Any) -> Tensor:
+        """Boolean (rows, columns) → the 4D mask (1, 1, rows, columns) that this attention takes.
+
+        Boolean for torch's own attention, which is faster with it in half precision; else additive: 0 where visible,
+        the dtype's minimum elsewhere.
+        """
         shown = torch.as_tensor(visible, device=self.device)
+        if getattr(self.config, "_attn_implementation", None) == "sdpa":
+            return shown[None, None]
         mask = torch.zeros(shown.shape, dtype=self.dtype, device=self.device)
         return mask.masked_fill_(~shown, torch.finfo(self.dtype).min)[None, None]
 

@@ -163,7 +163,7 @@ class PackedScorer:
                 self._network.tensor(sorted(set(keep))),
                 input_ids=tokens[None, start:end],
                 position_ids=positions[None, start:end],
-                attention_mask=self._network.additive_mask(visible[start:end, : p + end]),
+                attention_mask=self._network.packed_mask(visible[start:end, : p + end]),
                 past_key_values=cache,
                 use_cache=True,
             )[0]  # (kept, V)

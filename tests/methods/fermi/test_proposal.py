@@ -213,7 +213,7 @@ def accepted(text: str, *, settings: MetaPromptSettings = SETTINGS, around: Cont
         ('A text with <prompt number="1"> in it', "repeats the meta-prompt"),
         ("A text with < / FAILURE > in it", "repeats the meta-prompt"),
         ("A text with <memory> in it", "repeats the meta-prompt"),
-        (" ".join(o.question.text for o in OPINIONS), "quotes every opinion"),
+        (" ".join(o.question.text for o in OPINIONS), "quotes too many opinions"),
     ],
 )
 def test_filter_rejects_by_reason(text: str, reason: str) -> None:
@@ -234,7 +234,7 @@ def test_filter_marks_what_a_text_quotes() -> None:
 
 def test_filter_with_one_opinion_rejects_its_quote() -> None:
     alone = replace(context(), opinions=(Opinion(Question("Do you like item Z?"), "yes"),), memory=Memory(1))
-    assert accepted("Do you like item Z? yes", around=alone) == "quotes every opinion"
+    assert accepted("Do you like item Z? yes", around=alone) == "quotes too many opinions"
 
 
 def test_filter_keeps_the_reason_of_a_draw_without_a_text() -> None:
@@ -258,3 +258,9 @@ def test_filter_tells_demonstrations_apart() -> None:
     chosen = ProposalFilter(SETTINGS)
     prompts = [Prompt("", (0, 1), origin="demonstrations"), Prompt("", (0, 2), origin="demonstrations")]
     assert chosen.accept([Proposal(k, p) for k, p in enumerate([*prompts, prompts[0]])], context()) == prompts
+
+
+def test_filter_rejects_a_text_that_quotes_more_than_half() -> None:
+    quoting = [" ".join(o.question.text for o in OPINIONS[:n]) for n in range(1, len(OPINIONS) + 1)]
+    rejected = [accepted(text) == "quotes too many opinions" for text in quoting]
+    assert rejected == [n > len(OPINIONS) / 2 for n in range(1, len(OPINIONS) + 1)]

@@ -87,7 +87,7 @@ class LlmProposer:
         settings = self._settings
         messages = (Message("user", meta_prompt(context, settings)),)
         failures = shown_failures(context, settings)
-        stop = ("]",) if settings.prefill.endswith("[") else ()
+        stop = ("]",) if settings.prefill.count("[") > settings.prefill.count("]") else ()
         requests = [
             CompletionRequest(
                 messages,
@@ -222,8 +222,9 @@ class ProposalFilter:
                 return None, "repeats the meta-prompt"
             if self.skip_quoted:
                 prompt = replace(prompt, quotes=quoted_opinions(prompt.text, context.opinions))
-            if len(prompt.quotes) == len(context.opinions):
-                return None, "quotes every opinion"
+            # What is left must still say something about the prompt: scored on one lucky opinion, it would look best.
+            if len(prompt.quotes) > self.settings.max_quoted_share * len(context.opinions):
+                return None, "quotes too many opinions"
         if prompt.identity in self._seen:
             return None, "seen before"
         return prompt, ""

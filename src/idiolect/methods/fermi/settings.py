@@ -45,6 +45,7 @@ class MetaPromptSettings:
         temperature: of the optimizer.
         max_tokens: of a proposal.
         min_chars, max_chars: shorter or longer proposals are rejected.
+        max_quoted_share: a proposal that quotes a greater share of the opinions is rejected; in [0, 1).
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -60,6 +61,7 @@ class MetaPromptSettings:
     max_tokens: int = 512
     min_chars: int = 10
     max_chars: int = 4000
+    max_quoted_share: float = 0.5
 
     def __post_init__(self) -> None:
         require_one_of(FailureContext, "meta_prompt.failures", self.failures)
@@ -73,6 +75,7 @@ class MetaPromptSettings:
         require(self.min_chars >= 0, "meta_prompt.min_chars", self.min_chars, "0 or greater")
         least = max(1, self.min_chars)
         require(self.max_chars >= least, "meta_prompt.max_chars", self.max_chars, f"at least {least}")
+        require(0 <= self.max_quoted_share < 1, "meta_prompt.max_quoted_share", self.max_quoted_share, "in [0, 1)")
         if self.template is not None:
             check_source(self.template)
 
