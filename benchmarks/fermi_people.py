@@ -129,15 +129,18 @@ async def learned(world: World, arm: str, user: User, split: Split) -> FermiPers
     if path.exists():
         return FermiPersonalization.from_json(json.loads(path.read_text()))
     settings = replace(world.settings, proposers=FERMI_ARMS[arm])
-    started = time.perf_counter()
-    fitted = await Fermi(world.answerer, settings, optimizer=world.optimizer).fit(
-        replace(user, opinions=split.train, texts=())
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    payload = {**fitted.to_json(), "seconds": round(time.perf_counter() - started, 2)}
-    path.with_suffix(".part").write_text(json.dumps(payload))
-    path.with_suffix(".part").rename(path)
+    fermi = Fermi(world.answerer, settings, optimizer=world.optimizer)
+    fitted = await fermi.fit(replace(user, opinions=split.train, texts=()))
+    save(world, arm, fitted)
     return fitted
+
+
+def save(world: World, arm: str, fitted: FermiPersonalization) -> None:
+    """Write what was learned, never half of it."""
+    path = world.out / "learned" / arm / f"{fitted.user_id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".part").write_text(json.dumps(fitted.to_json()))
+    path.with_suffix(".part").rename(path)
 
 
 async def run(world: World, people: tuple[User, ...], arms: list[str], log: Log, n_test: int) -> None:
@@ -161,7 +164,9 @@ async def ask_fermi(world: World, log: Log, arm: str, user: User, other: User, n
         if (user.id, name) in log.done:
             continue
         fitted = await learned(world, arm, owner, split_opinions(owner, n_train=N_TRAIN))
-        await ask(log, name, user, test, RetrievalOfPrompt(fitted, world.answerer, world.similarity))
+        rop = RetrievalOfPrompt(fitted, world.answerer, world.similarity)
+        await ask(log, name, user, test, rop)
+        save(world, arm, rop.personalization)  # with the scores that answering needed
 
 
 def by_person(rows: Iterable[dict[str, object]], arm: str, measure: str) -> dict[str, float]:
@@ -211,17 +216,17 @@ def signed(a: dict[str, float], b: dict[str, float]) -> str:
 
 def costs(world: World) -> list[str]:
     """What learning cost, per person and arm."""
-    lines = ["| learning, per person | answering calls | optimizer calls | prompt tokens | computed | seconds |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| learning, per person | answering calls | optimizer calls | prompt tokens | computed |",
+             "|---|---|---|---|---|"]  # fmt: skip
     for arm in FERMI_ARMS:
         found = [json.loads(p.read_text()) for p in sorted((world.out / "learned" / arm).glob("*.json"))]
         if found:
+            spent = [f["iterations"][-1][part] for f in found for part in ("answering", "optimizing")]
             sums = [
-                sum(f["answering"]["calls"] for f in found),
-                sum(f["optimizing"]["calls"] for f in found),
-                sum(f[part]["prompt_tokens"] for f in found for part in ("answering", "optimizing")),
-                sum(f[part]["computed_tokens"] for f in found for part in ("answering", "optimizing")),
-                sum(f["seconds"] for f in found),
+                sum(f["iterations"][-1]["answering"]["calls"] for f in found),
+                sum(f["iterations"][-1]["optimizing"]["calls"] for f in found),
+                sum(usage["prompt_tokens"] for usage in spent),
+                sum(usage["computed_tokens"] for usage in spent),
             ]
             lines.append(f"| {arm} | " + " | ".join(f"{value / len(found):,.0f}" for value in sums) + " |")
     return [*lines, "", f"Machine: {platform.machine()}, Python {platform.python_version()}."]
