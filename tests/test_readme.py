@@ -1,4 +1,4 @@
-"""The README and the quickstart do what they say: their commands run, as they are, one after the other.
+"""The README and the documents do what they say: their commands run, as they are, one after the other.
 
 Each document gets an empty home and working directory, and its ```console, ```bash and ```python blocks run there in
 order. In a console block, lines that start with "$ " are commands, and the others are output for the reader's eyes.
@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "docs/quickstart.md")
+DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/library.md")
 BLOCK_TIMEOUT_S = 1200
 
 _FENCE = re.compile(r"^```(?P<language>console|bash|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
