@@ -1,4 +1,4 @@
-"""The one tree of errors that Idiolect raises on purpose; the command line turns each into a message, never a traceback.
+"""The tree of errors that Idiolect raises on purpose; the command line turns each into a message, never a traceback.
 
     IdiolectError
     ├── UsersFileError          a users file has faults (carries every one of them)
