@@ -24,7 +24,7 @@ _PRESET = "demo"
 _SIDE_BY_SIDE = 2
 _LABELS = {
     "base": "base model",
-    "few-shot": f"few-shot, {N_EXAMPLES} of the answers",
+    "few-shot": f"few-shot, {N_EXAMPLES} nearest answers",
     "own mode": "their most frequent answer",
     PERSONALIZED: "personalized",
 }

@@ -12,6 +12,7 @@ from idiolect.evaluate.metrics import AnswerScore, score_answers
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.personalization import Answer, Progress, Respondent
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.language_model import Usage
 from idiolect.people.splits import Split, split_opinions
 from idiolect.people.user import User
@@ -62,7 +63,13 @@ async def try_person(bench: Workbench, user: User, progress: UsersProgress) -> T
     personalized = bench.respondent(learned)
     methods: dict[str, Respondent] = {
         "base": base(bench.answerer),
-        "few-shot": FewShot(bench.answerer, split.train, k=N_EXAMPLES),
+        "few-shot": FewShot(
+            bench.answerer,
+            split.train,
+            k=N_EXAMPLES,
+            similarity=bench.similarity,
+            instruction=profile_prompt(user.profile),
+        ),
         "own mode": FrequentAnswer(split.train),
         PERSONALIZED: personalized,
     }
