@@ -54,7 +54,7 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
         "CC BY 4.0",
     ):
         assert part in text
-    for label in ("base model", "few-shot, 16 of the answers", "their most frequent answer", "personalized"):
+    for label in ("base model", "few-shot, 16 nearest answers", "their most frequent answer", "personalized"):
         assert len(re.findall(rf"^{label} +\d+ % +\d\.\d\d$", result.stdout, re.MULTILINE)) == 3
     assert [line.partition(",")[0] for line in result.stderr.splitlines()] == [
         f"[1/2] {first.id}: learned and asked",
