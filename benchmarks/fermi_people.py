@@ -59,6 +59,7 @@ class World:
     others: tuple[User, ...]  # people who aren't reported: the constant comes from them
     out: Path
     dtype: str
+    controls: bool  # ask another person's prompts too
 
 
 def settings_of(arguments: argparse.Namespace) -> FermiSettings:
@@ -161,7 +162,7 @@ async def ask_fermi(world: World, log: Log, arm: str, user: User, other: User, n
     """The person's own prompts, and the next person's."""
     test = split_opinions(user, n_train=N_TRAIN).test[:n_test]
     for name, owner in ((arm, user), (f"{arm}, another person's", other)):
-        if (user.id, name) in log.done:
+        if (user.id, name) in log.done or (owner is not user and not world.controls):
             continue
         fitted = await learned(world, arm, owner, split_opinions(owner, n_train=N_TRAIN))
         rop = RetrievalOfPrompt(fitted, world.answerer, world.similarity)
@@ -196,9 +197,10 @@ def report(rows: list[dict[str, object]], world: World, title: str) -> str:
         "Paired differences in accuracy (row minus column):", "",
     ]  # fmt: skip
     rivals = [arm for arm in ("base", "own mode", "few-shot", "few-shot (all 20)") if arm in arms]
-    lines += ["| arm | " + " | ".join([*rivals, "another person's"]) + " |", "|---" * (len(rivals) + 2) + "|"]
+    columns = [*rivals, *(["another person's"] if any("another" in arm for arm in arms) else [])]
+    lines += ["| arm | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for arm in (arm for arm in FERMI_ARMS if arm in arms):
-        against = [*rivals, f"{arm}, another person's"]
+        against = [rival for rival in (*rivals, f"{arm}, another person's") if rival in arms]
         lines.append(f"| {arm} | " + " | ".join(signed(accuracy[arm], accuracy[rival]) for rival in against) + " |")
     return "\n".join([*lines, "", *costs(world), ""])
 
@@ -256,6 +258,7 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th person from the I-th on")
     parser.add_argument("--report", action="store_true", help="only report what all shards have done")
     parser.add_argument("--arms", nargs="*", help="default: all")
+    parser.add_argument("--no-controls", action="store_true", help="leave out another person's prompts")
     parser.add_argument("--title", default="Fermi on real people")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -268,7 +271,9 @@ def main() -> None:
     model = load_local_model("embedded", dtype=arguments.dtype)
     similarity = open_similarity(settings.retrieval.similarity)
     answerer = Answerer(model, settings.answering)
-    world = World(answerer, model, similarity, settings, others, arguments.out, arguments.dtype)
+    world = World(
+        answerer, model, similarity, settings, others, arguments.out, arguments.dtype, not arguments.no_controls
+    )
     arms = arguments.arms or [*baselines(world, people[0], split_opinions(people[0], n_train=N_TRAIN)), *FERMI_ARMS]
     if not arguments.report:
         shard, shards = map(int, arguments.shard.split("/"))
