@@ -179,6 +179,15 @@ def by_person(rows: Iterable[dict[str, object]], arm: str, measure: str) -> dict
     return {user: sum(v) / len(v) for user, v in values.items()}
 
 
+def finished(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The rows of the people who were asked by every arm; another shard may still be at work."""
+    arms: dict[object, set[object]] = {}
+    for row in rows:
+        arms.setdefault(row["user"], set()).add(row["arm"])
+    every = set().union(*arms.values())
+    return [row for row in rows if arms[row["user"]] == every]
+
+
 def report(rows: list[dict[str, object]], world: World, title: str) -> str:
     """The result as Markdown."""
     arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
@@ -280,7 +289,7 @@ def main() -> None:
         log = Log(arguments.out / f"answers-{shard}.jsonl")
         asyncio.run(run(world, people[shard::shards], arms, log, arguments.test))
     logs = [Log(path) for path in sorted(arguments.out.glob("answers-*.jsonl"))]
-    text = report([row for log in logs for row in log.rows], world, f"{arguments.title} ({arguments.group} people)")
+    text = report(finished([row for log in logs for row in log.rows]), world, f"{arguments.title} ({arguments.group} people)")
     arguments.out.with_suffix(".md").write_text(text)
     print(text)
 

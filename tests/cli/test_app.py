@@ -105,6 +105,8 @@ def test_unexpected_error_shows_a_traceback_only_when_asked(monkeypatch: pytest.
 def test_operating_system_error_is_told_plainly() -> None:
     result = run_raising(FileNotFoundError(2, "No such file or directory", "people.jsonl"))
     assert (result.exit_code, result.stderr) == (1, "error: No such file or directory: people.jsonl\n")
+    told = run_raising(FileNotFoundError(2, "No such file or directory", "people.jsonl"), "--json").stdout
+    assert json.loads(told)["error"]["message"] == "No such file or directory: people.jsonl"
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) ->
     [
         (["--model", "replay:nowhere.jsonl"], "holds no recording"),
         (["--optimizer", "replay:nowhere.jsonl"], "holds no recording"),
+        (["--optimizer", ""], "the model's name is empty"),
         (["--model", "./nowhere"], "no model at ./nowhere"),
         (["--model", "https://example.org"], "remote models come with the next release"),
         (["--similarity", " "], "the similarity's name is empty"),

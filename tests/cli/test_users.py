@@ -182,6 +182,18 @@ def test_export_into_a_place_that_is_none(people: Path, tmp_path: Path) -> None:
         assert result.exit_code == 1
         assert "error: cannot write" in result.stderr
     assert "is a folder" in run("export", "u1", "--out", tmp_path, "--force", "--store", people).stderr
+    assert "is a folder" in run("export", "u1", "--out", "", "--store", people).stderr
+
+
+def test_export_puts_no_file_in_place_of_a_link_or_device(people: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    for place in (link, Path("/dev/null")):
+        result = run("export", "u1", "--out", place, "--force", "--store", people)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{place} is a link or a device, not a file" in result.stderr
+    assert link.is_symlink()
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("command", ["show", "export"])

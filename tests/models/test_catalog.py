@@ -24,11 +24,18 @@ def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_model("some/id").name == "some/id"
 
 
-@pytest.mark.parametrize("name", ["http://localhost:8000/v1", "https://api.example.org"])
+@pytest.mark.parametrize("name", ["http://localhost:8000/v1", " HTTPS://api.example.org", "ftp://example.org"])
 def test_remote_names_say_when_and_what_instead(name: str) -> None:
     for open_one in (open_model, open_similarity):
         with pytest.raises(SettingsError, match="next release"):
             open_one(name)
+
+
+def test_credentials_of_a_remote_name_are_not_repeated() -> None:
+    for open_one in (open_model, open_similarity):
+        with pytest.raises(SettingsError, match=r"https://example\.org/v1: remote") as caught:
+            open_one("https://user:hush@example.org/v1?key=hush#hush")
+        assert "hush" not in str(caught.value)
 
 
 def test_an_empty_name_is_refused() -> None:

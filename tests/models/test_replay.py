@@ -80,12 +80,26 @@ async def test_two_models_in_one_file_are_asked_for_by_name(tmp_path: Path) -> N
     assert len(await ReplayModel(path, model="two").complete([SAYING])) == 1
 
 
-@pytest.mark.parametrize("content", ["nonsense", "[]", '{"key": 1}', '{"format": 99, "key": "k"}'])
+@pytest.mark.parametrize("content", ["nonsense", "[]", '{"key": 1}', '{"format": 99, "key": "k"}', "[" * 99999])
 def test_a_file_that_is_no_recording_is_told_by_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "recording.jsonl"
     path.write_text(content + "\n", encoding="utf-8")
     with pytest.raises(ModelError, match=r"recording\.jsonl:1"):
         ReplayModel(path)
+
+
+def test_a_folder_and_another_kind_of_file_are_no_recordings(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\x7fELF\xd0")
+    for path, message in ((tmp_path, "cannot be read: Is a directory"), (tmp_path / "binary", "is no recording")):
+        with pytest.raises(ModelError, match=message):
+            ReplayModel(path)
+
+
+async def test_line_separators_in_a_result_are_no_ends_of_lines(tmp_path: Path) -> None:
+    model = FunctionModel(complete=lambda _: "a\u2028b\x85c")
+    path = tmp_path / "recording.jsonl"
+    recorded = await RecordingModel(model, path).complete([SAYING])
+    assert await ReplayModel(path).complete([SAYING]) == recorded
 
 
 def test_a_missing_recording_is_told(tmp_path: Path) -> None:

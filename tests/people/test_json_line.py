@@ -28,6 +28,8 @@ def problems_of(line: str) -> list[str]:
     [
         (b"{", "is not JSON: Expecting property name"),
         (b'{"a": 1} {"b": 2}', "is not JSON: Extra data"),
+        (b'{"id": "a",', "; a line holds one whole object {…}"),
+        (b"id,question,answer", "; a line holds one whole object {…}"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a": -Infinity}', "-Infinity is no JSON number"),
         (b'{"a": 1e999}', "a number is too large"),

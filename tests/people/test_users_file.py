@@ -239,6 +239,27 @@ def test_error_while_reading_is_reported_with_the_file(path: Path, monkeypatch: 
         check_users_file(path)
 
 
+def test_device_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsersFileError, match="/dev/zero: cannot be read: it is a device"):
+        check_users_file("/dev/zero")
+    with Path("/dev/zero").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        with pytest.raises(UsersFileError, match="<stdin>: cannot be read: it is a device"):
+            check_users_file("-")
+    assert "is empty" in str(check_users_file("/dev/null").faults[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
+def test_error_at_the_first_byte_is_reported_with_the_file() -> None:
+    with pytest.raises(UsersFileError, match="/proc/self/mem: cannot be read"):
+        check_users_file("/proc/self/mem")
+
+
+def test_empty_name_is_an_error() -> None:
+    with pytest.raises(UsersFileError, match="name of the users file is empty"):
+        check_users_file("")
+
+
 def test_standard_input_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line("a") + b"\n{\n" + line("b"))))
     reports: list[UsersFileReport] = []

@@ -143,8 +143,9 @@ def test_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be created: Not a directory"):
         Store.open(tmp_path / "file" / "people")
-    with pytest.raises(StoreError, match="is a file; name a folder"):
-        Store.open(tmp_path / "file")
+    for create in (True, False):
+        with pytest.raises(StoreError, match="is a file; name a folder"):
+            Store.open(tmp_path / "file", create=create)
     with pytest.raises(StoreError, match=r"no store|cannot be opened"):
         Store.open(tmp_path / "file" / "people", create=False)
 

@@ -91,7 +91,8 @@ def opened(settings: FermiSettings, *, model: str, optimizer: str | None = None)
         ModelError: there is no such model.
         MissingExtraError: a model needs packages that are not installed.
     """
-    names = dict.fromkeys((model, optimizer or model))
+    optimizer = model if optimizer is None else optimizer
+    names = dict.fromkeys((model, optimizer))
     similarity_name = lasting_name(settings.retrieval.similarity)
     settings = replace(settings, retrieval=replace(settings.retrieval, similarity=similarity_name))
     models: dict[str, LanguageModel] = {}
@@ -102,10 +103,10 @@ def opened(settings: FermiSettings, *, model: str, optimizer: str | None = None)
         yield Workbench(
             settings=settings,
             answerer=Answerer(models[model], settings.answering),
-            optimizer=models[optimizer or model],
+            optimizer=models[optimizer],
             similarity=_open_similarity(settings),
             model_name=lasting_name(model),
-            optimizer_name=lasting_name(optimizer or model),
+            optimizer_name=lasting_name(optimizer),
         )
     finally:
         for each in models.values():

@@ -71,7 +71,7 @@ def _fail(error: Exception, *, as_json: bool) -> NoReturn:
     for line in (_message(error), *faults):
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
-        _print_error_json(type(error).__name__, str(error), faults)
+        _print_error_json(type(error).__name__, _told(error), faults)
     _flush_stdout()
     raise typer.Exit(FAILED)
 
@@ -80,9 +80,16 @@ def _message(error: Exception) -> str:
     if isinstance(error, IdiolectError):
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
-        return f"error: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+        return f"error: {_told(error)}"
     hint = "" if debugging() else " (IDIOLECT_DEBUG=1 shows the traceback)"
     return f"internal error: {type(error).__name__}: {error}{hint}"
+
+
+def _told(error: Exception) -> str:
+    """What the error says, without Python's numbers of system errors."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return str(error)
 
 
 def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> None:

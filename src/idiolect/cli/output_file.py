@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -18,16 +19,24 @@ def write_private_file(path: Path, text: str, *, force: bool = False) -> None:
         force: replace a file that is there.
 
     Raises:
-        IdiolectError: the file is there and `force` is false, or it cannot be written.
+        IdiolectError: the file is there and `force` is false, it is no file, or it cannot be written.
     """
-    if os.path.lexists(path) and not force:
-        raise IdiolectError(f"{path} is there already; --force replaces it")
-    if path.is_dir():
-        raise IdiolectError(f"{path} is a folder, not a file")
     try:
+        _check_place(path, force=force)
         _write(path, text)
     except OSError as error:
         raise IdiolectError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _check_place(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        raise IdiolectError(f"{path} is a folder, not a file")
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISREG(path.lstat().st_mode):  # renaming would put a file in place of a device, such as /dev/stdout
+        raise IdiolectError(f"{path} is a link or a device, not a file; --out - writes to stdout")
+    if not force:
+        raise IdiolectError(f"{path} is there already; --force replaces it")
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,12 +9,15 @@ until a local model is asked for.
 
 from __future__ import annotations
 
+import re
+
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
-_REMOTE = ("http://", "https://")
+_REMOTE = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"//[^/]*@|[?#].*", re.DOTALL)
 _REPLAY = "replay:"
 
 
@@ -28,9 +31,10 @@ def open_model(name: str) -> LanguageModel:
     """
     if not name.strip():
         raise SettingsError("the model's name is empty")
-    if name.startswith(_REMOTE):
+    if _REMOTE.match(name):
         raise SettingsError(
-            f"{name}: remote models come with the next release; now: 'embedded', a Hugging Face id, or a folder"
+            f"{_without_credentials(name)}: remote models come with the next release; "
+            "now: 'embedded', a Hugging Face id, or a folder"
         )
     if name.startswith(_REPLAY):
         return ReplayModel(name.removeprefix(_REPLAY))
@@ -48,9 +52,9 @@ def open_similarity(name: str) -> Similarity:
     """
     if not name.strip():
         raise SettingsError("the similarity's name is empty")
-    if name.startswith(_REMOTE):
+    if _REMOTE.match(name):
         raise SettingsError(
-            f"{name}: remote embeddings come with the next release; "
+            f"{_without_credentials(name)}: remote embeddings come with the next release; "
             "now: 'bm25', 'minilm', or a sentence-transformers id"
         )
     if name == "bm25":
@@ -58,3 +62,8 @@ def open_similarity(name: str) -> Similarity:
     from idiolect.models.embedding import SentenceEmbedder
 
     return EmbeddingSimilarity(SentenceEmbedder(name))
+
+
+def _without_credentials(url: str) -> str:
+    """The URL as messages may show it: without user, password and query."""
+    return _CREDENTIALS.sub(lambda found: "//" if found[0].startswith("//") else "", url.strip())

@@ -33,14 +33,14 @@ class Recording:
     """A file of results by request; read whole, appended to line by line.
 
     Raises:
-        ModelError: the file is there, but is no recording.
+        ModelError: the file is there, but cannot be read or is no recording.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lines: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(self._text().split("\n"), 1):  # splitlines() would break at U+2028 too
+            if line:
                 self._read(number, line)
 
     def only_model(self) -> str:
@@ -70,13 +70,23 @@ class Recording:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._lines[key] = line
 
+    def _text(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self.path}: this is no recording, but another kind of file") from error
+        except OSError as error:
+            raise ModelError(f"the recording {self.path} cannot be read: {error.strerror}") from error
+
     def _read(self, number: int, text: str) -> None:
         try:
             line = json.loads(text)
             if line["format"] != FORMAT:
                 raise ModelError(f"{self.path}:{number}: recorded in format {line['format']}, this reads {FORMAT}")
             self._lines[line["key"]] = {"model": line["model"], "result": line["result"]}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{self.path}:{number}: this is no line of a recording") from error
 
 

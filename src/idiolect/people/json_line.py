@@ -104,7 +104,9 @@ def _parse(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise UnreadableLineError(f"is not JSON: {error.msg} (character {error.pos + 1} of the line)") from None
+        where = f"{error.msg} (character {error.pos + 1} of the line)"
+        hint = "" if text.startswith("{") and error.pos < len(text) else "; a line holds one whole object {…}"
+        raise UnreadableLineError(f"is not JSON: {where}{hint}") from None
     except RecursionError:
         raise UnreadableLineError(f"is nested more than {MAX_DEPTH} levels deep") from None
     except UnreadableLineError:

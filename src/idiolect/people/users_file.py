@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import shutil
+import stat
 import sys
 import tempfile
 from array import array
@@ -206,7 +208,7 @@ class _Findings:
 
 def _first_pass(path: str, stream: BinaryIO) -> _Findings:
     found = _Findings(path)
-    if encoding := _wide_encoding(stream):
+    if encoding := _wide_encoding(path, stream):
         found.add_faults(1, [Problem("file", f"is {encoding}: must be UTF-8")])
         return found
     for number, line in _lines(path, stream):
@@ -217,9 +219,12 @@ def _first_pass(path: str, stream: BinaryIO) -> _Findings:
     return found
 
 
-def _wide_encoding(stream: BinaryIO) -> str | None:
-    start = stream.read(4)
-    stream.seek(0)
+def _wide_encoding(path: str, stream: BinaryIO) -> str | None:
+    try:
+        start = stream.read(4)
+        stream.seek(0)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return next((name for mark, name in _WIDE_ENCODINGS.items() if start.startswith(mark)), None)
 
 
@@ -286,9 +291,13 @@ def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
     """The name to show and the bytes, which can be read twice: what cannot be rewound is copied first."""
     from_standard_input = str(source) == STANDARD_INPUT
     path = "<stdin>" if from_standard_input else str(source)
+    if not path:
+        raise UsersFileError("the name of the users file is empty")
     with ExitStack() as stack:
         try:
             stream = sys.stdin.buffer if from_standard_input else stack.enter_context(Path(source).open("rb"))
+            if _is_endless(stream):
+                raise UsersFileError(f"{printable(path)}: cannot be read: it is a device, not a file")
             if from_standard_input or not stream.seekable():
                 copy = stack.enter_context(tempfile.TemporaryFile())
                 shutil.copyfileobj(stream, copy)
@@ -297,6 +306,16 @@ def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the file's name
             raise _unreadable(path, error) from error
         yield path, stream
+
+
+def _is_endless(stream: BinaryIO) -> bool:
+    """Whether it is a device such as /dev/zero, which never ends; a terminal ends when its user says so."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # not of the operating system
+        return False
+    device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+    return device and not stream.isatty() and not os.path.samestat(status, Path(os.devnull).stat())
 
 
 def _unreadable(path: str, error: Exception) -> UsersFileError:

@@ -75,6 +75,8 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
         StoreError: no store and not to be created, not a store, made by a newer Idiolect, or not readable.
     """
     engine = _engine(place, lock_timeout=lock_timeout)  # connects to nothing yet
+    if place.folder is not None and place.folder.is_file():
+        raise StoreError(f"store {place.name}: is a file; name a folder, or a URL such as sqlite:///people.db")
     if create:
         _make_private(place)
     elif place.file is not None and not place.file.exists():
@@ -89,8 +91,6 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
 
 
 def _make_private(place: Place) -> None:
-    if place.folder is not None and place.folder.is_file():
-        raise StoreError(f"store {place.name}: is a file; name a folder, or a URL such as sqlite:///people.db")
     try:
         if place.folder is not None:
             place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
