@@ -289,7 +289,9 @@ def main() -> None:
         log = Log(arguments.out / f"answers-{shard}.jsonl")
         asyncio.run(run(world, people[shard::shards], arms, log, arguments.test))
     logs = [Log(path) for path in sorted(arguments.out.glob("answers-*.jsonl"))]
-    text = report(finished([row for log in logs for row in log.rows]), world, f"{arguments.title} ({arguments.group} people)")
+    text = report(
+        finished([row for log in logs for row in log.rows]), world, f"{arguments.title} ({arguments.group} people)"
+    )
     arguments.out.with_suffix(".md").write_text(text)
     print(text)
 

@@ -207,7 +207,9 @@ PRESETS: dict[str, FermiSettings] = {
         preset="demo",
         iterations=2,
         scoring_share=1.0,  # every opinion scores, and may be an example
-        proposers=("llm", "demonstrations"),
+        proposers=(
+            "demonstrations",
+        ),  # the embedded model writes no usable prompts; name a better optimizer to add "llm"
         answering=AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system"),
         meta_prompt=MetaPromptSettings(
             prefill="[This person", brackets="optional", max_failures=4, temperature=0.7, max_tokens=48, max_chars=600
