@@ -26,7 +26,7 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.catalog import open_similarity
 from idiolect.models.language_model import Completion, CompletionRequest, Usage
@@ -149,20 +149,20 @@ async def table_of_calls(wave: int) -> list[str]:
     return lines
 
 
-async def table_of_time(n_people: int, iterations: int, wave: int) -> list[str]:
+async def table_of_time(people: Sequence[tuple[ProposerName, User]], dtype: str, wave: int) -> list[str]:
     """Literal against ours on the embedded model, person by person, both in this run."""
     from idiolect.models.local import LocalSettings, load_local_model
 
-    demo = replace(preset("demo"), iterations=iterations)
-    slow = load_local_model("embedded", settings=LocalSettings(prefix_reuse=False, prefix_cache_tokens=0))
-    fast = load_local_model("embedded")
-    similarity = open_similarity(demo.retrieval.similarity)
+    slow = load_local_model("embedded", dtype=dtype, settings=LocalSettings(prefix_reuse=False, prefix_cache_tokens=0))
+    fast = load_local_model("embedded", dtype=dtype)
+    similarity = open_similarity(preset("demo").retrieval.similarity)
     lines = [
-        "| person | literal calls | ours | literal scoring s | ours | ratio | same memory | answers that differ |",
+        "| person, proposer | literal calls | ours | literal scoring s | ours | ratio | same memory | answers that differ |",
         "|---|---|---|---|---|---|---|---|",
     ]
     total = [0.0, 0.0]
-    for user in bundled_groups().development[-n_people:]:
+    for proposer, user in people:
+        demo = replace(preset("demo"), proposers=(proposer,))
         split = split_opinions(user, n_train=20)
         asked = [o.question for o in split.test[:10]]
         found = []
@@ -176,7 +176,7 @@ async def table_of_time(n_people: int, iterations: int, wave: int) -> list[str]:
         total = [total[0] + sa, total[1] + sb]
         differ = sum(x.response.answer != y.response.answer for x, y in zip(aa, ab, strict=True))
         same = [e.prompt for e in la.memory] == [e.prompt for e in lb.memory]
-        lines.append(f"| {user.id} | {ca} | {cb} | {sa:.0f} | {sb:.0f} | {sb / sa:.0%} | "
+        lines.append(f"| {user.id}, {proposer} | {ca} | {cb} | {sa:.0f} | {sb:.0f} | {sb / sa:.0%} | "
                      f"{'yes' if same else 'no'} | {differ} of {len(asked)} |")  # fmt: skip
     return [*lines, "", f"All together: {total[0]:.0f} s literal, {total[1]:.0f} s ours = {total[1] / total[0]:.0%}."]
 
@@ -203,8 +203,8 @@ def main() -> None:
     """Print and write OUT.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=3, help="people for the time part; 0 leaves it out")
-    parser.add_argument("--iterations", type=int, default=3, help="T of the time part")
+    parser.add_argument("--people", type=int, default=2, help="people for the time part; 0 leaves it out")
+    parser.add_argument("--dtype", default="float32", help="of the embedded model in the time part")
     parser.add_argument("--wave", type=int, default=preset("demo").wave)
     arguments = parser.parse_args()
     wave = arguments.wave
@@ -214,8 +214,11 @@ def main() -> None:
              "n questions needed. Identical: memory, pool and 30 answers.", "",
              *asyncio.run(table_of_calls(wave)), ""]  # fmt: skip
     if arguments.people:
-        lines += [f"Embedded model, preset `demo` with T = {arguments.iterations}, 20 opinions, 10 questions asked:",
-                  "", *asyncio.run(table_of_time(arguments.people, arguments.iterations, wave)), ""]  # fmt: skip
+        chosen = bundled_groups().development[-arguments.people :]
+        people: list[tuple[ProposerName, User]] = [("llm", user) for user in chosen]
+        people.append(("demonstrations", chosen[0]))  # with its long prompts, literal scoring takes minutes
+        lines += [f"Embedded model in {arguments.dtype}, preset `demo`, 20 opinions, 10 questions asked:",
+                  "", *asyncio.run(table_of_time(people, arguments.dtype, wave)), ""]  # fmt: skip
     arguments.out.with_suffix(".md").write_text("\n".join(lines))
     print("\n".join(lines))
 
