@@ -6,7 +6,7 @@
 Calls: the paper's loop (N = 20, T = 10, K = 4, L = 5) on simulated answering models of nine accuracy levels, where
 prompts and opinions differ in difficulty or don't. The literal algorithm and ours must end with the identical memory
 and the identical answers to 30 questions. Time: literal (padded batches, no reuse) against ours on the embedded model
-and bundled development people; there, answers that differ because batches differ are counted.
+and bundled development people; there, answers that flip because batches differ are counted.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ async def table_of_time(people: Sequence[tuple[ProposerName, User]], dtype: str,
     fast = load_local_model("embedded", dtype=dtype)
     similarity = open_similarity(preset("demo").retrieval.similarity)
     lines = [
-        "| person, proposer | literal calls | ours | literal scoring s | ours | ratio | same memory | answers that differ |",
+        "| person, proposer | literal calls | ours | literal scoring s | ours | ratio | same memory | flips |",
         "|---|---|---|---|---|---|---|---|",
     ]
     total = [0.0, 0.0]
