@@ -85,7 +85,8 @@ def test_all_faults_of_a_file_are_raised_before_any_user(path: Path) -> None:
     with pytest.raises(UsersFileError) as caught:
         read_users(path)
     assert caught.value.faults == (
-        f"{path}:2: line: is not JSON: Expecting property name enclosed in double quotes (character 2 of the line)",
+        f"{path}:2: line: is not JSON: Expecting property name enclosed in double quotes (character 2 of the line)"
+        "; a line holds one whole object {…}",
         f"{path}:3: texts[0]: must be text, but is a number",
         f"{path}:3: texts[1]: is blank",
         f"{path}:4: id: is the same as on line 1",
