@@ -17,7 +17,7 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest
 from idiolect.models.replay import RecordingModel
@@ -25,7 +25,7 @@ from idiolect.models.similarity import Bm25Similarity
 from idiolect.people.user import Question, User
 from idiolect.people.user_record import user_from_record
 
-FAST = ("--similarity", "bm25", "--iterations", "2")
+FAST = ("--similarity", "bm25", "--iterations", "2", "--proposers", "llm,demonstrations")
 TEA = Question("Would you drink tea at breakfast?", ("never", "sometimes", "always"), ordinal=True)
 
 _EXAMPLE = re.compile(r"Answer: (\w+)")
@@ -49,14 +49,15 @@ SILENT = {"id": "silent", "texts": ["I write, but answer nothing."]}
 def settings() -> FermiSettings:
     """Those of `fit` with `FAST`."""
     demo = preset("demo")
-    return replace(demo, iterations=2, retrieval=replace(demo.retrieval, similarity="bm25"))
+    proposers: tuple[ProposerName, ...] = ("llm", "demonstrations")
+    return replace(demo, iterations=2, proposers=proposers, retrieval=replace(demo.retrieval, similarity="bm25"))
 
 
 def mimic() -> FunctionModel:
     """Answers what the last example answered, else the first choice; as an optimizer it writes numbered texts."""
 
     def choose(request: ChoiceRequest) -> list[float]:
-        seen = _EXAMPLE.findall(request.messages[-1].content)
+        seen = _EXAMPLE.findall("\n".join(message.content for message in request.messages))
         wanted = f" {seen[-1]}" if seen else request.choices[0]
         return [-0.5 if choice == wanted else -2.0 for choice in request.choices]
 

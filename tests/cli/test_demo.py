@@ -41,7 +41,7 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
     held_out = len(first.opinions) + len(second.opinions) - 40
     text = " ".join(result.stdout.split())
     for part in (
-        "preset demo: small, for 4 minutes on 2 CPU cores: 3 iterations of 4 proposals (llm and demonstrations)",
+        "preset demo: small, for 4 minutes on 2 CPU cores: 2 iterations of 4 proposals (demonstrations)",
         first.id,
         second.id,
         f"learned from 20 answers, asked {len(first.opinions) - 20} others",
