@@ -22,6 +22,7 @@ from idiolect.cli.options import JsonOption
 from idiolect.errors import IdiolectError, UsersFileError
 from idiolect.people.user import User
 from idiolect.store import Store
+from tests.cli.interrupting import start
 
 IDIOLECT = (sys.executable, "-m", "idiolect.cli.app")
 
@@ -150,7 +151,7 @@ def test_ctrl_c_stops_without_a_traceback() -> None:
         "def wait(target): print('waiting', flush=True); time.sleep(60)\n"
         "users._open = wait; sys.argv = ['idiolect', 'users', 'list']; main()"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start([sys.executable, "-c", code])
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.05)

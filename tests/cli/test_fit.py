@@ -16,6 +16,7 @@ from idiolect.cli.options import Preset
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.settings import PRESETS
 from idiolect.store import Store
+from tests.cli.interrupting import start
 from tests.cli.learning import ANN, BOB, FAST, SILENT, opinion, record, run, write_people
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,7 +205,7 @@ class Waiting:
     def __init__(self): self.model = mimic()
     async def complete(self, requests): return await self.model.complete(requests)
     async def choice_logprobs(self, requests):
-        if "waits forever" in requests[0].messages[-1].content:
+        if any("waits forever" in message.content for message in requests[0].messages):
             print("waiting", flush=True)
             await asyncio.sleep(600)
         return await self.model.choice_logprobs(requests)
@@ -219,7 +220,7 @@ def test_ctrl_c_keeps_the_users_who_are_done(tmp_path: Path) -> None:
     people = write_people(tmp_path / "users.jsonl", [ANN, BOB, slow])
     store = tmp_path / "store"
     command = [sys.executable, "-c", STOPPABLE, "fit", str(people), "--store", str(store), "--model", "waiting", *FAST]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = start(command, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
