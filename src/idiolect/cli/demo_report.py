@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
-from idiolect.cli.demo_trial import N_EXAMPLES, N_TRAIN, PERSONALIZED, Trial, try_person
+from idiolect.cli.demo_trial import N_TRAIN, PERSONALIZED, Trial, try_person
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
@@ -24,7 +24,7 @@ _PRESET = "demo"
 _SIDE_BY_SIDE = 2
 _LABELS = {
     "base": "base model",
-    "few-shot": f"few-shot, {N_EXAMPLES} nearest answers",
+    "few-shot": f"few-shot, all {N_TRAIN} answers",
     "own mode": "their most frequent answer",
     PERSONALIZED: "personalized",
 }
