@@ -46,6 +46,7 @@ FERMI_ARMS: Mapping[str, tuple[ProposerName, ...]] = {
     "fermi-both": ("llm", "demonstrations"),
 }
 N_TRAIN = 20
+N_REPORTED = 40  # of a users file; the others are development people
 
 
 @dataclass(frozen=True)
@@ -227,14 +228,15 @@ def signed(a: dict[str, float], b: dict[str, float]) -> str:
 
 def costs(world: World) -> list[str]:
     """What learning cost, per person and arm."""
-    lines = ["| learning, per person | answering calls | optimizer calls | prompt tokens | computed |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| per person | answering calls to learn | with the pool's, as far as asked | optimizer calls | "
+             "prompt tokens to learn | computed |", "|---|---|---|---|---|---|"]  # fmt: skip
     for arm in FERMI_ARMS:
         found = [json.loads(p.read_text()) for p in sorted((world.out / "learned" / arm).glob("*.json"))]
         if found:
             spent = [f["iterations"][-1][part] for f in found for part in ("answering", "optimizing")]
             sums = [
                 sum(f["iterations"][-1]["answering"]["calls"] for f in found),
+                sum(f["answering"]["calls"] for f in found),
                 sum(f["iterations"][-1]["optimizing"]["calls"] for f in found),
                 sum(usage["prompt_tokens"] for usage in spent),
                 sum(usage["computed_tokens"] for usage in spent),
@@ -249,7 +251,8 @@ def people_of(arguments: argparse.Namespace) -> tuple[tuple[User, ...], tuple[Us
         groups = bundled_groups()
         return groups.reported, groups.development
     users = [u for u in read_users(arguments.users) if len(u.opinions) >= N_TRAIN + arguments.test]
-    reported, development = split_people(users, sizes=(arguments.n, min(60, len(users) - arguments.n)), seed=2026)
+    n_reported = min(N_REPORTED, len(users) // 2)  # whatever --n says, so that the groups stay apart
+    reported, development = split_people(users, sizes=(n_reported, len(users) - n_reported), seed=2026)
     return reported, development
 
 

@@ -202,7 +202,7 @@ _PAPER = FermiSettings(
 PRESETS: dict[str, FermiSettings] = {
     "paper": _PAPER,
     "paper-offline": replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retrieval, similarity="minilm")),
-    # Chosen on other people than those of any reported result; see docs/experiments.md.
+    # How these were chosen, and on whom: docs/experiments.md.
     "demo": FermiSettings(
         preset="demo",
         iterations=2,
