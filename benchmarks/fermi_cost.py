@@ -204,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--people", type=int, default=2, help="people for the time part; 0 leaves it out")
+    parser.add_argument("--long", action="store_true", help="time the demonstration proposer, too")
     parser.add_argument("--dtype", default="float32", help="of the embedded model in the time part")
     parser.add_argument("--wave", type=int, default=preset("demo").wave)
     arguments = parser.parse_args()
@@ -216,7 +217,8 @@ def main() -> None:
     if arguments.people:
         chosen = bundled_groups().development[-arguments.people :]
         people: list[tuple[ProposerName, User]] = [("llm", user) for user in chosen]
-        people.append(("demonstrations", chosen[0]))  # with its long prompts, literal scoring takes minutes
+        if arguments.long:  # with examples in the prompts, literal scoring takes a quarter of an hour
+            people.append(("demonstrations", chosen[0]))
         lines += [f"Embedded model in {arguments.dtype}, preset `demo`, 20 opinions, 10 questions asked:",
                   "", *asyncio.run(table_of_time(people, arguments.dtype, wave)), ""]  # fmt: skip
     arguments.out.with_suffix(".md").write_text("\n".join(lines))
