@@ -72,7 +72,8 @@ class CompletionRequest:
 class Usage:
     """What calls cost. Counts only; `calls` counts requests, whether or not their prefix was reused.
 
-    `computed_tokens` is how many prompt tokens went through the model after prefix reuse (≤ `prompt_tokens`).
+    `computed_tokens` is how many prompt tokens went through the model after prefix reuse; more than
+    `prompt_tokens` where a model reuses nothing and each choice pays for the whole prompt.
     """
 
     calls: int = 0
