@@ -7,6 +7,9 @@
     ├── MissingExtraError       an optional dependency (extra) is not installed
     ├── SettingsError           a setting or a combination of settings makes no sense
     ├── PersonalizationError    a method cannot learn from what this user gave
+    ├── HaltedError             the run is told to stop: no further call is made (Ctrl-C)
+    │   └── BudgetExceededError a limit on calls, tokens, money or time is reached
+    ├── CacheError              the cache of calls cannot be opened, read or written
     └── StoreError              the store cannot be opened, read or written
         ├── UnknownUserError    no such user in the store
         └── NotFittedError      the user is there, but nothing has been learned for them
@@ -47,6 +50,22 @@ class SettingsError(IdiolectError):
 
 class PersonalizationError(IdiolectError):
     """A method cannot learn from what this user gave (for example: no opinions)."""
+
+
+class HaltedError(IdiolectError):
+    """The run is told to stop: calls in flight are finished and kept, no further one is made."""
+
+
+class BudgetExceededError(HaltedError):
+    """A limit is reached. `owner` is the user whose own limit it is, None where it is the whole run's."""
+
+    def __init__(self, message: str, *, owner: str | None = None) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
+class CacheError(IdiolectError):
+    """The cache of calls cannot be opened, read or written."""
 
 
 class StoreError(IdiolectError):
