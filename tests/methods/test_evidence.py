@@ -1,0 +1,84 @@
+"""The gate: a personalization is used only where held-out opinions say that it beats the base model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idiolect.errors import SettingsError
+from idiolect.methods.evidence import Evidence, EvidenceSettings, weigh
+from tests.methods.people import steady
+
+GATE = EvidenceSettings(share=0.2)
+
+
+@pytest.mark.parametrize(
+    ("personalized", "base", "margin", "used"),
+    [
+        ([1.0, 0.0], [0.0, 0.0], 0.0, True),
+        ([1.0, 0.0], [0.0, 1.0], 0.0, False),
+        ([0.0], [1.0], 0.0, False),
+        ([1.0] * 6 + [0.0] * 4, [1.0] * 5 + [0.0] * 5, 0.1, False),  # a tie with the margin, exactly
+        ([0.1, 0.2, 0.3], [0.3, 0.1, 0.2], 0.0, False),
+        ([1.0, 1.0], [0.0, 0.0], 0.99, True),
+    ],
+)
+def test_a_personalization_is_used_only_above_the_margin(
+    personalized: list[float], base: list[float], margin: float, used: bool
+) -> None:
+    assert weigh(personalized, base, EvidenceSettings(0.2, margin)).used is used
+
+
+def test_the_evidence_keeps_what_it_is_made_of() -> None:
+    evidence = weigh([0.25, 0.5], [1.0, 0.25], EvidenceSettings(0.5, 0.125))
+    assert evidence == Evidence((0.25, 0.5), (1.0, 0.25), 0.125)
+    assert (evidence.n, evidence.difference) == (2, -0.25)
+
+
+@steady
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8))
+def test_both_sides_never_win_and_order_does_not_matter(pairs: list[tuple[float, float]]) -> None:
+    ours, theirs = zip(*pairs, strict=True)
+    one, other = weigh(ours, theirs, GATE), weigh(theirs, ours, GATE)
+    assert one.difference == -other.difference == weigh(ours[::-1], theirs[::-1], GATE).difference
+    assert not (one.used and other.used)
+    assert not weigh(ours, ours, GATE).used
+
+
+def test_the_reason_is_one_sentence() -> None:
+    worse = weigh([1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], GATE)
+    assert worse.reason == (
+        "on 4 held-out opinions the personalization scored 0.25, the base model 0.50: the base model answers"
+    )
+    assert weigh([1.0], [0.5], GATE).reason == (
+        "on 1 held-out opinion the personalization scored 1.00, the base model 0.50: the personalization answers"
+    )
+    assert weigh([0.5], [0.4], EvidenceSettings(0.2, 0.3)).reason == (
+        "on 1 held-out opinion the personalization scored 0.50, the base model 0.40, a lead within the margin of 0.30: "
+        "the base model answers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("personalized", "base", "told"),
+    [
+        ([], [], "nothing is held out"),
+        ([1.0], [1.0, 0.0], "1 personalized scores, but 2"),
+        ([1.5], [1.0], "score is 1.5"),
+        ([1.0], [math.nan], "score is nan"),
+    ],
+)
+def test_what_is_no_evidence_is_refused(personalized: list[float], base: list[float], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        weigh(personalized, base, GATE)
+
+
+@pytest.mark.parametrize(
+    "values", [{"share": 1.0}, {"share": -0.1}, {"share": math.nan}, {"margin": -0.1}, {"margin": 1.0}]
+)
+def test_settings_that_make_no_sense_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=r"^evidence\.(share|margin) is "):
+        EvidenceSettings(**values)
