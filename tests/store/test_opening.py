@@ -58,12 +58,12 @@ def test_folder_and_file_are_for_the_owner_only(tmp_path: Path) -> None:
 def test_pragmas_hold_on_every_connection(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         for _ in range(2):
-            with store._reading() as connection:
+            with store.database.reading() as connection:
                 read = {
                     name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                     for name in ("foreign_keys", "secure_delete", "journal_mode", "busy_timeout")
                 }
-            store._engine.dispose()
+            store.database.engine().dispose()
             assert read == {"foreign_keys": 1, "secure_delete": 1, "journal_mode": "wal", "busy_timeout": 10_000}
 
 
@@ -71,7 +71,7 @@ def test_deleting_a_user_deletes_all_about_them(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.save_users([User("a", texts=(SECRET,))])
         store.save_personalization("a", "fermi", {})
-        with store._writing() as connection:
+        with store.database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM users")
     assert sql(tmp_path, "SELECT count(*) FROM personalizations") == [(0,)]
 
@@ -195,11 +195,11 @@ def test_locked_store_is_told_after_the_timeout(tmp_path: Path) -> None:
 
 def test_read_only_and_full_stores_are_told_without_texts(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
-        with store._engine.connect() as connection:
+        with store.database.engine().connect() as connection:
             connection.exec_driver_sql("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="it is read-only") as read_only:
             store.save_users([User("a", texts=(SECRET,))])
-        with store._engine.connect() as connection:
+        with store.database.engine().connect() as connection:
             connection.exec_driver_sql("PRAGMA query_only = OFF")
             connection.exec_driver_sql("PRAGMA max_page_count = 20")
         with pytest.raises(StoreError, match="the disk is full") as full:

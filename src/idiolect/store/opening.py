@@ -8,6 +8,7 @@ a lock is waited for at their start and never refused in their middle.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from platformdirs import user_data_dir
+from platformdirs import user_cache_dir, user_data_dir
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -26,6 +27,7 @@ from idiolect.store.faults import store_errors
 from idiolect.store.revisions import migrate
 
 FILE_NAME = "idiolect.db"
+CACHE_NAME = "calls.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,26 @@ class Place:
         if self.url.get_backend_name() != "sqlite" or not database or database == ":memory:":
             return None
         return None if database.startswith("file:") else Path(database)
+
+    @property
+    def cache_path(self) -> Path:
+        """Where the cache of calls belongs: in the store's folder.
+
+        A store named by a URL has no folder; its cache is in one of its own below `$IDIOLECT_CACHE`, else below the
+        user's cache folder.
+        """
+        if self.folder is not None:
+            return self.folder / CACHE_NAME
+        caches = os.environ.get("IDIOLECT_CACHE") or user_cache_dir("idiolect")
+        return Path(caches).expanduser().absolute() / self._identity() / CACHE_NAME
+
+    def _identity(self) -> str:
+        """Tells databases apart, however they are logged in to; the password is no part of it."""
+        url = self.url
+        database = str(self.file.absolute()) if self.file is not None else url.database
+        query_hosts = [url.query.get("host"), url.query.get("port")]  # how sockets are named
+        parts = repr((url.get_backend_name(), url.host, url.port, database, query_hosts))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def locate(target: str | Path | None) -> Place:

@@ -48,6 +48,16 @@ class PersonalizationRecord:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """How far a method has come with one user: plain JSON, and the SHA-256 of its canonical text."""
+
+    method: str
+    updated_at: datetime
+    digest: str
+    payload: Mapping[str, Any]
+
+
 def user_row(user: User, *, now: datetime) -> dict[str, Any]:
     """The user's row of `users`.
 
@@ -71,10 +81,15 @@ def opinion_rows(user: User) -> list[dict[str, Any]]:
     Raises:
         StoreError: something that a store cannot keep; the message says where it is.
     """
-    return [_opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
+    return [opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
 
 
-def _opinion_row(opinion: Opinion, *, user_id: str, position: int) -> dict[str, Any]:
+def opinion_row(opinion: Opinion, *, user_id: str, position: int) -> dict[str, Any]:
+    """The opinion's row of `opinions`.
+
+    Raises:
+        StoreError: something that a store cannot keep; the message says where it is.
+    """
     at = f"user {user_id!r}: opinions[{position}]"
     return {
         "user_id": user_id,
@@ -111,7 +126,17 @@ def personalization_row(user_id: str, method: str, payload: Mapping[str, Any], *
     """The row of `personalizations`.
 
     Raises:
-        ValueError: a blank method.
+        ValueError: a blank method, or a payload that is no mapping.
+        StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
+    """
+    return {**checkpoint_row(user_id, method, payload, now=now), "created_at": now}
+
+
+def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The row of `checkpoints`.
+
+    Raises:
+        ValueError: a blank method, or a payload that is no mapping.
         StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
     """
     if not method.strip():
@@ -124,7 +149,6 @@ def personalization_row(user_id: str, method: str, payload: Mapping[str, Any], *
         "method": checked_text(method, at="method"),
         "payload": value,
         "digest": digest(value),
-        "created_at": now,
         "updated_at": now,
     }
 
@@ -135,8 +159,7 @@ def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
     Raises:
         StoreError: the payload is not the one whose digest was kept with it.
     """
-    if digest(row["payload"]) != row["digest"]:
-        raise StoreError(f"what {row['method']} learned for user {row['user_id']!r} is damaged: its digest is wrong")
+    _check_digest(row)
     return PersonalizationRecord(
         method=row["method"],
         created_at=row["created_at"],
@@ -144,3 +167,20 @@ def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
         digest=row["digest"],
         payload=row["payload"],
     )
+
+
+def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
+    """What a row of `checkpoints` says.
+
+    Raises:
+        StoreError: the payload is not the one whose digest was kept with it.
+    """
+    _check_digest(row)
+    return CheckpointRecord(
+        method=row["method"], updated_at=row["updated_at"], digest=row["digest"], payload=row["payload"]
+    )
+
+
+def _check_digest(row: RowMapping) -> None:
+    if digest(row["payload"]) != row["digest"]:
+        raise StoreError(f"what {row['method']} learned for user {row['user_id']!r} is damaged: its digest is wrong")

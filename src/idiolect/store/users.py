@@ -7,44 +7,47 @@ transaction, and nothing is half written. A `Store` may be used from several thr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RowMapping
-
-from idiolect.errors import NotFittedError, StoreError, UnknownUserError
-from idiolect.people.user import User, unstorable_part
-from idiolect.store.faults import store_errors
+from idiolect.errors import NotFittedError
+from idiolect.people.user import Opinion, User, unstorable_part
+from idiolect.store.database import Database
+from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
+from idiolect.store.people_rows import (
+    BATCH,
+    batches,
+    known_user,
+    page_of_ids,
+    page_of_summaries,
+    put_opinion,
+    read_summary,
+    read_user,
+    save_batch,
+)
 from idiolect.store.records import (
+    CheckpointRecord,
     PersonalizationRecord,
     SavedUsers,
     UserSummary,
-    opinion_rows,
+    checkpoint_from_row,
+    checkpoint_row,
     personalization_from_row,
     personalization_row,
-    user_from_rows,
-    user_row,
 )
-from idiolect.store.schema import opinions, personalizations, users
+from idiolect.store.schema import checkpoints, personalizations
 
-_BATCH = 500  # users written or listed at a time
-_FEW = 1000  # up to so many users, an unknown id is compared with theirs
 _LOCK_TIMEOUT = 10.0
 
 
 class Store:
     """What is kept about users. Open with `Store.open`; close, or use as a context manager."""
 
-    def __init__(self, engine: Engine, where: str) -> None:
-        self._engine = engine
-        self._where = where
-        self._closed = False
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @classmethod
     def open(
@@ -62,17 +65,35 @@ class Store:
             StoreError: no store and not to be created, not a store, made by a newer Idiolect, locked, not readable.
         """
         place = locate(target)
-        return cls(open_engine(place, create=create, lock_timeout=lock_timeout), place.name)
+        engine = open_engine(place, create=create, lock_timeout=lock_timeout)
+        return cls(Database(engine, place, lock_timeout=lock_timeout))
 
     @property
     def where(self) -> str:
         """The folder or URL, printable (without password)."""
-        return self._where
+        return self._database.where
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the store was named by; None for a URL."""
+        return self._database.place.folder
+
+    @property
+    def cache_path(self) -> Path:
+        """Where the cache of calls made for these users belongs; neither it nor its folder need be there.
+
+        `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
+        """
+        return self._database.place.cache_path
+
+    @property
+    def database(self) -> Database:
+        """The opened database, for the erasure."""
+        return self._database
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
-        self._closed = True
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -91,11 +112,23 @@ class Store:
             StoreError: a user holds something that a store cannot keep, or the store cannot be written.
         """
         new = total = 0
-        with self._writing() as connection:
-            for batch in _batches(people):
-                new += _save_batch(connection, batch)
+        with self._database.writing() as connection:
+            for batch in batches(people):
+                new += save_batch(connection, batch, now=datetime.now(UTC))
                 total += len(batch)
         return SavedUsers(new=new, updated=total - new)
+
+    def put_opinion(self, user_id: str, opinion: Opinion) -> Literal["added", "replaced"]:
+        """Add an opinion at the end, or replace the one on the same question with the same choices, in its place.
+
+        Questions are the same if their whole texts are equal, and their choices in order.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the opinion holds something that a store cannot keep, or the store cannot be written.
+        """
+        with self._database.writing() as connection:
+            return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def user(self, user_id: str) -> User:
         """The user.
@@ -104,10 +137,23 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._reading() as connection:
-            row = self._user_row(connection, user_id)
-            given = sa.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
-            return user_from_rows(row, connection.execute(given).mappings())
+        with self._database.reading() as connection:
+            return read_user(connection, user_id)
+
+    def user_ids(self) -> Iterator[str]:
+        """Every user's id, in order; read page by page.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        after: str | None = None
+        while True:
+            with self._database.reading() as connection:
+                page = page_of_ids(connection, after=after)
+            yield from page
+            if len(page) < BATCH:
+                return
+            after = page[-1]
 
     def users(self) -> Iterator[UserSummary]:
         """Every user, counted, in the order of their ids; read page by page.
@@ -117,10 +163,10 @@ class Store:
         """
         after: str | None = None
         while True:
-            with self._reading() as connection:
-                page = _summaries(connection, None if after is None else users.c.id > after)
+            with self._database.reading() as connection:
+                page = page_of_summaries(connection, after=after)
             yield from page
-            if len(page) < _BATCH:
+            if len(page) < BATCH:
                 return
             after = page[-1].id
 
@@ -131,9 +177,8 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._reading() as connection:
-            self._user_row(connection, user_id)
-            return _summaries(connection, users.c.id == user_id)[0]
+        with self._database.reading() as connection:
+            return read_summary(connection, user_id)
 
     def save_personalization(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
         """Keep what a method learned for the user, in place of what it had learned before.
@@ -144,12 +189,34 @@ class Store:
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, now=datetime.now(UTC))
-        with self._writing() as connection:
-            self._user_row(connection, user_id)
-            kept = {name: row[name] for name in ("payload", "digest", "updated_at")}
-            changed = connection.execute(personalizations.update().where(*_fitted(user_id, method)).values(kept))
-            if changed.rowcount == 0:
-                connection.execute(personalizations.insert().values(row))
+        with self._database.writing() as connection:
+            put_learned(connection, personalizations, row)
+
+    def compare_and_save_personalization(
+        self, user_id: str, method: str, payload: Mapping[str, Any], *, expected_digest: str | None
+    ) -> bool:
+        """Keep what a method learned, only if what it had learned before is still what the caller has seen.
+
+        Args:
+            user_id: whose it is.
+            method: which method learned it.
+            payload: what it learned.
+            expected_digest: the digest of what the caller has seen; None: nothing.
+
+        Returns:
+            Whether it was kept; if not, another process has saved something else meanwhile.
+
+        Raises:
+            ValueError: a blank method, or a payload that is no mapping.
+            UnknownUserError: the store holds no such user.
+            StoreError: the payload is not strict JSON, or the store cannot be written.
+        """
+        row = personalization_row(user_id, method, payload, now=datetime.now(UTC))
+        with self._database.writing() as connection:
+            if held_digest(connection, user_id, method) != expected_digest:
+                return False
+            put_learned(connection, personalizations, row)
+            return True
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
         """What the method learned for the user.
@@ -159,12 +226,10 @@ class Store:
             NotFittedError: the method has learned nothing for this user.
             StoreError: the store cannot be read.
         """
-        with self._reading() as connection:
-            self._user_row(connection, user_id)
+        with self._database.reading() as connection:
+            known_user(connection, user_id)
             if unstorable_part(method) is None:
-                row = (
-                    connection.execute(sa.select(personalizations).where(*_fitted(user_id, method))).mappings().first()
-                )
+                row = read_learned(connection, personalizations, user_id, method)
                 if row is not None:
                     return personalization_from_row(row).payload
         raise NotFittedError(f"{method!r} has learned nothing for user {user_id!r} yet")
@@ -176,115 +241,51 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._reading() as connection:
-            self._user_row(connection, user_id)
-            learned = sa.select(personalizations).where(personalizations.c.user_id == user_id)
-            rows = connection.execute(learned.order_by(personalizations.c.method)).mappings()
-            return [personalization_from_row(row) for row in rows]
+        with self._database.reading() as connection:
+            return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with store_errors(self._where), self._open_engine(sqlite_begin="IMMEDIATE").begin() as connection:
-            yield connection
+    def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
+        """Keep how far a method has come with the user, in place of the checkpoint before; durable when it returns.
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        level = {"isolation_level": "REPEATABLE READ"} if self._engine.dialect.name == "postgresql" else {}
-        try:
-            with store_errors(self._where), self._open_engine(**level).begin() as connection:
-                yield connection
-        except (
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # broken JSON, or no valid user
-            raise StoreError(f"store {self._where}: what it holds is damaged ({type(error).__name__})") from error
+        Raises:
+            ValueError: a blank method, or a payload that is no mapping.
+            UnknownUserError: the store holds no such user.
+            StoreError: the payload is not strict JSON, or the store cannot be written.
+        """
+        row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
+        with self._database.writing() as connection:
+            put_learned(connection, checkpoints, row)
 
-    def _open_engine(self, **options: str) -> Engine:
-        if self._closed:
-            raise StoreError(f"store {self._where}: is closed")
-        return self._engine.execution_options(**options)
+    def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
+        """How far the method has come with the user; None if there is no checkpoint.
 
-    def _user_row(self, connection: Connection, user_id: str) -> RowMapping:
-        if unstorable_part(user_id) is None:
-            row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
-            if row is not None:
-                return row
-        near = _near_ids(connection, user_id)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise UnknownUserError(f"the store holds no user {user_id!r}{hint}")
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read, or the checkpoint is damaged.
+        """
+        with self._database.reading() as connection:
+            known_user(connection, user_id)
+            if unstorable_part(method) is not None:
+                return None
+            row = read_learned(connection, checkpoints, user_id, method)
+            return None if row is None else checkpoint_from_row(row).payload
 
+    def drop_checkpoint(self, user_id: str, method: str) -> None:
+        """Delete the checkpoint, if there is one.
 
-def _near_ids(connection: Connection, user_id: str) -> list[str]:
-    ids = list(connection.scalars(sa.select(users.c.id).order_by(users.c.id).limit(_FEW + 1)))
-    return get_close_matches(user_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        if unstorable_part(user_id) is None and unstorable_part(method) is None:
+            with self._database.writing() as connection:
+                connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
+    def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
+        """Every checkpoint of the user, by method.
 
-def _fitted(user_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return personalizations.c.user_id == user_id, personalizations.c.method == method
-
-
-def _batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
-    """Users by id, at most `_BATCH` of them; an id that comes twice begins a batch, so that the later one wins."""
-    batch: dict[str, User] = {}
-    for user in people:
-        if user.id in batch or len(batch) == _BATCH:
-            yield batch
-            batch = {}
-        batch[user.id] = user
-    if batch:
-        yield batch
-
-
-def _save_batch(connection: Connection, batch: Mapping[str, User]) -> int:
-    """Write the users; how many of them are new."""
-    now = datetime.now(UTC)
-    rows = [user_row(user, now=now) for user in batch.values()]
-    given = [row for user in batch.values() for row in opinion_rows(user)]
-    known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
-    if known:
-        connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
-    new = [row for row in rows if row["id"] not in known]
-    if new:
-        connection.execute(users.insert(), new)
-    if given:
-        connection.execute(opinions.insert(), given)
-    return len(new)
-
-
-def _replace_user() -> sa.Update:
-    names = ("profile", "texts", "extra", "updated_at")
-    return (
-        users.update()
-        .where(users.c.id == sa.bindparam("b_id"))
-        .values({name: sa.bindparam(f"b_{name}") for name in names})
-    )
-
-
-def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in row.items() if name != "created_at"}
-
-
-def _summaries(connection: Connection, condition: sa.ColumnElement[bool] | None) -> list[UserSummary]:
-    n_opinions = sa.select(sa.func.count()).where(opinions.c.user_id == users.c.id).scalar_subquery()
-    n_texts = sa.func.json_array_length(users.c.texts)
-    columns = (users.c.id, n_opinions, n_texts, users.c.created_at, users.c.updated_at)
-    page = sa.select(*columns).order_by(users.c.id).limit(_BATCH)
-    rows = connection.execute(page if condition is None else page.where(condition)).all()
-    methods = _methods(connection, [row[0] for row in rows])
-    return [
-        UserSummary(user_id, opinions_, texts, tuple(methods.get(user_id, ())), created_at, updated_at)
-        for user_id, opinions_, texts, created_at, updated_at in rows
-    ]
-
-
-def _methods(connection: Connection, ids: list[str]) -> dict[str, list[str]]:
-    learned = sa.select(personalizations.c.user_id, personalizations.c.method)
-    methods: dict[str, list[str]] = {}
-    for user_id, method in connection.execute(
-        learned.where(personalizations.c.user_id.in_(ids)).order_by(personalizations.c.method)
-    ):
-        methods.setdefault(user_id, []).append(method)
-    return methods
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read, or a checkpoint is damaged.
+        """
+        with self._database.reading() as connection:
+            return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

@@ -1,0 +1,80 @@
+"""`Database`: the opened database of a store, and its transactions; `Store` and the erasure are built on it.
+
+What the driver says becomes a `StoreError` here, and so do rows that make no valid value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.engine import Connection, Engine
+
+from idiolect.errors import StoreError
+from idiolect.store.faults import store_errors
+from idiolect.store.opening import Place
+
+
+class Database:
+    """An engine on a store of the newest revision, and where that is.
+
+    Args:
+        engine: as `opening.open_engine` made it.
+        place: where the store is.
+        lock_timeout: seconds to wait for another process's lock.
+    """
+
+    def __init__(self, engine: Engine, place: Place, *, lock_timeout: float) -> None:
+        self._engine = engine
+        self._closed = False
+        self.place = place
+        self.lock_timeout = lock_timeout
+
+    @property
+    def where(self) -> str:
+        """The folder or URL, printable (without password)."""
+        return self.place.name
+
+    @property
+    def kind(self) -> str:
+        """SQLAlchemy's name of the database: `sqlite`, `postgresql`, …"""
+        return self._engine.dialect.name
+
+    def close(self) -> None:
+        """Close every connection; the database cannot be used afterwards."""
+        self._closed = True
+        self._engine.dispose()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end, undone by an error.
+
+        Raises:
+            StoreError: locked, closed, or not writable.
+        """
+        with store_errors(self.where), self.engine(sqlite_begin="IMMEDIATE").begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database.
+
+        Raises:
+            StoreError: closed, not readable, or what is read makes no valid value.
+        """
+        level = {"isolation_level": "REPEATABLE READ"} if self.kind == "postgresql" else {}
+        try:
+            with store_errors(self.where), self.engine(**level).begin() as connection:
+                yield connection
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON, or no valid user
+            raise StoreError(f"store {self.where}: what it holds is damaged ({type(error).__name__})") from error
+
+    def engine(self, **options: str) -> Engine:
+        """The engine, with execution options.
+
+        Raises:
+            StoreError: it is closed.
+        """
+        if self._closed:
+            raise StoreError(f"store {self.where}: is closed")
+        return self._engine.execution_options(**options)

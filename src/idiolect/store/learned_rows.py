@@ -1,0 +1,62 @@
+"""SQL on `personalizations` and `checkpoints`: what `Store` does inside one transaction.
+
+A personalization is what a method learned; a checkpoint is how far it has come while it still learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from idiolect.store.people_rows import known_user
+from idiolect.store.schema import personalizations
+
+_KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
+
+
+def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Write a row of either table, in place of the one of the same user and method.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    known_user(connection, row["user_id"])
+    kept = {name: value for name, value in row.items() if name not in _KEPT_ONCE}
+    changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
+    if changed.rowcount == 0:
+        connection.execute(table.insert().values(row))
+
+
+def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
+    """The row of the user and method, if there is one."""
+    return connection.execute(sa.select(table).where(*of(table, user_id, method))).mappings().first()
+
+
+def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[RowMapping]:
+    """The user's rows, by method.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    known_user(connection, user_id)
+    rows = sa.select(table).where(table.c.user_id == user_id).order_by(table.c.method)
+    return list(connection.execute(rows).mappings())
+
+
+def held_digest(connection: Connection, user_id: str, method: str) -> str | None:
+    """The digest of what was learned, locked against other writers until the transaction ends.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    known_user(connection, user_id)
+    held = sa.select(personalizations.c.digest).where(*of(personalizations, user_id, method))
+    return connection.scalar(held.with_for_update())  # SQLite writes alone anyway
+
+
+def of(table: sa.Table, user_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """The condition that picks one user's row of one method."""
+    return table.c.user_id == user_id, table.c.method == method

@@ -1,0 +1,167 @@
+"""SQL on `users` and `opinions`: what `Store` does inside one transaction.
+
+Reads and writes rows of `records`; knows no transactions, and nothing of what was learned but the methods' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from idiolect.errors import UnknownUserError
+from idiolect.people.user import Opinion, User, unstorable_part
+from idiolect.store.records import UserSummary, opinion_row, opinion_rows, user_from_rows, user_row
+from idiolect.store.schema import opinions, personalizations, users
+
+BATCH = 500  # users written or listed at a time
+_FEW = 1000  # up to so many users, an unknown id is compared with theirs
+
+
+def known_user(connection: Connection, user_id: str) -> RowMapping:
+    """The user's row.
+
+    Raises:
+        UnknownUserError: there is none; the message names ids that are near.
+    """
+    if unstorable_part(user_id) is None:
+        row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
+        if row is not None:
+            return row
+    near = _near_ids(connection, user_id)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownUserError(f"the store holds no user {user_id!r}{hint}")
+
+
+def _near_ids(connection: Connection, user_id: str) -> list[str]:
+    ids = list(connection.scalars(sa.select(users.c.id).order_by(users.c.id).limit(_FEW + 1)))
+    return get_close_matches(user_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+
+
+def read_user(connection: Connection, user_id: str) -> User:
+    """The user.
+
+    Raises:
+        UnknownUserError: there is none.
+    """
+    row = known_user(connection, user_id)
+    given = sa.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
+    return user_from_rows(row, connection.execute(given).mappings())
+
+
+def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
+    """Users by id, at most `BATCH` of them; an id that comes twice begins a batch, so that the later one wins."""
+    batch: dict[str, User] = {}
+    for user in people:
+        if user.id in batch or len(batch) == BATCH:
+            yield batch
+            batch = {}
+        batch[user.id] = user
+    if batch:
+        yield batch
+
+
+def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> int:
+    """Write the users; how many of them are new.
+
+    Raises:
+        StoreError: a user holds something that a store cannot keep.
+    """
+    rows = [user_row(user, now=now) for user in batch.values()]
+    given = [row for user in batch.values() for row in opinion_rows(user)]
+    known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
+    if known:
+        connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
+        connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
+    new = [row for row in rows if row["id"] not in known]
+    if new:
+        connection.execute(users.insert(), new)
+    if given:
+        connection.execute(opinions.insert(), given)
+    return len(new)
+
+
+def _replace_user() -> sa.Update:
+    names = ("profile", "texts", "extra", "updated_at")
+    return (
+        users.update()
+        .where(users.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(f"b_{name}") for name in names})
+    )
+
+
+def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"b_{name}": value for name, value in row.items() if name != "created_at"}
+
+
+def put_opinion(
+    connection: Connection, user_id: str, opinion: Opinion, *, now: datetime
+) -> Literal["added", "replaced"]:
+    """Put the opinion in the place of the one on the same question with the same choices, else at the end.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        StoreError: the opinion holds something that a store cannot keep.
+    """
+    # The user's row is written first: on PostgreSQL that keeps two writers from taking the same position.
+    known_user(connection, user_id)
+    connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
+    theirs = opinions.c.user_id == user_id
+    asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
+    held = connection.execute(asked.order_by(opinions.c.position)).all()
+    question = opinion.question
+    for position, text, choices in held:
+        if text == question.text and tuple(choices) == question.choices:
+            row = opinion_row(opinion, user_id=user_id, position=position)
+            connection.execute(opinions.update().where(theirs, opinions.c.position == position).values(row))
+            return "replaced"
+    end = held[-1].position + 1 if held else 0
+    connection.execute(opinions.insert().values(opinion_row(opinion, user_id=user_id, position=end)))
+    return "added"
+
+
+def page_of_ids(connection: Connection, *, after: str | None) -> list[str]:
+    """The ids that follow `after`, in order, at most `BATCH`."""
+    page = sa.select(users.c.id).order_by(users.c.id).limit(BATCH)
+    return list(connection.scalars(page if after is None else page.where(users.c.id > after)))
+
+
+def page_of_summaries(connection: Connection, *, after: str | None) -> list[UserSummary]:
+    """The users whose ids follow `after`, counted, in order, at most `BATCH`."""
+    return _summaries(connection, sa.true() if after is None else users.c.id > after)
+
+
+def read_summary(connection: Connection, user_id: str) -> UserSummary:
+    """The user, counted.
+
+    Raises:
+        UnknownUserError: there is none.
+    """
+    known_user(connection, user_id)
+    return _summaries(connection, users.c.id == user_id)[0]
+
+
+def _summaries(connection: Connection, condition: sa.ColumnElement[bool]) -> list[UserSummary]:
+    n_opinions = sa.select(sa.func.count()).where(opinions.c.user_id == users.c.id).scalar_subquery()
+    n_texts = sa.func.json_array_length(users.c.texts)
+    columns = (users.c.id, n_opinions, n_texts, users.c.created_at, users.c.updated_at)
+    rows = connection.execute(sa.select(*columns).where(condition).order_by(users.c.id).limit(BATCH)).all()
+    methods = _methods(connection, [row[0] for row in rows])
+    return [
+        UserSummary(user_id, opinions_, texts, tuple(methods.get(user_id, ())), created_at, updated_at)
+        for user_id, opinions_, texts, created_at, updated_at in rows
+    ]
+
+
+def _methods(connection: Connection, ids: list[str]) -> dict[str, list[str]]:
+    learned = sa.select(personalizations.c.user_id, personalizations.c.method)
+    methods: dict[str, list[str]] = {}
+    for user_id, method in connection.execute(
+        learned.where(personalizations.c.user_id.in_(ids)).order_by(personalizations.c.method)
+    ):
+        methods.setdefault(user_id, []).append(method)
+    return methods
