@@ -1,0 +1,107 @@
+"""Log-probabilities of choices from a chat API: a stand-in for what a local model computes exactly.
+
+A chat API tells how likely the first token of its own answer is, not of a given text. So the choices are listed as
+A, B, C …, the model is asked for a letter, and the result is log p(letter), *not* the log-probability of the choice's
+text: it compares within one request only, and not with a local model's. Over the likeliest tokens T that the server
+tells,
+
+    log p(letter) = log Σ_{t ∈ T, t says the letter} p(t),    or min_{t ∈ T} log p(t) − 1 if none does.
+
+Case, spaces and punctuation around the letter don't matter.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+
+from idiolect.errors import ModelError
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
+from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
+
+MOST_CHOICES = 20  # as many tokens as servers tell at most
+_INSTRUCTION = "Reply with the letter of one choice only."
+_BELOW_THE_TOP = 1.0
+_LEAST = -1e6  # less is no log-probability, but how a server writes "impossible"
+_AROUND = string.whitespace + string.punctuation + "▁Ġ"  # the last two: spaces as some tokenizers write them
+
+
+def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
+    """The body that asks for a choice's letter. The request's prefill is left out: a chat API has no way to begin the
+    model's turn, and the instruction takes its place.
+
+    Raises:
+        ModelError: there are more choices than a server tells tokens.
+    """
+    if len(request.choices) > MOST_CHOICES:
+        raise ModelError(
+            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API tells those "
+            f"of {MOST_CHOICES} at most: use --answering generate"
+        )
+    body = {
+        "model": dialect.model,
+        "messages": message_list(_with_letters(request)),
+        dialect.limit: 1,
+        "temperature": 1,  # whatever the server does with a temperature, at 1 it changes no probability
+        "logprobs": True,
+        "top_logprobs": MOST_CHOICES,
+    }
+    return {name: value for name, value in body.items() if name not in dialect.omitted}
+
+
+def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tuple[ChoiceLogProbs, bool]:
+    """Each letter's log-probability, and whether the token counts are estimates.
+
+    Raises:
+        UnansweredError: the payload holds no answer.
+        ModelError: it holds no log-probabilities.
+    """
+    top = _top_logprobs(first_choice(payload))
+    if not top:
+        raise no_logprobs(dialect)
+    floor = min(top.values()) - _BELOW_THE_TOP
+    letters = string.ascii_uppercase[: len(request.choices)]
+    said: dict[str, list[float]] = {letter: [] for letter in letters}
+    for token, logprob in top.items():
+        said.get(token.strip(_AROUND).upper(), []).append(logprob)
+    logprobs = tuple(min(float(np.logaddexp.reduce(said[x])), 0.0) if said[x] else floor for x in letters)
+    usage, estimated = read_usage(payload, _with_letters(request), letters[:1])
+    return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated
+
+
+def no_logprobs(dialect: Dialect) -> ModelError:
+    """The error of a server that tells no log-probabilities."""
+    return ModelError(f"{dialect.model} offers no log-probabilities: use --answering generate")
+
+
+def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
+    lines = [
+        f"{letter}. {choice.strip()}" for letter, choice in zip(string.ascii_uppercase, request.choices, strict=False)
+    ]
+    listed = "\n".join([*lines, _INSTRUCTION])
+    *before, last = request.messages or (Message("user", ""),)
+    if last.role != "user":
+        return (*before, last, Message("user", listed))
+    return (*before, Message("user", f"{last.content}\n\n{listed}".lstrip("\n")))
+
+
+def _top_logprobs(choice: Any) -> dict[str, float]:
+    """The likeliest first tokens and the one that was said; empty where the server tells none."""
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    if not isinstance(first, dict):
+        return {}
+    listed = first.get("top_logprobs")
+    return dict(filter(None, map(_token, [first, *(listed if isinstance(listed, list) else [])])))
+
+
+def _token(entry: Any) -> tuple[str, float] | None:
+    if not isinstance(entry, dict):
+        return None
+    token, logprob = entry.get("token"), entry.get("logprob")
+    if not isinstance(token, str) or not isinstance(logprob, int | float) or not _LEAST < logprob < -_LEAST:
+        return None
+    return whole(token), min(float(logprob), 0.0)

@@ -1,0 +1,256 @@
+"""What can go wrong with one call to an API, in plain words: between `transport` and the caller.
+
+A call ends in an answer, in an `UnansweredError` (the next attempt may bring one) or in a final `ModelError`. None of
+them holds what people wrote, a key, or the exception of the client below, which holds both.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import httpx2
+
+from idiolect.errors import ModelError
+
+_RETRIED = {408, 409, 425, 429}
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_SHARED_RUN = 16  # characters in a row that a server's message may not have in common with a request
+_SHARED_TEXT = 4  # the same for a whole text, which may be short
+_SHARED_KEY = 6
+_SHOWN = 200
+
+_FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError),
+        "the server's TLS certificate is not trusted",
+    ),
+    ((aiohttp.InvalidURL, httpx2.InvalidURL), "this is no address that can be called"),
+)
+# The first kind found anywhere in the chain of causes counts: the client wraps a broken connection in a time-out.
+_PASSING: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((aiohttp.ClientConnectorDNSError, socket.gaierror), "the server's name is not known (DNS)"),
+    ((aiohttp.ClientSSLError, ssl.SSLError), "no TLS connection: does the server speak https?"),
+    ((ConnectionRefusedError,), "connection refused: is the server running?"),
+    ((aiohttp.ConnectionTimeoutError,), "no connection in time"),
+    ((aiohttp.ClientConnectorError,), "no connection"),
+    ((aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError), "the connection broke"),
+    ((aiohttp.ClientResponseError,), "what came is no HTTP"),
+)
+
+
+class UnansweredError(ModelError):
+    """A call brought no answer; the next attempt may.
+
+    Args:
+        reason: in plain words, without the endpoint.
+        wait: seconds that the server asks to wait, for all calls; None if it doesn't.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class RejectedError(ModelError):
+    """The server takes the request for wrong (400 or 422).
+
+    Args:
+        message: what a person may see.
+        unsupported: names of the request's parameters that the server says it doesn't know or support.
+    """
+
+    def __init__(self, message: str, *, unsupported: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.unsupported = unsupported
+
+
+class MissingModelError(ModelError):
+    """The server knows no such model or path (404)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the words on a fault need to know of a call.
+
+    Args:
+        url: of the endpoint.
+        key: "" if there is none; never shown, what a server says is checked against it.
+        key_advice: where the key is to be set.
+        body: of the request; never shown, what a server says is checked against it.
+        max_wait: the longest wait, in seconds, that a server may ask for.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    key_advice: str
+    body: Mapping[str, Any] = field(repr=False)
+    max_wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply whose HTTP status is not a success."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def of_status(reply: Reply, call: Call) -> ModelError:
+    """The fault that a reply stands for."""
+    error = _error_of(reply.body)
+    status = reply.status
+    if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
+        return ModelError(f"{call.url}: the account's quota is used up (HTTP 429): see its plan and billing")
+    if status in _RETRIED or status >= 500:
+        return _unanswered(reply, call)
+    if status in (401, 403):
+        return ModelError(f"{call.url} does not let us in (HTTP {status}): {call.key_advice}")
+    if status == 404:
+        return MissingModelError(f"{call.url} knows no such model or path (HTTP 404)")
+    if status in (400, 422):
+        said = _presentable(error, call)
+        return RejectedError(
+            f"{call.url} takes the request for wrong (HTTP {status}){said}", unsupported=_unsupported(error, call.body)
+        )
+    if 300 <= status < 400:
+        return ModelError(f"{call.url} leads elsewhere (HTTP {status}): give the address that it leads to")
+    return ModelError(f"{call.url} refuses the request (HTTP {status}){_presentable(error, call)}")
+
+
+def _unanswered(reply: Reply, call: Call) -> ModelError:
+    wait = asked_wait(reply.headers)
+    what = {429: "too many requests"}.get(reply.status, "the server is at fault or busy")
+    if wait is not None and wait > call.max_wait:
+        return ModelError(
+            f"{call.url} asks to wait {wait:.0f} s (HTTP {reply.status}, {what}), longer than the {call.max_wait:g} s "
+            "that are waited at most: try later"
+        )
+    return UnansweredError(f"HTTP {reply.status}, {what}", wait=wait)
+
+
+def of_connection(error: BaseException, call: Call) -> ModelError:
+    """The fault that a failed connection stands for; looks for the true cause under what wraps it."""
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, ModelError):  # our own, raised inside the client
+            return cause
+        for kinds, reason in _FINAL:
+            if isinstance(cause, kinds):
+                return ModelError(f"{call.url}: {reason}")
+    for kinds, reason in _PASSING:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return UnansweredError(reason)
+    return UnansweredError(f"the connection failed ({type(chain[-1]).__name__})")
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a reply asks to wait, > 0; None where it doesn't ask, or not in a way that makes sense."""
+    wait = _number(headers.get("retry-after-ms"))
+    if wait is not None:
+        wait /= 1000
+    else:
+        wait = _number(headers.get("retry-after"))
+    if wait is None:
+        wait = _until(headers.get("retry-after", ""))
+    return wait if wait is not None and wait > 0 else None
+
+
+def shares_run(text: str, other: str, length: int) -> bool:
+    """Whether so many characters in a row of `text` are also in `other`."""
+    return any(text[start : start + length] in other for start in range(len(text) - length + 1))
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    """Every text in a JSON value that people may have written, not its keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in ("model", "role"):
+                yield from texts_of(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts_of(inner)
+
+
+def _error_of(body: bytes) -> Mapping[str, Any]:
+    """The `error` object of a reply, also where a server leaves the outer object out; {} if there is none."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    error = payload.get("error", payload) if isinstance(payload, dict) else {}
+    return {"message": error} if isinstance(error, str) else error if isinstance(error, dict) else {}
+
+
+def _presentable(error: Mapping[str, Any], call: Call) -> str:
+    """What the server says, if it repeats neither the request nor the key; otherwise its code."""
+    message = " ".join(str(error.get("message") or "").split())
+    if message and not _repeats(message, call):
+        shown = "".join(c for c in message if c.isprintable())
+        return f": {shown[:_SHOWN]}"
+    for part in (error.get("code"), error.get("type")):
+        if isinstance(part, str) and _PLAIN.fullmatch(part) and not _repeats(part, call):
+            return f": {part}"
+    return ""
+
+
+def _repeats(said: str, call: Call) -> bool:
+    if call.key and (call.key in said or shares_run(said, call.key, _SHARED_KEY)):
+        return True
+    said = said.casefold()
+    for text in texts_of(call.body):
+        flat = " ".join(text.casefold().split())
+        if (len(flat) >= _SHARED_TEXT and flat in said) or shares_run(said, flat, _SHARED_RUN):
+            return True
+    return False
+
+
+_UNSUPPORTED = re.compile(
+    r"unsupported|not support|n't support|unknown|unrecognized|unexpected|not permitted|not allowed|extra inputs|"
+    r"only the default|no longer|deprecated|instead",
+    re.IGNORECASE,
+)
+
+
+def _unsupported(error: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
+    said = f"{error.get('code') or ''} {error.get('message') or ''}"
+    if not _UNSUPPORTED.search(said):
+        return frozenset()
+    param = error.get("param")
+    if isinstance(param, str) and param.split(".")[0].split("[")[0] in body:
+        return frozenset([param.split(".")[0].split("[")[0]])
+    return frozenset(name for name in body if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", said))
+
+
+def _chain(error: BaseException) -> Iterable[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

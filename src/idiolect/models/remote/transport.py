@@ -1,0 +1,293 @@
+"""Calls to one endpoint over HTTP: between the bodies of `wire` and the network.
+
+One retry layer (stamina) over `openai`'s client with its aiohttp backend. The client's low-level `post` is used, which
+builds no typed models: less than half the CPU of `chat.completions.create`. An attempt ends in an answer that `read`
+accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. When a server asks to wait, every call
+to it waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import aiohttp
+import httpx2
+import openai
+import stamina
+
+from idiolect.errors import ModelError, SettingsError
+from idiolect.models.remote import faults
+from idiolect.models.remote.endpoint import Endpoint, has_key, read_key
+from idiolect.models.remote.faults import Call, MissingModelError, Reply, UnansweredError
+
+Result = TypeVar("Result")
+
+MAX_RESPONSE = 16 * 2**20  # bytes
+_KEPT_ALIVE = 4.0  # seconds; common servers drop an idle connection after 5
+_HINT_TIMEOUT = 5.0
+_FAILURES = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
+
+# Stamina tells of each retry (our reason, no texts). Without a handler, Python would write that to standard error.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """How an API is called. Times are in seconds.
+
+    Args:
+        concurrency: at most this many requests at once; ≥ 1.
+        timeout: of one attempt, from connecting to the answer's last byte; > 0.
+        connect_timeout: of connecting; > 0.
+        attempts: at most this many a call, the first included; ≥ 1.
+        wait_initial: before the first retry; doubles with each further one; ≥ 0.
+        wait_max: the longest wait before a retry, unless the server asks for a longer one; ≥ wait_initial.
+        max_retry_after: the longest wait that a server may ask for; beyond it the call fails; ≥ 0.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    concurrency: int = 16
+    timeout: float = 120.0
+    connect_timeout: float = 10.0
+    attempts: int = 6
+    wait_initial: float = 0.5
+    wait_max: float = 30.0
+    max_retry_after: float = 120.0
+
+    def __post_init__(self) -> None:
+        least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "connect_timeout": 0.001}
+        for setting in fields(self):
+            value, low = getattr(self, setting.name), least.get(setting.name, 0)
+            if not low <= value < float("inf"):
+                raise SettingsError(f"{setting.name} is {value!r}, must be at least {low} and finite")
+        if self.wait_max < self.wait_initial:
+            raise SettingsError(f"wait_max is {self.wait_max!r}, must not be less than wait_initial")
+
+
+@dataclass(slots=True)
+class _Line:
+    """What belongs to one event loop: the connections, the free slots, and when calls may go on (loop time)."""
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    slots: asyncio.Semaphore
+    free_at: float = 0.0
+
+
+class ApiClient:
+    """Calls one endpoint. Counts `attempts`, `retries` and `timeouts_maybe_billed`: attempts that were given up while
+    the server may have been at work, so that it may charge for them.
+
+    Args:
+        endpoint: where; its key is read from the environment now.
+        settings: how.
+
+    Raises:
+        SettingsError: the key is missing or can't be one.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: RemoteSettings) -> None:
+        self.endpoint, self.settings = endpoint, settings
+        self._key = read_key(endpoint)
+        self._line: _Line | None = None
+        self.attempts = self.retries = self.timeouts_maybe_billed = 0
+
+    async def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Result]) -> Result:
+        """What `read` makes of the JSON that comes back; where it raises `UnansweredError`, the call is retried.
+
+        Raises:
+            RejectedError: the server takes the request for wrong.
+            ModelError: no answer came, after all retries.
+        """
+        try:
+            return await self._insist(path, body, read)
+        except MissingModelError as error:
+            missing = str(error)
+        raise ModelError(missing + await self._listed())
+
+    async def models(self) -> list[str]:
+        """The models that the server lists.
+
+        Raises:
+            ModelError: it lists none, or no answer came.
+        """
+        return await self._insist("/models", None, _model_names)
+
+    async def aclose(self) -> None:
+        """Closes the connections; a later call opens them anew."""
+        line, self._line = self._line, None
+        if line is not None:
+            await line.client.close()
+
+    async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
+        try:
+            return await self._attempt(path, body, read)
+        except UnansweredError as error:
+            last, made = error, 1
+        settings = self.settings
+        try:
+            async for attempt in stamina.retry_context(
+                on=_asked_wait,
+                attempts=settings.attempts,
+                timeout=None,
+                wait_initial=settings.wait_initial,
+                wait_max=settings.wait_max,
+                wait_jitter=settings.wait_initial,
+            ):
+                with attempt:
+                    if attempt.num == 1:  # is made: setting stamina up costs a tenth of a call, which most calls save
+                        raise last
+                    made = attempt.num
+                    self.retries += 1
+                    return await self._attempt(path, body, read)
+        except UnansweredError as error:
+            last = error
+        times = "1 attempt" if made == 1 else f"{made} attempts"
+        raise ModelError(f"{self.endpoint.base_url}: gave up after {times}, the last: {last}")
+
+    async def _attempt(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
+        line = self._open()
+        async with line.slots:
+            while (pause := line.free_at - line.loop.time()) > 0:
+                await asyncio.sleep(pause)
+            self.attempts += 1
+            response = await self._send(line, path, body)
+        return read(_json_of(response))
+
+    async def _send(self, line: _Line, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
+        """One HTTP exchange. Faults are raised outside `except`: what the client raises holds the request and the key,
+        and no error may lead there."""
+        fault: BaseException
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                if body is None:
+                    return await line.client.get(path, cast_to=httpx2.Response)
+                return await line.client.post(path, cast_to=httpx2.Response, body=body)
+        except TimeoutError:
+            self.timeouts_maybe_billed += 1
+            fault = UnansweredError(f"no whole answer within {self.settings.timeout:g} s")
+        except openai.APIStatusError as error:
+            reply = Reply(error.status_code, error.response.headers, error.response.content)
+            fault = faults.of_status(reply, self._call(body))
+        except _FAILURES as error:
+            fault = faults.of_connection(error, self._call(body))
+        if isinstance(fault, UnansweredError) and fault.wait is not None:
+            line.free_at = max(line.free_at, line.loop.time() + fault.wait)
+        raise fault
+
+    def _call(self, body: Mapping[str, Any] | None) -> Call:
+        variables = self.endpoint.key_variable + ("" if self.endpoint.openai else " or IDIOLECT_API_KEY")
+        known = has_key(self._key)
+        advice = f"check the key in {variables}" if known else f"it wants a key, set {variables}"
+        key = self._key if known else ""
+        return Call(self.endpoint.base_url, key, advice, body or {}, self.settings.max_retry_after)
+
+    async def _listed(self) -> str:
+        """The models that there are instead; "" if the server doesn't tell."""
+        try:
+            async with asyncio.timeout(_HINT_TIMEOUT):
+                names = await self._attempt("/models", None, _model_names)
+        except (ModelError, TimeoutError):
+            return ""
+        return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+
+    def _open(self) -> _Line:
+        loop = asyncio.get_running_loop()
+        if self._line is None or self._line.loop is not loop:
+            self._line = _Line(loop, self._client(), asyncio.Semaphore(self.settings.concurrency))
+        return self._line
+
+    def _client(self) -> openai.AsyncOpenAI:
+        limit = self.settings.concurrency
+        client = openai.AsyncOpenAI(
+            base_url=self.endpoint.base_url,
+            api_key=self._key,
+            max_retries=0,
+            timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
+            default_headers={"Accept-Encoding": "identity"},  # a small body could unpack to a huge one
+            http_client=openai.DefaultAioHttpClient(
+                limits=httpx2.Limits(
+                    max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE
+                ),
+                follow_redirects=False,  # what people wrote goes where it was sent only
+                event_hooks={"response": [_bound]},
+            ),
+        )
+        if not self.endpoint.openai:  # taken from OPENAI_ORG_ID and OPENAI_PROJECT_ID, nobody else's business
+            client.organization = client.project = None
+        return client
+
+
+async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results of calls that run at once, in order; the first failure cancels the others and is raised."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        failures = failed
+    else:
+        return [task.result() for task in tasks]
+    raise failures.exceptions[0]
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A response's bytes, up to `MAX_RESPONSE`."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_RESPONSE:
+                raise UnansweredError(f"the answer is longer than {MAX_RESPONSE // 2**20} MiB")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    if response.headers.get("content-encoding", "identity") not in ("identity", ""):
+        raise ModelError("the server compresses its answers although it is asked not to")
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.stream = _Bounded(response.stream)
+
+
+def _asked_wait(error: Exception) -> bool | float:
+    """Whether stamina tries again, and after how long where the server says so."""
+    if not isinstance(error, UnansweredError):
+        return False
+    return True if error.wait is None else error.wait
+
+
+def _json_of(response: httpx2.Response) -> Any:
+    """The body's JSON, whatever content type it claims."""
+    if not response.content.strip():
+        raise UnansweredError("an empty answer")
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        pass
+    if "html" in response.headers.get("content-type", ""):
+        raise UnansweredError("a web page instead of an answer: is the URL right, with its /v1?")
+    raise UnansweredError("an answer that is not JSON, or only its beginning")
+
+
+def _model_names(payload: Any) -> list[str]:
+    listed = payload.get("data") if isinstance(payload, dict) else None
+    names = [model.get("id") for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
+    good = [name for name in names if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200]
+    if not good:
+        raise ModelError("the server lists no models")
+    return good

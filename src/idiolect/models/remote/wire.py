@@ -1,0 +1,166 @@
+"""Chat completions as JSON: from requests to bodies, and from payloads to completions. Pure; `transport` carries them.
+
+Servers differ in which parameters they take. A `Dialect` starts with the common ones and learns from what one model
+rejects: `max_tokens` becomes `max_completion_tokens`, a parameter that it doesn't take is left out from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from idiolect.errors import ModelError
+from idiolect.models.language_model import Completion, CompletionRequest, Message, Usage
+from idiolect.models.remote.faults import RejectedError, UnansweredError
+
+_MOST_TOKENS = 10_000_000  # a greater count is no count
+_BYTES_PER_TOKEN = 4
+_OMITTED = {
+    "temperature": "takes no temperature: it answers at its own",
+    "top_p": "takes no top_p: it samples from its own share of the tokens",
+    "seed": "takes no seed: sampled answers can't be made again",
+    "stop": "takes no stop strings: answers are cut afterwards",
+}
+
+
+@dataclass(slots=True)
+class Dialect:
+    """Which parameters one model takes; `notes` says what is left out, for people."""
+
+    model: str
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    omitted: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def adapt(self, error: RejectedError, sent: Mapping[str, Any]) -> bool:
+        """Learns from a rejected body; whether one that is made anew will differ from it."""
+        if "max_tokens" in error.unsupported and "max_tokens" in sent:
+            self.limit = "max_completion_tokens"
+            return True
+        refused = error.unsupported & _OMITTED.keys() & sent.keys()
+        for name in sorted(refused - self.omitted):
+            self.omitted.add(name)
+            self.notes.append(f"{self.model} {_OMITTED[name]}")
+        return bool(refused)
+
+
+def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
+    """The body that asks for one completion. Each draw is its own call: `n` is not used.
+
+    Raises:
+        ModelError: the request has a prefill.
+    """
+    if request.prefill:
+        raise ModelError(f"{dialect.model}: a model behind an API can't be made to begin its answer with a given text")
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": dialect.model,
+        "messages": message_list(request.messages),
+        dialect.limit: sampling.max_tokens,
+        "temperature": sampling.temperature,
+    }
+    if sampling.top_p != 1:
+        body["top_p"] = sampling.top_p
+    if sampling.temperature > 0:
+        body["seed"] = _folded(sampling.seed, request.draw)
+    if sampling.stop:
+        body["stop"] = [whole(text) for text in sampling.stop]
+    return {name: value for name, value in body.items() if name not in dialect.omitted}
+
+
+def message_list(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Messages as JSON."""
+    return [{"role": message.role, "content": whole(message.content)} for message in messages]
+
+
+def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completion, bool]:
+    """The completion in a payload, and whether its token counts are estimates. `reasoning_content` is ignored.
+
+    Raises:
+        UnansweredError: the payload holds no answer.
+    """
+    choice = first_choice(payload)
+    text, cut = _cut(_content(choice.get("message")), request.sampling.stop)
+    reason: Literal["stop", "length"] = "length" if choice.get("finish_reason") == "length" and not cut else "stop"
+    usage, estimated = read_usage(payload, request.messages, text)
+    return Completion(text, reason, usage), estimated
+
+
+def first_choice(payload: Any) -> Mapping[str, Any]:
+    """The first of a payload's choices.
+
+    Raises:
+        UnansweredError: there is none.
+    """
+    choices = payload.get("choices") if isinstance(payload, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise UnansweredError("an answer without choices")
+    first: Mapping[str, Any] = choices[0]
+    return first
+
+
+def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Usage, bool]:
+    """What a call cost, and whether any of it is estimated (a token per four bytes) because the payload doesn't say."""
+    told = payload.get("usage") if isinstance(payload, dict) else None
+    told = told if isinstance(told, dict) else {}
+    prompt, completion = _count(told.get("prompt_tokens")), _count(told.get("completion_tokens"))
+    estimated = prompt is None or completion is None
+    if prompt is None:
+        prompt = sum(_estimate(message.content) for message in messages)
+    if completion is None:
+        completion = _estimate(text)
+    details = told.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    return Usage(1, prompt, completion, max(prompt - (cached or 0), 0)), estimated
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can carry it: half a surrogate pair, which JSON may hold, becomes "�"."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _content(message: Any) -> str:
+    if not isinstance(message, dict):
+        raise UnansweredError("an answer without a message")
+    content = message.get("content")
+    if content is None:
+        refusal = message.get("refusal")
+        content = refusal if isinstance(refusal, str) else ""
+    if isinstance(content, list):
+        content = "".join(_part(part) for part in content)
+    if not isinstance(content, str):
+        raise UnansweredError("an answer whose content is no text")
+    return whole(content)
+
+
+def _part(part: Any) -> str:
+    """A part of a content; what is no text (such as thinking) counts for nothing."""
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """The text before the first stop string, wherever the server did not end it there."""
+    ends = [end for end in (text.find(mark) for mark in stop) if end >= 0]
+    return (text[: min(ends)], True) if ends else (text, False)
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+
+
+def _estimate(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+
+
+def _folded(seed: int, draw: int) -> int:
+    """31 bits of seed and draw: what every server takes, and different for the draws of one seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{draw}".encode()).digest()[:4], "big") >> 1
