@@ -1,0 +1,139 @@
+"""Entries: the results that the cache holds, and whose they are.
+
+An entry belongs to every owner who asked for its call, and goes with the last of them. Its result is JSON beside its
+checksum. The functions here run on the cache's connection, those that write inside a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from idiolect.models.calls.cache_schema import DamagedEntryError
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """A result in the cache; `shared` if other owners have it too."""
+
+    key: str
+    operation: str
+    model: str
+    kept_at: datetime
+    result: Mapping[str, Any]
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenCalls:
+    """What forgetting an owner did: results deleted, results left to other owners, claims dropped."""
+
+    deleted: int = 0
+    unlinked: int = 0
+    claims: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A result as it is stored: UTF-8 JSON (half characters, which a model may have said, pass), and its CRC-32."""
+
+    text: bytes
+    checksum: int
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Sealed:
+        """Seal a result.
+
+        Raises:
+            ValueError: it is not strict JSON.
+        """
+        try:
+            text = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        except TypeError as error:
+            raise ValueError("a result is not JSON") from error
+        data = text.encode("utf-8", "surrogatepass")
+        return cls(data, zlib.crc32(data))
+
+    def opened(self, digest: bytes) -> Mapping[str, Any]:
+        """The result with that key.
+
+        Raises:
+            DamagedEntryError: it is not what was stored.
+        """
+        if not isinstance(self.text, bytes) or zlib.crc32(self.text) != self.checksum:
+            raise DamagedEntryError(
+                f"the result with the key {digest.hex()[:12]} is damaged; move the file away to go on "
+                "(its calls are then paid for again)"
+            )
+        result: Mapping[str, Any] = json.loads(self.text.decode("utf-8", "surrogatepass"))
+        return result
+
+
+def find(database: sqlite3.Connection, digest: bytes, *, owner: str) -> tuple[Sealed, bool] | None:
+    """The entry with that key, and whether it is this owner's already."""
+    mine = "EXISTS (SELECT 1 FROM owners WHERE entry = id AND owner = ?)"
+    query = f"SELECT result, checksum, {mine} FROM entries WHERE key = ?"
+    found = database.execute(query, (owner, digest)).fetchone()
+    return (Sealed(found[0], found[1]), bool(found[2])) if found else None
+
+
+def add(database: sqlite3.Connection, row: tuple[bytes, str, str, float], sealed: Sealed) -> None:
+    """Add an entry: key, operation, model, seconds since the epoch; and its result."""
+    columns = "key, operation, model, kept_at, result, checksum"
+    values = (*row, sealed.text, sealed.checksum)
+    database.execute(f"INSERT OR IGNORE INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def link(database: sqlite3.Connection, digests: Sequence[bytes], *, owner: str) -> int:
+    """Make `owner` an owner of those of the entries that are there; how many are new."""
+    query = "INSERT OR IGNORE INTO owners (entry, owner) SELECT id, ? FROM entries WHERE key = ?"
+    return sum(database.execute(query, (owner, digest)).rowcount for digest in digests)
+
+
+def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
+    """This owner's entries with ids above `after`, and the id to go on from; None at the end.
+
+    Raises:
+        DamagedEntryError: an entry is damaged.
+    """
+    shared = "EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = id AND other.owner <> :owner)"
+    query = (
+        f"SELECT id, key, operation, model, kept_at, result, checksum, {shared} FROM owners JOIN entries ON id = entry "
+        f"WHERE owner = :owner AND entry > :after ORDER BY entry LIMIT {_PAGE}"
+    )
+    # Opened and closed here: a reader that waits for its caller would keep the write-ahead log from being emptied.
+    rows = database.execute(query, {"owner": owner, "after": after}).fetchall()
+    page = [
+        KeptCall(
+            key.hex(),
+            operation,
+            model,
+            datetime.fromtimestamp(kept_at, UTC),
+            Sealed(text, checksum).opened(key),
+            bool(is_shared),
+        )
+        for _, key, operation, model, kept_at, text, checksum, is_shared in rows
+    ]
+    return page, rows[-1][0] if len(rows) == _PAGE else None
+
+
+def forget(database: sqlite3.Connection, owner: str) -> ForgottenCalls:
+    """Delete what only this owner has, unlink the rest, drop their claims and uncertain calls."""
+    alone = "NOT EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = entries.id AND other.owner <> :owner)"
+    counts = [
+        database.execute(f"DELETE FROM {statement}", {"owner": owner}).rowcount
+        for statement in (
+            f"entries WHERE id IN (SELECT entry FROM owners WHERE owner = :owner) AND {alone}",
+            "owners WHERE owner = :owner",
+            "claims WHERE owner = :owner",
+            "uncertain WHERE owner = :owner",
+        )
+    ]
+    return ForgottenCalls(deleted=counts[0], unlinked=counts[1], claims=counts[2] + counts[3])

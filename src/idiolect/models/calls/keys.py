@@ -1,0 +1,40 @@
+"""The key of a call in the cache: a hash of everything that its result depends on, and of nothing else.
+
+    operation, model, fingerprint, request → canonical JSON → SHA-256
+
+Equal requests have equal keys in every process and on every machine. A key tells nothing of what people wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from idiolect.models.language_model import ChoiceRequest, CompletionRequest
+
+FORMAT = 1  # counts up when the same request is to get another key
+
+
+def call_key(operation: str, *, model: str, fingerprint: str, request: CompletionRequest | ChoiceRequest) -> str:
+    """The call's key: 64 hexadecimal digits.
+
+    Args:
+        operation: what is asked of the model, such as "complete".
+        model: the model's name.
+        fingerprint: hash of the weights, edit and chat template; "" for a remote model, whose name is all we know.
+        request: the call.
+    """
+    content = [FORMAT, operation, model, fingerprint, _plain(request)]
+    canonical = json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _plain(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
+    plain = asdict(request)
+    if isinstance(request, CompletionRequest):
+        sampling = plain["sampling"]
+        # Requests with temperature 0 and 0.0 (or -0.0) are equal, but JSON would write them differently.
+        sampling.update({name: float(sampling[name]) + 0.0 for name in ("temperature", "top_p")})
+    return plain

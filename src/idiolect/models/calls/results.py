@@ -1,0 +1,66 @@
+"""Results of calls as strict JSON, and back: what the cache of calls holds.
+
+An impossible choice has the log-probability -inf, which JSON cannot say: it is written as null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from idiolect.errors import CacheError
+from idiolect.models.language_model import ChoiceLogProbs, Completion, Usage
+
+
+def completion_to_result(completion: Completion) -> dict[str, Any]:
+    """The completion as strict JSON."""
+    return asdict(completion)
+
+
+def completion_from_result(result: Mapping[str, Any]) -> Completion:
+    """The completion that `completion_to_result` wrote.
+
+    Raises:
+        CacheError: this is no completion.
+    """
+    try:
+        text, reason, usage = result["text"], result["finish_reason"], Usage(**result["usage"])
+    except (KeyError, TypeError) as error:
+        raise _no("completion") from error
+    if not isinstance(text, str) or reason not in ("stop", "length"):
+        raise _no("completion")
+    return Completion(text, reason, usage)
+
+
+def logprobs_to_result(logprobs: ChoiceLogProbs) -> dict[str, Any]:
+    """The log-probabilities as strict JSON; -inf becomes null.
+
+    Raises:
+        ValueError: one of them is NaN or +inf.
+    """
+    return {**asdict(logprobs), "logprobs": [_number(value) for value in logprobs.logprobs]}
+
+
+def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
+    """The log-probabilities that `logprobs_to_result` wrote, exactly.
+
+    Raises:
+        CacheError: these are no log-probabilities.
+    """
+    try:
+        values = tuple(-math.inf if value is None else float(value) for value in result["logprobs"])
+        return ChoiceLogProbs(values, tuple(map(int, result["n_tokens"])), Usage(**result["usage"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no("log-probabilities of choices") from error
+
+
+def _number(value: float) -> float | None:
+    if math.isnan(value) or value == math.inf:
+        raise ValueError(f"{value} is no log-probability")
+    return None if value == -math.inf else float(value)
+
+
+def _no(expected: str) -> CacheError:
+    return CacheError(f"a kept result is no {expected}: another version wrote it; move the cache's file away to go on")
