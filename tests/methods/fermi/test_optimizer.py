@@ -10,7 +10,7 @@ import pytest
 from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
-from idiolect.methods.fermi.optimizer import Fermi, split_opinions_for_scoring
+from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings, preset
 from idiolect.methods.personalization import Progress
@@ -51,25 +51,6 @@ async def test_a_lazy_pool_asks_less_and_answers_the_same() -> None:
                 calls.append(respondent.personalization.answering.calls)
             assert answers[0] == answers[1]
             assert calls[1] < calls[0] or (pool == "memory" and calls[1] == calls[0])
-
-
-def test_twenty_opinions_are_split_sixteen_to_four() -> None:
-    user = rater(20)
-    scoring, examples = split_opinions_for_scoring(user, FermiSettings())
-    assert (len(scoring), len(examples)) == (16, 4)
-    assert sorted(o.question.text for o in (*scoring, *examples)) == sorted(o.question.text for o in user.opinions)
-    assert [o for o in user.opinions if o in scoring] == list(scoring)
-    assert split_opinions_for_scoring(user, FermiSettings()) == (scoring, examples)
-    assert split_opinions_for_scoring(user, FermiSettings(seed=1)) != (scoring, examples)
-    assert split_opinions_for_scoring(replace(user, id="another"), FermiSettings()) != (scoring, examples)
-
-
-@pytest.mark.parametrize(
-    ("n", "share", "scoring"), [(1, 0.8, 1), (2, 0.8, 2), (3, 0.8, 2), (5, 0.8, 4), (3, 0.01, 1), (7, 1.0, 7)]
-)
-def test_at_least_one_opinion_scores(n: int, share: float, scoring: int) -> None:
-    parts = split_opinions_for_scoring(rater(n), FermiSettings(scoring_share=share))
-    assert [len(part) for part in parts] == [scoring, n - scoring]
 
 
 async def test_every_draw_of_a_run_is_a_different_request() -> None:
@@ -230,10 +211,11 @@ async def test_progress_is_told_in_order() -> None:
         ("proposing prompts", 0),
         ("scoring 4 prompts", 1),
         ("proposing prompts", 1),
+        ("scoring the pool", 2),
         ("learned", 2),
     ]
-    assert [p.best_score is None for p in told] == [True, False, False, False, False]
-    assert [p.usage.calls for p in told] == [0, 4, 8, 24, 28]
+    assert [p.best_score is None for p in told] == [True, False, False, False, False, False]
+    assert [p.usage.calls for p in told] == [0, 4, 8, 24, 28, 44]
 
 
 async def test_a_score_that_is_the_same_for_all_keeps_the_oldest() -> None:

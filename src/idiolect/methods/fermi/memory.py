@@ -49,6 +49,12 @@ class ScoredPrompt:
         """All opinions that may be asked have been asked."""
         return all(self.cells[index] is not None for index in self.scoreable)
 
+    def points_into(self, n: int) -> bool:
+        """Whether it has a cell for each of n opinions, and every index points at one of them."""
+        prompt = self.prompt
+        indices = (*prompt.demonstrations, *prompt.quotes, *(seen.index for seen in prompt.driven_by))
+        return len(self.cells) == n and all(0 <= index < n for index in indices)
+
     def bound(self, unknown: float) -> float:
         """The score if every cell not yet asked came out as `unknown`: 0 gives a lower bound, 1 an upper one.
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 1
+FORMAT = 2  # 1 had no `finished`, `held_out`, `evidence`: their defaults say what was true then
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ class FermiPersonalization:
         prompts: the pool that Retrieval-of-Prompt chooses from.
         memory: the best prompts, best first.
         iterations: what happened.
-        answering, optimizing: what learning (and scoring the pool) cost.
+        answering, optimizing: what learning (scoring the pool and gathering the evidence included) cost.
+        finished: False where the run was told to stop early: then the pool is the memory as it was.
+        held_out: the opinions that nothing was learned from.
+        evidence: what they say; None where they were not asked.
     """
 
     user_id: str
@@ -71,6 +75,9 @@ class FermiPersonalization:
     iterations: tuple[Iteration, ...]
     answering: Usage
     optimizing: Usage
+    finished: bool = True
+    held_out: tuple[Opinion, ...] = ()
+    evidence: Evidence | None = None
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 
@@ -79,6 +86,20 @@ class FermiPersonalization:
         """The best fully scored prompt of memory and pool; the older of equals."""
         complete = [entry for entry in (*self.memory, *self.prompts) if entry.complete]
         return min(complete, key=lambda entry: (-entry.score, entry.born))
+
+    @property
+    def used(self) -> bool:
+        """Whether these prompts answer; if not, the base model does, because the evidence says so."""
+        return self.evidence is None or self.evidence.used
+
+    @property
+    def gate(self) -> str:
+        """Why the prompts are used or not, in one sentence for people; "" where the settings have no gate."""
+        if self.evidence is not None:
+            return self.evidence.reason
+        if not self.settings.evidence.share:
+            return ""
+        return "not gated: too few opinions" if not self.held_out else "not gated: learning was stopped early"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -92,13 +113,13 @@ class FermiPersonalization:
         Raises:
             PersonalizationError: not a Fermi personalization, or of a newer format.
         """
-        if payload.get("method") != "fermi" or payload.get("format") != FORMAT:
+        if payload.get("method") != "fermi" or payload.get("format") not in (1, FORMAT):
             raise PersonalizationError(
-                f"not a Fermi personalization of format {FORMAT} "
+                f"not a Fermi personalization of format {FORMAT} or older "
                 f"(method {payload.get('method')!r}, format {payload.get('format')!r})"
             )
         try:
-            learned = _adapter().validate_python(payload)
+            learned = _adapter().validate_python({**payload, "format": FORMAT})
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
             raise PersonalizationError(f"the stored personalization is damaged at {places}") from None
@@ -113,9 +134,7 @@ class FermiPersonalization:
         if not (n and self.prompts and self.memory):
             raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
         for scored in (self.initial, *self.prompts, *self.memory):
-            prompt = scored.prompt
-            indices = (*prompt.demonstrations, *prompt.quotes, *(seen.index for seen in prompt.driven_by))
-            if len(scored.cells) != n or not all(0 <= index < n for index in indices):
+            if not scored.points_into(n):
                 raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")
 
 

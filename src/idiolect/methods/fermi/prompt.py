@@ -18,6 +18,7 @@ from idiolect.methods.words import words_of
 from idiolect.people.user import Opinion, Question
 
 Origin = Literal["initial", "llm", "demonstrations"]
+Identity = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Prompt:
     driven_by: tuple[Failure, ...] = ()
 
     @property
-    def identity(self) -> tuple[str, tuple[int, ...]]:
+    def identity(self) -> Identity:
         """What makes two prompts the same: their words, blank space and case aside, and their demonstrations."""
         return (" ".join(self.text.casefold().split()), self.demonstrations)
 

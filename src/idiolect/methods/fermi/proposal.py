@@ -17,7 +17,7 @@ from typing import Protocol
 
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shown_failures
-from idiolect.methods.fermi.prompt import Prompt, quoted_opinions
+from idiolect.methods.fermi.prompt import Identity, Prompt, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
 from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
@@ -186,16 +186,17 @@ class ProposalFilter:
         settings: bounds on the length.
         skip_quoted: mark opinions that a text quotes as not scoreable.
         rejected: how many proposals were rejected, by reason.
+        seen: identities of the prompts that are not accepted again.
     """
 
     settings: MetaPromptSettings
     skip_quoted: bool = True
     rejected: dict[str, int] = field(default_factory=dict)
-    _seen: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+    seen: set[Identity] = field(default_factory=set)
 
     def see(self, prompts: Iterable[Prompt]) -> None:
         """Never accept these again."""
-        self._seen.update(prompt.identity for prompt in prompts)
+        self.seen.update(prompt.identity for prompt in prompts)
 
     def accept(self, proposals: Sequence[Proposal], context: Context) -> list[Prompt]:
         """The acceptable prompts among the proposals, in order; the others are counted in `rejected`."""
@@ -225,6 +226,6 @@ class ProposalFilter:
             # What is left must still say something about the prompt: scored on one lucky opinion, it would look best.
             if len(prompt.quotes) > self.settings.max_quoted_share * len(context.opinions):
                 return None, "quotes too many opinions"
-        if prompt.identity in self._seen:
+        if prompt.identity in self.seen:
             return None, "seen before"
         return prompt, ""

@@ -20,11 +20,11 @@ from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.fermi.memory import Judged, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.prompt import render_prompt, same_question
+from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.models.similarity import Similarity
-from idiolect.people.user import Question
+from idiolect.people.user import Opinion, Question
 
 
 class RetrievalOfPrompt:
@@ -36,6 +36,8 @@ class RetrievalOfPrompt:
         similarity: nearness of questions; not needed where the settings don't retrieve.
         leave_one_out: opinions on the very question that is asked are left out of retrieval, of scores, of
             demonstrations and of what texts quote; for judging on opinions that were learned from.
+        judged: the opinions that answers will be judged on: where a prompt's text quotes one, it is not answered under
+            that text. Empty where nothing is judged.
 
     Raises:
         SettingsError: other answering settings than learned with, or no similarity.
@@ -48,6 +50,7 @@ class RetrievalOfPrompt:
         similarity: Similarity | None,
         *,
         leave_one_out: bool = False,
+        judged: Sequence[Opinion] = (),
     ) -> None:
         settings = personalization.settings
         if answerer.settings != settings.answering:
@@ -59,6 +62,7 @@ class RetrievalOfPrompt:
         self._answerer = answerer
         self._similarity = similarity
         self._leave_one_out = leave_one_out
+        self._judged = tuple(judged)
         self._settings = settings.retrieval
         self._scorer = Scorer(personalization.opinions, answerer)
         self._pool = list(personalization.prompts)
@@ -83,7 +87,7 @@ class RetrievalOfPrompt:
             return []
         chosen = await self._choose(questions)
         asked = [
-            PromptedQuestion(self._rendered(self._pool[why.chosen], question, view), question)
+            PromptedQuestion(self._rendered(why.chosen, question, view), question)
             for question, (view, why) in zip(questions, chosen, strict=True)
         ]
         responses = await self._answerer.answer(asked)
@@ -134,19 +138,20 @@ class RetrievalOfPrompt:
 
     async def _views(self, questions: Sequence[Question]) -> list[_View]:
         left_out = [self._left_out(question) for question in questions]
+        unfair = [self._unfair(question, out) for question, out in zip(questions, left_out, strict=True)]
         by_nearness = self._settings.demonstration_order == "nearest_last"
         if not self._settings.retrieve and not by_nearness:
-            return [_View((), out) for out in left_out]
+            return [_View((), out, barred) for out, barred in zip(left_out, unfair, strict=True)]
         assert self._similarity is not None
         queries = [self._text(question) for question in questions]
         documents = [self._text(opinion.question) for opinion in self._learned.opinions]
         matrix = await self._similarity.similarity(queries, documents)  # (questions, opinions)
         views = []
-        for row, out in zip(matrix, left_out, strict=True):
+        for row, out, barred in zip(matrix, left_out, unfair, strict=True):
             ranking = [int(i) for i in np.argsort(-row, kind="stable")]
             allowed = [i for i in ranking if i not in out] if self._settings.retrieve else []
             near = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
-            views.append(_View(near, out, tuple(ranking) if by_nearness else ()))
+            views.append(_View(near, out, barred, tuple(ranking) if by_nearness else ()))
         return views
 
     def _left_out(self, question: Question) -> frozenset[int]:
@@ -154,6 +159,15 @@ class RetrievalOfPrompt:
         if not self._leave_one_out:
             return frozenset()
         return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
+
+    def _unfair(self, question: Question, left_out: frozenset[int]) -> frozenset[int]:
+        """The prompts of the pool whose text gives away the answer to this question."""
+        judged = [opinion for opinion in self._judged if same_question(opinion.question, question)]
+        return frozenset(
+            k
+            for k, scored in enumerate(self._pool)
+            if not left_out.isdisjoint(scored.prompt.quotes) or quoted_opinions(scored.prompt.text, judged)
+        )
 
     def _text(self, question: Question) -> str:
         """Choices included: survey batteries share a stem."""
@@ -172,9 +186,8 @@ class RetrievalOfPrompt:
         return [instead or 0.0 if mean is None else mean for mean, instead in zip(means, overall, strict=True)]
 
     def _tied(self, view: _View, scores: Sequence[float]) -> list[int]:
-        """The best prompts; one that quotes what is left out can't be among them, unless all do."""
-        fair = [k for k, prompt in enumerate(self._pool) if view.left_out.isdisjoint(prompt.prompt.quotes)]
-        fair = fair or list(range(len(scores)))
+        """The best prompts; one that gives the answer away can't be among them, unless all do."""
+        fair = [k for k in range(len(scores)) if k not in view.unfair] or list(range(len(scores)))
         best = max(scores[k] for k in fair)
         return [k for k in fair if scores[k] == best]
 
@@ -187,9 +200,9 @@ class RetrievalOfPrompt:
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
         return Explanation(view.near, candidates, chosen, len(tied))
 
-    def _rendered(self, scored: ScoredPrompt, question: Question, view: _View) -> str:
-        prompt = scored.prompt
-        if not self._left_out(question).isdisjoint(prompt.quotes):
+    def _rendered(self, chosen: int, question: Question, view: _View) -> str:
+        prompt = self._pool[chosen].prompt
+        if chosen in view.unfair:
             prompt = replace(prompt, text=self._learned.initial.prompt.text)
         if view.ranking:
             prompt = replace(prompt, demonstrations=tuple(sorted(prompt.demonstrations, key=view.farness)))
@@ -201,11 +214,13 @@ class RetrievalOfPrompt:
 class _View:
     """What may be looked at to choose a prompt for one question: the nearest opinions, and all but those left out.
 
-    `ranking` holds all opinions, nearest first, where demonstrations stand in that order; else it is empty.
+    `unfair` holds the prompts that give the answer away; `ranking` holds all opinions, nearest first, where
+    demonstrations stand in that order, else it is empty.
     """
 
     near: tuple[Neighbour, ...]
     left_out: frozenset[int]
+    unfair: frozenset[int]
     ranking: tuple[int, ...] = ()
 
     def farness(self, index: int) -> int:

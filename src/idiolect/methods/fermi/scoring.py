@@ -31,6 +31,10 @@ class FailureCounts:
         """Nothing asked yet, for n opinions."""
         return cls([0] * n, [0.0] * n)
 
+    def copy(self) -> FailureCounts:
+        """The same counts, to go on with."""
+        return FailureCounts(list(self.asked), list(self.lost))
+
     def add(self, index: int, score: float) -> None:
         """Count one judged response."""
         self.asked[index] += 1
@@ -46,13 +50,13 @@ class Scorer:
     """Asks opinions under prompts and keeps the account of what that cost.
 
     Attributes:
-        usage: all answering calls made through this scorer.
+        usage: all answering calls made through this scorer, and what it was started with.
     """
 
-    def __init__(self, opinions: Sequence[Opinion], answerer: Answerer) -> None:
+    def __init__(self, opinions: Sequence[Opinion], answerer: Answerer, *, usage: Usage = Usage()) -> None:
         self.opinions = tuple(opinions)
         self._answerer = answerer
-        self.usage = Usage()
+        self.usage = usage
 
     def unscored(self, prompt: Prompt, born: int) -> ScoredPrompt:
         """The prompt with nothing asked yet."""

@@ -13,6 +13,7 @@ from typing import Literal
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import check_source
 
@@ -24,6 +25,8 @@ DemonstrationOrder = Literal["as_scored", "nearest_last"]
 PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
+
+_NO_GATE = EvidenceSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,8 @@ class FermiSettings:
         iterations: T.
         proposals: K, draws per iteration.
         memory_size: L.
-        scoring_share: share of the opinions that score prompts; the others are fixed demonstrations for the optimizer.
+        scoring_share: share of the opinions that score prompts; those that neither score nor are held out are fixed
+            demonstrations for the optimizer.
         thresholds: τ.
         proposers: who proposes; with two, the K proposals of an iteration are dealt out in turn.
         redraws: how often to draw again when all K proposals of an iteration are rejected.
@@ -156,6 +160,8 @@ class FermiSettings:
         quoted: what happens to an opinion that a proposed text quotes: "skip" leaves it out of that prompt's score
             (no leakage), "score" scores it all the same. [?] in the paper.
         seed: of every draw; combined with user, iteration and draw.
+        evidence: "do no harm" (ours): a share of the opinions is held out of learning and decides whether the
+            personalization or the base model answers; share 0 holds nothing out.
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -177,12 +183,16 @@ class FermiSettings:
     meta_prompt: MetaPromptSettings = MetaPromptSettings()
     demonstrations: DemonstrationSettings = DemonstrationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    evidence: EvidenceSettings = _NO_GATE
 
     def __post_init__(self) -> None:
         require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
         require(self.proposals >= 1, "proposals", self.proposals, "at least 1")
         require(self.memory_size >= 1, "memory_size", self.memory_size, "at least 1")
         require(0 < self.scoring_share <= 1, "scoring_share", self.scoring_share, "in (0, 1]")
+        room = 1 - self.evidence.share
+        fits = self.scoring_share <= room + 1e-9  # 1 - 0.7 is less than 0.3
+        require(fits, "scoring_share", self.scoring_share, f"at most {room:g}, evidence.share is held out")
         require(bool(self.proposers), "proposers", self.proposers, "not empty")
         for proposer in self.proposers:
             require_one_of(ProposerName, "proposers", proposer)
@@ -199,9 +209,11 @@ _PAPER = FermiSettings(
     retrieval=RetrievalSettings(pool="last", tie_break="first", lazy=False, similarity="all-mpnet-base-v2"),
 )
 
+_OFFLINE = replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retrieval, similarity="minilm"))
+
 PRESETS: dict[str, FermiSettings] = {
     "paper": _PAPER,
-    "paper-offline": replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retrieval, similarity="minilm")),
+    "paper-offline": _OFFLINE,
     # How these were chosen, and on whom: docs/experiments.md.
     "demo": FermiSettings(
         preset="demo",
@@ -217,11 +229,21 @@ PRESETS: dict[str, FermiSettings] = {
         demonstrations=DemonstrationSettings(max_demonstrations=12),
         retrieval=RetrievalSettings(pool="last+memory", demonstration_order="nearest_last"),
     ),
+    # Models behind an API, where a call costs money: the paper's loop with what saves calls, and the gate.
+    "api": replace(
+        _OFFLINE,
+        preset="api",
+        scoring_share=0.6,
+        pruning=True,
+        meta_prompt=MetaPromptSettings(max_failures=8),
+        retrieval=replace(_OFFLINE.retrieval, pool="last+memory", tie_break="complete", lazy=True),
+        evidence=EvidenceSettings(share=0.2),
+    ),
 }
 
 
 def preset(name: str) -> FermiSettings:
-    """The settings of a preset: "paper", "paper-offline" or "demo".
+    """The settings of a preset: "paper", "paper-offline", "demo" or "api".
 
     Raises:
         SettingsError: no such preset.

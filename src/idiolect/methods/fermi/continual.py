@@ -1,0 +1,164 @@
+"""Going on from what was learned when a person's opinions change: which opinion is which, and what stays true.
+
+A kept response is true as long as the model would see the same text and the same question: so each cell's rendered
+prompt is compared, before and after. Where it is the same, the response is judged by the answer as it is now, at no
+cost; where it is not (the prompt shows a changed or a removed opinion), the cell is open and is asked anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.fermi.checkpoint import State
+from idiolect.methods.fermi.memory import Judged, ScoredPrompt, judge
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
+from idiolect.methods.fermi.roles import Roles
+from idiolect.methods.fermi.scoring import FailureCounts
+from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.people.user import Opinion, User
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouped:
+    """A user's opinions as they are now, in the roles that they had.
+
+    Args:
+        roles: opinions that stay keep their role and their order; new ones stand behind.
+        places: per scoring opinion, its index among the scoring opinions before; None for a new one.
+        changed: whether any opinion is new, gone, or has another answer.
+    """
+
+    roles: Roles
+    places: tuple[int | None, ...]
+    changed: bool
+
+
+def regrouped(learned: FermiPersonalization, user: User) -> Regrouped:
+    """Find each opinion of the user's among those that were learned from.
+
+    The same question (its choices included) with the same answer is the same opinion; the same question with another
+    answer is a changed one. A new opinion scores, unless its question is one of the held-out ones: then it is held out
+    too, or learning from it would give the evidence away.
+
+    Raises:
+        PersonalizationError: no scoring opinion is left.
+    """
+    known = (*learned.opinions, *learned.examples, *learned.held_out)
+    now, new = _matched(known, user.opinions)
+    changed = bool(new) or any(o is None or o.answer != k.answer for o, k in zip(now, known, strict=True))
+    n, m = len(learned.opinions), len(learned.opinions) + len(learned.examples)
+    kept_out = {question_key(opinion.question) for opinion in learned.held_out}
+    scoring_new = [o for o in new if question_key(o.question) not in kept_out]
+    places = [*(i for i in range(n) if now[i] is not None), *(None for _ in scoring_new)]
+    roles = Roles(
+        (*_left(now[:n]), *scoring_new),
+        _left(now[n:m]),
+        (*_left(now[m:]), *(o for o in new if question_key(o.question) in kept_out)),
+    )
+    if not roles.scoring:
+        raise PersonalizationError(f"user {user.id!r} has none of the opinions left that were learned from: learn anew")
+    return Regrouped(roles, tuple(places), changed)
+
+
+def _matched(known: Sequence[Opinion], opinions: Sequence[Opinion]) -> tuple[list[Opinion | None], list[Opinion]]:
+    """Per known opinion, what it is now (None: gone); and the new opinions."""
+    now: list[Opinion | None] = [None] * len(known)
+    new = list(opinions)
+    for key in (_with_answer, _question):  # equal opinions first: a question may have been asked twice
+        free: dict[object, list[int]] = {}
+        for place in reversed(range(len(known))):
+            if now[place] is None:
+                free.setdefault(key(known[place]), []).append(place)
+        rest = []
+        for opinion in new:
+            if places := free.get(key(opinion)):
+                now[places.pop()] = opinion
+            else:
+                rest.append(opinion)
+        new = rest
+    return now, new
+
+
+def _with_answer(opinion: Opinion) -> object:
+    return opinion.question, opinion.answer
+
+
+def _question(opinion: Opinion) -> object:
+    return opinion.question
+
+
+def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:
+    return tuple(opinion for opinion in opinions if opinion is not None)
+
+
+def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> State:
+    """The state that an extension starts from: everything that is still true, the memory with its open cells.
+
+    Texts that were dropped before are not known any more and may be proposed again: the opinions that they failed on
+    have changed.
+    """
+    carry = _Carrier(learned, groups, settings)
+    initial = carry.over(learned.initial)
+    memory, prompts = (_distinct(map(carry.over, those)) for those in (learned.memory, learned.prompts))
+    return State(
+        step="rescore",
+        initial=initial,
+        memory=memory,
+        new=prompts,
+        counts=FailureCounts.of(len(groups.places)),
+        seen=tuple(dict.fromkeys(p.prompt.identity for p in (initial, *memory, *prompts))),
+        answering=learned.answering,
+        optimizing=learned.optimizing,
+        history=learned.iterations,
+        born=1 + sum(iteration.proposed for iteration in learned.iterations),
+    )
+
+
+def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
+    """Without repeats, which a removed example can make of two prompts; the first one stays."""
+    found: dict[object, ScoredPrompt] = {}
+    for scored in prompts:
+        found.setdefault(scored.prompt.identity, scored)
+    return tuple(found.values())
+
+
+class _Carrier:
+    """Carries prompts over from the opinions as they were to the opinions as they are."""
+
+    def __init__(self, learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> None:
+        self._then, self._now = learned.opinions, groups.roles.scoring
+        self._places = groups.places
+        self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
+        self._settings = settings
+        self._unquoting = learned.initial.prompt.text  # the profile is the person's own, whatever it says
+
+    def over(self, scored: ScoredPrompt) -> ScoredPrompt:
+        """The prompt with new indices, and with those responses that are still true."""
+        prompt = self._prompt(scored.prompt)
+        cells = tuple(
+            None if old is None or new in prompt.quotes else self._cell(scored, old, prompt, new)
+            for new, old in enumerate(self._places)
+        )
+        return ScoredPrompt(prompt, scored.born, cells)
+
+    def _prompt(self, prompt: Prompt) -> Prompt:
+        skip = self._settings.quoted == "skip" and prompt.text != self._unquoting
+        return replace(
+            prompt,
+            demonstrations=tuple(self._index[i] for i in prompt.demonstrations if i in self._index),
+            quotes=quoted_opinions(prompt.text, self._now) if skip else (),
+            driven_by=tuple(
+                replace(seen, index=self._index[seen.index]) for seen in prompt.driven_by if seen.index in self._index
+            ),
+        )
+
+    def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> Judged | None:
+        cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering
+        if cell is None:
+            return None
+        before = render_prompt(scored.prompt, self._then, answering, asked=opinion.question)
+        after = render_prompt(prompt, self._now, answering, asked=opinion.question)
+        return judge(opinion, cell.response) if before == after else None

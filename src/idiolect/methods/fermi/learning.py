@@ -1,0 +1,239 @@
+"""Fermi's learning loop (arXiv 2406.18678, Algorithm 1) as steps from state to state, each saved when it is done.
+
+from nothing         T × { score new prompts → memory M^t = L best → propose K from the memory } → pool
+from what there is   score the memory on new opinions → n × { propose K → score them → memory } → pool
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from idiolect.methods.answering import Answerer
+from idiolect.methods.fermi.checkpoint import Bookmark, Half, State, Step
+from idiolect.methods.fermi.memory import Memory, ScoredPrompt
+from idiolect.methods.fermi.meta_prompt import Context
+from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
+from idiolect.methods.fermi.prompt import Prompt
+from idiolect.methods.fermi.proposal import Proposal, ProposalFilter, Proposer, Round
+from idiolect.methods.fermi.roles import Roles
+from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures, race
+from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.personalization import Observer, Progress
+from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.people.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one run learns, and with what.
+
+    Args:
+        user: whose; the profile is shown to proposers.
+        roles: the user's opinions.
+        settings: all of them; `iterations` does not count here.
+        answerer: `M`.
+        proposers: who proposes.
+        model, optimizer: names that the result carries.
+        first: how many iterations there were before this run.
+        iterations: how many it adds.
+        ends_with: the step that ends an iteration, "propose" or "score"; the other one begins it.
+    """
+
+    user: User
+    roles: Roles
+    settings: FermiSettings
+    answerer: Answerer
+    proposers: tuple[Proposer, ...]
+    model: str
+    optimizer: str | None
+    first: int
+    iterations: int
+    ends_with: Step
+
+
+def beginning(user: User, roles: Roles) -> State:
+    """Nothing but `P⁰`, not scored yet."""
+    prompt = Prompt(profile_prompt(user.profile))
+    n = len(roles.scoring)
+    initial = ScoredPrompt(prompt, 0, (None,) * n)
+    return State("score", initial, (), (initial,), FailureCounts.of(n), (prompt.identity,))
+
+
+class Learning:
+    """A run for one user.
+
+    Attributes:
+        state: where it stands; only whole steps count.
+    """
+
+    def __init__(self, task: Task, state: State, *, observer: Observer, bookmark: Bookmark) -> None:
+        self.state = state
+        self._task = task
+        self._observer = observer
+        self._bookmark = bookmark
+        self._scorer = Scorer(task.roles.scoring, task.answerer, usage=state.answering)
+        self._optimizing = state.optimizing
+        self._steps = {
+            "rescore": self._rescore,
+            "score": self._score,
+            "propose": self._propose,
+            "pool": self._fill_pool,
+        }
+
+    async def learn(self) -> None:
+        """Take the steps that are left, and save the state after each.
+
+        Raises:
+            HaltedError: a model was told to stop; `state` is that after the last whole step.
+            ModelError: a model could not answer.
+        """
+        while self.state.step != "learned":
+            state = await self._steps[self.state.step]()
+            self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
+            self._bookmark.save(self.state)
+
+    def tell(self, stage: str) -> None:
+        """Say what is being done."""
+        task, state = self._task, self.state
+        best = state.memory[0].score if state.memory and state.step != "rescore" else None
+        done = len(state.history) - task.first
+        spent = self._scorer.usage + self._optimizing
+        self._observer(Progress(task.user.id, stage, done, task.iterations, best, spent))
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a memory of fully scored prompts."""
+        return bool(self.state.memory) and self.state.step != "rescore"
+
+    def personalization(self, *, finished: bool = True) -> FermiPersonalization:
+        """What is learned so far; where that is not all, the memory is the pool, which needs no further call."""
+        task, state = self._task, self.state
+        return FermiPersonalization(
+            user_id=task.user.id,
+            model=task.model,
+            optimizer=task.optimizer,
+            settings=task.settings,
+            opinions=task.roles.scoring,
+            examples=task.roles.examples,
+            initial=state.initial,
+            prompts=state.pool if finished else state.memory,
+            memory=state.memory,
+            iterations=state.history,
+            answering=self._scorer.usage,
+            optimizing=self._optimizing,
+            finished=finished,
+            held_out=task.roles.held_out,
+        )
+
+    def _after(self, step: Step, state: State) -> State:
+        """Go on to what follows a step of an iteration; the step that ends one writes it into the history."""
+        task = self._task
+        if step == task.ends_with:
+            half = state.half
+            iteration = Iteration(
+                scored=half.scored,
+                dropped=half.dropped,
+                best_score=state.memory[0].score,
+                proposed=half.proposed,
+                rejected=half.rejected,
+                answering=self._scorer.usage,
+                optimizing=self._optimizing,
+            )
+            state = replace(state, history=(*state.history, iteration), half=Half())
+            if len(state.history) == task.first + task.iterations:
+                return replace(state, step="pool")
+        return replace(state, step="propose" if step == "score" else "score")
+
+    async def _score(self) -> State:
+        state, settings = self.state, self._task.settings
+        self.tell(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
+        memory = Memory(settings.memory_size, state.memory)
+        if settings.pruning:
+            scored = await race(self._scorer, state.new, memory, counts=state.counts, wave=settings.wave)
+        else:
+            scored = await self._scorer.complete(state.new)
+        counts = state.counts.copy()
+        count_failures(counts, scored)
+        state = replace(
+            state,
+            initial=state.initial if state.memory else scored[0],
+            memory=memory.updated(prompt for prompt in scored if prompt.complete).entries,
+            new=tuple(scored),
+            counts=counts,
+            half=replace(state.half, scored=len(scored), dropped=sum(not prompt.complete for prompt in scored)),
+        )
+        return self._after("score", state)
+
+    async def _propose(self) -> State:
+        state = self.state
+        self.tell("proposing prompts")
+        settings = self._task.settings
+        chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=set(state.seen))
+        accepted = await self._draw(chosen)
+        unasked = (None,) * len(self._task.roles.scoring)
+        state = replace(
+            state,
+            new=tuple(ScoredPrompt(prompt, state.born + k, unasked) for k, prompt in enumerate(accepted)),
+            seen=(*state.seen, *(prompt.identity for prompt in accepted)),
+            born=state.born + len(accepted),
+            half=replace(state.half, proposed=len(accepted), rejected=chosen.rejected),
+        )
+        return self._after("propose", state)
+
+    async def _draw(self, chosen: ProposalFilter) -> list[Prompt]:
+        """K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
+        task, s, iteration = self._task, self._task.settings, len(self.state.history)
+        memory = Memory(s.memory_size, self.state.memory)
+        roles = task.roles
+        context = Context(task.user.profile, roles.scoring, roles.examples, memory, s.thresholds, s.answering)
+        for attempt in range(s.redraws + 1):
+            draws = range(attempt * s.proposals, (attempt + 1) * s.proposals)
+            proposals: list[Proposal] = []
+            for place, proposer in enumerate(task.proposers):
+                dealt = tuple(draw for draw in draws if draw % len(task.proposers) == place)
+                if dealt:
+                    made = await proposer.propose(context, Round((s.seed, task.user.id), iteration, dealt))
+                    proposals += made.proposals
+                    self._optimizing += made.usage
+            accepted = chosen.accept(sorted(proposals, key=lambda p: p.draw), context)
+            if accepted:
+                return accepted
+        return []
+
+    async def _rescore(self) -> State:
+        """Ask the memory (and `P⁰`) what it has not been asked, and rank it anew."""
+        state, task = self.state, self._task
+        self.tell("scoring the memory on what is new")
+        by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
+        by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
+        counts = FailureCounts.of(len(task.roles.scoring))
+        count_failures(counts, by_born.values())
+        memory = Memory(task.settings.memory_size).updated(by_born[entry.born] for entry in state.memory)
+        return replace(
+            state,
+            step="propose" if task.iterations else "pool",
+            initial=by_born[state.initial.born],
+            memory=memory.entries,
+            new=tuple(by_born.get(prompt.born, prompt) for prompt in state.new),
+            counts=counts,
+        )
+
+    async def _fill_pool(self) -> State:
+        """The prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
+
+        Where the last proposals were all rejected, the memory stands in for them.
+        """
+        state, retrieval = self.state, self._task.settings.retrieval
+        pool = list(_pool(state.memory, () if retrieval.pool == "memory" else state.new, retrieval.pool == "last"))
+        if not retrieval.lazy:
+            self.tell("scoring the pool")
+            pool = await self._scorer.complete(pool)
+        return replace(state, step="learned", pool=tuple(pool))
+
+
+def _pool(memory: Sequence[ScoredPrompt], last: Sequence[ScoredPrompt], only_last: bool) -> Sequence[ScoredPrompt]:
+    if last and only_last:
+        return last
+    kept = {entry.born for entry in memory}
+    return [*memory, *(prompt for prompt in last if prompt.born not in kept)]
