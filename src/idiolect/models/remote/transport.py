@@ -1,9 +1,11 @@
 """Calls to one endpoint over HTTP: between the bodies of `wire` and the network.
 
-One retry layer (stamina) over `openai`'s client with its aiohttp backend. The client's low-level `post` is used, which
-builds no typed models: less than half the CPU of `chat.completions.create`. An attempt ends in an answer that `read`
+One retry layer (stamina) over `openai`'s HTTP client, which runs on aiohttp. An attempt ends in an answer that `read`
 accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. When a server asks to wait, every call
 to it waits.
+
+CPU a call: 1.0 ms in this client, 2.0 ms in `AsyncOpenAI.post`, 4.1 ms in `chat.completions.create`, 3.3 ms on httpx's
+own transport; setting stamina up costs 0.1 ms, so the first attempt goes without.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -29,8 +32,9 @@ Result = TypeVar("Result")
 
 MAX_RESPONSE = 16 * 2**20  # bytes
 _KEPT_ALIVE = 4.0  # seconds; common servers drop an idle connection after 5
+_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _HINT_TIMEOUT = 5.0
-_FAILURES = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
+_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
 
 # Stamina tells of each retry (our reason, no texts). Without a handler, Python would write that to standard error.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -76,7 +80,7 @@ class _Line:
     """What belongs to one event loop: the connections, the free slots, and when calls may go on (loop time)."""
 
     loop: asyncio.AbstractEventLoop
-    client: openai.AsyncOpenAI
+    client: httpx2.AsyncClient
     slots: asyncio.Semaphore
     free_at: float = 0.0
 
@@ -124,7 +128,7 @@ class ApiClient:
         """Closes the connections; a later call opens them anew."""
         line, self._line = self._line, None
         if line is not None:
-            await line.client.close()
+            await line.client.aclose()
 
     async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
         try:
@@ -142,7 +146,7 @@ class ApiClient:
                 wait_jitter=settings.wait_initial,
             ):
                 with attempt:
-                    if attempt.num == 1:  # is made: setting stamina up costs a tenth of a call, which most calls save
+                    if attempt.num == 1:  # is made already
                         raise last
                     made = attempt.num
                     self.retries += 1
@@ -165,17 +169,17 @@ class ApiClient:
         """One HTTP exchange. Faults are raised outside `except`: what the client raises holds the request and the key,
         and no error may lead there."""
         fault: BaseException
+        url = f"{self.endpoint.base_url}{path}"
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         try:
             async with asyncio.timeout(self.settings.timeout):
-                if body is None:
-                    return await line.client.get(path, cast_to=httpx2.Response)
-                return await line.client.post(path, cast_to=httpx2.Response, body=body)
+                response = await line.client.request("GET" if body is None else "POST", url, content=content)
+            if response.is_success:
+                return response
+            fault = faults.of_status(Reply(response.status_code, response.headers, response.content), self._call(body))
         except TimeoutError:
             self.timeouts_maybe_billed += 1
             fault = UnansweredError(f"no whole answer within {self.settings.timeout:g} s")
-        except openai.APIStatusError as error:
-            reply = Reply(error.status_code, error.response.headers, error.response.content)
-            fault = faults.of_status(reply, self._call(body))
         except _FAILURES as error:
             fault = faults.of_connection(error, self._call(body))
         if isinstance(fault, UnansweredError) and fault.wait is not None:
@@ -204,25 +208,29 @@ class ApiClient:
             self._line = _Line(loop, self._client(), asyncio.Semaphore(self.settings.concurrency))
         return self._line
 
-    def _client(self) -> openai.AsyncOpenAI:
+    def _client(self) -> httpx2.AsyncClient:
         limit = self.settings.concurrency
-        client = openai.AsyncOpenAI(
-            base_url=self.endpoint.base_url,
-            api_key=self._key,
-            max_retries=0,
+        return openai.DefaultAioHttpClient(
+            headers=self._headers(),
             timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
-            default_headers={"Accept-Encoding": "identity"},  # a small body could unpack to a huge one
-            http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(
-                    max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE
-                ),
-                follow_redirects=False,  # what people wrote goes where it was sent only
-                event_hooks={"response": [_bound]},
-            ),
+            limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE),
+            follow_redirects=False,  # what people wrote goes where it was sent only
+            event_hooks={"response": [_bound]},
         )
-        if not self.endpoint.openai:  # taken from OPENAI_ORG_ID and OPENAI_PROJECT_ID, nobody else's business
-            client.organization = client.project = None
-        return client
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {self._key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # a small body could unpack to a huge one
+            "User-Agent": "idiolect",
+        }
+        if self.endpoint.openai:
+            for header, variable in _ACCOUNT.items():
+                if value := os.environ.get(variable, "").strip():
+                    headers[header] = value
+        return headers
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:

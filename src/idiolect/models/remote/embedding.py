@@ -1,0 +1,116 @@
+"""Embeddings from an OpenAI-compatible API (/embeddings): what `similarity.EmbeddingSimilarity` compares questions with.
+
+Vectors are checked before they are believed: as many as were asked for, each with its own index, of one length, finite
+and not zero. They are brought to unit norm here, because not every server does. Recent texts are remembered.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from idiolect.errors import ModelError
+from idiolect.models.remote import wire
+from idiolect.models.remote.endpoint import Endpoint
+from idiolect.models.remote.faults import UnansweredError
+from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
+from idiolect.models.similarity import FloatArray
+
+_DEFAULTS = RemoteSettings()
+_BATCH = 128  # texts a request: below every server's limit, and 4096 dimensions as text stay below the longest answer
+
+
+class RemoteEmbedder:
+    """One embedding model of one endpoint as an `Embedder`.
+
+    Args:
+        endpoint: which; it must name a model.
+        settings: how it is called.
+        remember: how many texts' embeddings are kept.
+
+    Raises:
+        SettingsError: the key is missing or can't be one.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS, remember: int = 4096) -> None:
+        if not endpoint.model:
+            raise ValueError("the endpoint names no model")
+        self.client = ApiClient(endpoint, settings)
+        self._endpoint, self._remember = endpoint, remember
+        self._memo: OrderedDict[str, FloatArray] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """URL#MODEL, or openai:MODEL; holds no secret."""
+        return self._endpoint.name
+
+    async def __aenter__(self) -> RemoteEmbedder:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self.client.aclose()
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+
+        Raises:
+            ModelError: no embeddings came, after all retries; or they can't be compared.
+        """
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
+        held = {text: self._memo[text] for text in texts if text in self._memo}
+        fresh = [text for text in dict.fromkeys(texts) if text not in held]
+        batches = [fresh[start : start + _BATCH] for start in range(0, len(fresh), _BATCH)]
+        for batch, vectors in zip(batches, await together([self._embed(batch) for batch in batches]), strict=True):
+            held.update(zip(batch, vectors, strict=True))
+        if len({vector.shape for vector in held.values()}) > 1:
+            raise ModelError(f"{self.name}: the embeddings are not all of one length")
+        self._keep(texts, held)
+        return np.stack([held[text] for text in texts])
+
+    async def _embed(self, texts: list[str]) -> FloatArray:
+        body = {"model": self._endpoint.model, "input": [wire.whole(t) for t in texts], "encoding_format": "float"}
+        vectors = await self.client.post("/embeddings", body, lambda payload: read_vectors(payload, len(texts)))
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)  # (texts, 1)
+        if not norms.all():
+            raise ModelError(f"{self.name}: an embedding is zero, which is near to nothing")
+        return np.asarray(vectors / norms, dtype=np.float32)
+
+    def _keep(self, texts: Sequence[str], held: dict[str, FloatArray]) -> None:
+        for text in dict.fromkeys(texts):
+            self._memo[text] = held[text]
+            self._memo.move_to_end(text)
+        while len(self._memo) > self._remember:
+            self._memo.popitem(last=False)
+
+
+def read_vectors(payload: Any, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The embeddings in a payload, float64, shape (count, d), in the order of their index.
+
+    Raises:
+        UnansweredError: they are not `count` vectors of finite numbers, of one length.
+    """
+    data = payload.get("data") if isinstance(payload, dict) else None
+    if not isinstance(data, list) or len(data) != count:
+        raise UnansweredError("not as many embeddings as texts")
+    rows: dict[int, list[float]] = {}
+    for item in data:
+        index, row = (item.get("index"), item.get("embedding")) if isinstance(item, dict) else (None, None)
+        if type(index) is not int or not 0 <= index < count or not _is_row(row):
+            raise UnansweredError("an embedding without its place, or that holds no numbers")
+        rows[index] = row
+    if len(rows) != count or len({len(row) for row in rows.values()}) != 1:
+        raise UnansweredError("embeddings twice, or not all of one length")
+    return np.array([rows[index] for index in range(count)], dtype=np.float64)
+
+
+def _is_row(row: Any) -> bool:
+    """Whether these are numbers that float32 can hold; NaN fails every comparison."""
+    return isinstance(row, list) and bool(row) and all(type(x) in (int, float) and abs(x) < 1e30 for x in row)
