@@ -36,7 +36,7 @@ def ask(
     from idiolect.people.user import Question
 
     try:
-        asked = Question(question, _split(choices), ordinal)
+        asked = Question(question, split_choices(choices), ordinal)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     from idiolect.cli.asking import ask_user
@@ -44,5 +44,6 @@ def ask(
     ask_user(user, asked, target=store, with_base=base, json=json)
 
 
-def _split(choices: str | None) -> tuple[str, ...]:
+def split_choices(choices: str | None) -> tuple[str, ...]:
+    """The choices of "a|b|c"; none for None."""
     return () if choices is None else tuple(choice.strip() for choice in choices.split("|"))

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
-from idiolect.cli.fitting import METHOD
+from idiolect.cli.fit_order import CallOrder
+from idiolect.cli.fitting import METHOD, closing
 from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
+from idiolect.cli.run_calls import run_calls
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
 from idiolect.errors import NotFittedError
 from idiolect.methods.answering import Response
 from idiolect.methods.baselines import base
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Answer, Candidate, Explanation
 from idiolect.people.user import Question
 from idiolect.store import Store
@@ -31,9 +34,8 @@ class Asked:
     learned: FermiPersonalization
 
     @property
-    def why(self) -> Explanation:
-        """Retrieval-of-Prompt always says why."""
-        assert self.answer.explanation is not None
+    def why(self) -> Explanation | None:
+        """What Retrieval-of-Prompt says; None where the base model answers, because the evidence speaks for it."""
         return self.answer.explanation
 
 
@@ -46,44 +48,48 @@ def ask_user(user_id: str, question: Question, *, target: str | None, with_base:
         StoreError: no such user, or the store cannot be read or written.
     """
     with Store.open(target, create=False) as store:
-        learned = _learned(store, user_id, target)
-        with opened(learned.settings, model=learned.model) as bench:
-            asked = asyncio.run(_ask(bench, learned, question, with_base=with_base))
-        _keep(store, learned, asked.learned)
+        learned, digest = _learned(store, user_id, target)
+        with opened(learned.settings, model=learned.model, order=CallOrder()) as bench:
+            asked = asyncio.run(_asked(bench, store, learned, question, with_base=with_base))
+        if asked.learned != learned:  # new scores; kept unless the user was learned anew meanwhile
+            payload = asked.learned.to_json()
+            store.compare_and_save_personalization(user_id, METHOD, payload, expected_digest=digest)
     if json:
         print_json(_json(user_id, asked), indent=2)
     else:
         _print(asked)
 
 
-def _learned(store: Store, user_id: str, target: str | None) -> FermiPersonalization:
-    try:
-        return FermiPersonalization.from_json(store.personalization(user_id, METHOD))
-    except NotFittedError as error:
+def _learned(store: Store, user_id: str, target: str | None) -> tuple[FermiPersonalization, str]:
+    """What was learned, and the digest of it."""
+    record = next((each for each in store.personalizations(user_id) if each.method == METHOD), None)
+    if record is None:
         where = f" --store {target}" if target else ""
         raise NotFittedError(
             f"nothing was learned for user {user_id!r} yet; this does it: idiolect fit USERS --user {user_id}{where}"
-        ) from error
+        )
+    return FermiPersonalization.from_json(record.payload), record.digest
+
+
+async def _asked(
+    bench: Workbench, store: Store, learned: FermiPersonalization, question: Question, *, with_base: bool
+) -> Asked:
+    async with closing(bench):
+        with run_calls(CallOrder(), store.cache_path) as run:
+            return await _ask(bench.calling(run.calls), learned, question, with_base=with_base)
 
 
 async def _ask(bench: Workbench, learned: FermiPersonalization, question: Question, *, with_base: bool) -> Asked:
     await bench.check_similarity()
     respondent = bench.respondent(learned)
     (answer,) = await respondent.answer([question])
-    without = (await base(bench.answerer).answer([question]))[0] if with_base else None
-    return Asked(question, answer, without, respondent.personalization)
-
-
-def _keep(store: Store, before: FermiPersonalization, after: FermiPersonalization) -> None:
-    """Save new scores, unless the user was learned anew meanwhile."""
-    if after == before:
-        return
-    if FermiPersonalization.from_json(store.personalization(before.user_id, METHOD)) == before:
-        store.save_personalization(after.user_id, METHOD, after.to_json())
+    without = (await base(bench.answerer(learned.user_id)).answer([question]))[0] if with_base else None
+    after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
+    return Asked(question, answer, without, after)
 
 
 def _json(user_id: str, asked: Asked) -> dict[str, Any]:
-    why, opinions = asked.why, asked.learned.opinions
+    why, opinions, evidence = asked.why, asked.learned.opinions, asked.learned.evidence
     return {
         "user": user_id,
         "model": asked.learned.model,
@@ -92,6 +98,8 @@ def _json(user_id: str, asked: Asked) -> dict[str, Any]:
         "ordinal": asked.question.ordinal,
         **_response_json(asked.answer.response),
         "base": None if asked.without is None else _response_json(asked.without.response),
+        "personalized": why is not None,
+        "evidence": None if evidence is None else evidence.reason,
         "nearest": [
             {
                 "question": opinions[near.index].question.text,
@@ -99,17 +107,17 @@ def _json(user_id: str, asked: Asked) -> dict[str, Any]:
                 "answer": opinions[near.index].answer,
                 "similarity": near.similarity,
             }
-            for near in why.nearest
+            for near in (why.nearest if why else ())
         ],
         "prompts": [
             prompt_json(asked.learned.prompts[candidate.prompt], asked.learned)
             | {
                 "nearest_score": candidate.score,
                 "score": candidate.overall,
-                "tied": _tied(candidate, why),
-                "chosen": candidate.prompt == why.chosen,
+                "tied": why is not None and _tied(candidate, why),
+                "chosen": why is not None and candidate.prompt == why.chosen,
             }
-            for candidate in why.candidates
+            for candidate in (why.candidates if why else ())
         ],
     }
 
@@ -128,17 +136,24 @@ def _print(asked: Asked) -> None:
     else:
         print_wrapped(f"personalized  {_said(asked.answer.response)}", style="bold")
         print_wrapped(f"base          {_said(asked.without.response)}")
+    if asked.why is None:
+        out().print(f"\nWhy: {asked.learned.gate}", markup=False)
+        return
+    _print_why(asked, asked.why)
+
+
+def _print_why(asked: Asked, why: Explanation) -> None:
     opinions = asked.learned.opinions
-    out().print(f"\nWhy: the {len(asked.why.nearest)} nearest opinions (similarity, question, what the person said)")
-    for near in asked.why.nearest:
+    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, what the person said)")
+    for near in why.nearest:
         opinion = opinions[near.index]
         print_wrapped(
             f"{near.similarity:5.2f}  {one_line(opinion.question.text)} → {one_line(opinion.answer)}", indent=2
         )
     out().print("\nEvery prompt's score on them, and on all opinions where that is known")
-    print_table(_COLUMNS, (_row(each, asked) for each in asked.why.candidates), numbers=_COLUMNS[2:4])
-    chosen = asked.learned.prompts[asked.why.chosen]
-    out().print(f"\nThe chosen prompt, {asked.why.chosen + 1}: {origin(chosen)}")
+    print_table(_COLUMNS, (_row(each, asked, why) for each in why.candidates), numbers=_COLUMNS[2:4])
+    chosen = asked.learned.prompts[why.chosen]
+    out().print(f"\nThe chosen prompt, {why.chosen + 1}: {origin(chosen)}")
     print_prompt(chosen, asked.learned)
 
 
@@ -148,9 +163,9 @@ def _said(response: Response) -> str:
     return response.answer
 
 
-def _row(candidate: Candidate, asked: Asked) -> tuple[str, ...]:
-    chosen = candidate.prompt == asked.why.chosen
-    marks = [mark for mark, holds in (("tied", _tied(candidate, asked.why)), ("chosen", chosen)) if holds]
+def _row(candidate: Candidate, asked: Asked, why: Explanation) -> tuple[str, ...]:
+    chosen = candidate.prompt == why.chosen
+    marks = [mark for mark, holds in (("tied", _tied(candidate, why)), ("chosen", chosen)) if holds]
     prompt = asked.learned.prompts[candidate.prompt]
     overall = "-" if candidate.overall is None else f"{candidate.overall:.2f}"
     return str(candidate.prompt + 1), prompt.prompt.origin, f"{candidate.score:.2f}", overall, ", ".join(marks)

@@ -1,7 +1,7 @@
 """From names to a method that is ready to work: the models, the similarity and the settings that belong together.
 
-The one place where `fit`, `ask` and `demo` open models; whatever can be wrong with a name is found out here, before
-anything is learned or written.
+The one place where `fit`, `ask`, `demo` and `users add-opinion` open models; whatever can be wrong with a name is found
+out here, before anything is learned or written.
 """
 
 from __future__ import annotations
@@ -9,23 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.progress import waiting
 from idiolect.errors import MissingExtraError, ModelError
 from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import FixedPrompt
+from idiolect.methods.checkpoints import CheckpointSink
+from idiolect.methods.fermi.gate import respondent
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
-from idiolect.models.catalog import open_model, open_similarity
+from idiolect.models.calls.model import Calls, Source
+from idiolect.models.calls.prices import Price, PriceTable
+from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, server_of
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import User
 
-_REPLAY = "replay:"
-_OWN_NAMES = ("embedded", "minilm", "bm25")  # never folders, whatever lies in the working directory
+if TYPE_CHECKING:
+    from idiolect.models.remote.transport import RemoteSettings
+
+_FREE = Price(Decimal(0), Decimal(0))  # whatever runs in this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +43,33 @@ class Workbench:
 
     Args:
         settings: what the models are used with.
-        answerer: the frozen model `M`.
-        optimizer: `M_opt`; may be the same model.
+        model: the frozen model `M`.
+        optimizer: `M_opt`; may be the same.
         similarity: of questions.
-        model_name, optimizer_name: what opens these models again, from any folder.
+        calls: cache, budget and turns of the run; None: models are called as they are.
     """
 
     settings: FermiSettings
-    answerer: Answerer
-    optimizer: LanguageModel
+    model: Source
+    optimizer: Source
     similarity: Similarity
-    model_name: str
-    optimizer_name: str
+    calls: Calls | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Some of the calls go to a server, so that many users are learned side by side."""
+        return self.model.remote or self.optimizer.remote
+
+    def calling(self, calls: Calls) -> Workbench:
+        """The same, with its models called through `calls`."""
+        return replace(self, calls=calls)
+
+    def answerer(self, owner: str) -> Answerer:
+        """`M`, as it is called for one user."""
+        return Answerer(self._called(self.model, owner), self.settings.answering)
 
     async def check_similarity(self) -> None:
-        """Load the similarity, which does so only at its first text.
+        """Find out whether the similarity can be had: an embedding model is opened only at its first text.
 
         Raises:
             ModelError: it cannot be had; the message says what can.
@@ -60,31 +81,84 @@ class Workbench:
         except (MissingExtraError, ModelError) as error:
             raise type(error)(f"{error}{_way_out(self.settings)}") from error
 
-    async def fit(self, user: User, *, observer: Observer = ignore_progress) -> FermiPersonalization:
+    async def fit(
+        self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
+    ) -> FermiPersonalization:
         """Learn the user's prompts; the result names the models so that they can be opened again.
 
         Raises:
             PersonalizationError: this user gave nothing to learn from.
             ModelError: a model could not answer.
+            HaltedError: the run was told to stop before anything was learned.
         """
-        fermi = Fermi(self.answerer, self.settings, optimizer=self.optimizer)
-        learned = await fermi.fit(user, observer=observer)
-        optimizer = None if learned.optimizer is None else self.optimizer_name
-        return replace(learned, model=self.model_name, optimizer=optimizer)
+        return self.named(await self._fermi(user.id).fit(user, observer=observer, checkpoints=checkpoints))
 
-    def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt:
-        """What answers with the learned prompts."""
-        return RetrievalOfPrompt(learned, self.answerer, self.similarity)
+    async def extend(
+        self,
+        learned: FermiPersonalization,
+        user: User,
+        *,
+        iterations: int,
+        observer: Observer = ignore_progress,
+        checkpoints: CheckpointSink | None = None,
+    ) -> FermiPersonalization:
+        """Go on from what was learned, after the user's opinions changed; see `Fermi.extend`.
+
+        Raises:
+            PersonalizationError: no opinion is left to score with.
+            ModelError: a model could not answer.
+            HaltedError: the run was told to stop before the memory was scored anew.
+        """
+        fermi = self._fermi(user.id)
+        return self.named(
+            await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
+        )
+
+    def named(self, learned: FermiPersonalization) -> FermiPersonalization:
+        """With the names that open its models again, from any folder."""
+        optimizer = None if learned.optimizer is None else self.optimizer.name
+        return replace(learned, model=self.model.name, optimizer=optimizer)
+
+    def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt | FixedPrompt:
+        """What answers for the user: the learned prompts, or the base model where the evidence speaks for it."""
+        return respondent(learned, self.answerer(learned.user_id), self.similarity)
+
+    async def aclose(self) -> None:
+        """Close connections; in the event loop in which they were opened."""
+        embedder = getattr(self.similarity, "embedder", None)
+        for each in dict.fromkeys((self.model.model, self.optimizer.model, embedder)):
+            close = getattr(each, "aclose", None)  # only what is behind a connection has it
+            if close is not None:
+                await close()
+
+    def notes(self) -> list[str]:
+        """What the models have to say about how they were used, for the end of a run."""
+        said = (getattr(each, "notes", ()) for each in dict.fromkeys((self.model.model, self.optimizer.model)))
+        return [note for notes in said for note in notes]
+
+    def _fermi(self, owner: str) -> Fermi:
+        optimizer = self._called(self.optimizer, owner)
+        return Fermi(self.answerer(owner), self.settings, optimizer=optimizer, similarity=self.similarity)
+
+    def _called(self, source: Source, owner: str) -> LanguageModel:
+        return source.model if self.calls is None else self.calls.model(source, owner=owner)
 
 
 @contextmanager
-def opened(settings: FermiSettings, *, model: str, optimizer: str | None = None) -> Iterator[Workbench]:
-    """Open the models by name; they are closed at the end.
+def opened(
+    settings: FermiSettings,
+    *,
+    model: str,
+    optimizer: str | None = None,
+    order: CallOrder | None = None,
+) -> Iterator[Workbench]:
+    """Open the models by name; they are closed at the end (connections: by `Workbench.aclose`).
 
     Args:
         settings: of the method.
         model: the answering model.
         optimizer: None: the answering model.
+        order: how models may be called; None: local ones as they are, with nothing kept.
 
     Raises:
         SettingsError: a name means nothing, or the model cannot answer as the settings want it.
@@ -92,27 +166,41 @@ def opened(settings: FermiSettings, *, model: str, optimizer: str | None = None)
         MissingExtraError: a model needs packages that are not installed.
     """
     optimizer = model if optimizer is None else optimizer
-    names = dict.fromkeys((model, optimizer))
     similarity_name = lasting_name(settings.retrieval.similarity)
     settings = replace(settings, retrieval=replace(settings.retrieval, similarity=similarity_name))
     models: dict[str, LanguageModel] = {}
     try:
+        sources: dict[str, Source] = {}
         with waiting("opening the models"):
-            for name in names:
-                models[name] = open_model(name)
-        yield Workbench(
-            settings=settings,
-            answerer=Answerer(models[model], settings.answering),
-            optimizer=models[optimizer],
-            similarity=_open_similarity(settings),
-            model_name=lasting_name(model),
-            optimizer_name=lasting_name(optimizer),
-        )
+            for name in dict.fromkeys((model, optimizer)):
+                models[name] = open_model(name, remote=_remote_settings(name, order))
+                sources[name] = _source(name, models[name], order)
+        Answerer(models[model], settings.answering)  # says now whether the model can answer this way
+        yield Workbench(settings, sources[model], sources[optimizer], _open_similarity(settings))
     finally:
         for each in models.values():
             close = getattr(each, "close", None)  # only models that hold something have it
             if close is not None:
                 close()
+
+
+def _remote_settings(name: str, order: CallOrder | None) -> RemoteSettings | None:
+    if order is None or not is_remote(name):
+        return None
+    from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
+
+    return RemoteSettings(concurrency=order.concurrency, timeout=order.timeout)
+
+
+def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:
+    lasting = lasting_name(name)
+    if is_remote(name):
+        price = PriceTable.load(None if order is None else order.prices).price(model.name)
+        return Source(model, model.name, fingerprint=server_of(name), price=price, remote=True)
+    fingerprint: Any = getattr(model, "fingerprint", None)  # a recording has none, and needs no cache
+    if fingerprint is None or order is None or not order.cached:
+        return Source(model, lasting, price=_FREE, cached=False)
+    return Source(model, lasting, fingerprint(), price=_FREE)
 
 
 def _open_similarity(settings: FermiSettings) -> Similarity:
@@ -127,13 +215,3 @@ def _way_out(settings: FermiSettings) -> str:
     if settings.preset == "paper" and name not in ("minilm", "bm25"):
         return "; idiolect fit --preset paper-offline is the same with the bundled embeddings"
     return "; idiolect fit --similarity bm25 does without embeddings" if name == "minilm" else ""
-
-
-def lasting_name(name: str) -> str:
-    """The name of a model, with a path made absolute: it has to mean the same in another folder, another day."""
-    if name in _OWN_NAMES or not name.strip():
-        return name
-    if name.startswith(_REPLAY):
-        return _REPLAY + str(Path(name.removeprefix(_REPLAY)).expanduser().absolute())
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name

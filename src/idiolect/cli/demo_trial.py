@@ -11,6 +11,7 @@ from idiolect.cli.progress import UsersProgress
 from idiolect.evaluate.metrics import AnswerScore, score_answers
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Answer, Progress, Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.language_model import Usage
@@ -62,10 +63,12 @@ async def try_person(bench: Workbench, user: User, progress: UsersProgress) -> T
     learned = await bench.fit(known, observer=progress.observe)
     learning = learned.answering + learned.optimizing
     personalized = bench.respondent(learned)
+    assert isinstance(personalized, RetrievalOfPrompt), "the preset demo has no gate"
+    answerer = bench.answerer(user.id)
     methods: dict[str, Respondent] = {
-        "base": base(bench.answerer),
+        "base": base(answerer),
         # As good as the nearest 16 (docs/results/fermi-food.md), and its prefix is shared by all questions.
-        "few-shot": FewShot(bench.answerer, split.train, k=N_TRAIN, instruction=profile_prompt(user.profile)),
+        "few-shot": FewShot(answerer, split.train, k=N_TRAIN, instruction=profile_prompt(user.profile)),
         "own mode": FrequentAnswer(split.train),
         PERSONALIZED: personalized,
     }

@@ -8,9 +8,24 @@ import typer
 
 from idiolect.cli.boundary import FAILED
 from idiolect.cli.options import Answering, JsonOption, Method, Preset, StoreOption
+from idiolect.cli.run_options import (
+    BudgetCalls,
+    BudgetMoney,
+    BudgetTime,
+    BudgetTokens,
+    ConcurrencyOption,
+    NoCacheOption,
+    PricesOption,
+    TimeoutOption,
+    UserBudgetCalls,
+    UserBudgetMoney,
+    UserBudgetTokens,
+)
 
 EXAMPLES = (
     "idiolect fit users.jsonl",
+    "idiolect fit users.jsonl --model gpt-4o-mini --optimizer gpt-4o --budget-money 5 --dry-run",
+    "idiolect fit users.jsonl --model http://localhost:8000/v1#NAME --concurrency 64 --resume",
     "idiolect fit users.jsonl --user u1 --user u2 --iterations 5 --store ./people",
     "cat users.jsonl | idiolect fit - --skip-invalid --json | jq .best_score",
 )
@@ -21,7 +36,11 @@ UsersArgument = Annotated[
     str, typer.Argument(metavar="USERS", help="A users file (JSON Lines); - is standard input.", show_default=False)
 ]
 ModelOption = Annotated[
-    str, typer.Option(metavar="M", help="The model that answers: embedded, a Hugging Face id, or a folder.")
+    str,
+    typer.Option(
+        metavar="M",
+        help="The model that answers: embedded, a Hugging Face id, a folder, gpt-… or openai:NAME, or URL#NAME.",
+    ),
 ]
 OptimizerOption = Annotated[
     str | None,
@@ -34,7 +53,7 @@ SimilarityOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Of questions: minilm, bm25, or a sentence-transformers id. Default: the preset's.",
+        help="Of questions: minilm, bm25, a sentence-transformers id, or a remote one. Default: the preset's.",
         show_default=False,
     ),
 ]
@@ -48,6 +67,13 @@ ProposersOption = Annotated[
 ]
 IterationsOption = Annotated[
     int | None, typer.Option(min=1, help="Rounds of learning. Default: the preset's.", show_default=False)
+]
+PresetOption = Annotated[
+    Preset | None,
+    typer.Option(
+        help="Where the settings start from. Default: api for a remote model, demo for a local one.",
+        show_default=False,
+    ),
 ]
 UserOption = Annotated[
     list[str] | None,
@@ -73,7 +99,7 @@ def fit(
     store: StoreOption = None,
     model: ModelOption = "embedded",
     optimizer: OptimizerOption = None,
-    preset: Annotated[Preset, typer.Option(help="Where the settings start from.")] = Preset.DEMO,
+    preset: PresetOption = None,
     answering: AnsweringOption = None,
     similarity: SimilarityOption = None,
     proposers: ProposersOption = None,
@@ -81,26 +107,51 @@ def fit(
     seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
     user: UserOption = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many calls, tokens and dollars to expect; do nothing.")
+    ] = False,
+    budget_calls: BudgetCalls = None,
+    budget_tokens: BudgetTokens = None,
+    budget_money: BudgetMoney = None,
+    budget_time: BudgetTime = None,
+    user_budget_calls: UserBudgetCalls = None,
+    user_budget_tokens: UserBudgetTokens = None,
+    user_budget_money: UserBudgetMoney = None,
+    prices: PricesOption = None,
+    concurrency: ConcurrencyOption = 16,
+    timeout: TimeoutOption = 120.0,
+    no_cache: NoCacheOption = False,
     json: JsonOption = False,
 ) -> None:
     """Learn the prompts of every user of a users file.
 
-    The whole file is checked, and every model opened, before anything is written. Then users are learned one by one,
-    and each is kept in the store as soon as it is done.
+    The whole file is checked, and every model opened, before anything is written. Users of remote models are learned
+    side by side. Each is kept in the store as soon as it is done, each answer of a model as soon as it is there, and
+    what is half done goes on with --resume.
+
+    Keys of remote models come from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL.
 
     With --json: one object a line, per user.
     """
     del method  # one so far
     dealt = _proposers(proposers)
-    from idiolect.cli.fitting import FitOrder, fit_users, settings_of
+    from idiolect.cli.fit_order import CallOrder, FitOrder, SettingsOrder, settings_of
+    from idiolect.models.calls.budget import Limits
 
     settings = settings_of(
-        preset.value,
-        answering=None if answering is None else answering.value,
-        similarity=similarity,
-        proposers=dealt,
-        iterations=iterations,
-        seed=seed,
+        SettingsOrder(
+            preset=None if preset is None else preset.value,
+            answering=None if answering is None else answering.value,
+            similarity=similarity,
+            proposers=dealt,
+            iterations=iterations,
+            seed=seed,
+        ),
+        model=model,
+        optimizer=optimizer,
     )
     order = FitOrder(
         source=users,
@@ -108,9 +159,25 @@ def fit(
         settings=settings,
         model=model,
         optimizer=optimizer,
+        calls=CallOrder(
+            run=Limits(budget_calls, budget_tokens, budget_money, budget_time),
+            user=Limits(user_budget_calls, user_budget_tokens, user_budget_money),
+            concurrency=concurrency,
+            timeout=timeout,
+            prices=prices,
+            cached=not no_cache,
+        ),
         only=tuple(dict.fromkeys(user or ())),
         skip_invalid=skip_invalid,
+        resume=resume,
         json=json,
     )
+    if dry_run:
+        from idiolect.cli.forecasting import print_forecast
+
+        print_forecast(order)
+        return
+    from idiolect.cli.fitting import fit_users
+
     if not fit_users(order):
         raise typer.Exit(FAILED)

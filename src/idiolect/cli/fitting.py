@@ -1,6 +1,9 @@
-"""The flow of `idiolect fit`: check the file, open the models, and only then write; then user by user.
+"""The flow of `idiolect fit`: check the file, open the models, and only then write; then user by user, many at a time.
 
-A user's personalization is saved the moment it exists. A user who cannot be learned does not stop the others.
+    users file ─ check ─ models ─ store ─→ workers: user → fit, checkpoint by checkpoint → personalization → store
+
+A user's personalization is saved the moment it exists. A user who cannot be learned does not stop the others; a limit
+or Ctrl-C stops all of them, and what was learned until then is kept, usable, and goes on with --resume.
 """
 
 from __future__ import annotations
@@ -8,128 +11,34 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
+from idiolect.cli.fit_order import FitOrder
+from idiolect.cli.outcomes import Learned, Ledger, Outcome
 from idiolect.cli.progress import UsersProgress
-from idiolect.cli.terminal import err, one_line, print_json, print_table
-from idiolect.errors import IdiolectError, ModelError, PersonalizationError, SettingsError
+from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
+from idiolect.cli.terminal import err, one_line, print_json
+from idiolect.errors import (
+    HaltedError,
+    ModelError,
+    NotFittedError,
+    PersonalizationError,
+    SettingsError,
+    UnknownUserError,
+)
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.people.user import User
 from idiolect.people.users_file import UsersFileReport, read_users
 from idiolect.store import Store
 
 METHOD = "fermi"
-_COLUMNS = ("ID", "OPINIONS", "P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS", "SECONDS")
-
-
-@dataclass(frozen=True, slots=True)
-class FitOrder:
-    """What is to be learned, and how.
-
-    Args:
-        source: the users file, "-" for standard input.
-        store: where to; None: the default store.
-        settings: of Fermi.
-        model, optimizer: names; no optimizer: the model.
-        only: ids of the users to take; empty: all.
-        skip_invalid: go on without faulty lines.
-        json: print JSON.
-    """
-
-    source: str
-    store: str | None
-    settings: FermiSettings
-    model: str
-    optimizer: str | None
-    only: tuple[str, ...]
-    skip_invalid: bool
-    json: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one user: counts of what was learned, or why nothing was."""
-
-    user_id: str
-    n_opinions: int
-    seconds: float
-    best_score: float = 0.0
-    initial_score: float = 0.0
-    prompts: int = 0
-    calls: int = 0
-    tokens: int = 0
-    error: IdiolectError | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """One line of `--json`."""
-        shown: dict[str, Any] = {"id": self.user_id, "opinions": self.n_opinions, "seconds": round(self.seconds, 3)}
-        if self.error is not None:
-            return shown | {"error": {"type": type(self.error).__name__, "message": str(self.error)}}
-        return shown | {
-            "initial_score": self.initial_score,
-            "best_score": self.best_score,
-            "prompts": self.prompts,
-            "calls": self.calls,
-            "tokens": self.tokens,
-        }
-
-    def row(self) -> tuple[str, ...]:
-        """One line of the table."""
-        scores = f"{self.initial_score:.2f}", f"{self.best_score:.2f}"
-        counts = str(self.prompts), f"{self.calls:,}", f"{self.tokens:,}", f"{self.seconds:.1f}"
-        return (one_line(self.user_id, limit=24), str(self.n_opinions), *scores, *counts)
-
-    def __str__(self) -> str:
-        if self.error is not None:
-            return f"failed: {self.error}"
-        scores = f"best {self.best_score:.2f}, P⁰ {self.initial_score:.2f}"
-        return f"learned, {scores}, {self.calls:,} calls, {self.seconds:.1f} s"
-
-
-@dataclass(slots=True)
-class _Ledger:
-    """What has become of the users so far."""
-
-    total: int = 0
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def learned(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.error is None]
-
-    @property
-    def failed(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.error is not None]
-
-
-def settings_of(
-    preset_name: str,
-    *,
-    answering: str | None,
-    similarity: str | None,
-    proposers: tuple[str, ...] | None,
-    iterations: int | None,
-    seed: int,
-) -> FermiSettings:
-    """A preset's settings with the given changes; None changes nothing.
-
-    Raises:
-        SettingsError: a setting, or a combination, makes no sense.
-    """
-    settings = replace(preset(preset_name), seed=seed)
-    if answering is not None:
-        mode = cast(Literal["generate", "likelihood"], answering)
-        settings = replace(settings, answering=replace(settings.answering, mode=mode))
-    if similarity is not None:
-        settings = replace(settings, retrieval=replace(settings.retrieval, similarity=similarity))
-    if proposers is not None:
-        settings = replace(settings, proposers=cast(tuple[ProposerName, ...], proposers))
-    return settings if iterations is None else replace(settings, iterations=iterations)
+_USERS_PER_TURN = 2  # users at work per call in flight: enough that some always has calls to make
 
 
 def fit_users(order: FitOrder) -> bool:
@@ -138,23 +47,24 @@ def fit_users(order: FitOrder) -> bool:
     Raises:
         UsersFileError: the file has faults; nothing was written.
         SettingsError, ModelError, MissingExtraError: a model cannot be opened; nothing was written.
-        StoreError: the store cannot be opened or written; what was learned before is kept.
+        StoreError, CacheError: they cannot be opened or written; what was learned before is kept.
     """
-    people = _people(order)
-    ledger = _Ledger()
-    with opened(order.settings, model=order.model, optimizer=order.optimizer) as bench:
-        try:
-            asyncio.run(_fit(order, bench, people, ledger))
-        except KeyboardInterrupt:
-            _print_table(order, ledger)
-            stop(_kept(ledger))
-    _print_table(order, ledger)
-    _print_failures(ledger)
-    return not ledger.failed
+    people = people_of(order)
+    ledger = Ledger(table=not order.json)
+    with opened(order.settings, model=order.model, optimizer=order.optimizer, order=order.calls) as bench:
+        check_prices(order.calls, bench.model, bench.optimizer)
+        run = asyncio.run(_prepared(order, bench, people, ledger))
+    _print_end(run, bench, ledger)
+    return ledger.complete
 
 
-def _people(order: FitOrder) -> Iterable[User]:
-    """The users to learn; the file has been checked as a whole."""
+def people_of(order: FitOrder) -> Iterable[User]:
+    """The users to learn; the file has been checked as a whole.
+
+    Raises:
+        UsersFileError: the file has faults.
+        SettingsError: a user is asked for who is not in it.
+    """
     report = _report_left_out if order.skip_invalid else None
     people = read_users(order.source, skip_invalid=order.skip_invalid, on_report=report)
     if not order.only:
@@ -172,22 +82,28 @@ def _report_left_out(report: UsersFileReport) -> None:
             err().print(one_line(str(line)), markup=False)
 
 
-async def _fit(order: FitOrder, bench: Workbench, people: Iterable[User], ledger: _Ledger) -> None:
-    await bench.check_similarity()
-    with Store.open(order.store) as store:
-        ids: list[str] = []
-        store.save_users(_noting(people, ids))
-        ledger.total = len(ids)
-        with UsersProgress(len(ids)) as progress:
-            for user_id in ids:
-                await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
-                outcome = await _fit_one(store.user(user_id), bench, store, progress)
-                ledger.outcomes.append(outcome)
-                progress.finished(user_id, str(outcome))
-                if order.json:
-                    with progress.aside():
-                        print_json(outcome.to_json())
-                        sys.stdout.flush()
+async def _prepared(order: FitOrder, bench: Workbench, people: Iterable[User], ledger: Ledger) -> RunCalls:
+    """Check what only a running event loop can, then open the store and learn."""
+    async with closing(bench):
+        await bench.check_similarity()
+        with Store.open(order.store) as store, run_calls(order.calls, store.cache_path) as run:
+            ids: list[str] = []
+            store.save_users(_noting(people, ids))
+            ledger.total = len(ids)
+            many = bench.remote and len(ids) > 1
+            with UsersProgress(len(ids), many=many, note=run.note) as progress:
+                work = _Work(order, bench.calling(run.calls), store, run, progress, ledger)
+                await run.halting(work.all(ids))
+            return run
+
+
+@asynccontextmanager
+async def closing(bench: Workbench) -> AsyncIterator[None]:
+    """Close the workbench's connections at the end, in the loop in which they were opened."""
+    try:
+        yield
+    finally:
+        await bench.aclose()
 
 
 def _noting(people: Iterable[User], ids: list[str]) -> Iterator[User]:
@@ -196,49 +112,112 @@ def _noting(people: Iterable[User], ids: list[str]) -> Iterator[User]:
         yield user
 
 
-async def _fit_one(user: User, bench: Workbench, store: Store, progress: UsersProgress) -> Outcome:
-    start = time.perf_counter()
-    try:
-        learned = await bench.fit(user, observer=progress.observe)
-    except (PersonalizationError, ModelError) as error:
-        return Outcome(user.id, len(user.opinions), time.perf_counter() - start, error=error)
-    store.save_personalization(user.id, METHOD, learned.to_json())
-    return _outcome(user, learned, time.perf_counter() - start)
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoints:
+    """A `CheckpointSink` in the store. `fresh`: what an earlier run left there is not looked at."""
+
+    store: Store
+    user_id: str
+    fresh: bool
+
+    def load(self) -> Mapping[str, Any] | None:
+        """What was saved last."""
+        return None if self.fresh else self.store.checkpoint(self.user_id, METHOD)
+
+    def save(self, payload: Mapping[str, Any]) -> None:
+        """Durable when it returns."""
+        self.store.save_checkpoint(self.user_id, METHOD, payload)
 
 
-def _outcome(user: User, learned: FermiPersonalization, seconds: float) -> Outcome:
-    usage = learned.answering + learned.optimizing
-    return Outcome(
-        user.id,
-        len(user.opinions),
-        seconds,
-        best_score=learned.best.score,
-        initial_score=learned.initial.score,
-        prompts=len(learned.prompts),
-        calls=usage.calls,
-        tokens=usage.prompt_tokens + usage.completion_tokens,
-    )
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The work of one run: workers that take user after user."""
+
+    order: FitOrder
+    bench: Workbench
+    store: Store
+    run: RunCalls
+    progress: UsersProgress
+    ledger: Ledger
+
+    async def all(self, ids: list[str]) -> None:
+        """Every user; ends early when the run is halted."""
+        n = min(len(ids), _USERS_PER_TURN * self.order.calls.concurrency) if self.bench.remote else 1
+        waiting = iter(ids)
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(n):
+                    workers.create_task(self._take(waiting))
+        except BaseExceptionGroup as failures:  # the store or the cache: the first of them says it all
+            raise failures.exceptions[0] from None
+
+    async def _take(self, waiting: Iterator[str]) -> None:
+        for user_id in waiting:
+            await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
+            outcome = await self._fit_one(self.store.user(user_id))
+            self.ledger.add(outcome)
+            self.progress.finished(user_id, str(outcome))
+            if self.order.json:
+                with self.progress.aside():
+                    print_json(outcome.to_json())
+                    sys.stdout.flush()
+            if self.run.halted:
+                return
+
+    async def _fit_one(self, user: User) -> Outcome:
+        start, n = time.perf_counter(), len(user.opinions)
+
+        def seconds() -> float:
+            return time.perf_counter() - start
+
+        if self.order.resume and (kept := self._kept(user)) is not None:
+            return Outcome(user.id, n, seconds(), "already learned", Learned.of(kept))
+        checkpoints = StoredCheckpoints(self.store, user.id, fresh=not self.order.resume)
+        try:
+            learned = await self.bench.fit(user, observer=self.progress.observe, checkpoints=checkpoints)
+            self.store.save_personalization(user.id, METHOD, learned.to_json())
+        except HaltedError as error:
+            return Outcome(user.id, n, seconds(), "not learned", error=error)
+        except (PersonalizationError, ModelError, UnknownUserError) as error:
+            return Outcome(user.id, n, seconds(), "failed", error=error)
+        if learned.finished:
+            self.store.drop_checkpoint(user.id, METHOD)
+        return Outcome(user.id, n, seconds(), "learned" if learned.finished else "stopped early", Learned.of(learned))
+
+    def _kept(self, user: User) -> FermiPersonalization | None:
+        """What an earlier run learned for this user, if nothing has changed since."""
+        try:
+            kept = FermiPersonalization.from_json(self.store.personalization(user.id, METHOD))
+        except (NotFittedError, PersonalizationError):
+            return None  # nothing yet, or of another version
+        same = self.bench.named(kept) == kept and kept.settings == self.bench.settings
+        return kept if same and kept.finished and _learned_from(kept, user) else None
 
 
-def _print_table(order: FitOrder, ledger: _Ledger) -> None:
-    if ledger.learned and not order.json:
-        rows = (outcome.row() for outcome in ledger.learned)
-        print_table(_COLUMNS, rows, numbers=_COLUMNS[1:])
+def _learned_from(kept: FermiPersonalization, user: User) -> bool:
+    """Whether it was learned from just this profile and these opinions."""
+    seen = [*kept.opinions, *kept.examples, *kept.held_out]
+    same = len(seen) == len(user.opinions) and all(opinion in user.opinions for opinion in seen)
+    return same and kept.initial.prompt.text == profile_prompt(user.profile)
 
 
-def _print_failures(ledger: _Ledger) -> None:
-    if not ledger.failed:
-        return
+def _print_end(run: RunCalls, bench: Workbench, ledger: Ledger) -> None:
+    ledger.print_table()
+    ledger.print_failures()
     console = err()
-    console.print(f"{len(ledger.failed)} of {ledger.total} users could not be learned; the others are kept:")
-    for outcome in ledger.failed:
-        console.print(f"  {one_line(outcome.user_id)}: {one_line(str(outcome.error))}", markup=False)
+    for note in bench.notes():
+        console.print(one_line(note), markup=False)
+    exceeded = run.calls.budget.exceeded
+    if exceeded is not None:
+        console.print(one_line(str(exceeded)), markup=False)
+    console.print(f"{ledger.told()}; {run.summary()}", markup=False)
+    if run.interrupted:
+        stop(_going_on(ledger))
+    if not ledger.complete and not ledger.failures:
+        console.print(_going_on(ledger), markup=False)
 
 
-def _kept(ledger: _Ledger) -> str:
+def _going_on(ledger: Ledger) -> str:
     if not ledger.total:
         return "nothing was written"
-    return (
-        f"{len(ledger.learned)} of {ledger.total} users are learned and kept; "
-        "the same command, run again, learns all of them anew"
-    )
+    return f"{ledger.told()}; the same command with --resume goes on from here"

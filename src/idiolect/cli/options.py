@@ -17,6 +17,7 @@ class Method(StrEnum):
 class Preset(StrEnum):
     """The presets of Fermi's settings, by name; `methods.fermi.settings.PRESETS` tells what they are."""
 
+    API = "api"
     DEMO = "demo"
     PAPER = "paper"
     PAPER_OFFLINE = "paper-offline"

@@ -5,7 +5,8 @@ What is shown comes from the methods' `Observer`: counts, scores and stages, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from idiolect.cli.terminal import err, live_err, one_line
 from idiolect.methods.personalization import Progress
 
 _NAME_CHARACTERS = 14
+_SECONDS_BETWEEN = 0.2
 
 
 class UsersProgress:
@@ -26,10 +28,17 @@ class UsersProgress:
     Args:
         total: how many users.
         noun: what they are called.
+        many: several are worked on at a time: then their number is shown, and none of them by itself.
+        note: what else there is to tell, asked for whenever something has changed.
     """
 
-    def __init__(self, total: int, *, noun: str = "users") -> None:
+    def __init__(
+        self, total: int, *, noun: str = "users", many: bool = False, note: Callable[[], str] = lambda: ""
+    ) -> None:
         self._total, self._done = total, 0
+        self._many, self._note = many, note
+        self._active: set[str] = set()
+        self._shown_at = 0.0
         self._bars = _bars()
         self._live = self._bars.console.is_terminal
         self._all = self._bars.add_task(noun, total=total, note="")
@@ -51,6 +60,13 @@ class UsersProgress:
         """Show a step of the work on one user."""
         if not self._live:
             return
+        self._active.add(progress.user_id)
+        now = time.monotonic()
+        if self._many:
+            if now - self._shown_at > _SECONDS_BETWEEN:
+                self._shown_at = now
+                self._bars.update(self._all, note=self._told())
+            return
         if progress.user_id != self._user:
             self._user = progress.user_id
             self._bars.reset(self._one, visible=True)
@@ -62,11 +78,16 @@ class UsersProgress:
             total=progress.total,
             note=f"{best}{progress.usage.calls} calls, {progress.stage}",
         )
+        self._bars.update(self._all, note=self._note())
+
+    def _told(self) -> str:
+        return ", ".join(part for part in (f"{len(self._active)} at work", self._note()) if part)
 
     def finished(self, user_id: str, outcome: str) -> None:
         """One user is done; `outcome` tells how in a few words."""
         self._done += 1
-        self._bars.update(self._all, completed=self._done)
+        self._active.discard(user_id)
+        self._bars.update(self._all, completed=self._done, note=self._told() if self._many else self._note())
         if not self._live:
             line = f"[{self._done}/{self._total}] {one_line(user_id)}: {one_line(outcome)}"
             err().print(line, markup=False)

@@ -1,69 +1,99 @@
 """From the names that users write to models: what the command line and the methods' settings open. Imports no torch
-until a local model is asked for.
+until a local model is asked for, and no HTTP client until a remote one is.
 
-    open_model("embedded")                 the bundled SmolLM2-135M-Instruct
-    open_model("Qwen/Qwen3-0.6B")          a Hugging Face id, or a folder
-    open_model("replay:recording.jsonl")   what a model once answered
-    open_similarity("bm25")                words in common; or "minilm", or a sentence-transformers id
+    open_model("embedded")                       the bundled SmolLM2-135M-Instruct
+    open_model("Qwen/Qwen3-0.6B")                a Hugging Face id, or a folder
+    open_model("gpt-4o-mini")                    OpenAI; also openai:NAME, for any name
+    open_model("http://localhost:8000/v1#NAME")  any server that speaks OpenAI's API
+    open_model("replay:recording.jsonl")         what a model once answered
+    open_similarity("bm25")                      words in common; or "minilm", a sentence-transformers id, or a
+                                                 remote embedding model, named as above
 """
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
+from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
-_REMOTE = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"//[^/]*@|[?#].*", re.DOTALL)
+if TYPE_CHECKING:
+    from idiolect.models.remote.transport import RemoteSettings
+
 _REPLAY = "replay:"
+_OWN_NAMES = ("embedded", "minilm", "bm25")  # never folders, whatever lies in the working directory
 
 
-def open_model(name: str) -> LanguageModel:
+def is_remote(name: str) -> bool:
+    """Whether the name means a model behind an API; an existing folder of that name comes first."""
+    return is_remote_name(name) and not Path(name).is_dir()
+
+
+def open_model(name: str, *, remote: RemoteSettings | None = None) -> LanguageModel:
     """The language model that `name` means; loading a local one takes seconds.
 
+    Args:
+        name: see above.
+        remote: how a server is called; None: as by default.
+
     Raises:
-        SettingsError: the name means nothing, or a remote model.
+        SettingsError: the name means nothing, or the key of a remote model is missing.
         ModelError: there is no such model, or it cannot be read.
         MissingExtraError: local models are not installed.
     """
     if not name.strip():
         raise SettingsError("the model's name is empty")
-    if _REMOTE.match(name):
-        raise SettingsError(
-            f"{_without_credentials(name)}: remote models come with the next release; "
-            "now: 'embedded', a Hugging Face id, or a folder"
-        )
     if name.startswith(_REPLAY):
         return ReplayModel(name.removeprefix(_REPLAY))
+    if is_remote(name):
+        from idiolect.models.remote.chat import open_remote_model
+        from idiolect.models.remote.transport import RemoteSettings
+
+        return open_remote_model(name, settings=remote or RemoteSettings())
     from idiolect.models.local import load_local_model
 
     return load_local_model(name)
 
 
-def open_similarity(name: str) -> Similarity:
-    """The similarity that `name` means; an embedding model is loaded at its first text.
+def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Similarity:
+    """The similarity that `name` means; an embedding model is loaded, or asked, at its first text.
 
     Raises:
-        SettingsError: the name means nothing, or a remote model.
+        SettingsError: the name means nothing, or the key of a remote model is missing.
         MissingExtraError: sentence embeddings are not installed.
     """
     if not name.strip():
         raise SettingsError("the similarity's name is empty")
-    if _REMOTE.match(name):
-        raise SettingsError(
-            f"{_without_credentials(name)}: remote embeddings come with the next release; "
-            "now: 'bm25', 'minilm', or a sentence-transformers id"
-        )
     if name == "bm25":
         return Bm25Similarity()
+    if is_remote(name):
+        from idiolect.models.remote.embedding import open_remote_embedder
+        from idiolect.models.remote.transport import RemoteSettings
+
+        return EmbeddingSimilarity(open_remote_embedder(name, settings=remote or RemoteSettings()))
     from idiolect.models.embedding import SentenceEmbedder
 
     return EmbeddingSimilarity(SentenceEmbedder(name))
 
 
-def _without_credentials(url: str) -> str:
-    """The URL as messages may show it: without user, password and query."""
-    return _CREDENTIALS.sub(lambda found: "//" if found[0].startswith("//") else "", url.strip())
+def lasting_name(name: str) -> str:
+    """The name of a model, with a path made absolute: it has to mean the same in another folder, another day."""
+    if name in _OWN_NAMES or not name.strip():
+        return name
+    if name.startswith(_REPLAY):
+        return _REPLAY + str(Path(name.removeprefix(_REPLAY)).expanduser().absolute())
+    endpoint = parse_endpoint(name) if is_remote(name) else None
+    if endpoint is not None:
+        return endpoint.name
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
+def server_of(name: str) -> str:
+    """The URL that a remote model's name leads to now: `openai:NAME` may mean another server tomorrow."""
+    endpoint = parse_endpoint(name)
+    return "" if endpoint is None else endpoint.base_url

@@ -52,12 +52,12 @@ class EmbeddingSimilarity:
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        self.embedder = embedder
 
     @property
     def name(self) -> str:
         """The embedder's name."""
-        return self._embedder.name
+        return self.embedder.name
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """float32, shape (len(queries), len(documents)).
@@ -67,7 +67,7 @@ class EmbeddingSimilarity:
         """
         if not queries or not documents:
             return np.zeros((len(queries), len(documents)), dtype=np.float32)
-        vectors = await self._embedder.embed([*queries, *documents])  # (queries + documents, d)
+        vectors = await self.embedder.embed([*queries, *documents])  # (queries + documents, d)
         similarities: FloatArray = vectors[: len(queries)] @ vectors[len(queries) :].T
         return similarities
 
