@@ -1,4 +1,4 @@
-"""The budget: limits hold whatever the interleaving, who may still fit waits in line, and who never will is told why."""
+"""The budget: limits hold whatever the interleaving, who may still fit waits in line, who never will is told why."""
 
 from __future__ import annotations
 
@@ -303,56 +303,69 @@ async def test_waiting_takes_no_cpu() -> None:
     (await waiting).release()
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    st.integers(1, 25), st.integers(20, 200), st.integers(1, 12), st.integers(1, 4), st.integers(0, 40), st.integers(0)
-)
-def test_limits_hold_whatever_the_interleaving(
-    calls: int, tokens: int, own_calls: int, owners: int, n: int, seed: int
-) -> None:
-    rng = random.Random(seed)
-    budget = Budget(run=Limits(calls=calls, tokens=tokens), user=Limits(calls=own_calls))
-    in_flight: list[tuple[str, Cost]] = []
+class Crowd:
+    """Calls of several owners that check all limits whenever something changes."""
 
-    def check() -> None:
-        ours = sum((cost for _, cost in in_flight), budget.spent())
-        assert ours.calls <= calls
-        assert ours.tokens <= tokens
-        for owner in {owner for owner, _ in in_flight}:
-            held = sum(cost.calls for other, cost in in_flight if other == owner)
-            assert budget.spent(owner).calls + held <= own_calls
+    def __init__(self, run: Limits, user: Limits, rng: random.Random) -> None:
+        self.budget = Budget(run=run, user=user)
+        self.run, self.user, self.rng = run, user, rng
+        self.in_flight: list[tuple[str, Cost]] = []
 
-    async def call(owner: str, estimate: Cost) -> None:
-        reservation = await budget.reserve(owner, estimate)
-        in_flight.append((owner, estimate))
-        check()
+    def check(self) -> None:
+        assert self.run.calls
+        assert self.run.tokens
+        assert self.user.calls
+        total = sum((cost for _, cost in self.in_flight), self.budget.spent())
+        assert total.calls <= self.run.calls
+        assert total.tokens <= self.run.tokens
+        for owner in {owner for owner, _ in self.in_flight}:
+            held = sum(cost.calls for other, cost in self.in_flight if other == owner)
+            assert self.budget.spent(owner).calls + held <= self.user.calls
+
+    async def call(self, owner: str, estimate: Cost) -> None:
+        reservation = await self.budget.reserve(owner, estimate)
+        self.in_flight.append((owner, estimate))
+        self.check()
         try:
-            for _ in range(rng.randrange(4)):
+            for _ in range(self.rng.randrange(4)):
                 await asyncio.sleep(0)
         finally:
-            in_flight.remove((owner, estimate))
-            if rng.random() < 0.3:
+            self.in_flight.remove((owner, estimate))
+            if self.rng.random() < 0.3:
                 reservation.release()
             else:
-                reservation.settle(Cost(estimate.calls, rng.randint(0, estimate.prompt_tokens)))
-            check()
+                reservation.settle(Cost(estimate.calls, self.rng.randint(0, estimate.prompt_tokens)))
+            self.check()
 
-    async def scenario() -> None:
+    async def come(self, n: int, owners: int) -> list[None | BaseException]:
+        """All of them, a little apart; some are cancelled. None waits for ever."""
         tasks = []
         for _ in range(n):
-            estimate = Cost(rng.choice((1, 1, 1, 2)), rng.randrange(60))
-            tasks.append(asyncio.create_task(call(str(rng.randrange(owners)), estimate)))
-            if rng.random() < 0.4:
+            estimate = Cost(self.rng.choice((1, 1, 1, 2)), self.rng.randrange(60))
+            tasks.append(asyncio.create_task(self.call(str(self.rng.randrange(owners)), estimate)))
+            if self.rng.random() < 0.4:
                 await asyncio.sleep(0)
-            if rng.random() < 0.2:
-                rng.choice(tasks).cancel()
-        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)  # none waits for ever
-        errors = [outcome for outcome in outcomes if outcome is not None]
+            if self.rng.random() < 0.2:
+                self.rng.choice(tasks).cancel()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.builds(Limits, calls=st.integers(1, 25), tokens=st.integers(20, 200)),
+    st.builds(Limits, calls=st.integers(1, 12)),
+    st.integers(1, 4),
+    st.integers(0, 40),
+    st.integers(0),
+)
+def test_limits_hold_whatever_the_interleaving(run: Limits, user: Limits, owners: int, n: int, seed: int) -> None:
+    async def scenario() -> None:
+        crowd = Crowd(run, user, random.Random(seed))
+        errors = [outcome for outcome in await crowd.come(n, owners) if outcome is not None]
         assert all(isinstance(error, (BudgetExceededError, asyncio.CancelledError)) for error in errors)
-        rest = Cost(calls - budget.spent().calls)
-        if rest.calls:  # nothing is left reserved: what isn't spent can be
-            for owner in map(str, range(owners, owners + rest.calls)):
-                await asyncio.wait_for(budget.reserve(owner, CALL), 1)
+        assert run.calls is not None
+        for k in range(run.calls - crowd.budget.spent().calls):  # nothing is left reserved: what isn't spent can be
+            await asyncio.wait_for(crowd.budget.reserve(f"new {k}", CALL), 1)
 
     asyncio.run(scenario())
 
