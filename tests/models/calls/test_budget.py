@@ -337,7 +337,7 @@ class Crowd:
                 reservation.settle(Cost(estimate.calls, self.rng.randint(0, estimate.prompt_tokens)))
             self.check()
 
-    async def come(self, n: int, owners: int) -> list[None | BaseException]:
+    async def come(self, n: int, owners: int) -> list[BaseException | None]:
         """All of them, a little apart; some are cancelled. None waits for ever."""
         tasks = []
         for _ in range(n):
