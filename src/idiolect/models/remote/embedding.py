@@ -1,4 +1,4 @@
-"""Embeddings from an OpenAI-compatible API (/embeddings): what `similarity.EmbeddingSimilarity` compares questions with.
+"""Embeddings from an OpenAI-compatible API: what `similarity.EmbeddingSimilarity` compares questions with.
 
 Vectors are checked before they are believed: as many as were asked for, each with its own index, of one length, finite
 and not zero. They are brought to unit norm here, because not every server does. Recent texts are remembered.
@@ -102,8 +102,8 @@ def read_vectors(payload: Any, count: int) -> np.ndarray[Any, np.dtype[np.float6
         raise UnansweredError("not as many embeddings as texts")
     rows: dict[int, list[float]] = {}
     for item in data:
-        index, row = (item.get("index"), item.get("embedding")) if isinstance(item, dict) else (None, None)
-        if type(index) is not int or not 0 <= index < count or not _is_row(row):
+        index, row = (item.get("index"), _row(item.get("embedding"))) if isinstance(item, dict) else (None, None)
+        if type(index) is not int or not 0 <= index < count or row is None:
             raise UnansweredError("an embedding without its place, or that holds no numbers")
         rows[index] = row
     if len(rows) != count or len({len(row) for row in rows.values()}) != 1:
@@ -111,6 +111,8 @@ def read_vectors(payload: Any, count: int) -> np.ndarray[Any, np.dtype[np.float6
     return np.array([rows[index] for index in range(count)], dtype=np.float64)
 
 
-def _is_row(row: Any) -> bool:
-    """Whether these are numbers that float32 can hold; NaN fails every comparison."""
-    return isinstance(row, list) and bool(row) and all(type(x) in (int, float) and abs(x) < 1e30 for x in row)
+def _row(value: Any) -> list[float] | None:
+    """The value if it is numbers that float32 can hold; NaN fails every comparison."""
+    if isinstance(value, list) and value and all(type(x) in (int, float) and abs(x) < 1e30 for x in value):
+        return value
+    return None

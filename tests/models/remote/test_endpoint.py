@@ -1,0 +1,112 @@
+"""What names mean, where keys come from, and that no name or message holds a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from idiolect.errors import SettingsError
+from idiolect.models.remote.endpoint import Endpoint, is_remote_name, parse_endpoint, read_key
+
+KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IDIOLECT_API_KEY", "IDIOLECT_API_KEY_LOCALHOST_8000")
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in KEYS:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def parsed(name: str) -> Endpoint:
+    endpoint = parse_endpoint(name)
+    assert endpoint is not None
+    return endpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "model"),
+    [
+        ("openai:anything/at:all", "https://api.openai.com/v1", "anything/at:all"),
+        ("gpt-4o-mini", "https://api.openai.com/v1", "gpt-4o-mini"),
+        ("chatgpt-4o-latest", "https://api.openai.com/v1", "chatgpt-4o-latest"),
+        ("o3", "https://api.openai.com/v1", "o3"),
+        (" o4-mini ", "https://api.openai.com/v1", "o4-mini"),
+        ("http://localhost:8000/v1#qwen2.5:7b", "http://localhost:8000/v1", "qwen2.5:7b"),
+        ("http://localhost:8000/v1/chat/completions#m", "http://localhost:8000/v1", "m"),
+        ("HTTPS://Example.org//#a/b?c", "https://example.org", "a/b?c"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1", ""),
+    ],
+)
+def test_endpoint_is_what_the_name_means(name: str, base_url: str, model: str) -> None:
+    endpoint = parsed(name)
+    assert (endpoint.base_url, endpoint.model) == (base_url, model)
+    assert parsed(endpoint.name) == endpoint
+
+
+@pytest.mark.parametrize("name", ["embedded", "Qwen/Qwen3-0.6B", "gpt2", "openai/gpt-oss-20b", "o100", "replay:a", ""])
+def test_endpoint_is_none_for_other_names(name: str) -> None:
+    assert not is_remote_name(name)
+    assert parse_endpoint(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://user:hunter2@localhost/v1#m",
+        "http://hunter2@localhost/v1#m",
+        "http://localhost/v1?key=hunter2#m",
+        "http://localhost:hunter2/v1",
+        "http://[hunter2/v1",
+        "ftp://localhost/hunter2",
+        "http:///hunter2",
+        "http://local host/hunter2",
+        "http://localhost\\hunter2",
+        "openai:",
+        "openai:hunter2 x",
+        "openai:" + "x" * 201,
+    ],
+)
+def test_endpoint_refuses_a_bad_name_without_repeating_it(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_endpoint(name)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_endpoint_of_openai_follows_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:9/v1/")
+    endpoint = parsed("gpt-4o")
+    assert endpoint.base_url == "http://localhost:9/v1"
+    assert endpoint.name == "openai:gpt-4o"
+    assert read_key(endpoint) == "none"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hunter2@localhost")
+    with pytest.raises(SettingsError, match="OPENAI_BASE_URL holds a user"):
+        parse_endpoint("gpt-4o")
+
+
+def test_key_is_taken_from_the_nearest_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = parsed("http://localhost:8000/v1#m")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    assert read_key(endpoint) == "none"  # OpenAI's key goes nowhere else
+    monkeypatch.setenv("IDIOLECT_API_KEY", "sk-any")
+    assert read_key(endpoint) == "sk-any"
+    monkeypatch.setenv("IDIOLECT_API_KEY_LOCALHOST_8000", " sk-host\n")
+    assert read_key(endpoint) == "sk-host"
+    assert read_key(parsed("openai:m")) == "sk-openai"
+    monkeypatch.delenv("IDIOLECT_API_KEY")
+    assert read_key(parsed("https://api.openai.com/v1#m")) == "sk-openai"
+
+
+def test_key_is_required_at_openai_only() -> None:
+    for name in ("gpt-4o", "https://api.openai.com/v1#m"):
+        with pytest.raises(SettingsError, match="set the environment variable"):
+            read_key(parsed(name))
+    assert read_key(parsed("http://localhost:8000/v1#m")) == "none"
+
+
+def test_key_that_cannot_be_one_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("sk-hunter2\nX-Header: 1", "sk-hunter2 é", "sk-hunter2\x07"):
+        monkeypatch.setenv("OPENAI_API_KEY", value)
+        with pytest.raises(SettingsError, match="OPENAI_API_KEY") as caught:
+            read_key(parsed("gpt-4o"))
+        assert "hunter2" not in str(caught.value)
