@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.answering import Response
+from idiolect.methods.evidence import EvidenceSettings, weigh
 from idiolect.methods.fermi.memory import Judged, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
 from idiolect.methods.fermi.prompt import Failure, Prompt
@@ -33,10 +34,14 @@ logprobs = st.lists(st.floats(max_value=0, allow_nan=False), max_size=3).map(tup
 said = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 responses = st.builds(Response, said, st.none() | said, logprobs, usages)
 judged = st.builds(Judged, responses, floats)
+evidences = st.lists(st.tuples(floats, floats), min_size=1, max_size=3).map(
+    lambda pairs: weigh([a for a, _ in pairs], [b for _, b in pairs], EvidenceSettings(0.2, 0.1))
+)
 fermi_settings = st.sampled_from(
     [
         preset("paper"),
         preset("demo"),
+        preset("api"),
         FermiSettings(
             seed=-1,
             meta_prompt=MetaPromptSettings(template="{{ prompts }}", max_failures=3, temperature=0.1),
@@ -76,6 +81,9 @@ def personalizations(draw: st.DrawFn) -> FermiPersonalization:
         iterations=tuple(draw(st.lists(iterations, max_size=2))),
         answering=draw(usages),
         optimizing=draw(usages),
+        finished=draw(st.booleans()),
+        held_out=tuple(draw(st.lists(opinions(), max_size=1))),
+        evidence=draw(st.none() | evidences),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.settings import (
     PRESETS,
     DemonstrationSettings,
@@ -115,11 +117,36 @@ def test_paper_offline_differs_in_the_similarity_only() -> None:
     )
 
 
+def test_api_is_paper_offline_with_what_saves_calls_and_a_gate() -> None:
+    offline = preset("paper-offline")
+    assert preset("api") == replace(
+        offline,
+        preset="api",
+        scoring_share=0.6,
+        pruning=True,
+        meta_prompt=replace(offline.meta_prompt, max_failures=8),
+        retrieval=RetrievalSettings("last+memory", 3, "complete", True, True, "minilm", True, "as_scored"),
+        evidence=EvidenceSettings(0.2, 0.0),
+    )
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-offline", "demo"])
+def test_other_presets_hold_nothing_out(name: str) -> None:
+    assert preset(name).evidence == EvidenceSettings(0.0)
+
+
+def test_what_scores_and_what_is_held_out_is_at_most_all() -> None:
+    for scoring, share in ((0.8, 0.2), (0.3, 0.7), (0.9, 0.1)):
+        FermiSettings(scoring_share=scoring, evidence=EvidenceSettings(share))
+    with pytest.raises(SettingsError, match=r"scoring_share is 0.9, must be at most 0.8, evidence.share is held out"):
+        FermiSettings(scoring_share=0.9, evidence=EvidenceSettings(0.2))
+
+
 def test_presets_know_their_names() -> None:
     assert {name: settings.preset for name, settings in PRESETS.items()} == {name: name for name in PRESETS}
     assert FermiSettings().preset == "custom"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo"):
+    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo, api"):
         preset("best")

@@ -1,0 +1,41 @@
+"""A personalization that an older version stored still loads, and answers as it did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from idiolect.methods.answering import Answerer
+from idiolect.methods.fermi.personalization import FORMAT, FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from tests.methods.people import TableSimilarity, number, random_answers, rater
+
+STORED = Path(__file__).with_name("format-1.json")
+
+
+def stored() -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
+    return payload
+
+
+def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
+    payload = stored()
+    assert payload["format"] == 1
+    learned = FermiPersonalization.from_json(payload)
+    assert learned.format == FORMAT == 2
+    assert (learned.finished, learned.held_out, learned.evidence) == (True, (), None)
+    assert (learned.used, learned.gate, learned.settings.evidence.share) == (True, "", 0.0)
+    now = learned.to_json()
+    assert FermiPersonalization.from_json(now) == learned
+    known = {key: now[key] for key in payload}
+    known["settings"] = {key: now["settings"][key] for key in payload["settings"]}
+    assert known == {**payload, "format": 2}
+
+
+async def test_a_personalization_of_format_1_answers() -> None:
+    learned = FermiPersonalization.from_json(stored())
+    near = TableSimilarity(lambda q, d: number(q + d) % 7)
+    answerer = Answerer(random_answers(), learned.settings.answering)
+    answers = await RetrievalOfPrompt(learned, answerer, near).answer([o.question for o in rater(3).opinions])
+    assert [answer.response.answer for answer in answers] == [answer.response.text for answer in answers]

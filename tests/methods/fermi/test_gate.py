@@ -1,0 +1,215 @@
+"""Do no harm: held-out opinions are never learned from, and decide whether the prompts or the base model answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from idiolect import Opinion, Question, User
+from idiolect.errors import SettingsError
+from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import FixedPrompt
+from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.gate import respondent as respondent_of
+from idiolect.methods.fermi.gate import with_evidence
+from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.prompt import Prompt
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings, preset
+from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import CompletionRequest, Usage
+from tests.methods.fermi.interrupting import GATED, planted
+from tests.methods.people import (
+    SCALE,
+    TableSimilarity,
+    asked_question,
+    number,
+    numbered_proposals,
+    paper,
+    random_answers,
+    rater,
+)
+from tests.planted_world import AnsweringModel, TopicSimilarity, respondent
+
+NEAR = TableSimilarity(lambda q, d: number(q + d) % 7)
+SHARE = EvidenceSettings(0.2)
+
+
+def gated(**changes: object) -> FermiSettings:
+    return paper(**{"iterations": 3, "scoring_share": 0.6, "evidence": SHARE, **changes})
+
+
+async def learned_by(
+    model: FunctionModel, settings: FermiSettings, user: User, optimizer: FunctionModel | None = None
+) -> FermiPersonalization:
+    answerer = Answerer(model, settings.answering)
+    fermi = Fermi(answerer, settings, optimizer=optimizer or numbered_proposals(), similarity=NEAR)
+    return await fermi.fit(user)
+
+
+async def test_held_out_opinions_are_never_learned_from() -> None:
+    """Opinions on one question several times are the trap: scoring one gives the other away."""
+    user = rater(20)
+    user = replace(user, opinions=(*user.opinions, *(replace(o, answer="3") for o in user.opinions[:6])))
+    model, optimizer = random_answers(), numbered_proposals()
+    settings = gated(proposers=("llm", "demonstrations"))
+    learned = await learned_by(model, settings, user, optimizer)
+    assert len(learned.held_out) == 5
+    held_out = {opinion.question.text for opinion in learned.held_out}
+    assert held_out.isdisjoint(o.question.text for o in (*learned.opinions, *learned.examples))
+    learning = learned.iterations[-1].answering.calls + 4 * len(learned.opinions)  # the pool is scored eagerly
+    for request in (*optimizer.completion_requests, *model.completion_requests[:learning]):
+        assert not [text for text in held_out if text in request.messages[0].content]
+    judging = model.completion_requests[learning:]
+    assert [asked_question(r) for r in judging] == 2 * [o.question.text for o in learned.held_out]
+    assert all(r.messages[0].content.count(asked_question(r)) == 1 for r in judging)
+
+
+async def test_the_cost_of_judging_is_counted() -> None:
+    model = random_answers()
+    for retrieval in (preset("paper").retrieval, RetrievalSettings(pool="last+memory", lazy=True)):
+        settings = gated(retrieval=retrieval)
+        before = len(model.completion_requests)
+        learned = await learned_by(model, settings, rater(20))
+        assert learned.answering.calls == len(model.completion_requests) - before
+        assert learned.answering.calls > learned.iterations[-1].answering.calls
+
+
+async def test_what_judging_scored_is_kept() -> None:
+    settings = gated(retrieval=RetrievalSettings(pool="last", lazy=True))
+    learned = await learned_by(random_answers(), settings, rater(20))
+    assert any(cell is not None for scored in learned.prompts for cell in scored.cells)
+
+
+async def test_in_the_planted_world_the_evidence_speaks_for_the_personalization() -> None:
+    person = respondent(2)
+    settings = replace(GATED, iterations=5)
+    learned = await planted(settings).fit(person.user)
+    evidence = learned.evidence
+    assert evidence is not None
+    assert (evidence.n, evidence.base) == (9, (0.0,) * 9)
+    assert evidence.used
+    assert learned.used
+    assert learned.gate == evidence.reason
+    assert FermiPersonalization.from_json(learned.to_json()) == learned
+
+
+def worse_with_prompts(request: CompletionRequest) -> str:
+    """Right without a prompt ("3" is what everybody said), wrong with one, but on dishes 0 to 9."""
+    plain = request.messages[0].content.startswith("Answer the question.")
+    dish = int(asked_question(request).split()[-1].rstrip("?"))
+    return "3" if plain or dish in (0, 1, 2) else "5"
+
+
+async def test_a_personalization_that_harms_is_not_used() -> None:
+    user = replace(rater(20), opinions=tuple(replace(o, answer="3") for o in rater(20).opinions))
+    settings = gated(retrieval=RetrievalSettings(pool="last"))
+    model = FunctionModel(complete=worse_with_prompts)
+    learned = await learned_by(model, settings, user)
+    assert learned.evidence is not None
+    assert not learned.used
+    assert learned.evidence.base == (1.0,) * 4
+    assert learned.gate.endswith("the base model answers")
+    answering = respondent_of(learned, Answerer(model, settings.answering), NEAR)
+    assert isinstance(answering, FixedPrompt)
+    (answer,) = await answering.answer([Question("How much do you like dish number 33?", SCALE, ordinal=True)])
+    assert answer.response.answer == "3"
+    assert model.completion_requests[-1].messages[0].content.startswith("Answer the question.\n\nQuestion")
+
+
+async def test_a_tie_goes_to_the_base_model_and_a_margin_counts() -> None:
+    settings = gated()
+    same = await learned_by(FunctionModel(complete=lambda _: "3"), settings, rater(20))
+    assert same.evidence is not None
+    assert same.evidence.personalized == same.evidence.base
+    assert not same.used
+    person = respondent(2).user
+    strict = replace(GATED, evidence=EvidenceSettings(0.25, margin=0.99))
+    assert not (await planted(strict).fit(person)).used
+
+
+async def test_without_a_gate_the_prompts_answer() -> None:
+    settings = paper(iterations=1)
+    learned = await learned_by(random_answers(), settings, rater(5))
+    assert (learned.used, learned.gate, learned.held_out, learned.evidence) == (True, "", (), None)
+    answering = respondent_of(learned, Answerer(random_answers(), settings.answering), NEAR)
+    assert isinstance(answering, RetrievalOfPrompt)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+async def test_with_too_few_opinions_it_is_said_that_nothing_judged(n: int) -> None:
+    learned = await learned_by(random_answers(), gated(), rater(n))
+    assert (learned.used, learned.finished, learned.held_out, learned.evidence) == (True, True, (), None)
+    assert learned.gate == "not gated: too few opinions"
+
+
+def test_a_gate_that_cannot_answer_is_refused_before_anything_is_paid() -> None:
+    answerer = Answerer(random_answers(), preset("paper").answering)
+    with pytest.raises(SettingsError, match="evidence needs a similarity"):
+        Fermi(answerer, gated(), optimizer=numbered_proposals())
+    ordered = RetrievalSettings(retrieve=False, demonstration_order="nearest_last")
+    with pytest.raises(SettingsError, match="evidence needs a similarity"):
+        Fermi(answerer, gated(retrieval=ordered), optimizer=numbered_proposals())
+    Fermi(answerer, gated(retrieval=RetrievalSettings(retrieve=False)), optimizer=numbered_proposals())
+
+
+async def test_without_retrieval_the_gate_needs_no_similarity() -> None:
+    settings = gated(retrieval=RetrievalSettings(retrieve=False))
+    answerer = Answerer(random_answers(), settings.answering)
+    learned = await Fermi(answerer, settings, optimizer=numbered_proposals()).fit(rater(20))
+    assert learned.evidence is not None
+    assert learned.evidence.n == 4
+
+
+HELD_OUT = Opinion(Question("Do you like swimming in lakes?", ("yes", "no")), "no")
+SHORT = Opinion(Question("Coffee?", ("black", "white")), "white")
+KNOWN = Opinion(Question("Do you like rain?", ("yes", "no")), "yes")
+
+
+def with_pool(*texts: str, held_out: Opinion = HELD_OUT) -> FermiPersonalization:
+    """Prompts of which the first is the best one on what is known."""
+    first = ScoredPrompt(Prompt("Start"), 0, (None,))
+    pool = tuple(ScoredPrompt(Prompt(text), born + 1, (None,)) for born, text in enumerate(texts))
+    settings = gated(retrieval=RetrievalSettings(neighbours=1))
+    return FermiPersonalization(
+        "ann", "m", None, settings, (KNOWN,), (), first, pool, pool, (), Usage(), Usage(), held_out=(held_out,)
+    )
+
+
+async def asked_under(learned: FermiPersonalization) -> str:
+    """The prompt that the held-out opinion is answered under, where the first of the pool does best."""
+    first = learned.prompts[0].prompt.text
+    model = FunctionModel(complete=lambda r: "yes" if r.messages[0].content.startswith(first) else "no")
+    judged = await with_evidence(learned, Answerer(model, learned.settings.answering), NEAR)
+    assert judged.evidence is not None
+    return model.completion_requests[-1].messages[0].content.split("\n\nQuestion")[0]
+
+
+async def test_a_text_that_gives_a_held_out_opinion_away_is_not_judged_on_it() -> None:
+    telling = "Asked 'do you like swimming in lakes', they said no."
+    assert await asked_under(with_pool("Likes rain.", "Another.")) == "Likes rain."
+    assert await asked_under(with_pool(telling, "Another.")) == "Another."
+    assert await asked_under(with_pool(telling)) == "Start"
+    assert await asked_under(with_pool("Coffee? White.", "Another.", held_out=SHORT)) == "Another."
+    assert await asked_under(with_pool("Coffee lovers.", "Another.", held_out=SHORT)) == "Coffee lovers."
+
+
+async def test_a_telling_text_still_answers_where_nothing_is_judged() -> None:
+    learned = with_pool("Asked 'do you like swimming in lakes', they said no.")
+    model = FunctionModel(complete=lambda _: "no")
+    answerer = Answerer(model, learned.settings.answering)
+    await RetrievalOfPrompt(learned, answerer, NEAR).answer([HELD_OUT.question])
+    assert model.completion_requests[-1].messages[0].content.startswith("Asked")
+
+
+async def test_the_planted_person_is_answered_by_what_the_evidence_chose() -> None:
+    person = respondent(2)
+    settings = replace(GATED, iterations=5)
+    learned = await planted(settings).fit(person.user)
+    answering = respondent_of(learned, Answerer(AnsweringModel(), settings.answering), TopicSimilarity())
+    answers = await answering.answer([o.question for o in person.test])
+    right = sum(a.response.answer == o.answer for a, o in zip(answers, person.test, strict=True))
+    assert right >= 0.5 * len(person.test)  # the base model has none right
