@@ -163,7 +163,7 @@ class CallCache:
         def store(database: sqlite3.Connection) -> bool:
             ended = end_claim(database, digest, token=self._living.token)
             if not ended:
-                return entries.find(database, digest, owner=owner) is not None
+                return bool(entries.find(database, [digest], owner=owner))
             entries.add(database, (digest, *ended, time.time()), sealed)
             entries.link(database, [digest], owner=owner)
             return True
@@ -254,17 +254,13 @@ class CallCache:
             return any(self._living.is_alive(token) for token in self._living.others())
 
     async def _look_up_page(self, keys: Sequence[str], owner: str) -> list[Mapping[str, Any] | None]:
-        results: list[Mapping[str, Any] | None] = []
-        unlinked: list[bytes] = []
+        digests = [_digest(key) for key in keys]
         with self._reading() as database:
-            for digest in map(_digest, keys):
-                found = entries.find(database, digest, owner=owner)
-                results.append(found[0].opened(digest) if found else None)
-                if found and not found[1]:
-                    unlinked.append(digest)
-        if unlinked:
-            await self._commits.add(partial(entries.link, digests=unlinked, owner=owner))
-        return results
+            found = {entry.key: entry for entry in entries.find(database, digests, owner=owner)}
+            results = {key: entry.result.opened(key) for key, entry in found.items()}
+        if unlinked := [key for key, entry in found.items() if not entry.linked]:
+            await self._commits.add(partial(entries.link, keys=unlinked, owner=owner))
+        return [results.get(digest) for digest in digests]
 
     async def _claim(self, key: str, claim: Claim) -> Claimed:
         self._check_open()

@@ -118,9 +118,11 @@ def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
         database = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None)
         try:
+            _is_new(database, path)  # before anything of someone else's file is changed
             _set_pragmas(database, lock_timeout=lock_timeout)
             with transaction(database):
-                _make_or_check_schema(database, path)
+                if _is_new(database, path):
+                    _make_schema(database)
         except BaseException:
             database.close()
             raise
@@ -140,19 +142,25 @@ def _set_pragmas(database: sqlite3.Connection, *, lock_timeout: float) -> None:
             time.sleep(0.02)
 
 
-def _make_or_check_schema(database: sqlite3.Connection, path: Path) -> None:
+def _is_new(database: sqlite3.Connection, path: Path) -> bool:
+    """Whether the database is empty; if not, it is a cache that this version reads, or an error is raised."""
     application, version, tables = (
         database.execute(question).fetchone()[0]
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
     )
     if (application, version, tables) == (0, 0, 0):
-        for statement in _TABLES.split(";"):
-            database.execute(statement)
-        database.execute(f"PRAGMA application_id = {_APPLICATION}")
-        database.execute(f"PRAGMA user_version = {VERSION}")
-    elif application != _APPLICATION:
+        return True
+    if application != _APPLICATION:
         raise CacheError(f"cache {path}: this is another kind of database")
-    elif version > VERSION:
+    if version > VERSION:
         raise CacheError(
             f"cache {path}: made by a newer Idiolect (version {version} of the file, this reads {VERSION})"
         )
+    return False
+
+
+def _make_schema(database: sqlite3.Connection) -> None:
+    for statement in _TABLES.split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {_APPLICATION}")
+    database.execute(f"PRAGMA user_version = {VERSION}")

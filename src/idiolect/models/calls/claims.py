@@ -24,6 +24,10 @@ import filelock
 from idiolect.models.calls import entries
 
 _FRESH = 0.05  # seconds for which a sign of life is believed
+_CLAIM = (
+    "INSERT INTO claims (key, token, started_at, operation, model, owner) SELECT ?, ?, ?, ?, ?, ? "
+    "WHERE NOT EXISTS (SELECT 1 FROM entries WHERE key = ?) ON CONFLICT DO NOTHING"
+)
 
 
 class Living:
@@ -137,20 +141,18 @@ def make_claim(
         is_held: whether the claim of the cache with that token stands; one that does not is taken over.
         now: seconds since the epoch.
     """
-    found = entries.find(database, claim.key, owner=claim.owner)
-    if found:
-        if not found[1]:
+    row = (claim.key, token, now, claim.operation, claim.model, claim.owner, claim.key)
+    if database.execute(_CLAIM, row).rowcount:  # nearly always
+        return Claimed()
+    if found := entries.find(database, [claim.key], owner=claim.owner):
+        if not found[0].linked:
             entries.link(database, [claim.key], owner=claim.owner)
-        return Claimed(result=found[0])
-    held = database.execute("SELECT token FROM claims WHERE key = ?", (claim.key,)).fetchone()
-    if held:
-        if is_held(held[0]):
-            return Claimed(holder=held[0])
-        bury(database, "key = ?", claim.key)
-    row = (claim.key, token, now, claim.operation, claim.model, claim.owner)
-    database.execute(
-        "INSERT INTO claims (key, token, started_at, operation, model, owner) VALUES (?, ?, ?, ?, ?, ?)", row
-    )
+        return Claimed(result=found[0].result)
+    (holder,) = database.execute("SELECT token FROM claims WHERE key = ?", (claim.key,)).fetchone()
+    if is_held(holder):
+        return Claimed(holder=holder)
+    bury(database, "key = ?", claim.key)
+    database.execute(_CLAIM, row)
     return Claimed()
 
 

@@ -61,7 +61,7 @@ class Sealed:
         data = text.encode("utf-8", "surrogatepass")
         return cls(data, zlib.crc32(data))
 
-    def opened(self, digest: bytes) -> Mapping[str, Any]:
+    def opened(self, key: bytes) -> Mapping[str, Any]:
         """The result with that key.
 
         Raises:
@@ -69,19 +69,28 @@ class Sealed:
         """
         if not isinstance(self.text, bytes) or zlib.crc32(self.text) != self.checksum:
             raise DamagedEntryError(
-                f"the result with the key {digest.hex()[:12]} is damaged; move the file away to go on "
+                f"the result with the key {key.hex()[:12]} is damaged; move the file away to go on "
                 "(its calls are then paid for again)"
             )
         result: Mapping[str, Any] = json.loads(self.text.decode("utf-8", "surrogatepass"))
         return result
 
 
-def find(database: sqlite3.Connection, digest: bytes, *, owner: str) -> tuple[Sealed, bool] | None:
-    """The entry with that key, and whether it is this owner's already."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry's key and result; `linked` if the one who asks is an owner already."""
+
+    key: bytes
+    result: Sealed
+    linked: bool
+
+
+def find(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> list[Found]:
+    """The entries with these keys, in any order."""
     mine = "EXISTS (SELECT 1 FROM owners WHERE entry = id AND owner = ?)"
-    query = f"SELECT result, checksum, {mine} FROM entries WHERE key = ?"
-    found = database.execute(query, (owner, digest)).fetchone()
-    return (Sealed(found[0], found[1]), bool(found[2])) if found else None
+    query = f"SELECT key, result, checksum, {mine} FROM entries WHERE key IN ({', '.join('?' * len(keys))})"
+    found = database.execute(query, (owner, *keys))
+    return [Found(key, Sealed(text, checksum), bool(linked)) for key, text, checksum, linked in found]
 
 
 def add(database: sqlite3.Connection, row: tuple[bytes, str, str, float], sealed: Sealed) -> None:
@@ -91,10 +100,10 @@ def add(database: sqlite3.Connection, row: tuple[bytes, str, str, float], sealed
     database.execute(f"INSERT OR IGNORE INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
-def link(database: sqlite3.Connection, digests: Sequence[bytes], *, owner: str) -> int:
+def link(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> int:
     """Make `owner` an owner of those of the entries that are there; how many are new."""
     query = "INSERT OR IGNORE INTO owners (entry, owner) SELECT id, ? FROM entries WHERE key = ?"
-    return sum(database.execute(query, (owner, digest)).rowcount for digest in digests)
+    return sum(database.execute(query, (owner, key)).rowcount for key in keys)
 
 
 def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
