@@ -127,6 +127,7 @@ class Received:
 
     Args:
         number: from 1, in the order of arrival.
+        headers: by name in lower case.
         start, end: `time.monotonic()`; end is None while the request is being answered.
         answered: whether the whole answer was handed to the network.
     """
@@ -138,6 +139,9 @@ class Received:
     start: float
     end: float | None = None
     answered: bool = False
+
+
+_RECEIVED = web.RequestKey("received", Received)
 
 
 class ApiServer:
@@ -212,16 +216,16 @@ class ApiServer:
     ) -> web.StreamResponse:
         start = time.monotonic()
         body = await request.json() if request.can_read_body else {}
-        received = Received(len(self.log) + 1, request.path, body, dict(request.headers), start)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        received = Received(len(self.log) + 1, request.path, body, headers, start)
+        request[_RECEIVED] = received
         self.log.append(received)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
             if self.latency:
                 await asyncio.sleep(self.latency)
-            response = await respond(request, received)
-            received.answered = True
-            return response
+            return await respond(request, received)
         except ConnectionResetError:  # the client has gone
             return web.Response()
         finally:
@@ -338,5 +342,11 @@ async def _send(
 ) -> web.StreamResponse:
     response = web.Response(body=text.encode(), status=status, headers=headers, content_type=content_type)
     await response.prepare(request)
-    await response.write_eof()
+    received = request[_RECEIVED]
+    received.answered = True  # before the client can know, because tests look at once
+    try:
+        await response.write_eof()
+    except BaseException:
+        received.answered = False
+        raise
     return response

@@ -122,7 +122,10 @@ class ApiClient:
         Raises:
             ModelError: it lists none, or no answer came.
         """
-        return await self._insist("/models", None, _model_names)
+        names = await self._insist("/models", None, _model_names)
+        if not names:
+            raise ModelError(f"{self.endpoint.base_url} lists no models")
+        return names
 
     async def aclose(self) -> None:
         """Closes the connections; a later call opens them anew."""
@@ -200,7 +203,7 @@ class ApiClient:
                 names = await self._attempt("/models", None, _model_names)
         except (ModelError, TimeoutError):
             return ""
-        return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}" if names else ""
 
     def _open(self) -> _Line:
         loop = asyncio.get_running_loop()
@@ -215,8 +218,14 @@ class ApiClient:
             timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
             limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE),
             follow_redirects=False,  # what people wrote goes where it was sent only
-            event_hooks={"response": [_bound]},
+            event_hooks={"response": [self._bound]},
         )
+
+    async def _bound(self, response: httpx2.Response) -> None:
+        if response.headers.get("content-encoding", "identity") not in ("identity", ""):
+            raise ModelError(f"{self.endpoint.base_url} compresses its answers although it is asked not to")
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Bounded(response.stream)
 
     def _headers(self) -> dict[str, str]:
         headers = {
@@ -265,13 +274,6 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-async def _bound(response: httpx2.Response) -> None:
-    if response.headers.get("content-encoding", "identity") not in ("identity", ""):
-        raise ModelError("the server compresses its answers although it is asked not to")
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream)
-
-
 def _asked_wait(error: Exception) -> bool | float:
     """Whether stamina tries again, and after how long where the server says so."""
     if not isinstance(error, UnansweredError):
@@ -295,7 +297,4 @@ def _json_of(response: httpx2.Response) -> Any:
 def _model_names(payload: Any) -> list[str]:
     listed = payload.get("data") if isinstance(payload, dict) else None
     names = [model.get("id") for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
-    good = [name for name in names if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200]
-    if not good:
-        raise ModelError("the server lists no models")
-    return good
+    return [name for name in names if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200]
