@@ -42,8 +42,13 @@ def reason(error: SQLAlchemyError) -> str:
     """Why it failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
-        primary = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        return _SQLITE_REASONS.get(primary, f"SQLite says: {cause}")
+        return sqlite_reason(cause)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
     return f"the database refused ({kind}, SQLSTATE {state})" if state else f"the database failed ({kind})"
+
+
+def sqlite_reason(error: sqlite3.Error) -> str:
+    """Why SQLite failed, in plain words."""
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return _SQLITE_REASONS.get(primary, f"SQLite says: {error}")

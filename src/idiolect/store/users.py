@@ -39,6 +39,7 @@ from idiolect.store.records import (
     personalization_row,
 )
 from idiolect.store.schema import checkpoints, personalizations
+from idiolect.store.scrubbing import finish_interrupted
 
 _LOCK_TIMEOUT = 10.0
 
@@ -48,12 +49,13 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._finished_erasures = finish_interrupted(database)
 
     @classmethod
     def open(
         cls, target: str | Path | None = None, *, create: bool = True, lock_timeout: float = _LOCK_TIMEOUT
     ) -> Store:
-        """Open the store, of the newest revision.
+        """Open the store, of the newest revision; an erasure that was cut off is finished first.
 
         Args:
             target: a folder (holds `idiolect.db`), or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's
@@ -66,7 +68,12 @@ class Store:
         """
         place = locate(target)
         engine = open_engine(place, create=create, lock_timeout=lock_timeout)
-        return cls(Database(engine, place, lock_timeout=lock_timeout))
+        database = Database(engine, place, lock_timeout=lock_timeout)
+        try:
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
 
     @property
     def where(self) -> str:
@@ -85,6 +92,11 @@ class Store:
         `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
         """
         return self._database.place.cache_path
+
+    @property
+    def finished_erasures(self) -> int:
+        """How many erasures that were cut off were finished when this store was opened."""
+        return self._finished_erasures
 
     @property
     def database(self) -> Database:

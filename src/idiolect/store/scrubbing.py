@@ -1,0 +1,147 @@
+"""Scrubbing: what is deleted in a SQLite file leaves its bytes too, and an erasure that was cut off is finished.
+
+    mark + delete (one transaction) → scrub → unmark
+
+The mark (a row of `erasures`, which says nothing about who it was) is written with the deletion. Who opens a store that
+has one scrubs first: a process killed in between leaves nothing for good.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from idiolect.errors import StoreError
+from idiolect.store.database import Database
+from idiolect.store.faults import sqlite_reason, store_errors
+from idiolect.store.schema import erasures
+
+_PAUSE = 0.02
+_log = logging.getLogger(__name__)
+
+
+def mark(connection: Connection) -> str:
+    """Note that an erasure has begun, in the transaction that deletes; its mark, for `unmark`."""
+    name = secrets.token_hex(8)
+    connection.execute(erasures.insert().values(id=name, begun_at=datetime.now(UTC)))
+    return name
+
+
+def unmark(database: Database, marks: Iterable[str]) -> None:
+    """Note that these erasures are finished.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    with database.writing() as connection:
+        connection.execute(erasures.delete().where(erasures.c.id.in_(list(marks))))
+
+
+def finish_interrupted(database: Database) -> int:
+    """Scrub the store and its cache of calls if an erasure was cut off; how many were.
+
+    Where that is not possible now (another process holds a lock, the disk is read-only) it is left to whoever opens
+    the store next.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    with database.reading() as connection:
+        marks = list(connection.scalars(sa.select(erasures.c.id)))
+    if not marks:
+        return 0
+    try:
+        cache_path = database.place.cache_path
+        if cache_path.exists():
+            scrub_file(cache_path, timeout=database.lock_timeout)
+        scrub(database)
+        unmark(database, marks)
+        truncate_log(database)
+    except StoreError as error:
+        _log.warning("an erasure that was cut off is not finished yet: %s", error)
+        return 0
+    return len(marks)
+
+
+def scrub(database: Database) -> None:
+    """Leave no bytes of deleted rows in a SQLite store; elsewhere that is the server's business.
+
+    Raises:
+        StoreError: another process uses the store, or it cannot be written.
+    """
+    if database.kind == "sqlite":
+        with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
+            _scrub(connection.driver_connection, database.where, database.lock_timeout)
+
+
+def truncate_log(database: Database) -> None:
+    """Empty SQLite's write-ahead log, after the last small write.
+
+    Raises:
+        StoreError: another process uses the store, or it cannot be written.
+    """
+    if database.kind == "sqlite":
+        with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
+            _truncate_log(connection.driver_connection, database.where, time.monotonic() + database.lock_timeout)
+
+
+def scrub_file(path: Path, *, timeout: float) -> None:
+    """Leave no bytes of deleted rows in a SQLite file.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for another process's lock.
+
+    Raises:
+        StoreError: another process uses the file, or it is no database.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {sqlite_reason(error)}") from error
+    with closing(connection):
+        _scrub(connection, str(path), timeout)
+
+
+def _scrub(connection: Any, where: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA secure_delete = ON")
+        cursor.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy of everybody else touches no other disk
+        _truncate_log(connection, where, deadline)
+        cursor.execute("VACUUM")
+        _truncate_log(connection, where, deadline)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise _in_use(where) from error
+        raise StoreError(f"{where}: {sqlite_reason(error)}") from error
+    finally:
+        cursor.close()
+
+
+def _truncate_log(connection: Any, where: str, deadline: float) -> None:
+    """Write the log back and cut it to nothing: until then it holds pages from before the deletion."""
+    cursor = connection.cursor()
+    while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # 1: somebody reads an older state
+        if time.monotonic() > deadline:
+            raise _in_use(where)
+        time.sleep(_PAUSE)
+    cursor.close()
+
+
+def _in_use(where: str) -> StoreError:
+    return StoreError(
+        f"{where}: another process uses it, so bytes of what is deleted may still be in it;"
+        " stop that process and open the store again (for example: idiolect users list), which finishes the erasure"
+    )
