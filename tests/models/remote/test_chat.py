@@ -1,4 +1,4 @@
-"""The remote model as a whole: order, concurrency, what it learns from rejections, and names that leave the model open."""
+"""The remote model as a whole: order, concurrency, what it learns from rejections, names that leave the model open."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ async def test_failure_of_one_request_ends_the_others() -> None:
 
 
 async def test_limit_of_tokens_is_renamed_for_models_that_want_it() -> None:
-    message = (
-        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-    )
+    message = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 
     def answer(body: Body, _: int) -> Answer:
         return unsupported("max_tokens", message, param="max_tokens") if "max_tokens" in body else "Yes"

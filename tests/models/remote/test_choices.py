@@ -53,6 +53,15 @@ def test_logprobs_of_a_letter_are_summed_over_its_spellings() -> None:
     assert logprobs.n_tokens == (1, 1, 1)
 
 
+async def test_choices_that_tie_because_no_letter_is_likely_are_noted_once() -> None:
+    with ApiServer(lambda *_: "I") as server:
+        async with open_remote_model(f"{server.url}#m") as model:
+            for logprobs in await model.choice_logprobs([ASKED, ASKED]):
+                assert len(set(logprobs.logprobs)) == 1
+            assert len(model.notes) == 1
+            assert "no choice's letter" in model.notes[0]
+
+
 @pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}, {"content": ["x"]}, "x", [1]])
 def test_payload_without_logprobs_says_what_to_do(logprobs: Any) -> None:
     answer = {"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]}
@@ -61,9 +70,8 @@ def test_payload_without_logprobs_says_what_to_do(logprobs: Any) -> None:
 
 
 numbers = st.floats() | st.integers() | st.none() | st.booleans() | st.text()
-tokens = st.fixed_dictionaries(
-    {}, optional={"token": st.text() | st.sampled_from(["A", " b", "C."]), "logprob": numbers}
-)
+texts = st.text() | st.sampled_from(["A", " b", "C."])
+tokens = st.fixed_dictionaries({}, optional={"token": texts, "logprob": numbers})
 entries = st.fixed_dictionaries({}, optional={"token": st.text(), "logprob": numbers, "top_logprobs": st.lists(tokens)})
 
 
@@ -104,12 +112,10 @@ async def test_model_without_logprobs_says_what_to_do(answer: Answer) -> None:
 
 
 async def test_model_asks_for_letters_in_the_dialect_it_learned() -> None:
+    error = {"message": "Use 'max_completion_tokens' instead", "param": "max_tokens"}
+
     def answer(body: Body, _: int) -> Answer:
-        if "max_tokens" in body:
-            return Status(
-                400, body={"error": {"message": "Use 'max_completion_tokens' instead", "param": "max_tokens"}}
-            )
-        return "A"
+        return Status(400, body={"error": error}) if "max_tokens" in body else "A"
 
     with ApiServer(answer) as server:
         async with open_remote_model(f"{server.url}#m") as model:

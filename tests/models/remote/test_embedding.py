@@ -103,7 +103,7 @@ FAULTS: dict[str, Callable[[list[Body]], Any]] = {
     "nan": lambda data: data[0]["embedding"].__setitem__(0, float("nan")),
     "infinite": lambda data: data[0]["embedding"].__setitem__(0, float("inf")),
     "huge": lambda data: data[0]["embedding"].__setitem__(0, 10**400),
-    "no object": lambda data: data.__setitem__(0, 3),
+    "no object": lambda data: data.__setitem__(0, []),  # type: ignore[call-overload]
 }
 
 

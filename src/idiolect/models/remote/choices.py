@@ -5,7 +5,7 @@ A, B, C …, the model is asked for a letter, and the result is log p(letter), *
 text: it compares within one request only, and not with a local model's. Over the likeliest tokens T that the server
 tells,
 
-    log p(letter) = log Σ_{t ∈ T, t says the letter} p(t),    or min_{t ∈ T} log p(t) − 1 if none does.
+    log p(letter) = log Σ_{t ∈ T, t says the letter} p(t),    or the floor min_{t ∈ T} log p(t) − 1 if none does.
 
 Case, spaces and punctuation around the letter don't matter.
 """
@@ -66,6 +66,8 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     said: dict[str, list[float]] = {letter: [] for letter in letters}
     for token, logprob in top.items():
         said.get(token.strip(_AROUND).upper(), []).append(logprob)
+    if not any(said.values()):
+        dialect.note("had no choice's letter among its likeliest tokens: such choices tie, and the first is taken")
     logprobs = tuple(min(float(np.logaddexp.reduce(said[x])), 0.0) if said[x] else floor for x in letters)
     usage, estimated = read_usage(payload, _with_letters(request), letters[:1])
     return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated

@@ -27,7 +27,7 @@ _OMITTED = {
 
 @dataclass(slots=True)
 class Dialect:
-    """Which parameters one model takes; `notes` says what is left out, for people."""
+    """Which parameters one model takes; `notes` tells people what it doesn't."""
 
     model: str
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -42,8 +42,13 @@ class Dialect:
         refused = error.unsupported & _OMITTED.keys() & sent.keys()
         for name in sorted(refused - self.omitted):
             self.omitted.add(name)
-            self.notes.append(f"{self.model} {_OMITTED[name]}")
+            self.note(_OMITTED[name])
         return bool(refused)
+
+    def note(self, what: str) -> None:
+        """Keeps a note on the model, once."""
+        if (note := f"{self.model} {what}") not in self.notes:
+            self.notes.append(note)
 
 
 def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
