@@ -178,6 +178,17 @@ async def test_waiters_come_in_turn_and_none_overtakes() -> None:
     assert small.done()
 
 
+async def test_a_user_s_small_call_does_not_overtake_their_large_one() -> None:
+    budget = Budget(user=Limits(calls=10))
+    held = await budget.reserve("ann", Cost(8))
+    large, small = reserving(budget, "ann", Cost(5)), reserving(budget, "ann", Cost(1))
+    await settle_down()
+    assert not small.done()
+    held.release()
+    (await large).release()
+    (await small).release()
+
+
 async def test_who_waits_for_their_own_limit_holds_up_nobody_else() -> None:
     budget = Budget(run=Limits(calls=10), user=Limits(calls=2))
     held = await budget.reserve("ann", Cost(2))
