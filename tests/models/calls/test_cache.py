@@ -224,7 +224,9 @@ async def test_a_full_disk_reaches_everyone_in_the_group(cache: CallCache) -> No
     large = {"text": "x" * 10_000}
     told = await asyncio.gather(*(cache.keep(key(n), large, owner="ann") for n in numbers), return_exceptions=True)
     assert [str(error) for error in told] == [f"cache {cache.path}: the disk is full"] * 8
-    assert await waiting is None  # whoever waited for the call makes it, and the lost one is uncertain
+    assert (
+        await asyncio.wait_for(waiting, 5) is None
+    )  # whoever waited for the call makes it, and the lost one is uncertain
     cache._database.execute("PRAGMA max_page_count = 10000")
     await asyncio.gather(*(cache.keep(key(n), large, owner="ann") for n in numbers))  # may be tried again
     await cache.keep(key(0), large, owner="bob")
@@ -251,7 +253,7 @@ async def test_forget_reaches_calls_in_flight(cache: CallCache) -> None:
     await asyncio.sleep(0)
     cache.forget("ann")
     await cache.keep(key(1), RESULT, owner="ann")
-    assert await waiting is None  # nothing was kept: bob makes the call
+    assert await asyncio.wait_for(waiting, 5) is None  # nothing was kept: bob makes the call
     await cache.keep(key(1), RESULT, owner="bob")
     assert [list(cache.calls_of(owner)) != [] for owner in ("ann", "bob")] == [False, True]
 
