@@ -4,8 +4,8 @@ One retry layer (stamina) over `openai`'s HTTP client, which runs on aiohttp. An
 accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. When a server asks to wait, every call
 to it waits.
 
-CPU a call: 1.0 ms in this client, 2.0 ms in `AsyncOpenAI.post`, 4.1 ms in `chat.completions.create`, 3.3 ms on httpx's
-own transport; setting stamina up costs 0.1 ms, so the first attempt goes without.
+That HTTP client is used bare: `AsyncOpenAI` over it costs about twice the CPU a call, and its typed `create` about four
+times. Setting stamina up costs a tenth of a call, so the first attempt goes without.
 """
 
 from __future__ import annotations
