@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import stat
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idiolect.cli.app import app
+from idiolect.methods.answering import Answerer
+from idiolect.methods.evidence import Evidence
+from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.people.user_record import user_from_record
 from idiolect.store import Store
+from tests.cli.learning import ANN, mimic, settings
 
 EVIL = "evil\x1b[31m[bold]\x1b]0;title\x07"
 LIKES = Question("Do you like [red]ramen[/red]?", ("yes", "no"))
@@ -146,6 +151,35 @@ def test_show_tolerates_any_payload(people: Path, payload: dict[str, Any], promp
     assert (learned["best_prompt"] or {}).get("text") == best
 
 
+@pytest.mark.parametrize(
+    ("finished", "evidence", "lines"),
+    [
+        (True, None, ()),
+        (False, None, ("learning was stopped early",)),
+        (
+            False,
+            Evidence((1.0, 0.5), (0.5, 0.5)),
+            (Evidence((1.0, 0.5), (0.5, 0.5)).reason, "learning was stopped early"),
+        ),
+    ],
+)
+async def test_show_tells_the_evidence_and_an_early_stop(
+    people: Path, finished: bool, evidence: Evidence | None, lines: tuple[str, ...]
+) -> None:
+    model = mimic()
+    learned = await Fermi(Answerer(model, settings().answering), settings(), optimizer=model).fit(user_from_record(ANN))
+    learned = dataclasses.replace(learned, finished=finished, evidence=evidence)
+    with Store.open(people) as store:
+        store.save_users([user_from_record(ANN)])
+        store.save_personalization("ann", "fermi", learned.to_json())
+    told = [line.strip() for line in run("show", "ann", "--store", people).stdout.splitlines()]
+    assert tuple(line for line in told if "held-out" in line or "early" in line) == lines
+    (record,) = shown("show", "ann", "--store", people, "--json")["learned"]
+    assert record["finished"] is finished
+    expected = evidence and {"n": 2, "difference": 0.25, "used": True, "reason": evidence.reason}
+    assert record["evidence"] == expected
+
+
 def test_export_holds_everything(people: Path) -> None:
     document = shown("export", "u1", "--store", people)
     with Store.open(people) as store:
@@ -196,9 +230,9 @@ def test_export_puts_no_file_in_place_of_a_link_or_device(people: Path, tmp_path
     assert Path("/dev/null").is_char_device()
 
 
-@pytest.mark.parametrize("command", ["show", "export"])
+@pytest.mark.parametrize("command", ["show", "export", "forget"])
 def test_unknown_user_is_an_error(people: Path, command: str) -> None:
-    result = run(command, "u2", "--store", people, "--json")
+    result = run(command, "u2", "--store", people, "--json", *(["--yes"] if command == "forget" else []))
     assert result.exit_code == 1
     assert result.stderr == "error: the store holds no user 'u2'; did you mean 'u1'?\n"
     assert json.loads(result.stdout)["error"]["type"] == "UnknownUserError"
@@ -211,7 +245,7 @@ def test_no_store_is_an_error_and_makes_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("list",), ("show",), ("export",)])
+@pytest.mark.parametrize("arguments", [(), ("list",), ("show",), ("export",), ("forget",)])
 def test_help_shows_an_example(arguments: tuple[str, ...]) -> None:
     result = run(*arguments, "--help")
     assert result.exit_code == 0

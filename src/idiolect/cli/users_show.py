@@ -1,0 +1,169 @@
+"""`idiolect users show`: what is known about a user, and what was learned for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from idiolect.cli.options import JsonOption, StoreOption
+from idiolect.cli.terminal import one_line, out, print_json, safe
+
+if TYPE_CHECKING:
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+    from idiolect.people.user import Opinion, User
+    from idiolect.store import PersonalizationRecord, UserSummary
+
+EXAMPLES = ("idiolect users show u1", "idiolect users show u1 --json")
+UserId = Annotated[str, typer.Argument(metavar="ID", help="The user's id.", show_default=False)]
+_SHOWN_OPINIONS = 3
+_SHOWN_CHARACTERS = 100
+
+
+def show_user(user_id: UserId, store: StoreOption = None, json: JsonOption = False) -> None:
+    """Show what is known and learned about a user.
+
+    Their profile, some of their opinions, the best prompt of each method that learned prompts, and whether opinions
+    that were held out speak for using it.
+    """
+    from idiolect.store import Store
+
+    with Store.open(store, create=False) as opened:
+        user, learned = opened.user(user_id), opened.personalizations(user_id)
+        if json:
+            print_json(_show_json(opened.summary(user_id), user, learned), indent=2)
+            return
+    _print_user(user)
+    for record in learned:
+        _print_learned(record)
+    if not learned:
+        out().print("learned   nothing yet")
+
+
+def summary_json(summary: UserSummary) -> dict[str, Any]:
+    """The user, counted, for machines."""
+    return {
+        "id": summary.id,
+        "opinions": summary.n_opinions,
+        "texts": summary.n_texts,
+        "methods": list(summary.methods),
+        "created_at": summary.created_at.isoformat(),
+        "updated_at": summary.updated_at.isoformat(),
+    }
+
+
+def _show_json(summary: UserSummary, user: User, learned: Iterable[PersonalizationRecord]) -> dict[str, Any]:
+    return {
+        **summary_json(summary),
+        "profile": dict(user.profile.attributes),
+        "learned": [_learned_json(record) for record in learned],
+    }
+
+
+def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
+    shown = {
+        "method": record.method,
+        "digest": record.digest,
+        "created_at": record.created_at.isoformat(),
+        "updated_at": record.updated_at.isoformat(),
+    }
+    fermi = _fermi(record)
+    if fermi is not None:
+        from idiolect.cli.prompt_report import prompt_json
+
+        best_prompt = prompt_json(fermi.best, fermi)
+        return {**shown, "prompts": len(fermi.prompts), "best_prompt": best_prompt, **_gate_json(fermi)}
+    prompts = _prompts(record.payload)
+    best = _best(prompts)
+    told = None if best is None else {"text": best["text"], "score": best.get("score")}
+    return {**shown, "prompts": len(prompts), "best_prompt": told}
+
+
+def _gate_json(fermi: FermiPersonalization) -> dict[str, Any]:
+    evidence = fermi.evidence
+    shown = None
+    if evidence is not None:
+        shown = {"n": evidence.n, "difference": evidence.difference, "used": evidence.used, "reason": evidence.reason}
+    return {"finished": fermi.finished, "evidence": shown}
+
+
+def _fermi(record: PersonalizationRecord) -> FermiPersonalization | None:
+    """What Fermi learned, if the record holds that and is whole."""
+    if record.method != "fermi":
+        return None
+    from idiolect.errors import PersonalizationError
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+
+    try:
+        return FermiPersonalization.from_json(record.payload)
+    except PersonalizationError:
+        return None
+
+
+def _print_user(user: User) -> None:
+    console = out()
+    console.print(f"[bold]{safe(one_line(user.id))}[/bold]")
+    for name, value in user.profile.attributes.items():
+        console.print(f"profile   {_line(name)}: {_line(value)}")
+    console.print(f"opinions  {len(user.opinions)}")
+    for opinion in user.opinions[:_SHOWN_OPINIONS]:
+        console.print(f"          {_opinion_line(opinion)}")
+    if len(user.opinions) > _SHOWN_OPINIONS:
+        console.print(f"          and {len(user.opinions) - _SHOWN_OPINIONS} more")
+    console.print(f"texts     {len(user.texts)}")
+
+
+def _opinion_line(opinion: Opinion) -> str:
+    return f"{_line(opinion.question.text)} → [bold]{_line(opinion.answer)}[/bold]"
+
+
+def _line(text: str) -> str:
+    return safe(one_line(text, limit=_SHOWN_CHARACTERS))
+
+
+def _print_learned(record: PersonalizationRecord) -> None:
+    console = out()
+    when = record.updated_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    console.print(f"learned   [bold]{_line(record.method)}[/bold]  {when}  {record.digest[:12]}")
+    fermi = _fermi(record)
+    if fermi is not None:
+        from idiolect.cli.prompt_report import print_prompt
+
+        console.print(f"          {_prompt_count(len(fermi.prompts))}, the best scores {fermi.best.score:.3g}:")
+        print_prompt(fermi.best, fermi, indent=12)
+        for line in (fermi.gate, "" if fermi.finished else "learning was stopped early"):
+            if line:
+                console.print(f"          {line}", markup=False)
+        return
+    prompts = _prompts(record.payload)
+    best = _best(prompts)
+    if best is None:
+        return
+    score = best.get("score")
+    scored = f", the best scores {score:.3g}" if _is_number(score) else ""
+    console.print(f"          {_prompt_count(len(prompts))}{scored}:")
+    for line in best["text"].splitlines():
+        console.print(f"            {safe(line)}")
+
+
+def _prompt_count(count: int) -> str:
+    return f"{count} prompt{'' if count == 1 else 's'}"
+
+
+def _prompts(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The prompts that a payload holds, whatever else it holds: mappings with a text."""
+    prompts = payload.get("prompts")
+    if not isinstance(prompts, list):
+        return []
+    return [prompt for prompt in prompts if isinstance(prompt, Mapping) and isinstance(prompt.get("text"), str)]
+
+
+def _best(prompts: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first prompt of the highest score; without scores the first one."""
+    scored = [prompt for prompt in prompts if _is_number(prompt.get("score"))]
+    return max(scored, key=lambda prompt: float(prompt["score"])) if scored else next(iter(prompts), None)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

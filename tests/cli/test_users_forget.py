@@ -1,0 +1,130 @@
+"""`idiolect users forget`: asks first, prints a receipt, and fails loudly where something is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from idiolect.cli.app import app
+from idiolect.models.calls.cache import CallCache
+from idiolect.store import Store
+from tests.store.keeping import ANNA, BORIS, learn
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    folder = tmp_path / "people"
+    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+        for user in (ANNA, BORIS):
+            asyncio.run(learn(store, cache, user))
+    return folder
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["users", *map(str, arguments)])
+
+
+def ids(folder: Path) -> list[str]:
+    with Store.open(folder) as store:
+        return list(store.user_ids())
+
+
+def test_receipt_tells_what_went_and_how_it_is_known(people: Path) -> None:
+    result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = {line[:14].strip(): line[14:].strip() for line in result.stdout.splitlines()}
+    assert lines["forgotten"] == ANNA.id
+    assert lines["rows deleted"] == "1 users, 2 opinions, 1 personalizations, 1 checkpoints"
+    assert lines["cached calls"] == "2 deleted, 1 left to others who have them too"
+    assert lines["found before"].split()[0] != "0"
+    assert lines["found after"] == "0"
+    assert "backups" in result.stdout
+    assert ANNA.texts[0][:20] not in result.output
+    assert ids(people) == [BORIS.id]
+
+
+def test_receipt_in_json(people: Path) -> None:
+    result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
+    receipt: dict[str, Any] = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert receipt["user"] == ANNA.id
+    assert receipt["calls"] == {"deleted": 2, "left_to_others": 1}
+    assert receipt["rows"]["users"] == 1
+    assert receipt["found_before"]["count"] > 0
+    assert receipt["found_after"] == {"count": 0, "places": {}}
+    assert receipt["proven"] is True
+    assert receipt["limits"]
+
+
+def test_what_is_left_is_an_error_that_names_files_and_no_texts(people: Path) -> None:
+    (people / "copy.txt").write_text(ANNA.texts[0])
+    result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
+    assert result.exit_code == 1
+    receipt = json.loads(result.stdout)
+    assert receipt["proven"] is False
+    assert list(receipt["found_after"]["places"]) == [str(people / "copy.txt")]
+    assert result.stderr == f"error: {people / 'copy.txt'}: {receipt['found_after']['count']} traces are left\n"
+    assert ANNA.texts[0][:20] not in result.output
+    assert ids(people) == [BORIS.id]  # deleted all the same
+
+
+def test_forgetting_twice_is_an_error(people: Path) -> None:
+    assert run("forget", ANNA.id, "--yes", "--store", people).exit_code == 0
+    again = run("forget", ANNA.id, "--yes", "--store", people)
+    assert again.exit_code == 1
+    assert again.stderr == f"error: the store holds no user '{ANNA.id}'\n"
+
+
+def test_nobody_to_ask_is_wrong_use(people: Path) -> None:
+    result = run("forget", ANNA.id, "--store", people)
+    assert result.exit_code == 2
+    assert "--yes is needed where nobody can be asked" in result.stderr
+    assert ids(people) == [ANNA.id, BORIS.id]
+
+
+def test_no_cache_is_made_for_it(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save_users([ANNA])
+    result = run("forget", ANNA.id, "--yes", "--json", "--store", tmp_path)
+    assert json.loads(result.stdout)["calls"] == {"deleted": 0, "left_to_others": 0}
+    assert not (tmp_path / "calls.db").exists()
+
+
+def test_cache_in_use_is_an_error(people: Path) -> None:
+    with CallCache.open(people / "calls.db"):
+        result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert result.exit_code == 1
+    assert "another process is using it" in result.stderr
+    assert ids(people) == [ANNA.id, BORIS.id]
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, [ANNA.id, BORIS.id]), ("y\n", 0, [BORIS.id])])
+def test_terminal_is_asked(people: Path, answer: str, status: int, left: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    command = [sys.executable, "-m", "idiolect.cli.app", "users", "forget", ANNA.id, "--store", str(people)]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == status
+    assert "opinions 2; texts 1; learned by fermi; unfinished learning 1; cached calls 2" in done.stderr
+    assert "Delete all of it?" in done.stderr
+    assert ("found after" in done.stdout) == (status == 0)
+    assert ids(people) == left
+
+
+def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
+    with Store.open(people) as store, store.database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO erasures VALUES ('ab', '2026-01-01 00:00:00')")
+    result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert result.exit_code == 0
+    assert result.stderr == "an erasure that had been cut off is finished now (1)\n"
