@@ -140,6 +140,23 @@ async def test_prompts_that_show_a_changed_opinion_are_asked_anew() -> None:
     assert len(extended.memory) == len(learned.memory)
 
 
+async def test_what_a_text_gives_away_is_looked_at_anew() -> None:
+    """Of a short question the answer has to be quoted as well: a changed answer opens one cell and closes another."""
+    tea, milk = Question("Tea?", ("green", "black")), Question("Milk?", ("much", "none"))
+    user = User("ann", opinions=(Opinion(tea, "green"), Opinion(milk, "none"), *ratings(4)))
+    telling = FunctionModel("optimizer", complete=lambda r: f"[Tea: green. Milk: much. Number {r.sampling.seed}]")
+    settings = paper(iterations=2, scoring_share=1.0)
+    learning = Fermi(Answerer(random_answers(), settings.answering), settings, optimizer=telling)
+    learned = await learning.fit(user)
+    now = replace(user, opinions=(Opinion(tea, "black"), Opinion(milk, "much"), *ratings(4)))
+    extended = await learning.extend(learned, now, iterations=0)
+    for then, scored in ((learned, (0,)), (extended, (1,))):
+        texts = [p for p in then.memory if p.prompt.origin == "llm"]
+        assert texts
+        assert [p.prompt.quotes for p in texts] == [scored] * len(texts)
+        assert [[i for i, cell in enumerate(p.cells) if cell is None] for p in texts] == [list(scored)] * len(texts)
+
+
 async def test_a_removed_opinion_takes_its_cells_and_examples_along() -> None:
     user = rater(10)
     settings = replace(MIXED, retrieval=RetrievalSettings(pool="last+memory"))
