@@ -436,11 +436,12 @@ def replay(setup: Setup, found: Population, n: int, rule: Rule, *, graded: bool)
 
 def replay_table(setup: Setup, arms: Sequence[Population], sizes: Sequence[int], names: Sequence[str]) -> list[str]:
     """The gate on real answers, against what the simulation says."""
-    rows = []
+    rows, rho = [], {found.name: fitted_rho(found, setup.seed) for found in arms}
     for found, n, graded in ((f, n, g) for f in arms for g in (False, True) for n in sizes):
         rng = np.random.default_rng((setup.seed, n, 1))
         b, d = drawn(rng, found, setup.simulations)
-        nature = replace(setup.nature, partial=setup.partial if graded else (), spread=0.0, candidates=1)
+        nature = replace(setup.nature, rho=rho[found.name], spread=0.0, candidates=1)
+        nature = replace(nature, partial=setup.partial if graded else ())
         seen, truth = meet(rng, nature, b, d, n, found.graded_belief if graded else found.belief)
         for name in names:
             real = replay(setup, found, n, setup.rules[name], graded=graded)
@@ -517,7 +518,7 @@ def body(setup: Setup, arms: Sequence[Population], curve: Mapping[int, float]) -
     for name in (strict, by_scoring, pooled_rules[-1]):
         lines += [f"Accuracy above base; share of people harmed. Rule {name}:", ""]
         lines += split_table(setup, splits, curve, name)
-    lines += ["## Replayed on real answers", ""]
+    lines += ["## Replayed on real answers", "", "Simulated values in brackets, each arm with its own fitted ρ.", ""]
     lines += replay_table(setup, arms, (2, 4, 6), (strict, ties, "posterior, prior of other people"))
     return lines
 
@@ -553,7 +554,7 @@ def main() -> None:
     parser.add_argument("--scoring", type=int, default=12, help="scoring opinions")
     parser.add_argument("--sceptic", type=float, nargs=2, default=(0.05, 0.15), metavar=("MEAN", "SD"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True, help="a Markdown file; text up to the first ## is kept")
+    parser.add_argument("--out", type=Path, required=True, help="a Markdown file; its text above the setting is kept")
     arguments = parser.parse_args()
     rows = [json.loads(line) for path in sorted(arguments.answers.glob("answers-*.jsonl")) for line in path.open()]
     names = ("fermi-demonstrations", "fermi-llm", "profile", "fermi-demonstrations, another person's")
@@ -568,7 +569,9 @@ def main() -> None:
         (*arms[:3], synthetic(arms[0], Belief(0.0, 0.15, arms[0].belief.noise)), synthetic(arms[0], sceptic)),
     )  # fmt: skip
     curve = learning_curve((14, 16, 18, 20), arguments.seed, 50)
-    kept = arguments.out.read_text().split("\n## ")[0].rstrip() if arguments.out.exists() else "# The evidence gate"
+    kept = (
+        arguments.out.read_text().split("\n## Setting")[0].rstrip() if arguments.out.exists() else "# The evidence gate"
+    )
     text = "\n".join([kept, "", "## Setting", "", *parameters(setup), *body(setup, arms, curve)])
     arguments.out.write_text(text.rstrip() + "\n")
 
