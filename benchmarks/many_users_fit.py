@@ -17,7 +17,6 @@ import asyncio
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -146,8 +145,9 @@ def report(arguments: argparse.Namespace, ours: Measured, theirs: Measured | Non
     """A Markdown table."""
     rows = [("`idiolect fit`", ours)] + ([("bare loop over `openai`", theirs)] if theirs else [])
     lines = [
-        f"{arguments.users:,} users of {N_OPINIONS} opinions, preset paper-offline, concurrency {arguments.concurrency}, "
-        f"latency {arguments.latency:g} s; Python {platform.python_version()}, {os.cpu_count()} cores",
+        f"{arguments.users:,} users of {N_OPINIONS} opinions, preset paper-offline, "
+        f"concurrency {arguments.concurrency}, latency {arguments.latency:g} s; "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores",
         "",
         "| | requests | CPU ms a request | peak memory MB | wall s | in flight: mean | in flight: peak |",
         "|---|--:|--:|--:|--:|--:|--:|",

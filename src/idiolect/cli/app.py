@@ -47,7 +47,7 @@ def _root(
 
 
 app.command("demo", epilog=examples(*demo.EXAMPLES))(demo.demo)
-app.command("fit", epilog=examples(*fit.EXAMPLES))(fit.fit)
+app.command("fit", help=fit.HELP, epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 users.app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
 app.add_typer(users.app, name="users")

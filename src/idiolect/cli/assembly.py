@@ -26,7 +26,7 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price, PriceTable
-from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, server_of
+from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, price_name, server_of
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import User
@@ -67,6 +67,17 @@ class Workbench:
     def answerer(self, owner: str) -> Answerer:
         """`M`, as it is called for one user."""
         return Answerer(self._called(self.model, owner), self.settings.answering)
+
+    async def check_models(self) -> None:
+        """Find out whether remote models can be reached at all, before every user fails one by one.
+
+        Raises:
+            ModelError: nobody answers there, or the key is refused.
+        """
+        for each in dict.fromkeys((self.model.model, self.optimizer.model)):
+            check = getattr(each, "check", None)  # only what is behind a connection has it
+            if check is not None:
+                await check()
 
     async def check_similarity(self) -> None:
         """Find out whether the similarity can be had: an embedding model is opened only at its first text.
@@ -195,7 +206,7 @@ def _remote_settings(name: str, order: CallOrder | None) -> RemoteSettings | Non
 def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:
     lasting = lasting_name(name)
     if is_remote(name):
-        price = PriceTable.load(None if order is None else order.prices).price(model.name)
+        price = PriceTable.load(None if order is None else order.prices).price(price_name(model.name))
         return Source(model, model.name, fingerprint=server_of(name), price=price, remote=True)
     fingerprint: Any = getattr(model, "fingerprint", None)  # a recording has none, and needs no cache
     if fingerprint is None or order is None or not order.cached:

@@ -41,7 +41,9 @@ class ContinueOrder:
 
 
 def add_and_learn(order: ContinueOrder) -> bool:
-    """Keep the opinion, go on learning from it where something was learned, and say what came of it; whether all went well.
+    """Keep the opinion, go on learning from it where something was learned, and say what came of it.
+
+    Returns whether all went well.
 
     Raises:
         UnknownUserError: no such user.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from idiolect.cli.run_options import (
     UserBudgetTokens,
 )
 
+if TYPE_CHECKING:
+    from idiolect.cli.fit_order import FitOrder
+
 EXAMPLES = (
     "idiolect fit users.jsonl",
     "idiolect fit users.jsonl --model gpt-4o-mini --optimizer gpt-4o --budget-money 5 --dry-run",
@@ -31,6 +34,17 @@ EXAMPLES = (
 )
 _PROPOSERS = ("llm", "demonstrations")
 
+
+HELP = """Learn the prompts of every user of a users file.
+
+The whole file is checked, and every model opened, before anything is written. Users of remote models are learned side
+by side. Each is kept in the store as soon as it is done, each answer of a model as soon as it is there, and what is
+half done goes on with --resume.
+
+Keys of remote models come from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL.
+
+With --json: one object a line, per user.
+"""
 
 UsersArgument = Annotated[
     str, typer.Argument(metavar="USERS", help="A users file (JSON Lines); - is standard input.", show_default=False)
@@ -126,58 +140,35 @@ def fit(
     no_cache: NoCacheOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Learn the prompts of every user of a users file.
-
-    The whole file is checked, and every model opened, before anything is written. Users of remote models are learned
-    side by side. Each is kept in the store as soon as it is done, each answer of a model as soon as it is there, and
-    what is half done goes on with --resume.
-
-    Keys of remote models come from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL.
-
-    With --json: one object a line, per user.
-    """
+    """Learn the prompts of every user of a users file. `HELP` tells more."""
     del method  # one so far
-    dealt = _proposers(proposers)
     from idiolect.cli.fit_order import CallOrder, FitOrder, SettingsOrder, settings_of
     from idiolect.models.calls.budget import Limits
 
-    settings = settings_of(
-        SettingsOrder(
-            preset=None if preset is None else preset.value,
-            answering=None if answering is None else answering.value,
-            similarity=similarity,
-            proposers=dealt,
-            iterations=iterations,
-            seed=seed,
-        ),
-        model=model,
-        optimizer=optimizer,
+    chosen = SettingsOrder(
+        preset=preset and preset.value,
+        answering=answering and answering.value,
+        similarity=similarity,
+        proposers=_proposers(proposers),
+        iterations=iterations,
+        seed=seed,
     )
-    order = FitOrder(
-        source=users,
-        store=store,
-        settings=settings,
-        model=model,
-        optimizer=optimizer,
-        calls=CallOrder(
-            run=Limits(budget_calls, budget_tokens, budget_money, budget_time),
-            user=Limits(user_budget_calls, user_budget_tokens, user_budget_money),
-            concurrency=concurrency,
-            timeout=timeout,
-            prices=prices,
-            cached=not no_cache,
-        ),
-        only=tuple(dict.fromkeys(user or ())),
-        skip_invalid=skip_invalid,
-        resume=resume,
-        json=json,
-    )
+    settings = settings_of(chosen, model=model, optimizer=optimizer)
+    run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
+    each = Limits(user_budget_calls, user_budget_tokens, user_budget_money)
+    calls = CallOrder(run, each, concurrency, timeout, prices, cached=not no_cache)
+    only = tuple(dict.fromkeys(user or ()))
+    order = FitOrder(users, store, settings, model, optimizer, calls, only, skip_invalid, resume, json)
+    if not _carried_out(order, dry_run=dry_run):
+        raise typer.Exit(FAILED)
+
+
+def _carried_out(order: FitOrder, *, dry_run: bool) -> bool:
     if dry_run:
         from idiolect.cli.forecasting import print_forecast
 
         print_forecast(order)
-        return
+        return True
     from idiolect.cli.fitting import fit_users
 
-    if not fit_users(order):
-        raise typer.Exit(FAILED)
+    return fit_users(order)

@@ -85,6 +85,7 @@ def _report_left_out(report: UsersFileReport) -> None:
 async def _prepared(order: FitOrder, bench: Workbench, people: Iterable[User], ledger: Ledger) -> RunCalls:
     """Check what only a running event loop can, then open the store and learn."""
     async with closing(bench):
+        await bench.check_models()
         await bench.check_similarity()
         with Store.open(order.store) as store, run_calls(order.calls, store.cache_path) as run:
             ids: list[str] = []

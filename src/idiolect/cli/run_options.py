@@ -44,7 +44,7 @@ PricesOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Prices of models (TOML) on top of the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
+        help="Prices of models (TOML) besides the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
         show_default=False,
     ),
 ]

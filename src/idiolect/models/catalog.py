@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
+from idiolect.models.remote.endpoint import Endpoint, is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
@@ -71,13 +71,20 @@ def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Simil
     if name == "bm25":
         return Bm25Similarity()
     if is_remote(name):
-        from idiolect.models.remote.embedding import open_remote_embedder
+        from idiolect.models.remote.embedding import RemoteEmbedder
         from idiolect.models.remote.transport import RemoteSettings
 
-        return EmbeddingSimilarity(open_remote_embedder(name, settings=remote or RemoteSettings()))
+        return EmbeddingSimilarity(RemoteEmbedder(_named_endpoint(name), settings=remote or RemoteSettings()))
     from idiolect.models.embedding import SentenceEmbedder
 
     return EmbeddingSimilarity(SentenceEmbedder(name))
+
+
+def _named_endpoint(name: str) -> Endpoint:
+    endpoint = parse_endpoint(name)
+    if endpoint is None or not endpoint.model:
+        raise SettingsError("a remote embedding model is named openai:NAME or URL#NAME")
+    return endpoint
 
 
 def lasting_name(name: str) -> str:
@@ -97,3 +104,9 @@ def server_of(name: str) -> str:
     """The URL that a remote model's name leads to now: `openai:NAME` may mean another server tomorrow."""
     endpoint = parse_endpoint(name)
     return "" if endpoint is None else endpoint.base_url
+
+
+def price_name(name: str) -> str:
+    """What a table of prices knows a remote model by: `openai:NAME` on another server costs what that server asks."""
+    endpoint = parse_endpoint(name)
+    return name if endpoint is None else f"{endpoint.base_url}#{endpoint.model}"

@@ -10,7 +10,7 @@ finished and kept: it is paid for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -32,9 +32,9 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     LanguageModel,
-    Usage,
 )
 
+T = TypeVar("T")
 Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
 Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
@@ -202,7 +202,7 @@ class CalledModel:
     async def _together(
         self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
     ) -> dict[str, Result]:
-        """All requests in one call of the model; claims are taken in the order of their keys, so none waits in a ring."""
+        """All requests in one call of the model."""
         budget = self._calls.budget
         estimates = [self._estimator.estimate(request) for request in missing.values()]
         reservation = await budget.reserve(self._owner, sum(estimates, Cost()))
@@ -210,13 +210,7 @@ class CalledModel:
         claimed: list[str] = []
         cost = Cost()
         try:
-            for key in sorted(missing):
-                kept = await self._begin(operation, key)
-                if kept is None:
-                    claimed.append(key)
-                else:
-                    known[key] = operation.from_result(kept)
-            self._calls.counts.found += len(known)
+            known |= await self._claim(operation, list(missing), claimed)
             asked = [key for key in missing if key not in known]  # as they came: a model may share their prefixes
             try:
                 answers = await self._ask(operation, [missing[key] for key in asked])
@@ -227,13 +221,37 @@ class CalledModel:
                 cost += self._estimator.cost(missing[key], answer.usage)
                 known[key] = answer
             reservation.settle(cost)
-            await asyncio.gather(*(self._keep(operation, key, known[key], claimed) for key in asked))
+            claimed.clear()  # from here on each call is kept, whatever happens to this task
+            for failure in await _all([self._keep(operation, key, known[key]) for key in asked]):
+                if isinstance(failure, BaseException):
+                    raise failure
             return known
         except BaseException:
-            await asyncio.shield(self._let_go(claimed))
+            if claimed:
+                await asyncio.shield(self._let_go(claimed))
             raise
         finally:
             reservation.settle(cost)  # what failed costs what is known of it; does nothing the second time
+
+    async def _claim(
+        self, operation: _Operation[Request, Result], keys: list[str], claimed: list[str]
+    ) -> dict[str, Result]:
+        """Claim calls, and add those that are ours to `claimed`; the others' results, kept by somebody meanwhile.
+
+        Claims that are taken in one tick are one transaction: who waits, waits for earlier ones, never in a ring.
+        """
+        begun = await _all([self._begin(operation, key) for key in keys])
+        claimed += [key for key, kept in zip(keys, begun, strict=True) if kept is None]
+        for kept in begun:
+            if isinstance(kept, BaseException):
+                raise kept
+        known = {
+            key: operation.from_result(kept)
+            for key, kept in zip(keys, begun, strict=True)
+            if kept is not None and not isinstance(kept, BaseException)
+        }
+        self._calls.counts.found += len(known)
+        return known
 
     async def _begin(self, operation: _Operation[Request, Result], key: str) -> Mapping[str, Any] | None:
         if self._cache is None:
@@ -253,10 +271,9 @@ class CalledModel:
         counts.made += len(answers)
         return answers
 
-    async def _keep(self, operation: _Operation[Request, Result], key: str, answer: Result, claimed: list[str]) -> None:
+    async def _keep(self, operation: _Operation[Request, Result], key: str, answer: Result) -> None:
         if self._cache is not None:
             await self._cache.keep(key, operation.to_result(answer), owner=self._owner)
-            claimed.remove(key)
 
     async def _let_go(self, claimed: list[str]) -> None:
         if self._cache is not None:
@@ -264,6 +281,8 @@ class CalledModel:
                 await self._cache.abandon(key)
 
 
-def spent_usage(cost: Cost) -> Usage:
-    """A cost as usage, for whoever shows both."""
-    return Usage(cost.calls, cost.prompt_tokens, cost.completion_tokens, cost.prompt_tokens)
+async def _all(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+    """The results of calls made at once, in order, failures among them; one alone needs no task, and raises."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    return await asyncio.gather(*calls, return_exceptions=True)

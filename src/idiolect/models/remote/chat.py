@@ -51,8 +51,23 @@ class RemoteModel:
 
     @property
     def notes(self) -> list[str]:
-        """What people should know of how the model takes its requests; a sentence each."""
-        return list(self._dialect.notes)
+        """What people should know of how the model took its requests; a sentence each."""
+        said = list(self._dialect.notes)
+        if self.estimated_usages:
+            said.append(
+                f"{self.name}: {self.estimated_usages:,} answers came without believable token counts: estimated"
+            )
+        if self.client.timeouts_maybe_billed:
+            said.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
+        return said
+
+    async def check(self) -> None:
+        """Whether there is a server that takes the key; asked once, before a run begins.
+
+        Raises:
+            ModelError: nobody answers there, or the key is refused.
+        """
+        await self.client.check()
 
     async def __aenter__(self) -> RemoteModel:
         return self

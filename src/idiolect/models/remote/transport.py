@@ -127,6 +127,28 @@ class ApiClient:
             raise ModelError(f"{self.endpoint.base_url} lists no models")
         return names
 
+    async def check(self) -> None:
+        """One look whether there is a server that takes the key, before a run begins: retries are for later.
+
+        Raises:
+            ModelError: nobody answers there, or the key is refused. Whatever else the server says is no fault: not
+                all of them list their models.
+        """
+        line = self._open()
+        try:
+            async with asyncio.timeout(_HINT_TIMEOUT):
+                response = await line.client.request("GET", f"{self.endpoint.base_url}/models")
+            fault: BaseException | None = None
+            if response.status_code == 401:
+                reply = Reply(response.status_code, response.headers, b"")
+                fault = faults.of_status(reply, self._call(None))
+        except TimeoutError:
+            return  # busy, perhaps
+        except _FAILURES as error:
+            fault = faults.of_connection(error, self._call(None))
+        if fault is not None:
+            raise ModelError(f"{self.endpoint.base_url}: {fault}" if isinstance(fault, UnansweredError) else str(fault))
+
     async def aclose(self) -> None:
         """Closes the connections; a later call opens them anew."""
         line, self._line = self._line, None
