@@ -29,7 +29,7 @@ _FEWEST_CHARACTERS = 4  # different ones: a rule of dashes tells nothing
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
 _OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
 _SOURCE = (".py", ".jinja", ".toml")
-_BATCH = 1 << 20
+_BATCH = 1 << 15
 
 
 def texts_of_user(user: User) -> Iterator[str]:
