@@ -82,3 +82,29 @@ def test_what_is_no_evidence_is_refused(personalized: list[float], base: list[fl
 def test_settings_that_make_no_sense_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=r"^evidence\.(share|margin) is "):
         EvidenceSettings(**values)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "margin", "learned_from", "used"),
+    [
+        ((0.5, 0.5), 0.0, (0.6, 0.5), True),
+        ((0.5, 0.5), 0.0, (0.5, 0.5), False),
+        ((0.5, 0.5), 0.0, (0.4, 0.5), False),
+        ((0.5, 0.5), 0.0, None, False),
+        ((0.6, 0.5), 0.2, (0.9, 0.1), True),
+        ((0.8, 0.5), 0.2, (0.1, 0.9), True),  # no tie: what was learned from is not heard
+        ((0.4, 0.5), 0.2, (0.9, 0.1), False),  # nor here
+    ],
+)
+def test_a_tie_is_decided_where_it_was_learned_from(
+    held_out: tuple[float, float], margin: float, learned_from: tuple[float, float] | None, used: bool
+) -> None:
+    personalized, base = held_out
+    evidence = Evidence((personalized,), (base,), margin, learned_from)
+    assert evidence.used is used
+    assert ("learned from" in evidence.reason) is (evidence.tied and learned_from is not None)
+
+
+def test_who_decides_a_tie_is_one_of_two() -> None:
+    with pytest.raises(SettingsError, match=r"evidence\.ties"):
+        EvidenceSettings(ties="coin")  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """Do no harm: held-out opinions decide whether a personalization is used, or the base model answers as before.
 
-    used  ⇔  mean(s of the personalization) − mean(s of the base model) > margin        on the same held-out opinions
+    used  ⇔  d = mean(s of the personalization) − mean(s of the base model) > margin    on the same held-out opinions
+             or 0 ≤ d ≤ margin (a tie) and the personalization is ahead on the opinions that it was learned from
 
 A method keeps a share of the opinions out of learning, has both sides answer them, and hands the alignment scores here.
-A tie is no evidence: then the base model answers. Nothing here knows a method, so that one gate serves them all.
+With four opinions held out a tie is common, and the opinions that were learned from are a weak witness, but a witness
+(docs/results/evidence-gate.md). Nothing here knows a method, so that one gate serves them all.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from idiolect.methods.setting_checks import require
+from idiolect.methods.setting_checks import require, require_one_of
+
+Ties = Literal["learned", "base"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,8 @@ class EvidenceSettings:
     Args:
         share: of a user's opinions that are held out, in [0, 1); 0: no gate, what was learned is always used.
         margin: the personalization has to score more than this above the base model, in [0, 1).
+        ties: who decides where it is ahead by no more than that and not behind: "learned" asks the base model the
+            opinions that were learned from too, and compares there; "base" takes the base model.
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -29,8 +36,10 @@ class EvidenceSettings:
 
     share: float = 0.0
     margin: float = 0.0
+    ties: Ties = "learned"
 
     def __post_init__(self) -> None:
+        require_one_of(Ties, "evidence.ties", self.ties)
         require(0 <= self.share < 1, "evidence.share", self.share, "in [0, 1)")
         require(0 <= self.margin < 1, "evidence.margin", self.margin, "in [0, 1)")
 
@@ -43,6 +52,8 @@ class Evidence:
         personalized: per held-out opinion, the alignment score of the personalization's answer, in [0, 1].
         base: the same of the base model's.
         margin: as in the settings.
+        learned_from: what decides a tie, where that was asked: mean alignment scores of the personalization and of
+            the base model on the opinions that were learned from.
 
     Raises:
         ValueError: nothing is held out, the two sides differ in length, or a score is outside of [0, 1].
@@ -51,13 +62,14 @@ class Evidence:
     personalized: tuple[float, ...]
     base: tuple[float, ...]
     margin: float = 0.0
+    learned_from: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.personalized:
             raise ValueError("no evidence: nothing is held out")
         if len(self.personalized) != len(self.base):
             raise ValueError(f"{len(self.personalized)} personalized scores, but {len(self.base)} of the base model")
-        for score in (*self.personalized, *self.base):
+        for score in (*self.personalized, *self.base, *(self.learned_from or ())):
             if not 0 <= score <= 1:
                 raise ValueError(f"score is {score!r}, must be in [0, 1]")
 
@@ -72,8 +84,16 @@ class Evidence:
         return math.fsum((*self.personalized, *(-score for score in self.base))) / self.n
 
     @property
+    def tied(self) -> bool:
+        """The personalization is not behind, and not ahead by more than the margin."""
+        return 0 <= self.difference <= self.margin
+
+    @property
     def used(self) -> bool:
-        """The personalization beats the base model by more than the margin."""
+        """The personalization beats the base model by more than the margin; in a tie, where it was learned from."""
+        if self.tied and self.learned_from is not None:
+            personalized, base = self.learned_from
+            return personalized > base
         return self.difference > self.margin
 
     @property
@@ -82,10 +102,11 @@ class Evidence:
         opinions = f"{self.n} held-out opinion{'s' if self.n != 1 else ''}"
         means = (math.fsum(self.personalized) / self.n, math.fsum(self.base) / self.n)
         scores = "on {} the personalization scored {:.2f}, the base model {:.2f}".format(opinions, *means)
-        if self.used:
-            return f"{scores}: the personalization answers"
-        short = f", a lead within the margin of {self.margin:.2f}" if self.difference > 0 else ""
-        return f"{scores}{short}: the base model answers"
+        if self.tied and self.learned_from is not None:
+            scores += "; on those it was learned from {:.2f} and {:.2f}".format(*self.learned_from)
+        elif 0 < self.difference <= self.margin:
+            scores += f", a lead within the margin of {self.margin:.2f}"
+        return f"{scores}: {'the personalization' if self.used else 'the base model'} answers"
 
 
 def weigh(personalized: Sequence[float], base: Sequence[float], settings: EvidenceSettings) -> Evidence:

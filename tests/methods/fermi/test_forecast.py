@@ -80,8 +80,11 @@ async def test_without_the_llm_the_optimizer_costs_nothing() -> None:
 async def test_held_out_opinions_are_asked_twice() -> None:
     gated = replace(SHORT, scoring_share=0.6, evidence=EvidenceSettings(share=0.2))
     found = await forecast([rater(10)], gated)
-    # 3 prompts scored and 2 in the pool on 6 opinions, then 2 held-out ones with and without the prompts
-    assert found.answering.calls == found.answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2
+    # 3 prompts scored and 2 in the pool on 6 opinions, then 2 held-out ones with and without the prompts: a tie, so the
+    # base model is asked the 6 too.
+    assert found.answering.calls == found.answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2 + 6
+    by_base = replace(gated, evidence=EvidenceSettings(share=0.2, ties="base"))
+    assert (await forecast([rater(10)], by_base)).answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2
     lazy = replace(gated, pruning=True, retrieval=replace(gated.retrieval, lazy=True))
     assert (await forecast([rater(10)], lazy)).answering.most_calls == found.answering.most_calls
 

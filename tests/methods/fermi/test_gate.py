@@ -36,6 +36,7 @@ from tests.planted_world import AnsweringModel, TopicSimilarity, respondent
 
 NEAR = TableSimilarity(lambda q, d: number(q + d) % 7)
 SHARE = EvidenceSettings(0.2)
+TIES_TO_BASE = EvidenceSettings(0.2, ties="base")  # then the base model is asked nothing more
 
 
 def gated(**changes: object) -> FermiSettings:
@@ -55,7 +56,7 @@ async def test_held_out_opinions_are_never_learned_from() -> None:
     user = rater(20)
     user = replace(user, opinions=(*user.opinions, *(replace(o, answer="3") for o in user.opinions[:6])))
     model, optimizer = random_answers(), numbered_proposals()
-    settings = gated(proposers=("llm", "demonstrations"))
+    settings = gated(proposers=("llm", "demonstrations"), evidence=TIES_TO_BASE)
     learned = await learned_by(model, settings, user, optimizer)
     assert len(learned.held_out) == 5
     held_out = {opinion.question.text for opinion in learned.held_out}
@@ -120,15 +121,32 @@ async def test_a_personalization_that_harms_is_not_used() -> None:
     assert model.completion_requests[-1].messages[0].content.startswith("Answer the question.\n\nQuestion")
 
 
-async def test_a_tie_goes_to_the_base_model_and_a_margin_counts() -> None:
-    settings = gated()
-    same = await learned_by(FunctionModel(complete=lambda _: "3"), settings, rater(20))
+async def test_a_tie_everywhere_goes_to_the_base_model() -> None:
+    model = FunctionModel(complete=lambda _: "3")
+    same = await learned_by(model, gated(), rater(20))
     assert same.evidence is not None
     assert same.evidence.personalized == same.evidence.base
+    assert same.evidence.learned_from is not None
+    assert same.evidence.learned_from[0] == same.evidence.learned_from[1]
     assert not same.used
+    by_base = await learned_by(FunctionModel(complete=lambda _: "3"), gated(evidence=TIES_TO_BASE), rater(20))
+    assert by_base.evidence is not None
+    assert by_base.evidence.learned_from is None
+    assert not by_base.used
+    assert by_base.answering.calls == same.answering.calls - len(same.opinions)
+
+
+async def test_a_lead_within_the_margin_is_decided_where_it_was_learned_from() -> None:
     person = respondent(2).user
-    strict = replace(GATED, evidence=EvidenceSettings(0.25, margin=0.99))
-    assert not (await planted(strict).fit(person)).used
+    wide = replace(GATED, evidence=EvidenceSettings(0.25, margin=0.99))
+    learned = await planted(wide).fit(person)
+    assert learned.evidence is not None
+    assert learned.evidence.tied
+    assert learned.evidence.learned_from == (learned.best.score, 0.0)
+    assert learned.used
+    assert FermiPersonalization.from_json(learned.to_json()) == learned
+    to_base = replace(wide, evidence=replace(wide.evidence, ties="base"))
+    assert not (await planted(to_base).fit(person)).used
 
 
 async def test_without_a_gate_the_prompts_answer() -> None:
@@ -173,7 +191,7 @@ def with_pool(*texts: str, held_out: Opinion = HELD_OUT) -> FermiPersonalization
     """Prompts of which the first is the best one on what is known."""
     first = ScoredPrompt(Prompt("Start"), 0, (None,))
     pool = tuple(ScoredPrompt(Prompt(text), born + 1, (None,)) for born, text in enumerate(texts))
-    settings = gated(retrieval=RetrievalSettings(neighbours=1))
+    settings = gated(retrieval=RetrievalSettings(neighbours=1), evidence=TIES_TO_BASE)
     return FermiPersonalization(
         "ann", "m", None, settings, (KNOWN,), (), first, pool, pool, (), Usage(), Usage(), held_out=(held_out,)
     )

@@ -149,7 +149,7 @@ async def _simulate(
 def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, int]:
     """Of the answering model and of the optimizer. With T iterations of K proposals, N scoring and H held-out opinions:
 
-    (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence, and T·K·(1 + redraws).
+    (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
     """
     t, k = settings.iterations, settings.proposals
     prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
@@ -157,6 +157,8 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     for user in users:
         roles = deal_roles(user, settings)
         answering += prompts * len(roles.scoring) + 2 * len(roles.held_out)
+        if roles.held_out and settings.evidence.ties == "learned":
+            answering += len(roles.scoring)
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
             asked = (opinion.question.choices for opinion in (*roles.scoring, *roles.held_out))
             answering += len({choices for choices in asked if choices})

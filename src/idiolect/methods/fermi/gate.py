@@ -1,11 +1,13 @@
 """Do no harm, for Fermi: the held-out opinions are answered with the learned prompts and by the base model.
 
-Both sides are asked once, after learning. No held-out opinion has been scored, shown, quoted or told to the optimizer,
+Both sides are asked once, after learning; where they tie, the base model is asked the scoring opinions too and compared
+with the best prompt's score on them. No held-out opinion has been scored, shown, quoted or told to the optimizer,
 nor any other on its question; a prompt whose text gives one away all the same does not answer it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -50,13 +52,14 @@ async def with_evidence(
     prompts = RetrievalOfPrompt(learned, answerer, similarity, leave_one_out=True, judged=learned.held_out)
     personalized = await prompts.answer(questions)
     scored = prompts.personalization
-    return replace(
-        scored,
-        answering=sum((answer.usage for answer in (*plain, *personalized)), scored.answering),
-        evidence=weigh(
-            _scores(learned.held_out, personalized), _scores(learned.held_out, plain), learned.settings.evidence
-        ),
-    )
+    settings = learned.settings.evidence
+    evidence = weigh(_scores(learned.held_out, personalized), _scores(learned.held_out, plain), settings)
+    asked = [*plain, *personalized]
+    if evidence.tied and settings.ties == "learned":
+        known = await base(answerer).answer([opinion.question for opinion in learned.opinions])
+        means = (scored.best.score, math.fsum(_scores(learned.opinions, known)) / len(known))
+        evidence, asked = replace(evidence, learned_from=means), [*asked, *known]
+    return replace(scored, answering=sum((answer.usage for answer in asked), scored.answering), evidence=evidence)
 
 
 def respondent(
