@@ -23,8 +23,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[FunctionModel]:
     """The demo on a double; the models that were opened."""
     models: list[FunctionModel] = []
 
-    def open_model(name: str) -> FunctionModel:
-        assert name == "embedded"
+    def open_model(name: str, *, remote: object) -> FunctionModel:
+        assert (name, remote) == ("embedded", None)
         models.append(mimic())
         return models[-1]
 

@@ -47,6 +47,7 @@ def test_fit_learns_every_user_and_keeps_them(tmp_path: Path, replay: str) -> No
     assert [line.partition(",")[0] for line in result.stderr.splitlines()] == [
         "[1/2] ann: learned",
         "[2/2] bob: learned",
+        "of 2 users: 2 learned; 56 calls",
     ]
     assert learned(tmp_path, "ann").best.score == 1.0
     assert learned(tmp_path, "bob").settings.iterations == 2
@@ -127,7 +128,9 @@ def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) ->
         (["--optimizer", "replay:nowhere.jsonl"], "holds no recording"),
         (["--optimizer", ""], "the model's name is empty"),
         (["--model", "./nowhere"], "no model at ./nowhere"),
-        (["--model", "https://example.org"], "remote models come with the next release"),
+        (["--model", "ftp://example.org/v1#m"], "must begin with http:// or https://"),
+        (["--model", "https://me:hush@example.org/v1#m"], "holds a user or a password: leave them out"),
+        (["--optimizer", "openai: "], "no model is named: write openai:NAME"),
         (["--similarity", " "], "the similarity's name is empty"),
     ],
 )
@@ -210,7 +213,7 @@ class Waiting:
             await asyncio.sleep(600)
         return await self.model.choice_logprobs(requests)
 
-assembly.open_model = lambda name: Waiting()
+assembly.open_model = lambda name, remote=None: Waiting()
 app.main()
 """
 
@@ -223,10 +226,15 @@ def test_ctrl_c_keeps_the_users_who_are_done(tmp_path: Path) -> None:
     process = start(command, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
+    assert process.stderr is not None
+    process.send_signal(signal.SIGINT)
+    while not process.stderr.readline().startswith("stopping: "):
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped: 2 of 3 users are learned and kept; the same command, run again, learns all of them anew" in stderr
+    kept = "of 3 users: 2 learned, 1 not learned"
+    assert f"stopped: {kept}; the same command with --resume goes on from here" in stderr
     assert "Traceback" not in stderr
     assert [line.split()[0] for line in stdout.splitlines()] == ["ID", "ann", "bob"]
     with Store.open(store, create=False) as opened:

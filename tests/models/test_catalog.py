@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from idiolect.errors import ModelError, SettingsError
-from idiolect.models.catalog import open_model, open_similarity
+from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, price_name, server_of
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
+from idiolect.models.remote.chat import RemoteModel
 from idiolect.models.replay import RecordingModel, ReplayModel
-from idiolect.models.similarity import Bm25Similarity
+from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity
+from tests.api_server import ApiServer
 from tests.models import tiny
 
 
@@ -24,17 +26,72 @@ def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_model("some/id").name == "some/id"
 
 
-@pytest.mark.parametrize("name", ["http://localhost:8000/v1", " HTTPS://api.example.org", "ftp://example.org"])
-def test_remote_names_say_when_and_what_instead(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "lasting"),
+    [
+        ("http://LOCALHOST:8000/v1/#some/model", "http://localhost:8000/v1#some/model"),
+        (" HTTPS://api.example.org/v1/chat/completions#m", "https://api.example.org/v1#m"),
+        ("gpt-4o-mini", "openai:gpt-4o-mini"),
+        ("openai:anything", "openai:anything"),
+    ],
+)
+def test_a_remote_name_is_opened_without_a_call(monkeypatch: pytest.MonkeyPatch, name: str, lasting: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    assert is_remote(name)
+    model = open_model(name)
+    assert isinstance(model, RemoteModel)
+    assert model.name == lasting_name(name) == lasting
+    assert isinstance(open_similarity(name), EmbeddingSimilarity)
+
+
+async def test_a_url_without_a_model_means_the_only_one_that_its_server_has() -> None:
+    with ApiServer(models=["m"]) as server:
+        assert open_model(server.url).name == f"{server.url}#m"
+    with ApiServer(models=["m", "n"]) as server:
+        with pytest.raises(ModelError, match=f"{server.url}#n"):
+            open_model(server.url)
+    with pytest.raises(SettingsError, match="named openai:NAME or URL#NAME"):
+        open_similarity(server.url)
+
+
+def test_openai_without_a_key_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
     for open_one in (open_model, open_similarity):
-        with pytest.raises(SettingsError, match="next release"):
+        with pytest.raises(SettingsError, match="set the environment variable OPENAI_API_KEY"):
+            open_one("openai:m")
+
+
+def test_a_remote_model_is_known_by_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the cache and for prices; a name without a URL may lead elsewhere tomorrow."""
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert server_of("gpt-4o") == "https://api.openai.com/v1"
+    assert price_name("gpt-4o") == "https://api.openai.com/v1#gpt-4o"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1/v1/")
+    assert server_of("openai:gpt-4o") == "http://localhost:1/v1"
+    assert price_name("openai:gpt-4o") == "http://localhost:1/v1#gpt-4o"
+    assert (server_of("embedded"), price_name("embedded")) == ("", "embedded")
+
+
+def test_a_folder_of_a_remote_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_remote("gpt-mine")
+    (tmp_path / "gpt-mine").mkdir()
+    assert not is_remote("gpt-mine")
+    assert lasting_name("gpt-mine") == str(tmp_path / "gpt-mine")
+
+
+def test_names_that_cannot_be_remote_are_refused() -> None:
+    for open_one in (open_model, open_similarity):
+        with pytest.raises(SettingsError, match="must begin with http:// or https://"):
+            open_one("ftp://example.org/v1#m")
+
+
+@pytest.mark.parametrize("name", ["https://user:hush@example.org/v1#m", "https://example.org/v1?key=hush#hush"])
+def test_credentials_of_a_remote_name_are_not_repeated(name: str) -> None:
+    for open_one in (open_model, open_similarity):
+        with pytest.raises(SettingsError, match="keys come from the environment") as caught:
             open_one(name)
-
-
-def test_credentials_of_a_remote_name_are_not_repeated() -> None:
-    for open_one in (open_model, open_similarity):
-        with pytest.raises(SettingsError, match=r"https://example\.org/v1: remote") as caught:
-            open_one("https://user:hush@example.org/v1?key=hush#hush")
         assert "hush" not in str(caught.value)
 
 

@@ -54,10 +54,7 @@ class RunCalls:
                 return
             self.interrupted = True
             self.calls.budget.halt(STOPPED_BY_HAND)
-            in_flight = self.calls.turns.in_flight
-            if in_flight:
-                wait = f"waiting up to {GRACE_SECONDS:.0f} s for {in_flight} calls that may be paid for"
-                err().print(f"stopping: {wait}; Ctrl-C again drops them", markup=False)
+            err().print(f"stopping: {self._awaited()}; Ctrl-C again does not wait", markup=False)
             loop.call_later(GRACE_SECONDS, task.cancel)
 
         heard: list[signal.Signals] = []
@@ -73,6 +70,11 @@ class RunCalls:
         finally:
             for each in heard:
                 loop.remove_signal_handler(each)
+
+    def _awaited(self) -> str:
+        n = self.calls.turns.in_flight
+        what = f"{n:,} call{'s' if n != 1 else ''} in flight, perhaps paid for" if n else "what is in flight"
+        return f"waiting up to {GRACE_SECONDS:.0f} s for {what}"
 
     def note(self) -> str:
         """How it goes, for a line of progress: "1,234 calls, 35/s, $0.12"."""
