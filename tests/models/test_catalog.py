@@ -47,9 +47,8 @@ def test_a_remote_name_is_opened_without_a_call(monkeypatch: pytest.MonkeyPatch,
 async def test_a_url_without_a_model_means_the_only_one_that_its_server_has() -> None:
     with ApiServer(models=["m"]) as server:
         assert open_model(server.url).name == f"{server.url}#m"
-    with ApiServer(models=["m", "n"]) as server:
-        with pytest.raises(ModelError, match=f"{server.url}#n"):
-            open_model(server.url)
+    with ApiServer(models=["m", "n"]) as server, pytest.raises(ModelError, match=f"{server.url}#n"):
+        open_model(server.url)
     with pytest.raises(SettingsError, match="named openai:NAME or URL#NAME"):
         open_similarity(server.url)
 
