@@ -196,3 +196,23 @@ def test_store_of_the_first_revision_is_upgraded_with_its_data(tmp_path: Path) -
         assert store.summary("anna").created_at.year == 2025
         store.save_checkpoint("anna", "fermi", {"iteration": 1})
         assert store.checkpoint("anna", "fermi") == {"iteration": 1}
+
+
+def test_what_was_entered_outlives_a_new_saving_of_the_users_file(store: Store) -> None:
+    from_file = store.user("anna")
+    new, changed = (
+        Opinion(Question("Fish?", ("yes", "no")), "yes"),
+        dataclasses.replace(from_file.opinions[0], answer="coffee"),
+    )
+    store.put_opinion("anna", new)
+    store.put_opinion("anna", changed)
+    for _ in range(2):  # also the second time
+        store.save_users([from_file, store.user("bob")])
+        assert store.user("anna").opinions == (changed, *from_file.opinions[1:], new)
+    fewer = dataclasses.replace(from_file, opinions=(), texts=("only a text",))
+    store.save_users([fewer])
+    assert set(store.user("anna").opinions) == {changed, new}
+    again = dataclasses.replace(changed, answer=from_file.opinions[0].answer)
+    store.put_opinion("anna", again)
+    store.save_users([from_file])
+    assert store.user("anna").opinions == (again, *from_file.opinions[1:], new)

@@ -66,23 +66,39 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
 
 
 def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> int:
-    """Write the users; how many of them are new.
+    """Write the users; how many of them are new. What was entered for them by itself stays, and comes first where the
+    user's new opinions hold the same question.
 
     Raises:
         StoreError: a user holds something that a store cannot keep.
     """
     rows = [user_row(user, now=now) for user in batch.values()]
-    given = [row for user in batch.values() for row in opinion_rows(user)]
+    given = {user.id: opinion_rows(user) for user in batch.values()}
     known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
+    for entered in _entered(connection, known):
+        _put_row(given[entered["user_id"]], entered)
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
         connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
     new = [row for row in rows if row["id"] not in known]
     if new:
         connection.execute(users.insert(), new)
-    if given:
-        connection.execute(opinions.insert(), given)
+    if any(given.values()):
+        connection.execute(opinions.insert(), [row for rows in given.values() for row in rows])
     return len(new)
+
+
+def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows of opinions that were entered by themselves, in order."""
+    chosen = sa.select(opinions).where(opinions.c.user_id.in_(ids), opinions.c.entered)
+    return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
+
+
+def _put_row(rows: list[dict[str, Any]], entered: dict[str, Any]) -> None:
+    """In the place of the row on the same question with the same choices, else at the end."""
+    asked = (entered["question"], entered["choices"])
+    at = next((i for i, row in enumerate(rows) if (row["question"], row["choices"]) == asked), len(rows))
+    rows[at : at + 1] = [{**entered, "position": at}]
 
 
 def _replace_user() -> sa.Update:
@@ -116,11 +132,11 @@ def put_opinion(
     question = opinion.question
     for position, text, choices in held:
         if text == question.text and tuple(choices) == question.choices:
-            row = opinion_row(opinion, user_id=user_id, position=position)
+            row = opinion_row(opinion, user_id=user_id, position=position, entered=True)
             connection.execute(opinions.update().where(theirs, opinions.c.position == position).values(row))
             return "replaced"
     end = held[-1].position + 1 if held else 0
-    connection.execute(opinions.insert().values(opinion_row(opinion, user_id=user_id, position=end)))
+    connection.execute(opinions.insert().values(opinion_row(opinion, user_id=user_id, position=end, entered=True)))
     return "added"
 
 

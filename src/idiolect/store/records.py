@@ -84,7 +84,7 @@ def opinion_rows(user: User) -> list[dict[str, Any]]:
     return [opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
 
 
-def opinion_row(opinion: Opinion, *, user_id: str, position: int) -> dict[str, Any]:
+def opinion_row(opinion: Opinion, *, user_id: str, position: int, entered: bool = False) -> dict[str, Any]:
     """The opinion's row of `opinions`.
 
     Raises:
@@ -99,6 +99,7 @@ def opinion_row(opinion: Opinion, *, user_id: str, position: int) -> dict[str, A
         "ordinal": opinion.question.ordinal,
         "answer": checked_text(opinion.answer, at=f"{at}.answer"),
         "extra": plain(opinion.extra, at=f"{at}.extra"),
+        "entered": entered,
     }
 
 

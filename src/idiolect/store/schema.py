@@ -60,6 +60,8 @@ opinions = sa.Table(
     sa.Column("ordinal", sa.Boolean, nullable=False),
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("extra", sa.JSON, nullable=False),
+    # Given by itself, not with a users file: the next saving of that file must not lose it.
+    sa.Column("entered", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 personalizations = sa.Table(

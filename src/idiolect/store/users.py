@@ -116,7 +116,8 @@ class Store:
         self.close()
 
     def save_users(self, people: Iterable[User]) -> SavedUsers:
-        """Add users, or replace those whose id the store holds (what was learned for them stays).
+        """Add users, or replace those whose id the store holds. What was learned for them stays, and so does every
+        opinion that `put_opinion` gave them, in the place of one on the same question.
 
         One transaction: when the iterable raises, or a user cannot be kept, the store is as it was.
 

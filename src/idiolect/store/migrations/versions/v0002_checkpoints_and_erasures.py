@@ -1,4 +1,4 @@
-"""0002: checkpoints of learning, and erasures that are not finished."""
+"""0002: checkpoints of learning, erasures that are not finished, and opinions that were entered one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the two tables."""
+    """Make the two tables, and the column; no opinion had been entered by itself before."""
+    op.add_column("opinions", sa.Column("entered", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "checkpoints",
         sa.Column("user_id", sa.Text, nullable=False),
