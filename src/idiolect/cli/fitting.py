@@ -155,7 +155,7 @@ class _Work:
     async def _take(self, waiting: Iterator[str]) -> None:
         for user_id in waiting:
             await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
-            outcome = await self._fit_one(self.store.user(user_id))
+            outcome = await self._fit_stored(user_id)
             self.ledger.add(outcome)
             self.progress.finished(user_id, str(outcome))
             if self.order.json:
@@ -164,6 +164,13 @@ class _Work:
                     sys.stdout.flush()
             if self.run.halted:
                 return
+
+    async def _fit_stored(self, user_id: str) -> Outcome:
+        try:
+            user = self.store.user(user_id)
+        except UnknownUserError as error:  # forgotten by somebody while others were learned
+            return Outcome(user_id, 0, 0.0, "failed", error=error)
+        return await self._fit_one(user)
 
     async def _fit_one(self, user: User) -> Outcome:
         start, n = time.perf_counter(), len(user.opinions)

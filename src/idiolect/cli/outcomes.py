@@ -81,7 +81,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
         }
         if self.error is not None:
-            shown["error"] = {"type": type(self.error).__name__, "message": str(self.error)}
+            shown["error"] = {"type": _kind(self.error), "message": str(self.error)}
         return shown if self.learned is None else shown | asdict(self.learned)
 
     def row(self) -> tuple[str, ...]:
@@ -160,4 +160,9 @@ class Ledger:
 
 def _reasons(failures: Sequence[Outcome]) -> list[tuple[str, int]]:
     """Kinds of failure with their counts, the commonest first; ids differ, so users' own errors count by kind."""
-    return Counter(type(outcome.error).__name__ for outcome in failures).most_common()
+    return Counter(_kind(outcome.error) for outcome in failures).most_common()
+
+
+def _kind(error: IdiolectError | None) -> str:
+    """The name that `idiolect.errors` has for it; a module's own kinds of error may change."""
+    return next((kind.__name__ for kind in type(error).__mro__ if kind.__module__ == IdiolectError.__module__), "")

@@ -1,4 +1,4 @@
-"""`CalledModel`: no answer is paid for twice, none that was paid for is lost, and nothing is asked beyond the budget."""
+"""`CalledModel`: no answer is paid for twice, none that was paid for is lost, nothing is asked beyond the budget."""
 
 from __future__ import annotations
 
