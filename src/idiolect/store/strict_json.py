@@ -29,18 +29,49 @@ def checked_text(text: str, *, at: str) -> str:
     return text
 
 
-def plain(value: object, *, at: str, depth: int = 0) -> Any:
+def plain(value: object, *, at: str) -> Any:
     """The value as dicts, lists, strings, numbers, booleans and None.
 
     Args:
         value: what to keep; mappings and tuples become dicts and lists.
         at: where the value is, for messages.
-        depth: how deep below the top it is.
 
     Raises:
         StoreError: not strict JSON (NaN, a key that is no string, another type), too deep, or text that no database
             can keep.
     """
+    try:
+        return _unlocated(value, 0)
+    except _FaultError:  # rare: now the way to it is worth its cost
+        return _located(value, at=at, depth=0)
+
+
+class _FaultError(Exception):
+    """Something in the value cannot be kept."""
+
+
+def _unlocated(value: object, depth: int) -> Any:
+    """`_located`, without keeping track of where it is: checkpoints are large and frequent."""
+    kind = type(value)
+    if kind is str:
+        if unstorable_part(value):  # type: ignore[arg-type]
+            raise _FaultError
+        return value
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is dict and depth <= MAX_DEPTH:
+        for key in value:  # type: ignore[attr-defined]
+            if type(key) is not str or unstorable_part(key):
+                raise _FaultError
+        return {key: _unlocated(item, depth + 1) for key, item in value.items()}  # type: ignore[attr-defined]
+    if (kind is list or kind is tuple) and depth <= MAX_DEPTH:
+        return [_unlocated(item, depth + 1) for item in value]  # type: ignore[attr-defined]
+    if kind is float and math.isfinite(value):  # type: ignore[arg-type]
+        return value
+    raise _FaultError  # also what is fine, but of a rarer type
+
+
+def _located(value: object, *, at: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise StoreError(f"{at[:80]}…: nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
@@ -52,9 +83,9 @@ def plain(value: object, *, at: str, depth: int = 0) -> Any:
             raise StoreError(f"{at}: {value} is no JSON number")
         return value
     if isinstance(value, Mapping):
-        return {_key(key, at=at): plain(item, at=f"{at}.{key}", depth=depth + 1) for key, item in value.items()}
+        return {_key(key, at=at): _located(item, at=f"{at}.{key}", depth=depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, at=f"{at}[{i}]", depth=depth + 1) for i, item in enumerate(value)]
+        return [_located(item, at=f"{at}[{i}]", depth=depth + 1) for i, item in enumerate(value)]
     raise StoreError(f"{at}: a {type(value).__name__} is not JSON")
 
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.models.calls.keys import call_key
+from idiolect.models.calls.keys import _plain, call_key
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams
 
 Request = CompletionRequest | ChoiceRequest
@@ -88,9 +88,21 @@ def test_call_key_is_the_same_in_every_process() -> None:
     golden = "8af33af533ba37f586c415f229e4a375dc96f82d4a926049c41f24e17a85f688"
     assert _key(("complete", "openai:gpt-x", "", _COMPLETION)) == golden
     code = (
-        "from idiolect.models.calls.keys import call_key\n"
+        "from idiolect.models.calls.keys import _plain, call_key\n"
         "from idiolect.models.language_model import *\n"
         f"print(call_key('complete', model='openai:gpt-x', fingerprint='', request={_COMPLETION!r}))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == golden
+
+
+@given(_completions | _choices)
+def test_no_field_of_a_request_is_left_out(request_: Request) -> None:
+    """The key's content is written field by field: a new field must not be forgotten."""
+
+    def names(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: names(item) for name, item in value.items()}
+        return [names(item) for item in value] if isinstance(value, list | tuple) else None
+
+    assert names(_plain(request_)) == names(asdict(request_))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from typing import Any
 
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest
@@ -32,9 +31,23 @@ def call_key(operation: str, *, model: str, fingerprint: str, request: Completio
 
 
 def _plain(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
-    plain = asdict(request)
-    if isinstance(request, CompletionRequest):
-        sampling = plain["sampling"]
-        # Requests with temperature 0 and 0.0 (or -0.0) are equal, but JSON would write them differently.
-        sampling.update({name: float(sampling[name]) + 0.0 for name in ("temperature", "top_p")})
-    return plain
+    """As `dataclasses.asdict` has it, at a tenth of the cost; a test compares the two."""
+    plain: dict[str, Any] = {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "prefill": request.prefill,
+    }
+    if isinstance(request, ChoiceRequest):
+        return {**plain, "choices": request.choices}
+    sampling = request.sampling
+    return {
+        **plain,
+        "draw": request.draw,
+        "sampling": {
+            "max_tokens": sampling.max_tokens,
+            # Requests with temperature 0 and 0.0 (or -0.0) are equal, but JSON would write them differently.
+            "temperature": float(sampling.temperature) + 0.0,
+            "top_p": float(sampling.top_p) + 0.0,
+            "seed": sampling.seed,
+            "stop": sampling.stop,
+        },
+    }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from idiolect.errors import CacheError
@@ -16,7 +15,7 @@ from idiolect.models.language_model import ChoiceLogProbs, Completion, Usage
 
 def completion_to_result(completion: Completion) -> dict[str, Any]:
     """The completion as strict JSON."""
-    return asdict(completion)
+    return {"text": completion.text, "finish_reason": completion.finish_reason, "usage": _usage(completion.usage)}
 
 
 def completion_from_result(result: Mapping[str, Any]) -> Completion:
@@ -40,7 +39,8 @@ def logprobs_to_result(logprobs: ChoiceLogProbs) -> dict[str, Any]:
     Raises:
         ValueError: one of them is NaN or +inf.
     """
-    return {**asdict(logprobs), "logprobs": [_number(value) for value in logprobs.logprobs]}
+    values = [_number(value) for value in logprobs.logprobs]
+    return {"logprobs": values, "n_tokens": list(logprobs.n_tokens), "usage": _usage(logprobs.usage)}
 
 
 def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
@@ -54,6 +54,16 @@ def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
         return ChoiceLogProbs(values, tuple(map(int, result["n_tokens"])), Usage(**result["usage"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _no("log-probabilities of choices") from error
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    """As `dataclasses.asdict` has it, which this path can't afford."""
+    return {
+        "calls": usage.calls,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "computed_tokens": usage.computed_tokens,
+    }
 
 
 def _number(value: float) -> float | None:
