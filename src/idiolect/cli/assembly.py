@@ -24,11 +24,12 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
+from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, price_name, server_of
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.similarity import Similarity
+from idiolect.models.similarity import Embedder, EmbeddingSimilarity, Similarity
 from idiolect.people.user import User
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Workbench:
         model: the frozen model `M`.
         optimizer: `M_opt`; may be the same.
         similarity: of questions.
+        similarity_price: of a remote embedding model; None where it isn't known, or there is none.
         calls: cache, budget and turns of the run; None: models are called as they are.
     """
 
@@ -53,6 +55,7 @@ class Workbench:
     model: Source
     optimizer: Source
     similarity: Similarity
+    similarity_price: Price | None = None
     calls: Calls | None = None
 
     @property
@@ -86,9 +89,13 @@ class Workbench:
             ModelError: it cannot be had; the message says what can.
             MissingExtraError: it needs packages that are not installed.
         """
+        check = getattr(self._embedder, "check", None)  # only what is behind a connection has it
         try:
             with waiting("opening the similarity"):
-                await self.similarity.similarity(["a question"], ["a question"])
+                if check is not None:
+                    await check()
+                else:
+                    await self.similarity.similarity(["a question"], ["a question"])
         except (MissingExtraError, ModelError) as error:
             raise type(error)(f"{error}{_way_out(self.settings)}") from error
 
@@ -132,12 +139,27 @@ class Workbench:
 
     def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt | FixedPrompt:
         """What answers for the user: the learned prompts, or the base model where the evidence speaks for it."""
-        return respondent(learned, self.answerer(learned.user_id), self.similarity)
+        return respondent(learned, self.answerer(learned.user_id), self.similarity_of(learned.user_id))
+
+    def similarity_of(self, owner: str) -> Similarity:
+        """The similarity of questions, as it is computed for one user."""
+        name, embedder = self.settings.retrieval.similarity, self._embedder
+        if self.calls is None or embedder is None or not is_remote(name):
+            return self.similarity
+        known_as, price = price_name(name), self.similarity_price
+        return EmbeddingSimilarity(CalledEmbedder(self.calls, embedder, known_as=known_as, price=price, owner=owner))
+
+    def unpriced(self) -> list[str]:
+        """Remote models that are called and whose price is not known."""
+        names = {source.name for source in (self.model, self.optimizer) if source.price is None}
+        similarity = self.settings.retrieval.similarity
+        if is_remote(similarity) and self.similarity_price is None:
+            names.add(similarity)
+        return sorted(names)
 
     async def aclose(self) -> None:
         """Close connections; in the event loop in which they were opened."""
-        embedder = getattr(self.similarity, "embedder", None)
-        for each in dict.fromkeys((self.model.model, self.optimizer.model, embedder)):
+        for each in dict.fromkeys((self.model.model, self.optimizer.model, self._embedder)):
             close = getattr(each, "aclose", None)  # only what is behind a connection has it
             if close is not None:
                 await close()
@@ -149,7 +171,12 @@ class Workbench:
 
     def _fermi(self, owner: str) -> Fermi:
         optimizer = self._called(self.optimizer, owner)
-        return Fermi(self.answerer(owner), self.settings, optimizer=optimizer, similarity=self.similarity)
+        similarity = self.similarity_of(owner)
+        return Fermi(self.answerer(owner), self.settings, optimizer=optimizer, similarity=similarity)
+
+    @property
+    def _embedder(self) -> Embedder | None:
+        return self.similarity.embedder if isinstance(self.similarity, EmbeddingSimilarity) else None
 
     def _called(self, source: Source, owner: str) -> LanguageModel:
         return source.model if self.calls is None else self.calls.model(source, owner=owner)
@@ -187,7 +214,8 @@ def opened(
                 models[name] = open_model(name, remote=_remote_settings(name, order))
                 sources[name] = _source(name, models[name], order)
         Answerer(models[model], settings.answering)  # says now whether the model can answer this way
-        yield Workbench(settings, sources[model], sources[optimizer], _open_similarity(settings))
+        price = _price(similarity_name, order) if is_remote(similarity_name) else None
+        yield Workbench(settings, sources[model], sources[optimizer], _open_similarity(settings, order), price)
     finally:
         for each in models.values():
             close = getattr(each, "close", None)  # only models that hold something have it
@@ -206,7 +234,7 @@ def _remote_settings(name: str, order: CallOrder | None) -> RemoteSettings | Non
 def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:
     lasting = lasting_name(name)
     if is_remote(name):
-        price = PriceTable.load(None if order is None else order.prices).price(price_name(model.name))
+        price = _price(model.name, order)
         return Source(model, model.name, fingerprint=server_of(name), price=price, remote=True)
     fingerprint: Any = getattr(model, "fingerprint", None)  # a recording has none, and needs no cache
     if fingerprint is None or order is None or not order.cached:
@@ -214,9 +242,14 @@ def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:
     return Source(model, lasting, fingerprint(), price=_FREE)
 
 
-def _open_similarity(settings: FermiSettings) -> Similarity:
+def _price(name: str, order: CallOrder | None) -> Price | None:
+    return PriceTable.load(None if order is None else order.prices).price(price_name(name))
+
+
+def _open_similarity(settings: FermiSettings, order: CallOrder | None) -> Similarity:
+    name = settings.retrieval.similarity
     try:
-        return open_similarity(settings.retrieval.similarity)
+        return open_similarity(name, remote=_remote_settings(name, order))
     except MissingExtraError as error:
         raise MissingExtraError(f"{error}{_way_out(settings)}") from error
 

@@ -57,10 +57,10 @@ def add_and_learn(order: ContinueOrder) -> bool:
             _print(order, {"id": order.user_id, "opinion": change, "learned": False})
             return True
         with opened(before.settings, model=before.model, optimizer=before.optimizer, order=order.calls) as bench:
-            check_prices(order.calls, bench.model, bench.optimizer)
+            check_prices(order.calls, bench.unpriced())
             run, after = asyncio.run(_continue(order, bench, store, before))
     if after is None:
-        return _stopped(run, change)
+        return _stopped(order, run, change)
     _print(order, _told(order.user_id, change, run, before, after))
     return True
 
@@ -76,6 +76,7 @@ async def _continue(
     order: ContinueOrder, bench: Workbench, store: Store, before: FermiPersonalization
 ) -> tuple[RunCalls, FermiPersonalization | None]:
     async with closing(bench):
+        await bench.check_models()
         await bench.check_similarity()
         with run_calls(order.calls, store.cache_path) as run:
             after: list[FermiPersonalization] = []
@@ -109,7 +110,9 @@ async def _extend(
     after.append(learned)
 
 
-def _stopped(run: RunCalls, change: str) -> bool:
+def _stopped(order: ContinueOrder, run: RunCalls, change: str) -> bool:
+    if order.json:
+        print_json({"id": order.user_id, "opinion": change, "learned": False})
     kept = f"the opinion is {change} and kept, nothing was learned from it yet; the same command goes on"
     if run.interrupted:
         stop(kept)

@@ -52,7 +52,7 @@ def fit_users(order: FitOrder) -> bool:
     people = people_of(order)
     ledger = Ledger(table=not order.json)
     with opened(order.settings, model=order.model, optimizer=order.optimizer, order=order.calls) as bench:
-        check_prices(order.calls, bench.model, bench.optimizer)
+        check_prices(order.calls, bench.unpriced())
         run = asyncio.run(_prepared(order, bench, people, ledger))
     _print_end(run, bench, ledger)
     return ledger.complete

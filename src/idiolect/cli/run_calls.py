@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from idiolect.cli.terminal import err
 from idiolect.errors import SettingsError
 from idiolect.models.calls.budget import Budget
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.model import Calls, Source
+from idiolect.models.calls.model import Calls
 from idiolect.models.calls.turns import Turns
 
 GRACE_SECONDS = 10.0  # after the first Ctrl-C, for what is in flight
@@ -124,16 +124,17 @@ def run_calls(order: CallOrder, cache_path: Path | None) -> Iterator[RunCalls]:
             cache.close()
 
 
-def check_prices(order: CallOrder, *sources: Source) -> None:
+def check_prices(order: CallOrder, unknown: Sequence[str]) -> None:
     """A budget of money needs prices.
+
+    Args:
+        order: its limits.
+        unknown: names of the models that have none.
 
     Raises:
         SettingsError: a model has none.
     """
-    if order.run.money is None and order.user.money is None:
-        return
-    unknown = sorted({source.name for source in sources if source.price is None})
-    if unknown:
+    if unknown and (order.run.money is not None or order.user.money is not None):
         raise SettingsError(
             f"the price of {', '.join(unknown)} is not known, so money cannot be a limit: put it into a file of prices "
             "(--prices FILE, see docs/remote.md), or limit calls or tokens"

@@ -222,7 +222,7 @@ class CalledModel:
                 known[key] = answer
             reservation.settle(cost)
             claimed.clear()  # from here on each call is kept, whatever happens to this task
-            for failure in await _all([self._keep(operation, key, known[key]) for key in asked]):
+            for failure in await together([self._keep(operation, key, known[key]) for key in asked]):
                 if isinstance(failure, BaseException):
                     raise failure
             return known
@@ -240,7 +240,7 @@ class CalledModel:
 
         Claims that are taken in one tick are one transaction: who waits, waits for earlier ones, never in a ring.
         """
-        begun = await _all([self._begin(operation, key) for key in keys])
+        begun = await together([self._begin(operation, key) for key in keys])
         claimed += [key for key, kept in zip(keys, begun, strict=True) if kept is None]
         for kept in begun:
             if isinstance(kept, BaseException):
@@ -281,7 +281,7 @@ class CalledModel:
                 await self._cache.abandon(key)
 
 
-async def _all(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
     """The results of calls made at once, in order, failures among them; one alone needs no task, and raises."""
     if len(calls) == 1:
         return [await calls[0]]

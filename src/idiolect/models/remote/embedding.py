@@ -57,6 +57,14 @@ class RemoteEmbedder:
         """Closes the connections."""
         await self.client.aclose()
 
+    async def check(self) -> None:
+        """Whether there is a server that takes the key; asked once, before a run begins.
+
+        Raises:
+            ModelError: nobody answers there, or the key is refused.
+        """
+        await self.client.check()
+
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 

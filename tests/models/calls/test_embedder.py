@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from idiolect.errors import BudgetExceededError, ModelError
+from idiolect.models.calls.budget import Budget, Limits
+from idiolect.models.calls.cache import CallCache
+from idiolect.models.calls.embedder import CalledEmbedder
+from idiolect.models.calls.model import Calls
+from idiolect.models.calls.prices import Price
+from idiolect.models.calls.turns import Turns
+from idiolect.models.similarity import FloatArray
+
+
+class Letters:
+    """Embeds a text as the counts of three letters; remembers what it was asked."""
+
+    name = "letters"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.asked: list[list[str]] = []
+        self.fails = fails
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        self.asked.append(list(texts))
+        await asyncio.sleep(0.001)
+        if self.fails:
+            raise ModelError("no embeddings today")
+        rows = np.array([[text.count(letter) + 0.5 for letter in "abc"] for text in texts], dtype=np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[CallCache]:
+    with CallCache.open(tmp_path / "calls.db") as opened:
+        yield opened
+
+
+def calls(cache: CallCache | None, limits: Limits = Limits()) -> Calls:
+    return Calls(Budget(run=limits), Turns(2), cache)
+
+
+def called(by: Calls, embedder: Letters, owner: str = "ann", price: Price | None = None) -> CalledEmbedder:
+    return CalledEmbedder(by, embedder, known_as="http://x/v1#letters", price=price, owner=owner)
+
+
+async def test_every_text_is_asked_once_and_comes_back_exactly(cache: CallCache) -> None:
+    embedder, run = Letters(), calls(cache)
+    mine = called(run, embedder)
+    first = await mine.embed(["aab", "c", "aab"])
+    again = await mine.embed(["c", "abc", "aab"])
+    assert embedder.asked == [["aab", "c"], ["abc"]]
+    expected = await Letters().embed(["aab", "c", "aab", "abc"])
+    assert np.array_equal(first, expected[:3])
+    assert np.array_equal(again, expected[[1, 3, 0]])
+    assert first.dtype == np.float32
+    assert run.budget.spent().calls == 2
+
+
+async def test_another_run_and_another_user_find_what_is_kept(cache: CallCache) -> None:
+    await called(calls(cache), Letters()).embed(["a", "b"])
+    embedder, run = Letters(), calls(cache)
+    await called(run, embedder, "bob").embed(["b", "a"])
+    assert embedder.asked == []
+    assert run.budget.spent().calls == 0
+    assert len(list(cache.calls_of("bob"))) == len(list(cache.calls_of("ann"))) == 2
+
+
+async def test_the_same_texts_asked_at_once_are_asked_once(cache: CallCache) -> None:
+    embedder, run = Letters(), calls(cache)
+    one, two = called(run, embedder, "ann"), called(run, embedder, "bob")
+    rows = await asyncio.gather(one.embed(["a", "b"]), two.embed(["b", "a", "c"]))
+    assert sorted(text for asked in embedder.asked for text in asked) == ["a", "b", "c"]
+    assert np.array_equal(rows[0], rows[1][[1, 0]])
+
+
+async def test_a_failure_counts_as_a_call_and_leaves_no_claim(cache: CallCache) -> None:
+    embedder, run = Letters(fails=True), calls(cache)
+    with pytest.raises(ModelError, match="today"):
+        await called(run, embedder).embed(["a"])
+    assert (run.budget.spent().calls, run.counts.failed) == (1, 1)
+    embedder.fails = False
+    await asyncio.wait_for(called(run, embedder).embed(["a"]), 2)
+
+
+async def test_a_budget_that_is_spent_asks_nothing(cache: CallCache) -> None:
+    embedder, run = Letters(), calls(cache, Limits(calls=1))
+    await called(run, embedder).embed(["a"])
+    with pytest.raises(BudgetExceededError):
+        await called(run, embedder).embed(["b"])
+    assert embedder.asked == [["a"]]
+    assert (await called(run, embedder).embed(["a"])).shape == (1, 3)
+
+
+async def test_tokens_are_estimated_and_priced() -> None:
+    run = calls(None)
+    price = Price(Decimal(1_000_000), Decimal(0))
+    await called(run, Letters(), price=price).embed(["abcdefgh", "é"])
+    assert run.budget.spent().prompt_tokens == 3 + 1
+    assert run.budget.spent().money == 4
+
+
+async def test_no_texts_are_no_call(cache: CallCache) -> None:
+    embedder = Letters()
+    assert (await called(calls(cache), embedder).embed([])).shape == (0, 0)
+    assert embedder.asked == []
