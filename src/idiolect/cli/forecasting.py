@@ -11,6 +11,7 @@ from idiolect.cli.fit_order import FitOrder
 from idiolect.cli.fitting import people_of
 from idiolect.cli.progress import waiting
 from idiolect.cli.terminal import out, print_json, print_table, print_wrapped
+from idiolect.errors import SettingsError
 from idiolect.methods.fermi.forecast import Forecast, RoleForecast, forecast
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import is_remote, lasting_name, price_name
@@ -23,13 +24,16 @@ def print_forecast(order: FitOrder) -> None:
 
     Raises:
         UsersFileError: the file has faults.
-        SettingsError: the file of prices has faults.
+        SettingsError: the file of prices has faults, or a model's name can mean none.
     """
+    optimizer = order.model if order.optimizer is None else order.optimizer
+    if not (order.model.strip() and optimizer.strip()):
+        raise SettingsError("the model's name is empty")
     people = list(people_of(order))
     prices = PriceTable.load(order.calls.prices)
     with waiting("running the dry run"):
         expected = asyncio.run(forecast(people, order.settings))
-    names = {"answering": order.model, "optimizing": order.optimizer or order.model}
+    names = {"answering": order.model, "optimizing": optimizer}
     roles = {"answering": expected.answering, "optimizing": expected.optimizing}
     told = {role: _role(names[role], roles[role], prices) for role in names}
     costs = [each["money"] for each in told.values() if each["calls"]]
