@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -523,3 +524,43 @@ async def test_a_broken_model_leaves_no_claim(cache: CallCache, monkeypatch: pyt
 
 async def test_the_name_is_the_models_own() -> None:
     assert calls_of(None).model(Source(Model(), "http://x/v1#echo"), owner="ann").name == "echo"
+
+
+async def test_nobody_holds_claims_while_waiting_for_another_ones(tmp_path: Path) -> None:
+    """Else two batches, each with a call that the other one wants, could wait for each other for ever."""
+    path = tmp_path / "calls.db"
+    with CallCache.open(path) as one, CallCache.open(path) as other, CallCache.open(path) as third:
+        key = call_key("complete", model="echo", fingerprint="weights", request=ask("b"))
+        assert await third.begin(key, operation="complete", model="echo", owner="eve") is None
+        model = Model()
+        tasks = [
+            asyncio.ensure_future(local(calls_of(cache), model, owner).complete([ask(text) for text in texts]))
+            for cache, owner, texts in ((one, "ann", "abc"), (other, "bob", "cbda"))
+        ]
+        async with asyncio.timeout(10):
+            while len(model.texts) < 3:
+                await asyncio.sleep(0.01)
+        assert sorted(model.texts) == ["a", "c", "d"], "what could be asked waited for what could not"
+        await third.abandon(key)
+        assert [await soon(task) for task in tasks] == [replies("a", "b", "c"), replies("c", "b", "d", "a")]
+        assert sorted(model.texts) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancelled_at_any_step_nothing_is_stuck_and_nothing_kept_is_asked_again(
+    cache: CallCache, steps: int
+) -> None:
+    """Each step of the event loop after the model was called: it answers in the first, the commit comes soon after."""
+    model, calls = Model(), calls_of(cache)
+    task = asyncio.ensure_future(local(calls, model).complete([ask("a"), ask("b")]))
+    await model.called.wait()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await soon(task)
+    dropped = calls.counts.dropped
+    async with asyncio.timeout(5):
+        assert await local(calls, model).complete([ask("b"), ask("a")]) == replies("b", "a")
+    assert len(model.texts) == 2 + dropped
+    assert dropped == (2 if len(model.asked) == 2 else 0)

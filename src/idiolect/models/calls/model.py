@@ -113,6 +113,34 @@ _CHOICES: _Operation[ChoiceRequest, ChoiceLogProbs] = _Operation(
 )
 
 
+@dataclass(slots=True)
+class _Batch(Generic[Request, Result]):
+    """Requests that are asked together.
+
+    Args:
+        missing: all of them, by key.
+        begins: the claims that are still being made; None as their result: the call is ours.
+        claimed: ours, and neither kept nor given up so far.
+        known: what came of the others.
+        cost: of what was asked.
+    """
+
+    missing: Mapping[str, Request]
+    begins: dict[str, asyncio.Task[Mapping[str, Any] | None]]
+    claimed: list[str] = field(default_factory=list)
+    known: dict[str, Result] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+
+    def begun(self) -> dict[str, Mapping[str, Any]]:
+        """Note the claims that have been made since; returns the results that somebody else has kept."""
+        done = {key: self.begins.pop(key) for key in [key for key, begin in self.begins.items() if begin.done()]}
+        made = {key: begin for key, begin in done.items() if not begin.cancelled() and not begin.exception()}
+        self.claimed += [key for key, begin in made.items() if begin.result() is None]
+        for begin in done.values():
+            begin.result()  # raises what went wrong
+        return {key: kept for key, begin in made.items() if (kept := begin.result()) is not None}
+
+
 class CalledModel:
     """A `LanguageModel` that calls another one for one user. Made by `Calls.model`."""
 
@@ -202,56 +230,45 @@ class CalledModel:
     async def _together(
         self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
     ) -> dict[str, Result]:
-        """All requests in one call of the model."""
-        budget = self._calls.budget
+        """All requests in one call of the model, but for those that somebody else is asking right now."""
         estimates = [self._estimator.estimate(request) for request in missing.values()]
-        reservation = await budget.reserve(self._owner, sum(estimates, Cost()))
-        known: dict[str, Result] = {}
-        claimed: list[str] = []
-        cost = Cost()
+        reservation = await self._calls.budget.reserve(self._owner, sum(estimates, Cost()))
+        begins = {key: asyncio.create_task(self._begin(operation, key)) for key in missing}
+        batch: _Batch[Request, Result] = _Batch(missing, begins)
         try:
-            known |= await self._claim(operation, list(missing), claimed)
-            asked = [key for key in missing if key not in known]  # as they came: a model may share their prefixes
-            try:
-                answers = await self._ask(operation, [missing[key] for key in asked])
-            except ModelError:
-                cost = Cost(calls=len(asked))  # made, and of no use
-                raise
-            for key, answer in zip(asked, answers, strict=True):
-                cost += self._estimator.cost(missing[key], answer.usage)
-                known[key] = answer
-            reservation.settle(cost)
-            claimed.clear()  # from here on each call is kept, whatever happens to this task
-            for failure in await together([self._keep(operation, key, known[key]) for key in asked]):
-                if isinstance(failure, BaseException):
-                    raise failure
-            return known
+            # What is claimed is asked before anything else is waited for: two batches that each held a call which
+            # the other one wants would wait for ever.
+            while batch.begins:
+                await asyncio.wait(batch.begins.values(), return_when=asyncio.FIRST_COMPLETED)
+                await self._ask_claimed(operation, batch)
+            return batch.known
         except BaseException:
-            if claimed:
-                await asyncio.shield(self._let_go(claimed))
+            await asyncio.shield(self._let_go(batch))
             raise
         finally:
-            reservation.settle(cost)  # what failed costs what is known of it; does nothing the second time
+            reservation.settle(batch.cost)  # what failed costs what is known of it
 
-    async def _claim(
-        self, operation: _Operation[Request, Result], keys: list[str], claimed: list[str]
-    ) -> dict[str, Result]:
-        """Claim calls, and add those that are ours to `claimed`; the others' results, kept by somebody meanwhile.
-
-        Claims that are taken in one tick are one transaction: who waits, waits for earlier ones, never in a ring.
-        """
-        begun = await together([self._begin(operation, key) for key in keys])
-        claimed += [key for key, kept in zip(keys, begun, strict=True) if kept is None]
-        for kept in begun:
-            if isinstance(kept, BaseException):
-                raise kept
-        known = {
-            key: operation.from_result(kept)
-            for key, kept in zip(keys, begun, strict=True)
-            if kept is not None and not isinstance(kept, BaseException)
-        }
-        self._calls.counts.found += len(known)
-        return known
+    async def _ask_claimed(self, operation: _Operation[Request, Result], batch: _Batch[Request, Result]) -> None:
+        """Ask the calls that are ours by now, and note what somebody else has kept meanwhile."""
+        for key, kept in batch.begun().items():
+            batch.known[key] = operation.from_result(kept)
+            self._calls.counts.found += 1
+        asked = tuple(batch.claimed)  # as they came: a model may share their prefixes
+        if not asked:
+            return
+        try:
+            answers = await self._ask(operation, [batch.missing[key] for key in asked])
+        except ModelError:
+            batch.cost += Cost(calls=len(asked))  # made, and of no use
+            raise
+        for key, answer in zip(asked, answers, strict=True):
+            batch.cost += self._estimator.cost(batch.missing[key], answer.usage)
+            batch.known[key] = answer
+        batch.claimed.clear()  # from here on each call is kept, whatever happens to this task
+        keeping = [self._keep(operation, key, batch.known[key]) for key in asked]
+        for failure in await asyncio.shield(asyncio.gather(*keeping, return_exceptions=True)):
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def _begin(self, operation: _Operation[Request, Result], key: str) -> Mapping[str, Any] | None:
         if self._cache is None:
@@ -275,9 +292,14 @@ class CalledModel:
         if self._cache is not None:
             await self._cache.keep(key, operation.to_result(answer), owner=self._owner)
 
-    async def _let_go(self, claimed: list[str]) -> None:
+    async def _let_go(self, batch: _Batch[Request, Result]) -> None:
+        """End the claims of a batch that failed, those included that are being made."""
+        for begin in batch.begins.values():
+            begin.cancel()
+        begun = await asyncio.gather(*batch.begins.values(), return_exceptions=True)
+        batch.claimed += [key for key, kept in zip(batch.begins, begun, strict=True) if kept is None]
         if self._cache is not None:
-            for key in claimed:
+            for key in batch.claimed:
                 await self._cache.abandon(key)
 
 
