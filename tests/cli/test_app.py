@@ -147,9 +147,9 @@ def test_full_disk_under_stdout_is_an_error(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_without_a_traceback() -> None:
     code = (
-        "import sys, time; from idiolect.cli import users; from idiolect.cli.app import main\n"
-        "def wait(target): print('waiting', flush=True); time.sleep(60)\n"
-        "users._open = wait; sys.argv = ['idiolect', 'users', 'list']; main()"
+        "import sys, time; from idiolect.cli.app import main; from idiolect.store import Store\n"
+        "def wait(target, create): print('waiting', flush=True); time.sleep(60)\n"
+        "Store.open = wait; sys.argv = ['idiolect', 'users', 'list']; main()"
     )
     process = start([sys.executable, "-c", code])
     assert process.stdout is not None
