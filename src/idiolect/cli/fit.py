@@ -89,6 +89,15 @@ PresetOption = Annotated[
         show_default=False,
     ),
 ]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Tokens that an answer may have, and a proposal at least. Models that think count their thoughts: give "
+        "them thousands. Default: the preset's.",
+        show_default=False,
+    ),
+]
 UserOption = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="Take only this user of the file; may be repeated.", show_default=False),
@@ -118,6 +127,7 @@ def fit(
     similarity: SimilarityOption = None,
     proposers: ProposersOption = None,
     iterations: IterationsOption = None,
+    max_tokens: MaxTokensOption = None,
     seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
     user: UserOption = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")] = False,
@@ -151,6 +161,7 @@ def fit(
         similarity=similarity,
         proposers=_proposers(proposers),
         iterations=iterations,
+        max_tokens=max_tokens,
         seed=seed,
     )
     settings = settings_of(chosen, model=model, optimizer=optimizer)

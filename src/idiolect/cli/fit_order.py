@@ -68,6 +68,7 @@ class SettingsOrder:
     similarity: str | None = None
     proposers: tuple[str, ...] | None = None
     iterations: int | None = None
+    max_tokens: int | None = None
     seed: int = 0
 
 
@@ -92,4 +93,11 @@ def settings_of(order: SettingsOrder, *, model: str, optimizer: str | None) -> F
         settings = replace(settings, proposers=("llm", *settings.proposers))
     if settings.meta_prompt.prefill and is_remote(optimizer or model):
         settings = replace(settings, meta_prompt=preset("api").meta_prompt)
+    if order.max_tokens is not None:
+        most = max(order.max_tokens, settings.meta_prompt.max_tokens)
+        settings = replace(
+            settings,
+            answering=replace(settings.answering, max_tokens=order.max_tokens),
+            meta_prompt=replace(settings.meta_prompt, max_tokens=most),
+        )
     return settings if order.iterations is None else replace(settings, iterations=order.iterations)

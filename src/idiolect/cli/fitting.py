@@ -38,6 +38,7 @@ from idiolect.people.users_file import UsersFileReport, read_users
 from idiolect.store import Store
 
 METHOD = "fermi"
+_GOING_ON = "the same command with --resume goes on from here"
 _USERS_PER_TURN = 2  # users at work per call in flight: enough that some always has calls to make
 
 
@@ -220,12 +221,6 @@ def _print_end(run: RunCalls, bench: Workbench, ledger: Ledger) -> None:
         console.print(one_line(str(exceeded)), markup=False)
     console.print(f"{ledger.told()}; {run.summary()}", markup=False)
     if run.interrupted:
-        stop(_going_on(ledger))
+        stop(_GOING_ON if ledger.total else "nothing was written")
     if not ledger.complete and not ledger.failures:
-        console.print(_going_on(ledger), markup=False)
-
-
-def _going_on(ledger: Ledger) -> str:
-    if not ledger.total:
-        return "nothing was written"
-    return f"{ledger.told()}; the same command with --resume goes on from here"
+        console.print(_GOING_ON, markup=False)

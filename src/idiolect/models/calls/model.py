@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from idiolect.errors import ModelError
@@ -147,6 +148,7 @@ class CalledModel:
     def __init__(self, calls: Calls, source: Source, owner: str, estimator: Estimator) -> None:
         self._calls, self._source, self._owner, self._estimator = calls, source, owner, estimator
         self._cache = calls.cache if source.cached else None
+        self._unknown_cost = Decimal(0) if source.price is not None else None  # of a call that failed
 
     @property
     def name(self) -> str:
@@ -259,7 +261,7 @@ class CalledModel:
         try:
             answers = await self._ask(operation, [batch.missing[key] for key in asked])
         except ModelError:
-            batch.cost += Cost(calls=len(asked))  # made, and of no use
+            batch.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
             raise
         for key, answer in zip(asked, answers, strict=True):
             batch.cost += self._estimator.cost(batch.missing[key], answer.usage)

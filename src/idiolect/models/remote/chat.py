@@ -42,6 +42,7 @@ class RemoteModel:
             raise ValueError("the endpoint names no model")
         self.client = ApiClient(endpoint, settings)
         self.estimated_usages = 0  # answers whose token counts are estimates, because the server didn't tell them
+        self.thoughts_cut_off = 0  # answers that ended before their first word
         self._endpoint, self._dialect = endpoint, Dialect(endpoint.model)
 
     @property
@@ -56,6 +57,11 @@ class RemoteModel:
         if self.estimated_usages:
             said.append(
                 f"{self.name}: {self.estimated_usages:,} answers came without believable token counts: estimated"
+            )
+        if self.thoughts_cut_off:
+            said.append(
+                f"{self.name}: {self.thoughts_cut_off:,} answers were empty when their tokens were used up: a model "
+                "that thinks needs more of them (--max-tokens)"
             )
         if self.client.timeouts_maybe_billed:
             said.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
@@ -100,6 +106,8 @@ class RemoteModel:
             lambda dialect: wire.chat_body(request, dialect), lambda payload: wire.read_completion(payload, request)
         )
         self.estimated_usages += estimated
+        if completion.finish_reason == "length" and not completion.text.strip():
+            self.thoughts_cut_off += 1
         return completion
 
     async def _weigh(self, request: ChoiceRequest) -> ChoiceLogProbs:
