@@ -8,7 +8,7 @@ import typer
 
 from idiolect.cli.boundary import FAILED
 from idiolect.cli.options import JsonOption, StoreOption
-from idiolect.cli.run_options import BudgetCalls, BudgetMoney, BudgetTokens, PricesOption
+from idiolect.cli.run_options import BudgetCalls, BudgetMoney, BudgetTime, BudgetTokens, PricesOption
 
 EXAMPLES = (
     'idiolect users add-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot" --ordinal --answer Hot',
@@ -34,6 +34,7 @@ def add_opinion(
     budget_calls: BudgetCalls = None,
     budget_tokens: BudgetTokens = None,
     budget_money: BudgetMoney = None,
+    budget_time: BudgetTime = None,
     prices: PricesOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -59,7 +60,7 @@ def add_opinion(
         opinion=opinion,
         store=store,
         iterations=iterations if learn else None,
-        calls=CallOrder(run=Limits(budget_calls, budget_tokens, budget_money), prices=prices),
+        calls=CallOrder(run=Limits(budget_calls, budget_tokens, budget_money, budget_time), prices=prices),
         json=json,
     )
     if not add_and_learn(order):

@@ -19,6 +19,7 @@ from idiolect.cli.run_options import (
     TimeoutOption,
     UserBudgetCalls,
     UserBudgetMoney,
+    UserBudgetTime,
     UserBudgetTokens,
 )
 
@@ -144,6 +145,7 @@ def fit(
     user_budget_calls: UserBudgetCalls = None,
     user_budget_tokens: UserBudgetTokens = None,
     user_budget_money: UserBudgetMoney = None,
+    user_budget_time: UserBudgetTime = None,
     prices: PricesOption = None,
     concurrency: ConcurrencyOption = 16,
     timeout: TimeoutOption = 120.0,
@@ -166,7 +168,7 @@ def fit(
     )
     settings = settings_of(chosen, model=model, optimizer=optimizer)
     run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
-    each = Limits(user_budget_calls, user_budget_tokens, user_budget_money)
+    each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
     calls = CallOrder(run, each, concurrency, timeout, prices, cached=not no_cache)
     only = tuple(dict.fromkeys(user or ()))
     order = FitOrder(users, store, settings, model, optimizer, calls, only, skip_invalid, resume, json)

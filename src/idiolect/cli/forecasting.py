@@ -94,6 +94,6 @@ def _taken_for_granted(expected: Forecast, prices: PriceTable) -> str:
     return (
         f"Taken for granted: {a.accuracy:.0%} of the answers are right, a new prompt has {a.prompt_characters} "
         f"characters, {a.bytes_per_token:g} bytes make a token, a generated answer has {a.answer_tokens} tokens, a "
-        f"proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, nothing is tried twice."
-        f"{sampled}{dated}"
+        f"proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, nothing is tried twice. "
+        f"Embeddings by a server are not counted.{sampled}{dated}"
     )

@@ -40,6 +40,9 @@ UserBudgetTokens = Annotated[
 UserBudgetMoney = Annotated[
     Decimal | None, typer.Option(parser=_money, metavar="USD", help=f"{_MONEY} {_USER}", show_default=False)
 ]
+UserBudgetTime = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help=f"{_TIME} {_USER}", show_default=False)
+]
 PricesOption = Annotated[
     Path | None,
     typer.Option(
