@@ -85,7 +85,7 @@ def test_many_small_budgets_end_where_one_large_one_does(tmp_path: Path, needed:
     assert _without_server(learned(store), server) == needed[0]
 
 
-def test_a_user_who_was_stopped_early_answers(tmp_path: Path) -> None:
+def test_a_user_who_was_stopped_early_is_answered_for_by_the_base_model(tmp_path: Path) -> None:
     users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
     with ApiServer(answer) as server:
         stopped = fit(users, store, server, "--budget-calls", "14", "--json")
@@ -95,7 +95,9 @@ def test_a_user_who_was_stopped_early_answers(tmp_path: Path) -> None:
         assert 0 <= line["initial_score"] <= line["best_score"] <= 1
         asked = run("ask", "--store", store, "--user", "ann", "Tea or rice?", "--choices", "tea|rice", "--json")
         assert asked.exit_code == 0, asked.output
-        assert json.loads(asked.stdout)["personalized"] is True
+        assert json.loads(asked.stdout)["personalized"] is False, "nothing has judged the prompts yet"
+        why = run("ask", "--store", store, "--user", "ann", "Tea or rice?", "--choices", "tea|rice")
+        assert "not judged yet: learning was stopped early; the base model answers" in " ".join(why.stdout.split())
         assert states(fit(users, store, server, "--resume", "--json")) == {"ann": "learned"}
     with Store.open(store, create=False) as opened:
         assert opened.checkpoints("ann") == []
@@ -105,7 +107,7 @@ def test_a_user_who_was_stopped_early_is_said_to_be(tmp_path: Path) -> None:
     users = write_users(tmp_path / "users.jsonl", ["ann"])
     with ApiServer(answer) as server:
         stopped = fit(users, tmp_path / "store", server, "--budget-calls", "14")
-    assert stopped.stdout.splitlines()[1].endswith("stopped early")
+    assert stopped.stdout.splitlines()[1].endswith("stopped early, base answers: not judged yet")
     assert "of 1 user: 1 stopped early; 14 calls" in stopped.stderr
 
 

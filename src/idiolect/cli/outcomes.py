@@ -25,8 +25,8 @@ class Learned:
         initial_score, best_score: of `P⁰` and of the best prompt, in [0, 1].
         prompts: in the pool.
         calls, tokens: that learning takes when nothing is in a cache.
-        used: it answers; False where the evidence speaks for the base model.
-        evidence: one sentence; None where nothing was held out.
+        used: it answers; False where the evidence speaks for the base model, or was not gathered yet.
+        evidence: one sentence; None where the held-out opinions were not asked, or there are none.
     """
 
     initial_score: float
@@ -103,7 +103,8 @@ class Outcome:
     def _remark(self) -> str:
         remarks: list[str] = [self.state] if self.state != "learned" else []
         if self.learned is not None and not self.learned.used:
-            remarks.append("base answers: no gain on held-out opinions")
+            judged = self.learned.evidence is not None
+            remarks.append("base answers: " + ("no gain on held-out opinions" if judged else "not judged yet"))
         return ", ".join(remarks)
 
 

@@ -13,7 +13,9 @@ import pytest
 from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import BudgetExceededError
 from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.fermi.checkpoint import Bookmark, State, run_identity
+from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.learning import beginning
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import deal_roles
@@ -80,8 +82,14 @@ async def test_what_a_stopped_run_gives_is_the_best_so_far() -> None:
     partial = await planted(GATED, Meter(whole.calls - 1)).fit(USER)
     assert (partial.memory, partial.iterations) == (undisturbed.memory, undisturbed.iterations)
     assert (partial.best, partial.held_out) == (undisturbed.memory[0], undisturbed.held_out)
-    assert partial.used
-    assert partial.gate == "not gated: learning was stopped early"
+    assert not partial.used, "nothing has judged it yet"
+    assert partial.gate == "not judged yet: learning was stopped early; the base model answers"
+    assert isinstance(respondent_of(partial, Answerer(random_answers(), GATED.answering), None), FixedPrompt)
+
+
+async def test_without_a_gate_what_a_stopped_run_gives_answers() -> None:
+    partial = await planted(BOTH, Meter(30)).fit(USER)
+    assert (partial.finished, partial.used, partial.gate) == (False, True, "")
 
 
 async def told_by(fermi: Fermi, user: User, pages: Pages) -> list[str]:

@@ -60,7 +60,7 @@ class FermiPersonalization:
         answering, optimizing: what learning (scoring the pool and gathering the evidence included) cost.
         finished: False where the run was told to stop early: then the pool is the memory as it was.
         held_out: the opinions that nothing was learned from.
-        evidence: what they say; None where they were not asked.
+        evidence: what they say; None where they were not asked (yet).
     """
 
     user_id: str
@@ -89,8 +89,8 @@ class FermiPersonalization:
 
     @property
     def used(self) -> bool:
-        """Whether these prompts answer; if not, the base model does, because the evidence says so."""
-        return self.evidence is None or self.evidence.used
+        """Whether these prompts answer; if not, the base model does: the evidence says so, or was not gathered yet."""
+        return self.evidence.used if self.evidence is not None else not self._waits_for_evidence
 
     @property
     def gate(self) -> str:
@@ -99,7 +99,13 @@ class FermiPersonalization:
             return self.evidence.reason
         if not self.settings.evidence.share:
             return ""
-        return "not gated: too few opinions" if not self.held_out else "not gated: learning was stopped early"
+        if self._waits_for_evidence:
+            return "not judged yet: learning was stopped early; the base model answers"
+        return "not gated: too few opinions"
+
+    @property
+    def _waits_for_evidence(self) -> bool:
+        return bool(self.settings.evidence.share and self.held_out) and self.evidence is None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
