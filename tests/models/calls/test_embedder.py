@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from idiolect.errors import BudgetExceededError, ModelError
 from idiolect.models.calls.budget import Budget, Limits
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.embedder import CalledEmbedder
+from idiolect.models.calls.embedder import CalledEmbedder, _key
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.turns import Turns
@@ -25,11 +26,12 @@ class Letters:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.asked: list[list[str]] = []
-        self.fails = fails
+        self.fails, self.answered = fails, False
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         self.asked.append(list(texts))
         await asyncio.sleep(0.001)
+        self.answered = True
         if self.fails:
             raise ModelError("no embeddings today")
         rows = np.array([[text.count(letter) + 0.5 for letter in "abc"] for text in texts], dtype=np.float32)
@@ -110,3 +112,56 @@ async def test_no_texts_are_no_call(cache: CallCache) -> None:
     embedder = Letters()
     assert (await called(calls(cache), embedder).embed([])).shape == (0, 0)
     assert embedder.asked == []
+
+
+async def test_nobody_holds_claims_while_waiting_for_another_ones(tmp_path: Path) -> None:
+    """As three processes; one of them is asking for "b" all the time."""
+    path = tmp_path / "calls.db"
+    with CallCache.open(path) as one, CallCache.open(path) as other, CallCache.open(path) as third:
+        key = _key("http://x/v1#letters", "b")
+        assert await third.begin(key, operation="embed", model="letters", owner="eve") is None
+        embedder = Letters()
+        tasks = [
+            asyncio.ensure_future(called(calls(cache), embedder, owner).embed(list(texts)))
+            for cache, owner, texts in ((one, "ann", "abc"), (other, "bob", "cba"))
+        ]
+        async with asyncio.timeout(10):
+            while sum(map(len, embedder.asked)) < 2:
+                await asyncio.sleep(0.01)
+            await third.abandon(key)
+            rows = await asyncio.gather(*tasks)
+        assert np.array_equal(rows[0], rows[1][::-1])
+        assert sorted(text for asked in embedder.asked for text in asked) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancelled_at_any_step_no_vector_that_came_is_asked_for_again(cache: CallCache, steps: int) -> None:
+    embedder, run = Letters(), calls(cache)
+    task = asyncio.ensure_future(called(run, embedder).embed(["a", "b"]))
+    while not embedder.answered:
+        await asyncio.sleep(0)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    dropped = run.counts.dropped
+    async with asyncio.timeout(5):
+        await called(run, embedder).embed(["b", "a"])
+    assert len(embedder.asked) == 1 + dropped
+    assert dropped <= (steps == 0)
+
+
+async def test_given_up_claims_end_in_one_transaction(cache: CallCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes: list[int] = []
+    flush = cache._commits.flush
+    embedder, run = Letters(fails=True), calls(cache)
+
+    def counted() -> None:
+        flushes.append(len(embedder.asked))
+        flush()
+
+    monkeypatch.setattr(cache._commits, "flush", counted)
+    with pytest.raises(ModelError):
+        await called(run, embedder).embed(["a", "b", "c"])
+    assert flushes == [0, 1]

@@ -12,18 +12,27 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from idiolect.errors import CacheError, ModelError
+from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Cost
-from idiolect.models.calls.model import Calls, together
+from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.similarity import Embedder, FloatArray
 
 _OPERATION = "embed"
 _BYTES_A_TOKEN = 4
+
+
+@dataclass(slots=True)
+class _Bill:
+    """What a batch has cost so far."""
+
+    cost: Cost = field(default_factory=Cost)
 
 
 class CalledEmbedder:
@@ -76,57 +85,40 @@ class CalledEmbedder:
         return known
 
     async def _ask(self, missing: Mapping[str, str]) -> dict[str, FloatArray]:
-        cost = self._cost(missing.values())
-        reservation = await self._calls.budget.reserve(self._owner, cost)
-        spent = Cost()
-        claimed: list[str] = []
+        reservation = await self._calls.budget.reserve(self._owner, self._cost(missing.values()))
+        bill = _Bill()
+        cache = self._calls.cache
+        batch = open_batch(missing, cache=cache, operation=_OPERATION, model=self._known_as, owner=self._owner)
+        vectors: dict[str, FloatArray] = {}
         try:
-            vectors = await self._claim(list(missing), claimed)
-            asked = [key for key in missing if key not in vectors]
-            if asked:
-                spent = Cost(calls=1)
-                rows = await self._embedder.embed([missing[key] for key in asked])
-                spent = self._cost(missing[key] for key in asked)
-                self._calls.counts.made += 1
-                vectors |= dict(zip(asked, rows, strict=True))
-            claimed.clear()  # from here on each is kept, whatever happens to this task
-            for failure in await together([self._keep(key, vectors[key]) for key in asked]):
-                if isinstance(failure, BaseException):
-                    raise failure
+            while batch.begins:
+                ours, kept = await batch.ready()
+                vectors |= {key: _vector(result) for key, result in kept.items()}
+                if ours:
+                    rows = await self._embed([missing[key] for key in ours], bill)
+                    vectors |= dict(zip(ours, rows, strict=True))
+                    await batch.keep({key: _result(vectors[key]) for key in ours})
             return vectors
-        except ModelError:
-            self._calls.counts.failed += 1
+        except BaseException:
+            await batch.give_up()
             raise
         finally:
-            reservation.settle(spent)
-            if claimed:
-                await asyncio.shield(self._let_go(claimed))
+            reservation.settle(bill.cost)
 
-    async def _claim(self, keys: list[str], claimed: list[str]) -> dict[str, FloatArray]:
-        cache = self._calls.cache
-        if cache is None:
-            return {}
-        begun = await together(
-            [cache.begin(key, operation=_OPERATION, model=self._known_as, owner=self._owner) for key in keys]
-        )
-        claimed += [key for key, kept in zip(keys, begun, strict=True) if kept is None]
-        vectors: dict[str, FloatArray] = {}
-        for key, kept in zip(keys, begun, strict=True):
-            if isinstance(kept, BaseException):
-                raise kept
-            if kept is not None:
-                vectors[key] = _vector(kept)
-        return vectors
-
-    async def _keep(self, key: str, vector: FloatArray) -> None:
-        if self._calls.cache is not None:
-            text = base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()
-            await self._calls.cache.keep(key, {"vector": text}, owner=self._owner)
-
-    async def _let_go(self, claimed: list[str]) -> None:
-        if self._calls.cache is not None:
-            for key in claimed:
-                await self._calls.cache.abandon(key)
+    async def _embed(self, texts: list[str], bill: _Bill) -> FloatArray:
+        counts = self._calls.counts
+        try:
+            rows = await self._embedder.embed(texts)
+        except asyncio.CancelledError:
+            counts.dropped += 1
+            raise
+        except ModelError:
+            counts.failed += 1
+            bill.cost += Cost(1)  # made, and of no use
+            raise
+        counts.made += 1
+        bill.cost += self._cost(texts)
+        return rows
 
     def _cost(self, texts: Iterable[str]) -> Cost:
         tokens = sum(len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN + 1 for text in texts)
@@ -135,6 +127,10 @@ class CalledEmbedder:
 
 def _key(model: str, text: str) -> str:
     return hashlib.sha256(json.dumps([_OPERATION, model, text]).encode()).hexdigest()
+
+
+def _result(vector: FloatArray) -> dict[str, Any]:
+    return {"vector": base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()}
 
 
 def _vector(kept: Mapping[str, Any]) -> FloatArray:

@@ -10,12 +10,13 @@ finished and kept: it is paid for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from idiolect.errors import ModelError
+from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Budget, Cost, Estimator
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.keys import call_key
@@ -35,7 +36,6 @@ from idiolect.models.language_model import (
     LanguageModel,
 )
 
-T = TypeVar("T")
 Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
 Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
@@ -115,31 +115,10 @@ _CHOICES: _Operation[ChoiceRequest, ChoiceLogProbs] = _Operation(
 
 
 @dataclass(slots=True)
-class _Batch(Generic[Request, Result]):
-    """Requests that are asked together.
+class _Bill:
+    """What a batch has cost so far."""
 
-    Args:
-        missing: all of them, by key.
-        begins: the claims that are still being made; None as their result: the call is ours.
-        claimed: ours, and neither kept nor given up so far.
-        known: what came of the others.
-        cost: of what was asked.
-    """
-
-    missing: Mapping[str, Request]
-    begins: dict[str, asyncio.Task[Mapping[str, Any] | None]]
-    claimed: list[str] = field(default_factory=list)
-    known: dict[str, Result] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
-
-    def begun(self) -> dict[str, Mapping[str, Any]]:
-        """Note the claims that have been made since; returns the results that somebody else has kept."""
-        done = {key: self.begins.pop(key) for key in [key for key, begin in self.begins.items() if begin.done()]}
-        made = {key: begin for key, begin in done.items() if not begin.cancelled() and not begin.exception()}
-        self.claimed += [key for key, begin in made.items() if begin.result() is None]
-        for begin in done.values():
-            begin.result()  # raises what went wrong
-        return {key: kept for key, begin in made.items() if (kept := begin.result()) is not None}
 
 
 class CalledModel:
@@ -235,78 +214,42 @@ class CalledModel:
         """All requests in one call of the model, but for those that somebody else is asking right now."""
         estimates = [self._estimator.estimate(request) for request in missing.values()]
         reservation = await self._calls.budget.reserve(self._owner, sum(estimates, Cost()))
-        begins = {key: asyncio.create_task(self._begin(operation, key)) for key in missing}
-        batch: _Batch[Request, Result] = _Batch(missing, begins)
+        bill = _Bill()
+        batch = open_batch(
+            missing, cache=self._cache, operation=operation.name, model=self._source.name, owner=self._owner
+        )
+        known: dict[str, Result] = {}
         try:
-            # What is claimed is asked before anything else is waited for: two batches that each held a call which
-            # the other one wants would wait for ever.
             while batch.begins:
-                await asyncio.wait(batch.begins.values(), return_when=asyncio.FIRST_COMPLETED)
-                await self._ask_claimed(operation, batch)
-            return batch.known
+                ours, kept = await batch.ready()
+                for key, result in kept.items():
+                    known[key] = operation.from_result(result)
+                    self._calls.counts.found += 1
+                if ours:
+                    answers = await self._ask(operation, {key: missing[key] for key in ours}, bill)
+                    known |= answers
+                    await batch.keep({key: operation.to_result(answer) for key, answer in answers.items()})
+            return known
         except BaseException:
-            await asyncio.shield(self._let_go(batch))
+            await batch.give_up()
             raise
         finally:
-            reservation.settle(batch.cost)  # what failed costs what is known of it
+            reservation.settle(bill.cost)  # what failed costs what is known of it
 
-    async def _ask_claimed(self, operation: _Operation[Request, Result], batch: _Batch[Request, Result]) -> None:
-        """Ask the calls that are ours by now, and note what somebody else has kept meanwhile."""
-        for key, kept in batch.begun().items():
-            batch.known[key] = operation.from_result(kept)
-            self._calls.counts.found += 1
-        asked = tuple(batch.claimed)  # as they came: a model may share their prefixes
-        if not asked:
-            return
-        try:
-            answers = await self._ask(operation, [batch.missing[key] for key in asked])
-        except ModelError:
-            batch.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
-            raise
-        for key, answer in zip(asked, answers, strict=True):
-            batch.cost += self._estimator.cost(batch.missing[key], answer.usage)
-            batch.known[key] = answer
-        batch.claimed.clear()  # from here on each call is kept, whatever happens to this task
-        keeping = [self._keep(operation, key, batch.known[key]) for key in asked]
-        for failure in await asyncio.shield(asyncio.gather(*keeping, return_exceptions=True)):
-            if isinstance(failure, BaseException):
-                raise failure
-
-    async def _begin(self, operation: _Operation[Request, Result], key: str) -> Mapping[str, Any] | None:
-        if self._cache is None:
-            return None
-        return await self._cache.begin(key, operation=operation.name, model=self._source.name, owner=self._owner)
-
-    async def _ask(self, operation: _Operation[Request, Result], requests: list[Request]) -> list[Result]:
+    async def _ask(
+        self, operation: _Operation[Request, Result], asked: Mapping[str, Request], bill: _Bill
+    ) -> dict[str, Result]:
         counts = self._calls.counts
         try:
-            answers = await operation.ask(self._source.model, requests) if requests else []
+            answers = await operation.ask(self._source.model, list(asked.values()))
         except asyncio.CancelledError:
-            counts.dropped += len(requests)
+            counts.dropped += len(asked)
             raise
         except ModelError:
-            counts.failed += len(requests)
+            counts.failed += len(asked)
+            bill.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
             raise
         counts.made += len(answers)
-        return answers
-
-    async def _keep(self, operation: _Operation[Request, Result], key: str, answer: Result) -> None:
-        if self._cache is not None:
-            await self._cache.keep(key, operation.to_result(answer), owner=self._owner)
-
-    async def _let_go(self, batch: _Batch[Request, Result]) -> None:
-        """End the claims of a batch that failed, those included that are being made."""
-        for begin in batch.begins.values():
-            begin.cancel()
-        begun = await asyncio.gather(*batch.begins.values(), return_exceptions=True)
-        batch.claimed += [key for key, kept in zip(batch.begins, begun, strict=True) if kept is None]
-        if self._cache is not None:
-            for key in batch.claimed:
-                await self._cache.abandon(key)
-
-
-async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
-    """The results of calls made at once, in order, failures among them; one alone needs no task, and raises."""
-    if len(calls) == 1:
-        return [await calls[0]]
-    return await asyncio.gather(*calls, return_exceptions=True)
+        for request, answer in zip(asked.values(), answers, strict=True):
+            bill.cost += self._estimator.cost(request, answer.usage)
+        return dict(zip(asked, answers, strict=True))
