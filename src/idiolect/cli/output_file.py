@@ -5,27 +5,40 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from idiolect.errors import IdiolectError
 
 
-def write_private_file(path: Path, text: str, *, force: bool = False) -> None:
-    """Write the file at once, mode 0600.
+@contextmanager
+def private_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A file of mode 0600, open for bytes, that is at `path` once it is written whole; text goes in as UTF-8.
 
     Args:
         path: the file; its folder must exist.
-        text: written as UTF-8.
         force: replace a file that is there.
 
     Raises:
         IdiolectError: the file is there and `force` is false, it is no file, or it cannot be written.
     """
+    name = ""
     try:
         _check_place(path, force=force)
-        _write(path, text)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)  # made with mode 0600
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+        name = ""
     except OSError as error:
         raise IdiolectError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)
 
 
 def _check_place(path: Path, *, force: bool) -> None:
@@ -37,16 +50,3 @@ def _check_place(path: Path, *, force: bool) -> None:
         raise IdiolectError(f"{path} is a link or a device, not a file; --out - writes to stdout")
     if not force:
         raise IdiolectError(f"{path} is there already; --force replaces it")
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
@@ -15,9 +11,6 @@ from idiolect.cli.options import JsonOption, StoreOption
 from idiolect.cli.terminal import err, json_text, print_json, safe
 from idiolect.cli.users_forget import open_cache
 from idiolect.cli.users_show import UserId
-
-if TYPE_CHECKING:
-    from idiolect.store.archive import Holdings
 
 EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 | jq .user")
 
@@ -35,50 +28,18 @@ def export_user(
     the models' cached answers, and files learned for them. Any other name, and -, one JSON document of the same.
     """
     del json  # accepted, like everywhere; here it only says how errors are told
-    from idiolect.cli.output_file import write_private_file
+    from idiolect.cli.output_file import private_file
     from idiolect.store import Store
-    from idiolect.store.archive import holdings
+    from idiolect.store.archive import holdings, write_archive
 
     with Store.open(store, create=False) as opened, open_cache(opened) as cache:
         held = holdings(opened, user_id, cache=cache)
     if file == "-":
         print_json(held.document(), indent=2)
         return
-    if file.lower().endswith(".zip"):
-        _write_archive(Path(file), held, force=force)
-    else:
-        write_private_file(Path(file), json_text(held.document(), indent=2) + "\n", force=force)
+    with private_file(Path(file), force=force) as opened_file:
+        if file.lower().endswith(".zip"):
+            write_archive(opened_file, held)
+        else:
+            opened_file.write((json_text(held.document(), indent=2) + "\n").encode())
     err().print(f"exported user {safe(repr(user_id))} to {safe(file)}")
-
-
-def _write_archive(path: Path, held: Holdings, *, force: bool) -> None:
-    from idiolect.store.archive import write_archive
-
-    with _private_file(path, force=force) as file:
-        write_archive(file, held)
-
-
-@contextmanager
-def _private_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """A file of mode 0600 that is at `path` once it is whole.
-
-    Raises:
-        IdiolectError: the file is there and `force` is false, it is no file, or it cannot be written.
-    """
-    from idiolect.cli.output_file import _check_place
-    from idiolect.errors import IdiolectError
-
-    name = ""
-    try:
-        _check_place(path, force=force)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)  # made with mode 0600
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError as error:
-        raise IdiolectError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        if name:
-            Path(name).unlink(missing_ok=True)
