@@ -147,20 +147,28 @@ async def test_an_owner_that_cannot_be_stored_harms_no_one_else(cache: CallCache
 
 
 @pytest.mark.parametrize("change", ["result = x'7b7d'", "result = 'text'", "result = x''", "checksum = 0"])
-async def test_a_damaged_entry_is_told_with_the_file(cache: CallCache, path: Path, change: str) -> None:
-    await call(cache, 1)
+async def test_a_damaged_entry_is_as_if_it_were_not_there(cache: CallCache, path: Path, change: str) -> None:
+    for number in (1, 2, 3):
+        await call(cache, number)
     other = sqlite3.connect(path)
     with other:
-        other.execute(f"UPDATE entries SET {change}")
+        other.execute(f"UPDATE entries SET {change} WHERE id < 3")
     other.close()
-    for ask in (
-        cache.look_up([key(1)], owner="ann"),
-        cache.begin(key(1), operation="complete", model="m", owner="ann"),
-    ):
-        with pytest.raises(CacheError, match=r"calls\.db: the result .* is damaged; move the file away to go on"):
-            await ask
-    with pytest.raises(CacheError, match="is damaged"):
-        list(cache.calls_of("ann"))
+    assert [one.key for one in cache.calls_of("ann")] == [key(3)]
+    assert cache.damaged_of("ann") == [key(1), key(2)]
+    assert await cache.look_up([key(1), key(3)], owner="bob") == [None, RESULT]
+    assert cache.damaged_of("ann") == [key(2)]
+    for number in (1, 2):  # both are paid for again, the second without a look-up before
+        await call(cache, number)
+    assert await cache.look_up([key(1), key(2)], owner="bob") == [RESULT, RESULT]
+    assert cache.damaged_of("ann") == []
+
+
+async def test_a_damaged_entry_can_be_forgotten(cache: CallCache) -> None:
+    await call(cache, 1)
+    cache._database.execute("UPDATE entries SET checksum = 0")
+    assert cache.forget("ann") == ForgottenCalls(deleted=1)
+    assert cache.damaged_of("ann") == []
 
 
 def test_a_file_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:

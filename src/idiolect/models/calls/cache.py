@@ -111,9 +111,11 @@ class CallCache:
     async def look_up(self, keys: Sequence[str], *, owner: str) -> list[Mapping[str, Any] | None]:
         """The results of these calls, None for those that are not there. `owner` becomes an owner of each that is.
 
+        A damaged entry is not there: it is deleted, so that its call is made (and paid for) again.
+
         Raises:
             ValueError: a key is no `call_key`, or the owner cannot be stored.
-            CacheError: the cache cannot be read or written, or an entry is damaged.
+            CacheError: the cache cannot be read or written.
         """
         _check_storable(owner=owner)
         results: list[Mapping[str, Any] | None] = []
@@ -132,7 +134,7 @@ class CallCache:
 
         Raises:
             ValueError: the key is no `call_key`, or another argument cannot be stored.
-            CacheError: the cache cannot be read or written, is closed, or the entry is damaged.
+            CacheError: the cache cannot be read or written, or is closed.
         """
         _check_storable(owner=owner, operation=operation, model=model)
         claim = Claim(_digest(key), operation, model, owner)
@@ -141,7 +143,7 @@ class CallCache:
                 await begun.wait()
             claimed = await self._claim(key, claim)
             if claimed.result is not None:
-                return self._opened(claim.key, claimed.result)
+                return claimed.result
             if claimed.holder is None:
                 return None
             if claimed.holder != self._living.token:
@@ -235,14 +237,25 @@ class CallCache:
     def calls_of(self, owner: str) -> Iterator[KeptCall]:
         """Every result that this owner has, in the order in which they were kept; read page by page.
 
+        Damaged ones are passed over; `damaged_of` names them.
+
         Raises:
-            CacheError: the cache cannot be read, or an entry is damaged.
+            CacheError: the cache cannot be read.
         """
         after: int | None = 0
         while after is not None:
             with self._reading() as database:
                 page, after = entries.page_of(database, owner, after=after)
             yield from page
+
+    def damaged_of(self, owner: str) -> list[str]:
+        """The keys of this owner's results that are not what was stored any more.
+
+        Raises:
+            CacheError: the cache cannot be read.
+        """
+        with self._reading() as database:
+            return list(entries.damaged_of(database, owner))
 
     def in_use_by_others(self) -> bool:
         """Whether someone else has this cache open: another living process, or this one a second time.
@@ -257,8 +270,10 @@ class CallCache:
         digests = [_digest(key) for key in keys]
         with self._reading() as database:
             found = {entry.key: entry for entry in entries.find(database, digests, owner=owner)}
-            results = {key: entry.result.opened(key) for key, entry in found.items()}
-        if unlinked := [key for key, entry in found.items() if not entry.linked]:
+            results = {key: entry.result.opened() for key, entry in found.items()}
+        if damaged := [key for key, result in results.items() if result is None]:
+            await self._commits.add(partial(entries.drop_damaged, keys=damaged))
+        if unlinked := [key for key, entry in found.items() if not entry.linked and key not in damaged]:
             await self._commits.add(partial(entries.link, keys=unlinked, owner=owner))
         return [results.get(digest) for digest in digests]
 
@@ -313,10 +328,6 @@ class CallCache:
                 held = database.execute("SELECT 1 FROM claims WHERE key = ? AND token = ?", (digest, holder)).fetchone()
                 if not held or not self._living.is_alive(holder):
                     return
-
-    def _opened(self, digest: bytes, sealed: Sealed) -> Mapping[str, Any]:
-        with cache_errors(self._path):
-            return sealed.opened(digest)
 
     def _check_open(self) -> None:
         if self._closed:

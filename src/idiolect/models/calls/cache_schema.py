@@ -71,17 +71,11 @@ _REASONS = {
 }
 
 
-class DamagedEntryError(Exception):
-    """An entry is not what was stored."""
-
-
 @contextmanager
 def cache_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's and the file system's errors into `CacheError`, with the path and the reason, no one's texts."""
     try:
         yield
-    except DamagedEntryError as error:
-        raise CacheError(f"cache {path}: {error}") from error
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         raise CacheError(f"cache {path}: {_REASONS.get(primary, f'SQLite says: {error}')}") from error

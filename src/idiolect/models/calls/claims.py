@@ -13,11 +13,12 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -120,7 +121,7 @@ class Claim:
 class Claimed:
     """How a claim went: there is a result, or another holder, or the claim is ours."""
 
-    result: entries.Sealed | None = None
+    result: Mapping[str, Any] | None = None
     holder: str | None = None  # token of the living cache that has it
 
     @property
@@ -134,6 +135,8 @@ def make_claim(
 ) -> Claimed:
     """Claim the call, unless its result is there (then the owner is linked to it) or another cache holds it.
 
+    A damaged result is deleted, as if it had not been there.
+
     Args:
         database: in a transaction.
         claim: the call.
@@ -145,9 +148,13 @@ def make_claim(
     if database.execute(_CLAIM, row).rowcount:  # nearly always
         return Claimed()
     if found := entries.find(database, [claim.key], owner=claim.owner):
-        if not found[0].linked:
-            entries.link(database, [claim.key], owner=claim.owner)
-        return Claimed(result=found[0].result)
+        if (result := found[0].result.opened()) is not None:
+            if not found[0].linked:
+                entries.link(database, [claim.key], owner=claim.owner)
+            return Claimed(result=result)
+        entries.drop_damaged(database, [claim.key])
+        if database.execute(_CLAIM, row).rowcount:
+            return Claimed()
     (holder,) = database.execute("SELECT token FROM claims WHERE key = ?", (claim.key,)).fetchone()
     if is_held(holder):
         return Claimed(holder=holder)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-from idiolect.models.calls.cache_schema import DamagedEntryError
 
 _PAGE = 500
 
@@ -61,17 +59,10 @@ class Sealed:
         data = text.encode("utf-8", "surrogatepass")
         return cls(data, zlib.crc32(data))
 
-    def opened(self, key: bytes) -> Mapping[str, Any]:
-        """The result with that key.
-
-        Raises:
-            DamagedEntryError: it is not what was stored.
-        """
+    def opened(self) -> Mapping[str, Any] | None:
+        """The result; None if it is damaged: not what was stored."""
         if not isinstance(self.text, bytes) or zlib.crc32(self.text) != self.checksum:
-            raise DamagedEntryError(
-                f"the result with the key {key.hex()[:12]} is damaged; move the file away to go on "
-                "(its calls are then paid for again)"
-            )
+            return None
         result: Mapping[str, Any] = json.loads(self.text.decode("utf-8", "surrogatepass"))
         return result
 
@@ -106,12 +97,25 @@ def link(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> 
     return sum(database.execute(query, (owner, key)).rowcount for key in keys)
 
 
-def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
-    """This owner's entries with ids above `after`, and the id to go on from; None at the end.
+def drop_damaged(database: sqlite3.Connection, keys: Sequence[bytes]) -> int:
+    """Delete those of the entries that are damaged, for all of their owners; how many were."""
+    query = "SELECT id, result, checksum FROM entries WHERE key = ?"
+    rows = [row for key in keys for row in database.execute(query, (key,)).fetchall()]
+    damaged = [(number,) for number, text, checksum in rows if Sealed(text, checksum).opened() is None]
+    database.executemany("DELETE FROM entries WHERE id = ?", damaged)
+    return len(damaged)
 
-    Raises:
-        DamagedEntryError: an entry is damaged.
-    """
+
+def damaged_of(database: sqlite3.Connection, owner: str) -> Iterator[str]:
+    """The keys (hex) of this owner's damaged entries."""
+    query = "SELECT key, result, checksum FROM owners JOIN entries ON id = entry WHERE owner = ? ORDER BY entry"
+    for key, text, checksum in database.execute(query, (owner,)):
+        if Sealed(text, checksum).opened() is None:
+            yield key.hex()
+
+
+def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
+    """This owner's whole entries with ids above `after`, and the id to go on from; None at the end."""
     shared = "EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = id AND other.owner <> :owner)"
     query = (
         f"SELECT id, key, operation, model, kept_at, result, checksum, {shared} FROM owners JOIN entries ON id = entry "
@@ -120,15 +124,9 @@ def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[li
     # Opened and closed here: a reader that waits for its caller would keep the write-ahead log from being emptied.
     rows = database.execute(query, {"owner": owner, "after": after}).fetchall()
     page = [
-        KeptCall(
-            key.hex(),
-            operation,
-            model,
-            datetime.fromtimestamp(kept_at, UTC),
-            Sealed(text, checksum).opened(key),
-            bool(is_shared),
-        )
+        KeptCall(key.hex(), operation, model, datetime.fromtimestamp(kept_at, UTC), result, bool(is_shared))
         for _, key, operation, model, kept_at, text, checksum, is_shared in rows
+        if (result := Sealed(text, checksum).opened()) is not None
     ]
     return page, rows[-1][0] if len(rows) == _PAGE else None
 
