@@ -1,7 +1,8 @@
 """Do no harm: held-out opinions decide whether a personalization is used, or the base model answers as before.
 
     used  ⇔  d = mean(s of the personalization) − mean(s of the base model) > margin    on the same held-out opinions
-             or 0 ≤ d ≤ margin (a tie) and the personalization is ahead on the opinions that it was learned from
+             or 0 ≤ d ≤ margin (a tie) and the personalization is ahead on the opinions that it was learned from,
+                each answered as would have been chosen without it
 
 A method keeps a share of the opinions out of learning, has both sides answer them, and hands the alignment scores here.
 With four opinions held out a tie is common, and the opinions that were learned from are a weak witness, but a witness
@@ -53,7 +54,8 @@ class Evidence:
         base: the same of the base model's.
         margin: as in the settings.
         learned_from: what decides a tie, where that was asked: mean alignment scores of the personalization and of
-            the base model on the opinions that were learned from.
+            the base model on the opinions that were learned from. The personalization's are best leave-one-out: on
+            each opinion, of what would have been chosen without it.
 
     Raises:
         ValueError: nothing is held out, the two sides differ in length, or a score is outside of [0, 1].

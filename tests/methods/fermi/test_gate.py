@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import SettingsError
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.gate import leave_one_out, with_evidence
 from idiolect.methods.fermi.gate import respondent as respondent_of
-from idiolect.methods.fermi.gate import with_evidence
-from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.memory import Judged, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt
@@ -142,11 +143,71 @@ async def test_a_lead_within_the_margin_is_decided_where_it_was_learned_from() -
     learned = await planted(wide).fit(person)
     assert learned.evidence is not None
     assert learned.evidence.tied
-    assert learned.evidence.learned_from == (learned.best.score, 0.0)
+    worth = list(leave_one_out(learned.memory, learned.opinions).values())
+    assert len(worth) == len(learned.opinions)
+    assert learned.evidence.learned_from == (math.fsum(worth) / len(worth), 0.0)
     assert learned.used
     assert FermiPersonalization.from_json(learned.to_json()) == learned
     to_base = replace(wide, evidence=replace(wide.evidence, ties="base"))
     assert not (await planted(to_base).fit(person)).used
+
+
+def prompt_with(born: int, *scores: float | None, quotes: tuple[int, ...] = ()) -> ScoredPrompt:
+    cells = tuple(None if score is None else Judged(Response("a", "a"), score) for score in scores)
+    return ScoredPrompt(Prompt(f"Text {born}", quotes=quotes), born, cells)
+
+
+KNOWN_4 = rater(4).opinions
+
+
+def test_leave_one_out_looks_at_no_opinion_to_choose_its_prompt() -> None:
+    """Four prompts, each right on one opinion only: the best score is 1/4, but nothing was learned."""
+    lucky = [prompt_with(born, *(float(i == born) for i in range(4))) for born in range(4)]
+    assert leave_one_out(lucky, KNOWN_4) == dict.fromkeys(range(4), 0.0)
+    right = prompt_with(4, 1.0, 1.0, 1.0, 0.0)
+    assert leave_one_out([*lucky, right], KNOWN_4) == {0: 1.0, 1: 1.0, 2: 1.0, 3: 0.0}
+
+
+def test_leave_one_out_takes_the_older_of_equals() -> None:
+    prompts = [prompt_with(2, 0.0, 1.0, 0.0, 0.0), prompt_with(1, 1.0, 1.0, 0.0, 0.0)]
+    for given in (prompts, prompts[::-1]):
+        assert leave_one_out(given, KNOWN_4)[0] == 1.0
+    assert leave_one_out([prompt_with(1, 0.5), prompt_with(0, 0.25)], KNOWN_4[:1]) == {0: 0.25}
+
+
+def test_leave_one_out_leaves_out_what_no_prompt_may_answer() -> None:
+    quoting = prompt_with(1, None, 1.0, 1.0, None, quotes=(0, 3))
+    plain = prompt_with(0, None, 0.0, 0.0, 0.5, quotes=(0,))
+    racing = prompt_with(2, 1.0, 1.0, 1.0, None)
+    assert leave_one_out([plain, quoting, racing], KNOWN_4) == {1: 1.0, 2: 1.0, 3: 0.5}
+    assert leave_one_out([racing], KNOWN_4) == {}
+
+
+def test_leave_one_out_leaves_out_the_same_question_too() -> None:
+    """The same question answered twice would choose its own prompt."""
+    twice = (KNOWN_4[0], KNOWN_4[0], KNOWN_4[1])
+    prompts = [prompt_with(0, 0.0, 0.0, 1.0), prompt_with(1, 1.0, 1.0, 0.0)]
+    assert leave_one_out(prompts, twice) == {0: 0.0, 1: 0.0, 2: 0.0}
+
+
+async def test_a_tie_asks_the_base_model_only_what_the_memory_answers() -> None:
+    opinions = (KNOWN, Opinion(Question("Do you like snow?", ("yes", "no")), "no"))
+    memory = (prompt_with(1, 1.0, None, quotes=(1,)),)
+    learned = replace(
+        with_pool("Likes rain."), opinions=opinions, memory=memory, prompts=memory, settings=gated(evidence=SHARE)
+    )
+    model = FunctionModel(complete=lambda _: "no")
+    judged = await with_evidence(learned, Answerer(model, learned.settings.answering), NEAR)
+    assert judged.evidence is not None
+    assert judged.evidence.learned_from == (1.0, 0.0)
+    assert judged.used
+    asked = [request.messages[0].content for request in model.completion_requests]
+    assert len([text for text in asked if "Do you like rain?" in text]) == 1
+    assert not [text for text in asked if "Do you like snow?" in text]
+    nothing = replace(learned, memory=(prompt_with(1, None, None, quotes=(0, 1)),))
+    judged = await with_evidence(nothing, Answerer(model, learned.settings.answering), NEAR)
+    assert judged.evidence is not None
+    assert (judged.evidence.learned_from, judged.used) == (None, False)
 
 
 async def test_without_a_gate_the_prompts_answer() -> None:

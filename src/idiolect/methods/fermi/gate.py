@@ -1,14 +1,15 @@
 """Do no harm, for Fermi: the held-out opinions are answered with the learned prompts and by the base model.
 
 Both sides are asked once, after learning; where they tie, the base model is asked the scoring opinions too and compared
-with the best prompt's score on them. No held-out opinion has been scored, shown, quoted or told to the optimizer,
-nor any other on its question; a prompt whose text gives one away all the same does not answer it.
+with the memory's scores on them, each under the prompt that is best without that opinion. No held-out opinion has been
+scored, shown, quoted or told to the optimizer, nor any other on its question; a prompt whose text gives one away all
+the same does not answer it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from idiolect.errors import SettingsError
@@ -16,7 +17,9 @@ from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.evidence import weigh
+from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.prompt import same_question
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Answer
@@ -56,10 +59,47 @@ async def with_evidence(
     evidence = weigh(_scores(learned.held_out, personalized), _scores(learned.held_out, plain), settings)
     asked = [*plain, *personalized]
     if evidence.tied and settings.ties == "learned":
-        known = await base(answerer).answer([opinion.question for opinion in learned.opinions])
-        means = (scored.best.score, math.fsum(_scores(learned.opinions, known)) / len(known))
-        evidence, asked = replace(evidence, learned_from=means), [*asked, *known]
+        known_scores = leave_one_out(learned.memory, learned.opinions)
+        opinions = [learned.opinions[index] for index in known_scores]
+        known = await base(answerer).answer([opinion.question for opinion in opinions])
+        if known:
+            means = (_mean(known_scores.values()), _mean(_scores(opinions, known)))
+            evidence, asked = replace(evidence, learned_from=means), [*asked, *known]
     return replace(scored, answering=sum((answer.usage for answer in asked), scored.answering), evidence=evidence)
+
+
+def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) -> dict[int, float]:
+    """What choosing the best prompt is worth on opinions that had no part in the choice; no call is made.
+
+    For each scoring opinion the prompt with the best mean on those on other questions is chosen (the older of equals),
+    of the fully scored ones that may be scored on it; its score there counts.
+
+    Args:
+        prompts: to choose from; those not fully scored don't count.
+        opinions: the scoring opinions.
+
+    Returns:
+        Scores in [0, 1] by index; opinions that no prompt may answer are left out.
+    """
+    complete = sorted((each for each in prompts if each.complete), key=lambda each: each.born)
+    scores: dict[int, float] = {}
+    for index, opinion in enumerate(opinions):
+        others = [k for k, other in enumerate(opinions) if not same_question(other.question, opinion.question)]
+        means = [(_mean(_known(each, others)), each.cells[index]) for each in complete]
+        answered = [(mean, cell.score) for mean, cell in means if cell is not None]
+        if answered:
+            scores[index] = max(answered, key=lambda pair: pair[0])[1]  # the first, that is the oldest, of equals
+    return scores
+
+
+def _known(scored: ScoredPrompt, indices: Iterable[int]) -> list[float]:
+    return [cell.score for index in indices if (cell := scored.cells[index]) is not None]
+
+
+def _mean(scores: Iterable[float]) -> float:
+    """0 where there are none."""
+    known = list(scores)
+    return math.fsum(known) / len(known) if known else 0.0
 
 
 def respondent(
