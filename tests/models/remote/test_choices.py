@@ -13,6 +13,7 @@ from idiolect.errors import ModelError
 from idiolect.models.language_model import ChoiceRequest, Message
 from idiolect.models.remote.chat import open_remote_model
 from idiolect.models.remote.choices import choice_body, read_choices
+from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.transport import RemoteSettings
 from idiolect.models.remote.wire import Dialect
 from tests.api_server import Answer, ApiServer, Body, Status, chat_payload, logprobs_content
@@ -67,6 +68,17 @@ def test_payload_without_logprobs_says_what_to_do(logprobs: Any) -> None:
     answer = {"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]}
     with pytest.raises(ModelError, match="m offers no log-probabilities: use --answering generate"):
         read_choices(answer, ASKED, Dialect("m"))
+
+
+@pytest.mark.parametrize("impossible", [-math.inf, math.inf, math.nan, -(10**400), "-1", True])
+def test_logprobs_that_are_not_finite_are_no_answer(impossible: Any) -> None:
+    entry = {"token": "A", "logprob": impossible}
+    content = [{**entry, "top_logprobs": [entry, {"token": "B", "logprob": impossible}]}]
+    answer = {"choices": [{"message": {"content": "A"}, "logprobs": {"content": content}}]}
+    with pytest.raises(UnansweredError, match="no finite numbers"):
+        read_choices(answer, ASKED, Dialect("m"))
+    content[0]["top_logprobs"][1] = {"token": "B", "logprob": -0.5}
+    assert read_choices(answer, ASKED, Dialect("m"))[0].logprobs == (-1.5, -0.5, -1.5)
 
 
 numbers = st.floats() | st.integers() | st.none() | st.booleans() | st.text()

@@ -13,6 +13,7 @@ from idiolect.errors import ModelError
 from idiolect.models.language_model import Completion, CompletionRequest, Message, SamplingParams, Usage
 from idiolect.models.remote.faults import RejectedError, UnansweredError
 from idiolect.models.remote.wire import Dialect, chat_body, read_completion
+from idiolect.people.user import unstorable_part
 
 ASKED = CompletionRequest((Message("system", "Be short."), Message("user", "Tea or coffee?")))
 
@@ -61,6 +62,9 @@ def test_body_can_be_sent_whatever_the_text() -> None:
         ({}, ""),
         ({"content": [{"type": "thinking"}, {"type": "text", "text": "Te"}, "a"]}, "Tea"),
         ({"content": "half \ud83d"}, "half �"),
+        ({"content": "a\0b\ud83d"}, "a�b�"),
+        ({"content": ["\ud83d", "\ude00\0"]}, "\U0001f600�"),
+        ({"content": None, "refusal": "No\0"}, "No�"),
         ({"content": ""}, ""),
     ],
 )
@@ -120,7 +124,7 @@ def test_any_payload_gives_a_completion_or_a_model_error(answer: Any) -> None:
         completion, _ = read_completion(answer, ASKED)
     except ModelError:
         return
-    completion.text.encode()
+    assert unstorable_part(completion.text) is None
     assert completion.finish_reason in ("stop", "length")
     assert min(completion.usage.prompt_tokens, completion.usage.completion_tokens) >= 0
 

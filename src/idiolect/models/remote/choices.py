@@ -19,6 +19,7 @@ import numpy as np
 
 from idiolect.errors import ModelError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
+from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
 
 MOST_CHOICES = 20  # as many tokens as servers tell at most
@@ -55,7 +56,7 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     """Each letter's log-probability, and whether the token counts are estimates.
 
     Raises:
-        UnansweredError: the payload holds no answer.
+        UnansweredError: the payload holds no answer, or no finite log-probability.
         ModelError: it holds no log-probabilities.
     """
     top = _top_logprobs(first_choice(payload))
@@ -90,20 +91,27 @@ def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
 
 
 def _top_logprobs(choice: Any) -> dict[str, float]:
-    """The likeliest first tokens and the one that was said; empty where the server tells none."""
+    """The likeliest first tokens and the one that was said; empty where the server tells none.
+
+    Raises:
+        UnansweredError: it tells some, but none with a finite log-probability.
+    """
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None
     if not isinstance(first, dict):
         return {}
     listed = first.get("top_logprobs")
-    return dict(filter(None, map(_token, [first, *(listed if isinstance(listed, list) else [])])))
+    top = dict(filter(None, map(_token, [first, *(listed if isinstance(listed, list) else [])])))
+    if not top and "logprob" in first:
+        raise UnansweredError("log-probabilities that are no finite numbers")
+    return top
 
 
 def _token(entry: Any) -> tuple[str, float] | None:
     if not isinstance(entry, dict):
         return None
     token, logprob = entry.get("token"), entry.get("logprob")
-    if not isinstance(token, str) or not isinstance(logprob, int | float) or not _LEAST < logprob < -_LEAST:
+    if not isinstance(token, str) or type(logprob) not in (int, float) or not _LEAST < logprob < -_LEAST:
         return None
     return whole(token), min(float(logprob), 0.0)

@@ -122,12 +122,12 @@ def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Us
 
 
 def whole(text: str) -> str:
-    """The text as UTF-8 can carry it: half a surrogate pair, which JSON may hold, becomes "�"."""
+    """The text as UTF-8 and a database can keep it: NUL, and half a surrogate pair, which JSON may hold, become "�"."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", "\ufffd")
 
 
 def _content(message: Any) -> str:
