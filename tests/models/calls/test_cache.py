@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -214,6 +215,36 @@ async def test_a_locked_cache_is_told(path: Path) -> None:
         other.close()
         await call(cache, 1)
         assert not cache.in_use_by_others()  # the one that could not be opened left no sign of life
+
+
+async def test_a_result_waits_for_a_lock_longer_than_one_time_out_and_the_loop_goes_on(path: Path) -> None:
+    with CallCache.open(path, lock_timeout=0.1) as cache:
+        await cache.begin(key(1), operation="complete", model="m", owner="ann")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        keeping = asyncio.ensure_future(cache.keep(key(1), RESULT, owner="ann"))
+        pauses = []
+        for _ in range(25):
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            pauses.append(time.monotonic() - before)
+        assert sum(pauses) > 0.2
+        assert sorted(pauses)[len(pauses) // 2] < 0.05
+        assert not keeping.done()
+        other.close()
+        await keeping
+        assert await cache.look_up([key(1)], owner="ann") == [RESULT]
+
+
+async def test_a_cache_that_is_closed_before_its_tick_writes_and_raises_nothing_later(path: Path) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    cache = CallCache.open(path)
+    claiming = asyncio.ensure_future(cache.begin(key(1), operation="complete", model="m", owner="ann"))
+    asyncio.get_running_loop().call_soon(cache.close)  # after the task's first step, before its tick
+    assert await claiming is None
+    await asyncio.sleep(0)
+    assert faults == []
 
 
 async def test_a_read_only_cache_is_told(cache: CallCache) -> None:

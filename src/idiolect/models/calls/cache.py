@@ -48,9 +48,9 @@ _PAGE = 500  # keys looked up at a time
 class CallCache:
     """What calls answered. Open with `CallCache.open`; close, or use as a context manager."""
 
-    def __init__(self, database: sqlite3.Connection, path: Path, living: Living) -> None:
+    def __init__(self, database: sqlite3.Connection, path: Path, living: Living, *, lock_timeout: float) -> None:
         self._database, self._path, self._living = database, path, living
-        self._commits = GroupCommit(database, path)
+        self._commits = GroupCommit(database, path, lock_timeout=lock_timeout)
         # The calls that this cache has begun. The event is set when the call has ended, or when its end could not be
         # written: it is then still here, and anyone may take it over.
         self._begun: dict[str, asyncio.Event] = {}
@@ -63,7 +63,8 @@ class CallCache:
 
         Args:
             path: the file; `-wal`, `-shm` and `.<token>.alive` files lie beside it while it is open.
-            lock_timeout: seconds to wait for another process's lock, here and in every later call.
+            lock_timeout: seconds to wait for another process's lock, here and in every later call; the event loop's
+                calls wait six times as long, without stopping the loop.
 
         Raises:
             CacheError: cannot be opened or made, is no cache, is made by a newer Idiolect, or is locked.
@@ -81,7 +82,7 @@ class CallCache:
                 living.end()
             database.close()
             raise
-        return cls(database, path, living)
+        return cls(database, path, living, lock_timeout=lock_timeout)
 
     @property
     def path(self) -> Path:
