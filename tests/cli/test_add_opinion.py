@@ -173,6 +173,22 @@ def test_stopped_by_a_budget_the_same_command_goes_on(tmp_path: Path, fitted: Fi
     assert learned(undisturbed)["ann"]["fermi"]["iterations"] == after["ann"]["fermi"]["iterations"]
 
 
+def test_what_was_stopped_early_is_learned_to_the_end(tmp_path: Path) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    with ApiServer(answer) as server:
+        given = arguments(users, store, server.url, "--iterations", "6")
+        assert run(*given, "--budget-calls", "20").exit_code == 1
+        partial = fermi(store)
+        assert (partial.finished, len(partial.iterations) < 6) == (False, True)
+        result = add(store, NEW, "soup", "--json")
+        assert result.exit_code == 0, result.output
+        resumed = run(*given, "--resume", "--json")
+        assert resumed.exit_code == 0, resumed.output
+    after = fermi(store)
+    assert (after.finished, len(after.iterations) >= 6) == (True, True), "iterations were left out"
+    assert known(after) == set(opinions_of(store))
+
+
 def test_a_server_that_is_down_keeps_the_opinion_and_is_one_error(tmp_path: Path) -> None:
     users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
     with ApiServer(answer) as server:

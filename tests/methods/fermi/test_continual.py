@@ -316,9 +316,27 @@ async def test_a_stopped_personalization_can_be_extended() -> None:
     partial = await planted(BOTH, Meter(30)).fit(person)
     assert not partial.finished
     user = replace(person, opinions=(*person.opinions, Opinion(question("tea", 7), "zinc")))
-    extended = await planted(BOTH).extend(partial, user, iterations=1)
-    assert extended.finished
-    assert len(extended.iterations) == len(partial.iterations) + 1
+    assert len(partial.iterations) < BOTH.iterations
+    for iterations in (0, 1):
+        extended = await planted(BOTH).extend(partial, user, iterations=iterations)
+        assert extended.finished
+        assert len(extended.iterations) == BOTH.iterations + iterations, "what was left to do is missing"
+    again = await planted(BOTH).extend(partial, person, iterations=0)
+    assert (again.finished, len(again.iterations)) == (True, BOTH.iterations)
+
+
+async def test_of_a_stopped_extension_only_the_evidence_may_be_missing() -> None:
+    """More iterations than the settings say are no reason to take some back."""
+    person = respondent(2).user
+    learned = await planted(GATED).fit(person)
+    user = replace(person, opinions=(*person.opinions, Opinion(question("tea", 7), "zinc")))
+    whole = Meter()
+    await planted(GATED, whole).extend(learned, user, iterations=1)
+    partial = await planted(GATED, Meter(whole.calls - 1)).extend(learned, user, iterations=1)
+    assert (partial.finished, len(partial.iterations)) == (False, GATED.iterations + 1)
+    extended = await planted(GATED).extend(partial, user, iterations=0)
+    assert (extended.finished, len(extended.iterations)) == (True, GATED.iterations + 1)
+    assert extended.evidence is not None
 
 
 async def test_evidence_is_gathered_again() -> None:

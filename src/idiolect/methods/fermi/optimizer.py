@@ -33,6 +33,8 @@ class Fermi:
         settings: everything else.
         optimizer: `M_opt`; needed where "llm" is among the proposers.
         similarity: of questions; needed where opinions are held out as evidence.
+        identity: what tells these models from all others where names don't (servers, hashes of weights); a checkpoint
+            of other ones is not gone on with. Empty: the models' names.
 
     Raises:
         SettingsError: an LLM proposer without an optimizer, evidence without a similarity, or an answerer with other
@@ -46,6 +48,7 @@ class Fermi:
         *,
         optimizer: CompletionModel | None = None,
         similarity: Similarity | None = None,
+        identity: tuple[str, ...] = (),
     ) -> None:
         if answerer.settings != settings.answering:
             raise SettingsError("the answerer's settings are not those of the Fermi settings")
@@ -54,6 +57,7 @@ class Fermi:
         self._settings = settings
         self._similarity = similarity
         self._optimizer = optimizer if "llm" in settings.proposers else None
+        self._identity = identity
         self._proposers = tuple(self._proposer(name) for name in settings.proposers)
 
     def _proposer(self, name: str) -> Proposer:
@@ -110,18 +114,19 @@ class Fermi:
 
         New opinions score (or are held out where their question is); for a changed answer the kept responses are
         judged anew; what a removed opinion gave goes. The memory is asked only what it has not been asked, then
-        iterations of { propose, score } follow, and the evidence is gathered again.
+        iterations of { propose, score } follow, and the evidence is gathered again. Where learning was stopped early,
+        the iterations that it had left come first: what is returned without being stopped is finished.
 
         Args:
             learned: of this user, with the answering settings of this `Fermi`; whether the models are the same is the
                 caller's business, and so is a changed profile: `P⁰` stays as it was.
             user: with the opinions as they are now.
-            iterations: ≥ 0; with 0 the memory is scored anew, and nothing is proposed.
+            iterations: ≥ 0, besides those that were left; with 0 the memory is scored anew, and no more is proposed.
             observer: told of every step.
             checkpoints: as for `fit`.
 
         Returns:
-            `learned` itself where no opinion changed and `iterations` is 0.
+            `learned` itself where it is finished, no opinion changed and `iterations` is 0.
 
         Raises:
             ValueError: another user's personalization, or `iterations` below 0.
@@ -137,7 +142,9 @@ class Fermi:
         if learned.settings.answering != self._settings.answering:
             raise SettingsError("the prompts were learned with other answering settings")
         groups = regrouped(learned, user)
-        if not groups.changed and not iterations:
+        if not learned.finished:
+            iterations += max(0, self._settings.iterations - len(learned.iterations))
+        elif not groups.changed and not iterations:
             return learned
         task = Task(
             user=user,
@@ -157,7 +164,8 @@ class Fermi:
     async def _run(
         self, task: Task, start: State, origin: object, observer: Observer, checkpoints: CheckpointSink | None
     ) -> FermiPersonalization:
-        models = (self._answerer.model_name, self._optimizer.name if self._optimizer else None)
+        names = (self._answerer.model_name, self._optimizer.name if self._optimizer else None)
+        models = self._identity or names
         identity = run_identity(task.user, task.settings, models=models, origin=origin)
         bookmark = Bookmark(checkpoints, identity, len(task.roles.scoring))
         found, told = bookmark.find()
