@@ -49,8 +49,10 @@ def needed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object],
 
 def _without_server(kept: dict[str, object], server: ApiServer) -> dict[str, object]:
     """As learned with any server: each test has its own."""
-    plain: dict[str, object] = json.loads(json.dumps(kept).replace(server.url, "URL"))
-    return plain
+    plain: dict[str, dict[str, dict[str, object]]] = json.loads(json.dumps(kept).replace(server.url, "URL"))
+    for methods in plain.values():
+        assert methods["fermi"].pop("made_with")
+    return {**plain}
 
 
 Needed = tuple[dict[str, object], set[str], int]
@@ -221,6 +223,21 @@ def test_a_limit_that_is_none_is_wrong_use(tmp_path: Path, given: list[str]) -> 
     result = run(*arguments(users, tmp_path / "store", "http://127.0.0.1:9/v1", *given))
     assert (result.exit_code, result.stdout) == (2, "")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_model_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from idiolect.cli.assembly import opened
+    from tests.cli.learning import ANN, record, settings
+
+    record(tmp_path / "mimic.jsonl", [ANN])
+    (tmp_path / "folder").mkdir()
+    identities = set()
+    for folder, name in ((tmp_path, "mimic.jsonl"), (tmp_path / "folder", str(tmp_path / "mimic.jsonl"))):
+        monkeypatch.chdir(folder)
+        with opened(settings(), model=f"replay:{name}") as bench:
+            identities.add(bench.identity)
+            assert bench.made_with == "", "the weights behind a recording are not known"
+    assert identities == {(f"replay:{tmp_path / 'mimic.jsonl'}", "") * 2 + ("",)}
 
 
 def test_a_local_model_keeps_within_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,41 @@ def test_the_same_name_on_another_server_is_asked_anew(tmp_path: Path, monkeypat
     assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.parametrize("budget", [(), ("--budget-calls", "12")], ids=["learned", "stopped early"])
+def test_resume_with_the_same_name_on_another_server_learns_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: tuple[str, ...]
+) -> None:
+    """What OPENAI_BASE_URL says is part of what a model is."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    few = ("--model", "openai:m", "--similarity", "bm25", "--iterations", "2")
+
+    def other(body: Body, number: int) -> Answer:
+        return str(answer(body, number)).replace("This person likes", "This person hates")
+
+    with ApiServer(answer) as first, ApiServer(other) as second:
+        monkeypatch.setenv("OPENAI_BASE_URL", first.url)
+        assert run("fit", users, "--store", store, *few, *budget).exit_code == bool(budget)
+        monkeypatch.setenv("OPENAI_BASE_URL", second.url)
+        assert states(run("fit", users, "--store", store, *few, "--resume", "--json")) == {"ann": "learned"}
+        asked = len(second.requests)
+        assert states(run("fit", users, "--store", store, *few, "--resume", "--json")) == {"ann": "already learned"}
+        assert len(second.requests) == asked
+        assert run("fit", users, "--store", tmp_path / "undisturbed", *few).exit_code == 0
+    assert learned(store) == learned(tmp_path / "undisturbed")
+
+
+def test_what_was_learned_before_servers_were_noted_is_not_learned_anew(tmp_path: Path) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    with ApiServer(answer) as server:
+        assert fit(users, store, server).exit_code == 0
+        payload = learned(store)["ann"]["fermi"]
+        del payload["made_with"]
+        with Store.open(store, create=False) as opened:
+            opened.save_personalization("ann", "fermi", payload)
+        assert states(fit(users, store, server, "--resume", "--json")) == {"ann": "already learned"}
+
+
 def test_calls_in_flight_stay_within_the_bound_and_users_take_turns(tmp_path: Path) -> None:
     ids = [f"u{n}" for n in range(6)]
     users = write_users(tmp_path / "users.jsonl", ids)

@@ -6,10 +6,12 @@ out here, before anything is learned or written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from idiolect.cli.fit_order import CallOrder
@@ -35,6 +37,7 @@ from idiolect.people.user import User
 if TYPE_CHECKING:
     from idiolect.models.remote.transport import RemoteSettings
 
+_SEVERAL = "several"  # learned with other models than it was begun with: no run's own result
 _FREE = Price(Decimal(0), Decimal(0))  # whatever runs in this process
 
 
@@ -109,7 +112,8 @@ class Workbench:
             ModelError: a model could not answer.
             HaltedError: the run was told to stop before anything was learned.
         """
-        return self.named(await self._fermi(user.id).fit(user, observer=observer, checkpoints=checkpoints))
+        learned = await self._fermi(user.id).fit(user, observer=observer, checkpoints=checkpoints)
+        return replace(self.named(learned), made_with=self.made_with)
 
     async def extend(
         self,
@@ -127,15 +131,43 @@ class Workbench:
             ModelError: a model could not answer.
             HaltedError: the run was told to stop before the memory was scored anew.
         """
-        fermi = self._fermi(user.id)
-        return self.named(
-            await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
-        )
+        fermi, now = self._fermi(user.id), self.made_with
+        after = await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
+        if after is learned:
+            return learned
+        unknown = "" in (learned.made_with, now)
+        made_with = "" if unknown else now if now == learned.made_with else _SEVERAL
+        return replace(self.named(after), made_with=made_with)
 
     def named(self, learned: FermiPersonalization) -> FermiPersonalization:
         """With the names that open its models again, from any folder."""
         optimizer = None if learned.optimizer is None else self.optimizer.name
         return replace(learned, model=self.model.name, optimizer=optimizer)
+
+    def made(self, learned: FermiPersonalization) -> bool:
+        """Whether it was learned with these settings and these models, as far as is known of them."""
+        same = self.named(learned) == learned and learned.settings == self.settings
+        return same and (learned.made_with == self.made_with or "" in (learned.made_with, self.made_with))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells these models from all others: lasting names, servers, and hashes of weights where they are known.
+
+        A server's URL is in it because `openai:NAME` may mean another one tomorrow.
+        """
+        similarity = self.settings.retrieval.similarity
+        models = [part for source in self._learns_with for part in (source.name, source.fingerprint)]
+        return *models, server_of(similarity) if is_remote(similarity) else ""
+
+    @property
+    def made_with(self) -> str:
+        """A digest of `identity`; "" where the weights of a model are not known."""
+        known = all(source.fingerprint for source in self._learns_with)
+        return sha256(json.dumps(self.identity).encode()).hexdigest() if known else ""
+
+    @property
+    def _learns_with(self) -> tuple[Source, ...]:
+        return (self.model, self.optimizer) if "llm" in self.settings.proposers else (self.model,)
 
     def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt | FixedPrompt:
         """What answers for the user: the learned prompts, or the base model where the evidence speaks for it."""
@@ -172,7 +204,8 @@ class Workbench:
     def _fermi(self, owner: str) -> Fermi:
         optimizer = self._called(self.optimizer, owner)
         similarity = self.similarity_of(owner)
-        return Fermi(self.answerer(owner), self.settings, optimizer=optimizer, similarity=similarity)
+        answerer, identity = self.answerer(owner), self.identity
+        return Fermi(answerer, self.settings, optimizer=optimizer, similarity=similarity, identity=identity)
 
     @property
     def _embedder(self) -> Embedder | None:

@@ -199,8 +199,7 @@ class _Work:
             kept = FermiPersonalization.from_json(self.store.personalization(user.id, METHOD))
         except (NotFittedError, PersonalizationError):
             return None  # nothing yet, or of another version
-        same = self.bench.named(kept) == kept and kept.settings == self.bench.settings
-        return kept if same and kept.finished and _learned_from(kept, user) else None
+        return kept if kept.finished and self.bench.made(kept) and _learned_from(kept, user) else None
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:

@@ -134,6 +134,19 @@ async def test_what_idiolect_does_not_know_is_no_other_person() -> None:
     assert (await told_by(planted(BOTH), marked, Pages(pages.pages[3])))[0] == "going on after iteration 2"
 
 
+async def test_a_checkpoint_of_the_same_names_elsewhere_is_not_gone_on_with() -> None:
+    def elsewhere(*identity: str) -> Fermi:
+        answerer = Answerer(random_answers(), settings.answering)
+        return Fermi(answerer, settings, optimizer=numbered_proposals(), identity=identity)
+
+    settings, pages = paper(iterations=2), Pages()
+    await elsewhere("http://a/v1").fit(rater(6), checkpoints=pages)
+    page = pages.pages[1]
+    assert (await told_by(elsewhere("http://a/v1"), rater(6), Pages(page)))[0] == "going on after iteration 1"
+    for other in (elsewhere("http://b/v1"), elsewhere()):
+        assert (await told_by(other, rater(6), Pages(page)))[0].startswith("starting anew")
+
+
 def test_the_identity_tells_every_part_from_every_other() -> None:
     same = run_identity(USER, BOTH, models=("m", "o"))
     assert same == run_identity(USER, replace(BOTH), models=["m", "o"])

@@ -121,7 +121,7 @@ def run_identity(user: User, settings: FermiSettings, *, models: Sequence[str | 
     Args:
         user: id, profile and opinions count, not what Idiolect doesn't know (`extra`).
         settings: all of them.
-        models: names, in a fixed order.
+        models: names, or whatever else tells them from others, in a fixed order.
         origin: what the run goes on from, as plain JSON; None: from nothing.
     """
     opinions = [(o.question.text, o.question.choices, o.question.ordinal, o.answer) for o in user.opinions]

@@ -61,6 +61,7 @@ class FermiPersonalization:
         finished: False where the run was told to stop early: then the pool is the memory as it was.
         held_out: the opinions that nothing was learned from.
         evidence: what they say; None where they were not asked (yet).
+        made_with: a digest of what the models' names don't say (servers, hashes of weights); "": not known.
     """
 
     user_id: str
@@ -78,6 +79,7 @@ class FermiPersonalization:
     finished: bool = True
     held_out: tuple[Opinion, ...] = ()
     evidence: Evidence | None = None
+    made_with: str = ""
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 
