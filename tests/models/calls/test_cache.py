@@ -168,8 +168,12 @@ async def test_a_damaged_entry_is_as_if_it_were_not_there(cache: CallCache, path
 async def test_a_damaged_entry_can_be_forgotten(cache: CallCache) -> None:
     await call(cache, 1)
     cache._database.execute("UPDATE entries SET checksum = 0")
+    assert cache.holds("ann")
     assert cache.forget("ann") == ForgottenCalls(deleted=1)
     assert cache.damaged_of("ann") == []
+    assert not cache.holds("ann")
+    await cache.begin(key(1), operation="complete", model="m", owner="ann")
+    assert cache.holds("ann")
 
 
 def test_a_file_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:

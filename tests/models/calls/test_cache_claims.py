@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotDoneError
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
+from idiolect.models.calls.claims import Living, erasing, is_being_erased
 
 RESULT = {"text": "yes"}
 
@@ -142,6 +146,53 @@ async def test_two_caches_on_one_file_wait_for_each_other(cache: CallCache, path
         assert await asyncio.gather(*waiting) == [RESULT, None]
         assert cache.uncertain() == other.uncertain() == []
     assert not cache.in_use_by_others()
+
+
+def test_a_cache_is_not_opened_while_a_user_is_forgotten(path: Path) -> None:
+    CallCache.open(path).close()
+    with (
+        erasing(path, lock_timeout=0),
+        pytest.raises(CacheError, match="a user is being forgotten; try again when that is done"),
+    ):
+        CallCache.open(path, lock_timeout=0.05)
+    CallCache.open(path, lock_timeout=0).close()
+    assert [file.name for file in path.parent.iterdir()] == ["calls.db"]
+
+
+def test_a_cache_that_is_opened_meanwhile_waits_for_the_erasure(path: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "link"
+    linked.symlink_to(path)
+    with ExitStack() as erasure, ThreadPoolExecutor() as threads:
+        erasure.enter_context(erasing(path, lock_timeout=0))
+        opening = threads.submit(lambda: CallCache.open(linked).close())
+        with pytest.raises(NotDoneError):
+            opening.result(0.15)
+        erasure.close()
+        opening.result(5)
+
+
+def test_an_erasure_that_begins_while_a_cache_is_opened_is_seen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ExitStack()
+    tidy = Living.tidy
+
+    def begin_then_tidy(living: Living) -> None:
+        if not is_being_erased(path):
+            begun.enter_context(erasing(path, lock_timeout=0))
+        tidy(living)
+
+    monkeypatch.setattr(Living, "tidy", begin_then_tidy)
+    with begun, pytest.raises(CacheError, match="being forgotten"):
+        CallCache.open(path, lock_timeout=0.05)
+    assert [file.name for file in path.parent.iterdir()] == ["calls.db"]
+
+
+def test_two_erasures_do_not_go_on_at_once(path: Path) -> None:
+    with (
+        erasing(path, lock_timeout=0),
+        pytest.raises(CacheError, match="being forgotten"),
+        erasing(path, lock_timeout=0.05),
+    ):
+        pytest.fail("not both")
 
 
 async def test_one_cache_takes_over_what_another_leaves_at_its_close(cache: CallCache, path: Path) -> None:

@@ -12,6 +12,7 @@ open one file, and one process may open it twice: they see each other's results,
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +32,10 @@ from idiolect.models.calls.claims import (
     UncertainCall,
     bury_the_dead,
     end_claim,
+    is_being_erased,
     make_claim,
     uncertain_calls,
+    wait_for_erasure,
 )
 from idiolect.models.calls.commits import GroupCommit
 from idiolect.models.calls.entries import ForgottenCalls, KeptCall, Sealed
@@ -67,9 +70,20 @@ class CallCache:
                 calls wait six times as long, without stopping the loop.
 
         Raises:
-            CacheError: cannot be opened or made, is no cache, is made by a newer Idiolect, or is locked.
+            CacheError: cannot be opened or made, is no cache, is made by a newer Idiolect, is locked, or an erasure
+                (`claims.erasing`) is under way.
         """
-        path = path.expanduser().absolute()
+        path = Path(os.path.realpath(path.expanduser()))  # one spelling, so that its lock files are the same for all
+        deadline = time.monotonic() + lock_timeout
+        while True:
+            with cache_errors(path):
+                wait_for_erasure(path, deadline=deadline)
+            if cache := cls._opened(path, lock_timeout=lock_timeout):
+                return cache
+
+    @classmethod
+    def _opened(cls, path: Path, *, lock_timeout: float) -> CallCache | None:
+        """None: an erasure has begun meanwhile. One that begins later sees that this cache is alive."""
         database = open_database(path, lock_timeout=lock_timeout)
         living: Living | None = None
         try:
@@ -77,12 +91,14 @@ class CallCache:
                 living = Living(path, lock_timeout=lock_timeout)
                 bury_the_dead(database, living)
                 living.tidy()
+            with cache_errors(path):
+                if not is_being_erased(path):
+                    return cls(database, path, living, lock_timeout=lock_timeout)
         except BaseException:
-            if living is not None:
-                living.end()
-            database.close()
+            _put_down(database, living)
             raise
-        return cls(database, path, living, lock_timeout=lock_timeout)
+        _put_down(database, living)
+        return None
 
     @property
     def path(self) -> Path:
@@ -207,6 +223,15 @@ class CallCache:
         with self._writing() as database:
             database.execute("DELETE FROM uncertain WHERE id <= ?", (self._told,))
 
+    def holds(self, owner: str) -> bool:
+        """Whether anything here is this owner's: a result, damaged or not, or a call that was begun.
+
+        Raises:
+            CacheError: the cache cannot be read.
+        """
+        with self._reading() as database:
+            return entries.holds(database, owner)
+
     def forget(self, owner: str) -> ForgottenCalls:
         """Delete the results that only this owner has, leave the others to their other owners, drop all claims.
 
@@ -232,7 +257,7 @@ class CallCache:
         if busy:
             raise CacheError(
                 f"cache {self._path}: another process is reading it, so bytes of what was deleted may still be in its "
-                "-wal file; try again when that process has ended"
+                "-wal file, until it is scrubbed when that process has ended"
             )
 
     def calls_of(self, owner: str) -> Iterator[KeptCall]:
@@ -349,6 +374,12 @@ class CallCache:
         self._flush()
         with cache_errors(self._path), transaction(self._database):
             yield self._database
+
+
+def _put_down(database: sqlite3.Connection, living: Living | None) -> None:
+    if living is not None:
+        living.end()
+    database.close()
 
 
 def _digest(key: str) -> bytes:

@@ -3,7 +3,7 @@
 A claim is a row with the token of the cache that made it. That cache is alive as long as it holds the OS lock on the
 file `<database>.<token>.alive` beside the database: a lock ends with its process, however that ends, and is seen
 across containers that share the folder, where process ids mean nothing. The claims of the dead become *uncertain*
-calls: maybe paid for, never kept.
+calls: maybe paid for, never kept. In the same way `<database>.erasing` is locked while a user is forgotten.
 
 The functions here run on the cache's connection, inside a transaction of the caller.
 """
@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import filelock
 
+from idiolect.errors import CacheError
 from idiolect.models.calls import entries
 
 _FRESH = 0.05  # seconds for which a sign of life is believed
@@ -86,15 +87,69 @@ class Living:
         return self._database.with_name(f"{self._database.name}.{token}.alive")
 
     def _locked(self, token: str) -> bool:
-        if not self._file(token).exists():
-            return False
-        lock = filelock.FileLock(self._file(token), timeout=0, mode=0o600)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            return True
-        lock.release()
+        return _is_locked(self._file(token))
+
+
+def _is_locked(file: Path) -> bool:
+    if not file.exists():
         return False
+    lock = filelock.FileLock(file, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+@contextmanager
+def erasing(database: Path, *, lock_timeout: float) -> Iterator[None]:
+    """Let no one open a cache on this database, which need not be there; those that are open are not disturbed.
+
+    Who opens a cache shows that it lives and then looks for an erasure; who erases does it the other way round. So
+    either the one waits, or the other sees it (`CallCache.in_use_by_others`).
+
+    Raises:
+        CacheError: another erasure has the lock.
+        OSError: the lock's file cannot be made.
+    """
+    file = _erasing_file(database)
+    lock = filelock.FileLock(file, timeout=lock_timeout, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise _being_erased(database) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_being_erased(database: Path) -> bool:
+    """Whether an erasure keeps this database from being opened."""
+    return _is_locked(_erasing_file(database))
+
+
+def wait_for_erasure(database: Path, *, deadline: float) -> None:
+    """Return as soon as nothing is erased from this database.
+
+    Raises:
+        CacheError: at the deadline (of `time.monotonic`) something still is.
+    """
+    while is_being_erased(database):
+        if time.monotonic() > deadline:
+            raise _being_erased(database)
+        time.sleep(_FRESH)
+
+
+def _erasing_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.erasing")
+
+
+def _being_erased(database: Path) -> CacheError:
+    return CacheError(f"cache {database}: a user is being forgotten; try again when that is done")
 
 
 @dataclass(frozen=True, slots=True)

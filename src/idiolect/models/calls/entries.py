@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _PAGE = 500
+_OWNED = ("owners", "claims", "uncertain")  # tables that say whose a row is
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,13 @@ def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[li
     return page, rows[-1][0] if len(rows) == _PAGE else None
 
 
+def holds(database: sqlite3.Connection, owner: str) -> bool:
+    """Whether anything is this owner's: an entry, a claim, or an uncertain call."""
+    query = " OR ".join(f"EXISTS (SELECT 1 FROM {table} WHERE owner = :owner)" for table in _OWNED)
+    (found,) = database.execute(f"SELECT {query}", {"owner": owner}).fetchone()
+    return bool(found)
+
+
 def forget(database: sqlite3.Connection, owner: str) -> ForgottenCalls:
     """Delete what only this owner has, unlink the rest, drop their claims and uncertain calls."""
     alone = "NOT EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = entries.id AND other.owner <> :owner)"
@@ -138,9 +146,7 @@ def forget(database: sqlite3.Connection, owner: str) -> ForgottenCalls:
         database.execute(f"DELETE FROM {statement}", {"owner": owner}).rowcount
         for statement in (
             f"entries WHERE id IN (SELECT entry FROM owners WHERE owner = :owner) AND {alone}",
-            "owners WHERE owner = :owner",
-            "claims WHERE owner = :owner",
-            "uncertain WHERE owner = :owner",
+            *(f"{table} WHERE owner = :owner" for table in _OWNED),
         )
     ]
     return ForgottenCalls(deleted=counts[0], unlinked=counts[1], claims=counts[2] + counts[3])
