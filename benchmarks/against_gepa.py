@@ -625,7 +625,8 @@ def main() -> None:
         world, cases = (people if arguments.world == "people" else planted)(arguments)
         world = replace(world, arms=tuple(arguments.arms or world.arms))
         asyncio.run(run_all(world, cases, path, together=arguments.together))
-    text = report(rows_of(path), sorted(arguments.budgets), arguments.world)
+    rows = [row for row in rows_of(path) if not arguments.arms or row["arm"] in arguments.arms]
+    text = report(rows, sorted(arguments.budgets), arguments.world)
     write_section(arguments.out.with_suffix(".md"), arguments.world, text)
     print(text)
 
