@@ -180,6 +180,47 @@ async def test_show_tells_the_evidence_and_an_early_stop(
     assert record["evidence"] == expected
 
 
+def test_show_marks_what_was_entered(people: Path) -> None:
+    with Store.open(people) as store:
+        store.put_opinion("u1", Opinion(Question("Question 1"), "changed"))
+        for i in range(5):
+            store.put_opinion("u1", Opinion(Question(f"New {i}"), "said"))
+    told = run("show", "u1", "--store", people).stdout
+    assert "opinions  9, 6 of them entered" in told
+    lines = [line.strip() for line in told.splitlines() if "→" in line]
+    assert lines == [
+        "Question 0 → answer 0",
+        "Question 1 → changed (entered)",
+        "Question 2 → answer 2",
+        *(f"New {i} → said (entered)" for i in (2, 3, 4)),
+    ]
+    assert "and 3 more" in told
+    entered = shown("show", "u1", "--store", people, "--json")["entered"]
+    assert entered[0] == {"question": "Question 1", "choices": [], "answer": "changed"}
+    assert len(entered) == 6
+
+
+def test_remove_opinion_takes_it_back(people: Path) -> None:
+    result = run("remove-opinion", "u1", "Question 1", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "u1, who has 3 now" in result.stdout
+    assert "add-opinion" in result.stdout
+    with Store.open(people) as store:
+        store.put_opinion(EVIL, Opinion(Question(LIKES.text), "soup"))
+    removed = shown("remove-opinion", EVIL, LIKES.text, "--choices", "yes| no", "--store", people, "--json")
+    assert removed == {"user": EVIL, "removed": True, "opinions": 1}
+
+
+def test_remove_opinion_on_an_unknown_question_names_near_ones(people: Path) -> None:
+    result = run("remove-opinion", "u1", "Qestion 9", "--store", people, "--json")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: user 'u1' has no such opinion; near it are 'Question ")
+    assert result.stderr.count("'Question ") == 3
+    assert json.loads(result.stdout)["error"]["type"] == "StoreError"
+    far = run("remove-opinion", EVIL, "zzz", "--store", people)
+    assert far.stderr.endswith("has no such opinion\n")
+
+
 def test_export_holds_everything(people: Path) -> None:
     document = shown("export", "u1", "--store", people)
     with Store.open(people) as store:
@@ -245,7 +286,7 @@ def test_no_store_is_an_error_and_makes_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("list",), ("show",), ("export",), ("forget",)])
+@pytest.mark.parametrize("arguments", [(), ("list",), ("show",), ("export",), ("forget",), ("remove-opinion",)])
 def test_help_shows_an_example(arguments: tuple[str, ...]) -> None:
     result = run(*arguments, "--help")
     assert result.exit_code == 0

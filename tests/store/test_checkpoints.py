@@ -16,7 +16,7 @@ from alembic.config import Config
 
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store
+from idiolect.store import SavedUsers, Store
 from idiolect.store.strict_json import digest
 
 TEA = Question("Tea or coffee?", ("tea", "coffee"))
@@ -216,3 +216,50 @@ def test_what_was_entered_outlives_a_new_saving_of_the_users_file(store: Store) 
     store.put_opinion("anna", again)
     store.save_users([from_file])
     assert store.user("anna").opinions == (again, *from_file.opinions[1:], new)
+
+
+def test_saving_counts_entered_opinions_that_the_users_file_does_not_say(store: Store) -> None:
+    assert store.save_users([ANNA]).entered == 0
+    store.put_opinion("anna", Opinion(TEA, ANNA.opinions[0].answer))  # as in the file
+    assert store.save_users([ANNA]) == SavedUsers(updated=1)
+    store.put_opinion("anna", Opinion(TEA, "coffee"))
+    store.put_opinion("anna", Opinion(Question("And at noon?"), "water"))
+    assert store.entered("anna") == (0, 2)
+    assert store.save_users([ANNA, User("new", texts=("t",))]) == SavedUsers(new=1, updated=1, entered=2)
+    assert store.entered("anna") == (0, 2)
+    assert store.entered("new") == ()
+
+
+def test_remove_opinion_takes_one_away(store: Store) -> None:
+    water = Opinion(Question("And at noon?"), "water")
+    store.put_opinion("anna", water)
+    before = store.summary("anna").updated_at
+    assert not store.remove_opinion("anna", TEA.text, ("other", "choices"))
+    assert not store.remove_opinion("anna", "And at")
+    assert store.summary("anna").updated_at == before
+    assert store.remove_opinion("anna", TEA.text)
+    assert store.user("anna").opinions == (ANNA.opinions[1], water)
+    assert store.entered("anna") == (1,)
+    assert store.put_opinion("anna", Opinion(TEA, "coffee")) == "added"
+    assert store.remove_opinion("anna", "And at noon?", ())
+    assert [opinion.question for opinion in store.user("anna").opinions] == [ANNA.opinions[1].question, TEA]
+    assert store.summary("anna").updated_at > before
+    with pytest.raises(UnknownUserError):
+        store.remove_opinion("nobody", TEA.text)
+
+
+def test_remove_opinion_of_two_needs_the_choices(store: Store) -> None:
+    store.put_opinion("anna", Opinion(Question(TEA.text), "tea, but late"))
+    with pytest.raises(StoreError, match="2 opinions on that question; name the choices"):
+        store.remove_opinion("anna", TEA.text)
+    assert store.remove_opinion("anna", TEA.text, ())
+    assert store.user("anna") == ANNA
+
+
+def test_the_last_opinion_of_one_without_texts_stays(store: Store) -> None:
+    store.remove_opinion("anna", TEA.text)
+    with pytest.raises(StoreError, match="it is the last opinion"):
+        store.remove_opinion("anna", "Why?")
+    store.put_opinion("bob", Opinion(WHY, "habit"))
+    assert store.remove_opinion("bob", "Why?")
+    assert store.user("bob").opinions == ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from idiolect.cli import users_export, users_forget, users_show
+from idiolect.cli import remove_opinion, users_export, users_forget, users_show
 from idiolect.cli.options import JsonOption, StoreOption, examples
 from idiolect.cli.terminal import print_json, print_table
 
@@ -38,3 +38,4 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
 app.command("show", epilog=examples(*users_show.EXAMPLES))(users_show.show_user)
 app.command("export", epilog=examples(*users_export.EXAMPLES))(users_export.export_user)
 app.command("forget", epilog=examples(*users_forget.EXAMPLES))(users_forget.forget)
+app.command("remove-opinion", epilog=examples(*remove_opinion.EXAMPLES))(remove_opinion.remove_opinion)

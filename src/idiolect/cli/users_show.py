@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,17 +24,18 @@ _SHOWN_CHARACTERS = 100
 def show_user(user_id: UserId, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show what is known and learned about a user.
 
-    Their profile, some of their opinions, the best prompt of each method that learned prompts, and whether opinions
-    that were held out speak for using it.
+    Their profile, some of their opinions (those of add-opinion are marked as entered), the best prompt of each method
+    that learned prompts, and whether opinions that were held out speak for using it.
     """
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
-        user, learned = opened.user(user_id), opened.personalizations(user_id)
+        user, learned, entered = opened.user(user_id), opened.personalizations(user_id), opened.entered(user_id)
         if json:
-            print_json(_show_json(opened.summary(user_id), user, learned), indent=2)
+            shown = _show_json(opened.summary(user_id), user, learned)
+            print_json({**shown, "entered": [_opinion_json(user.opinions[place]) for place in entered]}, indent=2)
             return
-    _print_user(user)
+    _print_user(user, entered)
     for record in learned:
         _print_learned(record)
     if not learned:
@@ -59,6 +60,10 @@ def _show_json(summary: UserSummary, user: User, learned: Iterable[Personalizati
         "profile": dict(user.profile.attributes),
         "learned": [_learned_json(record) for record in learned],
     }
+
+
+def _opinion_json(opinion: Opinion) -> dict[str, Any]:
+    return {"question": opinion.question.text, "choices": list(opinion.question.choices), "answer": opinion.answer}
 
 
 def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
@@ -101,16 +106,17 @@ def _fermi(record: PersonalizationRecord) -> FermiPersonalization | None:
         return None
 
 
-def _print_user(user: User) -> None:
+def _print_user(user: User, entered: Collection[int]) -> None:
     console = out()
     console.print(f"[bold]{safe(one_line(user.id))}[/bold]")
     for name, value in user.profile.attributes.items():
         console.print(f"profile   {_line(name)}: {_line(value)}")
-    console.print(f"opinions  {len(user.opinions)}")
-    for opinion in user.opinions[:_SHOWN_OPINIONS]:
-        console.print(f"          {_opinion_line(opinion)}")
-    if len(user.opinions) > _SHOWN_OPINIONS:
-        console.print(f"          and {len(user.opinions) - _SHOWN_OPINIONS} more")
+    console.print(f"opinions  {len(user.opinions)}" + (f", {len(entered)} of them entered" if entered else ""))
+    shown = sorted({*range(len(user.opinions))[:_SHOWN_OPINIONS], *sorted(entered)[-_SHOWN_OPINIONS:]})
+    for place in shown:
+        console.print(f"          {_opinion_line(user.opinions[place])}" + (" (entered)" if place in entered else ""))
+    if len(user.opinions) > len(shown):
+        console.print(f"          and {len(user.opinions) - len(shown)} more")
     console.print(f"texts     {len(user.texts)}")
 
 

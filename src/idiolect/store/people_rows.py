@@ -13,9 +13,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from idiolect.errors import UnknownUserError
+from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import Opinion, User, unstorable_part
-from idiolect.store.records import UserSummary, opinion_row, opinion_rows, user_from_rows, user_row
+from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion_rows, user_from_rows, user_row
 from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
@@ -65,9 +65,9 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
         yield batch
 
 
-def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> int:
-    """Write the users; how many of them are new. What was entered for them by itself stays, and comes first where the
-    user's new opinions hold the same question.
+def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
+    """Write the users. What was entered for them by itself stays, and comes first where the user's new opinions hold
+    the same question.
 
     Raises:
         StoreError: a user holds something that a store cannot keep.
@@ -75,8 +75,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     rows = [user_row(user, now=now) for user in batch.values()]
     given = {user.id: opinion_rows(user) for user in batch.values()}
     known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
-    for entered in _entered(connection, known):
-        _put_row(given[entered["user_id"]], entered)
+    differ = sum(_put_row(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
         connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
@@ -85,7 +84,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
         connection.execute(users.insert(), new)
     if any(given.values()):
         connection.execute(opinions.insert(), [row for rows in given.values() for row in rows])
-    return len(new)
+    return SavedUsers(new=len(new), updated=len(known), entered=differ)
 
 
 def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -94,11 +93,16 @@ def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]
     return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
 
 
-def _put_row(rows: list[dict[str, Any]], entered: dict[str, Any]) -> None:
-    """In the place of the row on the same question with the same choices, else at the end."""
+def _put_row(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
+    """In the place of the row on the same question with the same choices, else at the end; whether the rows did not
+    say the same already."""
     asked = (entered["question"], entered["choices"])
     at = next((i for i, row in enumerate(rows) if (row["question"], row["choices"]) == asked), len(rows))
+    differs = [(row["answer"], row["ordinal"]) for row in rows[at : at + 1]] != [
+        (entered["answer"], entered["ordinal"])
+    ]
     rows[at : at + 1] = [{**entered, "position": at}]
+    return differs
 
 
 def _replace_user() -> sa.Update:
@@ -138,6 +142,48 @@ def put_opinion(
     end = held[-1].position + 1 if held else 0
     connection.execute(opinions.insert().values(opinion_row(opinion, user_id=user_id, position=end, entered=True)))
     return "added"
+
+
+def remove_opinion(
+    connection: Connection, user_id: str, question: str, choices: tuple[str, ...] | None, *, now: datetime
+) -> bool:
+    """Delete the opinion on the question; whether there was one. `choices` None: whatever they are.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        StoreError: there are opinions on that question with different choices, and none are named; or nothing would
+            be left of the user.
+    """
+    texts = known_user(connection, user_id)["texts"]
+    theirs = opinions.c.user_id == user_id
+    asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
+    held = connection.execute(asked.order_by(opinions.c.position)).all()
+    found = [
+        position
+        for position, text, offered in held
+        if text == question and (choices is None or tuple(offered) == choices)
+    ]
+    if len(found) > 1 and choices is None:
+        raise StoreError(
+            f"user {user_id!r} has {len(found)} opinions on that question, with different choices; name them"
+        )
+    if found and len(held) == 1 and not texts:
+        raise StoreError(f"it is the last opinion of user {user_id!r}, of whom nothing else is known; forget the user")
+    if found:
+        connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
+        connection.execute(opinions.delete().where(theirs, opinions.c.position == found[0]))
+    return bool(found)
+
+
+def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
+    """The places, from 0, of the user's opinions that were entered by themselves.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    known_user(connection, user_id)
+    flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
+    return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
 
 
 def page_of_ids(connection: Connection, *, after: str | None) -> list[str]:

@@ -19,10 +19,18 @@ from idiolect.store.strict_json import checked_text, digest, plain
 
 @dataclass(frozen=True, slots=True)
 class SavedUsers:
-    """How many users `Store.save_users` added, and how many it replaced."""
+    """How many users `Store.save_users` added, and how many it replaced.
+
+    `entered` counts opinions that `Store.put_opinion` gave these users, and that stayed although what was saved says
+    something else on the question, or nothing.
+    """
 
     new: int = 0
     updated: int = 0
+    entered: int = 0
+
+    def __add__(self, other: SavedUsers) -> SavedUsers:
+        return SavedUsers(self.new + other.new, self.updated + other.updated, self.entered + other.entered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ transaction, and nothing is half written. A `Store` may be used from several thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +20,14 @@ from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     BATCH,
     batches,
+    entered_places,
     known_user,
     page_of_ids,
     page_of_summaries,
     put_opinion,
     read_summary,
     read_user,
+    remove_opinion,
     save_batch,
 )
 from idiolect.store.records import (
@@ -124,12 +126,11 @@ class Store:
         Raises:
             StoreError: a user holds something that a store cannot keep, or the store cannot be written.
         """
-        new = total = 0
+        saved = SavedUsers()
         with self._database.writing() as connection:
             for batch in batches(people):
-                new += save_batch(connection, batch, now=datetime.now(UTC))
-                total += len(batch)
-        return SavedUsers(new=new, updated=total - new)
+                saved += save_batch(connection, batch, now=datetime.now(UTC))
+        return saved
 
     def put_opinion(self, user_id: str, opinion: Opinion) -> Literal["added", "replaced"]:
         """Add an opinion at the end, or replace the one on the same question with the same choices, in its place.
@@ -142,6 +143,36 @@ class Store:
         """
         with self._database.writing() as connection:
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
+
+    def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
+        """Delete the user's opinion on a question, whether it came with a users file or by `put_opinion`.
+
+        Args:
+            user_id: whose it is.
+            question: its whole text.
+            choices: its choices, in order; empty: none; None: whatever they are.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: without choices, when there are several on that question; the user has no other opinion and no
+                text; or the store cannot be written.
+        """
+        named = None if choices is None else tuple(choices)
+        with self._database.writing() as connection:
+            return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
+
+    def entered(self, user_id: str) -> tuple[int, ...]:
+        """Which of the user's opinions `put_opinion` gave them: places in `User.opinions`, from 0.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read.
+        """
+        with self._database.reading() as connection:
+            return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
         """The user.
