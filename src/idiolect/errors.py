@@ -3,6 +3,7 @@
     IdiolectError
     ├── UsersFileError          a users file has faults (carries every one of them)
     ├── ModelError              a model could not be loaded or did not answer
+    │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
     │   └── UnseenRequestError  a replay was asked for a request that it never recorded
     ├── MissingExtraError       an optional dependency (extra) is not installed
     ├── SettingsError           a setting or a combination of settings makes no sense
@@ -34,6 +35,10 @@ class UsersFileError(IdiolectError):
 
 class ModelError(IdiolectError):
     """A model could not be loaded, or did not answer."""
+
+
+class UnusableModelError(ModelError):
+    """No call of this model can succeed (such as a refused key): whoever sees it need not try any other one."""
 
 
 class UnseenRequestError(ModelError):

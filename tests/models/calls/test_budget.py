@@ -14,9 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import BudgetExceededError, HaltedError, SettingsError
-from idiolect.models.calls.budget import Budget, Cost, Estimator, Limits, Reservation
-from idiolect.models.calls.prices import Price
-from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.calls.budget import Budget, Cost, Limits, Reservation
 
 CALL = Cost(1)
 
@@ -115,13 +113,13 @@ async def test_what_never_fits_is_refused_in_plain_words(
 
 async def test_only_the_first_time_that_the_run_exceeds_is_remembered() -> None:
     budget = Budget(run=Limits(calls=2))
-    for n in (3, 4):
-        with pytest.raises(BudgetExceededError):
-            await budget.reserve("ann", Cost(n))
-        if n == 3:
-            await spend(budget, "ann")
-    assert str(budget.exceeded) == "the budget of 2 calls is spent: 0 made"
+    await spend(budget, "ann")
+    with pytest.raises(BudgetExceededError):
+        await budget.reserve("ann", Cost(2))
     await spend(budget, "ann")  # what is smaller may still fit
+    with pytest.raises(BudgetExceededError):
+        await budget.reserve("ann", CALL)
+    assert str(budget.exceeded) == "the budget of 2 calls is spent: 1 made"
 
 
 async def test_a_limit_is_reached_exactly() -> None:
@@ -381,36 +379,72 @@ def test_limits_hold_whatever_the_interleaving(run: Limits, user: Limits, owners
     asyncio.run(scenario())
 
 
-def chat(text: str, max_tokens: int = 64) -> CompletionRequest:
-    return CompletionRequest((Message("user", text),), SamplingParams(max_tokens))
+async def test_a_halt_has_its_first_reason() -> None:
+    budget = Budget()
+    assert budget.halted is None
+    budget.halt("one")
+    budget.halt("two")
+    assert budget.halted == "one"
 
 
-def test_an_estimate_is_above_what_real_tokenizers_count() -> None:
-    estimator = Estimator(Price(Decimal(2), Decimal(10)))
-    estimate = estimator.estimate(chat("x" * 968))
-    assert estimate == Cost(1, 500, 64, (500 * 2 + 64 * 10) / Decimal(1_000_000))
-    assert Estimator(None).estimate(chat("x")).money is None
-    assert estimator.estimate(chat("ü" * 484)) == estimate  # bytes, not characters
+@pytest.mark.parametrize(
+    ("limits", "estimate", "words"),
+    [
+        (Limits(tokens=100), Cost(1, 60, 41), r"may need 101 tokens, more than the whole budget of 100"),
+        (Limits(money=Decimal(2)), Cost(1, money=Decimal(3)), r"may cost \$3.00, more than the whole budget of \$2.00"),
+        (Limits(calls=2), Cost(3), r"may take 3 calls, more than the whole budget of 2"),
+    ],
+)
+async def test_a_call_larger_than_the_whole_budget_of_the_run_is_its_users_trouble(
+    limits: Limits, estimate: Cost, words: str
+) -> None:
+    budget = Budget(run=limits)
+    await spend(budget, "bob", Cost(1, 10, 10, Decimal(1)))
+    with pytest.raises(BudgetExceededError, match=words) as caught:
+        await budget.reserve("ann", estimate)
+    assert caught.value.owner == "ann"
+    assert "'ann'" in str(caught.value)
+    assert budget.exceeded is None
+    await spend(budget, "bob", Cost(1, 10, 10, Decimal(1)))
 
 
-def test_an_estimate_of_choices_writes_nothing_and_may_read_the_prompt_for_each() -> None:
-    messages = (Message("user", "x" * 62),)
-    estimate = Estimator(None).estimate(ChoiceRequest(messages, ("yes!", "nope"), prefill="Answer"))
-    assert estimate == Cost(1, (100 * 2 + 8) // 2, 0, None)
+async def test_a_try_that_may_be_billed_is_spent_and_leaves_room_for_another() -> None:
+    budget = Budget(run=Limits(calls=2))
+    reservation = await budget.reserve("ann", CALL)
+    reservation.check()
+    reservation.settle_try(CALL)
+    reservation.check()
+    assert budget.spent("ann").calls == budget.spent().calls == 1
+    reservation.settle_try(CALL)
+    with pytest.raises(BudgetExceededError, match="the budget of 2 calls is spent"):
+        reservation.check()
+    assert budget.exceeded is not None
+    reservation.settle(Cost())
+    assert budget.spent().calls == 2
+    reservation.settle_try(CALL)
+    assert budget.spent().calls == 2
 
 
-def test_estimates_follow_the_greatest_ratio_seen() -> None:
-    estimator = Estimator(None)
-    request = chat("x" * 968)
-    for _ in range(20):
-        assert estimator.estimate(request).prompt_tokens == 500
-        estimator.cost(request, Usage(1, 200, 3, 200))
-    assert estimator.estimate(request).prompt_tokens == 250
-    estimator.cost(request, Usage(1, 800, 3, 800))
-    estimator.cost(request, Usage(1, 200, 3, 200))
-    assert estimator.estimate(request).prompt_tokens == 1000
+async def test_another_try_takes_no_room_of_calls_in_flight() -> None:
+    budget = Budget(user=Limits(calls=2))
+    first, second = await budget.reserve("ann", CALL), await budget.reserve("ann", CALL)
+    first.settle_try(CALL)
+    with pytest.raises(BudgetExceededError, match="no room for another try") as caught:
+        first.check()
+    assert caught.value.owner == "ann"
+    first.release()
+    second.settle(CALL)
+    assert budget.spent("ann").calls == 2
 
 
-def test_a_cost_is_what_the_model_counted() -> None:
-    estimator = Estimator(Price(Decimal(1), Decimal(3)))
-    assert estimator.cost(chat("x"), Usage(1, 7, 2, 0)) == Cost(1, 7, 2, Decimal("0.000013"))
+async def test_a_halt_and_the_time_end_tries() -> None:
+    now = 0.0
+    budget = Budget(user=Limits(seconds=5), clock=lambda: now)
+    reservation = await budget.reserve("ann", CALL)
+    reservation.check()
+    now = 5.0
+    with pytest.raises(BudgetExceededError, match="5 seconds"):
+        reservation.check()
+    budget.halt("enough")
+    with pytest.raises(HaltedError, match="enough"):
+        reservation.check()

@@ -152,16 +152,12 @@ async def test_cancelled_at_any_step_no_vector_that_came_is_asked_for_again(cach
     assert dropped <= (steps == 0)
 
 
-async def test_given_up_claims_end_in_one_transaction(cache: CallCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    flushes: list[int] = []
-    flush = cache._commits.flush
+async def test_given_up_claims_end_in_one_transaction(cache: CallCache) -> None:
+    statements: list[str] = []
     embedder, run = Letters(fails=True), calls(cache)
-
-    def counted() -> None:
-        flushes.append(len(embedder.asked))
-        flush()
-
-    monkeypatch.setattr(cache._commits, "flush", counted)
+    cache._database.set_trace_callback(statements.append)
     with pytest.raises(ModelError):
         await called(run, embedder).embed(["a", "b", "c"])
-    assert flushes == [0, 1]
+    cache._database.set_trace_callback(None)
+    assert sum(each.startswith("BEGIN") for each in statements) == 2
+    assert sum(each.startswith("DELETE") for each in statements) == 3

@@ -12,27 +12,20 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from idiolect.errors import CacheError, ModelError
+from idiolect.errors import CacheError, HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Cost
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
+from idiolect.models.calls.tries import Tries
 from idiolect.models.similarity import Embedder, FloatArray
 
 _OPERATION = "embed"
 _BYTES_A_TOKEN = 4
-
-
-@dataclass(slots=True)
-class _Bill:
-    """What a batch has cost so far."""
-
-    cost: Cost = field(default_factory=Cost)
 
 
 class CalledEmbedder:
@@ -86,7 +79,7 @@ class CalledEmbedder:
 
     async def _ask(self, missing: Mapping[str, str]) -> dict[str, FloatArray]:
         reservation = await self._calls.budget.reserve(self._owner, self._cost(missing.values()))
-        bill = _Bill()
+        tries = Tries(reservation)
         cache = self._calls.cache
         batch = open_batch(missing, cache=cache, operation=_OPERATION, model=self._known_as, owner=self._owner)
         vectors: dict[str, FloatArray] = {}
@@ -95,7 +88,7 @@ class CalledEmbedder:
                 ours, kept = await batch.ready()
                 vectors |= {key: _vector(result) for key, result in kept.items()}
                 if ours:
-                    rows = await self._embed([missing[key] for key in ours], bill)
+                    rows = await self._embed([missing[key] for key in ours], tries)
                     vectors |= dict(zip(ours, rows, strict=True))
                     await batch.keep({key: _result(vectors[key]) for key in ours})
             return vectors
@@ -103,21 +96,25 @@ class CalledEmbedder:
             await batch.give_up()
             raise
         finally:
-            reservation.settle(bill.cost)
+            reservation.settle(tries.cost)
 
-    async def _embed(self, texts: list[str], bill: _Bill) -> FloatArray:
+    async def _embed(self, texts: list[str], tries: Tries) -> FloatArray:
         counts = self._calls.counts
         try:
-            rows = await self._embedder.embed(texts)
+            with tries.paying(self._cost(texts)):
+                rows = await self._embedder.embed(texts)
         except asyncio.CancelledError:
             counts.dropped += 1
             raise
-        except ModelError:
+        except (ModelError, HaltedError) as error:
             counts.failed += 1
-            bill.cost += Cost(1)  # made, and of no use
+            if not tries.told:
+                tries.cost += Cost(1)  # made, and of no use
+            if isinstance(error, UnusableModelError):
+                self._calls.budget.halt(str(error))
             raise
         counts.made += 1
-        bill.cost += self._cost(texts)
+        tries.cost += self._cost(texts)
         return rows
 
     def _cost(self, texts: Iterable[str]) -> Cost:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from idiolect.errors import ModelError
+from idiolect.errors import HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.batch import open_batch
-from idiolect.models.calls.budget import Budget, Cost, Estimator
+from idiolect.models.calls.budget import Budget, Cost
 from idiolect.models.calls.cache import CallCache
+from idiolect.models.calls.estimates import Estimator
 from idiolect.models.calls.keys import call_key
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.results import (
@@ -27,6 +28,7 @@ from idiolect.models.calls.results import (
     logprobs_from_result,
     logprobs_to_result,
 )
+from idiolect.models.calls.tries import Tries
 from idiolect.models.calls.turns import Turns
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -89,7 +91,7 @@ class Calls:
 
     def model(self, source: Source, *, owner: str) -> CalledModel:
         """The model as `owner` calls it."""
-        estimator = self._estimators.setdefault(source.name, Estimator(source.price))
+        estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
         return CalledModel(self, source, owner, estimator)
 
 
@@ -112,13 +114,6 @@ _CHOICES: _Operation[ChoiceRequest, ChoiceLogProbs] = _Operation(
     logprobs_to_result,
     logprobs_from_result,
 )
-
-
-@dataclass(slots=True)
-class _Bill:
-    """What a batch has cost so far."""
-
-    cost: Cost = field(default_factory=Cost)
 
 
 class CalledModel:
@@ -214,7 +209,7 @@ class CalledModel:
         """All requests in one call of the model, but for those that somebody else is asking right now."""
         estimates = [self._estimator.estimate(request) for request in missing.values()]
         reservation = await self._calls.budget.reserve(self._owner, sum(estimates, Cost()))
-        bill = _Bill()
+        tries = Tries(reservation)
         batch = open_batch(
             missing, cache=self._cache, operation=operation.name, model=self._source.name, owner=self._owner
         )
@@ -226,7 +221,7 @@ class CalledModel:
                     known[key] = operation.from_result(result)
                     self._calls.counts.found += 1
                 if ours:
-                    answers = await self._ask(operation, {key: missing[key] for key in ours}, bill)
+                    answers = await self._ask(operation, {key: missing[key] for key in ours}, tries)
                     known |= answers
                     await batch.keep({key: operation.to_result(answer) for key, answer in answers.items()})
             return known
@@ -234,22 +229,27 @@ class CalledModel:
             await batch.give_up()
             raise
         finally:
-            reservation.settle(bill.cost)  # what failed costs what is known of it
+            reservation.settle(tries.cost)  # what failed costs what is known of it
 
     async def _ask(
-        self, operation: _Operation[Request, Result], asked: Mapping[str, Request], bill: _Bill
+        self, operation: _Operation[Request, Result], asked: Mapping[str, Request], tries: Tries
     ) -> dict[str, Result]:
-        counts = self._calls.counts
+        calls = self._calls
+        failed = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
         try:
-            answers = await operation.ask(self._source.model, list(asked.values()))
+            with tries.paying(failed):
+                answers = await operation.ask(self._source.model, list(asked.values()))
         except asyncio.CancelledError:
-            counts.dropped += len(asked)
+            calls.counts.dropped += len(asked)
             raise
-        except ModelError:
-            counts.failed += len(asked)
-            bill.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
+        except (ModelError, HaltedError) as error:
+            calls.counts.failed += len(asked)
+            if not tries.told:
+                tries.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
+            if isinstance(error, UnusableModelError):
+                calls.budget.halt(str(error))
             raise
-        counts.made += len(answers)
+        calls.counts.made += len(answers)
         for request, answer in zip(asked.values(), answers, strict=True):
-            bill.cost += self._estimator.cost(request, answer.usage)
+            tries.cost += self._estimator.cost(request, answer.usage)
         return dict(zip(asked, answers, strict=True))

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from idiolect.errors import ModelError, SettingsError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
 from idiolect.models.remote import choices, wire
+from idiolect.models.remote.attempts import before_retry
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint
 from idiolect.models.remote.faults import RejectedError
 from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
@@ -129,6 +130,7 @@ class RemoteModel:
                     raise choices.no_logprobs(self._dialect) from None
                 if not self._dialect.adapt(error, sent):
                     raise
+            before_retry()
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from idiolect.errors import ModelError
+from idiolect.errors import ModelError, UnusableModelError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
 from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
@@ -57,7 +57,7 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
 
     Raises:
         UnansweredError: the payload holds no answer, or no finite log-probability.
-        ModelError: it holds no log-probabilities.
+        UnusableModelError: it holds no log-probabilities.
     """
     top = _top_logprobs(first_choice(payload))
     if not top:
@@ -74,9 +74,9 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated
 
 
-def no_logprobs(dialect: Dialect) -> ModelError:
+def no_logprobs(dialect: Dialect) -> UnusableModelError:
     """The error of a server that tells no log-probabilities."""
-    return ModelError(f"{dialect.model} offers no log-probabilities: use --answering generate")
+    return UnusableModelError(f"{dialect.model} offers no log-probabilities: use --answering generate")
 
 
 def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
@@ -112,6 +112,8 @@ def _token(entry: Any) -> tuple[str, float] | None:
     if not isinstance(entry, dict):
         return None
     token, logprob = entry.get("token"), entry.get("logprob")
-    if not isinstance(token, str) or type(logprob) not in (int, float) or not _LEAST < logprob < -_LEAST:
+    if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
+        return None
+    if not _LEAST < logprob < -_LEAST:
         return None
     return whole(token), min(float(logprob), 0.0)

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import httpx2
 
-from idiolect.errors import ModelError
+from idiolect.errors import ModelError, UnusableModelError
 
 _RETRIED = {408, 409, 425, 429}
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -37,12 +37,14 @@ _FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((aiohttp.InvalidURL, httpx2.InvalidURL), "this is no address that can be called"),
 )
 # The first kind found anywhere in the chain of causes counts: the client wraps a broken connection in a time-out.
-_PASSING: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+_PASSING: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (  # before anything was sent
     ((aiohttp.ClientConnectorDNSError, socket.gaierror), "the server's name is not known (DNS)"),
     ((aiohttp.ClientSSLError, ssl.SSLError), "no TLS connection: does the server speak https?"),
     ((ConnectionRefusedError,), "connection refused: is the server running?"),
     ((aiohttp.ConnectionTimeoutError,), "no connection in time"),
     ((aiohttp.ClientConnectorError,), "no connection"),
+)
+_SENT: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError), "the connection broke"),
     ((aiohttp.ClientResponseError,), "what came is no HTTP"),
 )
@@ -54,11 +56,12 @@ class UnansweredError(ModelError):
     Args:
         reason: in plain words, without the endpoint.
         wait: seconds that the server asks to wait, for all calls; None if it doesn't.
+        maybe_billed: whether the server may have been at work, so that it may charge for it.
     """
 
-    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+    def __init__(self, reason: str, *, wait: float | None = None, maybe_billed: bool = False) -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.maybe_billed = wait, maybe_billed
 
 
 class RejectedError(ModelError):
@@ -74,7 +77,7 @@ class RejectedError(ModelError):
         self.unsupported = unsupported
 
 
-class MissingModelError(ModelError):
+class MissingModelError(UnusableModelError):
     """The server knows no such model or path (404)."""
 
 
@@ -111,11 +114,11 @@ def of_status(reply: Reply, call: Call) -> ModelError:
     error = _error_of(reply.body)
     status = reply.status
     if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
-        return ModelError(f"{call.url}: the account's quota is used up (HTTP 429): see its plan and billing")
+        return UnusableModelError(f"{call.url}: the account's quota is used up (HTTP 429): see its plan and billing")
     if status in _RETRIED or status >= 500:
         return _unanswered(reply, call)
     if status in (401, 403):
-        return ModelError(f"{call.url} does not let us in (HTTP {status}): {call.key_advice}")
+        return UnusableModelError(f"{call.url} does not let us in (HTTP {status}): {call.key_advice}")
     if status == 404:
         return MissingModelError(f"{call.url} knows no such model or path (HTTP 404)")
     if status in (400, 422):
@@ -151,7 +154,10 @@ def of_connection(error: BaseException, call: Call) -> ModelError:
     for kinds, reason in _PASSING:
         if any(isinstance(cause, kinds) for cause in chain):
             return UnansweredError(reason)
-    return UnansweredError(f"the connection failed ({type(chain[-1]).__name__})")
+    for kinds, reason in _SENT:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return UnansweredError(reason, maybe_billed=True)
+    return UnansweredError(f"the connection failed ({type(chain[-1]).__name__})", maybe_billed=True)
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:

@@ -22,9 +22,11 @@ import aiohttp
 import httpx2
 import openai
 import stamina
+from stamina import Attempt
 
-from idiolect.errors import ModelError, SettingsError
+from idiolect.errors import ModelError, SettingsError, UnusableModelError
 from idiolect.models.remote import faults
+from idiolect.models.remote.attempts import before_retry, failed_try, patiently
 from idiolect.models.remote.endpoint import Endpoint, has_key, read_key
 from idiolect.models.remote.faults import Call, MissingModelError, Reply, UnansweredError
 
@@ -77,12 +79,14 @@ class RemoteSettings:
 
 @dataclass(slots=True)
 class _Line:
-    """What belongs to one event loop: the connections, the free slots, and when calls may go on (loop time)."""
+    """What belongs to one event loop: the connections, the free slots, when calls may go on (loop time), and the models
+    that there are where there is no such one."""
 
     loop: asyncio.AbstractEventLoop
     client: httpx2.AsyncClient
     slots: asyncio.Semaphore
     free_at: float = 0.0
+    hint: asyncio.Task[str] | None = None
 
 
 class ApiClient:
@@ -108,13 +112,15 @@ class ApiClient:
 
         Raises:
             RejectedError: the server takes the request for wrong.
+            UnusableModelError: the key is refused, the quota is used up, or there is no such model.
             ModelError: no answer came, after all retries.
+            HaltedError: whoever pays for the call (`attempts`) allows no further try.
         """
         try:
             return await self._insist(path, body, read)
         except MissingModelError as error:
             missing = str(error)
-        raise ModelError(missing + await self._listed())
+        raise UnusableModelError(missing + await self._hint())
 
     async def models(self) -> list[str]:
         """The models that the server lists.
@@ -153,6 +159,8 @@ class ApiClient:
         """Closes the connections; a later call opens them anew."""
         line, self._line = self._line, None
         if line is not None:
+            if line.hint is not None:
+                line.hint.cancel()
             await line.client.aclose()
 
     async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
@@ -161,19 +169,21 @@ class ApiClient:
         except UnansweredError as error:
             last, made = error, 1
         settings = self.settings
+        attempts = stamina.retry_context(
+            on=_asked_wait,
+            attempts=settings.attempts,
+            timeout=None,
+            wait_initial=settings.wait_initial,
+            wait_max=settings.wait_max,
+            wait_jitter=settings.wait_initial,
+        )
         try:
-            async for attempt in stamina.retry_context(
-                on=_asked_wait,
-                attempts=settings.attempts,
-                timeout=None,
-                wait_initial=settings.wait_initial,
-                wait_max=settings.wait_max,
-                wait_jitter=settings.wait_initial,
-            ):
+            async for attempt in _patiently(aiter(attempts)):
                 with attempt:
                     if attempt.num == 1:  # is made already
                         raise last
                     made = attempt.num
+                    before_retry()
                     self.retries += 1
                     return await self._attempt(path, body, read)
         except UnansweredError as error:
@@ -185,10 +195,18 @@ class ApiClient:
         line = self._open()
         async with line.slots:
             while (pause := line.free_at - line.loop.time()) > 0:
-                await asyncio.sleep(pause)
+                await patiently(asyncio.sleep(pause))
             self.attempts += 1
-            response = await self._send(line, path, body)
-        return read(_json_of(response))
+            try:
+                response = await self._send(line, path, body)
+            except ModelError as error:
+                failed_try(isinstance(error, UnansweredError) and error.maybe_billed)
+                raise
+        try:
+            return read(_json_of(response))
+        except ModelError:
+            failed_try(maybe_billed=body is not None)
+            raise
 
     async def _send(self, line: _Line, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
         """One HTTP exchange. Faults are raised outside `except`: what the client raises holds the request and the key,
@@ -204,7 +222,7 @@ class ApiClient:
             fault = faults.of_status(Reply(response.status_code, response.headers, response.content), self._call(body))
         except TimeoutError:
             self.timeouts_maybe_billed += 1
-            fault = UnansweredError(f"no whole answer within {self.settings.timeout:g} s")
+            fault = UnansweredError(f"no whole answer within {self.settings.timeout:g} s", maybe_billed=True)
         except _FAILURES as error:
             fault = faults.of_connection(error, self._call(body))
         if isinstance(fault, UnansweredError) and fault.wait is not None:
@@ -217,6 +235,13 @@ class ApiClient:
         advice = f"check the key in {variables}" if known else f"it wants a key, set {variables}"
         key = self._key if known else ""
         return Call(self.endpoint.base_url, key, advice, body or {}, self.settings.max_retry_after)
+
+    async def _hint(self) -> str:
+        """As `_listed`, which is asked once for all calls."""
+        line = self._open()
+        if line.hint is None:
+            line.hint = line.loop.create_task(self._listed())
+        return await asyncio.shield(line.hint)
 
     async def _listed(self) -> str:
         """The models that there are instead; "" if the server doesn't tell."""
@@ -245,7 +270,7 @@ class ApiClient:
 
     async def _bound(self, response: httpx2.Response) -> None:
         if response.headers.get("content-encoding", "identity") not in ("identity", ""):
-            raise ModelError(f"{self.endpoint.base_url} compresses its answers although it is asked not to")
+            raise UnusableModelError(f"{self.endpoint.base_url} compresses its answers although it is asked not to")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Bounded(response.stream)
 
@@ -289,11 +314,17 @@ class _Bounded(httpx2.AsyncByteStream):
         async for chunk in self._stream:
             size += len(chunk)
             if size > MAX_RESPONSE:
-                raise UnansweredError(f"the answer is longer than {MAX_RESPONSE // 2**20} MiB")
+                raise UnansweredError(f"the answer is longer than {MAX_RESPONSE // 2**20} MiB", maybe_billed=True)
             yield chunk
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+async def _patiently(attempts: AsyncIterator[Attempt]) -> AsyncIterator[Attempt]:
+    """The attempts; the pauses before them end early when whoever pays allows no further one."""
+    while (attempt := await patiently(anext(attempts, None))) is not None:
+        yield attempt
 
 
 def _asked_wait(error: Exception) -> bool | float:

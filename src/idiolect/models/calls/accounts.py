@@ -1,0 +1,141 @@
+"""The accounts of a budget: the limits of the run, and of each user, with what is settled and what is reserved.
+
+`budget` decides who is admitted; an account only says what fits, and in which words it refuses.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from idiolect.errors import BudgetExceededError, SettingsError
+from idiolect.models.calls.prices import Cost
+
+if TYPE_CHECKING:
+    from idiolect.models.calls.budget import Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be spent; None is no limit.
+
+    Args:
+        calls: requests to a model.
+        tokens: of prompts and completions together.
+        money: in the currency of the prices (US dollars).
+        seconds: of wall time; a run's begins with its `Budget`, a user's with their first reservation.
+
+    Raises:
+        SettingsError: a limit that is not positive and finite.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    money: Decimal | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("calls", "tokens", "money", "seconds"):
+            limit = getattr(self, name)
+            if limit is not None and not (isfinite(limit) and limit > 0):
+                raise SettingsError(f"the limit on {name} is {limit}, must be greater than 0 and finite")
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """The run's or one user's: what is settled, what is reserved, and who waits for room, in order."""
+
+    limits: Limits
+    owner: str | None
+    ends: float
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: Decimal = Decimal(0)
+    priced: bool = True
+    reserved_calls: int = 0
+    reserved_tokens: int = 0
+    reserved_money: Decimal = Decimal(0)
+    queue: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
+
+    def fits(self, estimate: Cost, now: float) -> bool:
+        """Within every limit, whatever becomes of the reservations in flight."""
+        limits = self.limits
+        if now >= self.ends:
+            return False
+        if limits.calls is not None and self.calls + self.reserved_calls + estimate.calls > limits.calls:
+            return False
+        if limits.tokens is not None and self.tokens + self.reserved_tokens + estimate.tokens > limits.tokens:
+            return False
+        return limits.money is None or self.money + self.reserved_money + (estimate.money or 0) <= limits.money
+
+    def refusal(self, estimate: Cost, now: float) -> BudgetExceededError | None:
+        """Why the estimate will never fit, even with nothing in flight; None if it may."""
+        limits, money = self.limits, estimate.money or Decimal(0)
+        if limits.calls is not None and self.calls + estimate.calls > limits.calls:
+            return self._exceeded(f"{limits.calls:,} calls", f"{self.calls:,} made")
+        if limits.tokens is not None and self.tokens + estimate.tokens > limits.tokens:
+            needed = f"the next call may need {estimate.tokens:,}"
+            return self._exceeded(f"{limits.tokens:,} tokens", f"{self.tokens:,} used, {needed}")
+        if limits.money is not None and self.money + money > limits.money:
+            needed = f"the next call may cost {_dollars(money)}"
+            return self._exceeded(_dollars(limits.money), f"{_dollars(self.money)} used, {needed}")
+        if now >= self.ends:
+            return self._exceeded(f"{limits.seconds:,g} seconds", f"{self.calls:,} calls made")
+        return None
+
+    def oversized(self, estimate: Cost) -> str | None:
+        """In which words a single call is larger than a whole limit, even an unspent one; None if it isn't."""
+        limits, money = self.limits, estimate.money or Decimal(0)
+        if limits.calls is not None and estimate.calls > limits.calls:
+            return f"may take {estimate.calls:,} calls, more than the whole budget of {limits.calls:,}"
+        if limits.tokens is not None and estimate.tokens > limits.tokens:
+            return f"may need {estimate.tokens:,} tokens, more than the whole budget of {limits.tokens:,}"
+        if limits.money is not None and money > limits.money:
+            return f"may cost {_dollars(money)}, more than the whole budget of {_dollars(limits.money)}"
+        return None
+
+    def full(self) -> BudgetExceededError:
+        """The refusal where nothing but calls in flight stands in the way."""
+        whose = "" if self.owner is None else f" for user {self.owner!r}"
+        return BudgetExceededError(
+            f"the budget{whose} has no room for another try: calls in flight need the rest of it", owner=self.owner
+        )
+
+    def _exceeded(self, limit: str, spent: str) -> BudgetExceededError:
+        whose = "" if self.owner is None else f" for user {self.owner!r}"
+        return BudgetExceededError(f"the budget of {limit}{whose} is spent: {spent}", owner=self.owner)
+
+    def hold(self, estimate: Cost, sign: int = 1) -> None:
+        """Reserve the estimate; with −1, give it back."""
+        self.reserved_calls += sign * estimate.calls
+        self.reserved_tokens += sign * estimate.tokens
+        self.reserved_money += sign * (estimate.money or 0)
+
+    def spend(self, actual: Cost, estimate: Cost) -> None:
+        """Settle. Where money is not known after all, what was estimated counts."""
+        money = estimate.money if actual.money is None else actual.money
+        self.calls += actual.calls
+        self.prompt_tokens += actual.prompt_tokens
+        self.completion_tokens += actual.completion_tokens
+        self.money += money or 0
+        self.priced = self.priced and money is not None
+
+    @property
+    def tokens(self) -> int:
+        """Settled ones, of prompts and completions."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def spent(self) -> Cost:
+        """What is settled."""
+        return Cost(self.calls, self.prompt_tokens, self.completion_tokens, self.money if self.priced else None)
+
+
+def _dollars(money: Decimal) -> str:
+    """Whole cents, or as many decimals as there are."""
+    exact = f"{money.normalize():,f}"
+    decimals = len(exact.partition(".")[2])
+    return f"${exact}" if decimals > 2 else f"${money:,.2f}"

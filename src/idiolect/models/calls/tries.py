@@ -1,0 +1,46 @@
+"""What the tries of one call may cost: between a call's reservation and the remote model, which tries again.
+
+A try that the server may charge for is spent at once, and the next one needs room beside it. What a model does not tell
+of (a local one) counts as the caller thinks fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from idiolect.models.calls.budget import Cost, Reservation
+from idiolect.models.remote.attempts import paid_by
+
+
+class Tries:
+    """The `Payer` of one call.
+
+    Args:
+        reservation: the call's room; not ended here.
+
+    Attributes:
+        cost: of what was answered; whoever makes the call adds to it.
+        told: whether the model has told of any try that failed.
+    """
+
+    def __init__(self, reservation: Reservation) -> None:
+        self.cost, self.told = Cost(), False
+        self._reservation, self._failed = reservation, Cost()
+
+    @contextmanager
+    def paying(self, failed: Cost) -> Iterator[None]:
+        """Pay for the tries that are made inside; one that failed and may be charged for costs `failed`."""
+        self._failed = failed
+        with paid_by(self):
+            yield
+
+    def before_retry(self) -> None:
+        """See `Payer`."""
+        self._reservation.check()
+
+    def failed_try(self, maybe_billed: bool) -> None:
+        """See `Payer`."""
+        self.told = True
+        if maybe_billed:
+            self._reservation.settle_try(self._failed)
