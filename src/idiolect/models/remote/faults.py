@@ -23,11 +23,12 @@ import httpx2
 from idiolect.errors import ModelError, UnusableModelError
 
 _RETRIED = {408, 409, 425, 429}
-_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_SHARED_RUN = 16  # characters in a row that a server's message may not have in common with a request
-_SHARED_TEXT = 4  # the same for a whole text, which may be short
-_SHARED_KEY = 6
-_SHOWN = 200
+# Identifiers of common servers; a text of people, or a key, is none of them.
+_CODE = re.compile(
+    r"(?:invalid|bad|unsupported|unknown|missing|content|context|model|server|internal|rate|request|string|array|"
+    r"integer|value|validation|billing|image|input|exceed|max)_[a-z_]{1,48}|(?:[A-Z][a-z]+){1,4}Error"
+)
+_CONTEXT = re.compile(r"(?:maximum context length is |available context size \()(\d{1,8}) tokens")
 
 _FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
@@ -87,14 +88,12 @@ class Call:
 
     Args:
         url: of the endpoint.
-        key: "" if there is none; never shown, what a server says is checked against it.
         key_advice: where the key is to be set.
-        body: of the request; never shown, what a server says is checked against it.
+        body: of the request; nothing but the names of its parameters is shown.
         max_wait: the longest wait, in seconds, that a server may ask for.
     """
 
     url: str
-    key: str = field(repr=False)
     key_advice: str
     body: Mapping[str, Any] = field(repr=False)
     max_wait: float
@@ -122,13 +121,12 @@ def of_status(reply: Reply, call: Call) -> ModelError:
     if status == 404:
         return MissingModelError(f"{call.url} knows no such model or path (HTTP 404)")
     if status in (400, 422):
-        said = _presentable(error, call)
-        return RejectedError(
-            f"{call.url} takes the request for wrong (HTTP {status}){said}", unsupported=_unsupported(error, call.body)
-        )
+        unsupported = _unsupported(error, call.body)
+        said = _presentable(error, unsupported)
+        return RejectedError(f"{call.url} takes the request for wrong (HTTP {status}){said}", unsupported=unsupported)
     if 300 <= status < 400:
         return ModelError(f"{call.url} leads elsewhere (HTTP {status}): give the address that it leads to")
-    return ModelError(f"{call.url} refuses the request (HTTP {status}){_presentable(error, call)}")
+    return ModelError(f"{call.url} refuses the request (HTTP {status}){_presentable(error)}")
 
 
 def _unanswered(reply: Reply, call: Call) -> ModelError:
@@ -172,24 +170,6 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     return wait if wait is not None and wait > 0 else None
 
 
-def shares_run(text: str, other: str, length: int) -> bool:
-    """Whether so many characters in a row of `text` are also in `other`."""
-    return any(text[start : start + length] in other for start in range(len(text) - length + 1))
-
-
-def texts_of(value: Any) -> Iterable[str]:
-    """Every text in a JSON value that people may have written, not its keys."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name not in ("model", "role"):
-                yield from texts_of(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from texts_of(inner)
-
-
 def _error_of(body: bytes) -> Mapping[str, Any]:
     """The `error` object of a reply, also where a server leaves the outer object out; {} if there is none."""
     try:
@@ -200,27 +180,15 @@ def _error_of(body: bytes) -> Mapping[str, Any]:
     return {"message": error} if isinstance(error, str) else error if isinstance(error, dict) else {}
 
 
-def _presentable(error: Mapping[str, Any], call: Call) -> str:
-    """What the server says, if it repeats neither the request nor the key; otherwise its code."""
-    message = " ".join(str(error.get("message") or "").split())
-    if message and not _repeats(message, call):
-        shown = "".join(c for c in message if c.isprintable())
-        return f": {shown[:_SHOWN]}"
-    for part in (error.get("code"), error.get("type")):
-        if isinstance(part, str) and _PLAIN.fullmatch(part) and not _repeats(part, call):
-            return f": {part}"
-    return ""
-
-
-def _repeats(said: str, call: Call) -> bool:
-    if call.key and (call.key in said or shares_run(said, call.key, _SHARED_KEY)):
-        return True
-    said = said.casefold()
-    for text in texts_of(call.body):
-        flat = " ".join(text.casefold().split())
-        if (len(flat) >= _SHARED_TEXT and flat in said) or shares_run(said, flat, _SHARED_RUN):
-            return True
-    return False
+def _presentable(error: Mapping[str, Any], unsupported: frozenset[str] = frozenset()) -> str:
+    """What the server says, in our words: its message may repeat what people wrote, in any form, or the key."""
+    if unsupported:
+        return f": it does not take {', '.join(sorted(unsupported))}"
+    if context := _CONTEXT.search(str(error.get("message") or "")):
+        return f": the model's context is {context[1]} tokens"
+    codes = (error.get("code"), error.get("type"))
+    known = next((code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)), None)
+    return f": {known}" if known else ""
 
 
 _UNSUPPORTED = re.compile(

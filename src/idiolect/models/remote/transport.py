@@ -233,8 +233,7 @@ class ApiClient:
         variables = self.endpoint.key_variable + ("" if self.endpoint.openai else " or IDIOLECT_API_KEY")
         known = has_key(self._key)
         advice = f"check the key in {variables}" if known else f"it wants a key, set {variables}"
-        key = self._key if known else ""
-        return Call(self.endpoint.base_url, key, advice, body or {}, self.settings.max_retry_after)
+        return Call(self.endpoint.base_url, advice, body or {}, self.settings.max_retry_after)
 
     async def _hint(self) -> str:
         """As `_listed`, which is asked once for all calls."""
