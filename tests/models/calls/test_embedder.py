@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from idiolect.errors import BudgetExceededError, ModelError
-from idiolect.models.calls.budget import Budget, Limits
+from idiolect.models.calls.budget import Budget, Cost, Limits
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.embedder import CalledEmbedder, _key
+from idiolect.models.calls.embedder import _TEXTS, CalledEmbedder, _key
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.turns import Turns
+from idiolect.models.remote.embedding import TEXTS_A_REQUEST, RemoteEmbedder
+from idiolect.models.remote.endpoint import parse_endpoint
+from idiolect.models.remote.transport import RemoteSettings
 from idiolect.models.similarity import FloatArray
+from tests.api_server import ApiServer, vectors_payload
 
 
 class Letters:
@@ -161,3 +167,59 @@ async def test_given_up_claims_end_in_one_transaction(cache: CallCache) -> None:
     cache._database.set_trace_callback(None)
     assert sum(each.startswith("BEGIN") for each in statements) == 2
     assert sum(each.startswith("DELETE") for each in statements) == 3
+
+
+@asynccontextmanager
+async def remote(server: ApiServer) -> AsyncIterator[RemoteEmbedder]:
+    endpoint = parse_endpoint(f"{server.url}#e")
+    assert endpoint is not None
+    async with RemoteEmbedder(endpoint, settings=RemoteSettings(timeout=5, wait_initial=0.001)) as embedder:
+        yield embedder
+
+
+def called_remote(by: Calls, embedder: RemoteEmbedder, owner: str = "ann") -> CalledEmbedder:
+    dollar_a_token = Price(Decimal(1_000_000), Decimal(0))
+    return CalledEmbedder(by, embedder, known_as="e", price=dollar_a_token, owner=owner)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7, "total_tokens": 9}, 7),
+        ({"total_tokens": 9}, 9),
+        ({"prompt_tokens": 0, "total_tokens": 0}, 2 + 1),
+        ({"prompt_tokens": -1}, 2 + 1),
+        ({"prompt_tokens": 10**18}, 2 + 1),
+        ("none", 2 + 1),
+    ],
+)
+async def test_what_the_server_counts_is_settled_where_it_can_be_believed(usage: Any, tokens: int) -> None:
+    run = calls(None)
+    with ApiServer(embeddings=lambda body, _: {**vectors_payload(body), "usage": usage}) as server:
+        async with remote(server) as embedder:
+            await called_remote(run, embedder).embed(["abcdefgh", "é"])
+    spent = run.budget.spent()
+    assert spent == Cost(1, tokens, 0, Decimal(tokens))
+
+
+async def test_what_the_embedder_remembers_is_no_call(cache: CallCache) -> None:
+    run = calls(cache)
+    with ApiServer() as server:
+        async with remote(server) as embedder:
+            await embedder.embed(["a", "b"])
+            await called_remote(run, embedder).embed(["b", "a"])
+            assert run.budget.spent() == Cost()
+            assert run.counts.made == 0
+            await called_remote(run, embedder).embed(["a", "c"])
+            assert (run.budget.spent().calls, run.counts.made, len(server.requests)) == (1, 1, 2)
+
+
+async def test_every_request_for_many_texts_is_a_call_and_kept(cache: CallCache) -> None:
+    run, texts = calls(cache, Limits(calls=2)), [f"{n}" for n in range(300)]
+    with ApiServer() as server:
+        async with remote(server) as embedder:
+            with pytest.raises(BudgetExceededError):
+                await called_remote(run, embedder).embed(texts)
+        assert run.budget.spent().calls == len(server.requests) == 2
+    assert len(list(cache.calls_of("ann"))) == sum(len(received.body["input"]) for received in server.requests)
+    assert max(len(received.body["input"]) for received in server.requests) <= TEXTS_A_REQUEST

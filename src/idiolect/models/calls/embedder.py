@@ -2,7 +2,7 @@
 
     texts → look-up → the missing ones: a turn → room in the budget → claims → one request → kept, text by text
 
-Servers don't tell embeddings' tokens in one way; a quarter of the bytes stands in for them.
+A quarter of the bytes stands in for tokens before a request, and after it where the embedder doesn't count them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,10 +22,25 @@ from idiolect.models.calls.budget import Cost
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.tries import Tries
+from idiolect.models.language_model import Usage
 from idiolect.models.similarity import Embedder, FloatArray
 
 _OPERATION = "embed"
 _BYTES_A_TOKEN = 4
+_TEXTS = 128  # a call; no more than the remote embedder sends in one request, where a test compares the two
+
+
+@runtime_checkable
+class CountingEmbedder(Protocol):
+    """An `Embedder` that tells what it cost."""
+
+    async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
+        """As `embed`, with what was really asked of a server.
+
+        Raises:
+            ModelError: no embeddings came.
+        """
+        ...
 
 
 class CalledEmbedder:
@@ -61,9 +76,9 @@ class CalledEmbedder:
         keys = {text: _key(self._known_as, text) for text in dict.fromkeys(texts)}
         vectors = await self._look_up(list(keys.values()))
         missing = {key: text for text, key in keys.items() if key not in vectors}
-        if missing:
+        for part in _parts(missing):
             async with self._calls.turns.take(self._owner):
-                vectors |= await self._ask(missing)
+                vectors |= await self._ask(part)
         if len({vector.shape for vector in vectors.values()}) > 1:
             raise ModelError(f"{self.name}: the embeddings are not all of one length")
         return np.stack([vectors[keys[text]] for text in texts])
@@ -102,7 +117,7 @@ class CalledEmbedder:
         counts = self._calls.counts
         try:
             with tries.paying(self._cost(texts)):
-                rows = await self._embedder.embed(texts)
+                rows, cost = await self._asked(texts)
         except asyncio.CancelledError:
             counts.dropped += 1
             raise
@@ -113,13 +128,30 @@ class CalledEmbedder:
             if isinstance(error, UnusableModelError):
                 self._calls.budget.halt(str(error))
             raise
-        counts.made += 1
-        tries.cost += self._cost(texts)
+        counts.made += cost.calls
+        tries.cost += cost
         return rows
+
+    async def _asked(self, texts: list[str]) -> tuple[FloatArray, Cost]:
+        """The embeddings and what they cost: nothing where the embedder remembers them all."""
+        embedder = self._embedder
+        if not isinstance(embedder, CountingEmbedder):
+            return await embedder.embed(texts), self._cost(texts)
+        rows, usage = await embedder.embed_with_usage(texts)
+        return rows, self._priced(usage.calls, usage.prompt_tokens)
 
     def _cost(self, texts: Iterable[str]) -> Cost:
         tokens = sum(len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN + 1 for text in texts)
-        return Cost(1, tokens, 0, None if self._price is None else self._price.cost(tokens, 0))
+        return self._priced(1, tokens)
+
+    def _priced(self, calls: int, tokens: int) -> Cost:
+        return Cost(calls, tokens, 0, None if self._price is None else self._price.cost(tokens, 0))
+
+
+def _parts(missing: Mapping[str, str]) -> Iterable[dict[str, str]]:
+    """As many texts as go into one request, so that each request is a call, and is kept when it has come."""
+    items = list(missing.items())
+    return [dict(items[start : start + _TEXTS]) for start in range(0, len(items), _TEXTS)]
 
 
 def _key(model: str, text: str) -> str:

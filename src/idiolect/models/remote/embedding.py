@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from idiolect.errors import ModelError
+from idiolect.models.language_model import Usage
 from idiolect.models.remote import wire
 from idiolect.models.remote.endpoint import Endpoint
 from idiolect.models.remote.faults import UnansweredError
@@ -20,7 +21,7 @@ from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
 from idiolect.models.similarity import FloatArray
 
 _DEFAULTS = RemoteSettings()
-_BATCH = 128  # texts a request: below every server's limit, and 4096 dimensions as text stay below the longest answer
+TEXTS_A_REQUEST = 128  # below every server's limit, and 4096 dimensions as text stay below the longest answer
 
 
 class RemoteEmbedder:
@@ -71,25 +72,41 @@ class RemoteEmbedder:
         Raises:
             ModelError: no embeddings came, after all retries; or they can't be compared.
         """
+        return (await self.embed_with_usage(texts))[0]
+
+    async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
+        """As `embed`, and what it cost: a text that is remembered costs nothing, a request is a call.
+
+        Raises:
+            ModelError: no embeddings came, after all retries; or they can't be compared.
+        """
         if not texts:
-            return np.zeros((0, 0), dtype=np.float32)
+            return np.zeros((0, 0), dtype=np.float32), Usage()
         held = {text: self._memo[text] for text in texts if text in self._memo}
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
-        batches = [fresh[start : start + _BATCH] for start in range(0, len(fresh), _BATCH)]
-        for batch, vectors in zip(batches, await together([self._embed(batch) for batch in batches]), strict=True):
+        batches = [fresh[start : start + TEXTS_A_REQUEST] for start in range(0, len(fresh), TEXTS_A_REQUEST)]
+        usage = Usage()
+        answers = await together([self._embed(batch) for batch in batches])
+        for batch, (vectors, cost) in zip(batches, answers, strict=True):
             held.update(zip(batch, vectors, strict=True))
+            usage += cost
         if len({vector.shape for vector in held.values()}) > 1:
             raise ModelError(f"{self.name}: the embeddings are not all of one length")
         self._keep(texts, held)
-        return np.stack([held[text] for text in texts])
+        return np.stack([held[text] for text in texts]), usage
 
-    async def _embed(self, texts: list[str]) -> FloatArray:
+    async def _embed(self, texts: list[str]) -> tuple[FloatArray, Usage]:
         body = {"model": self._endpoint.model, "input": [wire.whole(t) for t in texts], "encoding_format": "float"}
-        vectors = await self.client.post("/embeddings", body, lambda payload: read_vectors(payload, len(texts)))
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)  # (texts, 1)
-        if not norms.all():
-            raise ModelError(f"{self.name}: an embedding is zero, which is near to nothing")
-        return np.asarray(vectors / norms, dtype=np.float32)
+
+        def read(payload: Any) -> tuple[FloatArray, Usage]:
+            vectors = read_vectors(payload, len(texts))
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)  # (texts, 1)
+            if not norms.all():
+                raise ModelError(f"{self.name}: an embedding is zero, which is near to nothing")
+            tokens = wire.read_prompt_tokens(payload, texts)
+            return np.asarray(vectors / norms, dtype=np.float32), Usage(1, tokens, 0, tokens)
+
+        return await self.client.post("/embeddings", body, read)
 
     def _keep(self, texts: Sequence[str], held: dict[str, FloatArray]) -> None:
         for text in dict.fromkeys(texts):

@@ -121,6 +121,14 @@ def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Us
     return Usage(1, prompt, completion, max(prompt - (cached or 0), 0)), estimated
 
 
+def read_prompt_tokens(payload: Any, texts: Sequence[str]) -> int:
+    """The tokens of texts that were embedded: as the payload says, or, where it makes no sense, one per four bytes."""
+    told = payload.get("usage") if isinstance(payload, dict) else None
+    told = told if isinstance(told, dict) else {}
+    counts = [_count(told.get(name)) for name in ("prompt_tokens", "total_tokens")]
+    return next((count for count in counts if count), None) or max(sum(map(_estimate, texts)), 1)
+
+
 def whole(text: str) -> str:
     """The text as UTF-8 and a database can keep it: NUL, and half a surrogate pair, which JSON may hold, become "�"."""
     try:
