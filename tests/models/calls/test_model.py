@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from idiolect.errors import BudgetExceededError, CacheError, HaltedError, ModelError
-from idiolect.models.calls.budget import Budget, Limits
+from idiolect.models.calls.budget import Budget, Cost, Limits
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.keys import call_key
 from idiolect.models.calls.model import CalledModel, Calls, Source
@@ -564,3 +564,36 @@ async def test_cancelled_at_any_step_nothing_is_stuck_and_nothing_kept_is_asked_
         assert await local(calls, model).complete([ask("b"), ask("a")]) == replies("b", "a")
     assert len(model.texts) == 2 + dropped
     assert dropped == (2 if len(model.asked) == 2 else 0)
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["of the run", "of a user"])
+async def test_of_a_local_batch_as_many_are_asked_and_kept_as_fit_the_budget(cache: CallCache, user: bool) -> None:
+    model, limits = Model(), Limits(calls=10)
+    calls = calls_of(cache, user=limits) if user else calls_of(cache, run=limits)
+    texts = [str(n) for n in range(20)]
+    with pytest.raises(BudgetExceededError, match="the budget of 10 calls"):
+        await local(calls, model).complete([ask(text) for text in texts])
+    assert model.asked == [texts[:10]]
+    assert calls.budget.spent().calls == 10
+    await local(calls_of(cache, user=limits), model).complete([ask(text) for text in texts])
+    assert model.asked == [texts[:10], texts[10:]]
+
+
+async def test_a_local_batch_larger_than_a_limit_of_tokens_goes_on_as_long_as_there_are_some(cache: CallCache) -> None:
+    model, calls = Model(), calls_of(cache, run=Limits(tokens=100))
+    with pytest.raises(BudgetExceededError, match="tokens"):
+        await local(calls, model).complete([ask(str(n)) for n in range(40)])
+    assert calls.budget.spent().tokens <= 100
+    assert len(model.asked[0]) > 1
+    assert len(model.texts) >= 8
+
+
+async def test_a_local_batch_waits_for_room_that_calls_in_flight_may_give_back(cache: CallCache) -> None:
+    model, calls = Model(), calls_of(cache, run=Limits(calls=4))
+    reservation = await calls.budget.reserve("bob", Cost(2))
+    task = asyncio.ensure_future(local(calls, model).complete([ask(text) for text in "abcd"]))
+    await asyncio.sleep(0.02)
+    assert not task.done()
+    reservation.release()
+    assert await soon(task) == replies(*"abcd")
+    assert model.texts == list("abcd")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -129,6 +129,20 @@ class Budget:
         if refusal is not None:
             raise refusal
         return await self._wait(user, estimate)
+
+    def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
+        """How many of these calls, from the first on, fit together now; 0 if the first has to wait, or never will.
+
+        Args:
+            owner: id of the user for whom they are made.
+            estimates: the most that each may cost.
+        """
+        user, run, now, together = self._account(owner), self._run, self._clock(), Cost()
+        for n, estimate in enumerate(estimates):
+            together += estimate
+            if not (user.fits(together, now) and run.fits(together, now)):
+                return n
+        return len(estimates)
 
     def halt(self, reason: str) -> None:
         """Admit nothing any more: every later reservation, and every one that waits, raises `HaltedError(reason)`.

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from idiolect.errors import HaltedError, ModelError, UnusableModelError
@@ -157,7 +158,7 @@ class CalledModel:
         if missing and self._source.remote:
             known |= await self._each(operation, missing)
         elif missing:
-            known |= await self._together(operation, missing)
+            known |= await self._in_parts(operation, missing)
         return [known[key] for key in keys]
 
     def _keys(self, operation: _Operation[Request, Result], requests: Sequence[Request]) -> list[str]:
@@ -202,6 +203,20 @@ class CalledModel:
         async with self._calls.turns.take(self._owner):
             results = await self._together(operation, {key: request})
         return results[key]
+
+    async def _in_parts(
+        self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
+    ) -> dict[str, Result]:
+        """All requests, or as many as there is room for; what has come by then is kept before the rest is refused."""
+        known: dict[str, Result] = {}
+        left = dict(missing)
+        while left:
+            estimates = [self._estimator.estimate(request) for request in left.values()]
+            n = max(self._calls.budget.fitting(self._owner, estimates), 1)
+            part = dict(islice(left.items(), n))
+            known |= await self._together(operation, part)
+            left = {key: request for key, request in left.items() if key not in part}
+        return known
 
     async def _together(
         self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
