@@ -110,3 +110,16 @@ def test_key_that_cannot_be_one_is_refused_without_repeating_it(monkeypatch: pyt
         with pytest.raises(SettingsError, match="OPENAI_API_KEY") as caught:
             read_key(parsed("gpt-4o"))
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "\u2603..example", ".example"])
+def test_host_that_cannot_be_a_name_is_refused(host: str) -> None:
+    with pytest.raises(SettingsError, match="host is empty, too long or no name"):
+        parse_endpoint(f"http://{host}:8000/v1#m")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "b\u00fccher.example", "a_b.example."])
+def test_host_that_can_be_a_name_is_taken(host: str) -> None:
+    endpoint = parse_endpoint(f"http://{host}:8000/v1#m")
+    assert endpoint is not None
+    assert endpoint.base_url == f"http://{host}:8000/v1"

@@ -19,7 +19,7 @@ import stamina
 from idiolect.errors import ModelError, SettingsError
 from idiolect.models.language_model import CompletionRequest, Message
 from idiolect.models.remote.chat import RemoteModel
-from idiolect.models.remote.endpoint import parse_endpoint
+from idiolect.models.remote.endpoint import Endpoint, parse_endpoint
 from idiolect.models.remote.faults import asked_wait
 from idiolect.models.remote.transport import RemoteSettings, together
 from tests import api_server
@@ -178,6 +178,17 @@ async def test_error_without_a_server_says_so() -> None:
         message = await failure_of(f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
     assert "gave up after 3 attempts, the last: connection refused: is the server running?" in message
     assert "the server's name is not known" in await failure_of("http://nowhere.invalid/v1")
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "\u2603..example", "xn--\u2603.example"])
+async def test_error_of_a_host_that_cannot_be_a_name_says_so(host: str) -> None:
+    model = RemoteModel(Endpoint(f"http://{host}/v1", "m", "IDIOLECT_API_KEY"), settings=replace(FAST, attempts=1))
+    async with model:
+        with pytest.raises(ModelError, match=r"no address that can be called|name is not known") as caught:
+            await model.complete([ASKED])
+        assert "menthol" not in "".join(traceback.format_exception(caught.value))
+        with pytest.raises(ModelError):
+            await model.check()
 
 
 async def test_error_of_https_to_a_server_without_it_says_so() -> None:

@@ -124,6 +124,10 @@ def _split(url: str, what: str) -> SplitResult:
         raise SettingsError(f"{what} must begin with http:// or https://")
     if not host or not url.strip().isprintable() or re.search(r"[\s\\]", url.strip()):
         raise SettingsError(f"{what} is no URL: it needs a host, and no spaces")
+    try:
+        host.encode("idna")  # as whoever calls it will
+    except UnicodeError:
+        raise SettingsError(f"{what} is no URL: a part of its host is empty, too long or no name") from None
     return parts
 
 

@@ -35,7 +35,7 @@ _FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError),
         "the server's TLS certificate is not trusted",
     ),
-    ((aiohttp.InvalidURL, httpx2.InvalidURL), "this is no address that can be called"),
+    ((aiohttp.InvalidURL, httpx2.InvalidURL, UnicodeError), "this is no address that can be called"),
 )
 # The first kind found anywhere in the chain of causes counts: the client wraps a broken connection in a time-out.
 _PASSING: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (  # before anything was sent

@@ -36,7 +36,7 @@ MAX_RESPONSE = 16 * 2**20  # bytes
 _KEPT_ALIVE = 4.0  # seconds; common servers drop an idle connection after 5
 _ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _HINT_TIMEOUT = 5.0
-_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
+_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
 # Stamina tells of each retry (our reason, no texts). Without a handler, Python would write that to standard error.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
