@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+from tokenizers import Tokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models.generation import EncodedPrompt, Generated
@@ -208,3 +213,45 @@ def test_event_loops_are_not_kept() -> None:
     gc.collect()
     assert len(model._completions._queues) == 0
     model.close()
+
+
+def _other_eos(network: Any, _: Any) -> None:
+    network.generation_config.eos_token_id = [1, 7]
+
+
+def _other_config(network: Any, _: Any) -> None:
+    network.config.rope_parameters = {**network.config.rope_parameters, "rope_theta": 5.0}
+
+
+def _other_merges(_: Any, tokenizer: Any) -> None:
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules["model"]["merges"].pop()
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(rules))
+
+
+def _other_template(_: Any, tokenizer: Any) -> None:
+    tokenizer.chat_template = tiny.CHATML + " "
+
+
+def _other_weight(network: Any, _: Any) -> None:
+    with torch.no_grad():
+        next(network.parameters())[0, 0] += 1
+
+
+@pytest.mark.parametrize("change", [_other_eos, _other_config, _other_merges, _other_template, _other_weight])
+def test_fingerprint_follows_whatever_answers_depend_on(change: Callable[[Any, Any], None]) -> None:
+    network, tokenizer = copy.deepcopy(tiny.llama()), copy.deepcopy(tiny.tokenizer())
+    before = LocalModel(network, tokenizer, name="a").fingerprint()
+    change(network, tokenizer)
+    assert LocalModel(network, tokenizer, name="a").fingerprint() != before
+
+
+async def test_fingerprint_does_not_follow_use_or_place() -> None:
+    network, tokenizer = copy.deepcopy(tiny.llama()), copy.deepcopy(tiny.tokenizer())
+    tokenizer.backend_tokenizer.enable_truncation(5)
+    async with LocalModel(network, tokenizer, name="a") as model:
+        before = model.fingerprint()
+        await model.complete([CompletionRequest(tiny.ask("agree?"), SamplingParams(max_tokens=2))])
+        network.config._name_or_path = "/elsewhere"
+        assert model.fingerprint() == before
+        assert LocalModel(network, tokenizer, name="b").fingerprint() == before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ class LocalModel:
             raise self._failure(error) from error
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of what answers depend on: every weight with its dtype, and the chat template.
+        """SHA-256 (hex) of what answers depend on: every weight with its dtype, the network's configuration, the
+        tokenizer with its chat template, and the ids that end an answer.
 
         Reads all weights, on all cores.
         """
@@ -152,7 +154,8 @@ class LocalModel:
             flat = tensor.detach().cpu().contiguous().flatten()
             return hashlib.blake2b(flat.view(torch.uint8).numpy().data).digest()
 
-        total = hashlib.sha256(str(getattr(self.tokenizer, "chat_template", None)).encode())
+        identity = [_tokenizer_identity(self.tokenizer), _config_identity(self.network.module.config)]
+        total = hashlib.sha256(json.dumps([*identity, sorted(self.format.stop_ids)], sort_keys=True).encode())
         weights = self.network.module.state_dict()
         with ThreadPoolExecutor(thread_name_prefix="idiolect-fingerprint") as workers:
             for (name, tensor), each in zip(weights.items(), workers.map(digest, weights.values()), strict=True):
@@ -227,6 +230,22 @@ def load_local_model(
     """
     network, tokenizer = load_network(name, device=device, dtype=dtype)
     return LocalModel(network, tokenizer, name=name, settings=settings)
+
+
+def _tokenizer_identity(tokenizer: Any) -> list[Any]:
+    """What makes a tokenizer's ids what they are, as JSON: its chat template, rules and vocabulary."""
+    identity: list[Any] = [str(getattr(tokenizer, "chat_template", None)), str(tokenizer.special_tokens_map)]
+    backend = getattr(tokenizer, "backend_tokenizer", None)  # only tokenizers in Rust have it
+    if backend is None:
+        return [*identity, sorted(tokenizer.get_vocab().items())]
+    rules: dict[str, Any] = json.loads(backend.to_str())
+    return [*identity, {name: rule for name, rule in rules.items() if name not in ("truncation", "padding")}]
+
+
+def _config_identity(config: Any) -> dict[str, Any]:
+    """A configuration as JSON, without where it was read from and what read it."""
+    told: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    return {name: value for name, value in told.items() if name not in ("_name_or_path", "transformers_version")}
 
 
 def _generation_eos(network: Any) -> list[int]:

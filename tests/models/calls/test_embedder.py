@@ -222,4 +222,4 @@ async def test_every_request_for_many_texts_is_a_call_and_kept(cache: CallCache)
                 await called_remote(run, embedder).embed(texts)
         assert run.budget.spent().calls == len(server.requests) == 2
     assert len(list(cache.calls_of("ann"))) == sum(len(received.body["input"]) for received in server.requests)
-    assert max(len(received.body["input"]) for received in server.requests) <= TEXTS_A_REQUEST
+    assert _TEXTS <= TEXTS_A_REQUEST
