@@ -6,10 +6,15 @@ import json
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from idiolect.cli.assembly import Workbench
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.models.calls.cache import CallCache
+from idiolect.people.user import User
 from idiolect.store import Store
 from tests.api_server import ApiServer
 from tests.cli.learning import run
@@ -111,6 +116,75 @@ def test_a_user_who_was_stopped_early_is_said_to_be(tmp_path: Path) -> None:
         stopped = fit(users, tmp_path / "store", server, "--budget-calls", "14")
     assert stopped.stdout.splitlines()[1].endswith("stopped early, base answers: not judged yet")
     assert "of 1 user: 1 stopped early; 14 calls" in stopped.stderr
+
+
+def test_what_was_learned_to_the_end_is_not_replaced_by_less(tmp_path: Path) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    with ApiServer(answer) as server:
+        assert fit(users, store, server).exit_code == 0
+        before = learned(store)
+        stopped = fit(users, store, server, "--seed", "5", "--budget-calls", "14", "--json")
+        assert (stopped.exit_code, states(stopped)) == (1, {"ann": "stopped early"})
+        assert json.loads(stopped.stdout)["kept"] is False
+        assert learned(store) == before
+        told = fit(users, store, server, "--seed", "5", "--resume", "--budget-calls", "1")
+        assert told.stdout.splitlines()[1].endswith("stopped early; what was learned before stays")
+        assert " s; what was learned before stays" in told.stderr
+        assert learned(store) == before
+        resumed = fit(users, store, server, "--seed", "5", "--resume", "--json")
+        assert (states(resumed), json.loads(resumed.stdout)["kept"]) == ({"ann": "learned"}, True)
+        assert fit(users, tmp_path / "undisturbed", server, "--seed", "5").exit_code == 0
+    assert learned(store) == learned(tmp_path / "undisturbed") != before
+
+
+def test_what_was_stopped_early_is_replaced_by_more(tmp_path: Path) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    more, counts = ("--iterations", "6", "--resume", "--json"), []
+    with ApiServer(answer) as server:
+        for _ in range(2):
+            stopped = fit(users, store, server, "--budget-calls", "30", *more)
+            assert states(stopped) == {"ann": "stopped early"}
+            assert json.loads(stopped.stdout)["kept"] is True
+            counts.append(len(learned(store)["ann"]["fermi"]["iterations"]))
+    assert 0 < counts[0] < counts[1] < 6
+
+
+def test_who_halts_the_budget_is_told_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, store, fit_one = write_users(tmp_path / "users.jsonl", ["ann", "bob"]), tmp_path / "store", Workbench.fit
+
+    async def halting(self: Workbench, user: User, **given: Any) -> FermiPersonalization:
+        if user.id == "bob":
+            assert self.calls is not None
+            self.calls.budget.halt("the key is refused")
+        return await fit_one(self, user, **given)
+
+    monkeypatch.setattr(Workbench, "fit", halting)
+    with ApiServer(answer) as server:
+        result = fit(users, store, server)
+    assert result.exit_code == 1
+    assert "the key is refused" in result.stderr.splitlines()[-3]
+    assert "of 2 users: 2 not learned" in result.stderr
+    assert result.stderr.splitlines()[-1].endswith("--resume goes on from here")
+    assert "Traceback" not in result.output
+
+
+def test_calls_of_earlier_runs_are_told_until_a_run_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, store, cleared = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store", []
+    monkeypatch.setattr(CallCache, "uncertain", lambda _: [object()] * 3)
+    monkeypatch.setattr(CallCache, "clear_uncertain", lambda _: cleared.append(True))
+    told = "3 calls were in flight when an earlier run ended"
+    with ApiServer(answer) as server:
+        with monkeypatch.context() as broken:
+            broken.setattr(Workbench, "fit", lambda *_, **__: 1 / 0)
+            failed = fit(users, store, server)
+        assert (failed.exit_code, told in failed.stderr, cleared) == (1, True, [])
+        done = fit(users, store, server)
+    assert (done.exit_code, told in done.stderr, cleared) == (0, True, [True])
+    assert done.stderr.splitlines()[-1].endswith(
+        ", 3 calls of earlier runs were never answered and may have been billed"
+    )
 
 
 def test_a_budget_of_each_user_stops_each_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -9,11 +10,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import DataError, OperationalError
 from typer.testing import Result
 
+from idiolect.cli.assembly import Workbench
+from idiolect.errors import CacheError, SettingsError, StoreError
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.people.user import User
 from idiolect.store import Store
 from idiolect.store.erasure import Receipt, forget_user
 from tests.api_server import Answer, ApiServer, Body, Hang, Status
@@ -135,6 +144,83 @@ def test_a_user_whose_requests_fail_does_not_stop_the_others(tmp_path: Path) -> 
     (error,) = [line["error"] for line in map(json.loads, as_json.stdout.splitlines()) if "error" in line]
     assert error["type"] == "ModelError"
     assert "o'clock" not in result.output + as_json.output, "a message repeats what a person was asked"
+
+
+def _unkeepable(learned: FermiPersonalization) -> FermiPersonalization:
+    return replace(learned, optimizer="no\0name")
+
+
+def _raising(error: Exception, cause: Exception | None = None) -> Callable[[FermiPersonalization], Any]:
+    def fail(_: FermiPersonalization) -> None:
+        raise error from cause
+
+    return fail
+
+
+def _bobs(monkeypatch: pytest.MonkeyPatch, change: Callable[[FermiPersonalization], Any], *, after: ApiServer) -> None:
+    """What is learned for bob comes out changed, once the server has been busy for a while."""
+    fit_one = Workbench.fit
+
+    async def changed(self: Workbench, user: User, **given: Any) -> Any:
+        while user.id == "bob" and len(after.requests) < 8:
+            await asyncio.sleep(0.005)
+        learned = await fit_one(self, user, **given) if user.id != "bob" or change is _unkeepable else None
+        return learned if user.id != "bob" else change(learned)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Workbench, "fit", changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "told"),
+    [
+        (_unkeepable, "StoreError", "holds a NUL"),
+        (_raising(SettingsError("no such thing")), "SettingsError", "no such thing"),
+        (_raising(ValueError("SECRET is no score")), "PersonalizationError", "a value makes no sense (ValueError;"),
+        (_raising(StoreError("refused"), DataError("", {}, Exception())), "StoreError", "refused"),
+    ],
+    ids=["payload", "settings", "value", "row"],
+)
+def test_what_fails_for_one_user_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, kind: str, told: str
+) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann", "bob", "eve"]), tmp_path / "store"
+    with ApiServer(answer) as server:
+        _bobs(monkeypatch, change, after=server)
+        result = fit(users, store, server, "--json")
+    assert result.exit_code == 1
+    assert states(result) == {"ann": "learned", "bob": "failed", "eve": "learned"}
+    (error,) = [line["error"] for line in map(json.loads, result.stdout.splitlines()) if "error" in line]
+    assert error["type"] == kind
+    assert told in error["message"]
+    assert "SECRET" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "told"),
+    [
+        (StoreError("the store is locked"), OperationalError("", {}, Exception()), "error: the store is locked"),
+        (CacheError("the cache is full"), None, "error: the cache is full"),
+        (RuntimeError("a bug"), None, "internal error: RuntimeError: a bug"),
+    ],
+    ids=["store", "cache", "bug"],
+)
+def test_what_is_not_one_users_ends_the_run_and_calls_in_flight_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None, told: str
+) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann", "bob", "eve"]), tmp_path / "store"
+    with ApiServer(answer, latency=0.05) as server:
+        with monkeypatch.context() as patched:
+            _bobs(patched, _raising(error, cause), after=server)
+            result = fit(users, store, server)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1].startswith(told)
+        asked = asked_names(server)
+        assert kept_names(store) == set(asked), "a call that was in flight was not kept"
+        server.latency = 0.0
+        assert fit(users, store, server, "--resume").exit_code == 0
+        assert fit(users, tmp_path / "undisturbed", server, "--no-cache").exit_code == 0
+    assert len(asked) < len(set(asked_names(server))), "the others were learned all the same"
+    assert learned(store) == learned(tmp_path / "undisturbed")
 
 
 def test_a_user_who_failed_is_learned_by_the_same_command_later(tmp_path: Path) -> None:

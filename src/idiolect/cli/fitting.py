@@ -2,8 +2,9 @@
 
     users file ─ check ─ models ─ store ─→ workers: user → fit, checkpoint by checkpoint → personalization → store
 
-A user's personalization is saved the moment it exists. A user who cannot be learned does not stop the others; a limit
-or Ctrl-C stops all of them, and what was learned until then is kept, usable, and goes on with --resume.
+A user's personalization is saved the moment it exists. A user who cannot be learned does not stop the others; a limit,
+Ctrl-C, or an error that is not one user's stops all of them: calls in flight are kept, what was learned until then is
+usable (never in place of something learned to the end), and goes on with --resume.
 """
 
 from __future__ import annotations
@@ -11,31 +12,36 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
 from idiolect.cli.fit_order import FitOrder
-from idiolect.cli.outcomes import Learned, Ledger, Outcome
+from idiolect.cli.outcomes import Learned, Ledger, Outcome, State
 from idiolect.cli.progress import UsersProgress
-from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
-from idiolect.cli.terminal import err, one_line, print_json
+from idiolect.cli.run_calls import STOPPED_BY_HAND, RunCalls, check_prices, run_calls
+from idiolect.cli.terminal import debugging, err, one_line, print_json, printable
 from idiolect.errors import (
+    CacheError,
     HaltedError,
-    ModelError,
+    IdiolectError,
     NotFittedError,
     PersonalizationError,
     SettingsError,
-    UnknownUserError,
+    StoreError,
 )
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.people.user import User
 from idiolect.people.users_file import UsersFileReport, read_users
 from idiolect.store import Store
+from idiolect.store.records import PersonalizationRecord
 
 METHOD = "fermi"
 _GOING_ON = "the same command with --resume goes on from here"
@@ -56,7 +62,7 @@ def fit_users(order: FitOrder) -> bool:
         check_prices(order.calls, bench.unpriced())
         run = asyncio.run(_prepared(order, bench, people, ledger))
     _print_end(run, bench, ledger)
-    return ledger.complete
+    return ledger.complete and not run.halted
 
 
 def people_of(order: FitOrder) -> Iterable[User]:
@@ -114,26 +120,46 @@ def _noting(people: Iterable[User], ids: list[str]) -> Iterator[User]:
         yield user
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredCheckpoints:
     """A `CheckpointSink` in the store. `fresh`: what an earlier run left there is not looked at."""
 
     store: Store
     user_id: str
     fresh: bool
+    _identity: object = field(default=None, init=False)
 
     def load(self) -> Mapping[str, Any] | None:
         """What was saved last."""
-        return None if self.fresh else self.store.checkpoint(self.user_id, METHOD)
+        payload = None if self.fresh else self.store.checkpoint(self.user_id, METHOD)
+        self._identity = None if payload is None else payload.get("identity")
+        return payload
 
     def save(self, payload: Mapping[str, Any]) -> None:
         """Durable when it returns."""
         self.store.save_checkpoint(self.user_id, METHOD, payload)
+        self._identity = payload.get("identity")
+
+    def drop(self) -> None:
+        """Delete the checkpoint that was saved or gone on from; one that another run has put in its place stays."""
+        held = self.store.checkpoint(self.user_id, METHOD)
+        if held is not None and self._identity is not None and held.get("identity") == self._identity:
+            self.store.drop_checkpoint(self.user_id, METHOD)
+
+
+def held_record(store: Store, user_id: str) -> PersonalizationRecord | None:
+    """What the store holds for this user, with its digest.
+
+    Raises:
+        UnknownUserError: no such user.
+        StoreError: the store cannot be read, or what it holds is damaged.
+    """
+    return next((record for record in store.personalizations(user_id) if record.method == METHOD), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The work of one run: workers that take user after user."""
+    """The work of one run: workers that take user after user. `failures`: what ends the run, the first first."""
 
     order: FitOrder
     bench: Workbench
@@ -141,57 +167,74 @@ class _Work:
     run: RunCalls
     progress: UsersProgress
     ledger: Ledger
+    failures: list[Exception] = field(default_factory=list)
 
     async def all(self, ids: list[str]) -> None:
-        """Every user; ends early when the run is halted."""
+        """Every user; ends early when the run is halted. An error that ends it is raised when all workers are done."""
         n = min(len(ids), _USERS_PER_TURN * self.order.calls.concurrency) if self.bench.remote else 1
         waiting = iter(ids)
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(n):
-                    workers.create_task(self._take(waiting))
-        except BaseExceptionGroup as failures:  # the store or the cache: the first of them says it all
-            raise failures.exceptions[0] from None
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(n):
+                workers.create_task(self._take(waiting))
+        if self.failures:
+            raise self.failures[0]
 
     async def _take(self, waiting: Iterator[str]) -> None:
         for user_id in waiting:
             await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
-            outcome = await self._fit_stored(user_id)
-            self.ledger.add(outcome)
-            self.progress.finished(user_id, str(outcome))
-            if self.order.json:
-                with self.progress.aside():
-                    print_json(outcome.to_json())
-                    sys.stdout.flush()
+            try:
+                self._tell(await self._fit_stored(user_id))
+            except Exception as error:  # not one user's; the others are not cancelled, calls in flight are paid for
+                self.failures.append(error)
+                self.run.calls.budget.halt(f"an error ended the run ({type(error).__name__})")
             if self.run.halted:
                 return
 
+    def _tell(self, outcome: Outcome) -> None:
+        self.ledger.add(outcome)
+        self.progress.finished(outcome.user_id, str(outcome))
+        if self.order.json:
+            with self.progress.aside():
+                print_json(outcome.to_json())
+                sys.stdout.flush()
+
     async def _fit_stored(self, user_id: str) -> Outcome:
+        """What becomes of one user; what fails for them alone is told in it."""
+        start, n = time.perf_counter(), 0
+        state: State
+        learned: Learned | None = None
+        error: IdiolectError | None = None
         try:
             user = self.store.user(user_id)
-        except UnknownUserError as error:  # forgotten by somebody while others were learned
-            return Outcome(user_id, 0, 0.0, "failed", error=error)
-        return await self._fit_one(user)
+            n = len(user.opinions)
+            state, learned = await self._fit_one(user)
+        except HaltedError as halted:
+            state, error = "not learned", halted
+        except (IdiolectError, ValueError) as failed:
+            if _ends_the_run(failed):
+                raise
+            state, error = "failed", self._told(failed)
+        return Outcome(user_id, n, time.perf_counter() - start, state, learned, error)
 
-    async def _fit_one(self, user: User) -> Outcome:
-        start, n = time.perf_counter(), len(user.opinions)
-
-        def seconds() -> float:
-            return time.perf_counter() - start
-
+    async def _fit_one(self, user: User) -> tuple[State, Learned]:
         if self.order.resume and (kept := self._kept(user)) is not None:
-            return Outcome(user.id, n, seconds(), "already learned", Learned.of(kept))
+            return "already learned", Learned.of(kept)
         checkpoints = StoredCheckpoints(self.store, user.id, fresh=not self.order.resume)
-        try:
-            learned = await self.bench.fit(user, observer=self.progress.observe, checkpoints=checkpoints)
-            self.store.save_personalization(user.id, METHOD, learned.to_json())
-        except HaltedError as error:
-            return Outcome(user.id, n, seconds(), "not learned", error=error)
-        except (PersonalizationError, ModelError, UnknownUserError) as error:
-            return Outcome(user.id, n, seconds(), "failed", error=error)
-        if learned.finished:
-            self.store.drop_checkpoint(user.id, METHOD)
-        return Outcome(user.id, n, seconds(), "learned" if learned.finished else "stopped early", Learned.of(learned))
+        learned = await self.bench.fit(user, observer=self.progress.observe, checkpoints=checkpoints)
+        if not learned.finished:
+            return "stopped early", Learned.of(learned, kept=self._save_unfinished(learned))
+        self.store.save_personalization(user.id, METHOD, learned.to_json())
+        checkpoints.drop()
+        return "learned", Learned.of(learned)
+
+    def _save_unfinished(self, learned: FermiPersonalization) -> bool:
+        """Keep it, unless something is held that was learned to the end; whether it was kept."""
+        held = held_record(self.store, learned.user_id)
+        if held is not None and held.payload.get("finished", True):  # the format before had no such field
+            return False
+        expected = None if held is None else held.digest
+        payload = learned.to_json()
+        return self.store.compare_and_save_personalization(learned.user_id, METHOD, payload, expected_digest=expected)
 
     def _kept(self, user: User) -> FermiPersonalization | None:
         """What an earlier run learned for this user, if nothing has changed since."""
@@ -200,6 +243,22 @@ class _Work:
         except (NotFittedError, PersonalizationError):
             return None  # nothing yet, or of another version
         return kept if kept.finished and self.bench.made(kept) and _learned_from(kept, user) else None
+
+    def _told(self, error: IdiolectError | ValueError) -> IdiolectError:
+        """The error as it may be shown: a `ValueError` may name a value that is somebody's text."""
+        if isinstance(error, IdiolectError):
+            return error
+        if debugging():
+            with self.progress.aside():
+                sys.stderr.write(printable("".join(traceback.format_exception(error))))
+        return PersonalizationError(f"a value makes no sense ({type(error).__name__}; IDIOLECT_DEBUG=1 shows where)")
+
+
+def _ends_the_run(error: IdiolectError | ValueError) -> bool:
+    """Whether it is nothing of one user's: the cache fails, or the database (but for a row that it refuses)."""
+    refused = isinstance(error.__cause__, DataError | IntegrityError)
+    of_the_store = isinstance(error, StoreError) and isinstance(error.__cause__, SQLAlchemyError) and not refused
+    return of_the_store or isinstance(error, CacheError)
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:
@@ -215,9 +274,8 @@ def _print_end(run: RunCalls, bench: Workbench, ledger: Ledger) -> None:
     console = err()
     for note in bench.notes():
         console.print(one_line(note), markup=False)
-    exceeded = run.calls.budget.exceeded
-    if exceeded is not None:
-        console.print(one_line(str(exceeded)), markup=False)
+    if run.reason is not None and run.reason != STOPPED_BY_HAND:
+        console.print(one_line(run.reason), markup=False)
     console.print(f"{ledger.told()}; {run.summary()}", markup=False)
     if run.interrupted:
         stop(_GOING_ON if ledger.total else "nothing was written")

@@ -15,6 +15,7 @@ State = Literal["learned", "already learned", "stopped early", "not learned", "f
 _COLUMNS = ("ID", "OPINIONS", "P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS", "SECONDS", "")
 _NUMBERS = _COLUMNS[1:-1]
 _SHOWN_FAILURES = 20
+_STAYS = "; what was learned before stays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Learned:
         calls, tokens: that learning takes when nothing is in a cache.
         used: it answers; False where the evidence speaks for the base model, or was not gathered yet.
         evidence: one sentence; None where the held-out opinions were not asked, or there are none.
+        kept: the store holds it; False where it was stopped early and something learned to the end stays.
     """
 
     initial_score: float
@@ -36,9 +38,10 @@ class Learned:
     tokens: int
     used: bool
     evidence: str | None
+    kept: bool = True
 
     @classmethod
-    def of(cls, learned: FermiPersonalization) -> Learned:
+    def of(cls, learned: FermiPersonalization, *, kept: bool = True) -> Learned:
         """The counts of a personalization."""
         usage = learned.answering + learned.optimizing
         return cls(
@@ -49,6 +52,7 @@ class Learned:
             tokens=usage.prompt_tokens + usage.completion_tokens,
             used=learned.used,
             evidence=None if learned.evidence is None else learned.evidence.reason,
+            kept=kept,
         )
 
 
@@ -98,10 +102,12 @@ class Outcome:
         it = self.learned
         scores = f"best {it.best_score:.2f}, P⁰ {it.initial_score:.2f}"
         harm = "" if it.used else ", the base model answers"
-        return f"{self.state}, {scores}, {it.calls:,} calls, {self.seconds:.1f} s{harm}"
+        return f"{self.state}, {scores}, {it.calls:,} calls, {self.seconds:.1f} s{harm if it.kept else _STAYS}"
 
     def _remark(self) -> str:
         remarks: list[str] = [self.state] if self.state != "learned" else []
+        if self.learned is not None and not self.learned.kept:
+            return f"{self.state}{_STAYS}"
         if self.learned is not None and not self.learned.used:
             judged = self.learned.evidence is not None
             remarks.append("base answers: " + ("no gain on held-out opinions" if judged else "not judged yet"))

@@ -28,16 +28,23 @@ STOPPED_BY_HAND = "stopped by hand"
 
 @dataclass(slots=True)
 class RunCalls:
-    """One run: its calls, when it began, and whether it was stopped by hand."""
+    """One run: its calls, how many of earlier runs it told of, when it began, and whether it was stopped by hand."""
 
     calls: Calls
+    uncertain: int = 0
     started: float = field(default_factory=time.monotonic)
     interrupted: bool = False
 
     @property
     def halted(self) -> bool:
-        """No further call is made: stopped by hand, or a limit of the run is reached."""
-        return self.interrupted or self.calls.budget.exceeded is not None
+        """No further call is made: stopped by hand, by somebody else, or a limit of the run is reached."""
+        return self.interrupted or self.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why no further call is made; None as long as calls are made."""
+        budget = self.calls.budget
+        return budget.halted if budget.exceeded is None else str(budget.exceeded)
 
     async def halting(self, work: Awaitable[None]) -> None:
         """Do the work; Ctrl-C halts the calls, and then the work.
@@ -100,12 +107,14 @@ class RunCalls:
             said.append(f"{counts.failed:,} calls failed")
         if counts.dropped:
             said.append(f"{counts.dropped:,} calls were dropped in flight and may have been billed")
+        if self.uncertain:
+            said.append(f"{self.uncertain:,} calls of earlier runs were never answered and may have been billed")
         return ", ".join(said)
 
 
 @contextmanager
 def run_calls(order: CallOrder, cache_path: Path | None) -> Iterator[RunCalls]:
-    """The calls of a run; what an earlier run left in flight is told.
+    """The calls of a run; what an earlier run left in flight is told, until a run that told it came to its end.
 
     Args:
         order: how models may be called.
@@ -116,9 +125,11 @@ def run_calls(order: CallOrder, cache_path: Path | None) -> Iterator[RunCalls]:
     """
     cache = CallCache.open(cache_path) if cache_path is not None and order.cached else None
     try:
-        if cache is not None:
-            _tell_uncertain(cache)
-        yield RunCalls(Calls(Budget(run=order.run, user=order.user), Turns(order.concurrency), cache))
+        uncertain = 0 if cache is None else _tell_uncertain(cache)
+        calls = Calls(Budget(run=order.run, user=order.user), Turns(order.concurrency), cache)
+        yield RunCalls(calls, uncertain)
+        if cache is not None and uncertain:
+            cache.clear_uncertain()  # not after an error, nor a crash: the next run tells them again
     finally:
         if cache is not None:
             cache.close()
@@ -141,12 +152,12 @@ def check_prices(order: CallOrder, unknown: Sequence[str]) -> None:
         )
 
 
-def _tell_uncertain(cache: CallCache) -> None:
-    uncertain = cache.uncertain()
-    if uncertain:
-        n = len(uncertain)
+def _tell_uncertain(cache: CallCache) -> int:
+    """How many there are."""
+    n = len(cache.uncertain())
+    if n:
         calls = "1 call was" if n == 1 else f"{n:,} calls were"
         err().print(
             f"{calls} in flight when an earlier run ended; maybe billed, never answered: asked again when needed"
         )
-        cache.clear_uncertain()
+    return n
