@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from idiolect.cli.assembly import Workbench
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import Opinion, Question, User
 from idiolect.store import Store
@@ -187,6 +189,60 @@ def test_what_was_stopped_early_is_learned_to_the_end(tmp_path: Path) -> None:
     after = fermi(store)
     assert (after.finished, len(after.iterations) >= 6) == (True, True), "iterations were left out"
     assert known(after) == set(opinions_of(store))
+
+
+FOREIGN = {"method": "fermi", "format": 1, "identity": "another run's", "state": {}}
+
+
+def _interfering(monkeypatch: pytest.MonkeyPatch, store: Path, times: int, **change: Any) -> list[int]:
+    """While learning goes on, another process saves what it learned, so many times, and its checkpoint."""
+    extend, went_on_from = Workbench.extend, []
+
+    async def beaten(self: Workbench, before: FermiPersonalization, user: User, **given: Any) -> FermiPersonalization:
+        after = await extend(self, before, user, **given)
+        went_on_from.append(before.answering.calls)
+        with Store.open(store, create=False) as opened:
+            opened.save_checkpoint("ann", "fermi", FOREIGN)
+            if len(went_on_from) <= times:
+                usage = replace(before.answering, calls=1000 * len(went_on_from))
+                saved = replace(before, answering=usage, **change)
+                opened.save_personalization("ann", "fermi", saved.to_json())
+        return after
+
+    monkeypatch.setattr(Workbench, "extend", beaten)
+    return went_on_from
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_another_process_saved_meanwhile_is_gone_on_from(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    server, store = fitted
+    first = fermi(store).answering.calls
+    went_on_from = _interfering(monkeypatch, store, times)
+    result = add(store, NEW, "soup", "--json")
+    assert result.exit_code == 0, result.output
+    assert went_on_from == [first, 1000, 2000][: times + 1]
+    assert fermi(store).answering.calls > 1000 * times
+    assert known(fermi(store)) == set(opinions_of(store))
+    assert len(set(asked_names(server))) == len(server.requests), "a request was repeated"
+    with Store.open(store, create=False) as opened:
+        assert opened.checkpoint("ann", "fermi") == FOREIGN, "another run's checkpoint was dropped"
+
+
+@pytest.mark.parametrize(
+    ("times", "change", "tries"), [(9, {}, 3), (1, {"made_with": "others"}, 1), (1, {"model": "replay:x"}, 1)]
+)
+def test_where_others_keep_saving_it_is_an_error_and_theirs_stays(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch, times: int, change: dict[str, Any], tries: int
+) -> None:
+    _, store = fitted
+    went_on_from = _interfering(monkeypatch, store, times, **change)
+    result = add(store, NEW, "soup")
+    assert (result.exit_code, len(went_on_from)) == (1, tries)
+    assert "error: another process learned for user 'ann' at the same time; the opinion is kept" in result.stderr
+    assert fermi(store).answering.calls == 1000 * tries
+    assert Opinion(NEW, "soup") in opinions_of(store)
 
 
 def test_a_server_that_is_down_keeps_the_opinion_and_is_one_error(tmp_path: Path) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
 from idiolect.cli.fit_order import CallOrder
-from idiolect.cli.fitting import METHOD, StoredCheckpoints, closing
+from idiolect.cli.fitting import METHOD, StoredCheckpoints, closing, held_record
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
 from idiolect.cli.terminal import err, one_line, out, print_json
-from idiolect.errors import HaltedError, NotFittedError
+from idiolect.errors import HaltedError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.people.user import Opinion, User
+from idiolect.people.user import Opinion
 from idiolect.store import Store
+
+_TRIES = 3  # another process may save what it learned for the same user meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,66 +50,86 @@ def add_and_learn(order: ContinueOrder) -> bool:
     Raises:
         UnknownUserError: no such user.
         StoreError: the store cannot be read or written.
+        StoreError: other processes keep learning for this user; the opinion is kept.
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
     """
     with Store.open(order.store, create=False) as store:
         change = store.put_opinion(order.user_id, order.opinion)
-        before = _learned(store, order.user_id) if order.iterations is not None else None
-        if before is None:
+        held = _held(store, order.user_id) if order.iterations is not None else None
+        if held is None:
             _print(order, {"id": order.user_id, "opinion": change, "learned": False})
             return True
+        before = held.learned
         with opened(before.settings, model=before.model, optimizer=before.optimizer, order=order.calls) as bench:
             check_prices(order.calls, bench.unpriced())
-            run, after = asyncio.run(_continue(order, bench, store, before))
-    if after is None:
+            run, step = asyncio.run(_continue(order, bench, store, held))
+    if step is None:
         return _stopped(order, run, change)
-    _print(order, _told(order.user_id, change, run, before, after))
+    _print(order, _told(order.user_id, change, run, step))
     return True
 
 
-def _learned(store: Store, user_id: str) -> FermiPersonalization | None:
-    try:
-        return FermiPersonalization.from_json(store.personalization(user_id, METHOD))
-    except NotFittedError:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the store held when it was read, and its digest."""
+
+    learned: FermiPersonalization
+    digest: str
 
 
-async def _continue(
-    order: ContinueOrder, bench: Workbench, store: Store, before: FermiPersonalization
-) -> tuple[RunCalls, FermiPersonalization | None]:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What was gone on from, and what came of it."""
+
+    before: FermiPersonalization
+    after: FermiPersonalization
+
+
+def _held(store: Store, user_id: str) -> _Held | None:
+    record = held_record(store, user_id)
+    return None if record is None else _Held(FermiPersonalization.from_json(record.payload), record.digest)
+
+
+async def _continue(order: ContinueOrder, bench: Workbench, store: Store, held: _Held) -> tuple[RunCalls, _Step | None]:
     async with closing(bench):
         await bench.check_models()
         await bench.check_similarity()
         with run_calls(order.calls, store.cache_path) as run:
-            after: list[FermiPersonalization] = []
-            await run.halting(_extend(order, bench.calling(run.calls), store, before, after))
-            return run, after[0] if after else None
+            steps: list[_Step] = []
+            await run.halting(_extend(order, bench.calling(run.calls), store, held, steps))
+            return run, steps[0] if steps else None
 
 
-async def _extend(
-    order: ContinueOrder,
-    bench: Workbench,
-    store: Store,
-    before: FermiPersonalization,
-    after: list[FermiPersonalization],
-) -> None:
-    user: User = store.user(order.user_id)
+async def _extend(order: ContinueOrder, bench: Workbench, store: Store, held: _Held, steps: list[_Step]) -> None:
+    """Go on from what is held and save it in its place; from what another process has saved there meanwhile, again."""
     with UsersProgress(1) as progress:
-        try:
-            learned = await bench.extend(
-                before,
-                user,
-                iterations=order.iterations or 0,
-                observer=progress.observe,
-                checkpoints=StoredCheckpoints(store, user.id, fresh=False),
-            )
-        except HaltedError:
-            return
-    if not learned.finished:
-        return  # the checkpoint keeps it, and what was learned before still answers
-    store.save_personalization(user.id, METHOD, learned.to_json())
-    store.drop_checkpoint(user.id, METHOD)
-    after.append(learned)
+        for _ in range(_TRIES):
+            checkpoints = StoredCheckpoints(store, order.user_id, fresh=False)
+            try:
+                after = await bench.extend(
+                    held.learned,
+                    store.user(order.user_id),
+                    iterations=order.iterations or 0,
+                    observer=progress.observe,
+                    checkpoints=checkpoints,
+                )
+            except HaltedError:
+                return
+            if not after.finished:
+                return  # the checkpoint keeps it, and what was learned before still answers
+            payload, expected = after.to_json(), held.digest
+            if store.compare_and_save_personalization(order.user_id, METHOD, payload, expected_digest=expected):
+                checkpoints.drop()
+                steps.append(_Step(held.learned, after))
+                return
+            again = _held(store, order.user_id)
+            if again is None or not bench.made(again.learned):
+                break  # gone, or by other models than are open here
+            held = again
+    raise StoreError(
+        f"another process learned for user {order.user_id!r} at the same time; the opinion is kept, "
+        "the same command goes on from what was learned"
+    )
 
 
 def _stopped(order: ContinueOrder, run: RunCalls, change: str) -> bool:
@@ -116,15 +138,12 @@ def _stopped(order: ContinueOrder, run: RunCalls, change: str) -> bool:
     kept = f"the opinion is {change} and kept, nothing was learned from it yet; the same command goes on"
     if run.interrupted:
         stop(kept)
-    exceeded = run.calls.budget.exceeded
-    err().print(one_line(f"{exceeded}: {kept}"), markup=False)
+    err().print(one_line(f"{run.reason}: {kept}"), markup=False)
     return False
 
 
-def _told(
-    user_id: str, change: str, run: RunCalls, before: FermiPersonalization, after: FermiPersonalization
-) -> dict[str, Any]:
-    spent = run.calls.budget.spent()
+def _told(user_id: str, change: str, run: RunCalls, step: _Step) -> dict[str, Any]:
+    spent, before, after = run.calls.budget.spent(), step.before, step.after
     return {
         "id": user_id,
         "opinion": change,
