@@ -597,3 +597,36 @@ async def test_a_local_batch_waits_for_room_that_calls_in_flight_may_give_back(c
     reservation.release()
     assert await soon(task) == replies(*"abcd")
     assert model.texts == list("abcd")
+
+
+async def test_who_waits_for_their_own_limit_holds_no_turn(cache: CallCache) -> None:
+    model, calls = Model(), calls_of(cache, user=Limits(calls=1), concurrency=2)
+    first = asyncio.ensure_future(called(calls, model, "ann").complete([ask("hold")]))
+    await model.called.wait()
+    second = asyncio.ensure_future(called(calls, model, "ann").complete([ask("a")]))
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        assert await called(calls, model, "bob").complete([ask("b")]) == replies("b")
+    assert not second.done()
+    calls.budget.halt("stopped by hand")
+    with pytest.raises(HaltedError, match="stopped by hand"):
+        await soon(second)
+    model.go.set()
+    assert await soon(first) == replies("hold")
+    assert (calls.turns.in_flight, calls.turns.waiting) == (0, 0)
+
+
+async def test_who_was_admitted_and_halted_before_their_turn_gives_the_room_back() -> None:
+    model, calls = Model(), calls_of(None, run=Limits(calls=2), concurrency=1)
+    room = await calls.budget.reserve("bob", Cost(2))
+    task = asyncio.ensure_future(called(calls, model, "ann").complete([ask("a")]))
+    await asyncio.sleep(0.02)
+    async with calls.turns.take("bob"):
+        room.release()
+        await asyncio.sleep(0.02)
+        assert not task.done()
+        calls.budget.halt("stopped by hand")
+    with pytest.raises(HaltedError, match="stopped by hand"):
+        await soon(task)
+    assert model.texts == []
+    assert calls.budget._run.reserved_calls == calls.turns.in_flight == 0

@@ -119,16 +119,24 @@ class Budget:
         self._check_halt()
         if self._needs_prices and estimate.money is None:
             raise SettingsError("money is limited, but the price of a model is not known: say it in prices.toml")
+        if (reservation := self.reserve_now(owner, estimate)) is not None:
+            return reservation
         user = self._account(owner)
-        run, now = self._run, self._clock()
-        if not user.queue and not run.queue and user.fits(estimate, now) and run.fits(estimate, now):
-            user.hold(estimate)
-            run.hold(estimate)
-            return Reservation(self, user, estimate)
         refusal = self._refusal(user, estimate)
         if refusal is not None:
             raise refusal
         return await self._wait(user, estimate)
+
+    def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
+        """As `reserve`, but None where that would wait or raise."""
+        user, run, now = self._account(owner), self._run, self._clock()
+        if self._halted is not None or (self._needs_prices and estimate.money is None) or user.queue or run.queue:
+            return None
+        if not (user.fits(estimate, now) and run.fits(estimate, now)):
+            return None
+        user.hold(estimate)
+        run.hold(estimate)
+        return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
         """How many of these calls, from the first on, fit together now; 0 if the first has to wait, or never will.

@@ -1,6 +1,6 @@
 """One user's view of a remote embedding model: each text's vector is kept, and what is asked counts like any call.
 
-    texts → look-up → the missing ones: a turn → room in the budget → claims → one request → kept, text by text
+    texts → look-up → the missing ones: a turn, with room in the budget → claims → one request → kept, text by text
 
 A quarter of the bytes stands in for tokens before a request, and after it where the embedder doesn't count them.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from idiolect.errors import CacheError, HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.batch import open_batch
-from idiolect.models.calls.budget import Cost
+from idiolect.models.calls.budget import Cost, Reservation
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.tries import Tries
@@ -77,8 +77,8 @@ class CalledEmbedder:
         vectors = await self._look_up(list(keys.values()))
         missing = {key: text for text, key in keys.items() if key not in vectors}
         for part in _parts(missing):
-            async with self._calls.turns.take(self._owner):
-                vectors |= await self._ask(part)
+            async with self._calls.admitted(self._owner, self._cost(part.values())) as reservation:
+                vectors |= await self._ask(part, reservation)
         if len({vector.shape for vector in vectors.values()}) > 1:
             raise ModelError(f"{self.name}: the embeddings are not all of one length")
         return np.stack([vectors[keys[text]] for text in texts])
@@ -92,8 +92,7 @@ class CalledEmbedder:
         self._calls.counts.found += bool(known) and len(known) == len(keys)  # a call less only if none is left
         return known
 
-    async def _ask(self, missing: Mapping[str, str]) -> dict[str, FloatArray]:
-        reservation = await self._calls.budget.reserve(self._owner, self._cost(missing.values()))
+    async def _ask(self, missing: Mapping[str, str], reservation: Reservation) -> dict[str, FloatArray]:
         tries = Tries(reservation)
         cache = self._calls.cache
         batch = open_batch(missing, cache=cache, operation=_OPERATION, model=self._known_as, owner=self._owner)

@@ -1,6 +1,6 @@
 """One user's view of a model whose calls are kept, counted and bounded: what a method is handed instead of the model.
 
-    look-up in the cache → a turn → room in the budget → a durable claim → the model → the budget's account → kept
+    look-up in the cache → a turn, with room in the budget → a durable claim → the model → the budget's account → kept
 
 A remote model is asked request by request, so that each answer is kept the moment it is there and the turns bound what
 is in flight; a local one is asked for all at once, because it batches. Whatever is in flight when a neighbour fails is
@@ -10,7 +10,8 @@ finished and kept: it is paid for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -18,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from idiolect.errors import HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.batch import open_batch
-from idiolect.models.calls.budget import Budget, Cost
+from idiolect.models.calls.budget import Budget, Cost, Reservation
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.estimates import Estimator
 from idiolect.models.calls.keys import call_key
@@ -94,6 +95,29 @@ class Calls:
         """The model as `owner` calls it."""
         estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
         return CalledModel(self, source, owner, estimator)
+
+    @asynccontextmanager
+    async def admitted(self, owner: str, estimate: Cost) -> AsyncIterator[Reservation]:
+        """A turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
+
+        Raises:
+            HaltedError: no further call is made, see `Budget.reserve`.
+        """
+        async with self.turns.take(owner):
+            reservation = self.budget.reserve_now(owner, estimate)
+            if reservation is not None:
+                try:
+                    yield reservation
+                finally:
+                    reservation.release()
+                return
+        reservation = await self.budget.reserve(owner, estimate)
+        try:
+            async with self.turns.take(owner):
+                reservation.check()
+                yield reservation
+        finally:
+            reservation.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +224,8 @@ class CalledModel:
         }
 
     async def _one(self, operation: _Operation[Request, Result], key: str, request: Request) -> Result:
-        async with self._calls.turns.take(self._owner):
-            results = await self._together(operation, {key: request})
-        return results[key]
+        async with self._calls.admitted(self._owner, self._estimator.estimate(request)) as reservation:
+            return (await self._together(operation, {key: request}, reservation))[key]
 
     async def _in_parts(
         self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
@@ -214,16 +237,15 @@ class CalledModel:
             estimates = [self._estimator.estimate(request) for request in left.values()]
             n = max(self._calls.budget.fitting(self._owner, estimates), 1)
             part = dict(islice(left.items(), n))
-            known |= await self._together(operation, part)
+            reservation = await self._calls.budget.reserve(self._owner, sum(estimates[:n], Cost()))
+            known |= await self._together(operation, part, reservation)
             left = {key: request for key, request in left.items() if key not in part}
         return known
 
     async def _together(
-        self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
+        self, operation: _Operation[Request, Result], missing: Mapping[str, Request], reservation: Reservation
     ) -> dict[str, Result]:
         """All requests in one call of the model, but for those that somebody else is asking right now."""
-        estimates = [self._estimator.estimate(request) for request in missing.values()]
-        reservation = await self._calls.budget.reserve(self._owner, sum(estimates, Cost()))
         tries = Tries(reservation)
         batch = open_batch(
             missing, cache=self._cache, operation=operation.name, model=self._source.name, owner=self._owner
