@@ -455,8 +455,8 @@ def test_stopped_by_hand_what_is_in_flight_is_kept(tmp_path: Path, sent: signal.
         assert status == 130, stderr
         assert "stopping: waiting up to 10 s for " in stderr
         assert "; Ctrl-C again does not wait" in stderr
-        assert stderr.splitlines()[-1].startswith("stopped: of 2 users: ")
-        assert stderr.splitlines()[-1].endswith("; the same command with --resume goes on from here")
+        assert stderr.splitlines()[-2].startswith("of 2 users: ")
+        assert stderr.splitlines()[-1] == "stopped: the same command with --resume goes on from here"
         assert "Traceback" not in stderr
         assert kept_names(store) == set(asked), "a call that was in flight was not kept"
         assert all(received.answered for received in server.requests)
