@@ -18,7 +18,7 @@ from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
 from idiolect.store import Store
 from idiolect.store.erasure import artifact_folder
-from tests.store.keeping import ANNA, BORIS, SHARED_RESULT, call, key_of, learn, payload_of
+from tests.store.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, key_of, learn, payload_of
 
 HALF = {"text": "half \ud83d", "finish_reason": "length"}
 
@@ -103,6 +103,7 @@ def test_manifest_fits_the_members(archive: Path) -> None:
         "personalizations": 2,
         "checkpoints": 1,
         "calls": 4,
+        "damaged_calls": 0,
         "artifacts": 1,
     }
 
@@ -122,3 +123,25 @@ def test_failed_archive_leaves_nothing_behind(people: Path, tmp_path: Path) -> N
         assert "error: cannot write" in result.stderr
     assert "no user 'nobody'" in run("nobody", "--out", tmp_path / "x.zip", "--store", people).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["people"]
+
+
+def test_damaged_answer_is_counted_and_the_others_are_exported(people: Path) -> None:
+    damage(people)
+    result = run(ANNA.id, "--store", people)
+    assert result.exit_code == 0
+    assert "1 cached answers are damaged and not exported" in result.stderr
+    document = json.loads(result.stdout)
+    assert (len(document["calls"]), document["damaged_calls"]) == (3, 1)
+
+
+def test_calls_of_every_cache_are_exported_and_a_missing_one_is_told(people: Path, tmp_path: Path) -> None:
+    with Store.open(people) as store, CallCache.open(tmp_path / "other.db") as cache:
+        store.note_cache(cache.path)
+        store.note_cache(tmp_path / "gone.db")
+        asyncio.run(call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id))
+        asyncio.run(call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id))
+    result = run(ANNA.id, "--store", people)
+    results = [one["result"] for one in json.loads(result.stdout)["calls"]]
+    assert {"text": "elsewhere"} in results
+    assert len(results) == 5
+    assert f"cache {tmp_path / 'gone.db'}: is not there" in result.stderr

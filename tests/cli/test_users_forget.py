@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idiolect.cli.app import app
+from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.store import Store
-from tests.store.keeping import ANNA, BORIS, learn
+from tests.store.keeping import ANNA, BORIS, damage, learn
 
 
 @pytest.fixture
@@ -57,7 +58,9 @@ def test_receipt_in_json(people: Path) -> None:
     receipt: dict[str, Any] = json.loads(result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
     assert receipt["user"] == ANNA.id
-    assert receipt["calls"] == {"deleted": 2, "left_to_others": 1}
+    assert receipt["calls"] == {"deleted": 2, "left_to_others": 1, "damaged": 0}
+    assert receipt["in_store"] is True
+    assert receipt["caches_missed"] == receipt["unfinished"] == []
     assert receipt["rows"]["users"] == 1
     assert receipt["found_before"]["count"] > 0
     assert receipt["found_after"] == {"count": 0, "places": {}}
@@ -95,7 +98,7 @@ def test_no_cache_is_made_for_it(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.save_users([ANNA])
     result = run("forget", ANNA.id, "--yes", "--json", "--store", tmp_path)
-    assert json.loads(result.stdout)["calls"] == {"deleted": 0, "left_to_others": 0}
+    assert json.loads(result.stdout)["calls"] == {"deleted": 0, "left_to_others": 0, "damaged": 0}
     assert not (tmp_path / "calls.db").exists()
 
 
@@ -128,3 +131,50 @@ def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert result.exit_code == 0
     assert result.stderr == "an erasure that had been cut off is finished now (1)\n"
+
+
+def test_damaged_answer_does_not_stop_it(people: Path) -> None:
+    damage(people)
+    result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    receipt = json.loads(result.stdout)
+    assert receipt["calls"] == {"deleted": 2, "left_to_others": 1, "damaged": 1}
+    assert receipt["limits"][0].startswith("1 cached answers were damaged")
+
+
+def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
+    with Store.open(people) as store, store.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM users WHERE id = ?", (ANNA.id,))
+    result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "none: the store held no such user" in result.stdout
+    assert "2 deleted, 1 left to others" in result.stdout
+    assert "no user" in run("forget", ANNA.id, "--yes", "--store", people).stderr
+
+
+def test_missing_cache_is_an_error_with_advice(people: Path, tmp_path: Path) -> None:
+    with Store.open(people) as store:
+        store.note_cache(tmp_path / "gone.db")
+    result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["proven"] is False
+    assert result.stderr.startswith(f"error: cache {tmp_path / 'gone.db'}: is not there, but was used with this store;")
+    assert ids(people) == [BORIS.id]
+
+
+def test_what_could_not_be_scrubbed_is_in_the_receipt_and_finished_by_the_next_command(
+    people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_: CallCache) -> None:
+        raise CacheError("the cache is being read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CallCache, "scrub", busy)
+        result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert result.exit_code == 1
+    assert "1 users, 2 opinions" in result.stdout
+    assert "deleted, but not scrubbed from the files yet: the cache is being read" in result.stderr
+    assert "the next command that opens the store (for example: idiolect users list) finishes that" in result.stderr
+    finished = run("list", "--store", people)
+    assert finished.stderr == "an erasure that had been cut off is finished now (1)\n"
+    assert ANNA.id not in finished.stdout

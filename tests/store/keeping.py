@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,15 @@ async def learn(store: Store, cache: CallCache, user: User) -> None:
     for i, opinion in enumerate(user.opinions):
         result = {"text": f"They of {user.id} said {opinion.answer}", "finish_reason": "stop"}
         await call(cache, key_of(user.id, str(i)), result, owner=user.id)
+
+
+def damage(folder: Path) -> None:
+    """Damage the result of Anna's second own call."""
+    with closing(sqlite3.connect(folder / "calls.db")) as database, database:
+        changed = database.execute(
+            "UPDATE entries SET checksum = 0 WHERE key = ?", (bytes.fromhex(key_of(ANNA.id, "1")),)
+        )
+        assert changed.rowcount == 1
 
 
 def everything(folder: Path) -> bytes:

@@ -19,13 +19,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import StoreError, UnknownUserError
+from idiolect.models.calls import entries
 from idiolect.models.calls.cache import CallCache
+from idiolect.models.calls.entries import ForgottenCalls, Sealed
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import Store, erasure
+from idiolect.store.byte_search import search_files
 from idiolect.store.canaries import forms
-from idiolect.store.erasure import Receipt, artifact_folder, forget_user
-from tests.store.keeping import ANNA, BORIS, SHARED, SHARED_RESULT, everything, key_of, learn, payload_of
+from idiolect.store.erasure import artifact_folder, forget_user
+from idiolect.store.receipt import Receipt
+from tests.store.keeping import ANNA, BORIS, SHARED, SHARED_RESULT, call, damage, everything, key_of, learn, payload_of
 
+ROOT = Path(__file__).parents[2]
 ANNAS_WORDS = (
     ANNA.id,
     "Obiralovka",
@@ -129,7 +134,7 @@ def test_forgetting_twice_is_an_unknown_user(kept: tuple[Store, CallCache]) -> N
     with pytest.raises(UnknownUserError):
         forget_user(store, ANNA.id, cache=cache)
     with pytest.raises(UnknownUserError):
-        forget_user(store, "half \ud83d", cache=None)
+        forget_user(store, "half \ud83d", cache=cache)
 
 
 HOSTILE = [
@@ -230,10 +235,12 @@ def test_log_that_is_not_emptied_is_found_out(
     assert str(folder / "idiolect.db-wal") in receipt.after.places
 
 
-def test_calls_that_are_not_deleted_are_found_out(kept: tuple[Store, CallCache], folder: Path) -> None:
+def test_calls_that_are_not_deleted_are_found_out(
+    kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, cache = kept
-    cache.close()
-    receipt = forget_user(store, ANNA.id, cache=None)
+    monkeypatch.setattr(CallCache, "forget", lambda *_: ForgottenCalls())
+    receipt = forget_user(store, ANNA.id, cache=cache)
     assert receipt.after.places.keys() == {str(folder / "calls.db")}
 
 
@@ -267,8 +274,10 @@ def test_store_that_is_being_read_is_told_and_scrubbed_when_it_is_opened_next(fo
         store.save_users([ANNA, BORIS])
         other.execute("BEGIN")
         other.execute("SELECT * FROM users").fetchall()
-        with pytest.raises(StoreError, match="open the store again"):
-            forget_user(store, ANNA.id, cache=None)
+        receipt = forget_user(store, ANNA.id)
+        assert "open the store again" in receipt.unfinished[0]
+        assert receipt.rows["users"] == 1
+        assert not receipt.proven
         with Store.open(folder, lock_timeout=0.1) as still_in_use:
             assert still_in_use.finished_erasures == 0
         other.rollback()
@@ -282,6 +291,130 @@ def assert_finished_on_opening(folder: Path) -> None:
         assert list(store.user_ids()) == [BORIS.id]
     with Store.open(folder) as store:
         assert store.finished_erasures == 0
+
+
+def test_store_that_cannot_be_scrubbed_is_told_and_the_cache_is_scrubbed_all_the_same(
+    kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, cache = kept
+    without_secure_delete(store)
+
+    def fail(_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(erasure, "scrub", fail)
+    receipt = forget_user(store, ANNA.id, cache=cache)
+    assert receipt.unfinished == ("the disk is full",)
+    assert not receipt.proven
+    assert str(folder / "calls.db") not in receipt.after.places
+    cache.close()
+    store.close()
+    assert_finished_on_opening(folder)
+
+
+def test_search_that_fails_afterwards_is_in_the_receipt(
+    kept: tuple[Store, CallCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, cache = kept
+    searches = iter([search_files])
+
+    def fail(*arguments: Any) -> Any:
+        for search in searches:
+            return search(*arguments)
+        raise StoreError("the files could not be searched")
+
+    monkeypatch.setattr(erasure, "search_files", fail)
+    receipt = forget_user(store, ANNA.id, cache=cache)
+    assert receipt.before.total > 0
+    assert receipt.unfinished == ("the files could not be searched",)
+    assert not receipt.proven
+
+
+OPENING = """
+import asyncio, sys
+from idiolect.errors import CacheError
+from idiolect.models.calls.cache import CallCache
+from tests.store.keeping import ANNA, call, key_of
+from pathlib import Path
+try:
+    with CallCache.open(Path(sys.argv[1]), lock_timeout=0.05) as cache:
+        asyncio.run(call(cache, key_of("late"), {"text": "late words of hers"}, owner=ANNA.id))
+except CacheError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("at", ["_canaries", "_delete", "_scrub_all", "_searched_again"])
+def test_process_that_starts_meanwhile_can_keep_no_calls(
+    kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    store, cache = kept
+    step, told = getattr(erasure, at), []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        command = [sys.executable, "-c", OPENING, str(cache.path)]
+        done = subprocess.run(command, cwd=ROOT, check=False, timeout=60, capture_output=True, text=True)
+        told.append((done.returncode, done.stderr))
+        return step(*arguments, **named)
+
+    monkeypatch.setattr(erasure, at, interrupted)
+    receipt = forget_user(store, ANNA.id, cache=cache)
+    assert told == [(1, f"cache {cache.path}: a user is being forgotten; try again when that is done\n")]
+    assert receipt.proven
+    assert not cache.holds(ANNA.id)
+    assert words_left(folder, ("late words",)) == []
+
+
+async def test_call_that_ends_during_the_erasure_goes_too(
+    kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, cache = kept
+    delete = erasure._delete
+
+    def delete_then_another(*arguments: Any, **named: Any) -> Any:
+        deleted = delete(*arguments, **named)
+        sealed = Sealed.of({"text": "late words of hers"})
+        entries.add(cache._database, (b"k" * 32, "complete", "m", 0.0), sealed)
+        entries.link(cache._database, [b"k" * 32], owner=ANNA.id)
+        return deleted
+
+    monkeypatch.setattr(erasure, "_delete", delete_then_another)
+    assert forget_user(store, ANNA.id, cache=cache).proven
+    assert not cache.holds(ANNA.id)
+    assert words_left(folder, ("late words",)) == []
+
+
+@pytest.mark.parametrize("what", ["calls", "a claim", "artifacts"])
+async def test_one_who_is_not_in_the_store_is_forgotten(folder: Path, what: str) -> None:
+    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+        await learn(store, cache, BORIS)
+        if what == "calls":
+            await call(cache, key_of("hers"), {"text": "They of her said: a red handbag"}, owner=ANNA.id)
+        elif what == "a claim":
+            await cache.begin(key_of("hers"), operation="complete", model="m", owner=ANNA.id)
+        else:
+            artifacts = artifact_folder(folder, ANNA.id)
+            artifacts.mkdir(parents=True)
+            (artifacts / "directions").write_text(ANNA.id)
+        receipt = forget_user(store, ANNA.id, cache=cache)
+        assert not receipt.in_store
+        assert receipt.proven
+        assert receipt.canaries > 0
+        assert receipt.rows["users"] == 0
+        assert receipt.calls_deleted == (what == "calls")
+        assert words_left(folder, (ANNA.id, "red handbag")) == []
+        assert list(store.user_ids()) == [BORIS.id]
+        with pytest.raises(UnknownUserError):
+            forget_user(store, ANNA.id, cache=cache)
+
+
+async def test_damaged_answers_are_forgotten_and_counted(kept: tuple[Store, CallCache], folder: Path) -> None:
+    store, cache = kept
+    damage(folder)
+    receipt = forget_user(store, ANNA.id, cache=cache)
+    assert (receipt.calls_deleted, receipt.calls_damaged) == (2, 1)
+    assert receipt.proven
+    assert words_left(folder) == []
 
 
 KILLED = """
@@ -319,7 +452,7 @@ def test_erasure_killed_before_the_deletion_of_rows_can_be_repeated(folder: Path
 
 def kill(folder: Path, at: str) -> int:
     command = [sys.executable, "-c", KILLED, str(folder), at]
-    return subprocess.run(command, cwd=Path(__file__).parents[2], check=False, timeout=60).returncode
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode
 
 
 @pytest.fixture

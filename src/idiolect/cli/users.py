@@ -23,6 +23,7 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
+        users_forget.tell_finished(opened)
         if json:
             for summary in opened.users():
                 print_json(users_show.summary_json(summary))

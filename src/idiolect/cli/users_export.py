@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption
-from idiolect.cli.terminal import err, json_text, print_json, safe
-from idiolect.cli.users_forget import open_cache
+from idiolect.cli.terminal import err, json_text, one_line, print_json, safe
 from idiolect.cli.users_show import UserId
 
 EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 | jq .user")
@@ -31,9 +30,14 @@ def export_user(
     from idiolect.cli.output_file import private_file
     from idiolect.store import Store
     from idiolect.store.archive import holdings, write_archive
+    from idiolect.store.companions import opened_caches
 
-    with Store.open(store, create=False) as opened, open_cache(opened) as cache:
-        held = holdings(opened, user_id, cache=cache)
+    with Store.open(store, create=False) as opened, opened_caches(opened.database) as caches:
+        held = holdings(opened, user_id, caches=caches.opened)
+    for missed in caches.missed:
+        err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)
+    if held.damaged_calls:
+        err().print(f"warning: {held.damaged_calls} cached answers are damaged and not exported")
     if file == "-":
         print_json(held.document(), indent=2)
         return

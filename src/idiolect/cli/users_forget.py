@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ from idiolect.cli.users_show import UserId
 if TYPE_CHECKING:
     from idiolect.models.calls.cache import CallCache
     from idiolect.store import Store
-    from idiolect.store.erasure import Receipt
+    from idiolect.store.receipt import Receipt
 
 EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
 
@@ -39,13 +38,11 @@ def forget(
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("--yes is needed where nobody can be asked")
     with Store.open(store, create=False) as opened:
-        if opened.finished_erasures:
-            err().print(f"an erasure that had been cut off is finished now ({opened.finished_erasures})")
-        with open_cache(opened) as cache:
-            if not yes:
-                err().print(safe(_what_goes(opened, user_id, cache)))
-                typer.confirm("Delete all of it?", abort=True, err=True)
-            receipt = forget_user(opened, user_id, cache=cache)
+        tell_finished(opened)
+        if not yes:
+            err().print(safe(_what_goes(opened, user_id)))
+            typer.confirm("Delete all of it?", abort=True, err=True)
+        receipt = forget_user(opened, user_id)
     if json:
         print_json(_receipt_json(receipt), indent=2)
     else:
@@ -56,35 +53,35 @@ def forget(
         raise typer.Exit(FAILED)
 
 
-@contextmanager
-def open_cache(store: Store) -> Iterator[CallCache | None]:
-    """The store's cache of calls, if there is one.
-
-    Raises:
-        CacheError: it is there, but cannot be opened.
-    """
-    from idiolect.models.calls.cache import CallCache
-
-    if not store.cache_path.exists():
-        yield None
-        return
-    with CallCache.open(store.cache_path) as cache:
-        yield cache
+def tell_finished(store: Store) -> None:
+    """Say so if opening the store finished an erasure."""
+    if store.finished_erasures:
+        err().print(f"an erasure that had been cut off is finished now ({store.finished_erasures})")
 
 
-def _what_goes(store: Store, user_id: str, cache: CallCache | None) -> str:
-    summary = store.summary(user_id)
-    calls = sum(1 for call in cache.calls_of(user_id) if not call.shared) if cache else 0
-    learned = ", ".join(summary.methods) or "nothing"
-    unfinished = len(store.checkpoints(user_id))
-    parts = (
-        f"opinions {summary.n_opinions}",
-        f"texts {summary.n_texts}",
-        f"learned by {learned}",
-        *([f"unfinished learning {unfinished}"] if unfinished else []),
-        f"cached calls {calls}",
-    )
+def _what_goes(store: Store, user_id: str) -> str:
+    from idiolect.errors import UnknownUserError
+    from idiolect.store.companions import opened_caches
+    from idiolect.store.erasure import has_leftovers
+
+    with opened_caches(store.database) as caches:
+        calls = [f"cached calls {sum(_count_calls(cache, user_id) for cache in caches.opened)}"]
+        try:
+            summary = store.summary(user_id)
+        except UnknownUserError:
+            if not has_leftovers(store, user_id, caches.opened):
+                raise
+            parts = ["the store holds no such user, but things of theirs are left", *calls]
+        else:
+            learned = ", ".join(summary.methods) or "nothing"
+            unfinished = len(store.checkpoints(user_id))
+            parts = [f"opinions {summary.n_opinions}", f"texts {summary.n_texts}", f"learned by {learned}"]
+            parts += [f"unfinished learning {unfinished}"] * bool(unfinished) + calls
     return f"{one_line(user_id)} in {store.where}: {'; '.join(parts)}"
+
+
+def _count_calls(cache: CallCache, user_id: str) -> int:
+    return sum(not call.shared for call in cache.calls_of(user_id)) + len(cache.damaged_of(user_id))
 
 
 def _receipt_json(receipt: Receipt) -> dict[str, Any]:
@@ -92,12 +89,19 @@ def _receipt_json(receipt: Receipt) -> dict[str, Any]:
         "user": receipt.user_id,
         "erased_at": receipt.erased_at.isoformat(),
         "rows": dict(receipt.rows),
-        "calls": {"deleted": receipt.calls_deleted, "left_to_others": receipt.calls_shared},
+        "in_store": receipt.in_store,
+        "calls": {
+            "deleted": receipt.calls_deleted,
+            "left_to_others": receipt.calls_shared,
+            "damaged": receipt.calls_damaged,
+        },
         "artifacts": receipt.artifacts,
         "searched": {"files": receipt.searched_files, "bytes": receipt.searched_bytes, "canaries": receipt.canaries},
         "found_before": {"count": receipt.before.total, "places": dict(receipt.before.places)},
         "found_after": {"count": receipt.after.total, "places": dict(receipt.after.places)},
         "unreadable": list(receipt.unreadable),
+        "caches_missed": list(receipt.caches_missed),
+        "unfinished": list(receipt.unfinished),
         "proven": receipt.proven,
         "limits": list(receipt.limits),
     }
@@ -108,7 +112,7 @@ def _print_receipt(receipt: Receipt) -> None:
     rows = [
         ("forgotten", receipt.user_id),
         ("at", receipt.erased_at.isoformat(timespec="seconds")),
-        ("rows deleted", ", ".join(f"{count} {name}" for name, count in receipt.rows.items())),
+        ("rows deleted", _rows_line(receipt)),
         ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} left to others who have them too"),
         ("artifacts", f"{receipt.artifacts} files deleted"),
         ("searched", f"{receipt.searched_files} files, {receipt.searched_bytes:,} bytes"),
@@ -124,10 +128,22 @@ def _print_receipt(receipt: Receipt) -> None:
         out().print("- nothing distinctive was held about this person, so there was nothing to search for")
 
 
+def _rows_line(receipt: Receipt) -> str:
+    if not receipt.in_store:
+        return "none: the store held no such user; only calls or files of theirs were left"
+    return ", ".join(f"{count} {name}" for name, count in receipt.rows.items())
+
+
 def _reproach(receipt: Receipt) -> Iterator[str]:
     for place, count in receipt.after.places.items():
         yield f"{one_line(place)}: {count} traces are left"
     for place in receipt.unreadable:
         yield f"{one_line(place)}: cannot be read, so it could not be searched"
+    for missed in receipt.caches_missed:
+        yield f"{one_line(missed)}; if calls of this user are in it, put it in its place and forget the user again"
+    for fault in receipt.unfinished:
+        yield f"deleted, but not scrubbed from the files yet: {one_line(fault)}"
+    if receipt.unfinished:
+        yield "the next command that opens the store (for example: idiolect users list) finishes that"
     if receipt.canaries and not receipt.before.total:
         yield "the search found nothing before the deletion either, so it proves nothing"

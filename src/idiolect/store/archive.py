@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Everything held about one person, as plain JSON; `artifacts` are files below `artifact_folder`."""
+    """Everything held about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
+
+    `damaged_calls` counts cached answers that could not be read, and are not in `calls`.
+    """
 
     user: dict[str, Any]
     created_at: str
@@ -40,6 +43,7 @@ class Holdings:
     personalizations: list[dict[str, Any]]
     checkpoints: list[dict[str, Any]]
     calls: list[dict[str, Any]]
+    damaged_calls: int
     artifact_folder: Path | None
     artifacts: list[Path]
 
@@ -52,17 +56,18 @@ class Holdings:
             "personalizations": self.personalizations,
             "checkpoints": self.checkpoints,
             "calls": self.calls,
+            "damaged_calls": self.damaged_calls,
             "artifacts": [_name(path, self.artifact_folder) for path in self.artifacts],
         }
 
 
-def holdings(store: Store, user_id: str, *, cache: CallCache | None) -> Holdings:
+def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) -> Holdings:
     """Collect everything held about the user.
 
     Args:
         store: where the user is.
         user_id: whose.
-        cache: the store's cache of calls; None where there is none.
+        caches: the store's caches of calls; damaged results in them are counted and left out.
 
     Raises:
         UnknownUserError: the store holds no such user.
@@ -72,6 +77,8 @@ def holdings(store: Store, user_id: str, *, cache: CallCache | None) -> Holdings
     summary = store.summary(user_id)
     folder = None if store.folder is None else artifact_folder(store.folder, user_id)
     found = sorted(folder.rglob("*")) if folder is not None and folder.is_dir() else []
+    caches = list(caches)
+    calls = {call.key: call for cache in caches for call in cache.calls_of(user_id)}
     return Holdings(
         user=user_to_record(store.user(user_id)),
         created_at=summary.created_at.isoformat(),
@@ -81,7 +88,8 @@ def holdings(store: Store, user_id: str, *, cache: CallCache | None) -> Holdings
             for record in store.personalizations(user_id)
         ],
         checkpoints=[_learned(record) for record in store.checkpoints(user_id)],
-        calls=[_call(call) for call in cache.calls_of(user_id)] if cache is not None else [],
+        calls=[_call(call) for call in calls.values()],
+        damaged_calls=sum(len(cache.damaged_of(user_id)) for cache in caches),
         artifact_folder=folder,
         artifacts=[path for path in found if path.is_file() and not path.is_symlink()],
     )
@@ -132,6 +140,7 @@ def write_archive(file: BinaryIO, held: Holdings) -> None:
                 "personalizations": len(held.personalizations),
                 "checkpoints": len(held.checkpoints),
                 "calls": len(held.calls),
+                "damaged_calls": held.damaged_calls,
                 "artifacts": len(held.artifacts),
             },
             "members": members,

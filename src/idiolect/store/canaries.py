@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from idiolect.people.user import User
 from idiolect.store.byte_search import Patterns
-from idiolect.store.schema import checkpoints, metadata, opinions, personalizations, users
+from idiolect.store.schema import checkpoints, companions, metadata, opinions, personalizations, users
 
 WIDTH = 24  # characters of a canary; what is left of a longer text is found from twice as many on
 SHORTEST = 6  # characters of a text that is a canary as a whole
@@ -127,8 +127,9 @@ def _utf8(text: str) -> bytes:
 
 
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
-    """Every value in the rows of everybody else, and the words of the layout itself; read as a stream."""
+    """Every value in the rows of everybody else and of no one, and the words of the layout itself; read as a stream."""
     yield from _layout()
+    yield from chain.from_iterable(_rows(connection, companions, sa.true()))
     for table, whose in ((users, users.c.id), *((t, t.c.user_id) for t in (opinions, personalizations, checkpoints))):
         for row in _rows(connection, table, whose != user_id):
             for value in row:

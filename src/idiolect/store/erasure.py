@@ -1,6 +1,6 @@
 """Erasure: everything held about a person is deleted, and that nothing of it is left is shown, not promised.
 
-    canaries → found (so the search works) → delete: calls, artifacts, rows → scrub both databases → none found
+    caches locked → canaries → found (so the search works) → delete: calls, artifacts, rows → scrub all → none found
 
 Where it is cut off, nothing is lost track of: until the rows are deleted the person is there and can be forgotten
 again; from then on a mark makes whoever opens the store scrub it (`scrubbing`).
@@ -9,19 +9,25 @@ again; from then on a mark makes whoever opens the store scrub it (`scrubbing`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from idiolect.errors import StoreError
-from idiolect.models.calls.cache import CallCache
+from idiolect.errors import CacheError, StoreError, UnknownUserError
+from idiolect.models.calls.cache import CallCache, ForgottenCalls
+from idiolect.models.calls.claims import erasing
+from idiolect.people.user import unstorable_part
 from idiolect.store.byte_search import SearchedFile, search_files
 from idiolect.store.canaries import (
     candidates,
@@ -35,23 +41,15 @@ from idiolect.store.canaries import (
     texts_of_user,
     without_shared,
 )
+from idiolect.store.companions import OpenedCaches, known_caches, opened_caches
 from idiolect.store.database import Database
 from idiolect.store.people_rows import known_user
+from idiolect.store.receipt import Found, Receipt, limits
 from idiolect.store.schema import checkpoints, opinions, personalizations, users
 from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
 from idiolect.store.users import Store
 
-_LIMITS = (
-    "backups, snapshots and copies elsewhere, exports and recordings of calls are not looked at",
-    "logs of the services that the models' calls went to are not looked at",
-    "compressed and encrypted copies are not recognized",
-    "a disk may keep the blocks of files that were shortened or removed",
-)
-_SERVER_LIMITS = (
-    "the rows of every table were searched; the server's own files, its write-ahead log and its backups"
-    " cannot be looked at from here (VACUUM FULL, and an end to old WAL segments, are its administrator's)",
-    "caches of calls that other machines keep for this database are not looked at",
-)
+_log = logging.getLogger(__name__)
 _TABLES = {
     "users": users.c.id,
     "opinions": opinions.c.user_id,
@@ -60,124 +58,134 @@ _TABLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Traces that a search found: how many in each place (a file's path, or `rows of the database`)."""
-
-    places: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.places.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What an erasure did, and how it is known.
-
-    Args:
-        user_id: who was forgotten.
-        erased_at: when it was finished.
-        rows: rows deleted, by table.
-        calls_deleted: cached results deleted, which only this person had.
-        calls_shared: cached results left to the other people who asked the same.
-        artifacts: files deleted from the person's folder of artifacts.
-        searched_files: how many files were searched afterwards.
-        searched_bytes: their size.
-        canaries: how many distinctive strings were looked for.
-        before: what the search found before the deletion.
-        after: what it found afterwards; nothing, if all went well.
-        unreadable: files that could not be read.
-        limits: what this does not tell, in words.
-    """
-
-    user_id: str
-    erased_at: datetime
-    rows: Mapping[str, int]
-    calls_deleted: int
-    calls_shared: int
-    artifacts: int
-    searched_files: int
-    searched_bytes: int
-    canaries: int
-    before: Found
-    after: Found
-    unreadable: tuple[str, ...]
-    limits: tuple[str, ...]
-
-    @property
-    def proven(self) -> bool:
-        """Whether the search, which found the person before, finds nothing any more, in any file.
-
-        A person of whom nothing distinctive was held cannot be searched for: then the deleted rows are all there is.
-        """
-        searched = self.canaries == 0 or self.before.total > 0
-        return searched and not self.after.total and not self.unreadable
-
-
 def artifact_folder(store_folder: Path, user_id: str) -> Path:
     """Where files learned for a user are kept, in a store that is a folder; it need not be there."""
     return store_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
 
 
-def forget_user(store: Store, user_id: str, *, cache: CallCache | None) -> Receipt:
-    """Delete everything held about the user, and look for what is left of it.
+def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
+    """Delete everything held about the user, in the store and in every cache used with it, and look for what is left.
+
+    It also works for a user of whom only calls or artifacts are left. As long as it takes, no one can open the caches.
 
     Args:
         store: where the user is.
         user_id: whom to forget.
-        cache: the store's cache of calls, opened; None where there is none.
+        cache: a cache of the store that the caller has open; the others are opened here.
+
+    Returns:
+        The receipt. What could be deleted but not scrubbed yet is in it, as `unfinished`.
 
     Raises:
-        UnknownUserError: the store holds no such user.
-        StoreError: another process uses the cache (nothing is deleted then) or the store (the erasure is finished when
-            the store is opened next), or they cannot be written.
-        CacheError: the cache cannot be read or written.
+        UnknownUserError: neither the store nor a cache holds such a user.
+        StoreError: another process uses a cache (nothing is deleted then), or the store cannot be written.
+        CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
     database = store.database
-    with database.reading() as connection:
-        known_user(connection, user_id)
-    if cache is not None and cache.in_use_by_others():
-        raise StoreError(
-            f"cache {cache.path}: another process is using it and might store calls for user {user_id!r} again;"
-            " wait until it has ended, or stop it"
+    with opened_caches(database, held=cache) as caches, _alone(store, user_id, caches.opened) as in_store:
+        search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, in_store=in_store))
+        damaged = sum(len(each.damaged_of(user_id)) for each in caches.opened)
+        before, _ = search.run()
+        deleted = _delete(store, user_id, caches.opened, in_store=in_store)
+        unfinished = _scrub_all(database, user_id, caches.opened, deleted.mark)
+        after, files, faults = _searched_again(search)
+        return Receipt(
+            user_id=user_id,
+            erased_at=datetime.now(UTC),
+            in_store=in_store,
+            rows=deleted.rows,
+            calls_deleted=sum(calls.deleted for calls in deleted.calls),
+            calls_shared=sum(calls.unlinked for calls in deleted.calls),
+            calls_damaged=damaged,
+            artifacts=deleted.artifacts,
+            searched_files=len(files),
+            searched_bytes=sum(file.bytes for file in files),
+            canaries=len(search.canaries),
+            before=before,
+            after=after,
+            unreadable=tuple(str(file.path) for file in files if not file.readable),
+            caches_missed=caches.missed + _came_meanwhile(database, caches),
+            unfinished=unfinished + faults,
+            limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
         )
-    search = _Search(store, cache, _canaries(store, user_id, cache))
-    before, _ = search.run()
-    calls = None if cache is None else cache.forget(user_id)
-    artifacts = _delete_artifacts(store.folder, user_id)
-    rows, marked = _delete_rows(database, user_id)
-    if cache is not None:
-        cache.scrub()
-    scrub(database)
-    unmark(database, [marked])
-    truncate_log(database)
-    after, files = search.run()
-    return Receipt(
-        user_id=user_id,
-        erased_at=datetime.now(UTC),
-        rows=rows,
-        calls_deleted=calls.deleted if calls else 0,
-        calls_shared=calls.unlinked if calls else 0,
-        artifacts=artifacts,
-        searched_files=len(files),
-        searched_bytes=sum(file.bytes for file in files),
-        canaries=len(search.canaries),
-        before=before,
-        after=after,
-        unreadable=tuple(str(file.path) for file in files if not file.readable),
-        limits=_LIMITS if database.kind == "sqlite" else _SERVER_LIMITS + _LIMITS,
+
+
+@contextmanager
+def _alone(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
+    """Keep everybody else from the store's caches, those that are not there yet too; whether it holds the user.
+
+    Raises:
+        UnknownUserError: neither the store nor a cache holds such a user.
+        StoreError: another process uses one of the caches.
+        CacheError: another process is forgetting a user.
+    """
+    _is_held(store, user_id, caches)  # a slip of the pen waits for no lock
+    with ExitStack() as stack:
+        for path in _cache_paths(store.database, caches):
+            if path.parent.is_dir():
+                try:
+                    stack.enter_context(erasing(path, lock_timeout=store.database.lock_timeout))
+                except OSError as error:  # where no file can be made, no cache can be opened either
+                    _log.warning("cache %s: cannot be locked: %s", path, error.strerror)
+        for cache in caches:
+            if cache.in_use_by_others():
+                raise StoreError(
+                    f"cache {cache.path}: another process is using it and might store calls of the user again;"
+                    " wait until it has ended, or stop it"
+                )
+        yield _is_held(store, user_id, caches)
+
+
+def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
+    """Whether the store holds the user; False: only calls or artifacts are left.
+
+    Raises:
+        UnknownUserError: nothing is.
+    """
+    try:
+        with store.database.reading() as connection:
+            known_user(connection, user_id)
+    except UnknownUserError:
+        if not has_leftovers(store, user_id, caches):
+            raise
+        return False
+    return True
+
+
+def has_leftovers(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
+    """Whether there are calls in the caches, or artifacts, of this id."""
+    if unstorable_part(user_id) is not None:
+        return False
+    folder = store.folder
+    return any(cache.holds(user_id) for cache in caches) or (
+        folder is not None and artifact_folder(folder, user_id).is_dir()
     )
 
 
-def _canaries(store: Store, user_id: str, cache: CallCache | None) -> list[frozenset[bytes]]:
+def _cache_paths(database: Database, caches: Sequence[CallCache]) -> list[Path]:
+    return list(dict.fromkeys([*known_caches(database), *(cache.path for cache in caches)]))
+
+
+def _came_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
+    """Caches that were made while the erasure went on, in folders that were not there to lock them in."""
+    before = {cache.path for cache in caches.opened}
+    new = (path for path in known_caches(database) if path.exists() and path not in before)
+    return tuple(
+        f"cache {path}: was made during the erasure; forget the user once more"
+        for path in new
+        if not any(missed.startswith(f"cache {path}:") for missed in caches.missed)
+    )
+
+
+def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
     """What to look for: per canary, the ways in which it may be written."""
-    texts, others = list(texts_of_user(store.user(user_id))), list(own_words())
-    for payload in _learned(store, user_id):
-        texts.extend(texts_of_learned(payload))
+    texts, others = [user_id], list(own_words())
+    if in_store:
+        texts.extend(texts_of_user(store.user(user_id)))
+        for payload in _learned(store, user_id):
+            texts.extend(texts_of_learned(payload))
     keys: list[bytes] = []
-    for call in () if cache is None else cache.calls_of(user_id):
+    for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
         (others if call.shared else texts).extend(strings(call.result))
         others.append(call.model)
         if not call.shared:
@@ -185,7 +193,7 @@ def _canaries(store: Store, user_id: str, cache: CallCache | None) -> list[froze
     pieces = without_shared(candidates(texts), others)
     with store.database.reading() as connection:
         pieces = without_shared(pieces, texts_of_others(connection, user_id))
-    if cache is not None:
+    for cache in caches:
         pieces = without_shared(pieces, _results_of_others(store, user_id, cache))
     spelled = [frozenset(forms(piece)) for piece in pieces]
     return spelled + [frozenset({key, key.hex().encode()}) for key in keys]
@@ -202,6 +210,53 @@ def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator
         if other != user_id:
             for call in cache.calls_of(other):
                 yield from strings(call.result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    rows: Mapping[str, int]
+    mark: str
+    calls: tuple[ForgottenCalls, ...]
+    artifacts: int
+
+
+def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
+    """Delete rows last: until then the erasure can be repeated. Where there are none, the mark tells of it, first."""
+    rows = None if in_store else _delete_rows(store.database, user_id)
+    calls = tuple(cache.forget(user_id) for cache in caches)
+    artifacts = _delete_artifacts(store.folder, user_id)
+    counts, name = rows or _delete_rows(store.database, user_id)
+    return _Deleted(counts, name, calls, artifacts)
+
+
+def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
+    """Leave no bytes of what is deleted; what kept this from being done. Then the mark of that name stays."""
+    faults = _faults([*(partial(_scrub_cache, cache, user_id) for cache in caches), partial(scrub, database)])
+    return faults or _faults([partial(unmark, database, [name]), partial(truncate_log, database)])
+
+
+def _scrub_cache(cache: CallCache, user_id: str) -> None:
+    cache.forget(user_id)  # what came since the first time, from who knows where
+    cache.scrub()
+
+
+def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
+    """Take every step; what they failed of."""
+    faults = []
+    for step in steps:
+        try:
+            step()
+        except (StoreError, CacheError) as error:
+            faults.append(str(error))
+    return tuple(faults)
+
+
+def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
+    """What is found after the deletion, which is past undoing: a search that fails is a fault, not the end."""
+    try:
+        return *search.run(), ()
+    except StoreError as error:
+        return Found({}), [], (str(error),)
 
 
 def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]:
@@ -234,16 +289,18 @@ def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
 class _Search:
     """The same search, before and after."""
 
-    def __init__(self, store: Store, cache: CallCache | None, canaries: list[frozenset[bytes]]) -> None:
+    def __init__(self, store: Store, caches: Sequence[CallCache], canaries: list[frozenset[bytes]]) -> None:
         self.canaries = canaries
-        self._store, self._cache = store, cache
+        self._store, self._caches = store, caches
         self._patterns = {form for canary in canaries for form in canary}
 
     def run(self) -> tuple[Found, list[SearchedFile]]:
         """What is found, and the files that were read."""
-        files = search_files(_files(self._store, self._cache), self._patterns)
+        database = self._store.database
+        databases = [database.place.file, *_cache_paths(database, self._caches)]
+        files = search_files(_files(self._store.folder, databases), self._patterns)
         found = {str(file.path): file.found for file in files if file.found}
-        if self._store.database.place.file is None and (rows := self._in_rows()):
+        if database.place.file is None and (rows := self._in_rows()):
             found["rows of the database"] = rows
         return Found(found), files
 
@@ -252,15 +309,15 @@ class _Search:
             return count_in_texts(self._patterns, row_texts(connection))
 
 
-def _files(store: Store, cache: CallCache | None) -> dict[Path, str]:
+def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:
     """Every file that could hold something: those below the store's folder, the databases, what lies beside them."""
-    found: dict[Path, str] = {}
-    if store.folder is not None:
-        found |= {path: str(path.relative_to(store.folder)) for path in _below(store.folder)}
-    for database in (store.database.place.file, store.cache_path, cache.path if cache else None):
+    found = {} if folder is None else {path: str(path.relative_to(folder)) for path in _below(folder)}
+    seen = set(map(os.path.realpath, found))
+    for database in databases:
         if database is not None and database.parent.is_dir():
             beside = (path for path in database.parent.iterdir() if path.name.startswith(database.name))
-            found |= {path: path.name for path in beside if path.is_file() and path not in found}
+            found |= {path: path.name for path in beside if path.is_file() and os.path.realpath(path) not in seen}
+            seen.update(map(os.path.realpath, found))
     return found
 
 

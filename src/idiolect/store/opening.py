@@ -61,7 +61,7 @@ class Place:
     def _identity(self) -> str:
         """Tells databases apart, however they are logged in to; the password is no part of it."""
         url = self.url
-        database = str(self.file.absolute()) if self.file is not None else url.database
+        database = os.path.realpath(self.file) if self.file is not None else url.database
         query_hosts = [url.query.get("host"), url.query.get("port")]  # how sockets are named
         parts = repr((url.get_backend_name(), url.host, url.port, database, query_hosts))
         return hashlib.sha256(parts.encode()).hexdigest()[:16]

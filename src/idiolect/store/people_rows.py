@@ -164,9 +164,7 @@ def remove_opinion(
         if text == question and (choices is None or tuple(offered) == choices)
     ]
     if len(found) > 1 and choices is None:
-        raise StoreError(
-            f"user {user_id!r} has {len(found)} opinions on that question, with different choices; name them"
-        )
+        raise StoreError(f"user {user_id!r} has {len(found)} opinions on that question; name the choices")
     if found and len(held) == 1 and not texts:
         raise StoreError(f"it is the last opinion of user {user_id!r}, of whom nothing else is known; forget the user")
     if found:

@@ -92,3 +92,6 @@ erasures = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("begun_at", UtcDateTime, nullable=False),
 )
+
+# Caches of calls that were used with this store, outside its folder: an erasure has to reach them.
+companions = sa.Table("companions", metadata, sa.Column("path", sa.Text, primary_key=True))

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from idiolect.errors import StoreError
+from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
 from idiolect.store.faults import sqlite_reason, store_errors
 from idiolect.store.schema import erasures
@@ -48,7 +49,7 @@ def unmark(database: Database, marks: Iterable[str]) -> None:
 
 
 def finish_interrupted(database: Database) -> int:
-    """Scrub the store and its cache of calls if an erasure was cut off; how many were.
+    """Scrub the store and its caches of calls if an erasure was cut off; how many were.
 
     Where that is not possible now (another process holds a lock, the disk is read-only) it is left to whoever opens
     the store next.
@@ -61,9 +62,9 @@ def finish_interrupted(database: Database) -> int:
     if not marks:
         return 0
     try:
-        cache_path = database.place.cache_path
-        if cache_path.exists():
-            scrub_file(cache_path, timeout=database.lock_timeout)
+        for cache_path in known_caches(database):
+            if cache_path.exists():
+                scrub_file(cache_path, timeout=database.lock_timeout)
         scrub(database)
         unmark(database, marks)
         truncate_log(database)

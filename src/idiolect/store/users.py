@@ -7,13 +7,15 @@ transaction, and nothing is half written. A `Store` may be used from several thr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from idiolect.errors import NotFittedError
+from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import Opinion, User, unstorable_part
+from idiolect.store.companions import drop_note, note
 from idiolect.store.database import Database
 from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
@@ -51,6 +53,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._asked_caches: dict[Path, bool] = {}  # and whether there was no note of it before
         self._finished_erasures = finish_interrupted(database)
 
     @classmethod
@@ -92,8 +95,24 @@ class Store:
         """Where the cache of calls made for these users belongs; neither it nor its folder need be there.
 
         `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
+        Whoever asks is taken to open it: it is noted, as by `note_cache`, until this store is closed and no cache is
+        there.
+
+        Raises:
+            StoreError: it cannot be noted.
         """
-        return self._database.place.cache_path
+        path = self._database.place.cache_path
+        if path not in self._asked_caches:
+            self._asked_caches[path] = note(self._database, path)
+        return path
+
+    def note_cache(self, path: Path) -> None:
+        """Remember that calls made for these users are kept at `path`, so that an erasure looks there.
+
+        Raises:
+            StoreError: it cannot be noted.
+        """
+        note(self._database, path)
 
     @property
     def finished_erasures(self) -> int:
@@ -107,6 +126,13 @@ class Store:
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
+        for path, is_new in self._asked_caches.items():
+            with suppress(StoreError):  # a note too many does no harm
+                if path.exists():
+                    note(self._database, path)  # again: another process may have taken it back
+                elif is_new:
+                    drop_note(self._database, path)
+        self._asked_caches.clear()
         self._database.close()
 
     def __enter__(self) -> Self:

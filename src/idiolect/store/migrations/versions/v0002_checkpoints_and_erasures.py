@@ -1,4 +1,4 @@
-"""0002: checkpoints of learning, erasures that are not finished, and opinions that were entered one by one."""
+"""0002: checkpoints of learning, unfinished erasures, places of caches, and opinions that were entered one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the two tables, and the column; no opinion had been entered by itself before."""
+    """Make the three tables, and the column; no opinion had been entered by itself before."""
     op.add_column("opinions", sa.Column("entered", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "checkpoints",
@@ -29,4 +29,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_erasures"),
+    )
+    op.create_table(
+        "companions",
+        sa.Column("path", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("path", name="pk_companions"),
     )
