@@ -621,7 +621,7 @@ async def test_who_was_admitted_and_halted_before_their_turn_gives_the_room_back
     room = await calls.budget.reserve("bob", Cost(2))
     task = asyncio.ensure_future(called(calls, model, "ann").complete([ask("a")]))
     await asyncio.sleep(0.02)
-    async with calls.turns.take("bob"):
+    async with asyncio.timeout(5), calls.turns.take("bob"):
         room.release()
         await asyncio.sleep(0.02)
         assert not task.done()
