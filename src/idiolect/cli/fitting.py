@@ -96,7 +96,10 @@ async def _prepared(order: FitOrder, bench: Workbench, people: Iterable[User], l
         await bench.check_similarity()
         with Store.open(order.store) as store, run_calls(order.calls, store.cache_path) as run:
             ids: list[str] = []
-            store.save_users(_noting(people, ids))
+            saved = store.save_users(_noting(people, ids))
+            if saved.entered:
+                told = "1 opinion that was" if saved.entered == 1 else f"{saved.entered:,} opinions that were"
+                err().print(f"{told} entered by add-opinion and differ from the file stay as entered", markup=False)
             ledger.total = len(ids)
             many = bench.remote and len(ids) > 1
             with UsersProgress(len(ids), many=many, note=run.note) as progress:

@@ -138,7 +138,8 @@ def _print_learned(record: PersonalizationRecord) -> None:
 
         console.print(f"          {_prompt_count(len(fermi.prompts))}, the best scores {fermi.best.score:.3g}:")
         print_prompt(fermi.best, fermi, indent=12)
-        for line in (fermi.gate, "" if fermi.finished else "learning was stopped early"):
+        stopped = "" if fermi.finished or "stopped early" in fermi.gate else "learning was stopped early"
+        for line in (fermi.gate, stopped):
             if line:
                 console.print(f"          {line}", markup=False)
         return
