@@ -29,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[FunctionModel]:
         return models[-1]
 
     monkeypatch.setattr(assembly, "open_model", open_model)
-    monkeypatch.setattr(assembly, "open_similarity", lambda _, *, remote=None: Bm25Similarity())
+    monkeypatch.setattr(assembly, "open_similarity", lambda _, **_remote: Bm25Similarity())
     return models
 
 
