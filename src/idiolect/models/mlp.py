@@ -1,0 +1,64 @@
+"""Where a decoder's MLPs end: the one place that knows how the model families are built.
+
+Llama, Mistral, Qwen 2 and 3, Phi-3, Gemma 2 and 3 all end a layer's MLP in `mlp.down_proj`; Gemma norms its output once
+more after that. A mixture of experts has several down projections, so it is edited at the block's output instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from idiolect.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class MlpEnd:
+    """The end of one layer's MLP.
+
+    Args:
+        layer: its index.
+        module: whose output is x: the down projection, or a whole mixture of experts.
+        down: the down projection; None where there are several.
+    """
+
+    layer: int
+    module: nn.Module
+    down: nn.Module | None
+
+
+def mlp_ends(model: Any) -> list[MlpEnd]:
+    """The end of every decoder layer's MLP, in order.
+
+    Args:
+        model: a Hugging Face causal LM.
+
+    Raises:
+        ModelError: its layers are not built like those of a family known here.
+    """
+    layers = getattr(_decoder(model), "layers", None)
+    if not isinstance(layers, nn.ModuleList) or not layers:
+        raise ModelError(f"{type(model).__name__}: its decoder layers are not where they are looked for")
+    return [_end(index, layer, type(model).__name__) for index, layer in enumerate(layers)]
+
+
+def _decoder(model: Any) -> Any:
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
+    for name in ("language_model", "model"):  # a model of several modalities keeps its text decoder one floor below
+        if decoder is not None and not hasattr(decoder, "layers"):
+            decoder = getattr(decoder, name, decoder)
+    return decoder
+
+
+def _end(index: int, layer: Any, model: str) -> MlpEnd:
+    mlp = getattr(layer, "mlp", None)
+    if mlp is None:
+        mlp = getattr(layer, "block_sparse_moe", None)
+    down = getattr(mlp, "down_proj", None)
+    if isinstance(down, nn.Module):
+        return MlpEnd(index, down, down)
+    if isinstance(mlp, nn.Module) and (hasattr(mlp, "experts") or hasattr(mlp, "router")):
+        return MlpEnd(index, mlp, None)
+    raise ModelError(f"{model}: layer {index} has no mlp.down_proj, which is where an edit acts")
