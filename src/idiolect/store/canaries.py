@@ -145,7 +145,8 @@ def row_texts(connection: Connection) -> Iterator[str]:
 
 
 def _rows(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[tuple[str, ...]]:
-    as_text = [sa.cast(column, sa.Text) for column in table.c]  # JSON as it is stored
+    columns = (column for column in table.c if not isinstance(column.type, sa.LargeBinary))
+    as_text = [sa.cast(column, sa.Text) for column in columns]  # JSON as it is stored
     rows = connection.execution_options(yield_per=500).execute(sa.select(*as_text).where(condition))
     for row in rows:
         yield tuple(value for value in row if value is not None)

@@ -5,8 +5,9 @@ Rows are made here, checked, before any SQL runs; a row that makes no valid valu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,9 @@ from sqlalchemy.engine import RowMapping
 from idiolect.errors import StoreError
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store.strict_json import checked_text, digest, plain
+
+_MIB = 1 << 20
+MAX_TENSORS = 256 * _MIB  # bytes in one row; databases take them in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,14 @@ class UserSummary:
 
 @dataclass(frozen=True, slots=True)
 class PersonalizationRecord:
-    """What one method learned for one user: plain JSON, and the SHA-256 of its canonical text."""
+    """What one method learned for one user: plain JSON, maybe the bytes of a safetensors file, a SHA-256 of both."""
 
     method: str
     created_at: datetime
     updated_at: datetime
     digest: str
     payload: Mapping[str, Any]
+    tensors: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +136,60 @@ def _opinion(row: RowMapping) -> Opinion:
     return Opinion(question=question, answer=row["answer"], extra=row["extra"])
 
 
-def personalization_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+def personalization_row(
+    user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None, *, now: datetime
+) -> dict[str, Any]:
     """The row of `personalizations`.
 
     Raises:
-        ValueError: a blank method, or a payload that is no mapping.
-        StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
+        ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
+        StoreError: the payload is not strict JSON, or holds text that a store cannot keep; or the tensors are too big.
     """
-    return {**checkpoint_row(user_id, method, payload, now=now), "created_at": now}
+    learned = learned_columns(method, payload, tensors, at=f"what {method} learned for user {user_id!r}", now=now)
+    return {"user_id": user_id, **learned}
+
+
+def learned_columns(
+    method: str, payload: Mapping[str, Any], tensors: bytes | None, *, at: str, now: datetime
+) -> dict[str, Any]:
+    """What rows of `personalizations` and `group_personalizations` have in common.
+
+    Raises:
+        ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
+        StoreError: the payload is not strict JSON, or holds text that a store cannot keep; or the tensors are too big.
+    """
+    value = _checked_payload(method, payload, at=at)
+    if tensors is not None and not tensors:
+        raise ValueError("tensors are empty; None is for none")
+    if tensors is not None and len(tensors) > MAX_TENSORS:
+        raise StoreError(
+            f"{at}: tensors of {len(tensors) / _MIB:,.0f} MiB; a store keeps at most {MAX_TENSORS / _MIB:,.0f} MiB"
+        )
+    return {
+        "method": method,
+        "payload": value,
+        "tensors": tensors,
+        "digest": learned_digest(value, tensors),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def learned_digest(payload: object, tensors: bytes | None) -> str:
+    """SHA-256 (hex) of what was learned: without tensors that of the payload, else of the digests of both."""
+    if tensors is None:
+        return digest(payload)
+    return digest({"payload": digest(payload), "tensors": hashlib.sha256(tensors).hexdigest()})
+
+
+def _checked_payload(method: str, payload: Mapping[str, Any], *, at: str) -> dict[str, Any]:
+    if not method.strip():
+        raise ValueError("method is blank")
+    checked_text(method, at="method")
+    value = plain(payload, at=at)
+    if not isinstance(value, dict):
+        raise ValueError(f"payload is a {type(payload).__name__}, must be a mapping")
+    return value
 
 
 def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -148,14 +199,10 @@ def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now
         ValueError: a blank method, or a payload that is no mapping.
         StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
     """
-    if not method.strip():
-        raise ValueError("method is blank")
-    value = plain(payload, at=f"what {method} learned for user {user_id!r}")
-    if not isinstance(value, dict):
-        raise ValueError(f"payload is a {type(payload).__name__}, must be a mapping")
+    value = _checked_payload(method, payload, at=f"what {method} learned for user {user_id!r}")
     return {
         "user_id": user_id,
-        "method": checked_text(method, at="method"),
+        "method": method,
         "payload": value,
         "digest": digest(value),
         "updated_at": now,
@@ -163,18 +210,21 @@ def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now
 
 
 def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
-    """What a row of `personalizations` says.
+    """What a row of `personalizations` or `group_personalizations` says.
 
     Raises:
-        StoreError: the payload is not the one whose digest was kept with it.
+        StoreError: it is not what its digest was made of.
     """
-    _check_digest(row)
+    tensors = None if row["tensors"] is None else bytes(row["tensors"])
+    if learned_digest(row["payload"], tensors) != row["digest"]:
+        raise _damaged(row)
     return PersonalizationRecord(
         method=row["method"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         digest=row["digest"],
         payload=row["payload"],
+        tensors=tensors,
     )
 
 
@@ -184,12 +234,13 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
     Raises:
         StoreError: the payload is not the one whose digest was kept with it.
     """
-    _check_digest(row)
+    if digest(row["payload"]) != row["digest"]:
+        raise _damaged(row)
     return CheckpointRecord(
         method=row["method"], updated_at=row["updated_at"], digest=row["digest"], payload=row["payload"]
     )
 
 
-def _check_digest(row: RowMapping) -> None:
-    if digest(row["payload"]) != row["digest"]:
-        raise StoreError(f"what {row['method']} learned for user {row['user_id']!r} is damaged: its digest is wrong")
+def _damaged(row: RowMapping) -> StoreError:
+    whose = f"user {row['user_id']!r}" if "user_id" in row else f"group {row['group_id']!r}"
+    return StoreError(f"what {row['method']} learned for {whose} is damaged: its digest is wrong")

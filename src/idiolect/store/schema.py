@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0002"
+REVISION = "0003"
 VERSION_TABLE = "idiolect_version"  # not Alembic's default, so that a database can be shared with other applications
 
 
@@ -36,7 +36,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 metadata = sa.MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s"}
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
 )
 
 users = sa.Table(
@@ -73,6 +77,7 @@ personalizations = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("tensors", sa.LargeBinary),  # a safetensors file; last, so that SQLite reads it only when it is asked for
 )
 
 checkpoints = sa.Table(
@@ -95,3 +100,55 @@ erasures = sa.Table(
 
 # Caches of calls that were used with this store, outside its folder: an erasure has to reach them.
 companions = sa.Table("companions", metadata, sa.Column("path", sa.Text, primary_key=True))
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+group_members = sa.Table(
+    "group_members",
+    metadata,
+    sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+group_personalizations = sa.Table(
+    "group_personalizations",
+    metadata,
+    sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("method", sa.Text, primary_key=True),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("tensors", sa.LargeBinary),
+)
+
+# Whose data a group's row was learned from. Not cascading from `users`: no one can be deleted while something that was
+# learned from them is left.
+group_sources = sa.Table(
+    "group_sources",
+    metadata,
+    sa.Column("group_id", sa.Text, primary_key=True),
+    sa.Column("method", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), primary_key=True, index=True),
+    sa.Column("data_digest", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["group_id", "method"],
+        ["group_personalizations.group_id", "group_personalizations.method"],
+        ondelete="CASCADE",
+    ),
+)
+
+# What was learned for the group is deleted, because a member it was learned from is gone; says nothing about who.
+group_refits = sa.Table(
+    "group_refits",
+    metadata,
+    sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("method", sa.Text, primary_key=True),
+    sa.Column("since", UtcDateTime, nullable=False),
+)

@@ -250,38 +250,53 @@ class Store:
         with self._database.reading() as connection:
             return read_summary(connection, user_id)
 
-    def save_personalization(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
+    def save_personalization(
+        self, user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None = None
+    ) -> None:
         """Keep what a method learned for the user, in place of what it had learned before.
 
+        Args:
+            user_id: whose it is.
+            method: which method learned it.
+            payload: what it learned, as JSON.
+            tensors: what of it is no JSON: the bytes of a safetensors file, at most `MAX_TENSORS`.
+
         Raises:
-            ValueError: a blank method, or a payload that is no mapping.
+            ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
             UnknownUserError: the store holds no such user.
-            StoreError: the payload is not strict JSON, or the store cannot be written.
+            StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
-        row = personalization_row(user_id, method, payload, now=datetime.now(UTC))
+        row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self._database.writing() as connection:
             put_learned(connection, personalizations, row)
 
     def compare_and_save_personalization(
-        self, user_id: str, method: str, payload: Mapping[str, Any], *, expected_digest: str | None
+        self,
+        user_id: str,
+        method: str,
+        payload: Mapping[str, Any],
+        tensors: bytes | None = None,
+        *,
+        expected_digest: str | None,
     ) -> bool:
         """Keep what a method learned, only if what it had learned before is still what the caller has seen.
 
         Args:
             user_id: whose it is.
             method: which method learned it.
-            payload: what it learned.
+            payload: what it learned, as JSON.
+            tensors: as for `save_personalization`.
             expected_digest: the digest of what the caller has seen; None: nothing.
 
         Returns:
             Whether it was kept; if not, another process has saved something else meanwhile.
 
         Raises:
-            ValueError: a blank method, or a payload that is no mapping.
+            ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
             UnknownUserError: the store holds no such user.
-            StoreError: the payload is not strict JSON, or the store cannot be written.
+            StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
-        row = personalization_row(user_id, method, payload, now=datetime.now(UTC))
+        row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self._database.writing() as connection:
             if held_digest(connection, user_id, method) != expected_digest:
                 return False
@@ -289,19 +304,29 @@ class Store:
             return True
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
-        """What the method learned for the user.
+        """What the method learned for the user, without tensors.
 
         Raises:
             UnknownUserError: the store holds no such user.
             NotFittedError: the method has learned nothing for this user.
             StoreError: the store cannot be read.
         """
+        return self.personalization_record(user_id, method).payload
+
+    def personalization_record(self, user_id: str, method: str) -> PersonalizationRecord:
+        """What the method learned for the user, with its tensors, digest and dates.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            NotFittedError: the method has learned nothing for this user.
+            StoreError: the store cannot be read, or what it holds is damaged.
+        """
         with self._database.reading() as connection:
             known_user(connection, user_id)
             if unstorable_part(method) is None:
                 row = read_learned(connection, personalizations, user_id, method)
                 if row is not None:
-                    return personalization_from_row(row).payload
+                    return personalization_from_row(row)
         raise NotFittedError(f"{method!r} has learned nothing for user {user_id!r} yet")
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
