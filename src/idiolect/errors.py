@@ -11,9 +11,13 @@
     ├── HaltedError             the run is told to stop: no further call is made (Ctrl-C)
     │   └── BudgetExceededError a limit on calls, tokens, money or time is reached
     ├── CacheError              the cache of calls cannot be opened, read or written
+    ├── ExportError             something learned cannot be handed to another engine; the message says why
+    │   └── VerificationError   an exported adapter does not do there what the edit does here
     └── StoreError              the store cannot be opened, read or written
         ├── UnknownUserError    no such user in the store
-        └── NotFittedError      the user is there, but nothing has been learned for them
+        ├── UnknownGroupError   no such group in the store
+        └── NotFittedError      the user or group is there, but nothing has been learned for them
+            └── GroupNeedsRefitError  something had been, but from a member who is gone since
 
 A wrong argument to a function is a plain `ValueError` that names the bad value.
 """
@@ -73,6 +77,14 @@ class CacheError(IdiolectError):
     """The cache of calls cannot be opened, read or written."""
 
 
+class ExportError(IdiolectError):
+    """Something learned cannot be handed to another engine; the message says why."""
+
+
+class VerificationError(ExportError):
+    """An exported adapter does not do in another engine what the edit does here; nothing was left behind."""
+
+
 class StoreError(IdiolectError):
     """The store cannot be opened, read or written."""
 
@@ -81,5 +93,13 @@ class UnknownUserError(StoreError):
     """The store holds no such user."""
 
 
+class UnknownGroupError(StoreError):
+    """The store holds no such group."""
+
+
 class NotFittedError(StoreError):
-    """The store holds the user, but nothing has been learned for them by that method."""
+    """The store holds the user or group, but nothing has been learned for them by that method."""
+
+
+class GroupNeedsRefitError(NotFittedError):
+    """What was learned for the group is deleted: a member that it was learned from was forgotten or removed."""

@@ -1,0 +1,104 @@
+"""A LoRA as the GGUF file that llama.cpp and Ollama load.
+
+    general.type = adapter    adapter.type = lora    adapter.lora.alpha = r    general.architecture = the base's
+    blk.{i}.ffn_down.weight.lora_a  (r, f)           blk.{i}.ffn_down.weight.lora_b  (d, r)
+
+llama.cpp multiplies by alpha / r = 1, and checks that its dimensions, which run the other way round, fit the base:
+ne(lora_a) = (f, r), ne(lora_b) = (r, d).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from gguf import GGUFWriter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idiolect.errors import ExportError
+from idiolect.export.adapter import CARD, README, AdapterFiles, content_name, json_bytes
+from idiolect.export.card import Origin, card, page
+from idiolect.export.lora import Lora
+
+# What llama.cpp calls the architectures whose down projection it knows as `ffn_down`, by transformers' name.
+ARCHITECTURES = {
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "phi3": "phi3",
+    "gemma2": "gemma2",
+    "gemma3": "gemma3",
+    "gemma3_text": "gemma3",
+}
+_DTYPES = (torch.float32, torch.float16)
+
+_SERVING = """
+With llama.cpp: `llama-server -m BASE.gguf --lora {file} --lora-init-without-apply`, then in each request
+`"lora": [{{"id": 0, "scale": 1.0}}], "cache_prompt": false`; a request without it needs an explicit
+`"scale": 0.0`. With llama-cpp-python: `lora_path`, a server's `models` entry per adapter. With Ollama:
+`ADAPTER ./{file}` in a Modelfile, one model per adapter.
+"""
+
+
+def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32) -> AdapterFiles:
+    """The folder's files; the one that engines load is named like the folder.
+
+    Args:
+        dtype: of the tensors, float32 or float16.
+
+    Raises:
+        ExportError: llama.cpp's name of the architecture is not known here, or it can't take the dtype.
+    """
+    architecture = ARCHITECTURES.get(lora.model_type)
+    if architecture is None:
+        raise ExportError(
+            f"what llama.cpp calls the architecture {lora.model_type!r} is not known here; known are "
+            f"{', '.join(sorted(ARCHITECTURES))}. --format peft does without"
+        )
+    if dtype not in _DTYPES:
+        raise ExportError(f"a GGUF adapter is float32 or float16, not {str(dtype).removeprefix('torch.')}")
+    tensors = gguf_tensors(lora, dtype)
+    told = card(lora, origin, dtype=str(dtype).removeprefix("torch."))
+    told_bytes = json_bytes({**told, "format": "gguf", "architecture": architecture})
+    name = content_name(b"gguf", told_bytes, *(each.tobytes() for each in tensors.values()))
+    file = f"{name}.gguf"
+    content = _gguf(tensors, architecture=architecture, alpha=float(lora.rank), name=name)
+    readme = page(name, lora, origin, serving=_SERVING.format(file=file)).encode()
+    return AdapterFiles(name, {file: content, CARD: told_bytes, README: readme}, main=file)
+
+
+def gguf_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, NDArray[np.floating]]:
+    """By llama.cpp's names, in torch's order of dimensions; the file holds them the other way round."""
+    named = {}
+    for index, layer in lora.layers.items():
+        stem = f"blk.{index}.ffn_down.weight"
+        named[f"{stem}.lora_a"] = _array(layer.a, dtype)  # (r, f)
+        named[f"{stem}.lora_b"] = _array(layer.b, dtype)  # (d, r)
+    return named
+
+
+def _array(tensor: Tensor, dtype: torch.dtype) -> NDArray[np.floating]:
+    array: NDArray[np.floating] = tensor.to(dtype).contiguous().numpy()
+    return array
+
+
+def _gguf(tensors: dict[str, NDArray[np.floating]], *, architecture: str, alpha: float, name: str) -> bytes:
+    """The file's bytes; the package writes to paths only."""
+    with tempfile.TemporaryDirectory(prefix="idiolect-") as folder:
+        path = Path(folder, "adapter.gguf")
+        writer = GGUFWriter(path, architecture)
+        writer.add_string("general.type", "adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", alpha)
+        writer.add_string("general.name", name)
+        for each, tensor in tensors.items():
+            writer.add_tensor(each, tensor)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path.read_bytes()

@@ -1,0 +1,162 @@
+"""Loads an exported adapter back into the engine that it is for, and compares with the edit that it came from.
+
+On prompts s and the last positions of each, with l(·) the next token's logits, here and in the engine (′):
+
+    shift  Δ = l(s, edited) − l(s, base)         Δ′ = l′(s, adapter) − l′(s, base)
+    difference  max |Δ′ − Δ| / max |l|           residual  ‖Δ′ − Δ‖ / ‖Δ‖
+
+Shifts are compared rather than logits, because an engine that computes with quantized activations differs from this one
+in the base model already. The difference has to be small, and so does the residual: it is 1 where the adapter does
+nothing, and large where the edit moves the logits by no more than the engine's own noise, which proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from idiolect.errors import VerificationError
+from idiolect.models.editing import Editor
+from idiolect.models.edits import Edit
+
+Ids = Sequence[int]
+Logits = Callable[[Sequence[Ids]], Tensor]
+
+PROMPTS = (
+    "Write a paragraph about a walk along the river in autumn.",
+    "How much garlic belongs into a soup?",
+    "What do you think of trains, compared with cars?",
+    "Give me three reasons to learn a second language.",
+    "My neighbour plays the drums at night. What should I tell him?",
+    "Review a book that you did not like.",
+)
+LAST_POSITIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What an engine may differ by.
+
+    Args:
+        difference: max |Δ′ − Δ| / max |l|.
+        residual: ‖Δ′ − Δ‖ / ‖Δ‖.
+    """
+
+    difference: float
+    residual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How an engine's answer to an adapter compares with the edit's.
+
+    Args:
+        engine: its name and version.
+        numbers: what the weights or activations of the base are held in, there.
+        prompts, positions: how many were compared.
+        scale: max |l|, of the base, here.
+        shift: max |Δ|.
+        difference, residual: as above.
+        correlation: of Δ′ and Δ.
+        tolerance: that of these numbers.
+    """
+
+    engine: str
+    numbers: str
+    prompts: int
+    positions: int
+    scale: float
+    shift: float
+    difference: float
+    residual: float
+    correlation: float
+    tolerance: Tolerance
+
+    @property
+    def passed(self) -> bool:
+        """Whether both are within the tolerance."""
+        return self.difference <= self.tolerance.difference and self.residual <= self.tolerance.residual
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "passed": self.passed}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.engine}, {self.numbers}, {self.positions} positions of {self.prompts} prompts: differs by "
+            f"{self.difference:.1e} of the logits' scale (at most {self.tolerance.difference:.0e}) and by "
+            f"{self.residual:.1%} of the shift (at most {self.tolerance.residual:.0%}), r = {self.correlation:.4f}"
+        )
+
+    def check(self) -> None:
+        """Raises VerificationError where it does not pass; the message has the numbers."""
+        if not self.passed:
+            raise VerificationError(f"the adapter does not do what the edit does: {self}; nothing was exported")
+
+
+def edited_logits(network: Any, edit: Edit | None, prompts: Sequence[Ids]) -> Tensor:
+    """Logits of the network in this process, its edit run by hooks.
+
+    Returns:
+        float32, shape (positions, V): the last positions of every prompt, one prompt after the other.
+    """
+    if edit is None:
+        return network_logits(network, prompts)
+    editor = Editor(network)
+    with editor.editing(editor.rows([edit])):
+        return network_logits(network, prompts)
+
+
+@torch.inference_mode()
+def network_logits(network: Any, prompts: Sequence[Ids]) -> Tensor:
+    """Logits of a Hugging Face network as it is; float32, shape (positions, V), on the CPU."""
+    device = next(network.parameters()).device
+    rows = []
+    for ids in prompts:  # one at a time: no padding that could differ
+        logits = network(input_ids=torch.tensor([list(ids)], device=device), use_cache=False).logits  # (1, T, V)
+        rows.append(logits[0, -LAST_POSITIONS:].float().cpu())
+    return torch.cat(rows)
+
+
+def compare(
+    here: Callable[[Edit | None], Tensor],
+    edit: Edit,
+    there: tuple[Tensor, Tensor],
+    *,
+    engine: str,
+    numbers: str,
+    n_prompts: int,
+    tolerance: Tolerance,
+) -> Verification:
+    """The verification, whether it passes or not.
+
+    Args:
+        here: logits (positions, V) of an edit, or of none, in this process.
+        there: the engine's logits of the base and with the adapter, each (positions, V).
+    """
+    base = here(None)
+    shift = (here(edit) - base).double()  # Δ, (positions, V)
+    difference = (there[1].double() - there[0].double()) - shift
+    scale = float(base.abs().max())
+    return Verification(
+        engine=engine,
+        numbers=numbers,
+        prompts=n_prompts,
+        positions=base.shape[0],
+        scale=scale,
+        shift=float(shift.abs().max()),
+        difference=float(difference.abs().max()) / scale,
+        residual=float(difference.norm() / shift.norm().clamp(min=1e-30)),
+        correlation=_correlation(shift, shift + difference),
+        tolerance=tolerance,
+    )
+
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    if not float(one.std()) or not float(other.std()):
+        return 0.0
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])

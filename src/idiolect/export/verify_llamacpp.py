@@ -1,0 +1,122 @@
+"""Loads an exported GGUF adapter with llama.cpp (the extra `llamacpp`), for `verify`.
+
+Token ids go in as they are, so that only the networks are compared. The base's file is the one that the network here
+was dequantized from: A is made of these weights.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from idiolect.errors import ExportError, MissingExtraError
+from idiolect.export.verify import LAST_POSITIONS, Ids, Tolerance, Verification, compare, edited_logits
+from idiolect.models import loading
+from idiolect.models.edits import Edit
+
+try:
+    import llama_cpp
+except (ImportError, RuntimeError) as error:  # RuntimeError: its library was built for another machine
+    raise MissingExtraError(
+        "--verify of a GGUF adapter needs llama-cpp-python, which is compiled at its installation: "
+        "pip install 'idiolect[llamacpp]'"
+    ) from error
+
+TOLERANCES = {"F32": Tolerance(1e-3, 1e-2), "F16": Tolerance(1e-2, 5e-2)}
+QUANTIZED = Tolerance(1e-1, 3e-1)
+
+
+def base_file(model: str) -> Path:
+    """The GGUF file of a base model's name: "embedded", or a path.
+
+    Raises:
+        ExportError: the model is no GGUF file, so llama.cpp cannot load it.
+    """
+    if model == loading.EMBEDDED:
+        spec = importlib.util.find_spec(loading.EMBEDDED_PACKAGE)
+        folders = (spec.submodule_search_locations if spec else None) or []
+        files = [Path(folder) / loading.EMBEDDED_FILE for folder in folders]
+    else:
+        path = Path(model).expanduser()
+        files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
+    if len(files) != 1 or files[0].suffix != ".gguf" or not files[0].is_file():
+        raise ExportError(
+            f"llama.cpp cannot be asked: the base model {model!r} is no GGUF file. Learn with the GGUF file that will "
+            "be served (fit --model FILE.gguf), or export without --verify"
+        )
+    return files[0]
+
+
+def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts: Sequence[Ids]) -> Verification:
+    """Compares llama.cpp with the hooks, with the adapter and without it.
+
+    Args:
+        adapter: the GGUF file of `gguf_files`.
+        base: the GGUF file that `network` was read from.
+    """
+    before, held = llamacpp_logits(base, prompts)
+    after, _ = llamacpp_logits(base, prompts, adapter=adapter)
+
+    def here(of: Edit | None) -> Tensor:
+        return edited_logits(network, of, prompts)
+
+    return compare(
+        here,
+        edit,
+        (before, after),
+        engine=f"llama.cpp (llama-cpp-python {llama_cpp.__version__})",
+        numbers=f"base in {held}",
+        n_prompts=len(prompts),
+        tolerance=TOLERANCES.get(held, QUANTIZED),
+    )
+
+
+def llamacpp_logits(base: Path, prompts: Sequence[Ids], *, adapter: Path | None = None) -> tuple[Tensor, str]:
+    """Logits of llama.cpp at the last positions of every prompt, and what the base's weights are held in.
+
+    Returns:
+        float32 (positions, V), and a name such as "Q4_1".
+
+    Raises:
+        ExportError: llama.cpp refuses the base or the adapter.
+    """
+    longest = max(map(len, prompts))
+    try:
+        model: Any = llama_cpp.Llama(
+            str(base),
+            lora_path=None if adapter is None else str(adapter),
+            n_ctx=longest,
+            n_batch=longest,
+            n_threads=torch.get_num_threads(),
+            n_gpu_layers=0,
+            logits_all=True,
+            verbose=False,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ExportError(f"llama.cpp refuses {(adapter or base).name}: {error}") from error
+    with closing(model):
+        rows = [_last_logits(model, ids) for ids in prompts]
+        return torch.from_numpy(np.concatenate(rows)), _held_in(model.metadata)
+
+
+def _last_logits(model: Any, ids: Ids) -> np.ndarray[Any, np.dtype[np.float32]]:
+    model.reset()  # nothing of the last prompt is left in the cache of keys and values
+    model.eval(list(ids))
+    return np.array(model.scores[: len(ids)][-LAST_POSITIONS:], dtype=np.float32)
+
+
+def _held_in(metadata: dict[str, str]) -> str:
+    from gguf import LlamaFileType
+
+    try:
+        kind = LlamaFileType(int(metadata.get("general.file_type", "-1"))).name
+    except ValueError:
+        return "unknown"
+    return kind.removeprefix("ALL_").removeprefix("MOSTLY_")

@@ -1,0 +1,76 @@
+"""Loads an exported folder with PEFT, in this process, for `verify`.
+
+The network that is served stays as it is: PEFT gets a copy of its modules that shares the weights' memory.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from idiolect.errors import MissingExtraError
+from idiolect.export.verify import Ids, Tolerance, Verification, compare, edited_logits, network_logits
+from idiolect.models.edits import Edit
+
+try:
+    import peft
+except ImportError as error:
+    raise MissingExtraError(f"--verify of a PEFT folder needs {error.name}: pip install 'idiolect[export]'") from error
+
+TOLERANCES = {
+    torch.float32: Tolerance(1e-5, 1e-3),
+    torch.bfloat16: Tolerance(5e-2, 2e-1),
+    torch.float16: Tolerance(1e-2, 5e-2),
+}
+
+
+def verify_peft(folder: Path, network: Any, edit: Edit, prompts: Sequence[Ids], *, dtype: torch.dtype) -> Verification:
+    """Compares PEFT with the hooks, with the adapter and without it.
+
+    Args:
+        folder: what `peft_files` holds.
+        network: the Hugging Face network that the adapter was made of; it is not changed.
+        dtype: of the adapter's tensors.
+    """
+    served = shared_copy(network)
+    before = network_logits(served, prompts)
+    adapted: Any = peft.PeftModel.from_pretrained(served, str(folder))
+    adapted.eval()
+    after = network_logits(adapted, prompts)
+    held = next(network.parameters()).dtype
+    coarsest = max((held, dtype), key=lambda each: TOLERANCES[each].difference if each in TOLERANCES else 0.0)
+    numbers = f"base in {_name(held)}, adapter in {_name(dtype)}"
+    return compare(
+        partial(_logits, network, prompts),
+        edit,
+        (before, after),
+        engine=f"PEFT {peft.__version__}",
+        numbers=numbers,
+        n_prompts=len(prompts),
+        tolerance=TOLERANCES.get(coarsest, TOLERANCES[torch.float32]),
+    )
+
+
+def _logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> torch.Tensor:
+    return edited_logits(network, edit, prompts)
+
+
+def shared_copy(network: Any) -> Any:
+    """A network with modules of its own and the same weights in the same memory: PEFT replaces modules, freezes weights
+    and leaves attributes behind."""
+    own = {id(each): _same_memory(each) for each in network.parameters()}
+    return copy.deepcopy(network, own).eval()
+
+
+def _same_memory(parameter: nn.Parameter) -> nn.Parameter:
+    return nn.Parameter(parameter.data, requires_grad=False) if type(parameter) is nn.Parameter else parameter
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
