@@ -1,0 +1,92 @@
+"""Which layers are edited: those with the lowest CCS loss, ties broken on pairs that nothing was fitted on.
+
+With d ≫ K a hyperplane fits nearly every layer, so losses within a tolerance of the lowest say the same (p = 1/2
+everywhere has 0.25). Among those decides how well θ tells held-out pairs apart; what still ties, the lower layer.
+
+    margin_l = mean_i ⟨x_i^P − x_i^N, θ_l⟩ / ‖x_i^P − x_i^N‖      over held-out pairs, −1..1, of any scale
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from idiolect.methods.chameleon.directions import rows_by_layer
+
+TOLERANCE = 0.01
+
+
+def held_out_margin(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tensor:
+    """The margin of each layer, float32 (L,).
+
+    Args:
+        theta: unit vectors, shape (L, d), that point to the personalized side (`CcsFit.theta_n`).
+        personalized: held-out rows, shape (k, L, d).
+        neutral: the other sides, the same shape; a pair whose sides are equal counts as 0.
+
+    Raises:
+        ValueError: activations that `rows_by_layer` refuses, or directions of other layers or width.
+    """
+    contrast = _contrast(theta, personalized, neutral)  # (L, k, d)
+    along = (torch.nn.functional.normalize(contrast, dim=2) @ theta.float()[..., None]).squeeze(2)  # (L, k)
+    return along.mean(dim=1)
+
+
+def held_out_share(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tensor:
+    """The share of held-out pairs with p(x_P) > p(x_N), that is ⟨x_P − x_N, θ⟩ > 0: float32 (L,), 0..1.
+
+    Args and Raises: those of `held_out_margin`.
+    """
+    along = (_contrast(theta, personalized, neutral) @ theta.float()[..., None]).squeeze(2)  # (L, k)
+    return (along > 0).float().mean(dim=1)
+
+
+def choose_layers(
+    loss: Tensor, held_out_margin: Tensor, n: int | Literal["all"], *, tolerance: float = TOLERANCE
+) -> tuple[int, ...]:
+    """The n layers to edit, in ascending order.
+
+    Args:
+        loss: CCS losses, shape (L,).
+        held_out_margin: higher is better, shape (L,).
+        n: how many, 1..L.
+        tolerance: losses so far above the lowest that is left are ties; 0 or more.
+
+    Raises:
+        ValueError: other shapes, an n or tolerance out of range, or a value that is not finite.
+    """
+    layers = len(ranked_layers(loss, held_out_margin, tolerance=tolerance))
+    wanted = layers if n == "all" else n
+    if not 1 <= wanted <= layers:
+        raise ValueError(f"n is {n!r}, must be 1 to {layers} or 'all'")
+    return tuple(sorted(ranked_layers(loss, held_out_margin, tolerance=tolerance)[:wanted]))
+
+
+def ranked_layers(loss: Tensor, held_out_margin: Tensor, *, tolerance: float = TOLERANCE) -> tuple[int, ...]:
+    """All layers, the best first.
+
+    Args and Raises: those of `choose_layers`.
+    """
+    if loss.ndim != 1 or loss.shape != held_out_margin.shape or not loss.numel():
+        raise ValueError(f"loss is {tuple(loss.shape)}, margin {tuple(held_out_margin.shape)}, both must be (L,)")
+    if not bool(loss.isfinite().all() & held_out_margin.isfinite().all()):
+        raise ValueError("a loss or a margin is not finite")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}, must be 0 or more")
+    losses, margins = loss.tolist(), held_out_margin.tolist()
+    left, ranked = set(range(len(losses))), list[int]()
+    while left:
+        lowest = min(losses[layer] for layer in left)
+        tied = sorted((-margins[layer], layer) for layer in left if losses[layer] <= lowest + tolerance)
+        ranked += [layer for _, layer in tied]
+        left.difference_update(ranked)
+    return tuple(ranked)
+
+
+def _contrast(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tensor:
+    ours, theirs = rows_by_layer(personalized, neutral)
+    if theta.shape != ours[:, 0].shape:
+        raise ValueError(f"directions are {tuple(theta.shape)}, must be {tuple(ours[:, 0].shape)}")
+    return ours - theirs
