@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
+from idiolect.models.edits import Edit, Gate, LayerEdit, Positions
 from idiolect.models.language_model import Message
 from idiolect.models.local import LocalModel, LocalSettings
 from idiolect.models.network import Network
@@ -76,14 +78,63 @@ def ask(text: str) -> tuple[Message, ...]:
     return (Message("user", text),)
 
 
+def edit(
+    seed: int = 0,
+    *,
+    layers: Sequence[int] = (0, 1, 2),
+    strength: float = 0.7,
+    positions: Positions = "all",
+    gate: Gate = "none",
+    width: int = 32,
+) -> Edit:
+    """A random edit of rank 2, strong enough that the tiny models answer something else."""
+    drawn = torch.Generator().manual_seed(seed)
+
+    def units() -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(2, width, generator=drawn), dim=1)
+
+    found = {layer: LayerEdit(3 * units(), strength * units()) for layer in layers}
+    return Edit(found, positions=positions, gate=gate)
+
+
 @torch.inference_mode()
+def reference_logits(module: Any, ids: Sequence[int], edit: Edit | None = None, start: int = 0) -> torch.Tensor:
+    """Logits (L, V) of one sequence by transformers' plain forward; the edit term by term, token by token.
+
+    Args:
+        module: of a family with `model.layers[i].mlp.down_proj`.
+        ids: L tokens.
+        edit: None: as it is.
+        start: from which token on an edit for generated positions acts.
+    """
+
+    def hook(layer: LayerEdit) -> Any:
+        def change(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            changed = output.clone()  # (1, L, d)
+            for t in range(start if edit and edit.positions == "generated" else 0, output.shape[1]):
+                for read, write in zip(layer.read, layer.write, strict=True):
+                    amount = float(output[0, t].double() @ read.double())
+                    changed[0, t] += write * (max(amount, 0.0) if edit and edit.gate == "positive" else amount)
+            return changed
+
+        return change
+
+    layers = edit.layers if edit else {}
+    handles = [module.model.layers[i].mlp.down_proj.register_forward_hook(hook(layers[i])) for i in layers]
+    try:
+        logits: torch.Tensor = module(torch.tensor([list(ids)], device=module.device), use_cache=False).logits[0]
+        return logits.float()
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def reference_logprobs(network: Any, item: EncodedChoices) -> list[float]:
     """Each choice on its own: one sequence, no padding, no cache, transformers' plain forward."""
     module = network.module if isinstance(network, Network) else network
-    totals = []
+    totals, start = [], len(item.prompt) - 1
     for choice in item.choices:
-        ids = torch.tensor([[*item.prompt, *choice]], device=module.device)  # (1, L)
-        logprobs = module(ids).logits[0].float().log_softmax(-1)  # (L, V)
-        start = len(item.prompt) - 1
+        logits = reference_logits(module, [*item.prompt, *choice], item.edit, start)
+        logprobs = logits.log_softmax(-1)  # (L, V)
         totals.append(sum(float(logprobs[start + i, token]) for i, token in enumerate(choice)))
     return totals

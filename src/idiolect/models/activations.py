@@ -1,19 +1,22 @@
 """Φ: what the MLPs put out for given texts, captured in batched forward passes: between `network` and the directions.
 
 Φ_l(text) = the output of layer l's down projection at the last token (CHAMELEON, arXiv 2503.01048); also means over
-tokens, and single tokens, for the rules that read more than one. Statistics are float32 whatever the model's dtype.
+tokens, and single tokens, for the rules that read more than one. Statistics are float32 whatever the model's dtype, and
+taken in the hooks, so that a pass holds one layer's outputs at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from idiolect.models.mlp import mlp_ends
+from idiolect.errors import ModelError
+from idiolect.models.mlp import MlpEnd, mlp_ends
 from idiolect.models.network import Network
 
 Ids = tuple[int, ...]
@@ -39,13 +42,24 @@ class EncodedText:
     """Tokens of a text.
 
     Args:
-        ids: all of them.
+        ids: all of them; two or more.
         start: from which on they belong to the answer, in [0, len(ids)); the first token of all is never read, its
             activations are of another size than all others'.
     """
 
     ids: Ids
     start: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.ids) < 2:
+            raise ValueError(f"a text has {len(self.ids)} tokens, must have two or more: the first one is never read")
+        if not 0 <= self.start < len(self.ids):
+            raise ValueError(f"start is {self.start}, must be in [0, {len(self.ids)})")
+
+    @property
+    def first(self) -> int:
+        """From which token on it is read."""
+        return max(self.start, 1)
 
 
 @torch.inference_mode()
@@ -54,67 +68,87 @@ def capture(network: Network, texts: Sequence[EncodedText], *, batch_size: int, 
 
     Args:
         network: hooks of others must not be on it.
-        texts: at least one; each of two tokens or more.
+        texts: at least one.
         batch_size: texts in a pass.
         sample: keep every token's activations up to about so many tokens, spread evenly; 0: none.
+
+    Raises:
+        ModelError: the network's layers are not built like those of a family known here.
+        ValueError: no texts.
     """
+    if not texts:
+        raise ValueError("no texts to take activations of")
     ends = mlp_ends(network.module)
-    total = sum(len(text.ids) - max(text.start, 1) for text in texts)
+    total = sum(len(text.ids) - text.first for text in texts)
     every = max(-(-total // sample), 1) if sample else 0
-    n, width = len(texts), network.config.hidden_size
+    n, width = len(texts), int(network.config.hidden_size)
     last, mean = torch.empty(n, len(ends), width), torch.empty(n, len(ends), width)
     kept: list[list[Tensor]] = [[] for _ in ends]
+    seen = 0
     for batch in _batches(texts, batch_size):
-        read, picked = _answer_masks([texts[i] for i in batch], every)
-        ids = network.tensor(_padded([texts[i].ids for i in batch]))  # (B, T), padded on the right
-        mask = network.tensor([[1] * len(texts[i].ids) + [0] * (ids.shape[1] - len(texts[i].ids)) for i in batch])
-        ends_at = mask.sum(dim=1) - 1  # (B,)
-        for layer, x in enumerate(_outputs(network, ends, ids, mask)):  # x: (B, T, d)
-            x = x.float()
-            weights = read.to(x.device, x.dtype)  # (B, T)
-            last[batch, layer] = x[torch.arange(len(batch), device=x.device), ends_at].cpu()
-            mean[batch, layer] = (torch.einsum("bt,btd->bd", weights, x) / weights.sum(dim=1, keepdim=True)).cpu()
-            if every:
-                kept[layer].append(x[picked.to(x.device)].cpu())
-    tokens = torch.stack([torch.cat(rows) for rows in kept]) if every else torch.empty(len(ends), 0, width)
-    return Activations(last, mean, tokens)
+        answers = _Answers([texts[i] for i in batch], network, every, seen)
+        seen += answers.count
+        for layer, (at_last, over, tokens) in enumerate(_run(network, ends, answers)):
+            last[batch, layer], mean[batch, layer] = at_last.cpu(), over.cpu()
+            kept[layer].append(tokens.cpu())
+    return Activations(last, mean, torch.stack([torch.cat(rows) for rows in kept]))
 
 
-def _outputs(network: Network, ends: Sequence[Any], ids: Tensor, mask: Tensor) -> list[Tensor]:
-    """What each layer's MLP puts out for a batch, (B, T, d) each."""
-    found: list[Tensor] = []
+class _Answers:
+    """The texts of a pass, padded on the right, and where their answers are."""
 
-    def keep(_module: Any, _inputs: Any, output: Any) -> None:
-        found.append((output[0] if isinstance(output, tuple) else output).view(*ids.shape, -1))
+    def __init__(self, texts: Sequence[EncodedText], network: Network, every: int, seen: int) -> None:
+        width = max(len(text.ids) for text in texts)
+        self.ids = network.tensor([(*text.ids, *[0] * (width - len(text.ids))) for text in texts])  # (B, T)
+        column = torch.arange(width, device=network.device)  # (T,)
+        lengths = network.tensor([len(text.ids) for text in texts])[:, None]  # (B, 1)
+        self.mask = (column < lengths).long()  # (B, T)
+        self._ends_at = lengths[:, 0] - 1  # (B,)
+        read = (column < lengths) & (column >= network.tensor([text.first for text in texts])[:, None])  # (B, T)
+        self.count = int(read.sum())
+        self._weights = read.float() / read.sum(dim=1, keepdim=True)  # (B, T)
+        number = seen + read.flatten().cumsum(0).view_as(read)  # 1, 2, 3, … along the answers' tokens of all passes
+        self._picked = read & (number % every == 0) if every else torch.zeros_like(read)
 
-    handles = [end.module.register_forward_hook(keep) for end in ends]
+    def reduce(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a layer's outputs (B, T, d): the last ones (B, d), the means (B, d), the sampled ones (m, d)."""
+        x = x.view(*self.ids.shape, -1).float()
+        rows = torch.arange(len(x), device=x.device)
+        return x[rows, self._ends_at], torch.einsum("bt,btd->bd", self._weights, x), x[self._picked]
+
+
+def _run(network: Network, ends: Sequence[MlpEnd], answers: _Answers) -> list[tuple[Tensor, Tensor, Tensor]]:
+    found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def keep(layer: int, x: Tensor) -> None:
+        found[layer] = answers.reduce(x)
+
+    with _watching(ends, keep):
+        network.logits(1, input_ids=answers.ids, attention_mask=answers.mask, use_cache=False)
+    if len(found) < len(ends):
+        raise ModelError(f"only {len(found)} of {len(ends)} layers' MLPs ran: their outputs cannot be captured")
+    return [found[end.layer] for end in ends]
+
+
+@contextmanager
+def _watching(ends: Sequence[MlpEnd], keep: Callable[[int, Tensor], None]) -> Iterator[None]:
+    """While it lasts, `keep` gets each layer's index and output."""
+
+    def hook(layer: int) -> Callable[..., None]:
+        def see(_module: Any, _inputs: Any, output: Any) -> None:
+            keep(layer, output[0] if isinstance(output, tuple) else output)
+
+        return see
+
+    handles = [end.module.register_forward_hook(hook(end.layer)) for end in ends]
     try:
-        network.logits(1, input_ids=ids, attention_mask=mask, use_cache=False)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    assert len(found) == len(ends)
-    return found
 
 
 def _batches(texts: Sequence[EncodedText], size: int) -> Iterator[list[int]]:
     order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def _padded(rows: Sequence[Ids]) -> list[Ids]:
-    width = max(map(len, rows))
-    return [(*row, *[0] * (width - len(row))) for row in rows]
-
-
-def _answer_masks(texts: Sequence[EncodedText], every: int) -> tuple[Tensor, Tensor]:
-    """Which tokens are the answers', and which of them are sampled: boolean (B, T) each."""
-    width = max(len(text.ids) for text in texts)
-    read = torch.zeros(len(texts), width, dtype=torch.bool)
-    for row, text in enumerate(texts):
-        read[row, min(max(text.start, 1), len(text.ids) - 1) : len(text.ids)] = True
-    if not every:
-        return read, torch.zeros_like(read)
-    count = read.flatten().cumsum(0).view_as(read)  # 1, 2, 3, … along the answers' tokens
-    return read, read & (count % every == 0)

@@ -1,18 +1,21 @@
 """Runs edits (`edits`) inside a network: hooks at the ends of its MLPs (`mlp`), for as long as a context lasts.
 
-Each row of a batch has its own edit or none: per layer two batched products of rank r,
-
     c = x readᵀ   (B, T, r)        x ← x + c write        with read, write (B, r, d), zero where a row has no edit
 
-A row's numbers depend on that row only. Whatever fails inside a hook reaches the caller; the hooks are gone at the end
-of the context however it ends, and that every one of them ran is checked there.
+`RowEdits`: each row of a batch has its own edit or none, two batched products a layer; a row's numbers depend on that
+row only. `TokenEdits`: each token of one packed sequence has its own; there the factors of all E edits stand side by
+side, c is (T, E·r) with what belongs to other edits set to 0, and both products are plain ones.
+Whatever fails inside a hook reaches the caller; the hooks are gone at the end of the context however it ends, and that
+every one of them ran is checked there.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,87 +24,112 @@ from idiolect.errors import ModelError
 from idiolect.models.edits import Edit
 from idiolect.models.mlp import mlp_ends
 
+_HELD_BYTES = 512 * 2**20  # of edits kept on the network's device for the next batches
 
-class RowEdits:
-    """The edits of the rows of one batch, stacked, on the network's device and in its dtype.
+
+class Edits(Protocol):
+    """The edits of one forward pass."""
+
+    @property
+    def layers(self) -> Sequence[int]:
+        """The layers that some of them edit, in order."""
+        ...
+
+    def apply(self, at: int, x: Tensor) -> Tensor:
+        """The edited x (B, T, d) of layer `layers[at]`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Distinct edits, on the network's device and in its dtype.
 
     Args:
-        edits: one a row; None: the row stays as it is.
-        n_layers, width: of the network.
-        device, dtype: of the network.
-
-    Raises:
-        ModelError: an edit is for another shape of model.
-        ValueError: the rows' edits have different gates.
+        layers: those that some edit acts on, in order.
+        factors: reads and writes (2, layers, edits + 1, r, d), zero where there is nothing, as for the last, no edit.
+        gated, late: which edits are positive only, and which are for generated positions only; (edits + 1,).
+        index: the edit of each row (or token), as a place in `factors`.
     """
 
-    def __init__(
-        self, edits: Sequence[Edit | None], *, n_layers: int, width: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        distinct = list(dict.fromkeys(edit for edit in edits if edit is not None))
-        for edit in distinct:
-            edit.check_fits(n_layers=n_layers, width=width)
-        self._layers = sorted({layer for edit in distinct for layer in edit.layers})
-        self._stacks = _stacks(distinct, self._layers, width).to(device, dtype)  # (2, layers, edits + 1, r, d)
-        self._gated = torch.tensor([*(edit.gate == "positive" for edit in distinct), False], device=device)
-        self._late = torch.tensor([*(edit.positions == "generated" for edit in distinct), False], device=device)
-        number = {edit: index for index, edit in enumerate(distinct)}
-        none = len(distinct)
-        self._index = torch.tensor([none if e is None else number[e] for e in edits], device=device)  # (B,)
-        self._any_gated, self._any_late = bool(self._gated.any()), bool(self._late.any())
-        self._gather()
+    layers: tuple[int, ...]
+    factors: Tensor
+    gated: Tensor
+    late: Tensor
+    index: list[int]
 
-    def __bool__(self) -> bool:
-        return bool(self._layers)
+
+class RowEdits:
+    """The edits of the rows of a batch.
+
+    `generated` may be set between passes: boolean (B, T), the positions that a generated token is predicted from; None:
+    all of them. Edits of positions "generated" act there only.
+    """
+
+    def __init__(self, stack: _Stack) -> None:
+        self._stack, self._index = stack, list(stack.index)
+        self._any_gated, self._any_late = bool(stack.gated.any()), bool(stack.late.any())
+        self.generated: Tensor | None = None
+        self._gather()
 
     @property
     def layers(self) -> Sequence[int]:
         """The layers that some row edits, in order."""
-        return self._layers
+        return self._stack.layers
 
-    def select(self, rows: Tensor) -> None:
-        """Keeps these rows, in this order; a row may be repeated."""
-        self._index = self._index[rows]
+    def select(self, rows: Sequence[int]) -> None:
+        """Keeps these rows, in this order; a row may be repeated. `generated` is None again."""
+        self._index, self.generated = [self._index[row] for row in rows], None
         self._gather()
 
-    def apply(self, at: int, x: Tensor, generated: Tensor | None) -> Tensor:
-        """The edited x.
-
-        Args:
-            at: which of `layers`.
-            x: shape (B, T, d).
-            generated: boolean (B, T), which positions a generated token is predicted from; None: all of them.
-        """
-        coefficients = torch.bmm(x, self._read[at])  # (B, T, r)
+    def apply(self, at: int, x: Tensor) -> Tensor:
+        """The edited x, of shape (B, T, d), of layer `layers[at]`."""
+        coefficients = torch.bmm(x, self._read[at].transpose(1, 2))  # (B, T, r); read as it lies is fastest
         if self._any_gated:
-            clipped = coefficients.clamp(min=0)
-            coefficients = torch.where(self._gated[self._index][:, None, None], clipped, coefficients)
-        if self._any_late and generated is not None:
-            off = self._late[self._index][:, None] & ~generated  # (B, T)
+            coefficients = torch.where(self._gated, coefficients.clamp(min=0), coefficients)
+        if self._any_late and self.generated is not None:
+            off = self._late & ~self.generated  # (B, T)
             coefficients = coefficients.masked_fill(off[..., None], 0)
         return torch.baddbmm(x, coefficients, self._write[at])
 
     def _gather(self) -> None:
-        rows = self._stacks[:, :, self._index]  # (2, layers, B, r, d)
-        self._read, self._write = rows[0].transpose(2, 3).contiguous(), rows[1].contiguous()
+        factors = self._stack.factors
+        rows = torch.tensor(self._index, device=factors.device)
+        if self._index == list(range(len(self._index))):
+            self._read, self._write = factors[:, :, : len(self._index)]  # (layers, B, r, d) each
+        else:
+            self._read, self._write = factors.index_select(2, rows)
+        self._gated = self._stack.gated[rows][:, None, None]  # (B, 1, 1)
+        self._late = self._stack.late[rows][:, None]  # (B, 1)
 
 
-def _stacks(edits: Sequence[Edit], layers: Sequence[int], width: int) -> Tensor:
-    """Reads and writes of the edits and, last, of none: (2, layers, edits + 1, r, d), zero where there is nothing."""
-    rank = max((edit.rank for edit in edits), default=1)
-    stacks = torch.zeros(2, len(layers), len(edits) + 1, rank, width)
-    for number, edit in enumerate(edits):
-        for index, layer in edit.layers.items():
-            at, r = layers.index(index), layer.read.shape[0]
-            stacks[0, at, number, :r], stacks[1, at, number, :r] = layer.read, layer.write
-    return stacks
+class TokenEdits:
+    """The edits of the tokens of one packed sequence; of each token's edit it is known that it acts there."""
+
+    def __init__(self, stack: _Stack) -> None:
+        self.layers: Sequence[int] = stack.layers
+        _, layers, count, rank, width = stack.factors.shape
+        self._read, self._write = stack.factors.reshape(2, layers, count * rank, width)  # (layers, E·r, d) each
+        owner = torch.arange(count, device=stack.factors.device).repeat_interleave(rank)  # (E·r,)
+        self._others = torch.tensor(stack.index, device=owner.device)[:, None] != owner  # (T, E·r)
+        self._gated = stack.gated[owner] if bool(stack.gated.any()) else None  # (E·r,)
+
+    def apply(self, at: int, x: Tensor) -> Tensor:
+        """The edited x, of shape (1, T, d), of layer `layers[at]`."""
+        tokens = x[0]  # (T, d)
+        coefficients = tokens @ self._read[at].T  # (T, E·r)
+        if self._gated is not None:
+            coefficients = torch.where(self._gated, coefficients.clamp(min=0), coefficients)
+        return torch.addmm(tokens, coefficients.masked_fill_(self._others, 0), self._write[at])[None]
 
 
 class Editor:
-    """Edits one network, batch by batch.
+    """Edits one network, pass by pass.
 
     Args:
         module: a Hugging Face causal LM.
+
+    Raises:
+        ModelError: its layers are not built like those of a family known here.
     """
 
     def __init__(self, module: Any) -> None:
@@ -109,35 +137,51 @@ class Editor:
         self._width = int(module.config.get_text_config().hidden_size)
         parameter = next(module.parameters())
         self._device, self._dtype = parameter.device, parameter.dtype
+        self._held: OrderedDict[Edit, Tensor] = OrderedDict()
+
+    def check(self, edit: Edit) -> None:
+        """Raises ModelError when the edit is for another shape of model."""
+        edit.check_fits(n_layers=len(self._ends), width=self._width)
 
     def rows(self, edits: Sequence[Edit | None]) -> RowEdits:
-        """The edits of a batch's rows, ready to run."""
-        n, width = len(self._ends), self._width
-        return RowEdits(edits, n_layers=n, width=width, device=self._device, dtype=self._dtype)
+        """The edits of a batch's rows, ready to run; None: the row stays as it is.
+
+        Raises:
+            ModelError: an edit is for another shape of model.
+        """
+        return RowEdits(self._stack(edits))
+
+    def tokens(self, edits: Sequence[Edit | None]) -> TokenEdits:
+        """The edits of a packed sequence's tokens, each acting whatever its positions; None: the token stays as it is.
+
+        Raises:
+            ModelError: an edit is for another shape of model.
+        """
+        return TokenEdits(self._stack(edits))
+
+    def forget(self) -> None:
+        """Lets go of the copies of edits that are kept for the next batches."""
+        self._held.clear()
 
     @contextmanager
-    def editing(self, rows: RowEdits, generated: Callable[[], Tensor | None] = lambda: None) -> Iterator[None]:
-        """While it lasts, every forward pass is edited; rows are those of the pass.
-
-        Args:
-            rows: whose select may be called between passes.
-            generated: tells before each use which positions (B, T) a generated token is predicted from; None: all.
+    def editing(self, edits: Edits) -> Iterator[None]:
+        """While it lasts, every forward pass is edited; its rows (or tokens) are those that `edits` is for.
 
         Raises:
             ModelError: no forward pass came by an edited layer, so that nothing was edited.
         """
-        ran = [0] * len(rows.layers)
+        ran = [0] * len(edits.layers)
 
         def hook(at: int) -> Callable[..., Any]:
             def edit(_module: Any, _inputs: Any, output: Any) -> Any:
                 ran[at] += 1
-                if isinstance(output, tuple):  # a mixture of experts hands its routing on
-                    return (rows.apply(at, output[0], generated()), *output[1:])
-                return rows.apply(at, output, generated())
+                if isinstance(output, tuple):  # some mixtures of experts hand their routing on
+                    return (edits.apply(at, output[0]), *output[1:])
+                return edits.apply(at, output)
 
             return edit
 
-        handles = [self._ends[layer].module.register_forward_hook(hook(at)) for at, layer in enumerate(rows.layers)]
+        handles = [self._ends[layer].module.register_forward_hook(hook(at)) for at, layer in enumerate(edits.layers)]
         try:
             yield
         finally:
@@ -145,3 +189,52 @@ class Editor:
                 handle.remove()
         if not all(ran):
             raise ModelError("an edit had no effect: no forward pass came through the layers that it is for")
+
+    def _stack(self, edits: Sequence[Edit | None]) -> _Stack:
+        distinct = list(dict.fromkeys(edit for edit in edits if edit is not None))
+        for edit in distinct:
+            self.check(edit)
+        layers = tuple(sorted({layer for edit in distinct for layer in edit.layers}))
+        place: dict[Edit | None, int] = {edit: index for index, edit in enumerate(distinct)}
+        place[None] = len(distinct)
+        return _Stack(
+            layers,
+            self._factors(distinct, layers),
+            torch.tensor([*(edit.gate == "positive" for edit in distinct), False], device=self._device),
+            torch.tensor([*(edit.positions == "generated" for edit in distinct), False], device=self._device),
+            [place[edit] for edit in edits],
+        )
+
+    def _factors(self, edits: Sequence[Edit], layers: tuple[int, ...]) -> Tensor:
+        """Reads and writes of the edits and, last, of none: (2, layers, edits + 1, r, d)."""
+        rank = max((edit.rank for edit in edits), default=1)
+        held = [self._hold(edit) for edit in edits]
+        self._let_go()
+        nothing = torch.zeros(2, len(layers), rank, self._width, device=self._device, dtype=self._dtype)
+        if all(factors.shape == nothing.shape for factors in held):
+            return torch.stack([*held, nothing], dim=2)
+        stack = nothing.repeat(len(edits) + 1, 1, 1, 1, 1)  # (edits + 1, 2, layers, r, d)
+        for place, (edit, factors) in enumerate(zip(edits, held, strict=True)):
+            stack[place, :, [layers.index(layer) for layer in edit.layers], : edit.rank] = factors
+        return stack.permute(1, 2, 0, 3, 4)
+
+    def _hold(self, edit: Edit) -> Tensor:
+        """The edit's factors (2, its layers, r, d) on the device, from the copies of recent ones if there is one."""
+        factors = self._held.pop(edit, None)
+        if factors is None:
+            factors = _factors_of(edit).to(self._device, self._dtype)
+        self._held[edit] = factors
+        return factors
+
+    def _let_go(self) -> None:
+        total = sum(factors.nbytes for factors in self._held.values())
+        while total > _HELD_BYTES:
+            total -= self._held.popitem(last=False)[1].nbytes
+
+
+def _factors_of(edit: Edit) -> Tensor:
+    """Reads and writes of an edit's layers, in order, with zeros up to its rank: (2, layers, r, d)."""
+    factors = torch.zeros(2, len(edit.layers), edit.rank, edit.width)
+    for at, layer in enumerate(edit.layers.values()):
+        factors[0, at, : len(layer.read)], factors[1, at, : len(layer.read)] = layer.read, layer.write
+    return factors

@@ -3,8 +3,8 @@
     x ← x + Σ_i g(⟨x, read_i⟩) · write_i          i = 1..r, per edited layer; g is the identity or max(·, 0)
 
 x is the output of a layer's down projection (d,). CHAMELEON's two-step rule (arXiv 2503.01048, Section 3.3) is r = 2,
-an added constant vector is nearly r = 1 (`methods.chameleon.rules`). With g the identity it is linear in x = W h, and so
-a rank-r LoRA on W, exactly: A = read · W, B = writeᵀ. `editing` runs it, `export` writes it out.
+an added constant vector is nearly r = 1 (`methods.chameleon.rules`). With g the identity it is linear in x = W h, so it
+is a rank-r LoRA on W, exactly: A = read · W, B = writeᵀ. `editing` runs it, `export` writes it out.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class LayerEdit:
     """The edit of one layer.
 
     Args:
-        read: float32, shape (r, d): what x is multiplied with.
-        write: float32, shape (r, d): what is added, times that.
+        read: float32, shape (r, d): what x is multiplied with; copied, so that the digest stays true.
+        write: float32, shape (r, d): what is added, times that; copied.
 
     Raises:
         ValueError: other shapes, no rows, or a value that is not finite.
@@ -46,7 +46,7 @@ class LayerEdit:
                 f"read is {tuple(self.read.shape)} and write {tuple(self.write.shape)}, both must be (r, d)"
             )
         for name in ("read", "write"):
-            tensor = getattr(self, name).detach().to("cpu", torch.float32).contiguous()
+            tensor = getattr(self, name).detach().to("cpu", torch.float32, copy=True).contiguous()
             if not bool(tensor.isfinite().all()):
                 raise ValueError(f"{name} holds a value that is not finite")
             object.__setattr__(self, name, tensor)

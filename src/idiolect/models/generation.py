@@ -1,7 +1,8 @@
 """Batched generation in which every row keeps its own seed, stop strings and length: between `local` and `network`.
 
-A batch is padded on the left; rows that share a prompt share its prefill; rows that are done leave the batch. A row's
-tokens depend on its prompt, parameters, seed and draw only, never on its neighbours (up to float rounding).
+A batch is padded on the left; rows that share a prompt and an edit share their prefill; rows that are done leave the
+batch. A row's tokens depend on its prompt, edit, parameters, seed and draw only, never on its neighbours (up to float
+rounding).
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from idiolect.models.editing import RowEdits
+from idiolect.models.edits import Edit
 from idiolect.models.language_model import SamplingParams
 from idiolect.models.network import Network
 
 Ids = tuple[int, ...]
+Start = tuple[Ids, Edit | None]  # what rows can share a prefill by: the prompt and the edit
 
 _COMPACT_BELOW = 0.8  # rows still alive, as a fraction of the batch, under which the finished ones are dropped
 
@@ -34,11 +38,17 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A completion request in token ids."""
+    """A completion request in token ids, and the edit that it is answered under; None: the model as it is."""
 
     prompt: Ids
     sampling: SamplingParams
     draw: int = 0
+    edit: Edit | None = None
+
+    @property
+    def start(self) -> Start:
+        """What the prefill depends on."""
+        return self.prompt, self.edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class _Row:
 
 def generate(items: Sequence[EncodedPrompt], *, network: Network, decoder: Decoder, batch_size: int) -> list[Generated]:
     """Completes every item, in order; rows are grouped by prompt length, at most `batch_size` at a time."""
-    order = sorted(range(len(items)), key=lambda i: (len(items[i].prompt), items[i].prompt))
+    order = sorted(range(len(items)), key=lambda i: (len(items[i].prompt), items[i].prompt, _label(items[i].edit)))
     done: dict[int, Generated] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -93,15 +103,29 @@ def seeded(seed: int, draw: int) -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+def _label(edit: Edit | None) -> str:
+    return "" if edit is None else edit.digest
+
+
 def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: Decoder) -> list[_Row]:
-    prompts = list(dict.fromkeys(item.prompt for item in items))
-    rows, charged = [], set[Ids]()
+    starts = list(dict.fromkeys(item.start for item in items))
+    rows, charged = [], set[Start]()
     for item in items:
-        computed = 0 if item.prompt in charged else len(item.prompt)
-        charged.add(item.prompt)
+        computed = 0 if item.start in charged else len(item.prompt)
+        charged.add(item.start)
         rows.append(_Row(item, computed, seeded(item.sampling.seed, item.draw)))
-    state = _State.prefill(prompts, network)
-    state.select([prompts.index(item.prompt) for item in items])
+    edited = any(item.edit is not None for item in items)
+    edits = network.editor.rows([edit for _, edit in starts]) if edited else None
+    with network.editing(edits):
+        state = _State.prefill([prompt for prompt, _ in starts], network, edits)
+        place = {start: i for i, start in enumerate(starts)}
+        state.select([place[item.start] for item in items])
+        _write(rows, state, decoder)
+    return rows
+
+
+def _write(rows: list[_Row], state: _State, decoder: Decoder) -> None:
+    """Feeds the batch its own tokens until every row is done."""
     alive = rows
     while True:
         tokens = _next_tokens(state.logits, alive)
@@ -110,7 +134,7 @@ def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: D
                 row.take(token, decoder)
         going = [i for i, row in enumerate(alive) if row.finish is None]
         if not going:
-            return rows
+            return
         if len(going) <= _COMPACT_BELOW * len(alive):
             state.select(going)
             alive, tokens = [alive[i] for i in going], [tokens[i] for i in going]
@@ -118,23 +142,27 @@ def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: D
 
 
 class _State:
-    """The batch on the network: its cache, attention mask (B, L) and the logits (B, V) of each row's next token."""
+    """The batch on the network: its cache, edits, attention mask (B, L) and the logits (B, V) of each next token."""
 
-    def __init__(self, network: Network, mask: Tensor, logits: Tensor, cache: object) -> None:
-        self._network, self._mask, self.logits, self._cache = network, mask, logits, cache
+    def __init__(self, network: Network, edits: RowEdits | None, mask: Tensor, logits: Tensor, cache: object) -> None:
+        self._network, self._edits, self._mask, self.logits, self._cache = network, edits, mask, logits, cache
 
     @classmethod
-    def prefill(cls, prompts: Sequence[Ids], network: Network) -> _State:
-        """Reads the prompts, padded on the left."""
+    def prefill(cls, prompts: Sequence[Ids], network: Network, edits: RowEdits | None) -> _State:
+        """Reads the prompts, padded on the left, so that each one's last token, which writes, is in the last column."""
         width = max(map(len, prompts))
         ids = network.tensor([(*[0] * (width - len(p)), *p) for p in prompts])  # (B, L)
         mask = network.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])  # (B, L)
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)  # (B, L)
         cache = network.new_cache()
+        if edits is not None:
+            edits.generated = torch.arange(width, device=ids.device).expand_as(ids) == width - 1  # (B, L)
         logits = network.logits(
             1, input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         )
-        return cls(network, mask, logits[:, -1], cache)
+        if edits is not None:
+            edits.generated = None
+        return cls(network, edits, mask, logits[:, -1], cache)
 
     def select(self, rows: Sequence[int]) -> None:
         """Keeps these rows, in this order; a row may be repeated."""
@@ -143,6 +171,8 @@ class _State:
         index = self._network.tensor(rows)  # (kept,)
         self._mask, self.logits = self._mask[index], self.logits[index]
         self._cache.batch_select_indices(index)  # type: ignore[attr-defined]
+        if self._edits is not None:
+            self._edits.select(rows)
 
     def step(self, tokens: Sequence[int]) -> None:
         """Feeds one token a row."""

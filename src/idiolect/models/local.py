@@ -2,6 +2,8 @@
 
 `LocalModel` turns requests into token ids (`chat_format`), merges what concurrent tasks ask (`coalescing`) and runs it
 in one worker thread (`scoring`, `generation`), so that the event loop stays alive. `loading` finds the weights.
+`EditedModel` is the same model under an edit (`edits`): what it is asked joins the batches of the model and of all its
+other views, so that one batch serves many people.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ try:
 except ImportError as error:
     raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
 
+from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
+from idiolect.models.edits import Edit
 from idiolect.models.generation import EncodedPrompt, Generated, generate
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Usage
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
 from idiolect.models.loading import load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
@@ -108,15 +112,23 @@ class LocalModel:
         self._closed = True
         self._worker.shutdown(wait=False)
 
+    def with_edit(self, edit: Edit | None) -> EditedModel:
+        """This model under an edit; None: as it is.
+
+        Raises:
+            ModelError: the edit is for another shape of model, or this model cannot be edited.
+        """
+        if edit is not None:
+            self.network.editor.check(edit)
+        return EditedModel(self, edit)
+
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """One completion a request, in order; calls of concurrent tasks are generated as one batch.
 
         Raises:
             ModelError: a prompt is too long, or the network failed.
         """
-        items = [self._encode_prompt(request) for request in requests]
-        generated = await self._submit(self._completions, items)
-        return [_completion(item, row) for item, row in zip(items, generated, strict=True)]
+        return await self._complete(requests, None)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """The log-probabilities of each request's choices, in order; what prompts share is computed once.
@@ -124,9 +136,25 @@ class LocalModel:
         Raises:
             ModelError: a prompt is too long, or the network failed.
         """
-        items = [self._encode_choices(request) for request in requests]
-        scored = await self._submit(self._choices, items)
-        return [_choice_logprobs(item, scores) for item, scores in zip(items, scored, strict=True)]
+        return await self._choice_logprobs(requests, None)
+
+    async def activations(self, texts: Sequence[tuple[Sequence[Message], str]], *, sample: int = 0) -> Activations:
+        """What the MLPs put out for texts, without any edit.
+
+        Args:
+            texts: per text the chat so far and the assistant's answer to it; at least one.
+            sample: keep every token's activations up to about so many tokens of all answers; 0: none.
+
+        Raises:
+            ModelError: an answer has no tokens, a text is too long, the network failed, or its layers are not built
+                like those of a family known here.
+            ValueError: no texts.
+        """
+        if not texts:
+            raise ValueError("no texts to take activations of")
+        encoded = [self._encode_text(messages, answer) for messages, answer in texts]
+        size = self.settings.batch_size
+        return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Runs `work` in the model's worker thread: for whoever uses `network` and `tokenizer` directly.
@@ -163,8 +191,24 @@ class LocalModel:
         return total.hexdigest()
 
     async def forget_prefixes(self) -> None:
-        """Empties the prefix cache: call it after the network's weights or hooks have changed."""
-        await self.run(self._packed.cache.clear)
+        """Empties the prefix cache and lets go of edits: call it after the network's weights or hooks have changed, or
+        where nothing of a person may stay."""
+
+        def forget() -> None:
+            self._packed.cache.clear()
+            self.network.forget_edits()
+
+        await self.run(forget)
+
+    async def _complete(self, requests: Sequence[CompletionRequest], edit: Edit | None) -> list[Completion]:
+        items = [self._encode_prompt(request, edit) for request in requests]
+        generated = await self._submit(self._completions, items)
+        return [_completion(item, row) for item, row in zip(items, generated, strict=True)]
+
+    async def _choice_logprobs(self, requests: Sequence[ChoiceRequest], edit: Edit | None) -> list[ChoiceLogProbs]:
+        items = [self._encode_choices(request, edit) for request in requests]
+        scored = await self._submit(self._choices, items)
+        return [_choice_logprobs(item, scores) for item, scores in zip(items, scored, strict=True)]
 
     async def _submit(self, queue: Coalescer[Any, T], items: list[Any]) -> list[T]:
         self._check_open()
@@ -182,16 +226,21 @@ class LocalModel:
         if self._closed:
             raise ModelError(f"the model {self._name!r} is closed")
 
-    def _encode_prompt(self, request: CompletionRequest) -> EncodedPrompt:
+    def _encode_prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
         prompt = self.format.prompt_ids(request.messages, request.prefill)
         self.network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
-        return EncodedPrompt(prompt, request.sampling, request.draw)
+        return EncodedPrompt(prompt, request.sampling, request.draw, edit)
 
-    def _encode_choices(self, request: ChoiceRequest) -> EncodedChoices:
+    def _encode_choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
         prompt = self.format.prompt_ids(request.messages, request.prefill)
-        item = EncodedChoices(prompt, tuple(map(self.format.text_ids, request.choices)))
+        item = EncodedChoices(prompt, tuple(map(self.format.text_ids, request.choices)), edit)
         self.network.check_length(len(prompt), item.longest - len(prompt), "a choice")
         return item
+
+    def _encode_text(self, messages: Sequence[Message], answer: str) -> EncodedText:
+        prompt, rest = self.format.prompt_ids(messages), self.format.text_ids(answer)
+        self.network.check_length(len(prompt), len(rest), "the answer")
+        return EncodedText(prompt + rest, start=len(prompt))
 
     @torch.inference_mode()
     def _generate(self, items: list[EncodedPrompt]) -> list[Generated]:
@@ -210,6 +259,34 @@ class LocalModel:
         if self._packs is None:
             self._packs = packs(self.network)
         return self._packed if self._packs else self._padded
+
+
+class EditedModel:
+    """A local model under an edit, as a `LanguageModel` of its own: made by `LocalModel.with_edit`.
+
+    It shares the model's weights, worker, batches and prefix cache; closing is the model's affair.
+    """
+
+    def __init__(self, model: LocalModel, edit: Edit | None) -> None:
+        self.model, self.edit = model, edit
+
+    @property
+    def name(self) -> str:
+        """What the user called the model."""
+        return self.model.name
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """As the model's, under the edit."""
+        return await self.model._complete(requests, self.edit)
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        """As the model's, under the edit."""
+        return await self.model._choice_logprobs(requests, self.edit)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what answers depend on: the model's fingerprint and the edit."""
+        base = self.model.fingerprint()
+        return base if self.edit is None else hashlib.sha256(f"{base} {self.edit.digest}".encode()).hexdigest()
 
 
 def load_local_model(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from idiolect.errors import ModelError
+from idiolect.models.editing import Editor, Edits
 from idiolect.models.prefix_cache import KeysValues
 
 
@@ -37,6 +40,24 @@ class Network:
         kinds = getattr(self.config, "layer_types", None) or ()
         recurrent = any("attention" not in kind or "linear" in kind for kind in kinds)
         return recurrent or bool(getattr(self.module, "_is_stateful", False))
+
+    @cached_property
+    def editor(self) -> Editor:
+        """Edits this network.
+
+        Raises:
+            ModelError: its layers are not built like those of a family known here.
+        """
+        return Editor(self.module)
+
+    def editing(self, edits: Edits | None) -> AbstractContextManager[None]:
+        """While it lasts, every forward pass is edited; None: it is as it was, without any hook."""
+        return nullcontext() if edits is None else self.editor.editing(edits)
+
+    def forget_edits(self) -> None:
+        """Lets go of copies of edits."""
+        if "editor" in self.__dict__:  # made when it is first needed
+            self.editor.forget()
 
     def new_cache(self) -> Any:
         """An empty cache of the kind this architecture wants."""

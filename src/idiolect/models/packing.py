@@ -3,7 +3,8 @@
 Sequences that begin alike share nodes; a node is a token in its context, so each is computed once. Laid out with
 parents before children, a node's position id is its depth and its attention row shows exactly its ancestors and
 itself; then one forward pass gives the same hidden states as running each sequence alone (tree attention, as in
-SpecInfer, Miao et al. 2024, arXiv:2305.09781).
+SpecInfer, Miao et al. 2024, arXiv:2305.09781). A token that an edit acts on is marked with it: marked otherwise, it is
+another token, so nothing computed under one edit is ever read under another or none.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Token = int | tuple[int, str]  # an id; with the digest of the edit that acts on it, where one does
+
 
 class TokenTrie:
     """Unique tokens-in-context of a set of sequences, numbered in order of insertion, so parents precede children."""
 
     def __init__(self) -> None:
-        self.tokens: list[int] = []
+        self.tokens: list[Token] = []
         self.depths: list[int] = []
         self.parents: list[int] = []  # -1 at depth 0
-        self._children: dict[tuple[int, int], int] = {}
+        self._children: dict[tuple[int, Token], int] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def insert(self, sequence: Sequence[int], parent: int = -1) -> list[int]:
+    def insert(self, sequence: Sequence[Token], parent: int = -1) -> list[int]:
         """The nodes of `sequence` below `parent`, one a token; those that are missing are made."""
         path = []
         for token in sequence:
@@ -46,7 +49,7 @@ class TokenTrie:
             node = self.parents[node]
         return path
 
-    def _add(self, token: int, parent: int) -> int:
+    def _add(self, token: Token, parent: int) -> int:
         node = len(self.tokens)
         self.tokens.append(token)
         self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
@@ -69,7 +72,14 @@ class Layout:
     @property
     def tokens(self) -> list[int]:
         """Token ids of the fresh nodes."""
-        return [self.trie.tokens[node] for node in self.fresh]
+        tokens = (self.trie.tokens[node] for node in self.fresh)
+        return [token if isinstance(token, int) else token[0] for token in tokens]
+
+    @property
+    def marks(self) -> list[str | None]:
+        """The digest of the edit that acts on each fresh node; None: none does."""
+        tokens = (self.trie.tokens[node] for node in self.fresh)
+        return [None if isinstance(token, int) else token[1] for token in tokens]
 
     @property
     def positions(self) -> list[int]:
@@ -92,7 +102,7 @@ class Layout:
         return mask
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[Token], b: Sequence[Token]) -> int:
     """How many leading tokens two sequences share."""
     for i, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:

@@ -2,6 +2,7 @@
 
 A trie of tokens-in-context, each with a slot in a pool of tensors, so that any prompt finds its longest prefix seen
 before, whichever other prompt left it there. Bounded by tokens; the least recently used leaves go first.
+Tokens are marked with the edit that acted on them (`packing.Token`): those of all edits share the bound, and no others.
 Reading copies: what a pass does to the tensors it was given never reaches the pool.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 
 import torch
 
+from idiolect.models.packing import Token
+
 KeysValues = list[tuple[torch.Tensor, torch.Tensor]]  # per layer: keys and values, each (heads, tokens, head_dim)
 
 _FIRST_ALLOCATION = 1024
@@ -20,10 +23,10 @@ _FIRST_ALLOCATION = 1024
 class _Node:
     __slots__ = ("children", "depth", "parent", "slot", "token", "used")
 
-    def __init__(self, token: int, parent: _Node | None, slot: int, used: int) -> None:
+    def __init__(self, token: Token, parent: _Node | None, slot: int, used: int) -> None:
         self.token, self.parent, self.slot, self.used = token, parent, slot, used
         self.depth: int = parent.depth + 1 if parent else 0
-        self.children: dict[int, _Node] = {}
+        self.children: dict[Token, _Node] = {}
 
 
 class PrefixCache:
@@ -47,7 +50,7 @@ class PrefixCache:
     def __len__(self) -> int:
         return self._size
 
-    def match(self, tokens: Sequence[int]) -> list[int]:
+    def match(self, tokens: Sequence[Token]) -> list[int]:
         """Slots of the longest prefix of `tokens` that is held; marks it as used now."""
         self._clock += 1
         node, slots = self._root, []
@@ -67,7 +70,7 @@ class PrefixCache:
         index = torch.tensor(slots, device=self._pool[0][0].device)  # (slots,)
         return [(k.index_select(1, index), v.index_select(1, index)) for k, v in self._pool]
 
-    def insert(self, tokens: Sequence[int], columns: Sequence[int], source: KeysValues) -> None:
+    def insert(self, tokens: Sequence[Token], columns: Sequence[int], source: KeysValues) -> None:
         """Remember `tokens`; token i's keys and values are at `source[layer][·][:, columns[i]]`.
 
         `columns[i]` may be -1 for a token that `match` found. What does not fit is left out, deepest first.

@@ -3,6 +3,8 @@
 `PackedScorer` lays the sequences of many requests out as one tree (see `packing`), on top of what `prefix_cache`
 holds, and computes every token-in-context once. `PaddedScorer` runs each prompt + choice as its own row of a padded
 batch: the same numbers, no reuse; for architectures that cannot be packed, and as the rival in benchmarks.
+Both run every token under its request's edit (`edits`), if it has one. An edit for generated positions acts from the
+prompt's last token on: that is where what a choice begins with is predicted.
 Both return, for choice c after prompt x, the sum over c's tokens of log p(c_k | x, c_1 … c_{k-1}).
 """
 
@@ -14,8 +16,10 @@ from itertools import pairwise
 
 import torch
 
+from idiolect.models.editing import RowEdits, TokenEdits
+from idiolect.models.edits import Edit
 from idiolect.models.network import Network, cache_of, keys_values_of, picked_logprobs
-from idiolect.models.packing import Layout, TokenTrie, common_prefix
+from idiolect.models.packing import Layout, Token, TokenTrie, common_prefix
 from idiolect.models.prefix_cache import KeysValues, PrefixCache
 
 Ids = tuple[int, ...]
@@ -23,10 +27,11 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class EncodedChoices:
-    """A choice request in token ids."""
+    """A choice request in token ids, and the edit that it is scored under; None: the model as it is."""
 
     prompt: Ids
     choices: tuple[Ids, ...]
+    edit: Edit | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -38,6 +43,27 @@ class EncodedChoices:
         """Tokens of the longest prompt + choice."""
         return len(self.prompt) + max(map(len, self.choices))
 
+    @property
+    def marked_prompt(self) -> tuple[Token, ...]:
+        """The prompt's tokens, each with the edit that acts on it."""
+        if self.edit is None or self.edit.positions == "all":
+            return self.marked(self.prompt)
+        return (*self.prompt[:-1], *self.marked(self.prompt[-1:]))
+
+    def marked(self, ids: Ids) -> tuple[Token, ...]:
+        """Tokens that the edit acts on, if there is one."""
+        if self.edit is None:
+            return ids
+        digest = self.edit.digest
+        return tuple((token, digest) for token in ids)
+
+    @property
+    def place(self) -> tuple[str, Ids, str]:
+        """Sorts items so that those with more tokens in common are nearer to each other."""
+        digest = "" if self.edit is None else self.edit.digest
+        whole = self.edit is not None and self.edit.positions == "all"
+        return digest if whole else "", self.prompt, digest
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredChoices:
@@ -45,6 +71,19 @@ class ScoredChoices:
 
     logprobs: tuple[float, ...]
     computed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A prompt + choice of the item at `item`."""
+
+    item: int
+    prompt: Ids
+    choice: Ids
+    edit: Edit | None
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.choice)
 
 
 class PaddedScorer:
@@ -55,28 +94,25 @@ class PaddedScorer:
 
     def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
         """The scores of each item, in order."""
-        rows = [(i, item.prompt, choice) for i, item in enumerate(items) for choice in item.choices]
+        rows = [_Row(i, item.prompt, choice, item.edit) for i, item in enumerate(items) for choice in item.choices]
         totals = [0.0] * len(rows)
-        order = sorted(range(len(rows)), key=lambda r: (len(rows[r][1]) + len(rows[r][2]), len(rows[r][1])))
-        for batch in self._batches(order, [(prompt, choice) for _, prompt, choice in rows]):
-            for r, total in zip(batch, self._pass([rows[r][1:] for r in batch]), strict=True):
+        order = sorted(range(len(rows)), key=lambda r: (len(rows[r]), len(rows[r].prompt)))
+        for batch in self._batches(order, rows):
+            for r, total in zip(batch, self._pass([rows[r] for r in batch]), strict=True):
                 totals[r] = total
         return [self._collect(i, rows, totals) for i in range(len(items))]
 
-    def _collect(self, item: int, rows: list[tuple[int, Ids, Ids]], totals: list[float]) -> ScoredChoices:
-        mine = [r for r, row in enumerate(rows) if row[0] == item]
-        return ScoredChoices(
-            logprobs=tuple(totals[r] for r in mine),
-            computed=sum(len(rows[r][1]) + len(rows[r][2]) - 1 for r in mine),
-        )
+    def _collect(self, item: int, rows: list[_Row], totals: list[float]) -> ScoredChoices:
+        mine = [r for r, row in enumerate(rows) if row.item == item]
+        return ScoredChoices(logprobs=tuple(totals[r] for r in mine), computed=sum(len(rows[r]) - 1 for r in mine))
 
-    def _batches(self, order: list[int], rows: list[tuple[Ids, Ids]]) -> Iterator[list[int]]:
+    def _batches(self, order: list[int], rows: list[_Row]) -> Iterator[list[int]]:
         """Cuts `order` where a batch has its rows, or would keep logits at too many positions for the memory."""
         batch: list[int] = []
         for r in order:
             grown = [*batch, r]
-            first = min(len(rows[b][0]) for b in grown)
-            last = max(len(rows[b][0]) + len(rows[b][1]) for b in grown)
+            first = min(len(rows[b].prompt) for b in grown)
+            last = max(len(rows[b]) for b in grown)
             if batch and (len(grown) > self._batch_size or len(grown) * (last - first) > self._max_kept):
                 yield batch
                 grown = [r]
@@ -84,19 +120,29 @@ class PaddedScorer:
         if batch:
             yield batch
 
-    def _pass(self, rows: Sequence[tuple[Ids, Ids]]) -> list[float]:
-        fed = [(prompt + choice)[:-1] for prompt, choice in rows]  # nothing is asked after the last token
+    def _pass(self, rows: Sequence[_Row]) -> list[float]:
+        fed = [(row.prompt + row.choice)[:-1] for row in rows]  # nothing is asked after the last token
         width = max(map(len, fed))
         ids = self._network.tensor([(*f, *[0] * (width - len(f))) for f in fed])  # (B, L)
         mask = self._network.tensor([[1] * len(f) + [0] * (width - len(f)) for f in fed])  # (B, L)
-        first = min(len(prompt) for prompt, _ in rows) - 1
+        first = min(len(row.prompt) for row in rows) - 1
         keep = torch.arange(first, width, device=ids.device)  # (kept,)
-        logits = self._network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
+        with self._network.editing(self._edits(rows, width)):
+            logits = self._network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
         totals = []
-        for row, (prompt, choice) in zip(logits, rows, strict=True):
-            start = len(prompt) - 1 - first
-            totals.append(sum(picked_logprobs(row[start : start + len(choice)], choice)))
+        for row, at in zip(rows, logits, strict=True):  # at: (kept, V)
+            start = len(row.prompt) - 1 - first
+            totals.append(sum(picked_logprobs(at[start : start + len(row.choice)], row.choice)))
         return totals
+
+    def _edits(self, rows: Sequence[_Row], width: int) -> RowEdits | None:
+        if all(row.edit is None for row in rows):
+            return None
+        edits = self._network.editor.rows([row.edit for row in rows])
+        column = torch.arange(width, device=self._network.device)  # (L,)
+        last = self._network.tensor([len(row.prompt) - 1 for row in rows])  # (B,)
+        edits.generated = column >= last[:, None]  # (B, L)
+        return edits
 
 
 class PackedScorer:
@@ -112,8 +158,8 @@ class PackedScorer:
         self._network, self.cache, self._max_pass = network, cache, max_pass_tokens
 
     def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
-        """The scores of each item, in order. A shared token is charged to the first item, sorted by prompt, with it."""
-        order = sorted(range(len(items)), key=lambda i: items[i].prompt)
+        """The scores of each item, in order; the first item, sorted by `place`, is charged for a shared token."""
+        order = sorted(range(len(items)), key=lambda i: items[i].place)
         scored: dict[int, ScoredChoices] = {}
         while order:
             group = self._next_group([items[i] for i in order])
@@ -127,16 +173,17 @@ class PackedScorer:
         As many as fit into a pass; fewer where each brings its own long context, whose masked-out part costs time.
         """
         fresh = context = 0
-        before: Ids = ()
+        before: tuple[Token, ...] = ()
         for n, item in enumerate(items):
-            shared = common_prefix(before, item.prompt)
-            held = len(self.cache.match(item.prompt[:-1]))
-            new = len(item.prompt) - max(shared, held) + sum(map(len, item.choices))
+            prompt = item.marked_prompt
+            shared = common_prefix(before, prompt)
+            held = len(self.cache.match(prompt[:-1]))
+            new = len(prompt) - max(shared, held) + sum(map(len, item.choices))
             beyond = max(held - shared, 0)
             crowded = fresh >= self._max_pass // 8 and context + beyond > self._max_pass
             if n and (fresh + new > self._max_pass or crowded):
                 return n
-            fresh, context, before = fresh + new, context + beyond, item.prompt
+            fresh, context, before = fresh + new, context + beyond, prompt
         return len(items)
 
     def _score_group(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
@@ -159,16 +206,20 @@ class PackedScorer:
             end = min(start + self._max_pass, len(layout.fresh))
             asked = [(row, pair) for row, pair in group.asked if start <= row < end]
             keep = [row - start for row, _ in asked] or [0]
-            logits = self._network.logits(
-                self._network.tensor(sorted(set(keep))),
-                input_ids=tokens[None, start:end],
-                position_ids=positions[None, start:end],
-                attention_mask=self._network.packed_mask(visible[start:end, : p + end]),
-                past_key_values=cache,
-                use_cache=True,
-            )[0]  # (kept, V)
+            with self._network.editing(self._edits(group.edits[start:end])):
+                logits = self._network.logits(
+                    self._network.tensor(sorted(set(keep))),
+                    input_ids=tokens[None, start:end],
+                    position_ids=positions[None, start:end],
+                    attention_mask=self._network.packed_mask(visible[start:end, : p + end]),
+                    past_key_values=cache,
+                    use_cache=True,
+                )[0]  # (kept, V)
             found.update(_read(logits, [row - start for row, _ in asked], [pair for _, pair in asked]))
         return found
+
+    def _edits(self, edits: Sequence[Edit | None]) -> TokenEdits | None:
+        return None if all(edit is None for edit in edits) else self._network.editor.tokens(edits)
 
 
 def _read(logits: torch.Tensor, rows: list[int], pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
@@ -187,30 +238,32 @@ class _Group:
     """The tree of some items' sequences: which nodes the cache holds, which are fresh, and what is asked of them."""
 
     def __init__(self, items: Sequence[EncodedChoices], cache: PrefixCache) -> None:
-        self._prompts = [item.prompt for item in items]
+        self._prompts = [item.marked_prompt for item in items]
         self.slots: dict[int, int] = {}
         self.pairs: list[list[list[tuple[int, int]]]] = []  # per item, per choice: (node, next token)
         trie, born = TokenTrie(), [0]
         self._paths = []
-        for item in items:
-            path = trie.insert(item.prompt)
-            self.slots.update(zip(path, cache.match(item.prompt), strict=False))
+        for item, prompt in zip(items, self._prompts, strict=True):
+            path = trie.insert(prompt)
+            self.slots.update(zip(path, cache.match(prompt), strict=False))
             self._paths.append(path)
-            self.pairs.append([self._choice(trie, path[-1], choice) for choice in item.choices])
+            self.pairs.append([self._choice(trie, path[-1], item, choice) for choice in item.choices])
             born.append(len(trie))
         heads = {node for choices in self.pairs for choice in choices for node, _ in choice}
         context = tuple(n for n in range(len(trie)) if n in self.slots and n not in heads)
         held = set(context)
         self.layout = Layout(trie, context, tuple(n for n in range(len(trie)) if n not in held))
+        named = {item.edit.digest: item.edit for item in items if item.edit is not None}
+        self.edits = [named[mark] if mark is not None else None for mark in self.layout.marks]  # of each fresh node
         row = {node: i for i, node in enumerate(self.layout.fresh)}
         asked = {pair for choices in self.pairs for choice in choices for pair in choice}
         self.asked = sorted((row[node], (node, token)) for node, token in asked)
         self.computed = [sum(n not in held for n in range(a, b)) for a, b in pairwise(born)]
 
     @staticmethod
-    def _choice(trie: TokenTrie, last: int, choice: Ids) -> list[tuple[int, int]]:
+    def _choice(trie: TokenTrie, last: int, item: EncodedChoices, choice: Ids) -> list[tuple[int, int]]:
         """A choice's (node, next token) pairs; its own last token is asked for, but needs no node."""
-        nodes = [last, *trie.insert(choice[:-1], last)]
+        nodes = [last, *trie.insert(item.marked(choice[:-1]), last)]
         return list(zip(nodes, choice, strict=True))
 
     def remember(self, cache: PrefixCache, source: KeysValues) -> None:
