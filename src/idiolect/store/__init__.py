@@ -9,7 +9,17 @@ Takes and gives values of `idiolect.people` and plain JSON; knows neither method
 
 from __future__ import annotations
 
+from idiolect.store.group_records import Group, GroupFit, GroupState
 from idiolect.store.records import CheckpointRecord, PersonalizationRecord, SavedUsers, UserSummary
 from idiolect.store.users import Store
 
-__all__ = ["CheckpointRecord", "PersonalizationRecord", "SavedUsers", "Store", "UserSummary"]
+__all__ = [
+    "CheckpointRecord",
+    "Group",
+    "GroupFit",
+    "GroupState",
+    "PersonalizationRecord",
+    "SavedUsers",
+    "Store",
+    "UserSummary",
+]

@@ -34,6 +34,8 @@ _CHUNK = 1 << 20
 class Holdings:
     """Everything held about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
 
+    `tensors` are the bytes of safetensors files, by method; `groups` are the ids of those that the person is in. What
+    was learned for a group is not the person's alone, and not handed over.
     `damaged_calls` counts cached answers that could not be read, and are not in `calls`.
     """
 
@@ -41,6 +43,8 @@ class Holdings:
     created_at: str
     updated_at: str
     personalizations: list[dict[str, Any]]
+    tensors: dict[str, bytes]
+    groups: tuple[str, ...]
     checkpoints: list[dict[str, Any]]
     calls: list[dict[str, Any]]
     damaged_calls: int
@@ -48,12 +52,13 @@ class Holdings:
     artifacts: list[Path]
 
     def document(self) -> dict[str, Any]:
-        """One JSON value; of artifacts only the names."""
+        """One JSON value; of artifacts only the names, of tensors their size and SHA-256."""
         return {
             "user": self.user,
             "created_at": self.created_at,
             "updated_at": self.updated_at,
             "personalizations": self.personalizations,
+            "groups": list(self.groups),
             "checkpoints": self.checkpoints,
             "calls": self.calls,
             "damaged_calls": self.damaged_calls,
@@ -78,15 +83,18 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
     folder = None if store.folder is None else artifact_folder(store.folder, user_id)
     found = sorted(folder.rglob("*")) if folder is not None and folder.is_dir() else []
     caches = list(caches)
+    learned = store.personalizations(user_id)
     calls = {call.key: call for cache in caches for call in cache.calls_of(user_id)}
     return Holdings(
         user=user_to_record(store.user(user_id)),
         created_at=summary.created_at.isoformat(),
         updated_at=summary.updated_at.isoformat(),
         personalizations=[
-            {"created_at": record.created_at.isoformat(), **_learned(record)}
-            for record in store.personalizations(user_id)
+            {"created_at": record.created_at.isoformat(), **_learned(record), "tensors": _told(record.tensors)}
+            for record in learned
         ],
+        tensors={record.method: record.tensors for record in learned if record.tensors is not None},
+        groups=store.groups.groups_of(user_id),
         checkpoints=[_learned(record) for record in store.checkpoints(user_id)],
         calls=[_call(call) for call in calls.values()],
         damaged_calls=sum(len(cache.damaged_of(user_id)) for cache in caches),
@@ -102,6 +110,10 @@ def _learned(record: PersonalizationRecord | CheckpointRecord) -> dict[str, Any]
         "digest": record.digest,
         "payload": record.payload,
     }
+
+
+def _told(tensors: bytes | None) -> dict[str, Any] | None:
+    return None if tensors is None else {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
 
 
 def _call(call: KeptCall) -> dict[str, Any]:
@@ -153,6 +165,10 @@ def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
     for kind, records in (("personalizations", held.personalizations), ("checkpoints", held.checkpoints)):
         for record in records:
             yield f"{kind}/{quote(record['method'], safe='')}.json", iter([_pretty(record)])
+    for method, tensors in held.tensors.items():
+        yield f"personalizations/{quote(method, safe='')}.safetensors", iter([tensors])
+    if held.groups:
+        yield "groups.json", iter([_pretty(list(held.groups))])
     yield "calls.jsonl", map(_line, held.calls)
     for path in held.artifacts:
         yield f"artifacts/{_name(path, held.artifact_folder)}", _chunks(path)

@@ -20,7 +20,20 @@ from sqlalchemy.engine import Connection
 
 from idiolect.people.user import User
 from idiolect.store.byte_search import Patterns
-from idiolect.store.schema import checkpoints, companions, metadata, opinions, personalizations, users
+from idiolect.store.group_rows import is_learned_from
+from idiolect.store.schema import (
+    checkpoints,
+    companions,
+    group_members,
+    group_personalizations,
+    group_refits,
+    group_sources,
+    groups,
+    metadata,
+    opinions,
+    personalizations,
+    users,
+)
 
 WIDTH = 24  # characters of a canary; what is left of a longer text is found from twice as many on
 SHORTEST = 6  # characters of a text that is a canary as a whole
@@ -129,9 +142,12 @@ def _utf8(text: str) -> bytes:
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
     """Every value in the rows of everybody else and of no one, and the words of the layout itself; read as a stream."""
     yield from _layout()
-    yield from chain.from_iterable(_rows(connection, companions, sa.true()))
-    for table, whose in ((users, users.c.id), *((t, t.c.user_id) for t in (opinions, personalizations, checkpoints))):
-        for row in _rows(connection, table, whose != user_id):
+    for table in (companions, groups, group_refits):
+        yield from chain.from_iterable(_rows(connection, table, sa.true()))
+    theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
+    of_others = [(users, users.c.id != user_id), *((table, table.c.user_id != user_id) for table in theirs)]
+    for table, condition in (*of_others, (group_personalizations, ~is_learned_from(user_id))):
+        for row in _rows(connection, table, condition):
             for value in row:
                 yield value
                 if "\\" in value:
@@ -139,7 +155,7 @@ def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
 
 
 def row_texts(connection: Connection) -> Iterator[str]:
-    """Every value in every row of the store; read as a stream."""
+    """Every value but tensors in every row of the store; read as a stream."""
     for table in metadata.sorted_tables:
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
 

@@ -43,10 +43,12 @@ from idiolect.store.canaries import (
 )
 from idiolect.store.companions import OpenedCaches, known_caches, opened_caches
 from idiolect.store.database import Database
+from idiolect.store.group_rows import learned_with, leave_groups
 from idiolect.store.people_rows import known_user
 from idiolect.store.receipt import Found, Receipt, limits
-from idiolect.store.schema import checkpoints, opinions, personalizations, users
+from idiolect.store.schema import checkpoints, group_members, group_sources, opinions, personalizations, users
 from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
+from idiolect.store.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
 from idiolect.store.users import Store
 
 _log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ _TABLES = {
     "personalizations": personalizations.c.user_id,
     "checkpoints": checkpoints.c.user_id,
 }
+_GROUP_COLUMNS = (group_members.c.user_id, group_sources.c.user_id)
 
 
 def artifact_folder(store_folder: Path, user_id: str) -> Path:
@@ -180,10 +183,12 @@ def _came_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]
 def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
     """What to look for: per canary, the ways in which it may be written."""
     texts, others = [user_id], list(own_words())
+    numbers: list[bytes] = []
     if in_store:
         texts.extend(texts_of_user(store.user(user_id)))
-        for payload in _learned(store, user_id):
+        for payload, tensors in _learned(store, user_id):
             texts.extend(texts_of_learned(payload))
+            numbers.extend(slices(tensors or b""))
     keys: list[bytes] = []
     for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
         (others if call.shared else texts).extend(strings(call.result))
@@ -193,16 +198,23 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
     pieces = without_shared(candidates(texts), others)
     with store.database.reading() as connection:
         pieces = without_shared(pieces, texts_of_others(connection, user_id))
+        numbers = unshared(numbers, tensors_of_others(connection, user_id))
     for cache in caches:
         pieces = without_shared(pieces, _results_of_others(store, user_id, cache))
     spelled = [frozenset(forms(piece)) for piece in pieces]
-    return spelled + [frozenset({key, key.hex().encode()}) for key in keys]
+    spelled += [frozenset({key, key.hex().encode()}) for key in keys]
+    return spelled + [frozenset({piece}) for piece in numbers]
 
 
-def _learned(store: Store, user_id: str) -> list[Mapping[str, Any]]:
-    """All that was learned for the user, finished or not."""
-    finished = [record.payload for record in store.personalizations(user_id)]
-    return finished + [record.payload for record in store.checkpoints(user_id)]
+def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], bytes | None]]:
+    """All that was learned for the user, finished or not, and for groups with what they gave; payloads and tensors."""
+    for record in store.personalizations(user_id):
+        yield record.payload, record.tensors
+    for checkpoint in store.checkpoints(user_id):
+        yield checkpoint.payload, None
+    with store.database.reading() as connection:
+        for row in learned_with(connection, user_id):
+            yield row["payload"], row["tensors"]
 
 
 def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator[str]:
@@ -263,8 +275,9 @@ def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]
     """Delete the user's rows; how many of each table, and the mark of the erasure."""
     with database.writing() as connection:
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
+        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # what was learned with them goes as well
         connection.execute(users.delete().where(users.c.id == user_id))  # the others follow, by their foreign keys
-        if any(_count(connection, column, user_id) for column in _TABLES.values()):
+        if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
             raise StoreError(f"store {database.where}: rows of user {user_id!r} cannot be deleted")
         return rows, mark(connection)
 
@@ -306,7 +319,8 @@ class _Search:
 
     def _in_rows(self) -> int:
         with self._store.database.reading() as connection:
-            return count_in_texts(self._patterns, row_texts(connection))
+            in_texts = count_in_texts(self._patterns, row_texts(connection))
+            return in_texts + count_in_tensors(self._patterns, row_tensors(connection))
 
 
 def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:

@@ -48,6 +48,17 @@ def unmark(database: Database, marks: Iterable[str]) -> None:
         connection.execute(erasures.delete().where(erasures.c.id.in_(list(marks))))
 
 
+def finish(database: Database, name: str) -> tuple[str, ...]:
+    """Scrub the store and take the mark back; what kept this from being done, if anything: then the mark stays."""
+    try:
+        scrub(database)
+        unmark(database, [name])
+        truncate_log(database)
+    except StoreError as error:
+        return (str(error),)
+    return ()
+
+
 def finish_interrupted(database: Database) -> int:
     """Scrub the store and its caches of calls if an erasure was cut off; how many were.
 

@@ -17,6 +17,7 @@ from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import Opinion, User, unstorable_part
 from idiolect.store.companions import drop_note, note
 from idiolect.store.database import Database
+from idiolect.store.groups import Groups
 from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
@@ -123,6 +124,11 @@ class Store:
     def database(self) -> Database:
         """The opened database, for the erasure."""
         return self._database
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of these users."""
+        return Groups(self._database)
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""

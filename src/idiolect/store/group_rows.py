@@ -1,0 +1,294 @@
+"""SQL on groups: what `Groups` and the erasure of a person do inside one transaction.
+
+A group's learned row and its sources (the members it was learned from) live and die together. With a source goes the
+row, which holds that person's influence, and a row of `group_refits` remembers that it has to be learned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from idiolect.errors import StoreError, UnknownGroupError
+from idiolect.people.user import User, unstorable_part
+from idiolect.store.group_records import Group, GroupFit, Removal, data_digest
+from idiolect.store.people_rows import BATCH, known_user
+from idiolect.store.records import user_from_rows
+from idiolect.store.schema import (
+    group_members,
+    group_personalizations,
+    group_refits,
+    group_sources,
+    groups,
+    opinions,
+    users,
+)
+from idiolect.store.strict_json import checked_text
+
+_FEW = 1000  # up to so many groups, an unknown id is compared with theirs
+
+
+def known_group(connection: Connection, group_id: str, *, lock: bool = False) -> RowMapping:
+    """The group's row.
+
+    Args:
+        connection: in a transaction.
+        group_id: which one.
+        lock: keep other writers from it until the transaction ends; SQLite writes alone anyway.
+
+    Raises:
+        UnknownGroupError: there is none; the message names ids that are near.
+    """
+    if unstorable_part(group_id) is None:
+        chosen = sa.select(groups).where(groups.c.id == group_id)
+        row = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
+        if row is not None:
+            return row
+    ids = list(connection.scalars(sa.select(groups.c.id).order_by(groups.c.id).limit(_FEW)))
+    near = get_close_matches(group_id, ids, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint}")
+
+
+def insert_group(connection: Connection, group_id: str, *, now: datetime) -> None:
+    """Make an empty group.
+
+    Raises:
+        StoreError: there is one of that id, or a store cannot keep the id.
+    """
+    checked_text(group_id, at="the group's id")
+    if connection.scalar(sa.select(groups.c.id).where(groups.c.id == group_id)) is not None:
+        raise StoreError(f"the store holds a group {group_id!r} already")
+    connection.execute(groups.insert().values(id=group_id, created_at=now, updated_at=now))
+
+
+def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> int:
+    """Add the users to the group; how many were not in it.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    added = 0
+    for batch in _batches(dict.fromkeys(user_ids)):
+        storable = [each for each in batch if unstorable_part(each) is None]
+        there = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(storable))))
+        for user_id in batch:
+            if user_id not in there:
+                known_user(connection, user_id)  # raises, and names ids that are near
+        of_group = group_members.c.group_id == group_id
+        held = sa.select(group_members.c.user_id).where(of_group, group_members.c.user_id.in_(batch))
+        new = there.difference(connection.scalars(held))
+        if new:
+            rows = [{"group_id": group_id, "user_id": user_id} for user_id in sorted(new)]
+            connection.execute(group_members.insert(), rows)
+        added += len(new)
+    if added:
+        connection.execute(groups.update().where(groups.c.id == group_id).values(updated_at=now))
+    return added
+
+
+def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> Removal:
+    """Take users out of the group, and delete what was learned for it from any of them.
+
+    Raises:
+        StoreError: one is not in the group.
+    """
+    ids = list(dict.fromkeys(user_ids))
+    held = set(member_ids(connection, group_id))
+    if strangers := [each for each in ids if each not in held]:
+        raise StoreError(f"group {group_id!r} has no member {strangers[0]!r}")
+    found: set[tuple[str, str]] = set()
+    for batch in _batches(ids):
+        theirs = group_sources.c.user_id.in_(batch)
+        found.update(learned_from(connection, theirs, group_sources.c.group_id == group_id))
+        of_group = group_members.c.group_id == group_id
+        connection.execute(group_members.delete().where(of_group, group_members.c.user_id.in_(batch)))
+    connection.execute(groups.update().where(groups.c.id == group_id).values(updated_at=now))
+    rows = {"group_members": len(ids), **delete_learned(connection, sorted(found), now=now)}
+    return Removal(rows, refit=tuple(sorted(method for _, method in found)))
+
+
+def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
+    """Delete the group and all that was learned for it; rows deleted, by table. Its members stay users."""
+    tables = (group_members, group_personalizations, group_sources, group_refits)
+    rows = {"groups": 1} | {table.name: _count(connection, table, table.c.group_id == group_id) for table in tables}
+    connection.execute(groups.delete().where(groups.c.id == group_id))  # the others follow, by their foreign keys
+    return rows
+
+
+def learned_from(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
+    """Group and method of every learned row with a source that fits the conditions, in order."""
+    columns = (group_sources.c.group_id, group_sources.c.method)
+    found = connection.execute(sa.select(*columns).where(*conditions).distinct().order_by(*columns))
+    return [(group_id, method) for group_id, method in found]
+
+
+def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *, now: datetime) -> dict[str, int]:
+    """Delete these groups' learned rows, and remember that they are to be learned anew; rows deleted, by table."""
+    rows = {"group_personalizations": 0, "group_sources": 0}
+    for group_id, method in learned:
+        rows["group_sources"] += _count(connection, group_sources, *_of(group_sources, group_id, method))
+        where = _of(group_personalizations, group_id, method)
+        rows["group_personalizations"] += connection.execute(group_personalizations.delete().where(*where)).rowcount
+        connection.execute(group_refits.insert().values(group_id=group_id, method=method, since=now))
+    return {table: count for table, count in rows.items() if count}
+
+
+def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict[str, int]:
+    """Take a user who is being forgotten out of every group, with all that was learned from them; rows deleted."""
+    theirs = group_members.c.user_id == user_id
+    changed = groups.c.id.in_(sa.select(group_members.c.group_id).where(theirs))
+    connection.execute(groups.update().where(changed).values(updated_at=now))  # first: whoever saves a fit waits
+    learned = learned_from(connection, group_sources.c.user_id == user_id)
+    memberships = connection.execute(group_members.delete().where(theirs)).rowcount
+    rows = {"group_members": memberships} if memberships else {}
+    return rows | delete_learned(connection, learned, now=now)
+
+
+def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Write what was learned for a group, in place of what the method had learned before.
+
+    Args:
+        connection: in a transaction that writes.
+        row: of `group_personalizations`.
+        sources: by id, the digest of the data of everyone it was learned from.
+
+    Raises:
+        StoreError: one of them is no member (any more).
+    """
+    group_id, method = row["group_id"], row["method"]
+    gone = sources.keys() - set(member_ids(connection, group_id))
+    if gone:
+        raise StoreError(
+            f"group {group_id!r}: {len(gone)} of the people it was fitted on are not in it any more;"
+            " what was learned is not kept, fit it again"
+        )
+    table, where = group_personalizations, _of(group_personalizations, group_id, method)
+    held = connection.scalar(sa.select(table.c.created_at).where(*where))
+    connection.execute(table.delete().where(*where))  # with its sources
+    connection.execute(group_refits.delete().where(*_of(group_refits, group_id, method)))
+    connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))
+    named = {"group_id": group_id, "method": method}
+    rows = [{**named, "user_id": user_id, "data_digest": data} for user_id, data in sources.items()]
+    connection.execute(group_sources.insert(), rows)
+
+
+def is_learned_from(user_id: str) -> sa.ColumnElement[bool]:
+    """The condition on a row of `group_personalizations` that the user is among its sources."""
+    table = group_personalizations
+    joined = sa.and_(group_sources.c.group_id == table.c.group_id, group_sources.c.method == table.c.method)
+    return sa.exists().where(joined, group_sources.c.user_id == user_id)
+
+
+def learned_with(connection: Connection, user_id: str) -> Iterator[RowMapping]:
+    """Every group's learned row that the user is among the sources of, one at a time."""
+    chosen = sa.select(group_personalizations).where(is_learned_from(user_id))
+    yield from connection.execution_options(yield_per=1).execute(chosen).mappings()
+
+
+def read_group_learned(connection: Connection, group_id: str, method: str) -> RowMapping | None:
+    """The learned row, if there is one."""
+    chosen = sa.select(group_personalizations).where(*_of(group_personalizations, group_id, method))
+    return connection.execute(chosen).mappings().first()
+
+
+def needs_refit(connection: Connection, group_id: str, method: str) -> bool:
+    """Whether what the method had learned for the group is deleted."""
+    return _count(connection, group_refits, *_of(group_refits, group_id, method)) > 0
+
+
+def member_ids(connection: Connection, group_id: str) -> tuple[str, ...]:
+    """Who is in the group, in the order of their ids."""
+    members = sa.select(group_members.c.user_id).where(group_members.c.group_id == group_id)
+    return tuple(connection.scalars(members.order_by(group_members.c.user_id)))
+
+
+def group_ids_of(connection: Connection, user_id: str) -> tuple[str, ...]:
+    """The groups that the user is in, in order."""
+    theirs = sa.select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    return tuple(connection.scalars(theirs.order_by(group_members.c.group_id)))
+
+
+def page_of_group_ids(connection: Connection, *, after: str | None) -> list[str]:
+    """The ids that follow `after`, in order, at most `BATCH`."""
+    page = sa.select(groups.c.id).order_by(groups.c.id).limit(BATCH)
+    return list(connection.scalars(page if after is None else page.where(groups.c.id > after)))
+
+
+def read_group(connection: Connection, group_id: str) -> Group:
+    """The group, its members, and how what was learned for it stands to them; reads the data of those it was learned
+    from, but no tensors.
+
+    Raises:
+        UnknownGroupError: there is none.
+    """
+    row = known_group(connection, group_id)
+    members = member_ids(connection, group_id)
+    fits = [*_fits(connection, group_id, members), *_refits(connection, group_id)]
+    return Group(
+        id=group_id,
+        members=members,
+        fits=tuple(sorted(fits, key=lambda fit: fit.method)),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _fits(connection: Connection, group_id: str, members: Sequence[str]) -> Iterator[GroupFit]:
+    table = group_personalizations
+    columns = (table.c.method, table.c.updated_at, table.c.digest)
+    held: dict[str, str] = {}  # digests of the data as it is now
+    for method, since, digest in connection.execute(sa.select(*columns).where(table.c.group_id == group_id)).all():
+        chosen = sa.select(group_sources.c.user_id, group_sources.c.data_digest).where(
+            *_of(group_sources, group_id, method)
+        )
+        rows = connection.execute(chosen.order_by(group_sources.c.user_id))
+        sources: dict[str, str] = {row.user_id: row.data_digest for row in rows}
+        held |= _data_digests(connection, [user_id for user_id in sources if user_id not in held])
+        yield GroupFit(
+            method=method,
+            since=since,
+            digest=digest,
+            sources=tuple(sources),
+            added=tuple(user_id for user_id in members if user_id not in sources),
+            changed=tuple(user_id for user_id, data in sources.items() if held[user_id] != data),
+        )
+
+
+def _refits(connection: Connection, group_id: str) -> Iterator[GroupFit]:
+    rows = sa.select(group_refits.c.method, group_refits.c.since).where(group_refits.c.group_id == group_id)
+    for method, since in connection.execute(rows):
+        yield GroupFit(method=method, since=since, digest=None)
+
+
+def _data_digests(connection: Connection, user_ids: Iterable[str]) -> dict[str, str]:
+    return {user.id: data_digest(user) for batch in _batches(user_ids) for user in _users(connection, batch)}
+
+
+def _users(connection: Connection, user_ids: Sequence[str]) -> Iterator[User]:
+    given: dict[str, list[RowMapping]] = {}
+    theirs = sa.select(opinions).where(opinions.c.user_id.in_(user_ids))
+    for row in connection.execute(theirs.order_by(opinions.c.user_id, opinions.c.position)).mappings():
+        given.setdefault(row["user_id"], []).append(row)
+    for row in connection.execute(sa.select(users).where(users.c.id.in_(user_ids))).mappings():
+        yield user_from_rows(row, given.get(row["id"], []))
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def _count(connection: Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0
+
+
+def _of(table: sa.Table, group_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return table.c.group_id == group_id, table.c.method == method

@@ -1,0 +1,193 @@
+"""`Groups`: users for whom something is learned together, kept between runs; `Store.groups` is one.
+
+    create → fit → save_personalization → personalization   (served to members, and to people never seen)
+    a source is forgotten or removed → their row is deleted → GroupNeedsRefitError until it is fitted again
+
+Every call is its own transaction. What is deleted is scrubbed from a SQLite file like an erased person.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from idiolect.errors import GroupNeedsRefitError, NotFittedError
+from idiolect.people.user import User, unstorable_part
+from idiolect.store.database import Database
+from idiolect.store.group_records import Group, Removal, data_digest
+from idiolect.store.group_rows import (
+    delete_group,
+    delete_members,
+    group_ids_of,
+    insert_group,
+    insert_members,
+    known_group,
+    needs_refit,
+    page_of_group_ids,
+    put_group_learned,
+    read_group,
+    read_group_learned,
+)
+from idiolect.store.people_rows import BATCH, known_user
+from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
+from idiolect.store.scrubbing import finish, mark
+
+
+class Groups:
+    """The groups of an opened store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, group_id: str, members: Iterable[str] = ()) -> Group:
+        """Make a group of users that the store holds; nothing is learned for it yet.
+
+        Raises:
+            ValueError: a blank id.
+            UnknownUserError: the store holds no such user; then no group is made.
+            StoreError: there is a group of that id, or the store cannot be written.
+        """
+        if not group_id.strip():
+            raise ValueError("the group's id is blank")
+        now = datetime.now(UTC)
+        with self._database.writing() as connection:
+            insert_group(connection, group_id, now=now)
+            insert_members(connection, group_id, members, now=now)
+            return read_group(connection, group_id)
+
+    def get(self, group_id: str) -> Group:
+        """The group, and how what was learned for it stands to its members now.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            StoreError: the store cannot be read.
+        """
+        with self._database.reading() as connection:
+            return read_group(connection, group_id)
+
+    def list(self) -> Iterator[Group]:
+        """Every group, in the order of their ids.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        after: str | None = None
+        while True:
+            with self._database.reading() as connection:
+                page = page_of_group_ids(connection, after=after)
+                found = [read_group(connection, group_id) for group_id in page]
+            yield from found
+            if len(page) < BATCH:
+                return
+            after = page[-1]
+
+    def add_members(self, group_id: str, members: Iterable[str]) -> int:
+        """Add users; what was learned for the group is served to them too, until it is fitted again with them.
+
+        Returns:
+            How many were not in it.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            UnknownUserError: the store holds no such user; then none is added.
+            StoreError: the store cannot be written.
+        """
+        with self._database.writing() as connection:
+            known_group(connection, group_id, lock=True)
+            return insert_members(connection, group_id, members, now=datetime.now(UTC))
+
+    def remove_members(self, group_id: str, members: Iterable[str]) -> Removal:
+        """Take users out of the group; what was learned for it from any of them is deleted.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            StoreError: one is not in the group (then all stay), or the store cannot be written.
+        """
+        with self._database.writing() as connection:
+            known_group(connection, group_id, lock=True)
+            removal = delete_members(connection, group_id, members, now=datetime.now(UTC))
+            name = mark(connection) if removal.refit else None
+        return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._database, name))
+
+    def forget(self, group_id: str) -> Removal:
+        """Delete the group and all that was learned for it; its members stay in the store.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            StoreError: the store cannot be written.
+        """
+        with self._database.writing() as connection:
+            known_group(connection, group_id, lock=True)
+            rows = delete_group(connection, group_id)
+            name = mark(connection)
+        return Removal(rows, unfinished=finish(self._database, name))
+
+    def save_personalization(
+        self,
+        group_id: str,
+        method: str,
+        payload: Mapping[str, Any],
+        tensors: bytes | None = None,
+        *,
+        fitted_on: Iterable[User],
+    ) -> None:
+        """Keep what a method learned for the group, in place of what it had learned before; it can be served again.
+
+        Args:
+            group_id: which group.
+            method: which method learned it.
+            payload: what it learned, as JSON.
+            tensors: as for `Store.save_personalization`.
+            fitted_on: everyone whose data went into it, as it was when it was read, those too who gave nothing usable.
+
+        Raises:
+            ValueError: a blank method, a payload that is no mapping, tensors without a byte, or `fitted_on` is empty.
+            UnknownGroupError: the store holds no such group.
+            StoreError: one of those it was fitted on was forgotten or removed meanwhile (then it is not kept); or the
+                payload, tensors or store as for `Store.save_personalization`.
+        """
+        at, now = f"what {method} learned for group {group_id!r}", datetime.now(UTC)
+        row = {"group_id": group_id, **learned_columns(method, payload, tensors, at=at, now=now)}
+        sources = {user.id: data_digest(user) for user in fitted_on}
+        if not sources:
+            raise ValueError("fitted_on is empty; something is learned from someone")
+        with self._database.writing() as connection:
+            known_group(connection, group_id, lock=True)
+            put_group_learned(connection, row, sources)
+
+    def personalization(self, group_id: str, method: str) -> PersonalizationRecord:
+        """What the method learned for the group, stale or not.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            GroupNeedsRefitError: a member it was learned from was forgotten or removed; it has to be fitted again.
+            NotFittedError: the method has learned nothing for this group.
+            StoreError: the store cannot be read, or what it holds is damaged.
+        """
+        command = f"idiolect groups fit {shlex.quote(group_id)}"
+        with self._database.reading() as connection:
+            known_group(connection, group_id)
+            if unstorable_part(method) is None:
+                row = read_group_learned(connection, group_id, method)
+                if row is not None:
+                    return personalization_from_row(row)
+                if needs_refit(connection, group_id, method):
+                    raise GroupNeedsRefitError(
+                        f"group {group_id!r}: a member was forgotten or removed, and what {method!r} had learned from"
+                        f" them is deleted; fit it again: {command}"
+                    )
+        raise NotFittedError(f"{method!r} has learned nothing for group {group_id!r} yet; fit it: {command}")
+
+    def groups_of(self, user_id: str) -> tuple[str, ...]:
+        """The ids of the groups that the user is in, in order.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read.
+        """
+        with self._database.reading() as connection:
+            known_user(connection, user_id)
+            return group_ids_of(connection, user_id)

@@ -1,0 +1,81 @@
+"""Canaries of tensors: slices of their bytes by which they would be recognized, were any page of them left.
+
+A database cuts a long value into pages (SQLite: 4,092 bytes each in a page of 4,096). Slices lie closer than that, so
+every page that is left holds whole ones. Those that another row holds too (what is constant in a model or a format) are
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from idiolect.store.byte_search import Patterns
+from idiolect.store.group_rows import is_learned_from
+from idiolect.store.schema import group_personalizations, personalizations
+
+WIDTH = 32  # bytes of a canary
+MOST = 20_000
+_STEP = 1000  # bytes from one canary to the next; more only where there would be too many
+_FEWEST_BYTES = 10  # different ones: zeros and padding tell nothing
+_NUMBER = 8  # bytes of a safetensors file that tell how long its header is
+_CHUNK = 1 << 20
+
+
+def slices(tensors: bytes) -> list[bytes]:
+    """What could be canaries of the bytes of a safetensors file: at most `MOST` slices of the numbers in it, spread
+    evenly."""
+    start = _first_number(tensors)
+    step = max(_STEP, -(-(len(tensors) - start) // MOST))
+    places = range(start, len(tensors) - WIDTH + 1, step)
+    found = dict.fromkeys(tensors[place : place + WIDTH] for place in places)
+    return [piece for piece in found if len(set(piece)) >= _FEWEST_BYTES]
+
+
+def _first_number(tensors: bytes) -> int:
+    """Where the header ends, which is names and shapes that any file of the kind holds; 0: there is none."""
+    end = _NUMBER + int.from_bytes(tensors[:_NUMBER], "little")
+    return end if tensors[_NUMBER : _NUMBER + 1] == b"{" and end < len(tensors) else 0
+
+
+def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
+    """The slices that are in none of the other tensors."""
+    pieces = list(pieces)
+    if not pieces:
+        return []
+    shared = set(_found(Patterns(pieces), others))
+    return [piece for piece in pieces if piece not in shared]
+
+
+def count_in_tensors(patterns: Iterable[bytes], tensors: Iterable[bytes]) -> int:
+    """How often any of the patterns occurs in the tensors."""
+    return sum(1 for _ in _found(Patterns(patterns), tensors))
+
+
+def _found(patterns: Patterns, tensors: Iterable[bytes]) -> Iterator[bytes]:
+    """Every occurrence, chunk by chunk: hashing all of it at once would take ten times its size."""
+    kept = max(patterns.longest - 1, 0)
+    for content in tensors:
+        for start in range(0, len(content), _CHUNK):
+            seen = min(kept, start)
+            yield from patterns.find(content[start - seen : start + _CHUNK], seen=seen)
+
+
+def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
+    """The tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
+    yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
+    yield from _tensors(connection, group_personalizations, ~is_learned_from(user_id))
+
+
+def row_tensors(connection: Connection) -> Iterator[bytes]:
+    """All tensors of the store, one at a time."""
+    for table in (personalizations, group_personalizations):
+        yield from _tensors(connection, table, sa.true())
+
+
+def _tensors(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[bytes]:
+    chosen = sa.select(table.c.tensors).where(condition, table.c.tensors.is_not(None))
+    for content in connection.execution_options(yield_per=1).scalars(chosen):
+        yield bytes(content)
