@@ -56,6 +56,7 @@ class Evidence:
         learned_from: what decides a tie, where that was asked: mean alignment scores of the personalization and of
             the base model on the opinions that were learned from. The personalization's are best leave-one-out: on
             each opinion, of what would have been chosen without it.
+        kind: what was held out, in the plural.
 
     Raises:
         ValueError: nothing is held out, the two sides differ in length, or a score is outside of [0, 1].
@@ -65,6 +66,7 @@ class Evidence:
     base: tuple[float, ...]
     margin: float = 0.0
     learned_from: tuple[float, float] | None = None
+    kind: str = "opinions"
 
     def __post_init__(self) -> None:
         if not self.personalized:
@@ -101,7 +103,8 @@ class Evidence:
     @property
     def reason(self) -> str:
         """One sentence for people."""
-        opinions = f"{self.n} held-out opinion{'s' if self.n != 1 else ''}"
+        kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
+        opinions = f"{self.n} held-out {kind}"
         means = (math.fsum(self.personalized) / self.n, math.fsum(self.base) / self.n)
         scores = "on {} the personalization scored {:.2f}, the base model {:.2f}".format(opinions, *means)
         if self.tied and self.learned_from is not None:

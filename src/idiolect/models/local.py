@@ -30,6 +30,7 @@ from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.edits import Edit
 from idiolect.models.generation import EncodedPrompt, Generated, generate
+from idiolect.models.gradients import likelihood_gradients
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
 from idiolect.models.loading import load_network
 from idiolect.models.network import Network
@@ -37,6 +38,8 @@ from idiolect.models.prefix_cache import PrefixCache
 from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
 
 T = TypeVar("T")
+
+_GRADIENT_BATCH = 8  # texts in a backward pass, which keeps every layer's activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,21 @@ class LocalModel:
         encoded = [self._encode_text(messages, answer) for messages, answer in texts]
         size = self.settings.batch_size
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
+
+    async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
+        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); see `models.gradients`.
+
+        Args:
+            texts: as in `activations`.
+
+        Raises:
+            ModelError, ValueError: as `activations`.
+        """
+        if not texts:
+            raise ValueError("no texts to take gradients of")
+        encoded = [self._encode_text(messages, answer) for messages, answer in texts]
+        size = min(self.settings.batch_size, _GRADIENT_BATCH)
+        return await self.run(lambda: likelihood_gradients(self.network, encoded, batch_size=size))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Runs `work` in the model's worker thread: for whoever uses `network` and `tokenizer` directly.

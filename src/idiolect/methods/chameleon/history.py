@@ -1,0 +1,56 @@
+"""Which items of a user's history guide the model: the first step of "fake it" (`preferences` is the next).
+
+An item is a text of the user, or a question with their answer. Embedded and centred, with v the first principal
+component, the k items with the largest |⟨e_i, v⟩| are kept: those that say most about what sets the items apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from idiolect.models.similarity import Embedder, FloatArray
+from idiolect.people.user import Opinion, User
+
+
+def history_items(user: User, *, max_chars: int) -> list[str]:
+    """Everything the user said, opinions first, in order; longer items are cut between words.
+
+    Args:
+        user: whose.
+        max_chars: ≥ 1.
+    """
+    said = [*(_said(opinion) for opinion in user.opinions), *user.texts]
+    return [_cut(text, max_chars) for text in said]
+
+
+async def select_history(items: Sequence[str], embedder: Embedder, *, k: int) -> list[int]:
+    """Indices of the k items furthest out on the first principal component, in the order of the history.
+
+    All of them where there are no more than k.
+
+    Raises:
+        ModelError: the embedder failed.
+    """
+    if len(items) <= k:
+        return list(range(len(items)))
+    scores = np.abs(first_component_scores(await embedder.embed(items)))  # (n,)
+    return sorted(int(index) for index in np.argsort(-scores, kind="stable")[:k])
+
+
+def first_component_scores(vectors: FloatArray) -> FloatArray:
+    """⟨e_i − mean, v⟩ with v the first principal component; (n, d) → (n,). Its sign is arbitrary."""
+    centred = vectors - vectors.mean(axis=0)  # (n, d)
+    _, _, components = np.linalg.svd(centred, full_matrices=False)  # (min(n, d), d)
+    scores: FloatArray = centred @ components[0]
+    return scores
+
+
+def _said(opinion: Opinion) -> str:
+    return f"{opinion.question.text} → {opinion.answer}"
+
+
+def _cut(text: str, max_chars: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= max_chars else flat[:max_chars].rsplit(" ", 1)[0] + " …"

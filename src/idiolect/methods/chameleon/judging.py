@@ -1,0 +1,97 @@
+"""How well a model, edited or not, says what the person really said: for choosing a variant, and for the gate.
+
+    gain      mean over items of  log p(what they said | edited) − log p(… | base);  texts per token, choices among
+              the choices of their question, in nat
+    evidence  per item a score in [0, 1]: the alignment of the answer (opinions), the geometric mean of the tokens'
+              probabilities (texts)
+
+The fluency of an edited model is the mean log-probability per token of neutral texts that the base model wrote; its
+change is minus an estimate of KL(base ‖ edited).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from idiolect.methods.alignment import alignment_score
+from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, question_block
+from idiolect.methods.chameleon.measuring import Text
+from idiolect.methods.chameleon.roles import Item
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
+from idiolect.people.user import Opinion
+
+PLAIN_REQUEST = "Write a short paragraph."  # what a text of the person's answers: nothing that says whose it is
+_MAX_CHARS = 1200  # of a text that is scored
+_PREFILL = "Answer:"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A number per item, in order, and what it cost."""
+
+    scores: tuple[float, ...]
+    usage: Usage
+
+    @property
+    def mean(self) -> float:
+        """Of the scores; 0 where there are none."""
+        return math.fsum(self.scores) / len(self.scores) if self.scores else 0.0
+
+
+async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> Judged:
+    """log p of what the person said, per item: nat per token for texts and free answers, nat for choices.
+
+    Raises:
+        ModelError: the model could not answer.
+    """
+    found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
+    scores = tuple(_log_likelihood(item, told) for item, told in zip(items, found, strict=True))
+    return Judged(scores, sum((told.usage for told in found), Usage()))
+
+
+async def fluency(texts: Sequence[Text], model: LanguageModel) -> Judged:
+    """Mean log-probability per token of each text, in nat.
+
+    Raises:
+        ModelError: the model could not answer.
+    """
+    found = await model.choice_logprobs([ChoiceRequest(messages, (said,)) for messages, said in texts])
+    scores = tuple(told.logprobs[0] / told.n_tokens[0] for told in found)
+    return Judged(scores, sum((told.usage for told in found), Usage()))
+
+
+async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> Judged:
+    """A score in [0, 1] per item; see the module's text.
+
+    Raises:
+        ModelError: the model could not answer.
+    """
+    opinions = [item for item in items if isinstance(item, Opinion)]
+    answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
+    aligned = iter(
+        alignment_score(opinion.question, opinion.answer, answer.answer)
+        for opinion, answer in zip(opinions, answers, strict=True)
+    )
+    texts = await log_likelihoods([item for item in items if isinstance(item, str)], model, settings)
+    likely = iter(texts.scores)
+    scores = tuple(next(aligned) if isinstance(item, Opinion) else min(math.exp(next(likely)), 1.0) for item in items)
+    return Judged(scores, sum((answer.usage for answer in answers), texts.usage))
+
+
+def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
+    if isinstance(item, str):
+        return ChoiceRequest((Message("user", PLAIN_REQUEST),), (item[:_MAX_CHARS],))
+    block = (Message("user", question_block(item.question, settings)),)
+    if not item.question.choices:
+        return ChoiceRequest(block, (item.answer[:_MAX_CHARS],))
+    return ChoiceRequest(block, tuple(f" {choice}" for choice in item.question.choices), _PREFILL)
+
+
+def _log_likelihood(item: Item, told: ChoiceLogProbs) -> float:
+    if isinstance(item, str) or not item.question.choices:
+        return told.logprobs[0] / told.n_tokens[0]
+    best = max(told.logprobs)
+    total = best + math.log(math.fsum(math.exp(value - best) for value in told.logprobs))
+    return told.logprobs[item.question.choices.index(item.answer)] - total

@@ -1,0 +1,215 @@
+"""The self-generated preference data of CHAMELEON ("fake it", arXiv 2503.01048, Section 3.1): insights, then pairs.
+
+    history → c_P, c_N  (what the model says of this user, and of people in general)
+    each query q_i → (p_i^P, p_i^N)  answered under the history and c_P, and under c_N;  i = 1..K
+
+The model is asked plain requests: no edit is ever active here (`fitting` hands over the unedited model, and checks).
+Pairs that carry nothing are dropped and counted; `texts_of` is what directions are computed from, guidance removed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from importlib.resources import files
+from typing import Literal
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.settings import GenerationSettings
+from idiolect.methods.templating import render
+from idiolect.methods.words import words_of
+from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.people.user import Opinion
+
+_BEGINNING_WORDS = 8
+DropReason = Literal["blank", "too alike", "repeated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """What the model says about the user (`c_P`) and about people in general (`c_N`)."""
+
+    personalized: str
+    neutral: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one query: p^P and p^N."""
+
+    query: str
+    personalized: str
+    neutral: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceData:
+    """What was generated for one user.
+
+    Args:
+        insights: None where no guidance was needed.
+        pairs: those that are of use.
+        dropped: how many were not, by reason.
+        usage: what it cost.
+    """
+
+    insights: Insights | None
+    pairs: tuple[Pair, ...]
+    dropped: dict[DropReason, int]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What both sides answer.
+
+    Args:
+        text: as it is put to the model.
+        own: what the user really said to it; "" where that isn't known.
+    """
+
+    text: str
+    own: str = ""
+
+
+def subjects() -> list[str]:
+    """The packaged subjects to write about, for users who gave no questions."""
+    return files("idiolect.methods.chameleon").joinpath("subjects.txt").read_text("utf-8").split("\n")[:-1]
+
+
+def question_query(opinion: Opinion) -> Query:
+    """A question that the user answered, put so that more than a word comes back."""
+    question = opinion.question
+    text = render("chameleon_query.jinja", {"kind": "question", "text": question.text, "choices": question.choices})
+    return Query(text, opinion.answer)
+
+
+def subject_query(subject: str) -> Query:
+    """Something to write about."""
+    return Query(render("chameleon_query.jinja", {"kind": "subject", "text": subject, "choices": ()}))
+
+
+def continuation_query(text: str) -> Query:
+    """The beginning of a text of the user's; the rest of it is what they said. A short text is cut in the middle."""
+    words = text.split()
+    cut = min(_BEGINNING_WORDS, max(len(words) // 2, 1))
+    beginning = render("chameleon_query.jinja", {"kind": "beginning", "text": " ".join(words[:cut]), "choices": ()})
+    return Query(beginning, " ".join(words[cut:]))
+
+
+async def write_insights(
+    items: Sequence[str], model: CompletionModel, settings: GenerationSettings
+) -> tuple[Insights, Usage]:
+    """What the model itself says about whoever wrote the items, and about a general user.
+
+    Raises:
+        ModelError: the model could not answer.
+        PersonalizationError: it had nothing to say.
+    """
+    sampling = SamplingParams(settings.insight_tokens, settings.temperature, seed=settings.seed)
+    requests = [
+        CompletionRequest(
+            _chat("", render("chameleon_insight.jinja", {"personalized": side, "items": list(items)})), sampling
+        )
+        for side in (True, False)
+    ]
+    said = await model.complete(requests)
+    personalized, neutral = (" ".join(completion.text.split()) for completion in said)
+    if not personalized or not neutral:
+        raise PersonalizationError("the model wrote no insight about this user")
+    return Insights(personalized, neutral), sum((completion.usage for completion in said), Usage())
+
+
+async def write_pairs(
+    queries: Sequence[Query], items: Sequence[str], model: CompletionModel, settings: GenerationSettings
+) -> PreferenceData:
+    """Insights, and every query answered on both sides.
+
+    Args:
+        queries: what is answered; with `settings.personalized` "own", those that the user didn't answer are left out.
+        items: of the history, those that guide the model.
+        model: unedited.
+
+    Raises:
+        ModelError: the model could not answer.
+        PersonalizationError: fewer pairs than `settings.least_pairs` are left.
+    """
+    if settings.personalized == "own":
+        return await _beside_own([query for query in queries if query.own], model, settings)
+    insights, usage = await write_insights(items, model, settings)
+    guided = render(
+        "chameleon_guidance.jinja", {"personalized": True, "insight": insights.personalized, "items": list(items)}
+    )
+    plain = render("chameleon_guidance.jinja", {"personalized": False, "insight": insights.neutral, "items": []})
+    sides, spent = await _answered(
+        [(system, query) for system in (guided, plain) for query in queries], model, settings
+    )
+    n = len(queries)
+    kept, dropped = _useful(queries, sides[:n], sides[n:], settings)
+    return PreferenceData(insights, _enough(kept, dropped, settings), dropped, usage + spent)
+
+
+async def _beside_own(queries: Sequence[Query], model: CompletionModel, settings: GenerationSettings) -> PreferenceData:
+    """The user's own words, beside what the model says to the same without any guidance."""
+    neutral, usage = await _answered([("", query) for query in queries], model, settings)
+    kept, dropped = _useful(queries, [query.own for query in queries], neutral, settings)
+    return PreferenceData(None, _enough(kept, dropped, settings), dropped, usage)
+
+
+async def _answered(
+    asked: Sequence[tuple[str, Query]], model: CompletionModel, settings: GenerationSettings
+) -> tuple[list[str], Usage]:
+    sampling = SamplingParams(settings.max_tokens, settings.temperature, seed=settings.seed)
+    requests = [
+        CompletionRequest(_chat(system, query.text), sampling, draw=at) for at, (system, query) in enumerate(asked)
+    ]
+    said = await model.complete(requests)
+    return [completion.text.strip() for completion in said], sum((completion.usage for completion in said), Usage())
+
+
+def _chat(system: str, text: str) -> tuple[Message, ...]:
+    return (*((Message("system", system),) if system else ()), Message("user", text))
+
+
+def _useful(
+    queries: Sequence[Query], personalized: Sequence[str], neutral: Sequence[str], settings: GenerationSettings
+) -> tuple[list[Pair], dict[DropReason, int]]:
+    """The pairs that carry something, and why the others don't."""
+    kept: list[Pair] = []
+    reasons: Counter[DropReason] = Counter()
+    seen: set[tuple[str, str]] = set()
+    for query, one, other in zip(queries, personalized, neutral, strict=True):
+        if not words_of(one) or not words_of(other):
+            reasons["blank"] += 1
+        elif 1 - likeness(one, other) <= settings.least_difference:
+            reasons["too alike"] += 1
+        elif (one, other) in seen:
+            reasons["repeated"] += 1
+        else:
+            seen.add((one, other))
+            kept.append(Pair(query.text, one, other))
+    return kept, dict(reasons)
+
+
+def likeness(one: str, other: str) -> float:
+    """The share of words that two texts have in common, in order; in [0, 1]."""
+    a, b = ([word.casefold() for word in words_of(text)] for text in (one, other))
+    return SequenceMatcher(None, a, b, autojunk=False).ratio()
+
+
+def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: GenerationSettings) -> tuple[Pair, ...]:
+    """The pairs, if they are enough to compute a direction from.
+
+    Raises:
+        PersonalizationError: they are not; never is a direction made up.
+    """
+    kept = tuple(pairs)
+    if len(kept) < settings.least_pairs:
+        told = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "none were written"
+        raise PersonalizationError(
+            f"{len(kept)} of {len(kept) + sum(dropped.values())} self-generated pairs are of use ({told}), "
+            f"{settings.least_pairs} are needed: give a longer history, or a larger model"
+        )
+    return kept

@@ -1,0 +1,198 @@
+"""Every decision of CHAMELEON that is a choice, by name, with the presets.
+
+The paper is arXiv 2503.01048. Where it leaves something open (marked [?] below) the setting says so. Departures of ours
+are settings too; they are off in the preset `paper`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Literal
+
+from idiolect.errors import SettingsError
+from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.chameleon.ccs import CcsSettings
+from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.setting_checks import require, require_one_of
+from idiolect.models.edits import Gate, Positions
+
+RuleName = Literal["literal", "contrastive", "orthogonalized", "p_only", "n_only", "addition", "gradient"]
+PersonalizedSide = Literal["generated", "own"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """ "Fake it": how the model writes preference data about a user.
+
+    Args:
+        history_items: k, how many items of the history guide the model; those furthest out on the first principal
+            component of their embeddings. 5 is a re-implementation's [?].
+        max_item_chars: longer items are cut.
+        pairs: K, how many queries are answered twice.
+        max_tokens: of an answer.
+        insight_tokens: of an insight.
+        temperature: of both; 0 is greedy. [?]
+        personalized: who wrote the personalized side: "generated" by the model under the user's insight (the paper), or
+            the user's "own" texts and answers, beside what the model writes on the same without guidance (ours).
+        least_difference: a pair whose two sides share more than 1 − this of their words is degenerate and dropped.
+        least_pairs: fewer left than this is an error.
+        seed: of every draw.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    history_items: int = 5
+    max_item_chars: int = 600
+    pairs: int = 16
+    max_tokens: int = 80
+    insight_tokens: int = 80
+    temperature: float = 0.7
+    personalized: PersonalizedSide = "generated"
+    least_difference: float = 0.1
+    least_pairs: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.history_items >= 1, "generation.history_items", self.history_items, "at least 1")
+        require(self.max_item_chars >= 20, "generation.max_item_chars", self.max_item_chars, "at least 20")
+        require(self.pairs >= 2, "generation.pairs", self.pairs, "at least 2")
+        require(self.max_tokens >= 1, "generation.max_tokens", self.max_tokens, "at least 1")
+        require(self.insight_tokens >= 1, "generation.insight_tokens", self.insight_tokens, "at least 1")
+        finite = isfinite(self.temperature) and self.temperature >= 0
+        require(finite, "generation.temperature", self.temperature, "0 or greater")
+        require_one_of(PersonalizedSide, "generation.personalized", self.personalized)
+        require(0 <= self.least_difference < 1, "generation.least_difference", self.least_difference, "in [0, 1)")
+        most = self.pairs
+        require(2 <= self.least_pairs <= most, "generation.least_pairs", self.least_pairs, f"in [2, {most}]")
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionSettings:
+    """Two directions per layer.
+
+    Args:
+        ccs: of θ_N.
+        held_out_share: of the pairs, that break ties between layers, in [0, 1).
+        sample: tokens per layer that the addition's reader is fitted on.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    ccs: CcsSettings = field(default_factory=CcsSettings)
+    held_out_share: float = 0.25
+    sample: int = 2048
+
+    def __post_init__(self) -> None:
+        require(self.sample >= 1, "directions.sample", self.sample, "at least 1")
+        require(0 <= self.held_out_share < 1, "directions.held_out_share", self.held_out_share, "in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An edit that can be made of the directions.
+
+    Args:
+        rule: "literal" is the paper's (θ_P: SVD of the personalized side, uncentred); "contrastive" takes θ_P from the
+            differences of the pairs, "orthogonalized" is that with θ_N orthogonal to it; "p_only" and "n_only" do one
+            of the paper's two steps; "addition" adds the mean difference of the pairs' activations; "gradient" (ours)
+            adds a vector along the pairs' preference gradient, of length alpha times the mean activation's.
+        alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
+        layers: how many, those with the lowest CCS loss; None: all.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    rule: RuleName = "literal"
+    alpha: float = 1.0
+    beta: float = 1.0
+    layers: int | None = 6
+
+    def __post_init__(self) -> None:
+        require_one_of(RuleName, "variant.rule", self.rule)
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            require(isfinite(value) and value >= 0, f"variant.{name}", value, "0 or greater")
+        require(self.alpha > 0 or self.beta > 0, "variant.alpha", self.alpha, "greater than 0, or beta")
+        require(self.layers is None or self.layers >= 1, "variant.layers", self.layers, "at least 1, or None for all")
+
+    def __str__(self) -> str:
+        strengths = (
+            f"α {self.alpha:g}" if self.rule in ("addition", "gradient") else f"α {self.alpha:g}, β {self.beta:g}"
+        )
+        return f"{self.rule}, {strengths}, {'all' if self.layers is None else self.layers} layers"
+
+
+@dataclass(frozen=True, slots=True)
+class ChameleonSettings:
+    """CHAMELEON's settings.
+
+    Args:
+        preset: the name this came from, or "custom".
+        generation: of the preference data.
+        directions: how they are computed.
+        variants: what is tried; the first is taken where there is too little history to choose with.
+        positions: where the edit acts; only "all" can be exported.
+        gate: "positive" makes it non-linear (`models.edits`), which can't be exported either.
+        choosing_share: of the history, kept to choose a variant with, in [0, 1).
+        max_fluency_cost: a variant that costs more than this on neutral text is not chosen; nat per token.
+        answering: how the person's questions are put.
+        similarity: whose embeddings select the history.
+        evidence: the gate: a share of the history that judges the result; 0: none.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    preset: str = "custom"
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    directions: DirectionSettings = field(default_factory=DirectionSettings)
+    variants: tuple[Variant, ...] = (Variant(),)
+    positions: Positions = "all"
+    gate: Gate = "none"
+    choosing_share: float = 0.0
+    max_fluency_cost: float = 0.05
+    answering: AnsweringSettings = field(default_factory=AnsweringSettings)
+    similarity: str = "minilm"
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+
+    def __post_init__(self) -> None:
+        require(bool(self.variants), "variants", self.variants, "not empty")
+        require_one_of(Positions, "positions", self.positions)
+        require_one_of(Gate, "gate", self.gate)
+        require(0 <= self.choosing_share < 1, "choosing_share", self.choosing_share, "in [0, 1)")
+        room = 1 - self.evidence.share
+        require(self.choosing_share < room, "choosing_share", self.choosing_share, f"less than {room:g}, to learn")
+        require(self.max_fluency_cost >= 0, "max_fluency_cost", self.max_fluency_cost, "0 or greater")
+        several = len(self.variants) > 1
+        require(not several or self.choosing_share > 0, "choosing_share", self.choosing_share, "> 0 with > 1 variants")
+
+
+_LIKELIHOOD = AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system")
+
+PRESETS: dict[str, ChameleonSettings] = {
+    "paper": ChameleonSettings(preset="paper", answering=AnsweringSettings(mode="generate")),
+    # How this was chosen, and on whom: docs/experiments.md.
+    "measured": ChameleonSettings(
+        preset="measured",
+        generation=GenerationSettings(personalized="own"),
+        variants=tuple(Variant("gradient", alpha, layers=None) for alpha in (0.01, 0.02, 0.03)),
+        choosing_share=0.2,
+        answering=_LIKELIHOOD,
+        evidence=EvidenceSettings(share=0.2),
+    ),
+}
+
+
+def preset(name: str) -> ChameleonSettings:
+    """The settings of a preset.
+
+    Raises:
+        SettingsError: no such preset.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"no preset {name!r} of CHAMELEON: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,89 @@
+"""How the likelihood of texts answers to a push on the MLP outputs: one backward pass, between `network` and directions.
+
+    g_l(text) = ∂/∂z  (1/n) Σ_t log p(answer_t | …)  at z = 0,   z added to layer l's MLP output at every position
+
+Nothing is trained: the weights get no gradients, and stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from idiolect.models.activations import EncodedText
+from idiolect.models.mlp import mlp_ends
+from idiolect.models.network import Network
+
+
+def likelihood_gradients(network: Network, texts: Sequence[EncodedText], *, batch_size: int) -> Tensor:
+    """g of every text and layer.
+
+    Args:
+        network: unedited.
+        texts: at least one; `start` is where the answer begins, ≥ 1.
+        batch_size: texts in a pass.
+
+    Returns:
+        float32 on the CPU, shape (n, L, d); nat per unit of activation.
+    """
+    trainable = [parameter for parameter in network.module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
+        found: Tensor | None = None
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            rows = _gradients_of([texts[i] for i in batch], network)  # (B, L, d)
+            found = rows.new_empty(len(texts), *rows.shape[1:]) if found is None else found
+            found[batch] = rows
+        assert found is not None
+        return found
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def _gradients_of(texts: Sequence[EncodedText], network: Network) -> Tensor:
+    width = max(len(text.ids) for text in texts)
+    ids = network.tensor([(*text.ids, *[0] * (width - len(text.ids))) for text in texts])  # (B, T)
+    mask = network.tensor([[1] * len(text.ids) + [0] * (width - len(text.ids)) for text in texts])  # (B, T)
+    first = max(min(text.start for text in texts), 1) - 1
+    pushes: list[Tensor] = []
+
+    def push() -> Callable[..., Any]:
+        def add(_module: Any, _inputs: Any, output: Any) -> Any:
+            x = output[0] if isinstance(output, tuple) else output  # (B, T, d)
+            z = torch.zeros(len(texts), 1, x.shape[-1], device=x.device, dtype=x.dtype, requires_grad=True)
+            pushes.append(z)
+            pushed = x.view(*ids.shape, -1) + z
+            return (pushed.view_as(x), *output[1:]) if isinstance(output, tuple) else pushed.view_as(x)
+
+        return add
+
+    handles = [end.module.register_forward_hook(push()) for end in mlp_ends(network.module)]
+    try:
+        with torch.enable_grad():
+            keep = torch.arange(first, width - 1, device=ids.device)  # (kept,)
+            logits = network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
+            told = logits.log_softmax(dim=-1).gather(2, ids[:, first + 1 :, None])[..., 0]  # (B, kept)
+            weights = _answer_weights(texts, first, told.shape[1]).to(told)  # (B, kept)
+            (told * weights).sum().backward()  # type: ignore[no-untyped-call]
+    finally:
+        for handle in handles:
+            handle.remove()
+    gradients = [z.grad[:, 0].float().cpu() for z in pushes if z.grad is not None]
+    assert len(gradients) == len(pushes)
+    return torch.stack(gradients, dim=1)  # (B, L, d)
+
+
+def _answer_weights(texts: Sequence[EncodedText], first: int, kept: int) -> Tensor:
+    """1/n at the positions that predict an answer's n tokens, else 0; shape (B, kept)."""
+    weights = torch.zeros(len(texts), kept)
+    for row, text in enumerate(texts):
+        begin = max(text.start, 1)
+        weights[row, begin - 1 - first : len(text.ids) - 1 - first] = 1 / (len(text.ids) - begin)
+    return weights
