@@ -1,12 +1,13 @@
 """CHAMELEON's directions of all layers at once, against the same estimator looped layer by layer, restart by restart.
 
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/chameleon_fit.py --out docs/results/chameleon-fit.md
-    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/chameleon_fit.py --rounds 1 --all       # every cell, ~15 minutes a K
+    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/chameleon_fit.py --rounds 1 --all       # every cell, ~15 min a K
 
-A round times `fit_ccs_from` on all layers and restarts, then the rival on some of the (layer, restart) cells, other ones
-each round; its time for all is that of a cell times their number, and a ratio is of one round's two times. The rival is
-what public implementations of CCS do: `nn.Linear` and a sigmoid, autograd, `torch.optim.AdamW`, one probe on one layer.
-Both start from the same probes and take as many epochs; the rival is handed rows that are centred and scaled already,
+A round times `fit_ccs_from` on all layers and restarts, then the rival on some of the (layer, restart) cells, others in
+each round; its time for all is that of a cell times their number, and a ratio is of one round's two times. Seconds are
+of the process's CPU, since others may use the core at the same time: wall seconds of an idle core where there is one
+thread. The rival is what public implementations of CCS do: `nn.Linear` and a sigmoid, autograd, `torch.optim.AdamW`,
+one probe at a time. Both start from the same probes and take as many epochs; the rival is handed rows that are centred and scaled already,
 which ours has to do within its time. Losses are compared on every cell that the rival ran.
 
 Activations are drawn: a mean that all rows share, 20 times longer than the rest, queries that both sides share, and a
@@ -20,7 +21,7 @@ import platform
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -36,15 +37,17 @@ Cell = tuple[int, int]  # layer, restart
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds of one round, and how far its losses are apart.
+    """CPU seconds of one round, and how far its losses are apart.
 
     Args:
+        wall: wall seconds of CCS of all layers and restarts.
         batched: CCS of all layers and restarts; everything: the same with θ_P, held-out margins and layer choice.
         cell: of the rival, one cell, the mean of this round's.
         ratio: the rival's for all cells by the batched one's.
         losses: of the rival; differences: absolute, from the batched ones.
     """
 
+    wall: float
     batched: float
     everything: float
     cell: float
@@ -63,9 +66,10 @@ def drawn_activations(pairs: int, layers: int, width: int, draw: torch.Generator
     return size * (mean + query + 0.3 * theta + noise[0]), size * (mean + query - 0.3 * theta + noise[1])
 
 
-def looped(ours: Tensor, theirs: Tensor, probe: Tensor, settings: CcsSettings) -> float:
-    """The rival: one probe (d + 1,) on one layer's rows (K, d); its loss after the last step."""
-    linear = torch.nn.Linear(ours.shape[1], 1)
+def looped(rows: Tensor, probe: Tensor, settings: CcsSettings) -> float:
+    """The rival: one probe (d + 1,) on one layer's rows (2K, d); its loss after the last step."""
+    ours, theirs = rows.chunk(2)
+    linear = torch.nn.Linear(rows.shape[1], 1)
     with torch.no_grad():
         linear.weight.copy_(probe[None, :-1])
         linear.bias.copy_(probe[-1:])
@@ -74,7 +78,7 @@ def looped(ours: Tensor, theirs: Tensor, probe: Tensor, settings: CcsSettings) -
 
     def loss() -> Tensor:
         p, q = network(ours), network(theirs)
-        return ((p - (1 - q)) ** 2).mean(0) + (torch.min(p, q) ** 2).mean(0)
+        return torch.add(((p - (1 - q)) ** 2).mean(0), (torch.min(p, q) ** 2).mean(0))
 
     for _ in range(settings.epochs):
         optimizer.zero_grad()
@@ -95,40 +99,41 @@ def rounds_of(pairs: int, arguments: argparse.Namespace, settings: CcsSettings) 
     order = torch.randperm(n_cells, generator=draw).tolist()
     cells: list[Cell] = [divmod(index, settings.restarts) for index in order]
     a_round = n_cells if arguments.all else min(arguments.cells, n_cells)
+    looped(rows[0], probes[0, 0], replace(settings, epochs=2))  # what PyTorch imports on its first step is no cost
     for number in range(arguments.rounds):
-        started = time.perf_counter()
+        on_the_wall, started = time.perf_counter(), time.process_time()
         fit = fit_ccs_from(ours, theirs, settings, probes)
-        batched = time.perf_counter() - started
+        wall, batched = time.perf_counter() - on_the_wall, time.process_time() - started
         personal_direction(ours, theirs, "svd")
         choose_layers(fit.loss, held_out_margin(fit.theta_n, *held_out), "all")
-        everything = time.perf_counter() - started
+        everything = time.process_time() - started
 
         chosen = [cells[(number * a_round + at) % n_cells] for at in range(a_round)]
-        started = time.perf_counter()
-        losses = [looped(*rows[layer].chunk(2), probes[layer, restart], settings) for layer, restart in chosen]
-        cell = (time.perf_counter() - started) / a_round
+        started = time.process_time()
+        losses = [looped(rows[layer], probes[layer, restart], settings) for layer, restart in chosen]
+        cell = (time.process_time() - started) / a_round
         differences = tuple(abs(float(fit.losses[at]) - loss) for at, loss in zip(chosen, losses, strict=True))
-        yield Round(batched, everything, cell, cell * n_cells / batched, tuple(losses), differences)
+        yield Round(wall, batched, everything, cell, cell * n_cells / batched, tuple(losses), differences)
 
 
 def direction_rows(pairs: int, arguments: argparse.Namespace) -> Iterator[str]:
-    """θ_P of all layers by each estimator, beside `torch.linalg.svd` layer by layer: seconds, the best of five."""
+    """θ_P of all layers by each estimator, beside `torch.linalg.svd` layer by layer: CPU seconds."""
     ours, theirs = drawn_activations(
         pairs, arguments.layers, arguments.width, torch.Generator().manual_seed(arguments.seed)
     )
     for estimator in get_args(Estimator):
         seconds = []
         for _ in range(5):
-            started = time.perf_counter()
+            started = time.process_time()
             personal_direction(ours, theirs, estimator)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.process_time() - started)
         yield f"| {pairs} | `{estimator}` | {_spread(seconds, 3)} |"
     seconds, worst = [], 0.0
     found = personal_direction(ours, theirs, "svd")
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         full = torch.stack([torch.linalg.svd(ours[:, at], full_matrices=False).Vh[0] for at in range(ours.shape[1])])
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
         worst = max(worst, float(torch.minimum((full - found).norm(dim=1), (full + found).norm(dim=1)).max()))
     yield f"| {pairs} | `torch.linalg.svd` a layer; furthest from `svd` above: {worst:.1e} | {_spread(seconds, 3)} |"
 
@@ -148,22 +153,22 @@ def report(arguments: argparse.Namespace, settings: CcsSettings) -> str:
         "",
         f"{arguments.layers} layers × {settings.restarts} restarts = {n_cells} probes, d = {arguments.width}, "
         f"{settings.epochs:,} epochs, float32, {torch.get_num_threads()} thread(s), torch {torch.__version__}, Python "
-        f"{platform.python_version()}, other work on the machine. {arguments.rounds} rounds; median (least-most).",
+        f"{platform.python_version()}. CPU seconds of the process, wall seconds where said (others used the core too). "
+        f"n = {arguments.rounds} rounds, each with looped probes of its own; median (least-most).",
         "",
-        "| K | CCS of all probes, s | one looped probe, s | looped probes run | loop of all / all at once | largest "
-        "difference of a loss | looped losses | with θ_P and layer choice, s |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| K | CCS of all probes, s | wall s | one looped probe, s | looped probes run | loop of all / all at once | "
+        "largest difference of a loss | looped losses | with θ_P and layer choice, s |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for pairs in arguments.pairs:
         done = []
         for one in rounds_of(pairs, arguments, settings):
-            print(
-                f"K = {pairs}: {one.batched:.2f} s, a looped cell {one.cell:.2f} s, ratio {one.ratio:.0f}", flush=True
-            )
+            print(f"K = {pairs}: {one.batched:.2f} s, a looped probe {one.cell:.2f} s, × {one.ratio:.0f}", flush=True)
             done.append(one)
         losses = [loss for one in done for loss in one.losses]
         lines.append(
-            f"| {pairs} | {_spread([one.batched for one in done], 2)} | {_spread([one.cell for one in done], 2)} | "
+            f"| {pairs} | {_spread([one.batched for one in done], 2)} | {_spread([one.wall for one in done], 1)} | "
+            f"{_spread([one.cell for one in done], 2)} | "
             f"{min(len(losses), n_cells)} of {n_cells} | **{_spread([one.ratio for one in done], 0)}** | "
             f"{max(gap for one in done for gap in one.differences):.1e} | {min(losses):.1e}-{max(losses):.1e} | "
             f"{_spread([one.everything for one in done], 2)} |"
@@ -194,9 +199,10 @@ def main() -> None:
     """Measure, print, write."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
+    cores = "0" if arguments.threads == 1 else f"0-{arguments.threads - 1}"
     arguments.command = (
-        f"OMP_NUM_THREADS={arguments.threads} taskset -c {'0' if arguments.threads == 1 else f'0-{arguments.threads - 1}'}"
-        f" python benchmarks/chameleon_fit.py --pairs {' '.join(map(str, arguments.pairs))} --rounds {arguments.rounds} "
+        f"OMP_NUM_THREADS={arguments.threads} taskset -c {cores} python benchmarks/chameleon_fit.py --pairs "
+        f"{' '.join(map(str, arguments.pairs))} --rounds {arguments.rounds} "
         + ("--all" if arguments.all else f"--cells {arguments.cells}")
     )
     page = report(arguments, CcsSettings(restarts=arguments.restarts, epochs=arguments.epochs))
