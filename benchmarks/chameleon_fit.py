@@ -7,8 +7,8 @@ A round times `fit_ccs_from` on all layers and restarts, then the rival on some 
 each round; its time for all is that of a cell times their number, and a ratio is of one round's two times. Seconds are
 of the process's CPU, since others may use the core at the same time: wall seconds of an idle core where there is one
 thread. The rival is what public implementations of CCS do: `nn.Linear` and a sigmoid, autograd, `torch.optim.AdamW`,
-one probe at a time. Both start from the same probes and take as many epochs; the rival is handed rows that are centred and scaled already,
-which ours has to do within its time. Losses are compared on every cell that the rival ran.
+one probe at a time. Both start from the same probes and take as many epochs; the rival is handed rows that are centred
+and scaled already, which ours has to do within its time. Losses are compared on every cell that the rival ran.
 
 Activations are drawn: a mean that all rows share, 20 times longer than the rest, queries that both sides share, and a
 planted direction, with features of very unequal size. Time depends on their values in nothing but rounding.

@@ -107,8 +107,9 @@ def fit_ccs(personalized: Tensor, neutral: Tensor, settings: CcsSettings, genera
     Raises:
         ValueError: see `fit_ccs_from`.
     """
-    _, layers, width = rows_by_layer(personalized, neutral)[0].transpose(0, 1).shape
-    return fit_ccs_from(personalized, neutral, settings, initial_probes(layers, settings.restarts, width, generator))
+    ours, _ = rows_by_layer(personalized, neutral)  # (L, K, d)
+    probes = initial_probes(ours.shape[0], settings.restarts, ours.shape[2], generator)
+    return fit_ccs_from(personalized, neutral, settings, probes)
 
 
 def initial_probes(layers: int, restarts: int, width: int, generator: torch.Generator) -> Tensor:

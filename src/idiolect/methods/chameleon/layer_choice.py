@@ -57,11 +57,11 @@ def choose_layers(
     Raises:
         ValueError: other shapes, an n or tolerance out of range, or a value that is not finite.
     """
-    layers = len(ranked_layers(loss, held_out_margin, tolerance=tolerance))
-    wanted = layers if n == "all" else n
-    if not 1 <= wanted <= layers:
-        raise ValueError(f"n is {n!r}, must be 1 to {layers} or 'all'")
-    return tuple(sorted(ranked_layers(loss, held_out_margin, tolerance=tolerance)[:wanted]))
+    ranked = ranked_layers(loss, held_out_margin, tolerance=tolerance)
+    wanted = len(ranked) if n == "all" else n
+    if not 1 <= wanted <= len(ranked):
+        raise ValueError(f"n is {n!r}, must be 1 to {len(ranked)} or 'all'")
+    return tuple(sorted(ranked[:wanted]))
 
 
 def ranked_layers(loss: Tensor, held_out_margin: Tensor, *, tolerance: float = TOLERANCE) -> tuple[int, ...]:
