@@ -24,14 +24,14 @@ from idiolect.methods.chameleon.preferences import (
     Pair,
     PreferenceData,
     Query,
-    continuation_query,
     question_query,
     subject_query,
     subjects,
+    text_query,
     write_pairs,
 )
 from idiolect.methods.chameleon.roles import Item, Roles, deal_roles
-from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
+from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
 from idiolect.methods.chameleon.variants import diagnose, edit_of
 from idiolect.methods.evidence import weigh
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
@@ -151,7 +151,7 @@ class Chameleon:
         items = history_items(roles.learning, max_chars=settings.max_item_chars)
         chosen = await select_history(items, self._embedder, k=settings.history_items)
         told.say(_STAGES[1], pooled.usage)
-        queries = queries_of(roles.learning, settings.pairs, own=settings.personalized == "own")
+        queries = queries_of(roles.learning, settings)
         data = await write_pairs(queries, [items[index] for index in chosen], self._writer, settings)
         pooled.add(data, roles)
 
@@ -189,17 +189,19 @@ class Chameleon:
         return learned.judged(evidence, n=len(items), usage=base.usage + edited.usage)
 
 
-def queries_of(user: User, n: int, *, own: bool) -> list[Query]:
+def queries_of(user: User, settings: GenerationSettings) -> list[Query]:
     """What both sides of the pairs answer: the user's own questions, then subjects to write about.
+
+    Where the personalized sides are the user's own words, their texts stand in the place of the subjects.
 
     Args:
         user: with what may be learned from only.
-        n: at most so many.
-        own: only what the user themselves said something to: their questions and the beginnings of their texts.
+        settings: at most `pairs` queries are made.
     """
     questions = [question_query(opinion) for opinion in user.opinions]
-    more = map(continuation_query, user.texts) if own else map(subject_query, subjects())
-    return [*questions, *more][:n]
+    own = [text_query(text, max_chars=settings.max_item_chars) for text in user.texts]
+    more = own if settings.personalized == "own" else [subject_query(subject) for subject in subjects()]
+    return [*questions, *more][: settings.pairs]
 
 
 class _Pool:

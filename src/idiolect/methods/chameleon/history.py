@@ -22,7 +22,7 @@ def history_items(user: User, *, max_chars: int) -> list[str]:
         max_chars: ≥ 1.
     """
     said = [*(_said(opinion) for opinion in user.opinions), *user.texts]
-    return [_cut(text, max_chars) for text in said]
+    return [cut(text, max_chars) for text in said]
 
 
 async def select_history(items: Sequence[str], embedder: Embedder, *, k: int) -> list[int]:
@@ -51,6 +51,7 @@ def _said(opinion: Opinion) -> str:
     return f"{opinion.question.text} → {opinion.answer}"
 
 
-def _cut(text: str, max_chars: int) -> str:
+def cut(text: str, max_chars: int) -> str:
+    """A text on one line, and where it is longer than that, cut between words."""
     flat = " ".join(text.split())
     return flat if len(flat) <= max_chars else flat[:max_chars].rsplit(" ", 1)[0] + " …"

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, question_block
 from idiolect.methods.chameleon.measuring import Text
+from idiolect.methods.chameleon.preferences import PLAIN_REQUEST
 from idiolect.methods.chameleon.roles import Item
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
 from idiolect.people.user import Opinion
 
-PLAIN_REQUEST = "Write a short paragraph."  # what a text of the person's answers: nothing that says whose it is
 _MAX_CHARS = 1200  # of a text that is scored
 _PREFILL = "Answer:"
 

@@ -52,7 +52,8 @@ class Measured:
         ccs: θ_N, losses, agreement.
         margin, share: of the held-out pairs under θ_N, (L,); zeros and None without any.
         mean_difference: of the sides' mean activations, (L, d).
-        gradient: mean likelihood gradient of the personalized sides minus that of the neutral ones, (L, d).
+        gradient: mean likelihood gradient of the personalized sides, (L, d). That of the neutral sides is not
+            taken off: on what a model writes itself it is zero in expectation, and on few texts nothing but noise.
         reader: ⟨x, reader⟩ ≈ 1, (L, d).
         scale: mean ‖x‖ over sampled tokens, (L,).
         last: H_P, (K − k, L, d).
@@ -86,7 +87,7 @@ async def measure(pairs: Sequence[Pair], model: EditableModel, settings: Directi
     ours = [_text(pair.query, pair.personalized) for pair in (*fitted, *kept)]
     theirs = [_text(pair.query, pair.neutral) for pair in (*fitted, *kept)]
     found = await model.activations([*ours, *theirs], sample=settings.sample)
-    gradients = await model.likelihood_gradients([*ours[: len(fitted)], *theirs[: len(fitted)]])  # (2 fitted, L, d)
+    gradients = await model.likelihood_gradients(ours[: len(fitted)])  # (fitted, L, d)
     n, total = len(fitted), len(pairs)
     h_p, h_n = found.last[:n], found.last[total : total + n]  # (n, L, d) each
     try:
@@ -102,7 +103,7 @@ async def measure(pairs: Sequence[Pair], model: EditableModel, settings: Directi
         margin=held_out_margin(ccs.theta_n, held_p, held_n) if held else torch.zeros(len(literal)),
         share=held_out_share(ccs.theta_n, held_p, held_n) if held else None,
         mean_difference=(found.mean[:n] - found.mean[total : total + n]).mean(dim=0),
-        gradient=gradients[:n].mean(dim=0) - gradients[n:].mean(dim=0),
+        gradient=gradients.mean(dim=0),
         reader=constant_reader(found.tokens),
         scale=found.tokens.norm(dim=2).mean(dim=1),
         last=h_p,

@@ -17,13 +17,14 @@ from importlib.resources import files
 from typing import Literal
 
 from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.history import cut
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
 from idiolect.methods.words import words_of
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 from idiolect.people.user import Opinion
 
-_BEGINNING_WORDS = 8
+PLAIN_REQUEST = "Write a short paragraph."  # what texts of the user's answer: nothing that says whose they are
 DropReason = Literal["blank", "too alike", "repeated"]
 
 
@@ -91,12 +92,9 @@ def subject_query(subject: str) -> Query:
     return Query(render("chameleon_query.jinja", {"kind": "subject", "text": subject, "choices": ()}))
 
 
-def continuation_query(text: str) -> Query:
-    """The beginning of a text of the user's; the rest of it is what they said. A short text is cut in the middle."""
-    words = text.split()
-    cut = min(_BEGINNING_WORDS, max(len(words) // 2, 1))
-    beginning = render("chameleon_query.jinja", {"kind": "beginning", "text": " ".join(words[:cut]), "choices": ()})
-    return Query(beginning, " ".join(words[cut:]))
+def text_query(text: str, *, max_chars: int) -> Query:
+    """A request that names no subject, and a text of the user's as what they said to it; a longer one is cut."""
+    return Query(PLAIN_REQUEST, cut(text, max_chars))
 
 
 async def write_insights(

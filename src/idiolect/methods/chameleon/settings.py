@@ -98,7 +98,8 @@ class Variant:
         rule: "literal" is the paper's (θ_P: SVD of the personalized side, uncentred); "contrastive" takes θ_P from the
             differences of the pairs, "orthogonalized" is that with θ_N orthogonal to it; "p_only" and "n_only" do one
             of the paper's two steps; "addition" adds the mean difference of the pairs' activations; "gradient" (ours)
-            adds a vector along the pairs' preference gradient, of length alpha times the mean activation's.
+            adds a vector along the gradient of the personalized sides' log-likelihood, alpha times as long as the mean
+            activation.
         alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
         layers: how many, those with the lowest CCS loss; None: all.
 
