@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from idiolect.store import Store, erasure
-from idiolect.store.archive import holdings
+from idiolect.store.archive import holdings, write_archive
 from idiolect.store.erasure import forget_user
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from idiolect.store.tensor_canaries import MOST, WIDTH, count_in_tensors, slices, unshared
@@ -172,3 +174,10 @@ def test_export_tells_tensors_and_groups(store: Store) -> None:
     document = json.loads(json.dumps(held.document()))
     assert document["groups"] == ["both"]
     assert document["personalizations"][0]["tensors"]["bytes"] == len(HERS)
+    file = io.BytesIO()
+    write_archive(file, held)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read("personalizations/chameleon.safetensors") == HERS
+        assert json.loads(archive.read("groups.json")) == ["both"]
+        told = json.loads(archive.read("personalizations/chameleon.json"))["tensors"]
+        assert told == json.loads(archive.read("manifest.json"))["members"]["personalizations/chameleon.safetensors"]
