@@ -14,6 +14,11 @@ depends_on = None
 def upgrade() -> None:
     """Make the column and the tables; nothing that was learned before has tensors."""
     op.add_column("personalizations", sa.Column("tensors", sa.LargeBinary, nullable=True))
+    _make_groups()
+    _make_what_they_learned()
+
+
+def _make_groups() -> None:
     op.create_table(
         "groups",
         sa.Column("id", sa.Text, nullable=False),
@@ -32,6 +37,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_group_members_user_id_users", ondelete="CASCADE"),
     )
     op.create_index("ix_group_members_user_id", "group_members", ["user_id"])
+
+
+def _make_what_they_learned() -> None:
     op.create_table(
         "group_personalizations",
         sa.Column("group_id", sa.Text, nullable=False),
