@@ -1,0 +1,154 @@
+"""The whole way from an edit to an adapter on the disk: refusals, the LoRA, its files, the check, the name.
+
+    check_linear → same weights? → lora_of → peft_files | gguf_files → publish(verify_peft | verify_llamacpp)
+
+What is not sure to do there what the edit does here is not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from idiolect.errors import ExportError
+from idiolect.export.adapter import AdapterFiles, Format, Published, publish
+from idiolect.export.card import Origin
+from idiolect.export.lora import Lora, check_linear, check_same_weights, lora_of
+from idiolect.export.verify import PROMPTS, Ids, Verification
+from idiolect.models.edits import Edit
+from idiolect.models.language_model import Message
+from idiolect.models.local import LocalModel
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+DTYPES: Mapping[Dtype, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """What is wanted.
+
+    Args:
+        format: "peft" or "gguf".
+        directory: where the adapter's own folder is made.
+        dtype: of the tensors.
+        verify: load the adapter back and compare, before it gets its name.
+    """
+
+    format: Format
+    directory: Path
+    dtype: Dtype = "float32"
+    verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was made.
+
+    Args:
+        name: a hash of the content; what engines should call it.
+        published: where it is.
+        rank, layers: of the LoRA.
+        verification: None where it was not asked for.
+    """
+
+    name: str
+    published: Published
+    rank: int
+    layers: tuple[int, ...]
+    verification: Verification | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        checked = None if self.verification is None else self.verification.to_json()
+        published = self.published
+        return {
+            "name": self.name,
+            "folder": str(published.folder),
+            "path": str(published.path),
+            "new": published.new,
+            "rank": self.rank,
+            "layers": list(self.layers),
+            "verification": checked,
+        }
+
+
+async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: ExportOrder) -> Exported:
+    """Writes the edit as an adapter for the model's weights.
+
+    Args:
+        model: opened; its worker does the work.
+        origin: `fingerprint` is that of the weights that the edit was learned on.
+
+    Raises:
+        ExportError: no LoRA does what the edit does, the weights are others, or it cannot be written.
+        VerificationError: the engine does something else; nothing is left behind.
+        MissingExtraError: the check needs packages that are not installed.
+        ModelError: the edit is for another shape of model.
+    """
+    check_linear(edit)
+    prompts = [model.format.prompt_ids([Message("user", text)]) for text in PROMPTS]
+
+    def work() -> Exported:
+        check_same_weights(fitted_on=origin.fingerprint, served=model.fingerprint())
+        return export_network_edit(edit, model.network.module, origin, order, prompts=prompts)
+
+    return await model.run(work)
+
+
+def export_network_edit(
+    edit: Edit, network: Any, origin: Origin, order: ExportOrder, *, prompts: list[Ids] | list[tuple[int, ...]]
+) -> Exported:
+    """`export_edit` without a model around the network, and without a look at its fingerprint.
+
+    Args:
+        network: a Hugging Face causal LM.
+        prompts: token ids, to verify with.
+    """
+    lora = lora_of(edit, network)
+    checks: list[Verification] = []
+
+    def verify(folder: Path, files: AdapterFiles, check: Callable[[Path], Verification]) -> Mapping[str, Any]:
+        checks.append(check(folder / files.main))
+        checks[-1].check()
+        return checks[-1].to_json()
+
+    files, check = _prepare(edit, network, lora, origin, order, prompts)
+    wanted = None if check is None else lambda folder: verify(folder, files, check)
+    published = publish(files, order.directory, verify=wanted)
+    return Exported(files.name, published, lora.rank, tuple(lora.layers), checks[-1] if checks else None)
+
+
+def _prepare(
+    edit: Edit, network: Any, lora: Lora, origin: Origin, order: ExportOrder, prompts: Any
+) -> tuple[AdapterFiles, Callable[[Path], Verification] | None]:
+    """The files, and what compares them; whatever the check needs is found out before anything is written."""
+    dtype = DTYPES[order.dtype]
+    for layer in lora.layers.values():
+        if not bool(layer.a.to(dtype).isfinite().all() & layer.b.to(dtype).isfinite().all()):
+            raise ExportError(f"the edit is too strong for {order.dtype}, which has no numbers that large")
+    if order.format == "peft":
+        from idiolect.export.peft_folder import peft_files
+
+        files = peft_files(lora, origin, dtype=dtype)
+        if not order.verify:
+            return files, None
+        from idiolect.export.verify_peft import verify_peft
+
+        return files, lambda folder: verify_peft(folder, network, edit, prompts, dtype=dtype)
+    from idiolect.export.gguf_file import gguf_files
+
+    files = gguf_files(lora, origin, dtype=dtype)
+    if not order.verify:
+        return files, None
+    from idiolect.export.verify_llamacpp import base_file, verify_llamacpp
+
+    base = base_file(origin.model)
+    return files, lambda file: verify_llamacpp(file, base, network, edit, prompts)
