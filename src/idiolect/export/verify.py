@@ -57,17 +57,17 @@ class Verification:
     Args:
         engine: its name and version.
         numbers: what the weights or activations of the base are held in, there.
-        prompts, positions: how many were compared.
+        positions: how many were compared.
         scale: max |l|, of the base, here.
         shift: max |Δ|.
         difference, residual: as above.
         correlation: of Δ′ and Δ.
+        amplified: the strength of the adapter that was compared, 1 being its own.
         tolerance: that of these numbers.
     """
 
     engine: str
     numbers: str
-    prompts: int
     positions: int
     scale: float
     shift: float
@@ -75,6 +75,7 @@ class Verification:
     residual: float
     correlation: float
     tolerance: Tolerance
+    amplified: float = 1.0
 
     @property
     def passed(self) -> bool:
@@ -86,8 +87,9 @@ class Verification:
         return {**asdict(self), "passed": self.passed}
 
     def __str__(self) -> str:
+        strength = "" if self.amplified == 1 else f" at {self.amplified:g} times its strength"
         return (
-            f"{self.engine}, {self.numbers}, {self.positions} positions of {self.prompts} prompts: differs by "
+            f"{self.engine}, {self.numbers}{strength}, {self.positions} positions: differs by "
             f"{self.difference:.1e} of the logits' scale (at most {self.tolerance.difference:.0e}) and by "
             f"{self.residual:.1%} of the shift (at most {self.tolerance.residual:.0%}), r = {self.correlation:.4f}"
         )
@@ -129,13 +131,14 @@ def compare(
     *,
     engine: str,
     numbers: str,
-    n_prompts: int,
     tolerance: Tolerance,
+    amplified: float = 1.0,
 ) -> Verification:
     """The verification, whether it passes or not.
 
     Args:
         here: logits (positions, V) of an edit, or of none, in this process.
+        edit: amplified as it was there.
         there: the engine's logits of the base and with the adapter, each (positions, V).
     """
     base = here(None)
@@ -145,7 +148,6 @@ def compare(
     return Verification(
         engine=engine,
         numbers=numbers,
-        prompts=n_prompts,
         positions=base.shape[0],
         scale=scale,
         shift=float(shift.abs().max()),
@@ -153,6 +155,7 @@ def compare(
         residual=float(difference.norm() / shift.norm().clamp(min=1e-30)),
         correlation=_correlation(shift, shift + difference),
         tolerance=tolerance,
+        amplified=amplified,
     )
 
 

@@ -52,7 +52,6 @@ def verify_peft(folder: Path, network: Any, edit: Edit, prompts: Sequence[Ids], 
         (before, after),
         engine=f"PEFT {peft.__version__}",
         numbers=numbers,
-        n_prompts=len(prompts),
         tolerance=TOLERANCES.get(coarsest, TOLERANCES[torch.float32]),
     )
 
