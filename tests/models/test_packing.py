@@ -29,6 +29,18 @@ def test_layout_shows_each_node_its_ancestors_and_itself() -> None:
     assert layout.visible().astype(int).tolist() == [[1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0, 0, 0, 0, 1]]
 
 
+def test_tokens_of_other_edits_are_other_nodes_with_the_same_ids() -> None:
+    trie = TokenTrie()
+    trie.insert([5, 6])
+    trie.insert([(5, "a"), (6, "a")])
+    trie.insert([5, (6, "a")])
+    assert len(trie) == 5
+    layout = Layout(trie, context=(0,), fresh=(1, 2, 3, 4))
+    assert layout.tokens == [6, 5, 6, 6]
+    assert layout.marks == [None, "a", "a", "a"]
+    assert layout.visible().astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [1, 0, 0, 0, 1]]
+
+
 def test_common_prefix_counts_leading_equal_tokens() -> None:
     assert common_prefix([1, 2, 3], [1, 2, 4]) == 2
     assert common_prefix([1], [1, 2]) == 1

@@ -1,7 +1,7 @@
 """One causal network and how to run it: the only place that calls its forward. `scoring` and `generation` sit on top.
 
-Says also what the architecture can take: packed sequences need every layer to be attention that obeys a 4D mask, and
-no attention window shorter than the text.
+Edits run inside it (`editing`). Says also what the architecture can take: packed sequences need every layer to be
+attention that obeys a 4D mask, and no attention window shorter than the text.
 """
 
 from __future__ import annotations

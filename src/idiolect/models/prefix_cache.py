@@ -39,7 +39,7 @@ class PrefixCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything: needed whenever the network's weights or edits change."""
+        """Forgets everything: needed whenever the network's weights change, or hooks that are not of an edit."""
         self._root = _Node(-1, None, -1, 0)
         self._pool: KeysValues = []
         self._allocated = 0
