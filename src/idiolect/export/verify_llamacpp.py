@@ -1,13 +1,14 @@
 """Loads an exported GGUF adapter with llama.cpp (the extra `llamacpp`), for `verify`.
 
 Token ids go in as they are, so that only the networks are compared. The base's file is the one that the network here
-was dequantized from: A is made of these weights. llama.cpp quantizes activations as well, so that its base differs from
-the one here by a noise l′ − l that a mild edit's shift drowns in. Then the adapter is compared amplified: a LoRA at scale
-k is the edit with every write times k, exactly, so what holds for it holds for the same tensors at scale 1.
+was dequantized from: A is made of these weights. llama.cpp quantizes activations as well, so its base differs from the
+one here by a noise l′ − l that a mild edit's shift drowns in. Then the adapter is compared amplified: a LoRA at scale k
+is the edit with every write times k, exactly, so what holds for it holds for the same tensors at scale 1.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 from collections.abc import Sequence
 from contextlib import closing
@@ -102,8 +103,6 @@ def llamacpp_logits(
     try:
         model: Any = llama_cpp.Llama(
             str(base),
-            lora_path=None if adapter is None else str(adapter),
-            lora_scale=scale,
             n_ctx=longest,
             n_batch=longest,
             n_threads=torch.get_num_threads(),
@@ -112,10 +111,22 @@ def llamacpp_logits(
             verbose=False,
         )
     except (ValueError, RuntimeError) as error:
-        raise ExportError(f"llama.cpp refuses {(adapter or base).name}: {error}") from error
+        raise ExportError(f"llama.cpp refuses {base.name}: {error}") from error
     with closing(model):
+        if adapter is not None:
+            _apply(model, adapter, scale)
         rows = [_last_logits(model, ids) for ids in prompts]
         return torch.from_numpy(np.concatenate(rows)), _held_in(model.metadata)
+
+
+def _apply(model: Any, adapter: Path, scale: float) -> None:
+    # Not by Llama(lora_path=…): that takes the null pointer of a refused adapter for one, and crashes the process.
+    loaded = llama_cpp.llama_adapter_lora_init(model.model, str(adapter).encode())
+    if not loaded:
+        raise ExportError(f"llama.cpp refuses {adapter.name}, which does not fit its base")
+    pointers, scales = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(loaded), (ctypes.c_float * 1)(scale)
+    if llama_cpp.llama_set_adapters_lora(model.ctx, pointers, 1, scales):
+        raise ExportError(f"llama.cpp cannot apply {adapter.name}")
 
 
 def _last_logits(model: Any, ids: Ids) -> np.ndarray[Any, np.dtype[np.float32]]:
