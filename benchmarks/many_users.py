@@ -241,7 +241,8 @@ def report(arguments: argparse.Namespace, found: dict[int, dict[str, Times]], mo
 {arguments.repeats} repeats of {arguments.tokens} tokens a row after prompts of {PROMPT_TOKENS} tokens; every row has \
 its own rank-2 edit in every layer.
 Ratios are of seconds{" of CPU time" if alone else ""} (below 1: faster than the unedited model), medians over paired
-repeats with 95 % intervals.
+repeats with 95 % intervals; tokens/s are per second of {"CPU" if alone else "wall-clock"} time, from the end of the
+prefill on.
 
 {table}
 """
