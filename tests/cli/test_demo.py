@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from idiolect.cli import assembly
+from idiolect.cli import opening
 from idiolect.errors import ModelError
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest
@@ -28,8 +28,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[FunctionModel]:
         models.append(mimic())
         return models[-1]
 
-    monkeypatch.setattr(assembly, "open_model", open_model)
-    monkeypatch.setattr(assembly, "open_similarity", lambda _, **_remote: Bm25Similarity())
+    monkeypatch.setattr(opening, "open_model", open_model)
+    monkeypatch.setattr(opening, "open_similarity", lambda _, **_remote: Bm25Similarity())
     return models
 
 

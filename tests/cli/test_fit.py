@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from idiolect.cli.options import Preset
+from idiolect.cli.options import PRESETS as OFFERED
+from idiolect.cli.options import Method, Preset
+from idiolect.methods.chameleon.settings import PRESETS as CHAMELEON_PRESETS
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.settings import PRESETS
 from idiolect.store import Store
@@ -174,11 +176,13 @@ def test_wrong_use_is_status_2_and_writes_nothing(tmp_path: Path, replay: str, a
 
 
 def test_wrong_method_is_told_which_there_are(tmp_path: Path, replay: str) -> None:
-    assert "fermi" in fit(tmp_path, "users.jsonl", replay, "--method", "chameleon").stderr
+    assert "fermi" in fit(tmp_path, "users.jsonl", replay, "--method", "leopard").stderr
 
 
-def test_presets_of_the_command_are_those_of_the_method() -> None:
-    assert {each.value for each in Preset} == set(PRESETS)
+def test_presets_of_the_command_are_those_of_the_methods() -> None:
+    known = {Method.FERMI: set(PRESETS), Method.CHAMELEON: set(CHAMELEON_PRESETS)}
+    assert {method: {each.value for each in offered} for method, offered in OFFERED.items()} == known
+    assert {each.value for each in Preset} == set().union(*known.values())
 
 
 HOSTILE = "\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }} {% raw %}\x1b]0;title\x07"
@@ -200,7 +204,7 @@ def test_hostile_texts_neither_draw_nor_run(tmp_path: Path) -> None:
 # A model that waits forever at the user whose profile says so, in a process of its own.
 STOPPABLE = """
 import asyncio, sys
-from idiolect.cli import app, assembly
+from idiolect.cli import app, opening
 from tests.cli.learning import mimic
 
 class Waiting:
@@ -213,7 +217,7 @@ class Waiting:
             await asyncio.sleep(600)
         return await self.model.choice_logprobs(requests)
 
-assembly.open_model = lambda name, remote=None: Waiting()
+opening.open_model = lambda name, remote=None: Waiting()
 app.main()
 """
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from idiolect import __version__
-from idiolect.cli import add_opinion, ask, demo, export, fit, groups, users
+from idiolect.cli import add_opinion, ask, demo, export, fit, groups, groups_fit, users
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
@@ -51,6 +51,7 @@ app.command("fit", help=fit.HELP, epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
 users.app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
+groups.app.command("fit", epilog=examples(*groups_fit.EXAMPLES))(groups_fit.fit)
 app.add_typer(users.app, name="users")
 app.add_typer(groups.app, name="groups")
 

@@ -1,171 +1,86 @@
-"""The flow of `idiolect ask`: what was learned, the models it was learned with, the answer, and why it is this one."""
+"""The flow of `idiolect ask`: what was learned for whom, by which method, and hence who answers.
+
+fermi → `asking_prompted`      chameleon, both, and groups → `asking_edited`
+"""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import Any
 
-from idiolect.cli.assembly import Workbench, opened
-from idiolect.cli.fit_order import CallOrder
-from idiolect.cli.fitting import METHOD, closing
-from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
-from idiolect.cli.run_calls import run_calls
-from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
+from idiolect.cli.terminal import out
 from idiolect.errors import NotFittedError
-from idiolect.methods.answering import Response
-from idiolect.methods.baselines import base
-from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.personalization import Answer, Candidate, Explanation
 from idiolect.people.user import Question
-from idiolect.store import Store
+from idiolect.store import PersonalizationRecord, Store
 
-_COLUMNS = ("PROMPT", "ORIGIN", "ON THE NEAREST", "ON ALL", "")
+FERMI, CHAMELEON = "fermi", "chameleon"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The result: the answer with its reasons, the base model's beside it, and what was learned, scores added."""
+class AskOrder:
+    """What is asked, and in whose place: a user's, or anybody's under what was learned for a group.
+
+    Args:
+        question: what is asked.
+        user, group: one of them is given.
+        method: "fermi", "chameleon" or "both"; None: what was learned, prompts before the edit.
+        store: where they are; None: the default store.
+        with_base: show beside it what the model answers without anything learned.
+        json: print JSON.
+    """
 
     question: Question
-    answer: Answer
-    without: Answer | None
-    learned: FermiPersonalization
-
-    @property
-    def why(self) -> Explanation | None:
-        """What Retrieval-of-Prompt says; None where the base model answers, because the evidence speaks for it."""
-        return self.answer.explanation
+    user: str | None = None
+    group: str | None = None
+    method: str | None = None
+    store: str | None = None
+    with_base: bool = False
+    json: bool = False
 
 
-def ask_user(user_id: str, question: Question, *, target: str | None, with_base: bool, json: bool) -> None:
-    """Answer the question in the user's place, keep what was scored for it, and print answer and reasons.
+def answer(order: AskOrder) -> None:
+    """Answer the question, and print answer and reasons.
 
     Raises:
-        NotFittedError: nothing was learned for this user.
+        NotFittedError: nothing was learned by that method.
+        GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
         ModelError, SettingsError, MissingExtraError: the model that was learned with cannot be opened or answer.
-        StoreError: no such user, or the store cannot be read or written.
+        StoreError: no such user or group, or the store cannot be read or written.
     """
-    with Store.open(target, create=False) as store:
-        learned, digest = _learned(store, user_id, target)
-        with opened(learned.settings, model=learned.model, order=CallOrder()) as bench:
-            asked = asyncio.run(_asked(bench, store, learned, question, with_base=with_base))
-        if asked.learned != learned:  # new scores; kept unless the user was learned anew meanwhile
-            payload = asked.learned.to_json()
-            store.compare_and_save_personalization(user_id, METHOD, payload, expected_digest=digest)
-    if json:
-        print_json(_json(user_id, asked), indent=2)
-    else:
-        _print(asked)
+    with Store.open(order.store, create=False) as store:
+        if order.user is None:
+            from idiolect.cli.asking_edited import ask_edited
+
+            ask_edited(order, store.groups.personalization(order.group or "", CHAMELEON))
+            return
+        learned = {record.method: record for record in store.personalizations(order.user)}
+        method = order.method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
+        for needed in (FERMI, CHAMELEON):
+            if method in (needed, "both") and needed not in learned:
+                raise NotFittedError(_how_to_fit(order, needed, learned=bool(learned)))
+        _ask(order, store, learned, method)
+        if order.method is None and {FERMI, CHAMELEON} <= set(learned) and not order.json:
+            out().print("\nCHAMELEON has learned for them too: --method chameleon, or --method both")
 
 
-def _learned(store: Store, user_id: str, target: str | None) -> tuple[FermiPersonalization, str]:
-    """What was learned, and the digest of it."""
-    record = next((each for each in store.personalizations(user_id) if each.method == METHOD), None)
-    if record is None:
-        where = f" --store {target}" if target else ""
-        raise NotFittedError(
-            f"nothing was learned for user {user_id!r} yet; this does it: idiolect fit USERS --user {user_id}{where}"
-        )
-    return FermiPersonalization.from_json(record.payload), record.digest
+def _ask(order: AskOrder, store: Store, learned: dict[str, PersonalizationRecord], method: str) -> None:
+    if method == FERMI:
+        from idiolect.cli.asking_prompted import ask_prompted
 
-
-async def _asked(
-    bench: Workbench, store: Store, learned: FermiPersonalization, question: Question, *, with_base: bool
-) -> Asked:
-    async with closing(bench):
-        with run_calls(CallOrder(), store.cache_path) as run:
-            return await _ask(bench.calling(run.calls), learned, question, with_base=with_base)
-
-
-async def _ask(bench: Workbench, learned: FermiPersonalization, question: Question, *, with_base: bool) -> Asked:
-    await bench.check_similarity()
-    respondent = bench.respondent(learned)
-    (answer,) = await respondent.answer([question])
-    without = (await base(bench.answerer(learned.user_id)).answer([question]))[0] if with_base else None
-    after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
-    return Asked(question, answer, without, after)
-
-
-def _json(user_id: str, asked: Asked) -> dict[str, Any]:
-    why, opinions, evidence = asked.why, asked.learned.opinions, asked.learned.evidence
-    return {
-        "user": user_id,
-        "model": asked.learned.model,
-        "question": asked.question.text,
-        "choices": list(asked.question.choices),
-        "ordinal": asked.question.ordinal,
-        **_response_json(asked.answer.response),
-        "base": None if asked.without is None else _response_json(asked.without.response),
-        "personalized": why is not None,
-        "evidence": None if evidence is None else evidence.reason,
-        "nearest": [
-            {
-                "question": opinions[near.index].question.text,
-                "choices": list(opinions[near.index].question.choices),
-                "answer": opinions[near.index].answer,
-                "similarity": near.similarity,
-            }
-            for near in (why.nearest if why else ())
-        ],
-        "prompts": [
-            prompt_json(asked.learned.prompts[candidate.prompt], asked.learned)
-            | {
-                "nearest_score": candidate.score,
-                "score": candidate.overall,
-                "tied": why is not None and _tied(candidate, why),
-                "chosen": why is not None and candidate.prompt == why.chosen,
-            }
-            for candidate in (why.candidates if why else ())
-        ],
-    }
-
-
-def _response_json(response: Response) -> dict[str, Any]:
-    return {"answer": response.answer, "text": response.text, "scores": list(response.scores)}
-
-
-def _tied(candidate: Candidate, why: Explanation) -> bool:
-    return why.tied > 1 and candidate.score == max(each.score for each in why.candidates)
-
-
-def _print(asked: Asked) -> None:
-    if asked.without is None:
-        print_wrapped(_said(asked.answer.response), style="bold")
-    else:
-        print_wrapped(f"personalized  {_said(asked.answer.response)}", style="bold")
-        print_wrapped(f"base          {_said(asked.without.response)}")
-    if asked.why is None:
-        out().print(f"\nWhy: {asked.learned.gate}", markup=False)
+        ask_prompted(order, store, learned[FERMI])
         return
-    _print_why(asked, asked.why)
+    from idiolect.cli.asking_edited import ask_both, ask_edited
+
+    if method == CHAMELEON:
+        ask_edited(order, learned[CHAMELEON])
+    else:
+        ask_both(order, store, learned[FERMI], learned[CHAMELEON])
 
 
-def _print_why(asked: Asked, why: Explanation) -> None:
-    opinions = asked.learned.opinions
-    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, what the person said)")
-    for near in why.nearest:
-        opinion = opinions[near.index]
-        print_wrapped(
-            f"{near.similarity:5.2f}  {one_line(opinion.question.text)} → {one_line(opinion.answer)}", indent=2
-        )
-    out().print("\nEvery prompt's score on them, and on all opinions where that is known")
-    print_table(_COLUMNS, (_row(each, asked, why) for each in why.candidates), numbers=_COLUMNS[2:4])
-    chosen = asked.learned.prompts[why.chosen]
-    out().print(f"\nThe chosen prompt, {why.chosen + 1}: {origin(chosen)}")
-    print_prompt(chosen, asked.learned)
-
-
-def _said(response: Response) -> str:
-    if response.answer is None:
-        return f"(none of the choices could be read from: {one_line(response.text) or 'an empty answer'})"
-    return response.answer
-
-
-def _row(candidate: Candidate, asked: Asked, why: Explanation) -> tuple[str, ...]:
-    chosen = candidate.prompt == why.chosen
-    marks = [mark for mark, holds in (("tied", _tied(candidate, why)), ("chosen", chosen)) if holds]
-    prompt = asked.learned.prompts[candidate.prompt]
-    overall = "-" if candidate.overall is None else f"{candidate.overall:.2f}"
-    return str(candidate.prompt + 1), prompt.prompt.origin, f"{candidate.score:.2f}", overall, ", ".join(marks)
+def _how_to_fit(order: AskOrder, method: str, *, learned: bool) -> str:
+    where = f" --store {order.store}" if order.store else ""
+    by = f" by {method}" if learned else ""
+    how = "" if method == FERMI else f" --method {method}"
+    return (
+        f"nothing was learned{by} for user {order.user!r} yet; this does it: "
+        f"idiolect fit USERS{how} --user {order.user}{where}"
+    )

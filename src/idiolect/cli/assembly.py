@@ -1,7 +1,6 @@
-"""From names to a method that is ready to work: the models, the similarity and the settings that belong together.
+"""From names to Fermi, ready to work: the models, the similarity and the settings that belong together.
 
-The one place where `fit`, `ask`, `demo` and `users add-opinion` open models; whatever can be wrong with a name is found
-out here, before anything is learned or written.
+The one place where `fit`, `ask`, `demo` and `users add-opinion` put Fermi together; `opening` opens what it needs.
 """
 
 from __future__ import annotations
@@ -10,13 +9,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
 
 from idiolect.cli.fit_order import CallOrder
-from idiolect.cli.progress import waiting
-from idiolect.errors import MissingExtraError, ModelError
+from idiolect.cli.opening import (
+    aclose_all,
+    check_models,
+    check_similarity,
+    embedder_of,
+    notes_of,
+    opened_similarity,
+    opened_sources,
+    price_of,
+)
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.checkpoints import CheckpointSink
@@ -28,17 +33,13 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import Calls, Source
-from idiolect.models.calls.prices import Price, PriceTable
-from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, price_name, server_of
+from idiolect.models.calls.prices import Price
+from idiolect.models.catalog import is_remote, lasting_name, price_name, server_of
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.similarity import Embedder, EmbeddingSimilarity, Similarity
+from idiolect.models.similarity import EmbeddingSimilarity, Similarity
 from idiolect.people.user import User
 
-if TYPE_CHECKING:
-    from idiolect.models.remote.transport import RemoteSettings
-
 _SEVERAL = "several"  # learned with other models than it was begun with: no run's own result
-_FREE = Price(Decimal(0), Decimal(0))  # whatever runs in this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,7 @@ class Workbench:
         Raises:
             ModelError: nobody answers there, or the key is refused.
         """
-        for each in dict.fromkeys((self.model.model, self.optimizer.model)):
-            check = getattr(each, "check", None)  # only what is behind a connection has it
-            if check is not None:
-                await check()
+        await check_models(self._models)
 
     async def check_similarity(self) -> None:
         """Find out whether the similarity can be had: an embedding model is opened only at its first text.
@@ -92,15 +90,7 @@ class Workbench:
             ModelError: it cannot be had; the message says what can.
             MissingExtraError: it needs packages that are not installed.
         """
-        check = getattr(self._embedder, "check", None)  # only what is behind a connection has it
-        try:
-            with waiting("opening the similarity"):
-                if check is not None:
-                    await check()
-                else:
-                    await self.similarity.similarity(["a question"], ["a question"])
-        except (MissingExtraError, ModelError) as error:
-            raise type(error)(f"{error}{_way_out(self.settings)}") from error
+        await check_similarity(self.similarity, way_out=_way_out(self.settings))
 
     async def fit(
         self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
@@ -175,7 +165,7 @@ class Workbench:
 
     def similarity_of(self, owner: str) -> Similarity:
         """The similarity of questions, as it is computed for one user."""
-        name, embedder = self.settings.retrieval.similarity, self._embedder
+        name, embedder = self.settings.retrieval.similarity, embedder_of(self.similarity)
         if self.calls is None or embedder is None or not is_remote(name):
             return self.similarity
         known_as, price = price_name(name), self.similarity_price
@@ -191,25 +181,21 @@ class Workbench:
 
     async def aclose(self) -> None:
         """Close connections; in the event loop in which they were opened."""
-        for each in dict.fromkeys((self.model.model, self.optimizer.model, self._embedder)):
-            close = getattr(each, "aclose", None)  # only what is behind a connection has it
-            if close is not None:
-                await close()
+        await aclose_all((*self._models, embedder_of(self.similarity)))
 
     def notes(self) -> list[str]:
         """What the models have to say about how they were used, for the end of a run."""
-        said = (getattr(each, "notes", ()) for each in dict.fromkeys((self.model.model, self.optimizer.model)))
-        return [note for notes in said for note in notes]
+        return notes_of(self._models)
+
+    @property
+    def _models(self) -> tuple[LanguageModel, ...]:
+        return self.model.model, self.optimizer.model
 
     def _fermi(self, owner: str) -> Fermi:
         optimizer = self._called(self.optimizer, owner)
         similarity = self.similarity_of(owner)
         answerer, identity = self.answerer(owner), self.identity
         return Fermi(answerer, self.settings, optimizer=optimizer, similarity=similarity, identity=identity)
-
-    @property
-    def _embedder(self) -> Embedder | None:
-        return self.similarity.embedder if isinstance(self.similarity, EmbeddingSimilarity) else None
 
     def _called(self, source: Source, owner: str) -> LanguageModel:
         return source.model if self.calls is None else self.calls.model(source, owner=owner)
@@ -237,54 +223,13 @@ def opened(
         MissingExtraError: a model needs packages that are not installed.
     """
     optimizer = model if optimizer is None else optimizer
-    similarity_name = lasting_name(settings.retrieval.similarity)
-    settings = replace(settings, retrieval=replace(settings.retrieval, similarity=similarity_name))
-    models: dict[str, LanguageModel] = {}
-    try:
-        sources: dict[str, Source] = {}
-        with waiting("opening the models"):
-            for name in dict.fromkeys((model, optimizer)):
-                models[name] = open_model(name, remote=_remote_settings(name, order))
-                sources[name] = _source(name, models[name], order)
-        Answerer(models[model], settings.answering)  # says now whether the model can answer this way
-        price = _price(similarity_name, order) if is_remote(similarity_name) else None
-        yield Workbench(settings, sources[model], sources[optimizer], _open_similarity(settings, order), price)
-    finally:
-        for each in models.values():
-            close = getattr(each, "close", None)  # only models that hold something have it
-            if close is not None:
-                close()
-
-
-def _remote_settings(name: str, order: CallOrder | None) -> RemoteSettings | None:
-    if order is None or not is_remote(name):
-        return None
-    from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
-
-    return RemoteSettings(concurrency=order.concurrency, timeout=order.timeout)
-
-
-def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:
-    lasting = lasting_name(name)
-    if is_remote(name):
-        price = _price(model.name, order)
-        return Source(model, model.name, fingerprint=server_of(name), price=price, remote=True)
-    fingerprint: Any = getattr(model, "fingerprint", None)  # a recording has none, and needs no cache
-    if fingerprint is None or order is None or not order.cached:
-        return Source(model, lasting, price=_FREE, cached=False)
-    return Source(model, lasting, fingerprint(), price=_FREE)
-
-
-def _price(name: str, order: CallOrder | None) -> Price | None:
-    return PriceTable.load(None if order is None else order.prices).price(price_name(name))
-
-
-def _open_similarity(settings: FermiSettings, order: CallOrder | None) -> Similarity:
-    name = settings.retrieval.similarity
-    try:
-        return open_similarity(name, remote=_remote_settings(name, order))
-    except MissingExtraError as error:
-        raise MissingExtraError(f"{error}{_way_out(settings)}") from error
+    name = lasting_name(settings.retrieval.similarity)
+    settings = replace(settings, retrieval=replace(settings.retrieval, similarity=name))
+    with opened_sources((model, optimizer), order) as sources:
+        Answerer(sources[model].model, settings.answering)  # says now whether the model can answer this way
+        price = price_of(name, order) if is_remote(name) else None
+        similarity = opened_similarity(name, order, way_out=_way_out(settings))
+        yield Workbench(settings, sources[model], sources[optimizer], similarity, price)
 
 
 def _way_out(settings: FermiSettings) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
+from idiolect.cli.fermi_learner import METHOD
 from idiolect.cli.fit_order import CallOrder
-from idiolect.cli.fitting import METHOD, StoredCheckpoints, closing, held_record
+from idiolect.cli.opening import closing
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
+from idiolect.cli.stored import StoredCheckpoints, held_record
 from idiolect.cli.terminal import err, one_line, out, print_json
 from idiolect.errors import HaltedError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -86,7 +88,7 @@ class _Step:
 
 
 def _held(store: Store, user_id: str) -> _Held | None:
-    record = held_record(store, user_id)
+    record = held_record(store, user_id, METHOD)
     return None if record is None else _Held(FermiPersonalization.from_json(record.payload), record.digest)
 
 
@@ -104,7 +106,7 @@ async def _extend(order: ContinueOrder, bench: Workbench, store: Store, held: _H
     """Go on from what is held and save it in its place; from what another process has saved there meanwhile, again."""
     with UsersProgress(1) as progress:
         for _ in range(_TRIES):
-            checkpoints = StoredCheckpoints(store, order.user_id, fresh=False)
+            checkpoints = StoredCheckpoints(store, order.user_id, METHOD, fresh=False)
             try:
                 after = await bench.extend(
                     held.learned,

@@ -1,13 +1,14 @@
-"""`idiolect fit`: learns the prompts of every user of a users file. Its arguments; the flow is `fitting`."""
+"""`idiolect fit`: learns from every user of a users file. Its arguments; the flow is `fitting`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from idiolect.cli.boundary import FAILED
-from idiolect.cli.options import Answering, JsonOption, Method, Preset, StoreOption
+from idiolect.cli.options import PRESETS, Answering, JsonOption, Method, Preset, StoreOption
 from idiolect.cli.run_options import (
     BudgetCalls,
     BudgetMoney,
@@ -24,19 +25,23 @@ from idiolect.cli.run_options import (
 )
 
 if TYPE_CHECKING:
-    from idiolect.cli.fit_order import FitOrder
+    from idiolect.cli.chameleon_order import ChameleonOrder
+    from idiolect.cli.fit_order import FermiOrder, FitOrder
 
 EXAMPLES = (
     "idiolect fit users.jsonl",
     "idiolect fit users.jsonl --model gpt-4o-mini --optimizer gpt-4o --budget-money 5 --dry-run",
     "idiolect fit users.jsonl --model http://localhost:8000/v1#NAME --concurrency 64 --resume",
     "idiolect fit users.jsonl --user u1 --user u2 --iterations 5 --store ./people",
+    "idiolect fit users.jsonl --method chameleon --model Qwen/Qwen3-0.6B",
     "cat users.jsonl | idiolect fit - --skip-invalid --json | jq .best_score",
 )
 _PROPOSERS = ("llm", "demonstrations")
 
 
-HELP = """Learn the prompts of every user of a users file.
+HELP = """Learn from every user of a users file: their prompts (fermi), or an edit of the model (chameleon).
+
+Fermi works with every model; CHAMELEON needs open weights, on this machine, and learns from texts too.
 
 The whole file is checked, and every model opened, before anything is written. Users of remote models are learned side
 by side. Each is kept in the store as soon as it is done, each answer of a model as soon as it is there, and what is
@@ -59,7 +64,9 @@ ModelOption = Annotated[
 ]
 OptimizerOption = Annotated[
     str | None,
-    typer.Option(metavar="M", help="The model that writes prompts. Default: the one that answers.", show_default=False),
+    typer.Option(
+        metavar="M", help="Fermi: the model that writes prompts. Default: the one that answers.", show_default=False
+    ),
 ]
 AnsweringOption = Annotated[
     Answering | None, typer.Option(help="How answers are taken. Default: the preset's.", show_default=False)
@@ -76,17 +83,18 @@ ProposersOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Who proposes prompts: llm, demonstrations, or both with a comma. Default: the preset's.",
+        help="Fermi: who proposes prompts: llm, demonstrations, or both with a comma. Default: the preset's.",
         show_default=False,
     ),
 ]
 IterationsOption = Annotated[
-    int | None, typer.Option(min=1, help="Rounds of learning. Default: the preset's.", show_default=False)
+    int | None, typer.Option(min=1, help="Fermi: rounds of learning. Default: the preset's.", show_default=False)
 ]
 PresetOption = Annotated[
     Preset | None,
     typer.Option(
-        help="Where the settings start from. Default: api for a remote model, demo for a local one.",
+        help="Where the settings start from. Fermi: api (default for a remote model), demo (for a local one), paper, "
+        "paper-offline. CHAMELEON: measured (default), paper.",
         show_default=False,
     ),
 ]
@@ -97,6 +105,12 @@ MaxTokensOption = Annotated[
         help="Tokens that an answer may have, and a proposal at least. Models that think count their thoughts: give "
         "them thousands. Default: the preset's.",
         show_default=False,
+    ),
+]
+PairsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=2, metavar="K", help="CHAMELEON: how many pairs are written. Default: the preset's.", show_default=False
     ),
 ]
 UserOption = Annotated[
@@ -128,6 +142,7 @@ def fit(
     similarity: SimilarityOption = None,
     proposers: ProposersOption = None,
     iterations: IterationsOption = None,
+    pairs: PairsOption = None,
     max_tokens: MaxTokensOption = None,
     seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
     user: UserOption = None,
@@ -152,36 +167,65 @@ def fit(
     no_cache: NoCacheOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Learn the prompts of every user of a users file. `HELP` tells more."""
-    del method  # one so far
-    from idiolect.cli.fit_order import CallOrder, FitOrder, SettingsOrder, settings_of
+    """Learn from every user of a users file. `HELP` tells more."""
+    from idiolect.cli.fit_order import CallOrder, FitOrder
     from idiolect.models.calls.budget import Limits
 
-    chosen = SettingsOrder(
-        preset=preset and preset.value,
-        answering=answering and answering.value,
-        similarity=similarity,
-        proposers=_proposers(proposers),
-        iterations=iterations,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
-    settings = settings_of(chosen, model=model, optimizer=optimizer)
+    _check_preset(method, preset)
     run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
     calls = CallOrder(run, each, concurrency, timeout, prices, cached=not no_cache)
     only = tuple(dict.fromkeys(user or ()))
-    order = FitOrder(users, store, settings, model, optimizer, calls, only, skip_invalid, resume, json)
-    if not _carried_out(order, dry_run=dry_run):
+    order = FitOrder(users, store, calls, only, skip_invalid, resume, json)
+    learning: FermiOrder | ChameleonOrder
+    if method is Method.CHAMELEON:
+        _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
+        from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
+
+        edit = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
+        learning = chameleon_order(edit, model=model)
+    else:
+        _refuse(method, {"--pairs": pairs})
+        from idiolect.cli.fit_order import FermiOrder, SettingsOrder, settings_of
+
+        prompts = SettingsOrder(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
+        learning = FermiOrder(settings_of(prompts, model=model, optimizer=optimizer), model, optimizer)
+    if not _carried_out(order, learning, dry_run=dry_run):
         raise typer.Exit(FAILED)
 
 
-def _carried_out(order: FitOrder, *, dry_run: bool) -> bool:
-    if dry_run:
-        from idiolect.cli.forecasting import print_forecast
+def _check_preset(method: Method, preset: Preset | None) -> None:
+    known = PRESETS[method]
+    if preset is not None and preset not in known:
+        raise typer.BadParameter(f"{method.value} has no preset {preset.value!r}: choose of {', '.join(known)}")
 
-        print_forecast(order)
+
+def _refuse(method: Method, options: Mapping[str, object]) -> None:
+    """Options of the other method."""
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(f"{name} means nothing to --method {method.value}")
+
+
+def _carried_out(order: FitOrder, learning: FermiOrder | ChameleonOrder, *, dry_run: bool) -> bool:
+    from idiolect.cli.fit_order import FermiOrder
+
+    if dry_run:
+        if isinstance(learning, FermiOrder):
+            from idiolect.cli.forecasting import print_forecast
+
+            print_forecast(order, learning)
+        else:
+            from idiolect.cli.chameleon_forecasting import print_chameleon_forecast
+
+            print_chameleon_forecast(order, learning)
         return True
     from idiolect.cli.fitting import fit_users
 
-    return fit_users(order)
+    if isinstance(learning, FermiOrder):
+        from idiolect.cli.fermi_learner import opened_fermi
+
+        return fit_users(order, opened_fermi(learning, order.calls))
+    from idiolect.cli.chameleon_learner import opened_chameleon
+
+    return fit_users(order, opened_chameleon(learning, order.calls))

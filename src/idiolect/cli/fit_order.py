@@ -33,13 +33,11 @@ class CallOrder:
 
 @dataclass(frozen=True, slots=True)
 class FitOrder:
-    """What is to be learned, and how.
+    """Who is to be learned, and where it goes to; of which method, the caller says.
 
     Args:
         source: the users file, "-" for standard input.
         store: where to; None: the default store.
-        settings: of Fermi.
-        model, optimizer: names; no optimizer: the model.
         calls: how models may be called.
         only: ids of the users to take; empty: all.
         skip_invalid: go on without faulty lines.
@@ -49,14 +47,20 @@ class FitOrder:
 
     source: str
     store: str | None
-    settings: FermiSettings
-    model: str
-    optimizer: str | None
     calls: CallOrder = CallOrder()
     only: tuple[str, ...] = ()
     skip_invalid: bool = False
     resume: bool = False
     json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FermiOrder:
+    """What Fermi learns with: names of models; no optimizer: the model."""
+
+    settings: FermiSettings
+    model: str
+    optimizer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from idiolect.cli.fit_order import FitOrder
+from idiolect.cli.fit_order import FermiOrder, FitOrder
 from idiolect.cli.fitting import people_of
 from idiolect.cli.progress import waiting
 from idiolect.cli.terminal import out, print_json, print_table, print_wrapped
@@ -19,21 +19,21 @@ from idiolect.models.catalog import is_remote, lasting_name, price_name
 _COLUMNS = ("", "MODEL", "CALLS", "AT MOST", "PROMPT TOKENS", "COMPLETION TOKENS", "USD")
 
 
-def print_forecast(order: FitOrder) -> None:
+def print_forecast(order: FitOrder, learning: FermiOrder) -> None:
     """Say how many calls, tokens and dollars to expect.
 
     Raises:
         UsersFileError: the file has faults.
         SettingsError: the file of prices has faults, or a model's name can mean none.
     """
-    optimizer = order.model if order.optimizer is None else order.optimizer
-    if not (order.model.strip() and optimizer.strip()):
+    optimizer = learning.model if learning.optimizer is None else learning.optimizer
+    if not (learning.model.strip() and optimizer.strip()):
         raise SettingsError("the model's name is empty")
     people = list(people_of(order))
     prices = PriceTable.load(order.calls.prices)
     with waiting("running the dry run"):
-        expected = asyncio.run(forecast(people, order.settings))
-    names = {"answering": order.model, "optimizing": optimizer}
+        expected = asyncio.run(forecast(people, learning.settings))
+    names = {"answering": learning.model, "optimizing": optimizer}
     roles = {"answering": expected.answering, "optimizing": expected.optimizing}
     told = {role: _role(names[role], roles[role], prices) for role in names}
     costs = [each["money"] for each in told.values() if each["calls"]]
@@ -42,7 +42,7 @@ def print_forecast(order: FitOrder) -> None:
         document = {"users": expected.users, "not_learnable": expected.not_learnable, **told}
         print_json({**document, "money": None if total is None else str(total), **_assumptions(expected, prices)})
         return
-    _print(expected, told, total, prices, order)
+    _print(expected, told, total, prices, learning)
 
 
 def _role(name: str, role: RoleForecast, prices: PriceTable) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _assumptions(expected: Forecast, prices: PriceTable) -> dict[str, Any]:
 
 
 def _print(
-    expected: Forecast, told: dict[str, dict[str, Any]], total: Decimal | None, prices: PriceTable, order: FitOrder
+    expected: Forecast, told: dict[str, dict[str, Any]], total: Decimal | None, prices: PriceTable, learning: FermiOrder
 ) -> None:
     rows = []
     for role, each in told.items():
@@ -81,7 +81,7 @@ def _print(
     if expected.not_learnable:
         users += f" ({expected.not_learnable:,} more have no opinions and can't be learned)"
     money = "the price of a model is not known (--prices FILE)" if total is None else f"about ${total:.2f}"
-    out().print(f"\n{users}, preset {order.settings.preset}: {money}", markup=False)
+    out().print(f"\n{users}, preset {learning.settings.preset}: {money}", markup=False)
     print_wrapped("Nothing was called. " + _taken_for_granted(expected, prices))
 
 

@@ -12,15 +12,23 @@ class Method(StrEnum):
     """The methods that learn from a user."""
 
     FERMI = "fermi"
+    CHAMELEON = "chameleon"
 
 
 class Preset(StrEnum):
-    """The presets of Fermi's settings, by name; `methods.fermi.settings.PRESETS` tells what they are."""
+    """The presets of the methods' settings, by name; `PRESETS` in the methods' `settings` tell what they are."""
 
     API = "api"
     DEMO = "demo"
     PAPER = "paper"
     PAPER_OFFLINE = "paper-offline"
+    MEASURED = "measured"
+
+
+PRESETS = {
+    Method.FERMI: (Preset.API, Preset.DEMO, Preset.PAPER, Preset.PAPER_OFFLINE),
+    Method.CHAMELEON: (Preset.PAPER, Preset.MEASURED),
+}
 
 
 class Answering(StrEnum):

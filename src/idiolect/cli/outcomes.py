@@ -4,56 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from idiolect.cli.learner import Learned
 from idiolect.cli.terminal import err, one_line, print_table
 from idiolect.errors import IdiolectError
-from idiolect.methods.fermi.personalization import FermiPersonalization
 
 State = Literal["learned", "already learned", "stopped early", "not learned", "failed"]
-_COLUMNS = ("ID", "OPINIONS", "P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS", "SECONDS", "")
-_NUMBERS = _COLUMNS[1:-1]
 _SHOWN_FAILURES = 20
 _STAYS = "; what was learned before stays"
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What was learned for one user, counted; thousands of them are kept until the end of a run.
-
-    Args:
-        initial_score, best_score: of `P⁰` and of the best prompt, in [0, 1].
-        prompts: in the pool.
-        calls, tokens: that learning takes when nothing is in a cache.
-        used: it answers; False where the evidence speaks for the base model, or was not gathered yet.
-        evidence: one sentence; None where the held-out opinions were not asked, or there are none.
-        kept: the store holds it; False where it was stopped early and something learned to the end stays.
-    """
-
-    initial_score: float
-    best_score: float
-    prompts: int
-    calls: int
-    tokens: int
-    used: bool
-    evidence: str | None
-    kept: bool = True
-
-    @classmethod
-    def of(cls, learned: FermiPersonalization, *, kept: bool = True) -> Learned:
-        """The counts of a personalization."""
-        usage = learned.answering + learned.optimizing
-        return cls(
-            initial_score=learned.initial.score,
-            best_score=learned.best.score,
-            prompts=len(learned.prompts),
-            calls=usage.calls,
-            tokens=usage.prompt_tokens + usage.completion_tokens,
-            used=learned.used,
-            evidence=None if learned.evidence is None else learned.evidence.reason,
-            kept=kept,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +27,7 @@ class Outcome:
         state: "stopped early" is usable, with fewer iterations; "not learned" was halted before there was anything.
         learned: what was learned.
         error: why not.
+        kept: the store holds it; False where it was stopped early and something learned to the end stays.
     """
 
     user_id: str
@@ -75,6 +36,7 @@ class Outcome:
     state: State
     learned: Learned | None = None
     error: IdiolectError | None = None
+    kept: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
@@ -86,39 +48,34 @@ class Outcome:
         }
         if self.error is not None:
             shown["error"] = {"type": _kind(self.error), "message": str(self.error)}
-        return shown if self.learned is None else shown | asdict(self.learned)
+        return shown if self.learned is None else shown | self.learned.to_json() | {"kept": self.kept}
 
     def row(self) -> tuple[str, ...]:
         """One line of the table."""
         assert self.learned is not None
-        it = self.learned
-        scores = f"{it.initial_score:.2f}", f"{it.best_score:.2f}"
-        counts = str(it.prompts), f"{it.calls:,}", f"{it.tokens:,}", f"{self.seconds:.1f}"
-        return one_line(self.user_id, limit=24), str(self.n_opinions), *scores, *counts, self._remark()
+        whose = one_line(self.user_id, limit=24), str(self.n_opinions)
+        return *whose, *self.learned.cells, f"{self.seconds:.1f}", self._remark()
 
     def __str__(self) -> str:
         if self.learned is None:
             return f"{self.state}: {self.error}"
-        it = self.learned
-        scores = f"best {it.best_score:.2f}, P⁰ {it.initial_score:.2f}"
-        harm = "" if it.used else ", the base model answers"
-        return f"{self.state}, {scores}, {it.calls:,} calls, {self.seconds:.1f} s{harm if it.kept else _STAYS}"
+        harm = "" if self.learned.used else ", the base model answers"
+        return f"{self.state}, {self.learned.told}, {self.seconds:.1f} s{harm if self.kept else _STAYS}"
 
     def _remark(self) -> str:
-        remarks: list[str] = [self.state] if self.state != "learned" else []
-        if self.learned is not None and not self.learned.kept:
+        if not self.kept:
             return f"{self.state}{_STAYS}"
-        if self.learned is not None and not self.learned.used:
-            judged = self.learned.evidence is not None
-            remarks.append("base answers: " + ("no gain on held-out opinions" if judged else "not judged yet"))
-        return ", ".join(remarks)
+        remark = "" if self.learned is None else self.learned.remark
+        return ", ".join(part for part in (self.state if self.state != "learned" else "", remark) if part)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What has become of the users so far."""
+    """What has become of the users so far. `columns`, `numbers`: of the table, those that the method tells."""
 
     total: int = 0
+    columns: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     states: Counter[State] = field(default_factory=Counter)
     shown: list[Outcome] = field(default_factory=list)
     failures: list[Outcome] = field(default_factory=list)
@@ -148,7 +105,9 @@ class Ledger:
     def print_table(self) -> None:
         """What was learned, on stdout."""
         if self.shown:
-            print_table(_COLUMNS, (outcome.row() for outcome in self.shown), numbers=_NUMBERS)
+            columns = ("ID", "OPINIONS", *self.columns, "SECONDS", "")
+            numbers = ("OPINIONS", *self.numbers, "SECONDS")
+            print_table(columns, (outcome.row() for outcome in self.shown), numbers=numbers)
 
     def print_failures(self) -> None:
         """Who could not be learned, and why, on stderr."""

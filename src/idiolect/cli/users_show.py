@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption
-from idiolect.cli.terminal import one_line, out, print_json, safe
+from idiolect.cli.terminal import err, one_line, out, print_json, safe
 
 if TYPE_CHECKING:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
     from idiolect.methods.fermi.personalization import FermiPersonalization
     from idiolect.people.user import Opinion, User
     from idiolect.store import PersonalizationRecord, UserSummary
@@ -24,18 +25,22 @@ _SHOWN_CHARACTERS = 100
 def show_user(user_id: UserId, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show what is known and learned about a user.
 
-    Their profile, some of their opinions (those of add-opinion are marked as entered), the best prompt of each method
-    that learned prompts, and whether opinions that were held out speak for using it.
+    Their profile, some of their opinions (those of add-opinion are marked as entered) and their groups; then what each
+    method learned: the best prompt, or the edit with its diagnostics; and whether answers that were held out speak for
+    using it.
     """
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
         user, learned, entered = opened.user(user_id), opened.personalizations(user_id), opened.entered(user_id)
+        in_groups = opened.groups.groups_of(user_id)
         if json:
-            shown = _show_json(opened.summary(user_id), user, learned)
+            shown = {**_show_json(opened.summary(user_id), user, learned), "groups": list(in_groups)}
             print_json({**shown, "entered": [_opinion_json(user.opinions[place]) for place in entered]}, indent=2)
             return
     _print_user(user, entered)
+    if in_groups:
+        out().print(f"groups    {', '.join(map(_line, in_groups))}")
     for record in learned:
         _print_learned(record)
     if not learned:
@@ -79,6 +84,11 @@ def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
 
         best_prompt = prompt_json(fermi.best, fermi)
         return {**shown, "prompts": len(fermi.prompts), "best_prompt": best_prompt, **_gate_json(fermi)}
+    edit = _chameleon(record)
+    if edit is not None:
+        from idiolect.cli.edit_report import edit_json
+
+        return {**shown, **edit_json(edit)}
     prompts = _prompts(record.payload)
     best = _best(prompts)
     told = None if best is None else {"text": best["text"], "score": best.get("score")}
@@ -103,6 +113,23 @@ def _fermi(record: PersonalizationRecord) -> FermiPersonalization | None:
     try:
         return FermiPersonalization.from_json(record.payload)
     except PersonalizationError:
+        return None
+
+
+def _chameleon(record: PersonalizationRecord) -> ChameleonPersonalization | None:
+    """What CHAMELEON learned, if the record holds that and is whole, and its packages are installed."""
+    if record.method != "chameleon":
+        return None
+    from idiolect.cli.chameleon_order import with_extra
+    from idiolect.errors import MissingExtraError, PersonalizationError
+
+    try:
+        with_extra()
+        from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+        return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+    except (MissingExtraError, PersonalizationError) as error:
+        err().print(one_line(str(error)), markup=False)
         return None
 
 
@@ -142,6 +169,14 @@ def _print_learned(record: PersonalizationRecord) -> None:
         for line in (fermi.gate, stopped):
             if line:
                 console.print(f"          {line}", markup=False)
+        return
+    edit = _chameleon(record)
+    if edit is not None:
+        from idiolect.cli.edit_report import print_diagnostics, print_edit
+
+        console.print(f"          {edit.gate}", markup=False)
+        print_edit(edit, indent=10)
+        print_diagnostics(edit, indent=10)
         return
     prompts = _prompts(record.payload)
     best = _best(prompts)

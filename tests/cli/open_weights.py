@@ -1,0 +1,63 @@
+"""What tests of CHAMELEON on the command line share: tiny open weights in a folder, embeddings of a hash, writers."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+from typer.testing import Result
+
+from idiolect.models.similarity import EmbeddingSimilarity, FloatArray
+from tests.cli.learning import ANN, run
+from tests.models.tiny import SIZES, tokenizer
+
+SMALL = ("--method", "chameleon", "--preset", "measured", "--pairs", "6", "--max-tokens", "6")
+_WORDS = ("people", "cannot", "find", "work", "should", "help", "government", "agree", "strongly", "disagree", "that")
+_NUL = "Ā"  # as a byte-level tokenizer spells it; a random model writes it, and no store keeps it
+
+
+def writer(user_id: str, n: int = 12) -> dict[str, Any]:
+    """Somebody who wrote n texts, and answered what Ann was asked."""
+    texts = [" ".join(_WORDS[(i * 5 + j * (i + 1)) % len(_WORDS)] for j in range(14)) + f" {i}." for i in range(n)]
+    said = [f"{user_id} says: {text}" for text in texts]
+    return {"id": user_id, "profile": {"Age": "30-44"}, "opinions": ANN["opinions"], "texts": said}
+
+
+def weights(folder: Path, *, seed: int = 0) -> str:
+    """A model folder with random weights; another seed, other weights."""
+    torch.manual_seed(seed)
+    network: Any = LlamaForCausalLM(LlamaConfig(**SIZES | {"max_position_embeddings": 2048}))
+    network.save_pretrained(folder)
+    spelling = copy.deepcopy(tokenizer())
+    spelling.add_special_tokens({"additional_special_tokens": [_NUL]})
+    spelling.save_pretrained(folder)
+    return str(folder)
+
+
+class HashEmbedder:
+    """Vectors of no meaning, always the same for a text."""
+
+    name = "hash"
+
+    async def embed(self, texts: Sequence[str]) -> FloatArray:
+        """float32, shape (len(texts), 8)."""
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) for text in texts]
+        vectors = np.stack([np.random.default_rng(seed).normal(size=8) for seed in seeds])
+        unit: FloatArray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        return unit
+
+
+def similarity(_name: str, **_remote: object) -> EmbeddingSimilarity:
+    """In the place of `open_similarity`."""
+    return EmbeddingSimilarity(HashEmbedder())
+
+
+def fit(people: Path, store: Path, model: str, *more: str) -> Result:
+    """`idiolect fit --method chameleon`, small."""
+    return run("fit", people, "--store", store, "--model", model, *SMALL, *more)

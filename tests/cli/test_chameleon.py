@@ -1,0 +1,256 @@
+"""CHAMELEON on the command line: fit, ask, show and groups, on tiny weights in a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idiolect.cli import opening
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.store import Store
+from tests.cli.learning import FAST, SILENT, TEA, run, write_people
+from tests.cli.open_weights import SMALL, fit, similarity, weights, writer
+
+ASK_TEA = (TEA.text, "--choices", "|".join(TEA.choices))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(autouse=True)
+def _no_sentence_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_similarity", similarity)
+
+
+@pytest.fixture(scope="module")
+def learned_once(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which something was learned for u1 and u2; tests copy it."""
+    folder = tmp_path_factory.mktemp("learned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_similarity", similarity)
+        people = write_people(folder / "users.jsonl", [writer("u1"), writer("u2")])
+        assert fit(people, folder / "store", model).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def store(learned_once: Path, tmp_path: Path) -> Path:
+    shutil.copytree(learned_once / "store", tmp_path / "store")
+    return tmp_path / "store"
+
+
+def learned(store: Path, user_id: str) -> ChameleonPersonalization:
+    with Store.open(store, create=False) as opened:
+        (record,) = [each for each in opened.personalizations(user_id) if each.method == "chameleon"]
+    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+
+
+def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, model: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
+    result = fit(people, tmp_path / "store", model)
+    assert result.exit_code == 1
+    assert "silent: failed: user 'silent' has 1 opinions and texts, CHAMELEON needs at least 2" in result.stderr
+    assert "of 2 users: 1 learned, 1 failed; 6 calls" in result.stderr
+    header, row = result.stdout.splitlines()
+    assert header.split()[:6] == ["ID", "OPINIONS", "ITEMS", "PAIRS", "DROPPED", "LAYERS"]
+    assert row.split()[:3] == ["u1", "6", "18"]
+    kept = learned(tmp_path / "store", "u1")
+    assert (kept.model, len(kept.fingerprint), len(kept.pairs) + sum(kept.dropped.values())) == (model, 64, 6)
+    assert kept.n_judged > 0
+    assert kept.evidence is not None
+
+
+def test_fit_prints_json_lines_with_its_own_columns(tmp_path: Path, model: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [writer("u1")])
+    (line,) = fit(people, tmp_path / "store", model, "--json").stdout.splitlines()
+    told = json.loads(line)
+    kept = learned(tmp_path / "store", "u1")
+    assert (told["id"], told["state"], told["items"], told["pairs"]) == ("u1", "learned", 18, len(kept.pairs))
+    assert (told["variant"], told["used"], told["evidence"]) == (str(kept.variant), kept.used, kept.gate)
+    assert "best_score" not in told
+
+
+def test_what_was_generated_is_never_generated_again(tmp_path: Path, model: str) -> None:
+    people, store = write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store"
+    stopped = fit(people, store, model, "--budget-calls", "3")
+    assert stopped.exit_code == 1
+    assert "of 1 user: 1 not learned; 3 calls" in stopped.stderr
+    resumed = fit(people, store, model, "--resume")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "1 learned; 3 calls" in resumed.stderr
+    assert "3 answers from the cache" in resumed.stderr
+    first = learned(store, "u1")
+    again = fit(people, store, model, "--resume", "--json")
+    assert json.loads(again.stdout)["state"] == "already learned"
+    assert learned(store, "u1") == first
+
+
+def test_resume_learns_anew_what_changed(store: Path, tmp_path: Path, model: str) -> None:
+    changed = writer("u1") | {"texts": ["something else", *writer("u1")["texts"]]}
+    people = write_people(tmp_path / "users.jsonl", [changed, writer("u2")])
+    lines = fit(people, store, model, "--resume", "--json").stdout.splitlines()
+    assert [json.loads(line)["state"] for line in lines] == ["learned", "already learned"]
+    others = fit(people, store, model, "--resume", "--json", "--seed", "1").stdout.splitlines()
+    assert [json.loads(line)["state"] for line in others] == ["learned", "learned"]
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "http://127.0.0.1:9/v1#x", "replay:answers.jsonl"])
+def test_a_model_without_open_weights_is_refused(tmp_path: Path, name: str) -> None:
+    result = fit(write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store", name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "needs its open weights" in result.stderr
+    assert "--method fermi learns prompts" in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--optimizer", "embedded"], "--optimizer means nothing to --method chameleon"),
+        (["--proposers", "llm"], "--proposers means nothing"),
+        (["--iterations", "3"], "--iterations means nothing"),
+        (["--preset", "demo"], "chameleon has no preset 'demo': choose of paper, measured"),
+        (["--method", "fermi"], "--pairs means nothing to --method fermi"),
+        (["--method", "fermi", "--preset", "measured"], "fermi has no preset 'measured': choose of api, demo, paper"),
+    ],
+)
+def test_options_of_the_other_method_are_wrong_use(tmp_path: Path, model: str, given: list[str], told: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [writer("u1")])
+    arguments = [*SMALL] if "--preset" not in given else ["--method", "chameleon"]
+    if "--method" in given and "--preset" not in given:
+        arguments = ["--pairs", "6"]
+    result = run("fit", people, "--store", tmp_path / "store", "--model", model, *arguments, *given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in " ".join(result.stderr.split())
+
+
+def test_a_similarity_without_embeddings_is_refused(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    people = write_people(tmp_path / "users.jsonl", [writer("u1")])
+    result = fit(people, tmp_path / "store", model, "--similarity", "bm25")
+    assert result.exit_code == 1
+    assert "by embeddings, bm25 has none" in result.stderr
+
+
+def test_dry_run_counts_what_would_be_written(tmp_path: Path) -> None:
+    people = write_people(tmp_path / "users.jsonl", [writer("u1"), writer("u2"), SILENT])
+    own = run("fit", people, *SMALL, "--dry-run", "--json")
+    told = json.loads(own.stdout)
+    assert (told["users"], told["not_learnable"], told["generations"]) == (3, 1, 12)
+    assert told["most_completion_tokens"] == 12 * 6
+    paper = run("fit", people, *SMALL, "--preset", "paper", "--dry-run", "--json")
+    assert json.loads(paper.stdout)["generations"] == 2 * (2 * 6 + 2)
+    shown = run("fit", people, *SMALL, "--dry-run")
+    assert "2 users (1 more have too few opinions and texts), preset measured" in shown.stdout
+    assert "Nothing was called" in shown.stdout
+
+
+def test_ask_shows_base_and_edited_side_by_side(store: Path) -> None:
+    kept = learned(store, "u1")
+    result = run("ask", "--store", store, "--user", "u1", *ASK_TEA)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    first, second = (line.split() for line in result.stdout.splitlines()[:2])
+    assert [first[0], second[0]] == (["edited", "base"] if kept.used else ["base", "edited"])
+    text = " ".join(result.stdout.split())
+    assert f"Why: {kept.gate}" in text
+    assert f"variant: {kept.variant}; edits layers 0-2 of 3" in text
+
+
+def test_ask_answers_with_the_edit_active(store: Path, model: str) -> None:
+    """The scores beside each other are those of the model with and without the stored edit."""
+    shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
+    kept = learned(store, "u1")
+    base, edited = shown["answers"]["base"], shown["answers"]["edited"]
+    assert base["scores"] != edited["scores"]
+    assert shown["scores"] == (edited if kept.used else base)["scores"]
+    assert shown["chameleon"]["layers"] == [0, 1, 2]
+    assert (shown["model"], shown["personalized"]) == (model, kept.used)
+
+
+def test_ask_refuses_other_weights_than_those_fitted_on(tmp_path: Path) -> None:
+    name, store = weights(tmp_path / "weights"), tmp_path / "store"
+    assert fit(write_people(tmp_path / "users.jsonl", [writer("u1")]), store, name).exit_code == 0
+    weights(tmp_path / "weights", seed=1)
+    result = run("ask", "--store", store, "--user", "u1", *ASK_TEA)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"the weights of '{name}' are not those that the edit was learned on" in result.stderr
+    assert f"idiolect fit USERS --method chameleon --model {name} --user u1" in result.stderr
+
+
+def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -> None:
+    missing = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both")
+    assert missing.exit_code == 1
+    assert "nothing was learned by fermi for user 'u1' yet" in missing.stderr
+    people = write_people(tmp_path / "users.jsonl", [writer("u1")])
+    quick = (*FAST[:4], "--proposers", "demonstrations")
+    assert run("fit", people, "--store", store, "--model", model, *quick).exit_code == 0
+    alone = run("ask", "--store", store, "--user", "u1", *ASK_TEA)
+    assert alone.exit_code == 0, alone.stderr
+    assert "ON THE NEAREST" in alone.stdout
+    assert alone.stdout.splitlines()[-1].endswith("--method both")
+    shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both", "--json").stdout)
+    scores = [tuple(shown["answers"][name]["scores"]) for name in ("base", "prompt", "edited", "prompt_and_edit")]
+    assert len(set(scores)) == 4
+    by = {(True, True): "prompt and edit", (True, False): "prompt", (False, True): "edited", (False, False): "base"}
+    assert shown["answered_by"] == by[shown["fermi"]["used"], shown["chameleon"]["used"]]
+    printed = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both")
+    assert printed.stdout.startswith(shown["answered_by"])
+    assert "Fermi: " in printed.stdout
+
+
+def test_users_show_tells_the_edit_and_why_it_is_used_or_not(store: Path) -> None:
+    kept = learned(store, "u1")
+    text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
+    for part in (kept.gate, f"variant: {kept.variant}", "CCS loss", "restarts agree", "|cos(θ_P, θ_N)|", "edit size"):
+        assert part in text
+    document: Any = json.loads(run("users", "show", "u1", "--store", store, "--json").stdout)
+    (told,) = document["learned"]
+    assert (told["method"], told["used"], told["gate"]) == ("chameleon", kept.used, kept.gate)
+    assert len(told["diagnostics"]) == 3
+    assert len(told["trials"]) == len(kept.trials) > 0
+
+
+def test_a_group_is_learned_for_members_and_for_people_never_seen(store: Path, model: str) -> None:
+    with Store.open(store, create=False) as opened:
+        opened.groups.create("readers", ("u1", "u2"))
+    early = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
+    assert (early.exit_code, early.stdout) == (1, "")
+    assert "idiolect groups fit readers" in early.stderr
+    small = ("--model", model, "--pairs", "6", "--store", store)
+    result = run("groups", "fit", "readers", *small, "--json")
+    assert result.exit_code == 0, result.stderr
+    told: Any = json.loads(result.stdout)
+    assert (told["members"], told["left_out"], told["pairs"] > 6) == (["u1", "u2"], [], True)
+    asked = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
+    assert asked.exit_code == 0, asked.stderr
+    assert "learned from 2 members" in asked.stdout
+    assert "groups readers" in " ".join(run("users", "show", "u2", "--store", store).stdout.split())
+    assert run("users", "forget", "u1", "--store", store, "--yes").exit_code == 0
+    gone = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
+    assert (gone.exit_code, gone.stdout) == (1, "")
+    assert "fit it again: idiolect groups fit readers" in gone.stderr
+
+
+def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, model: str) -> None:
+    people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
+    with Store.open(store, create=False) as opened:
+        from idiolect.people.users_file import read_users
+
+        opened.save_users(read_users(people))
+        opened.groups.create("readers", ("u1", "silent"))
+    result = run("groups", "fit", "readers", "--model", model, "--pairs", "6", "--store", store)
+    assert result.exit_code == 0, result.stderr
+    assert "left out, with too little history: silent" in result.stdout
+
+
+@pytest.mark.parametrize("given", [[], ["--user", "u1", "--group", "g"], ["--group", "g", "--method", "both"]])
+def test_asking_in_nobodys_or_two_places_is_wrong_use(tmp_path: Path, given: list[str]) -> None:
+    assert run("ask", "--store", tmp_path / "store", *ASK_TEA, *given).exit_code == 2
