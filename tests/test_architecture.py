@@ -23,7 +23,7 @@ VAGUE_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc"}
 TORCH = frozenset({"torch", "transformers", "sentence_transformers", "accelerate", "gguf"})
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 # Those that may import torch, by the contract "torch stays behind the local model".
-LOCAL_MODEL = {
+LOCAL_PATTERNS = {
     importer
     for contract in CONTRACTS
     for importer, _, imported in (edge.partition(" -> ") for edge in contract.get("ignore_imports", []))
@@ -36,7 +36,14 @@ def _module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def _is_local(module: str) -> bool:
+    """A pattern `package.**` means the package and all below it."""
+    stems = (pattern.removesuffix(".**") for pattern in LOCAL_PATTERNS)
+    return any(module == stem or module.startswith(f"{stem}.") for stem in stems)
+
+
 FILES = {_module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+LOCAL_MODEL = {name for name in FILES if _is_local(name)}
 # Alembic runs env.py inside a migration only, and `__main__` would start the program.
 IMPORTABLE = [name for name in FILES if not name.endswith((".migrations.env", ".__main__"))]
 

@@ -1,4 +1,4 @@
-"""How the likelihood of texts answers to a push on the MLP outputs: one backward pass, between `network` and directions.
+"""How the likelihood of texts answers to a push on the MLP outputs: a backward pass, between `network` and directions.
 
     g_l(text) = ∂/∂z  (1/n) Σ_t log p(answer_t | …)  at z = 0,   z added to layer l's MLP output at every position
 

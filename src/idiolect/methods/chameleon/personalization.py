@@ -34,7 +34,8 @@ class LayerDiagnostics:
         layer: its index.
         loss: of CCS, at its best restart, ≥ 0.
         agreement: mean |cos| between the restarts' normals, in [0, 1].
-        held_out: share of held-out pairs that CCS puts on the right side, in [0, 1]; None without held-out pairs.
+        separation: share of the fitted pairs that CCS puts on the right side, in [0, 1]; it is content with any side.
+        held_out: the same of pairs that were held out from it; None without any.
         cos_mean: |cos(θ_P, mean personalized activation)|.
         cos_directions: |cos(θ_P, θ_N)|.
         edit_size: mean ‖Δx‖ / ‖x‖ over the pairs' tokens; 0 where the layer is not edited.
@@ -43,6 +44,7 @@ class LayerDiagnostics:
     layer: int
     loss: float
     agreement: float
+    separation: float
     held_out: float | None
     cos_mean: float
     cos_directions: float

@@ -64,9 +64,11 @@ def constant_reader(tokens: Tensor, *, ridge: float = 1e-2) -> Tensor:
     if m < d:  # the same solution out of the smaller system
         gram = x @ x.transpose(1, 2) + m * penalty * torch.eye(m, dtype=x.dtype)  # (L, m, m)
         weights = torch.linalg.solve(gram, x.new_ones(len(x), m, 1))  # (L, m, 1)
-        return (x.transpose(1, 2) @ weights)[..., 0].float()
+        found: Tensor = (x.transpose(1, 2) @ weights)[..., 0].float()
+        return found
     covariance = x.transpose(1, 2) @ x / m + penalty * torch.eye(d, dtype=x.dtype)  # (L, d, d)
-    return torch.linalg.solve(covariance, x.mean(dim=1)[..., None])[..., 0].float()
+    found = torch.linalg.solve(covariance, x.mean(dim=1)[..., None])[..., 0].float()
+    return found
 
 
 def _unit(theta: Tensor, name: str) -> Tensor:

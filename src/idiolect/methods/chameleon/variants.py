@@ -17,8 +17,8 @@ from idiolect.models.edits import Edit, LayerEdit
 
 def edit_of(variant: Variant, measured: Measured, settings: ChameleonSettings) -> Edit:
     """The edit that a variant makes of what was measured."""
-    losses = measured.ccs.losses.min(dim=1).values  # (L,)
-    n = "all" if variant.layers is None or variant.layers > len(losses) else variant.layers
+    losses = measured.ccs.loss  # (L,)
+    n = len(losses) if variant.layers is None else min(variant.layers, len(losses))
     chosen = choose_layers(losses, measured.margin, n)
     theta_p, theta_n = directions_of(variant, measured)
     layers = {layer: _layer_edit(layer, variant, measured, theta_p, theta_n) for layer in chosen}
@@ -41,13 +41,14 @@ def directions_of(variant: Variant, measured: Measured) -> tuple[Tensor, Tensor]
 def diagnose(variant: Variant, edit: Edit, measured: Measured) -> tuple[LayerDiagnostics, ...]:
     """What is known of every layer, for the record."""
     theta_p, theta_n = directions_of(variant, measured)
-    losses, cos_mean = measured.ccs.losses.min(dim=1).values, cosine_with_mean(theta_p, measured.last)
+    losses, cos_mean = measured.ccs.loss, cosine_with_mean(theta_p, measured.last)
     cos_directions = cosine_sizes(theta_p, theta_n)
     return tuple(
         LayerDiagnostics(
             layer=layer,
             loss=float(losses[layer]),
             agreement=float(measured.ccs.agreement[layer]),
+            separation=float(measured.ccs.separation[layer]),
             held_out=None if measured.share is None else float(measured.share[layer]),
             cos_mean=float(cos_mean[layer]),
             cos_directions=float(cos_directions[layer]),

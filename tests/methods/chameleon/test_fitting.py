@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from idiolect import Opinion, Question, User
+from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.fitting import Chameleon, queries_of
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.chameleon.roles import deal_roles
+from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
+from idiolect.methods.personalization import Progress
+from tests.methods.chameleon.planted import PLANTED, Letters, PlantedModel, rater, settings, write, writer
+
+
+async def fit(model: PlantedModel, user: User, made: ChameleonSettings) -> ChameleonPersonalization:
+    return await Chameleon(model, made, embedder=Letters()).fit(user)
+
+
+async def test_fit_finds_the_planted_direction_and_the_evidence_lets_it_answer() -> None:
+    learned = await fit(PlantedModel(), writer(), settings())
+    assert learned.variant.rule == "gradient"
+    direction = learned.edit.layers[1].write[0]
+    assert torch.cosine_similarity(direction, PLANTED, dim=0) > 0.99
+    assert learned.used
+    assert learned.n_judged == 4
+    assert "4 held-out opinions and texts" in learned.gate
+
+
+async def test_fit_of_an_edit_that_does_harm_lets_the_base_model_answer_and_says_why() -> None:
+    learned = await fit(PlantedModel(taste=-1.0), writer(), settings(Variant("gradient", 0.05, layers=None)))
+    assert not learned.used
+    assert learned.gate.endswith("the base model answers")
+
+
+async def test_fit_generates_data_before_any_edit_is_active() -> None:
+    model = PlantedModel()  # which refuses to write while an edit is active
+    await fit(model, writer(), settings())
+    last_written = max(at for at, event in enumerate(model.events) if event == "complete")
+    assert model.events.index("score edited") > last_written
+    assert model.events.index("activations") > last_written
+
+
+@pytest.mark.parametrize("user", [writer(), rater(12)])
+@pytest.mark.parametrize("personalized", ["generated", "own"])
+async def test_fit_never_shows_the_model_what_it_is_judged_on(user: User, personalized: str) -> None:
+    made = settings()
+    made = replace(made, generation=replace(made.generation, personalized=personalized, least_pairs=2))
+    model = PlantedModel()
+    learned = await fit(model, user, made)
+    roles = deal_roles(user, made)
+    held_out = [item.question.text if isinstance(item, Opinion) else item for item in (*roles.judging, *roles.choosing)]
+    assert held_out
+    shown = [message.content for request in model.requests for message in request.messages]
+    fitted = [part for pair in learned.pairs for part in (pair.query, pair.personalized, pair.neutral)]
+    assert not [text for text in held_out if any(text in where for where in (*shown, *fitted))]
+
+
+async def test_fit_with_too_few_useful_pairs_is_an_error_never_a_random_direction() -> None:
+    model = PlantedModel(write=lambda _: "the same words each time")
+    with pytest.raises(PersonalizationError, match=r"0 of 8 self-generated pairs are of use \(8 too alike\), 4 are"):
+        await fit(model, writer(), settings())
+
+
+async def test_fit_of_one_word_answers_is_refused() -> None:
+    model = PlantedModel(write=lambda _: "Yes")
+    with pytest.raises(PersonalizationError, match="too alike"):
+        await fit(model, rater(12), settings())
+
+
+async def test_fit_is_the_same_twice() -> None:
+    one, other = [await fit(PlantedModel(), writer(), settings()) for _ in range(2)]
+    assert one.edit == other.edit
+    assert one.to_json() == other.to_json()
+
+
+async def test_fit_takes_the_first_variant_where_there_is_nothing_to_choose_with() -> None:
+    learned = await fit(PlantedModel(), writer(3), settings(choosing=0.1, evidence=0.0))
+    assert learned.variant == learned.settings.variants[0]
+    assert learned.trials == ()
+    assert learned.gate == "not gated: the settings have no gate"
+
+
+async def test_fit_refuses_a_variant_that_costs_too_much_fluency() -> None:
+    strong, weak = Variant("gradient", 0.3, layers=None), Variant("gradient", 0.01, layers=None)
+    learned = await fit(PlantedModel(), writer(), settings(strong, weak))
+    by_variant = {trial.variant: trial for trial in learned.trials}
+    assert by_variant[strong].gain > by_variant[weak].gain
+    assert not by_variant[strong].eligible
+    assert learned.variant == weak
+
+
+async def test_fit_tells_its_steps_in_order() -> None:
+    seen: list[Progress] = []
+    await Chameleon(PlantedModel(), settings(), embedder=Letters()).fit(writer(), observer=seen.append)
+    assert [progress.done for progress in seen] == list(range(5))
+    assert {progress.total for progress in seen} == {5}
+    assert seen[-1].usage.calls > 0
+
+
+async def test_fit_logs_diagnostics_of_every_layer() -> None:
+    learned = await fit(PlantedModel(), writer(), settings(Variant("contrastive", 0.1, 0.1, layers=2)))
+    assert [layer.layer for layer in learned.layers] == [0, 1, 2]
+    edited = [layer.layer for layer in learned.layers if layer.edit_size > 0]
+    assert edited == list(learned.edit.layers)
+    assert len(edited) == 2
+    assert all(0 <= layer.agreement <= 1 and 0 <= layer.cos_mean <= 1 for layer in learned.layers)
+
+
+async def test_fit_group_pools_pairs_of_members_and_leaves_out_who_gives_nothing() -> None:
+    silent = User("silent", texts=("only one",))
+    members = [replace(writer(), id="a"), silent, replace(writer(12), id="b")]
+    learned = await Chameleon(PlantedModel(), settings(), embedder=Letters()).fit_group("all", members)
+    assert learned.members == ("a", "b")
+    assert len(learned.pairs) == 16
+    assert len(learned.insights) == 2
+    assert learned.used
+
+
+async def test_fit_group_without_members_who_give_enough_is_an_error() -> None:
+    chameleon = Chameleon(PlantedModel(), settings(), embedder=Letters())
+    with pytest.raises(PersonalizationError, match="no member of group 'g' gave enough"):
+        await chameleon.fit_group("g", [User("silent", texts=("only one",))])
+    with pytest.raises(PersonalizationError, match="no members"):
+        await chameleon.fit_group("g", [])
+
+
+async def test_fit_uses_the_writer_for_generation_only() -> None:
+    model, writing = PlantedModel(), PlantedModel()
+    await Chameleon(model, settings(), embedder=Letters(), writer=writing).fit(writer())
+    assert model.requests == []
+    assert len(writing.requests) == 2 + 2 * 8
+
+
+def test_queries_are_the_users_questions_and_then_subjects() -> None:
+    user = User("u", opinions=(Opinion(Question("Tea?", ("yes", "no")), "yes"),), texts=("a b c", "d e f"))
+    generated = queries_of(user, GenerationSettings(pairs=4))
+    assert "Tea?" in generated[0].text
+    assert [query.own for query in generated] == ["yes", "", "", ""]
+    own = queries_of(user, GenerationSettings(pairs=4, personalized="own"))
+    assert [query.own for query in own] == ["yes", "a b c", "d e f"]
+
+
+async def test_text_of_guidance_is_not_in_what_directions_come_from() -> None:
+    model = PlantedModel()
+    learned = await fit(model, writer(), settings())
+    guidance = "helpfully personalized assistant"
+    assert any(guidance in message.content for request in model.requests for message in request.messages)
+    assert not any(guidance in pair.query for pair in learned.pairs)
+    assert write(model.requests[-1])
