@@ -58,7 +58,7 @@ def chameleon_order(choices: ChameleonChoices, *, model: str) -> ChameleonOrder:
         least = min(generation.least_pairs, choices.pairs)
         generation = replace(generation, pairs=choices.pairs, least_pairs=least)
     if choices.answering is not None:
-        answering = replace(answering, mode=cast(Literal["generate", "likelihood"], str(choices.answering)))
+        answering = replace(answering, mode=cast(Literal["generate", "likelihood"], choices.answering))
     if choices.max_tokens is not None:
         generation = replace(generation, max_tokens=choices.max_tokens)
         answering = replace(answering, max_tokens=choices.max_tokens)

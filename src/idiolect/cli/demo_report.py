@@ -10,6 +10,14 @@ from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.demo_trial import N_TRAIN, PERSONALIZED, Trial, try_person
+from idiolect.cli.demo_writers import (
+    WriterTrial,
+    print_writer,
+    print_writers_head,
+    try_writer,
+    writer_json,
+    writer_settings,
+)
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
@@ -17,7 +25,7 @@ from idiolect.evaluate.metrics import AnswerScore, Scores, aggregate
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.language_model import Usage
-from idiolect.people.bundled import ATTRIBUTION, bundled_groups
+from idiolect.people.bundled import ATTRIBUTION, WRITERS_ATTRIBUTION, bundled_groups, bundled_writers
 
 MODEL = "embedded"
 _PRESET = "demo"
@@ -42,12 +50,21 @@ def run_demo(*, n_people: int, seed: int, json: bool) -> None:
         _print_head(settings, n_people)
     start = time.perf_counter()
     with opened(settings, model=MODEL) as bench:
-        trials = asyncio.run(_try_people(bench, n_people, json=json))
+        trials, writers = asyncio.run(_try_all(bench, n_people, seed=seed, json=json))
     seconds = time.perf_counter() - start
     if json:
-        print_json(_json(trials, settings, seconds), indent=2)
+        print_json({**_json(trials, settings, seconds), "writers": list(map(writer_json, writers))}, indent=2)
     else:
-        _print_totals(trials, seconds)
+        _print_end(seconds)
+
+
+async def _try_all(bench: Workbench, n_people: int, *, seed: int, json: bool) -> tuple[list[Trial], list[WriterTrial]]:
+    """Fermi's people, then CHAMELEON's writers."""
+    start = time.perf_counter()
+    trials = await _try_people(bench, n_people, json=json)
+    if not json:
+        _print_totals(trials, time.perf_counter() - start)
+    return trials, await _try_writers(bench, seed=seed, json=json)
 
 
 async def _try_people(bench: Workbench, n_people: int, *, json: bool) -> list[Trial]:
@@ -61,6 +78,23 @@ async def _try_people(bench: Workbench, n_people: int, *, json: bool) -> list[Tr
             if not json:
                 with progress.aside():
                     _print_trial(trial)
+                    sys.stdout.flush()
+    return trials
+
+
+async def _try_writers(bench: Workbench, *, seed: int, json: bool) -> list[WriterTrial]:
+    settings, users = writer_settings(seed=seed), bundled_writers()
+    if not json:
+        print_writers_head(settings, len(users))
+    trials = []
+    with UsersProgress(len(users), noun="writers") as progress:
+        for user in users:
+            trial = await try_writer(bench, user, settings, progress)
+            trials.append(trial)
+            progress.finished(user.id, f"learned and compared, {trial.seconds:.0f} s")
+            if not json:
+                with progress.aside():
+                    print_writer(trial)
                     sys.stdout.flush()
     return trials
 
@@ -136,9 +170,14 @@ def _print_totals(trials: list[Trial], seconds: float) -> None:
     print_wrapped(f"{people}, n = {n} held-out answers", style="bold")
     _print_methods(_all_scores(trials))
     print_wrapped(f"\n{_cost(_all_usage(trials), seconds)}")
+
+
+def _print_end(seconds: float) -> None:
+    print_wrapped(f"\n{seconds:.0f} s in all")
     print_wrapped(
         "n is small: this shows how it works, not how well. The measured results, and on whom: docs/results/README.md"
     )
+    print_wrapped(f"Texts: {WRITERS_ATTRIBUTION}")
     print_wrapped(f"Data: {ATTRIBUTION}")
 
 
@@ -168,6 +207,7 @@ def _json(trials: list[Trial], settings: FermiSettings, seconds: float) -> dict[
         "total": {"scores": _scores_json(_all_scores(trials)), **_usage_json(_all_usage(trials))},
         "seconds": round(seconds, 1),
         "data": ATTRIBUTION,
+        "texts": WRITERS_ATTRIBUTION,
     }
 
 

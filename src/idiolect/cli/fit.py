@@ -26,7 +26,7 @@ from idiolect.cli.run_options import (
 
 if TYPE_CHECKING:
     from idiolect.cli.chameleon_order import ChameleonOrder
-    from idiolect.cli.fit_order import FermiOrder, FitOrder
+    from idiolect.cli.fit_order import FermiOrder, FitOrder, SettingsOrder
 
 EXAMPLES = (
     "idiolect fit users.jsonl",
@@ -168,7 +168,7 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Learn from every user of a users file. `HELP` tells more."""
-    from idiolect.cli.fit_order import CallOrder, FitOrder
+    from idiolect.cli.fit_order import CallOrder, FitOrder, SettingsOrder
     from idiolect.models.calls.budget import Limits
 
     _check_preset(method, preset)
@@ -177,21 +177,37 @@ def fit(
     calls = CallOrder(run, each, concurrency, timeout, prices, cached=not no_cache)
     only = tuple(dict.fromkeys(user or ()))
     order = FitOrder(users, store, calls, only, skip_invalid, resume, json)
-    learning: FermiOrder | ChameleonOrder
-    if method is Method.CHAMELEON:
-        _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
-        from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
-
-        edit = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
-        learning = chameleon_order(edit, model=model)
-    else:
-        _refuse(method, {"--pairs": pairs})
-        from idiolect.cli.fit_order import FermiOrder, SettingsOrder, settings_of
-
-        prompts = SettingsOrder(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
-        learning = FermiOrder(settings_of(prompts, model=model, optimizer=optimizer), model, optimizer)
+    chosen = SettingsOrder(
+        preset=preset and preset.value,
+        answering=answering and answering.value,
+        similarity=similarity,
+        proposers=_proposers(proposers),
+        iterations=iterations,
+        max_tokens=max_tokens,
+        seed=seed,
+    )
+    learning = _learning(method, chosen, model=model, optimizer=optimizer, pairs=pairs)
     if not _carried_out(order, learning, dry_run=dry_run):
         raise typer.Exit(FAILED)
+
+
+def _learning(
+    method: Method, chosen: SettingsOrder, *, model: str, optimizer: str | None, pairs: int | None
+) -> FermiOrder | ChameleonOrder:
+    """What learns, and with which settings; options of the other method are wrong use."""
+    if method is Method.CHAMELEON:
+        theirs = {"--optimizer": optimizer, "--proposers": chosen.proposers, "--iterations": chosen.iterations}
+        _refuse(method, theirs)
+        from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
+
+        edit = ChameleonChoices(
+            chosen.preset, chosen.answering, chosen.similarity, pairs, chosen.max_tokens, chosen.seed
+        )
+        return chameleon_order(edit, model=model)
+    _refuse(method, {"--pairs": pairs})
+    from idiolect.cli.fit_order import FermiOrder, settings_of
+
+    return FermiOrder(settings_of(chosen, model=model, optimizer=optimizer), model, optimizer)
 
 
 def _check_preset(method: Method, preset: Preset | None) -> None:

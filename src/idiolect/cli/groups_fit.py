@@ -1,4 +1,4 @@
-"""`idiolect groups fit`: learns one edit from all members of a group. Its arguments; the flow is `chameleon_fitting`."""
+"""`idiolect groups fit`: learns one edit from a group's members. Its arguments; the flow is `chameleon_fitting`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def fit(
     from idiolect.cli.chameleon_fitting import fit_group
     from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
 
-    learning = chameleon_order(ChameleonChoices(preset, pairs=pairs, seed=seed), model=model)
+    learning = chameleon_order(ChameleonChoices(preset and preset.value, pairs=pairs, seed=seed), model=model)
     if not fit_group(group_id, learning, store=store, json=json):
         raise typer.Exit(FAILED)

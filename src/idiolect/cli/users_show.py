@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption
-from idiolect.cli.terminal import err, one_line, out, print_json, safe
+from idiolect.cli.terminal import one_line, out, print_json, safe
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -128,8 +128,7 @@ def _chameleon(record: PersonalizationRecord) -> ChameleonPersonalization | None
         from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
         return ChameleonPersonalization.from_parts(record.payload, record.tensors)
-    except (MissingExtraError, PersonalizationError) as error:
-        err().print(one_line(str(error)), markup=False)
+    except (MissingExtraError, PersonalizationError):
         return None
 
 

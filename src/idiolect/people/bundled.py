@@ -1,7 +1,8 @@
 """The people that come with the package: for `idiolect demo`, the quickstart and tests that need real answers.
 
-Their users file is built by `scripts/build_bundled_people.py` from FiveThirtyEight's food-world-cup survey
-(CC BY 4.0, see `data/ATTRIBUTION.md`) and read like any other.
+Their users files are read like any other. `scripts/build_bundled_people.py` builds one from FiveThirtyEight's
+food-world-cup survey (CC BY 4.0), `scripts/build_bundled_writers.py` the other from public-domain texts; see
+`data/ATTRIBUTION.md`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from idiolect.people.user import User
 from idiolect.people.users_file import read_users
 
 ATTRIBUTION = "FiveThirtyEight, food-world-cup (github.com/fivethirtyeight/data), CC BY 4.0, adapted"
+WRITERS_ATTRIBUTION = "John F. Kennedy's addresses; Iago's speeches in Shakespeare's Othello; public domain"
 
 _REPORTED, _DEVELOPMENT = 48, 72
 _SEED = 2026
@@ -37,6 +39,13 @@ class BundledGroups:
 def bundled_people() -> tuple[User, ...]:
     """Real people who rated at least 30 national cuisines from 1 to 5, with seven attributes each; always the same."""
     with as_file(files("idiolect.people") / "data" / "food-world-cup.jsonl") as path:
+        return tuple(read_users(path))
+
+
+@cache
+def bundled_writers() -> tuple[User, ...]:
+    """A president's addresses, and the speeches of a character in a play: 24 short texts each; always the same."""
+    with as_file(files("idiolect.people") / "data" / "writers.jsonl") as path:
         return tuple(read_users(path))
 
 
