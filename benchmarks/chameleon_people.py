@@ -3,10 +3,10 @@
     python benchmarks/chameleon_people.py writers --users writers.jsonl --neutral reviews.jsonl --out docs/results/…
     python benchmarks/chameleon_people.py stars   --users reviews.jsonl --neutral writers.jsonl --out docs/results/…
 
-`writers`: log-probability per token of texts that the person wrote and nothing has seen. `stars`: log-probability of the
-stars that a reviewer gave, among the five. Fluency: the change on other people's plain prose (`--neutral`), per token.
-Some of the people choose layers and strengths; only others are reported. What is learned and every score is kept
-in OUT, so a run that is stopped goes on where it was; the last step writes OUT.md (tables and plots: `chameleon_report`).
+`writers`: log-probability per token of texts that the person wrote and nothing has seen. `stars`: log-probability of
+the stars that a reviewer gave, among the five. Fluency: the change on other people's plain prose (`--neutral`), per
+token. Some of the people choose layers and strengths; only others are reported. What is learned and every score is kept
+in OUT, so a run that is stopped goes on where it was; the last step writes OUT.md (`chameleon_report`).
 """
 
 from __future__ import annotations
