@@ -254,3 +254,11 @@ def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, m
 @pytest.mark.parametrize("given", [[], ["--user", "u1", "--group", "g"], ["--group", "g", "--method", "both"]])
 def test_asking_in_nobodys_or_two_places_is_wrong_use(tmp_path: Path, given: list[str]) -> None:
     assert run("ask", "--store", tmp_path / "store", *ASK_TEA, *given).exit_code == 2
+
+
+def test_an_opinion_added_later_is_known_to_the_edit_only_when_learned_anew(store: Path) -> None:
+    given = ("users", "add-opinion", "u1", "Would you drink wine at noon?", "--answer", "no", "--store", store)
+    told = run(*given).stdout
+    assert "opinion added" in told
+    assert "the edit does not know it yet" in told
+    assert "nothing was learned" not in told

@@ -4,32 +4,62 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from idiolect.cli import opening
 from idiolect.errors import ModelError
+from idiolect.methods.chameleon.measuring import Text
+from idiolect.models.activations import Activations
 from idiolect.models.doubles import FunctionModel
+from idiolect.models.edits import Edit
 from idiolect.models.language_model import ChoiceRequest
-from idiolect.models.similarity import Bm25Similarity
-from idiolect.people.bundled import bundled_groups, bundled_people
+from idiolect.people.bundled import bundled_groups, bundled_people, bundled_writers
 from tests.cli.learning import mimic, run
+from tests.cli.open_weights import similarity
 from tests.test_readme import run_document
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[FunctionModel]:
-    """The demo on a double; the models that were opened."""
-    models: list[FunctionModel] = []
+class EditableMimic(FunctionModel):
+    """The mimic with layers: three of width 8, which put out noise. Edited, it finds everything likelier."""
 
-    def open_model(name: str, *, remote: object) -> FunctionModel:
+    def __init__(self) -> None:
+        plain = mimic()
+        super().__init__("mimic", complete=plain._complete, choice_logprobs=plain._choice_logprobs)
+        self.learned_from: list[str] = []
+
+    def with_edit(self, edit: Edit | None) -> FunctionModel:
+        def likelier(request: ChoiceRequest) -> list[float]:
+            return [-0.25 for _ in request.choices]
+
+        return FunctionModel("edited", complete=lambda _: "edited words", choice_logprobs=likelier) if edit else self
+
+    async def activations(self, texts: Sequence[Text], *, sample: int = 0) -> Activations:
+        self.learned_from += [said for _, said in texts]
+        drawn = torch.Generator().manual_seed(0)
+        n, tokens = len(texts), min(sample, 64)
+        last, mean = (torch.randn(n, 3, 8, generator=drawn) for _ in range(2))
+        return Activations(last, mean, torch.randn(3, tokens, 8, generator=drawn))
+
+    async def likelihood_gradients(self, texts: Sequence[Text]) -> torch.Tensor:
+        return torch.randn(len(texts), 3, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[EditableMimic]:
+    """The demo on a double; the models that were opened."""
+    models: list[EditableMimic] = []
+
+    def open_model(name: str, *, remote: object) -> EditableMimic:
         assert (name, remote) == ("embedded", None)
-        models.append(mimic())
+        models.append(EditableMimic())
         return models[-1]
 
     monkeypatch.setattr(opening, "open_model", open_model)
-    monkeypatch.setattr(opening, "open_similarity", lambda _, **_remote: Bm25Similarity())
+    monkeypatch.setattr(opening, "open_similarity", similarity)
     return models
 
 
@@ -49,6 +79,15 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
         "wrong answers led to it",
         "The first 2 of the held-out questions",
         f"2 people, n = {held_out} held-out answers",
+        "2 bundled writers, and edits of the embedded model (CHAMELEON)",
+        "president-kennedy learned from 18 texts, compared on 6 others",
+        "log-probability of the unseen texts against the base model: +0.0",
+        "nat per token; 6 of n = 6 gained",
+        "on neutral text, which it should leave alone: +",
+        "gate: on 4 held-out opinions and texts",
+        "base: … Text 0 about",
+        "edited: … edited words",
+        "in all",
         "n is small",
         "docs/results/README.md",
         "CC BY 4.0",
@@ -59,6 +98,8 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
     assert [line.partition(",")[0] for line in result.stderr.splitlines()] == [
         f"[1/2] {first.id}: learned and asked",
         f"[2/2] {second.id}: learned and asked",
+        "[1/2] president-kennedy: learned and compared",
+        "[2/2] character-othello-iago: learned and compared",
     ]
 
 
@@ -73,16 +114,21 @@ def test_demo_prints_one_json_document() -> None:
     assert len(person["side_by_side"]) == 2
     assert person["best_prompt"]["score"] >= person["initial_score"]
     assert (document["settings"]["seed"], document["n_train"]) == (3, 20)
+    kennedy, iago = document["writers"]
+    assert (kennedy["n_learned"], kennedy["n_unseen"], len(kennedy["gains"])) == (18, 6, 6)
+    assert iago["continuation"]["edited"] == "edited words"
+    assert kennedy["edit"]["items"] == {"learned": 10, "chosen_with": 4, "judged_by": 4}
     assert 0 < document["total"]["computed_tokens"] <= document["total"]["prompt_tokens"]
 
 
-def test_demo_counts_every_call(quick: list[FunctionModel]) -> None:
+def test_demo_counts_every_call(quick: list[EditableMimic]) -> None:
     document = json.loads(run("demo", "--people", "1", "--json").stdout)
     (model,) = quick
-    assert document["total"]["calls"] == len(model.choice_requests) + len(model.completion_requests)
+    asked = [each for each in model.choice_requests if len(each.choices) > 1]
+    assert document["total"]["calls"] == len(asked)
 
 
-def test_demo_learns_nothing_from_held_out_answers(quick: list[FunctionModel]) -> None:
+def test_demo_learns_nothing_from_held_out_answers(quick: list[EditableMimic]) -> None:
     """No prompt, example or meta-prompt holds a question that was kept back; it is only ever asked."""
     assert run("demo", "--people", "1").exit_code == 0
     held_out = [opinion.question.text for opinion in bundled_groups().development[0].opinions[20:]]
@@ -94,6 +140,14 @@ def test_demo_learns_nothing_from_held_out_answers(quick: list[FunctionModel]) -
     shown = [known_before(request) for request in model.choice_requests]
     shown += [request.messages[-1].content for request in model.completion_requests]
     assert not any(question in text for question in held_out for text in shown)
+
+
+def test_demo_learns_nothing_from_a_writers_unseen_texts(quick: list[EditableMimic]) -> None:
+    assert run("demo", "--people", "1").exit_code == 0
+    (model,) = quick
+    for writer in bundled_writers():
+        assert any(text in model.learned_from for text in writer.texts[:18])
+        assert not any(text in model.learned_from for text in writer.texts[18:])
 
 
 def test_demo_without_the_embedded_model_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +172,7 @@ def test_bundled_groups_are_disjoint_and_everybody() -> None:
 def test_real_demo_shows_only_what_is_ours() -> None:
     demo = next(run for run in run_document("README.md") if "idiolect demo" in run.block.code)
     assert demo.status == 0, demo.stderr
-    assert re.fullmatch(r"(\[\d/4\] fwc-[0-9a-f]{8}: learned and asked, \d+ s\n){4}", demo.stderr)
-    assert demo.stdout.startswith("4 bundled people, who rated national cuisines from 1 to 5")
+    people, writers = r"\[\d/3\] fwc-[0-9a-f]{8}: learned and asked", r"\[\d/2\] [a-z-]+: learned and compared"
+    assert re.fullmatch(rf"({people}, \d+ s\n){{3}}({writers}, \d+ s\n){{2}}", demo.stderr)
+    assert demo.stdout.startswith("3 bundled people, who rated national cuisines from 1 to 5")
     assert " ".join(demo.stdout.split()).endswith("CC BY 4.0, adapted")

@@ -8,6 +8,7 @@ from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
+from idiolect.cli.chameleon_learner import METHOD as CHAMELEON
 from idiolect.cli.fermi_learner import METHOD
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import closing
@@ -58,8 +59,9 @@ def add_and_learn(order: ContinueOrder) -> bool:
     with Store.open(order.store, create=False) as store:
         change = store.put_opinion(order.user_id, order.opinion)
         held = _held(store, order.user_id) if order.iterations is not None else None
+        edited = held_record(store, order.user_id, CHAMELEON) is not None
         if held is None:
-            _print(order, {"id": order.user_id, "opinion": change, "learned": False})
+            _print(order, {"id": order.user_id, "opinion": change, "learned": False}, edited=edited)
             return True
         before = held.learned
         with opened(before.settings, model=before.model, optimizer=before.optimizer, order=order.calls) as bench:
@@ -67,7 +69,7 @@ def add_and_learn(order: ContinueOrder) -> bool:
             run, step = asyncio.run(_continue(order, bench, store, held))
     if step is None:
         return _stopped(order, run, change)
-    _print(order, _told(order.user_id, change, run, step))
+    _print(order, _told(order.user_id, change, run, step), edited=edited)
     return True
 
 
@@ -161,18 +163,22 @@ def _told(user_id: str, change: str, run: RunCalls, step: _Step) -> dict[str, An
     }
 
 
-def _print(order: ContinueOrder, told: dict[str, Any]) -> None:
+def _print(order: ContinueOrder, told: dict[str, Any], *, edited: bool) -> None:
+    """What came of it. `edited`: CHAMELEON has learned for them, and does not go on from single opinions."""
     if order.json:
         print_json(told)
         return
     console = out()
     console.print(f"opinion {told['opinion']}", markup=False)
-    if not told["learned"]:
-        console.print(
-            "nothing was learned for this user yet" if order.iterations is not None else "not learned from yet"
-        )
-        return
-    scores = f"best prompt {told['best_score']:.2f} on all opinions, before {told['best_score_before']:.2f}"
-    console.print(f"{scores}; {told['calls']:,} calls, {told['from_cache']:,} answers from the cache", markup=False)
-    if told["evidence"]:
-        console.print(told["evidence"], markup=False)
+    if told["learned"]:
+        scores = f"best prompt {told['best_score']:.2f} on all opinions, before {told['best_score_before']:.2f}"
+        calls = f"{told['calls']:,} calls, {told['from_cache']:,} answers from the cache"
+        console.print(f"{scores}; {calls}", markup=False)
+        if told["evidence"]:
+            console.print(told["evidence"], markup=False)
+    elif order.iterations is None:
+        console.print("not learned from yet")
+    elif not edited:
+        console.print("nothing was learned for this user yet")
+    if edited:
+        console.print("the edit does not know it yet: idiolect fit USERS --method chameleon learns one anew")
