@@ -19,6 +19,7 @@ from idiolect.cli.learner import Fitted
 from idiolect.cli.opening import aclose_all, check_similarity, embedder_of, opened_similarity, opened_sources, price_of
 from idiolect.errors import ModelError, PersonalizationError, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
+from idiolect.methods.evidence import shown_score
 from idiolect.methods.personalization import Observer
 from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import Calls, Source
@@ -155,7 +156,7 @@ class ChameleonLearned:
 
     @property
     def _scores(self) -> tuple[str, str]:
-        base, edited = ("-" if score is None else f"{score:.2f}" for score in (self.base_score, self.edited_score))
+        base, edited = ("-" if score is None else shown_score(score) for score in (self.base_score, self.edited_score))
         return base, edited
 
 

@@ -106,12 +106,18 @@ class Evidence:
         kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
         opinions = f"{self.n} held-out {kind}"
         means = (math.fsum(self.personalized) / self.n, math.fsum(self.base) / self.n)
-        scores = "on {} the personalization scored {:.2f}, the base model {:.2f}".format(opinions, *means)
+        scores = "on {} the personalization scored {}, the base model {}".format(opinions, *map(shown_score, means))
         if self.tied and self.learned_from is not None:
-            scores += "; on those it was learned from {:.2f} and {:.2f}".format(*self.learned_from)
+            known = map(shown_score, self.learned_from)
+            scores += "; on those it was learned from {} and {}".format(*known)
         elif 0 < self.difference <= self.margin:
             scores += f", a lead within the margin of {self.margin:.2f}"
         return f"{scores}: {'the personalization' if self.used else 'the base model'} answers"
+
+
+def shown_score(score: float) -> str:
+    """A score in [0, 1] for people; probabilities of texts are small, and need more digits than two."""
+    return f"{score:.2f}" if score >= 0.1 or score == 0 else f"{score:.3g}"
 
 
 def weigh(personalized: Sequence[float], base: Sequence[float], settings: EvidenceSettings) -> Evidence:
