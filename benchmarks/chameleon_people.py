@@ -53,6 +53,7 @@ GRID: dict[str, tuple[Variant, ...]] = {
     "gradient": tuple(Variant("gradient", alpha, layers=None) for alpha in (0.01, 0.02, 0.03)),
 }
 COMPARED = ("generated/contrastive", "generated/gradient", "own/gradient")  # with other people's directions
+SHARES = (0.5, 0.8)  # of the development people's gradient that is taken off; both are reported, none is chosen
 GROUP_ARM = "own/gradient · one group: the development people, who are not those reported"
 MAX_COST = 0.05
 _MAX_CHARS = 400
@@ -214,6 +215,18 @@ def group_edit(variant: Variant, members: Sequence[Learned]) -> Edit:
     return edit_of(variant, pooled, ChameleonSettings())
 
 
+def personal_arm(share: float) -> str:
+    """Its name."""
+    return f"own/gradient less {share:g} of others'"
+
+
+def personal_edit(variant: Variant, learned: Learned, population: Sequence[Learned], share: float) -> Edit:
+    """The gradient of a person's own words, less a share of the mean of others': what sets them apart, amplified."""
+    own = learned.measured["own"]
+    others = torch.stack([other.measured["own"].gradient for other in population]).mean(dim=0)  # (L, d)
+    return edit_of(variant, replace(own, gradient=own.gradient - share * others), ChameleonSettings())
+
+
 def _random(learned: Learned, side: str, variant: Variant, generator: torch.Generator) -> Edit:
     """The same layers and strength with random directions of equal length."""
     measured = learned.measured[side]
@@ -253,6 +266,13 @@ async def run(arguments: argparse.Namespace) -> None:
         for arm, edit in arms(chosen, who, {kind: learned[o] for kind, o in _others(person, at, ids).items()}):
             await runner.score(arm, who, edit)
         await runner.score(GROUP_ARM, who, group_edit(chosen["own/gradient"], [learned[u.id] for u in development]))
+        population = [learned[user.id] for user in development]
+        for share in SHARES:
+            arm = personal_arm(share)
+            kinds = {"": person} | {f" · another's θ ({kind})": o for kind, o in _others(person, at, ids).items()}
+            for suffix, whose in kinds.items():
+                edit = personal_edit(chosen["own/gradient"], learned[whose], population, share)
+                await runner.score(arm + suffix, who, edit)
         print(f"scored {person}", flush=True)
     (out / "chosen.json").write_text(json.dumps({name: str(variant) for name, variant in chosen.items()}, indent=1))
     people_told = {"development": [user.id for user in development], "reported": ids}

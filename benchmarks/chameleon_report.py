@@ -60,7 +60,7 @@ def write_report(out: Path, task: str) -> None:
         "",
         "## Own directions against another person's",
         "",
-        *_controls(chosen, reported),
+        *_controls(reported),
         "",
         "## What the development people chose from",
         "",
@@ -87,9 +87,10 @@ def _table(arms: Sequence[str], chosen: Mapping[str, str], scores: Scores) -> li
     return rows
 
 
-def _controls(chosen: Mapping[str, str], scores: Scores) -> list[str]:
+def _controls(scores: Scores) -> list[str]:
     rows = ["| | own minus another's of the same kind | own minus another's of another kind |", "|---|---|---|"]
-    for arm in chosen:
+    compared = [arm for arm in scores.gain if any(other.startswith(f"{arm} · another") for other in scores.gain)]
+    for arm in compared:
         cells = []
         for kind in ("same kind", "other kind"):
             other = scores.gain.get(f"{arm} · another's θ ({kind})")

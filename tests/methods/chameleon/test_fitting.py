@@ -90,6 +90,16 @@ async def test_fit_refuses_a_variant_that_costs_too_much_fluency() -> None:
     assert learned.variant == weak
 
 
+async def test_fit_whose_every_variant_costs_too_much_lets_the_base_model_answer() -> None:
+    strong = (Variant("gradient", 0.3, layers=None), Variant("gradient", 0.4, layers=None))
+    learned = await fit(PlantedModel(), writer(), settings(*strong))
+    assert learned.variant == strong[0]
+    assert learned.evidence is not None
+    assert learned.evidence.used
+    assert not learned.used
+    assert learned.gate == "no variant costs less than 0.05 nat per token on neutral text: the base model answers"
+
+
 async def test_fit_tells_its_steps_in_order() -> None:
     seen: list[Progress] = []
     await Chameleon(PlantedModel(), settings(), embedder=Letters()).fit(writer(), observer=seen.append)

@@ -148,19 +148,24 @@ class Chameleon:
         settings = self._settings.generation
         roles = deal_roles(user, self._settings)
         told.say(_STAGES[0], pooled.usage)
-        items = history_items(roles.learning, max_chars=settings.max_item_chars)
-        chosen = await select_history(items, self._embedder, k=settings.history_items)
+        guiding = [] if settings.personalized == "own" else await self._guiding(roles.learning)
         told.say(_STAGES[1], pooled.usage)
-        queries = queries_of(roles.learning, settings)
-        data = await write_pairs(queries, [items[index] for index in chosen], self._writer, settings)
+        data = await write_pairs(queries_of(roles.learning, settings), guiding, self._writer, settings)
         pooled.add(data, roles)
+
+    async def _guiding(self, user: User) -> list[str]:
+        """The items of the history that guide the model; nothing guides it beside the user's own words."""
+        settings = self._settings.generation
+        items = history_items(user, max_chars=settings.max_item_chars)
+        return [items[index] for index in await select_history(items, self._embedder, k=settings.history_items)]
 
     async def _choose(
         self, edits: dict[Variant, Edit], measured: Measured, items: Sequence[Item]
     ) -> tuple[Variant, tuple[Trial, ...], Usage]:
         """The variant with the greatest gain of those whose fluency cost is within the limit.
 
-        Where none is, the one that costs least. Where there is nothing to choose with, the first of the settings.
+        Where none is, the one that costs least; it does not answer then. Where there is nothing to choose with, the
+        first of the settings.
         """
         if len(edits) == 1 or not items:
             return self._settings.variants[0], (), Usage()

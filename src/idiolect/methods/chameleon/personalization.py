@@ -113,14 +113,21 @@ class ChameleonPersonalization:
     @property
     def used(self) -> bool:
         """Whether the edit is active when the user asks; if not, the base model answers."""
-        return self.evidence is None or self.evidence.used
+        return not self._too_costly and (self.evidence is None or self.evidence.used)
 
     @property
     def gate(self) -> str:
         """Why the edit is used or not, in one sentence for people."""
+        if self._too_costly:
+            limit = self.settings.max_fluency_cost
+            return f"no variant costs less than {limit:g} nat per token on neutral text: the base model answers"
         if self.evidence is not None:
             return self.evidence.reason
         return "not gated: " + ("too little history" if self.settings.evidence.share else "the settings have no gate")
+
+    @property
+    def _too_costly(self) -> bool:
+        return bool(self.trials) and not any(trial.eligible for trial in self.trials)
 
     def to_json(self) -> dict[str, Any]:
         """The card: plain JSON values, without tensors."""

@@ -114,7 +114,7 @@ async def write_insights(
         for side in (True, False)
     ]
     said = await model.complete(requests)
-    personalized, neutral = (" ".join(completion.text.split()) for completion in said)
+    personalized, neutral = (" ".join(_storable(completion.text).split()) for completion in said)
     if not personalized or not neutral:
         raise PersonalizationError("the model wrote no insight about this user")
     return Insights(personalized, neutral), sum((completion.usage for completion in said), Usage())
@@ -164,11 +164,16 @@ async def _answered(
         CompletionRequest(_chat(system, query.text), sampling, draw=at) for at, (system, query) in enumerate(asked)
     ]
     said = await model.complete(requests)
-    return [completion.text.strip() for completion in said], sum((completion.usage for completion in said), Usage())
+    return [_storable(completion.text) for completion in said], sum((completion.usage for completion in said), Usage())
 
 
 def _chat(system: str, text: str) -> tuple[Message, ...]:
     return (*((Message("system", system),) if system else ()), Message("user", text))
+
+
+def _storable(text: str) -> str:
+    """What a model wrote, without NULs and lone surrogates, which no store can keep."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
 
 
 def _useful(

@@ -139,7 +139,8 @@ class ChameleonSettings:
         positions: where the edit acts; only "all" can be exported.
         gate: "positive" makes it non-linear (`models.edits`), which can't be exported either.
         choosing_share: of the history, kept to choose a variant with, in [0, 1).
-        max_fluency_cost: a variant that costs more than this on neutral text is not chosen; nat per token.
+        max_fluency_cost: a variant that costs more than this on the neutral texts, which the base model wrote, is not
+            chosen, and if all do the base model answers; nat per token, an estimate of KL(base ‖ edited).
         answering: how the person's questions are put.
         similarity: whose embeddings select the history.
         evidence: the gate: a share of the history that judges the result; 0: none.
@@ -180,8 +181,9 @@ PRESETS: dict[str, ChameleonSettings] = {
     "measured": ChameleonSettings(
         preset="measured",
         generation=GenerationSettings(personalized="own"),
-        variants=tuple(Variant("gradient", alpha, layers=None) for alpha in (0.01, 0.02, 0.03)),
+        variants=tuple(Variant("gradient", alpha, layers=None) for alpha in (0.005, 0.01, 0.02)),
         choosing_share=0.2,
+        max_fluency_cost=0.15,
         answering=_LIKELIHOOD,
         evidence=EvidenceSettings(share=0.2),
     ),
