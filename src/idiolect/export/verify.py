@@ -91,7 +91,7 @@ class Verification:
         return (
             f"{self.engine}, {self.numbers}{strength}, {self.positions} positions: differs by "
             f"{self.difference:.1e} of the logits' scale (at most {self.tolerance.difference:.0e}) and by "
-            f"{self.residual:.1%} of the shift (at most {self.tolerance.residual:.0%}), r = {self.correlation:.4f}"
+            f"{self.residual:.1%} of the shift (at most {self.tolerance.residual:.1%}), r = {self.correlation:.4f}"
         )
 
     def check(self) -> None:
