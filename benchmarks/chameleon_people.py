@@ -54,7 +54,7 @@ GRID: dict[str, tuple[Variant, ...]] = {
 }
 COMPARED = ("generated/contrastive", "generated/gradient", "own/gradient")  # with other people's directions
 SHARES = (0.5, 0.8)  # of the development people's gradient that is taken off; both are reported, none is chosen
-GROUP_ARM = "own/gradient · one group: the development people, who are not those reported"
+GROUP_ARM = "own/gradient of a group: the development people (unseen users)"
 MAX_COST = 0.05
 _MAX_CHARS = 400
 
