@@ -26,7 +26,7 @@ from idiolect import Opinion, User
 from idiolect.methods.answering import AnsweringSettings, question_block
 from idiolect.methods.chameleon.fitting import queries_of
 from idiolect.methods.chameleon.history import history_items, select_history
-from idiolect.methods.chameleon.measuring import Measured, Text, measure
+from idiolect.methods.chameleon.measuring import Measured, Text, hold_out, measure
 from idiolect.methods.chameleon.preferences import PLAIN_REQUEST, PreferenceData, write_pairs
 from idiolect.methods.chameleon.roles import Item
 from idiolect.methods.chameleon.rules import addition
@@ -126,7 +126,8 @@ class Runner:
             )
             data[side] = await write_pairs(queries_of(history, settings), chosen, self.model, settings)
             print(f"{user.id} {side}: {len(data[side].pairs)} pairs, {time.perf_counter() - start:.0f} s", flush=True)
-            measured[side] = await measure(data[side].pairs, self.model, DirectionSettings(), seed=0)
+            fitted, held_out_pairs = hold_out(data[side].pairs, DirectionSettings().held_out_share)
+            measured[side] = await measure(fitted, held_out_pairs, self.model, DirectionSettings(), seed=0)
         insights = data["generated"].insights
         assert insights is not None
         values = {"personalized": True, "insight": insights.personalized, "items": []}
@@ -204,7 +205,7 @@ def arms(chosen: Mapping[str, Variant], learned: Learned, others: Mapping[str, L
 
 
 def group_edit(variant: Variant, members: Sequence[Learned]) -> Edit:
-    """The members' own words pooled and fitted once; of a gradient, the mean of the members' is just that."""
+    """The members' own words pooled: the mean of their gradients is that of all their pairs, readers differ little."""
     owns = [member.measured["own"] for member in members]
     pooled = replace(
         owns[0],

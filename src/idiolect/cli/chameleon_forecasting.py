@@ -61,10 +61,10 @@ def _with(so_far: ChameleonForecast, user: User, learning: ChameleonOrder) -> Ch
     generation = learning.settings.generation
     own = generation.personalized == "own"
     try:
-        learned_from = deal_roles(user, learning.settings).learning
+        (roles,) = deal_roles([user], learning.settings, owner=user.id)
     except PersonalizationError:
         return _added(so_far, user_fails=True)
-    queries = len(queries_of(learned_from, generation))
+    queries = 0 if roles.learning is None else len(queries_of(roles.learning, generation))
     if queries < generation.least_pairs:
         return _added(so_far, user_fails=True)
     answers = queries if own else 2 * queries

@@ -48,7 +48,7 @@ async def test_fit_never_shows_the_model_what_it_is_judged_on(user: User, person
     made = replace(made, generation=replace(made.generation, personalized=personalized, least_pairs=2))
     model = PlantedModel()
     learned = await fit(model, user, made)
-    roles = deal_roles(user, made)
+    (roles,) = deal_roles([user], made, owner=user.id)
     held_out = [item.question.text if isinstance(item, Opinion) else item for item in (*roles.judging, *roles.choosing)]
     assert held_out
     shown = [message.content for request in model.requests for message in request.messages]
@@ -58,7 +58,7 @@ async def test_fit_never_shows_the_model_what_it_is_judged_on(user: User, person
 
 async def test_fit_with_too_few_useful_pairs_is_an_error_never_a_random_direction() -> None:
     model = PlantedModel(write=lambda _: "the same words each time")
-    with pytest.raises(PersonalizationError, match=r"0 of 8 self-generated pairs are of use \(8 too alike\), 4 are"):
+    with pytest.raises(PersonalizationError, match=r"0 of 8 pairs are of use \(8 too alike\), 4 are"):
         await fit(model, writer(), settings())
 
 
@@ -77,8 +77,49 @@ async def test_fit_is_the_same_twice() -> None:
 async def test_fit_takes_the_first_variant_where_there_is_nothing_to_choose_with() -> None:
     learned = await fit(PlantedModel(), writer(3), settings(choosing=0.1, evidence=0.0))
     assert learned.variant == learned.settings.variants[0]
-    assert learned.trials == ()
+    assert [trial.gain for trial in learned.trials] == [None, None]
     assert learned.gate == "not gated: the settings have no gate"
+
+
+async def test_fit_of_one_variant_without_evidence_is_bound_by_its_fluency_too() -> None:
+    made = settings(Variant("gradient", 0.3, layers=None), choosing=0.0, evidence=0.0)
+    learned = await fit(PlantedModel(), writer(), made)
+    assert not learned.used
+    free = await fit(PlantedModel(), writer(), replace(made, max_fluency_cost=None))
+    assert free.used
+
+
+async def test_fit_that_ties_on_what_judges_asks_what_it_was_chosen_with() -> None:
+    user = rater(12)  # the planted model names the same choice with or without an edit
+    learned = await fit(PlantedModel(), user, settings())
+    assert learned.evidence is not None
+    assert learned.evidence.tied
+    assert learned.evidence.learned_from is not None
+    assert not learned.used
+
+
+async def test_fit_of_a_degenerate_direction_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("a direction is of length 0")
+
+    monkeypatch.setattr("idiolect.methods.chameleon.fitting.edit_of", refuse)
+    with pytest.raises(PersonalizationError, match="no edit can be made of these pairs"):
+        await fit(PlantedModel(), writer(), settings())
+
+
+async def test_fit_takes_gradients_only_where_a_variant_needs_them() -> None:
+    model = PlantedModel()
+    await fit(model, writer(), settings(Variant("contrastive", 0.1, 0.1, layers=2)))
+    assert "gradients" not in model.events
+
+
+async def test_fit_of_an_endless_question_and_answer_cuts_both() -> None:
+    long = Opinion(Question("why " * 5000), "because " * 5000)
+    model = PlantedModel()
+    learned = await fit(model, User("u", opinions=(long, *rater(6).opinions)), settings())
+    longest = max(len(message.content) for request in model.requests for message in request.messages)
+    assert longest < 6000
+    assert all(len(pair.query) < 1000 for pair in learned.pairs)
 
 
 async def test_fit_refuses_a_variant_that_costs_too_much_fluency() -> None:
@@ -97,7 +138,7 @@ async def test_fit_whose_every_variant_costs_too_much_lets_the_base_model_answer
     assert learned.evidence is not None
     assert learned.evidence.used
     assert not learned.used
-    assert learned.gate == "no variant costs less than 0.05 nat per token on neutral text: the base model answers"
+    assert learned.gate == "no variant costs at most 0.05 nat per token on neutral text: the base model answers"
 
 
 async def test_fit_tells_its_steps_in_order() -> None:
@@ -130,9 +171,26 @@ async def test_fit_group_pools_pairs_of_members_and_leaves_out_who_gives_nothing
 async def test_fit_group_without_members_who_give_enough_is_an_error() -> None:
     chameleon = Chameleon(PlantedModel(), settings(), embedder=Letters())
     with pytest.raises(PersonalizationError, match="no member of group 'g' gave enough"):
-        await chameleon.fit_group("g", [User("silent", texts=("only one",))])
+        await chameleon.fit_group("g", [User(name, texts=(f"only {name}",)) for name in ("this", "that", "it")])
     with pytest.raises(PersonalizationError, match="no members"):
         await chameleon.fit_group("g", [])
+
+
+async def test_fit_group_never_learns_from_the_questions_it_is_judged_on() -> None:
+    members = [replace(rater(12), id=name) for name in "abc"]
+    model, made = PlantedModel(), settings()
+    learned = await Chameleon(model, made, embedder=Letters()).fit_group("g", members)
+    held = {
+        item.question.text
+        for roles in deal_roles(members, made, owner="g")
+        for item in (*roles.judging, *roles.choosing)
+        if isinstance(item, Opinion)
+    }
+    assert held
+    assert learned.n_judged == 6
+    shown = [message.content for request in model.requests for message in request.messages]
+    fitted = [part for pair in learned.pairs for part in (pair.query, pair.personalized, pair.neutral)]
+    assert not [text for text in held if any(text in where for where in (*shown, *fitted))]
 
 
 async def test_fit_uses_the_writer_for_generation_only() -> None:
@@ -147,6 +205,8 @@ def test_queries_are_the_users_questions_and_then_subjects() -> None:
     generated = queries_of(user, GenerationSettings(pairs=4))
     assert "Tea?" in generated[0].text
     assert [query.own for query in generated] == ["yes", "", "", ""]
+    assert len({query.text for query in queries_of(user, GenerationSettings(pairs=40))}) == 33
+    assert len(queries_of(user, GenerationSettings(pairs=80))) == 80
     own = queries_of(user, GenerationSettings(pairs=4, personalized="own"))
     assert [query.own for query in own] == ["yes", "a b c", "d e f"]
 

@@ -4,37 +4,80 @@ import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import PersonalizationError
-from idiolect.methods.chameleon.roles import deal_roles
+from idiolect.methods.chameleon.roles import Roles, deal_roles
+from idiolect.methods.chameleon.settings import ChameleonSettings, preset
 from tests.methods.chameleon.planted import rater, settings, writer
+
+
+def deal(user: User, made: ChameleonSettings) -> Roles:
+    (roles,) = deal_roles([user], made, owner=user.id)
+    return roles
 
 
 def test_roles_share_out_the_history_without_overlap() -> None:
     user = writer(20)
-    roles = deal_roles(user, settings())
+    roles = deal(user, settings())
     assert len(roles.judging) == 4
     assert len(roles.choosing) == 4
+    assert roles.learning is not None
     assert sorted([*roles.judging, *roles.choosing, *roles.learning.texts]) == sorted(user.texts)
 
 
-def test_roles_never_hold_out_one_of_two_opinions_on_the_same_question() -> None:
-    twice = tuple(Opinion(Question(f"Same {i}?", ("a", "b"), ordinal=o), "a") for i in range(4) for o in (False, True))
-    roles = deal_roles(User("u", opinions=twice), settings())
-    assert roles.judging == roles.choosing == ()
+def test_roles_keep_opinions_on_the_same_question_together() -> None:
+    twice = tuple(Opinion(Question(f"Same {i}?", ("a", "b"), ordinal=o), "a") for i in range(8) for o in (False, True))
+    roles = deal(User("u", opinions=twice), settings())
+    assert roles.learning is not None
+    sides = (roles.learning.opinions, roles.choosing, roles.judging)
+    asked = [{item.question.text for item in side if isinstance(item, Opinion)} for side in sides]
+    assert [len(side) for side in sides] == [8, 4, 4]
+    assert not asked[0] & asked[1] | asked[0] & asked[2] | asked[1] & asked[2]
 
 
-def test_roles_leave_two_items_to_learn_from() -> None:
-    roles = deal_roles(rater(3), settings(evidence=0.7, choosing=0.2))
+def test_roles_of_a_group_hold_out_the_same_questions_for_everybody() -> None:
+    members = [replace(rater(12), id=name) for name in "abc"]
+    dealt = deal_roles(members, settings(), owner="g")
+    held = {item.question.text for roles in dealt for item in roles.judging if isinstance(item, Opinion)}
+    assert len(held) == 2
+    for roles in dealt:
+        assert roles.learning is not None
+        assert not held & {opinion.question.text for opinion in roles.learning.opinions}
+        assert {item.question.text for item in roles.judging if isinstance(item, Opinion)} == held
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_roles_never_learn_from_a_free_answer_that_is_a_held_out_text(seed: int) -> None:
+    texts = tuple(f"text number {i} of eight" for i in range(8))
+    told = tuple(Opinion(Question(f"What is {i}?"), text) for i, text in enumerate(texts[:4]))
+    made = settings()
+    made = replace(made, generation=replace(made.generation, seed=seed))
+    roles = deal(User("u", opinions=told, texts=texts), made)
+    held = [item if isinstance(item, str) else item.answer for item in (*roles.judging, *roles.choosing)]
+    assert held
+    assert roles.learning is not None
+    assert not set(held) & {*roles.learning.texts, *(opinion.answer for opinion in roles.learning.opinions)}
+
+
+def test_roles_leave_enough_to_learn_from() -> None:
+    roles = deal(rater(3), settings(evidence=0.7, choosing=0.2))
+    assert roles.learning is not None
     assert len(roles.learning.opinions) == 2
     assert len(roles.judging) == 1
+    few = deal(writer(5), preset("measured"))
+    assert few.learning is not None
+    assert len(few.learning.texts) == 4
+    assert len(few.judging) == 1
+    assert few.choosing == ()
 
 
 def test_roles_of_too_little_history_are_an_error() -> None:
-    with pytest.raises(PersonalizationError, match="at least 2"):
-        deal_roles(writer(1), settings())
+    with pytest.raises(PersonalizationError, match="1 different opinions and texts, 2 are needed"):
+        deal(writer(1), settings())
+    with pytest.raises(PersonalizationError, match="4 are needed"):
+        deal(writer(3), preset("measured"))
 
 
-def test_roles_depend_on_the_user_and_the_seed_only() -> None:
+def test_roles_depend_on_the_owner_and_the_seed_only() -> None:
     made, user = settings(), writer(20)
-    assert deal_roles(user, made) == deal_roles(user, made)
+    assert deal(user, made) == deal(user, made)
     other = replace(made, generation=replace(made.generation, seed=1))
-    assert deal_roles(user, made).judging != deal_roles(user, other).judging
+    assert deal(user, made).judging != deal(user, other).judging

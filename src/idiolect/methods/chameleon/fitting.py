@@ -9,14 +9,15 @@ and activations are taken by the unedited model; only choosing and judging ask a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import chain
+from typing import ParamSpec, TypeVar
 
-from idiolect.errors import PersonalizationError
+from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.chameleon.history import history_items, select_history
 from idiolect.methods.chameleon.judging import Judged, evidence_scores, fluency, log_likelihoods
-from idiolect.methods.chameleon.measuring import EditableModel, Measured, measure
+from idiolect.methods.chameleon.measuring import EditableModel, Measured, hold_out, measure
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, Trial
 from idiolect.methods.chameleon.preferences import (
     DropReason,
@@ -30,7 +31,7 @@ from idiolect.methods.chameleon.preferences import (
     text_query,
     write_pairs,
 )
-from idiolect.methods.chameleon.roles import Item, Roles, deal_roles
+from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, least_items
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
 from idiolect.methods.chameleon.variants import diagnose, edit_of
 from idiolect.methods.evidence import weigh
@@ -40,6 +41,10 @@ from idiolect.models.language_model import CompletionModel, Usage
 from idiolect.models.similarity import Embedder
 from idiolect.people.user import User
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_KIND = "opinions and texts"
 _STAGES = ("choosing the history", "writing pairs", "computing directions", "choosing a variant", "judging")
 
 
@@ -57,7 +62,7 @@ class Chameleon:
     Args:
         model: open weights.
         settings: how.
-        embedder: of the history's items.
+        embedder: of the history's items; None will do where the personalized sides are the user's own words.
         writer: who writes insights and pairs: `model`, as it is called through a cache or a budget; None: itself.
         identity: of the weights; None: the model's name.
     """
@@ -67,7 +72,7 @@ class Chameleon:
         model: EditableModel,
         settings: ChameleonSettings,
         *,
-        embedder: Embedder,
+        embedder: Embedder | None,
         writer: CompletionModel | None = None,
         identity: ModelIdentity | None = None,
     ) -> None:
@@ -105,9 +110,10 @@ class Chameleon:
     ) -> ChameleonPersonalization:
         pooled = _Pool()
         steps = 2 * len(users) + 3
-        for number, user in enumerate(users):
+        for number, roles in enumerate(deal_roles(users, self._settings, owner=owner)):
+            user = users[number]
             try:
-                await self._generate(user, pooled, _Steps(owner, 2 * number, steps, observer))
+                await self._generate(user.id, roles, pooled, _Steps(owner, 2 * number, steps, observer))
             except PersonalizationError as error:
                 if not members:
                     raise
@@ -117,10 +123,8 @@ class Chameleon:
             raise PersonalizationError(f"no member of group {owner!r} gave enough; the first: {reason}")
         told = _Steps(owner, 2 * len(users), steps, observer)
         told.say(_STAGES[2], pooled.usage)
-        seed = self._settings.generation.seed
-        measured = await measure(pooled.mixed(), self._model, self._settings.directions, seed=seed)
+        measured, edits = await self._edits(pooled)
         told.say(_STAGES[3], pooled.usage)
-        edits = {variant: edit_of(variant, measured, self._settings) for variant in self._settings.variants}
         variant, trials, spent = await self._choose(edits, measured, pooled.choosing)
         learned = ChameleonPersonalization(
             user_id=owner,
@@ -130,9 +134,9 @@ class Chameleon:
             variant=variant,
             edit=edits[variant],
             insights=tuple(pooled.insights),
-            pairs=tuple(pooled.mixed()),
+            pairs=tuple(chain.from_iterable(pooled.pairs)),
             dropped=dict(pooled.dropped),
-            layers=diagnose(variant, edits[variant], measured),
+            layers=_checked(diagnose, variant, edits[variant], measured),
             trials=trials,
             n_learned=pooled.n_learned,
             n_chosen=len(pooled.choosing),
@@ -141,21 +145,40 @@ class Chameleon:
             members=tuple(member for member in members if member not in pooled.left_out),
         )
         told.say(_STAGES[4], learned.usage)
-        return await self._judge(learned, pooled.judging)
+        return await self._judge(learned, pooled)
 
-    async def _generate(self, user: User, pooled: _Pool, told: _Steps) -> None:
+    async def _generate(self, user_id: str, roles: Roles, pooled: _Pool, told: _Steps) -> None:
         """One user's pairs, added to the pool."""
         settings = self._settings.generation
-        roles = deal_roles(user, self._settings)
+        if roles.learning is None or roles.n_learning < least_items(self._settings):
+            raise PersonalizationError(
+                f"user {user_id!r} has {roles.n_learning} opinions and texts to learn from beside what is held out, "
+                f"{least_items(self._settings)} are needed"
+            )
         told.say(_STAGES[0], pooled.usage)
         guiding = [] if settings.personalized == "own" else await self._guiding(roles.learning)
         told.say(_STAGES[1], pooled.usage)
         data = await write_pairs(queries_of(roles.learning, settings), guiding, self._writer, settings)
         pooled.add(data, roles)
 
+    async def _edits(self, pooled: _Pool) -> tuple[Measured, dict[Variant, Edit]]:
+        """What the pooled pairs come to, and the edit of every variant.
+
+        Raises:
+            PersonalizationError: there is no direction in them.
+        """
+        settings = self._settings
+        fitted, held = pooled.held_out(settings.directions.held_out_share)
+        gradients = any(variant.rule == "gradient" for variant in settings.variants)
+        seed = settings.generation.seed
+        measured = await measure(fitted, held, self._model, settings.directions, seed=seed, gradients=gradients)
+        return measured, {variant: _checked(edit_of, variant, measured, settings) for variant in settings.variants}
+
     async def _guiding(self, user: User) -> list[str]:
         """The items of the history that guide the model; nothing guides it beside the user's own words."""
         settings = self._settings.generation
+        if self._embedder is None:
+            raise SettingsError("the history is chosen by embeddings, and there is no embedder")
         items = history_items(user, max_chars=settings.max_item_chars)
         return [items[index] for index in await select_history(items, self._embedder, k=settings.history_items)]
 
@@ -165,33 +188,56 @@ class Chameleon:
         """The variant with the greatest gain of those whose fluency cost is within the limit.
 
         Where none is, the one that costs least; it does not answer then. Where there is nothing to choose with, the
-        first of the settings.
+        first of the settings that is within the limit.
         """
-        if len(edits) == 1 or not items:
-            return self._settings.variants[0], (), Usage()
-        answering = self._settings.answering
-        base = await log_likelihoods(items, self._model, answering)
-        base_fluency = await fluency(measured.neutral, self._model)
+        answering, limit = self._settings.answering, self._settings.max_fluency_cost
+        base, base_fluency = (
+            await log_likelihoods(items, self._model, answering),
+            await fluency(measured.neutral, self._model),
+        )
         usage, trials = base.usage + base_fluency.usage, list[Trial]()
         for variant, edit in edits.items():
             edited = self._model.with_edit(edit)
-            said = await log_likelihoods(items, edited, answering)
-            neutral = await fluency(measured.neutral, edited)
+            said, neutral = await log_likelihoods(items, edited, answering), await fluency(measured.neutral, edited)
             usage += said.usage + neutral.usage
-            cost = base_fluency.mean - neutral.mean
-            eligible = cost <= self._settings.max_fluency_cost
-            trials.append(Trial(variant, gain=said.mean - base.mean, fluency=-cost, eligible=eligible))
-        best = max(trials, key=lambda trial: (trial.eligible, trial.gain if trial.eligible else trial.fluency))
+            change = neutral.mean - base_fluency.mean
+            gain = said.mean - base.mean if items else None
+            trials.append(Trial(variant, gain, change, eligible=limit is None or change >= -limit))
+        best = max(
+            trials, key=lambda trial: (trial.eligible, trial.gain or 0.0) if trial.eligible else (False, trial.fluency)
+        )
         return best.variant, tuple(trials), usage
 
-    async def _judge(self, learned: ChameleonPersonalization, items: Sequence[Item]) -> ChameleonPersonalization:
+    async def _judge(self, learned: ChameleonPersonalization, pooled: _Pool) -> ChameleonPersonalization:
+        """With the evidence; in a tie the items that the variant was chosen with decide, where the settings say so."""
+        items, gate = pooled.judging, self._settings.evidence
         if not items:
             return learned
+        base, edited = await self._both(items, learned.edit)
+        evidence, usage = replace(weigh(edited.scores, base.scores, gate), kind=_KIND), base.usage + edited.usage
+        if evidence.tied and gate.ties == "learned" and pooled.choosing:
+            known_base, known = await self._both(pooled.choosing, learned.edit)
+            evidence = replace(evidence, learned_from=(known.mean, known_base.mean))
+            usage += known_base.usage + known.usage
+        return learned.judged(evidence, n=len(items), usage=usage)
+
+    async def _both(self, items: Sequence[Item], edit: Edit) -> tuple[Judged, Judged]:
+        """What the base model and the edited one score."""
         answering = self._settings.answering
-        base: Judged = await evidence_scores(items, self._model, answering)
-        edited = await evidence_scores(items, self._model.with_edit(learned.edit), answering)
-        evidence = replace(weigh(edited.scores, base.scores, self._settings.evidence), kind="opinions and texts")
-        return learned.judged(evidence, n=len(items), usage=base.usage + edited.usage)
+        base = await evidence_scores(items, self._model, answering)
+        return base, await evidence_scores(items, self._model.with_edit(edit), answering)
+
+
+def _checked(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `make` makes of measured directions.
+
+    Raises:
+        PersonalizationError: a direction is degenerate.
+    """
+    try:
+        return make(*args, **kwargs)
+    except ValueError as error:
+        raise PersonalizationError(f"no edit can be made of these pairs: {error}") from error
 
 
 def queries_of(user: User, settings: GenerationSettings) -> list[Query]:
@@ -203,10 +249,13 @@ def queries_of(user: User, settings: GenerationSettings) -> list[Query]:
         user: with what may be learned from only.
         settings: at most `pairs` queries are made.
     """
-    questions = [question_query(opinion) for opinion in user.opinions]
-    own = [text_query(text, max_chars=settings.max_item_chars) for text in user.texts]
-    more = own if settings.personalized == "own" else [subject_query(subject) for subject in subjects()]
-    return [*questions, *more][: settings.pairs]
+    longest = settings.max_item_chars
+    questions = [question_query(opinion, max_chars=longest) for opinion in user.opinions]
+    if settings.personalized == "own":
+        return [*questions, *(text_query(text, max_chars=longest) for text in user.texts)][: settings.pairs]
+    about = [subject_query(subject) for subject in subjects()]
+    rounds = 1 if settings.temperature == 0 else settings.pairs // len(about) + 1  # a subject again is another draw
+    return [*questions, *(about * rounds)][: settings.pairs]
 
 
 class _Pool:
@@ -223,17 +272,19 @@ class _Pool:
         self.usage = Usage()
 
     def add(self, data: PreferenceData, roles: Roles) -> None:
+        """One user's."""
         self.pairs.append(data.pairs)
         self.insights += [] if data.insights is None else [data.insights]
         self.dropped.update(data.dropped)
         self.choosing += roles.choosing
         self.judging += roles.judging
-        self.n_learned += len(roles.learning.opinions) + len(roles.learning.texts)
+        self.n_learned += roles.n_learning
         self.usage += data.usage
 
-    def mixed(self) -> list[Pair]:
-        """Everybody's pairs, dealt in turn, so that those held out at the end are everybody's too."""
-        return [pair for pair in chain.from_iterable(zip_longest(*self.pairs)) if pair is not None]
+    def held_out(self, share: float) -> tuple[list[Pair], list[Pair]]:
+        """The pairs that directions are fitted on, and a share of everybody's that is held out of that."""
+        parts = [hold_out(pairs, share) for pairs in self.pairs]
+        return [pair for fitted, _ in parts for pair in fitted], [pair for _, held in parts for pair in held]
 
 
 @dataclass(slots=True)

@@ -45,18 +45,19 @@ class EditableModel(LanguageModel, Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """All that edits are made of, for L layers of width d; k of the K pairs are held out from everything but ties.
+    """All that edits are made of, for L layers of width d and K pairs, with k more that nothing is fitted on.
 
     Args:
         literal, contrastive: θ_P by SVD of H_P, and of H_P − H_N; (L, d).
         ccs: θ_N, losses, agreement.
         margin, share: of the held-out pairs under θ_N, (L,); zeros and None without any.
         mean_difference: of the sides' mean activations, (L, d).
-        gradient: mean likelihood gradient of the personalized sides, (L, d). That of the neutral sides is not
-            taken off: on what a model writes itself it is zero in expectation, and on few texts nothing but noise.
+        gradient: mean likelihood gradient of the personalized sides, (L, d); None where it was not asked for.
+            That of the neutral sides is not taken off: on what a model writes itself it is zero in expectation, and on
+            few texts nothing but noise.
         reader: ⟨x, reader⟩ ≈ 1, (L, d).
         scale: mean ‖x‖ over sampled tokens, (L,).
-        last: H_P, (K − k, L, d).
+        last: H_P, (K, L, d).
         tokens: a sample of tokens, (L, m, d).
         neutral: held-out neutral texts (of all pairs where none is held out): what fluency is measured on.
     """
@@ -67,7 +68,7 @@ class Measured:
     margin: Tensor
     share: Tensor | None
     mean_difference: Tensor
-    gradient: Tensor
+    gradient: Tensor | None
     reader: Tensor
     scale: Tensor
     last: Tensor
@@ -75,42 +76,69 @@ class Measured:
     neutral: tuple[Text, ...]
 
 
-async def measure(pairs: Sequence[Pair], model: EditableModel, settings: DirectionSettings, *, seed: int) -> Measured:
+def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+    """The pairs that directions are fitted on, and the last ones, that only break ties and tell the fluency."""
+    held = int(len(pairs) * share)
+    return list(pairs[: len(pairs) - held]), list(pairs[len(pairs) - held :])
+
+
+async def measure(
+    fitted: Sequence[Pair],
+    held_out: Sequence[Pair],
+    model: EditableModel,
+    settings: DirectionSettings,
+    *,
+    seed: int,
+    gradients: bool = True,
+) -> Measured:
     """Run the pairs through the unedited model, and compute every direction.
+
+    Args:
+        fitted: what directions come from.
+        held_out: what breaks ties between layers, and whose neutral sides tell the fluency; may be empty.
+        model: unedited.
+        settings: how.
+        seed: of CCS's restarts.
+        gradients: False leaves out the backward pass.
 
     Raises:
         PersonalizationError: the sides' activations don't differ: there is no direction.
         ModelError: the model failed.
     """
-    held = int(len(pairs) * settings.held_out_share)
-    fitted, kept = list(pairs[: len(pairs) - held]), list(pairs[len(pairs) - held :])
-    ours = [_text(pair.query, pair.personalized) for pair in (*fitted, *kept)]
-    theirs = [_text(pair.query, pair.neutral) for pair in (*fitted, *kept)]
-    found = await model.activations([*ours, *theirs], sample=settings.sample)
-    gradients = await model.likelihood_gradients(ours[: len(fitted)])  # (fitted, L, d)
-    n, total = len(fitted), len(pairs)
-    h_p, h_n = found.last[:n], found.last[total : total + n]  # (n, L, d) each
+    n = len(fitted)
+    texts = [*_texts(fitted), *_neutral_texts(fitted)]
+    found = await model.activations(texts, sample=settings.sample)
+    h_p, h_n = found.last[:n], found.last[n:]  # (n, L, d) each
+    gradient = (await model.likelihood_gradients(texts[:n])).mean(dim=0) if gradients else None  # (L, d)
+    k, margin, share = len(held_out), torch.zeros(h_p.shape[1]), None
     try:
         ccs = fit_ccs(h_p, h_n, settings.ccs, torch.Generator().manual_seed(seed))
         literal, contrastive = personal_direction(h_p, h_n, "svd"), personal_direction(h_p, h_n, "svd_difference")
     except ValueError as error:
         raise PersonalizationError(f"no direction can be computed from these pairs: {error}") from error
-    held_p, held_n = found.last[n:total], found.last[total + n :]
+    if k:
+        held = (await model.activations([*_texts(held_out), *_neutral_texts(held_out)])).last  # (2 k, L, d)
+        margin = held_out_margin(ccs.theta_n, held[:k], held[k:])
+        share = held_out_share(ccs.theta_n, held[:k], held[k:])
     return Measured(
         literal=literal,
         contrastive=contrastive,
         ccs=ccs,
-        margin=held_out_margin(ccs.theta_n, held_p, held_n) if held else torch.zeros(len(literal)),
-        share=held_out_share(ccs.theta_n, held_p, held_n) if held else None,
-        mean_difference=(found.mean[:n] - found.mean[total : total + n]).mean(dim=0),
-        gradient=gradients.mean(dim=0),
+        margin=margin,
+        share=share,
+        mean_difference=(found.mean[:n] - found.mean[n:]).mean(dim=0),
+        gradient=gradient,
         reader=constant_reader(found.tokens),
         scale=found.tokens.norm(dim=2).mean(dim=1),
         last=h_p,
         tokens=found.tokens,
-        neutral=tuple(theirs[n:] or theirs),
+        neutral=tuple(_neutral_texts(held_out or fitted)),
     )
 
 
-def _text(query: str, said: str) -> Text:
-    return (Message("user", query),), said
+def _texts(pairs: Sequence[Pair]) -> list[Text]:
+    return [((Message("user", pair.query),), pair.personalized) for pair in pairs]
+
+
+def _neutral_texts(pairs: Sequence[Pair]) -> list[Text]:
+    return [((Message("user", pair.query),), pair.neutral) for pair in pairs]

@@ -57,13 +57,14 @@ class Trial:
 
     Args:
         variant: which.
-        gain: mean log-probability of what the person really said, minus the base model's; nat per token.
+        gain: mean log-probability of what the person really said, minus the base model's; nat per token; None where no
+            history was kept for choosing.
         fluency: the same on neutral text; below 0 the model got worse at it.
         eligible: its fluency cost is within the limit.
     """
 
     variant: Variant
-    gain: float
+    gain: float | None
     fluency: float
     eligible: bool
 
@@ -83,7 +84,7 @@ class ChameleonPersonalization:
         pairs: the self-generated pairs that the directions were computed from.
         dropped: how many pairs were degenerate, by reason.
         layers: diagnostics of all layers.
-        trials: what was tried to choose the variant; empty where there was too little history for that.
+        trials: every variant as it was tried.
         n_learned, n_chosen, n_judged: how many items of the history were learned from, chosen with, judged by.
         usage: what it cost.
         members: of the group.
@@ -120,7 +121,7 @@ class ChameleonPersonalization:
         """Why the edit is used or not, in one sentence for people."""
         if self._too_costly:
             limit = self.settings.max_fluency_cost
-            return f"no variant costs less than {limit:g} nat per token on neutral text: the base model answers"
+            return f"no variant costs at most {limit} nat per token on neutral text: the base model answers"
         if self.evidence is not None:
             return self.evidence.reason
         return "not gated: " + ("too little history" if self.settings.evidence.share else "the settings have no gate")

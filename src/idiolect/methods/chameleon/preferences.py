@@ -3,7 +3,7 @@
     history → c_P, c_N  (what the model says of this user, and of people in general)
     each query q_i → (p_i^P, p_i^N)  answered under the history and c_P, and under c_N;  i = 1..K
 
-The model is asked plain requests: no edit is ever active here (`fitting` hands over the unedited model, and checks).
+The model is asked plain requests: no edit is ever active here, `fitting` hands over the unedited model.
 Pairs that carry nothing are dropped and counted; `texts_of` is what directions are computed from, guidance removed.
 """
 
@@ -80,11 +80,11 @@ def subjects() -> list[str]:
     return files("idiolect.methods.chameleon").joinpath("subjects.txt").read_text("utf-8").split("\n")[:-1]
 
 
-def question_query(opinion: Opinion) -> Query:
-    """A question that the user answered, put so that more than a word comes back."""
+def question_query(opinion: Opinion, *, max_chars: int) -> Query:
+    """A question that the user answered, put so that more than a word comes back; what is longer is cut."""
     question = opinion.question
-    text = render("chameleon_query.jinja", {"kind": "question", "text": question.text, "choices": question.choices})
-    return Query(text, opinion.answer)
+    values = {"kind": "question", "text": cut(question.text, max_chars), "choices": question.choices}
+    return Query(render("chameleon_query.jinja", values), cut(opinion.answer, max_chars))
 
 
 def subject_query(subject: str) -> Query:
@@ -210,9 +210,9 @@ def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: Gen
     """
     kept = tuple(pairs)
     if len(kept) < settings.least_pairs:
-        told = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "none were written"
+        told = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no more were to be had"
         raise PersonalizationError(
-            f"{len(kept)} of {len(kept) + sum(dropped.values())} self-generated pairs are of use ({told}), "
+            f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are of use ({told}), "
             f"{settings.least_pairs} are needed: give a longer history, or a larger model"
         )
     return kept

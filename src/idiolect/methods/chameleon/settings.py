@@ -140,7 +140,8 @@ class ChameleonSettings:
         gate: "positive" makes it non-linear (`models.edits`), which can't be exported either.
         choosing_share: of the history, kept to choose a variant with, in [0, 1).
         max_fluency_cost: a variant that costs more than this on the neutral texts, which the base model wrote, is not
-            chosen, and if all do the base model answers; nat per token, an estimate of KL(base ‖ edited).
+            chosen, and if all do the base model answers; nat per token. On texts as the base model writes them this is
+            an estimate of KL(base ‖ edited). None: no limit.
         answering: how the person's questions are put.
         similarity: whose embeddings select the history.
         evidence: the gate: a share of the history that judges the result; 0: none.
@@ -156,7 +157,7 @@ class ChameleonSettings:
     positions: Positions = "all"
     gate: Gate = "none"
     choosing_share: float = 0.0
-    max_fluency_cost: float = 0.05
+    max_fluency_cost: float | None = 0.05
     answering: AnsweringSettings = field(default_factory=AnsweringSettings)
     similarity: str = "minilm"
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
@@ -168,7 +169,8 @@ class ChameleonSettings:
         require(0 <= self.choosing_share < 1, "choosing_share", self.choosing_share, "in [0, 1)")
         room = 1 - self.evidence.share
         require(self.choosing_share < room, "choosing_share", self.choosing_share, f"less than {room:g}, to learn")
-        require(self.max_fluency_cost >= 0, "max_fluency_cost", self.max_fluency_cost, "0 or greater")
+        limit = self.max_fluency_cost
+        require(limit is None or limit >= 0, "max_fluency_cost", limit, "0 or greater, or None for no limit")
         several = len(self.variants) > 1
         require(not several or self.choosing_share > 0, "choosing_share", self.choosing_share, "> 0 with > 1 variants")
 
@@ -176,12 +178,16 @@ class ChameleonSettings:
 _LIKELIHOOD = AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system")
 
 PRESETS: dict[str, ChameleonSettings] = {
-    "paper": ChameleonSettings(preset="paper", answering=AnsweringSettings(mode="generate")),
+    "paper": ChameleonSettings(preset="paper", max_fluency_cost=None, answering=AnsweringSettings(mode="generate")),
     # How this was chosen, and on whom: docs/experiments.md.
     "measured": ChameleonSettings(
         preset="measured",
         generation=GenerationSettings(personalized="own"),
-        variants=tuple(Variant("gradient", alpha, layers=None) for alpha in (0.005, 0.01, 0.02)),
+        variants=(
+            *(Variant("gradient", alpha, layers=None) for alpha in (0.005, 0.01, 0.02)),
+            Variant("contrastive", 0.3, 0.3, layers=6),
+            Variant("literal", 0.1, 0.1, layers=6),
+        ),
         choosing_share=0.2,
         max_fluency_cost=0.15,
         answering=_LIKELIHOOD,

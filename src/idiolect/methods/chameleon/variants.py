@@ -32,6 +32,8 @@ def directions_of(variant: Variant, measured: Measured) -> tuple[Tensor, Tensor]
     if variant.rule == "orthogonalized":
         return measured.contrastive, orthogonalize(measured.ccs.theta_n, against=measured.contrastive)
     if variant.rule == "gradient":
+        if measured.gradient is None:
+            raise ValueError("the gradient was not measured")
         return measured.gradient, measured.ccs.theta_n
     if variant.rule == "addition":
         return measured.mean_difference, measured.ccs.theta_n
