@@ -29,7 +29,8 @@ def people(tmp_path: Path) -> Path:
     with Store.open(tmp_path) as store:
         store.save_users(PEOPLE)
         store.groups.create("readers", ["u1", "u2"])
-        store.groups.save_personalization("readers", "chameleon", {"n": 1}, TENSORS, fitted_on=PEOPLE[:2])
+        members = store.groups.read_members("readers")
+        store.groups.save_personalization("readers", "chameleon", {"n": 1}, TENSORS, fitted_on=members)
     return tmp_path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from idiolect.errors import GroupNeedsRefitError, NotFittedError, StoreError, UnknownGroupError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store import GroupState, Store, scrubbing
+from idiolect.store import GroupState, Member, Store, scrubbing
 from idiolect.store.erasure import forget_user
 from idiolect.store.group_records import data_digest
 
@@ -35,8 +35,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def fitted(store: Store) -> Store:
     """The group `g` of a and b, learned from both."""
     store.groups.create("g", ["b", "a"])
-    store.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=[A, B])
+    store.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=read(store, "a", "b"))
     return store
+
+
+def read(store: Store, *user_ids: str, group_id: str = "g") -> list[Member]:
+    """These members, as a fit reads them."""
+    return [member for member in store.groups.read_members(group_id) if member.user.id in user_ids]
 
 
 def state(store: Store, group_id: str = "g") -> GroupState:
@@ -73,14 +78,19 @@ def test_every_question_about_an_unknown_group_says_so(store: Store) -> None:
     store.groups.create("readers")
     groups = store.groups
     for group_id in ("raeders", "\0", "\ud83d"):
-        for ask in (groups.get, groups.forget, lambda name: groups.personalization(name, "chameleon")):
+        for ask in (
+            groups.get,
+            groups.read_members,
+            groups.forget,
+            lambda name: groups.personalization(name, "chameleon"),
+        ):
             with pytest.raises(UnknownGroupError, match="no group"):
                 ask(group_id)
         for change in (groups.add_members, groups.remove_members):
             with pytest.raises(UnknownGroupError):
                 change(group_id, ["a"])
         with pytest.raises(UnknownGroupError):
-            groups.save_personalization(group_id, "chameleon", CARD, fitted_on=[A])
+            groups.save_personalization(group_id, "chameleon", CARD, fitted_on=[Member(A, "")])
     with pytest.raises(UnknownGroupError, match="did you mean 'readers'"):
         groups.get("raeders")
     with pytest.raises(UnknownUserError):
@@ -100,7 +110,7 @@ def test_what_was_learned_comes_back(fitted: Store) -> None:
 
 def test_later_fit_replaces_the_earlier_one_with_its_sources(fitted: Store) -> None:
     first = fitted.groups.personalization("g", "chameleon")
-    fitted.groups.save_personalization("g", "chameleon", {"n": 2}, fitted_on=[B])
+    fitted.groups.save_personalization("g", "chameleon", {"n": 2}, fitted_on=read(fitted, "b"))
     second = fitted.groups.personalization("g", "chameleon")
     assert (second.payload, second.tensors, second.created_at) == ({"n": 2}, None, first.created_at)
     (fit,) = fitted.groups.get("g").fits
@@ -134,20 +144,21 @@ def test_changed_data_of_a_source_makes_it_stale(fitted: Store, changed: User, s
     assert fit.changed == (("a",) if stale else ())
     assert fit.state == (GroupState.STALE if stale else GroupState.FITTED)
     fitted.groups.personalization("g", "chameleon")
-    fitted.groups.save_personalization("g", "chameleon", CARD, fitted_on=[changed, B])
+    fitted.groups.save_personalization("g", "chameleon", CARD, fitted_on=read(fitted, "a", "b"))
     assert state(fitted) == GroupState.FITTED
 
 
 def test_opinion_entered_while_it_was_fitted_makes_it_stale(store: Store) -> None:
     store.groups.create("g", ["a"])
+    members = store.groups.read_members("g")
     store.put_opinion("a", Opinion(TEA, "tea"))
-    store.groups.save_personalization("g", "chameleon", CARD, fitted_on=[A])  # read before
+    store.groups.save_personalization("g", "chameleon", CARD, fitted_on=members)
     assert state(store) == GroupState.STALE
 
 
 def test_forgotten_source_takes_what_was_learned_with_them(fitted: Store) -> None:
     fitted.groups.create("others", ["a", "c"])
-    fitted.groups.save_personalization("others", "chameleon", {"n": 3}, fitted_on=[C])  # a gave nothing to it
+    fitted.groups.save_personalization("others", "chameleon", {"n": 3}, fitted_on=read(fitted, "c", group_id="others"))
     receipt = forget_user(fitted, "a")
     assert {name: count for name, count in receipt.rows.items() if name.startswith("group")} == {
         "group_members": 2,
@@ -161,7 +172,7 @@ def test_forgotten_source_takes_what_was_learned_with_them(fitted: Store) -> Non
     assert fitted.groups.personalization("others", "chameleon").payload == {"n": 3}
     fitted.save_users([A])  # the same person again is not a member, and heals nothing
     assert state(fitted) == GroupState.NEEDS_REFIT
-    fitted.groups.save_personalization("g", "chameleon", CARD, fitted_on=[B])
+    fitted.groups.save_personalization("g", "chameleon", CARD, fitted_on=read(fitted, "b"))
     assert state(fitted) == GroupState.FITTED
     assert fitted.groups.personalization("g", "chameleon").payload == CARD
 
@@ -182,15 +193,85 @@ def test_removed_source_counts_as_forgotten_and_others_do_not(fitted: Store) -> 
 
 @pytest.mark.parametrize("how", ["forgotten", "removed"])
 def test_fit_that_ends_after_a_source_is_gone_is_not_kept(fitted: Store, how: str) -> None:
+    members = fitted.groups.read_members("g")
     if how == "forgotten":
         forget_user(fitted, "a")
     else:
         fitted.groups.remove_members("g", ["a"])
-    with pytest.raises(StoreError, match="1 of the people it was fitted on are not in it any more"):
-        fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=[A, B])
+    with pytest.raises(StoreError, match="1 of the people it was fitted on were forgotten or removed"):
+        fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=members)
     assert state(fitted) == GroupState.NEEDS_REFIT
     with pytest.raises(ValueError, match="fitted_on is empty"):
         fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=[])
+
+
+def forget_and_import_again(store: Store, user: User) -> None:
+    forget_user(store, user.id)
+    store.save_users([user])
+    store.groups.add_members("g", [user.id])
+
+
+def remove_and_add_again(store: Store) -> None:
+    store.groups.remove_members("g", ["a"])
+    store.groups.add_members("g", ["a"])
+
+
+def forget_group_and_make_it_again(store: Store) -> None:
+    store.groups.forget("g")
+    store.groups.create("g", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("leave_and_return", "gone", "after"),
+    [
+        (lambda store: forget_and_import_again(store, A), 1, GroupState.NEEDS_REFIT),
+        (lambda store: forget_and_import_again(store, User("a", texts=("other",))), 1, GroupState.NEEDS_REFIT),
+        (remove_and_add_again, 1, GroupState.NEEDS_REFIT),
+        (forget_group_and_make_it_again, 2, GroupState.NEVER_FITTED),
+    ],
+    ids=["forgotten, the same data", "forgotten, other data", "removed", "group forgotten"],
+)
+def test_fit_is_not_kept_when_a_source_left_and_came_back_meanwhile(
+    fitted: Store, leave_and_return: Callable[[Store], None], gone: int, after: GroupState
+) -> None:
+    members = fitted.groups.read_members("g")
+    leave_and_return(fitted)
+    assert fitted.groups.get("g").members == ("a", "b")
+    with pytest.raises(StoreError, match=rf"{gone} of the people it was fitted on .* back; .* fit it again"):
+        fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=members)
+    assert state(fitted) == after
+    fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=fitted.groups.read_members("g"))
+    assert state(fitted) == GroupState.FITTED
+
+
+def test_fit_is_kept_when_members_came_and_sources_were_added_again_meanwhile(store: Store) -> None:
+    store.groups.create("g", ["a", "b"])
+    members = store.groups.read_members("g")
+    assert [member.user for member in members] == [A, B]
+    store.save_users([A])
+    assert store.groups.add_members("g", ["a", "c"]) == 1
+    store.groups.save_personalization("g", "chameleon", CARD, fitted_on=members)
+    (fit,) = store.groups.get("g").fits
+    assert (fit.sources, fit.added, fit.changed) == (("a", "b"), ("c",), ())
+
+
+def test_hint_to_fit_names_a_store_that_is_not_the_default_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my people"
+    with Store.open(folder) as store:
+        store.groups.create("night readers")
+
+        def hint() -> str:
+            with pytest.raises(NotFittedError) as raised:
+                store.groups.personalization("night readers", "chameleon")
+            return str(raised.value).partition("fit it: ")[2]
+
+        for default, option in (
+            (tmp_path, f" --store '{folder}'"),
+            ("no url://", f" --store '{folder}'"),
+            (folder, ""),
+        ):
+            monkeypatch.setenv("IDIOLECT_STORE", str(default))
+            assert hint() == f"idiolect groups fit 'night readers'{option}"
 
 
 def test_no_user_can_be_deleted_while_something_learned_from_them_is_left(fitted: Store) -> None:
@@ -256,7 +337,7 @@ def test_groups_of_thousands_are_made_and_read(store: Store) -> None:
     crowd = [User(f"u{i:04}", texts=(f"t{i}",)) for i in range(1200)]
     store.save_users(crowd)
     store.groups.create("all", store.user_ids())
-    store.groups.save_personalization("all", "chameleon", CARD, fitted_on=[*crowd, *PEOPLE])
+    store.groups.save_personalization("all", "chameleon", CARD, fitted_on=store.groups.read_members("all"))
     group = store.groups.get("all")
     assert (len(group.members), group.state) == (1204, GroupState.FITTED)
     assert len(store.groups.remove_members("all", [user.id for user in crowd]).refit) == 1

@@ -40,7 +40,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         opened.save_personalization(BORIS.id, "chameleon", {"layers": [1]}, HIS)
         opened.groups.create("both", [ANNA.id, BORIS.id])
         quote = {"insight": "They remember a station in the snow."}
-        opened.groups.save_personalization("both", "chameleon", quote, THEIRS, fitted_on=[ANNA, BORIS])
+        both = opened.groups.read_members("both")
+        opened.groups.save_personalization("both", "chameleon", quote, THEIRS, fitted_on=both)
         yield opened
 
 

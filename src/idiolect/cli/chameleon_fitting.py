@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from idiolect.cli.boundary import stop
-from idiolect.cli.chameleon_learner import METHOD, ChameleonLearned, ChameleonLearner, opened_chameleon
+from idiolect.cli.chameleon_learner import ChameleonLearned, ChameleonLearner, opened_chameleon
 from idiolect.cli.chameleon_order import ChameleonOrder
 from idiolect.cli.edit_report import edit_json, print_edit
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import closing
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.run_calls import RunCalls, run_calls
+from idiolect.cli.stale_edits import METHOD
 from idiolect.cli.terminal import err, one_line, out, print_json
 from idiolect.errors import HaltedError
 from idiolect.people.user import User
@@ -48,8 +49,9 @@ def fit_group(group_id: str, learning: ChameleonOrder, *, store: str | None, jso
     """
     calls = CallOrder(cached=False)
     with Store.open(store, create=False) as opened:
-        members = [opened.user(user_id) for user_id in opened.groups.get(group_id).members]
-        with opened_chameleon(learning, calls) as learner:
+        read = opened.groups.read_members(group_id)
+        members = [member.user for member in read]
+        with opened_chameleon(learning, calls, way_out="") as learner:
             run, made = asyncio.run(_learn(group_id, members, learner, calls))
         if made is None:
             if run.interrupted:
@@ -57,9 +59,7 @@ def fit_group(group_id: str, learning: ChameleonOrder, *, store: str | None, jso
             err().print(one_line(f"{run.reason}: nothing was learned"), markup=False)
             return False
         learned = made.learned
-        opened.groups.save_personalization(
-            group_id, METHOD, learned.to_json(), learned.tensor_bytes(), fitted_on=members
-        )
+        opened.groups.save_personalization(group_id, METHOD, learned.to_json(), learned.tensor_bytes(), fitted_on=read)
     _print(group_id, made, json=json)
     return True
 

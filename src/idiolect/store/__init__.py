@@ -9,7 +9,7 @@ Takes and gives values of `idiolect.people` and plain JSON; knows neither method
 
 from __future__ import annotations
 
-from idiolect.store.group_records import Group, GroupFit, GroupState
+from idiolect.store.group_records import Group, GroupFit, GroupState, Member
 from idiolect.store.records import CheckpointRecord, PersonalizationRecord, SavedUsers, UserSummary
 from idiolect.store.users import Store
 
@@ -18,6 +18,7 @@ __all__ = [
     "Group",
     "GroupFit",
     "GroupState",
+    "Member",
     "PersonalizationRecord",
     "SavedUsers",
     "Store",

@@ -71,6 +71,17 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A member as `Groups.read_members` read them: the user, and the `token` of this membership.
+
+    Whoever is forgotten or removed and comes back has another token, also with the same data.
+    """
+
+    user: User
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """What the removal of members, or of a whole group, took with it.
 

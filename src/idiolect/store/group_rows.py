@@ -6,6 +6,7 @@ row, which holds that person's influence, and a row of `group_refits` remembers 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from idiolect.errors import StoreError, UnknownGroupError
 from idiolect.people.user import User, unstorable_part
-from idiolect.store.group_records import Group, GroupFit, Removal, data_digest
+from idiolect.store.group_records import Group, GroupFit, Member, Removal, data_digest
 from idiolect.store.people_rows import BATCH, known_user
 from idiolect.store.records import user_from_rows
 from idiolect.store.schema import (
@@ -85,7 +86,9 @@ def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str
         held = sa.select(group_members.c.user_id).where(of_group, group_members.c.user_id.in_(batch))
         new = there.difference(connection.scalars(held))
         if new:
-            rows = [{"group_id": group_id, "user_id": user_id} for user_id in sorted(new)]
+            rows = [
+                {"group_id": group_id, "user_id": user_id, "token": secrets.token_hex(16)} for user_id in sorted(new)
+            ]
             connection.execute(group_members.insert(), rows)
         added += len(new)
     if added:
@@ -151,23 +154,25 @@ def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict
     return rows | delete_learned(connection, learned, now=now)
 
 
-def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Iterable[Member]) -> None:
     """Write what was learned for a group, in place of what the method had learned before.
 
     Args:
         connection: in a transaction that writes.
         row: of `group_personalizations`.
-        sources: by id, the digest of the data of everyone it was learned from.
+        sources: everyone it was learned from, as `read_members` read them before.
 
     Raises:
-        StoreError: one of them is no member (any more).
+        StoreError: one of them has left the group since, even if they are back.
     """
     group_id, method = row["group_id"], row["method"]
-    gone = sources.keys() - set(member_ids(connection, group_id))
+    read = {member.user.id: member for member in sources}
+    tokens = _tokens(connection, group_id)
+    gone = sum(tokens.get(user_id) != member.token for user_id, member in read.items())
     if gone:
         raise StoreError(
-            f"group {group_id!r}: {len(gone)} of the people it was fitted on are not in it any more;"
-            " what was learned is not kept, fit it again"
+            f"group {group_id!r}: {gone} of the people it was fitted on were forgotten or removed while it was fitted,"
+            " whether or not they are back; what was learned is not kept, fit it again"
         )
     table, where = group_personalizations, _of(group_personalizations, group_id, method)
     held = connection.scalar(sa.select(table.c.created_at).where(*where))
@@ -175,7 +180,7 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: M
     connection.execute(group_refits.delete().where(*_of(group_refits, group_id, method)))
     connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))
     named = {"group_id": group_id, "method": method}
-    rows = [{**named, "user_id": user_id, "data_digest": data} for user_id, data in sources.items()]
+    rows = [{**named, "user_id": user_id, "data_digest": data_digest(member.user)} for user_id, member in read.items()]
     connection.execute(group_sources.insert(), rows)
 
 
@@ -207,6 +212,19 @@ def member_ids(connection: Connection, group_id: str) -> tuple[str, ...]:
     """Who is in the group, in the order of their ids."""
     members = sa.select(group_members.c.user_id).where(group_members.c.group_id == group_id)
     return tuple(connection.scalars(members.order_by(group_members.c.user_id)))
+
+
+def read_members(connection: Connection, group_id: str) -> tuple[Member, ...]:
+    """Who is in the group, with their data, in the order of their ids; of one state of the database."""
+    tokens = _tokens(connection, group_id)  # first: data that comes later than its token is not kept, never the reverse
+    found = {user.id: user for batch in _batches(tokens) for user in _users(connection, batch)}
+    return tuple(Member(found[user_id], token) for user_id, token in tokens.items())
+
+
+def _tokens(connection: Connection, group_id: str) -> dict[str, str]:
+    columns = (group_members.c.user_id, group_members.c.token)
+    rows = connection.execute(sa.select(*columns).where(group_members.c.group_id == group_id).order_by(columns[0]))
+    return {row.user_id: row.token for row in rows}
 
 
 def group_ids_of(connection: Connection, user_id: str) -> tuple[str, ...]:

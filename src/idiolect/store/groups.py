@@ -1,6 +1,6 @@
 """`Groups`: users for whom something is learned together, kept between runs; `Store.groups` is one.
 
-    create → fit → save_personalization → personalization   (served to members, and to people never seen)
+    create → read_members → fit → save_personalization → personalization   (served to members, and to people never seen)
     a source is forgotten or removed → their row is deleted → GroupNeedsRefitError until it is fitted again
 
 Every call is its own transaction. What is deleted is scrubbed from a SQLite file like an erased person.
@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from idiolect.errors import GroupNeedsRefitError, NotFittedError
-from idiolect.people.user import User, unstorable_part
+from idiolect.errors import GroupNeedsRefitError, NotFittedError, StoreError
+from idiolect.people.user import unstorable_part
 from idiolect.store.database import Database
-from idiolect.store.group_records import Group, Removal, data_digest
+from idiolect.store.group_records import Group, Member, Removal
 from idiolect.store.group_rows import (
     delete_group,
     delete_members,
@@ -30,7 +30,9 @@ from idiolect.store.group_rows import (
     put_group_learned,
     read_group,
     read_group_learned,
+    read_members,
 )
+from idiolect.store.opening import locate
 from idiolect.store.people_rows import BATCH, known_user
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
@@ -84,6 +86,17 @@ class Groups:
                 return
             after = page[-1]
 
+    def read_members(self, group_id: str) -> tuple[Member, ...]:
+        """The members with their data, in the order of their ids, to fit on and to hand to `save_personalization`.
+
+        Raises:
+            UnknownGroupError: the store holds no such group.
+            StoreError: the store cannot be read.
+        """
+        with self._database.reading() as connection:
+            known_group(connection, group_id)
+            return read_members(connection, group_id)
+
     def add_members(self, group_id: str, members: Iterable[str]) -> int:
         """Add users; what was learned for the group is served to them too, until it is fitted again with them.
 
@@ -132,7 +145,7 @@ class Groups:
         payload: Mapping[str, Any],
         tensors: bytes | None = None,
         *,
-        fitted_on: Iterable[User],
+        fitted_on: Iterable[Member],
     ) -> None:
         """Keep what a method learned for the group, in place of what it had learned before; it can be served again.
 
@@ -141,17 +154,18 @@ class Groups:
             method: which method learned it.
             payload: what it learned, as JSON.
             tensors: as for `Store.save_personalization`.
-            fitted_on: everyone whose data went into it, as it was when it was read, those too who gave nothing usable.
+            fitted_on: everyone whose data went into it, as `read_members` read them before the fit, those too who gave
+                nothing usable. Whose data has merely changed since makes it stale.
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, tensors without a byte, or `fitted_on` is empty.
             UnknownGroupError: the store holds no such group.
-            StoreError: one of those it was fitted on was forgotten or removed meanwhile (then it is not kept); or the
-                payload, tensors or store as for `Store.save_personalization`.
+            StoreError: one of those it was fitted on was forgotten or removed meanwhile, even if they are back (then it
+                is not kept); or the payload, tensors or store as for `Store.save_personalization`.
         """
         at, now = f"what {method} learned for group {group_id!r}", datetime.now(UTC)
         row = {"group_id": group_id, **learned_columns(method, payload, tensors, at=at, now=now)}
-        sources = {user.id: data_digest(user) for user in fitted_on}
+        sources = tuple(fitted_on)
         if not sources:
             raise ValueError("fitted_on is empty; something is learned from someone")
         with self._database.writing() as connection:
@@ -167,7 +181,7 @@ class Groups:
             NotFittedError: the method has learned nothing for this group.
             StoreError: the store cannot be read, or what it holds is damaged.
         """
-        command = f"idiolect groups fit {shlex.quote(group_id)}"
+        command = f"idiolect groups fit {shlex.quote(group_id)}{self._store_option()}"
         with self._database.reading() as connection:
             known_group(connection, group_id)
             if unstorable_part(method) is None:
@@ -180,6 +194,14 @@ class Groups:
                         f" them is deleted; fit it again: {command}"
                     )
         raise NotFittedError(f"{method!r} has learned nothing for group {group_id!r} yet; fit it: {command}")
+
+    def _store_option(self) -> str:
+        """What a command needs to find this store, where it is not the default one."""
+        try:
+            default = locate(None)
+        except StoreError:
+            default = None
+        return "" if self._database.place == default else f" --store {shlex.quote(self._database.where)}"
 
     def groups_of(self, user_id: str) -> tuple[str, ...]:
         """The ids of the groups that the user is in, in order.

@@ -114,6 +114,8 @@ group_members = sa.Table(
     metadata,
     sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+    # Drawn at random whenever someone joins: tells who left and came back from who stayed, whatever the clocks say.
+    sa.Column("token", sa.Text, nullable=False),
 )
 
 group_personalizations = sa.Table(

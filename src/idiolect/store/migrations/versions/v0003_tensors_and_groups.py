@@ -30,6 +30,7 @@ def _make_groups() -> None:
         "group_members",
         sa.Column("group_id", sa.Text, nullable=False),
         sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("token", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("group_id", "user_id", name="pk_group_members"),
         sa.ForeignKeyConstraint(
             ["group_id"], ["groups.id"], name="fk_group_members_group_id_groups", ondelete="CASCADE"
