@@ -49,7 +49,7 @@ demo: $(VENV)/.stamp-local  ## personalize the embedded model to the bundled peo
 	@"$(VENV)/bin/idiolect" demo
 
 test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests
-	@"$(PY)" -m pytest
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile
 
 check: $(VENV)/.stamp-dev  ## lint, format, types, architecture
 	@failed=; \
