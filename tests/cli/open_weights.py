@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import Result
 
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.evidence import Evidence
 from idiolect.models.similarity import EmbeddingSimilarity, FloatArray
+from idiolect.store import Store
 from tests.cli.learning import ANN, run
 from tests.models.tiny import SIZES, tokenizer
 
@@ -61,3 +65,21 @@ def similarity(_name: str, **_remote: object) -> EmbeddingSimilarity:
 def fit(people: Path, store: Path, model: str, *more: str) -> Result:
     """`idiolect fit --method chameleon`, small."""
     return run("fit", people, "--store", store, "--model", model, *SMALL, *more)
+
+
+def learned(store: Path, user_id: str) -> ChameleonPersonalization:
+    with Store.open(store, create=False) as opened:
+        (record,) = [each for each in opened.personalizations(user_id) if each.method == "chameleon"]
+    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+
+
+def save(store: Path, user_id: str, kept: ChameleonPersonalization) -> None:
+    """In the place of what was learned; its card says nothing of the data."""
+    with Store.open(store, create=False) as opened:
+        opened.save_personalization(user_id, "chameleon", kept.to_json(), kept.tensor_bytes())
+
+
+def too_costly(kept: ChameleonPersonalization) -> ChameleonPersonalization:
+    """The same with scores that speak for the edit, and a cost on neutral text that forbids it."""
+    trials = tuple(replace(trial, eligible=False) for trial in kept.trials)
+    return replace(kept, trials=trials, evidence=Evidence((1.0, 1.0), (0.0, 0.0), 0.0))

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from idiolect.cli import opening
-from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.cli import chameleon_learner, chameleon_order, opening
+from idiolect.cli.chameleon_learner import ChameleonLearned
+from idiolect.cli.stale_edits import USER_NOTE as STALE
+from idiolect.errors import MissingExtraError
+from idiolect.methods.evidence import Evidence
 from idiolect.store import Store
 from tests.cli.learning import FAST, SILENT, TEA, run, write_people
-from tests.cli.open_weights import SMALL, fit, similarity, weights, writer
+from tests.cli.open_weights import SMALL, fit, learned, save, similarity, too_costly, weights, writer
 
 ASK_TEA = (TEA.text, "--choices", "|".join(TEA.choices))
 
@@ -45,17 +53,11 @@ def store(learned_once: Path, tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def learned(store: Path, user_id: str) -> ChameleonPersonalization:
-    with Store.open(store, create=False) as opened:
-        (record,) = [each for each in opened.personalizations(user_id) if each.method == "chameleon"]
-    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
-
-
 def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, model: str) -> None:
     people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
     result = fit(people, tmp_path / "store", model)
     assert result.exit_code == 1
-    assert "silent: failed: user 'silent' has 1 opinions and texts, CHAMELEON needs at least 2" in result.stderr
+    assert "silent: failed: 'silent' has 1 different opinions and texts" in result.stderr
     assert "of 2 users: 1 learned, 1 failed; 6 calls" in result.stderr
     header, row = result.stdout.splitlines()
     assert header.split()[:6] == ["ID", "OPINIONS", "ITEMS", "PAIRS", "DROPPED", "LAYERS"]
@@ -135,9 +137,49 @@ def test_a_similarity_without_embeddings_is_refused(
 ) -> None:
     monkeypatch.undo()
     people = write_people(tmp_path / "users.jsonl", [writer("u1")])
-    result = fit(people, tmp_path / "store", model, "--similarity", "bm25")
+    result = fit(people, tmp_path / "store", model, "--similarity", "bm25", "--preset", "paper")
     assert result.exit_code == 1
-    assert "by embeddings, bm25 has none" in result.stderr
+    assert "by embeddings, bm25 has none; --similarity names another one" in result.stderr
+
+
+def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_name: str, **_remote: object) -> object:
+        raise MissingExtraError("no embeddings here")
+
+    monkeypatch.setattr(opening, "open_similarity", missing)
+    people, store = write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store"
+    assert fit(people, store, model).exit_code == 0  # its own texts are one side of the pairs
+    paper = fit(people, store, model, "--preset", "paper")
+    assert (paper.exit_code, paper.stdout) == (1, "")
+    assert "no embeddings here; --similarity names another one" in paper.stderr
+    with Store.open(store, create=False) as opened:
+        opened.groups.create("readers", ("u1",))
+    group = run("groups", "fit", "readers", "--model", model, "--preset", "paper", "--store", store)
+    assert group.exit_code == 1
+    assert "no embeddings here" in group.stderr
+    assert "--similarity" not in group.stderr
+
+
+def test_a_model_of_an_unknown_family_is_refused_before_anything_is_written(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_sources = opening.opened_sources
+
+    @contextmanager
+    def without_mlps(*told: Any) -> Iterator[Any]:
+        with opened_sources(*told) as sources:
+            for source in sources.values():
+                for layer in source.model.network.module.model.layers:  # type: ignore[attr-defined]
+                    layer.mlp = torch.nn.Identity()
+            yield sources
+
+    monkeypatch.setattr(chameleon_learner, "opened_sources", without_mlps)
+    result = fit(write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store", model)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "layer 0 has no mlp.down_proj" in result.stderr
+    assert "u1: failed" not in result.stderr
 
 
 def test_dry_run_counts_what_would_be_written(tmp_path: Path) -> None:
@@ -182,7 +224,90 @@ def test_ask_refuses_other_weights_than_those_fitted_on(tmp_path: Path) -> None:
     result = run("ask", "--store", store, "--user", "u1", *ASK_TEA)
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"the weights of '{name}' are not those that the edit was learned on" in result.stderr
-    assert f"idiolect fit USERS --method chameleon --model {name} --user u1" in result.stderr
+    assert f"idiolect fit USERS --method chameleon --user u1 --model {name} --store {store}" in result.stderr
+
+
+def test_ask_refuses_an_edit_of_unknown_weights_and_quotes_what_fits_again(store: Path, model: str) -> None:
+    spaced = store.parent / "my store"
+    shutil.move(store, spaced)
+    unknown = replace(learned(spaced, "u1"), fingerprint="")
+    save(spaced, "u1", unknown)
+    with Store.open(spaced, create=False) as opened:
+        opened.groups.create("my readers", ("u1",))
+        card, tensors = unknown.to_json(), unknown.tensor_bytes()
+        members = opened.groups.read_members("my readers")
+        opened.groups.save_personalization("my readers", "chameleon", card, tensors, fitted_on=members)
+    where = f"--model {shlex.quote(model)} --store '{spaced}'"
+    fits = {"--user": "fit USERS --method chameleon --user u1", "--group": "groups fit 'my readers'"}
+    for whose, owner in (("--user", "u1"), ("--group", "my readers")):
+        result = run("ask", "--store", spaced, whose, owner, *ASK_TEA)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "it is not known on which weights the edit was learned" in result.stderr
+        assert f"idiolect {fits[whose]} {where}" in result.stderr
+
+
+def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> None:
+    """Where the scores speak for the edit and the cost on neutral text against it, nothing says that it answers."""
+    costly = too_costly(learned(store, "u1"))
+    save(store, "u1", costly)
+    assert (costly.used, costly.evidence and costly.evidence.used) == (False, True)
+    counted = ChameleonLearned.of(costly)
+    assert (counted.used, counted.evidence, counted.too_costly) == (False, costly.gate, True)
+    assert counted.remark == "base answers: every variant costs too much"
+    assert "edited 1" in counted.told
+    shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
+    assert shown["answered_by"] == "base"
+    told = shown["chameleon"]
+    assert (told["used"], told["gate"]) == (False, costly.gate)
+    assert (told["evidence"]["used"], told["evidence"]["reason"]) == (False, costly.gate)
+
+
+@pytest.mark.parametrize(("scores", "remark"), [((0.0, 0.0), "base answers: no gain on held-out items"), ((1.0,), "")])
+def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[float, ...], remark: str) -> None:
+    eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
+    kept = replace(learned(store, "u1"), trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
+    counted = ChameleonLearned.of(kept)
+    assert (counted.remark, counted.too_costly, counted.evidence) == (remark, False, kept.gate)
+    unjudged = ChameleonLearned.of(replace(kept, evidence=None))
+    assert (unjudged.remark, unjudged.evidence, unjudged.used) == ("not judged: nothing held out", None, True)
+
+
+def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:
+    ask = ("ask", "--store", store, "--user", "u1", *ASK_TEA)
+    show = ("users", "show", "u1", "--store", store)
+    assert STALE not in " ".join(run(*ask).stdout.split()) + " ".join(run(*show).stdout.split())
+    removed = run("users", "remove-opinion", "u1", writer("u1")["opinions"][0]["question"], "--store", store)
+    assert removed.exit_code == 0, removed.stderr
+    assert "the edit stays as it was: idiolect fit USERS --method chameleon learns one anew" in removed.stdout
+    assert "add-opinion" not in removed.stdout
+    for command in (ask, show):
+        told = run(*command)
+        assert told.exit_code == 0, told.stderr
+        assert STALE in " ".join(told.stdout.split())
+    assert json.loads(run(*ask, "--json").stdout)["chameleon"]["stale"] is True
+    (other,) = json.loads(run(*show, "--json").stdout)["learned"]
+    assert (other["stale"], "error" in other) == (True, False)
+
+
+def test_users_show_tells_what_is_wrong_with_a_damaged_edit(store: Path) -> None:
+    kept = learned(store, "u1")
+    with Store.open(store, create=False) as opened:
+        opened.save_personalization("u1", "chameleon", kept.to_json())
+    reason = "the stored personalization has lost its directions; learn it again"
+    assert f"cannot be read: {reason}" in " ".join(run("users", "show", "u1", "--store", store).stdout.split())
+    document: Any = json.loads(run("users", "show", "u1", "--store", store, "--json").stdout)
+    (told,) = document["learned"]
+    assert (told["method"], told["error"]) == ("chameleon", reason)
+
+
+def test_users_show_tells_that_the_packages_are_missing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingExtraError("CHAMELEON needs torch: pip install 'idiolect[local]'")
+
+    monkeypatch.setattr(chameleon_order, "with_extra", missing)
+    shown = run("users", "show", "u1", "--store", store)
+    assert shown.exit_code == 0
+    assert "cannot be read: CHAMELEON needs torch" in " ".join(shown.stdout.split())
 
 
 def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -> None:
@@ -204,6 +329,11 @@ def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -
     printed = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both")
     assert printed.stdout.startswith(shown["answered_by"])
     assert "Fermi: " in printed.stdout
+    assert "no evidence has judged prompt and edit together" in " ".join(printed.stdout.split())
+    edit_alone: Any = json.loads(
+        run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "chameleon", "--json").stdout
+    )
+    assert shown["answers"]["edited"] == edit_alone["answers"]["edited"]
 
 
 def test_users_show_tells_the_edit_and_why_it_is_used_or_not(store: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +14,14 @@ from typer.testing import CliRunner, Result
 
 from idiolect.cli import export as command
 from idiolect.cli.app import app
+from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.models import catalog
 from idiolect.models.edits import Edit
 from idiolect.models.local import LocalModel
 from idiolect.people.user import User
 from idiolect.store import Store
+from idiolect.store.group_records import data_digest
+from tests.methods.chameleon import planted
 from tests.models import tiny
 
 
@@ -38,7 +44,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalModel]:
 
 def learn(monkeypatch: pytest.MonkeyPatch, edit: Edit, fingerprint: str, *, used: bool = True) -> None:
     learned = SimpleNamespace(edit=edit, model="tiny", fingerprint=fingerprint, used=used, gate="12 of 20 got worse")
-    monkeypatch.setattr(command, "_learned", lambda *_: learned)
+    monkeypatch.setattr(command, "_learned", lambda *_: (learned, ""))
 
 
 def run(*arguments: str) -> Result:
@@ -140,3 +146,37 @@ def test_a_model_behind_an_api_has_no_weights_to_export(monkeypatch: pytest.Monk
     result = run(str(tmp_path / "out"), "--user", "ann", "--format", "peft")
     assert result.exit_code == 1
     assert "no weights to make a LoRA of" in result.stderr
+
+
+def test_what_the_store_holds_is_what_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """store → personalization → adapter, for a user and for a group: the files depend on the edit alone."""
+    monkeypatch.setattr(catalog, "open_model", lambda _name: tiny.local_model())
+    with closing(tiny.local_model()) as model:
+        fingerprint = model.fingerprint()
+    person, target, out = replace(planted.writer(), id="ann"), str(tmp_path / "store"), tmp_path / "out"
+    identity = ModelIdentity("tiny", fingerprint)
+    learner = Chameleon(planted.PlantedModel(), planted.settings(), embedder=planted.Letters(), identity=identity)
+    learned = replace(asyncio.run(learner.fit(person)), edit=tiny.edit(0))  # the tiny model is wider
+    card, tensors = learned.to_json(), learned.tensor_bytes()
+    with Store.open(target) as opened:
+        opened.save_users([person])
+        opened.save_personalization("ann", "chameleon", card | {"learned_from": data_digest(person)}, tensors)
+        opened.groups.create("critics", ("ann",))
+        members = opened.groups.read_members("critics")
+        opened.groups.save_personalization("critics", "chameleon", card, tensors, fitted_on=members)
+    export = (str(out), "--format", "peft", "--verify", "--even-if-unused", "--store", target, "--json")
+    of_user, of_group = run(*export, "--user", "ann"), run(*export, "--group", "critics")
+    for result in (of_user, of_group):
+        assert result.exit_code == 0, result.output
+        assert "note:" not in result.stderr
+    told, again = json.loads(of_user.stdout), json.loads(of_group.stdout)
+    assert told["verification"]["passed"]
+    assert told["layers"] == sorted(learned.edit.layers)
+    assert (again["name"], again["new"]) == (told["name"], False)
+    with Store.open(target) as opened:
+        opened.save_users([replace(person, texts=(*person.texts, "One more."))])
+    for whose in (("--user", "ann"), ("--group", "critics")):
+        result = run(*export, *whose)
+        assert result.exit_code == 0, result.output
+        assert "have changed since the edit was learned; fit again to include them" in " ".join(result.stderr.split())
+        assert json.loads(result.stdout)["name"] == told["name"]

@@ -5,6 +5,7 @@ fermi → `asking_prompted`      chameleon, both, and groups → `asking_edited`
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from idiolect.cli.terminal import out
@@ -50,7 +51,7 @@ def answer(order: AskOrder) -> None:
         if order.user is None:
             from idiolect.cli.asking_edited import ask_edited
 
-            ask_edited(order, store.groups.personalization(order.group or "", CHAMELEON))
+            ask_edited(order, store, store.groups.personalization(order.group or "", CHAMELEON))
             return
         learned = {record.method: record for record in store.personalizations(order.user)}
         method = order.method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
@@ -71,16 +72,16 @@ def _ask(order: AskOrder, store: Store, learned: dict[str, PersonalizationRecord
     from idiolect.cli.asking_edited import ask_both, ask_edited
 
     if method == CHAMELEON:
-        ask_edited(order, learned[CHAMELEON])
+        ask_edited(order, store, learned[CHAMELEON])
     else:
         ask_both(order, store, learned[FERMI], learned[CHAMELEON])
 
 
 def _how_to_fit(order: AskOrder, method: str, *, learned: bool) -> str:
-    where = f" --store {order.store}" if order.store else ""
+    where = f" --store {shlex.quote(order.store)}" if order.store else ""
     by = f" by {method}" if learned else ""
     how = "" if method == FERMI else f" --method {method}"
     return (
         f"nothing was learned{by} for user {order.user!r} yet; this does it: "
-        f"idiolect fit USERS{how} --user {order.user}{where}"
+        f"idiolect fit USERS{how} --user {shlex.quote(order.user or '')}{where}"
     )

@@ -9,6 +9,7 @@ What answers is what its own evidence allows: the prompt if Fermi's does, the ed
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from idiolect.cli.edit_report import edit_json, print_edit
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import closing, opened_sources
 from idiolect.cli.run_calls import run_calls
+from idiolect.cli.stale_edits import stale_note
 from idiolect.cli.terminal import out, print_json, print_wrapped
 from idiolect.errors import ModelError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings, Response
@@ -36,17 +38,26 @@ from idiolect.store import PersonalizationRecord, Store
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
+_NOT_JUDGED = "Each was judged alone: no evidence has judged prompt and edit together."
 _BASE, _EDIT, _PROMPT, _BOTH = "base", "edited", "prompt", "prompt and edit"
 
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """Answers to one question by name, and the one that counts; `prompted`: what Fermi had learned, scores added."""
+    """Answers to one question by name, and the one that counts.
+
+    Args:
+        answers, counts: all of them, and the name of the one.
+        learned: the edit.
+        prompted: what Fermi had learned, scores added.
+        stale: one sentence where the data has changed since the edit was learned.
+    """
 
     answers: Mapping[str, Response]
     counts: str
     learned: ChameleonPersonalization
     prompted: FermiPersonalization | None = None
+    stale: str = ""
 
     @property
     def answer(self) -> Response:
@@ -54,19 +65,21 @@ class SideBySide:
         return self.answers[self.counts]
 
 
-def ask_edited(order: AskOrder, record: PersonalizationRecord) -> None:
+def ask_edited(order: AskOrder, store: Store, record: PersonalizationRecord) -> None:
     """Answer by the edit, and print it beside the base model's answer.
 
     Raises:
         PersonalizationError: what is stored is damaged.
         ModelError, SettingsError, MissingExtraError: the model cannot be opened, is another one now, or cannot answer.
+        StoreError: the store cannot be read.
     """
     learned = _learned(record)
+    stale = stale_note(store, record, user=order.user, group=order.group)
     with opened_sources((learned.model,), CallOrder()) as sources:
         source = sources[learned.model]
         edited = _edited(source, learned, order)
         asked = asyncio.run(_with_edit(source.model, edited, learned, order.question))
-    _print(asked, order)
+    _print(replace(asked, stale=stale), order)
 
 
 def ask_both(order: AskOrder, store: Store, fermi: PersonalizationRecord, chameleon: PersonalizationRecord) -> None:
@@ -83,12 +96,13 @@ def ask_both(order: AskOrder, store: Store, fermi: PersonalizationRecord, chamel
             f"the prompts were learned with {prompted.model!r} and the edit with {learned.model!r}: both together need "
             "one model; learn one of them again"
         )
+    stale = stale_note(store, chameleon, user=order.user, group=order.group)
     with opened(prompted.settings, model=prompted.model, order=CallOrder()) as bench:
         edited = _edited(bench.model, learned, order)
         asked = asyncio.run(_with_both(bench, store, edited, learned, prompted, order.question))
     assert asked.prompted is not None
     keep_scores(store, fermi, prompted, asked.prompted)
-    _print(asked, order)
+    _print(replace(asked, stale=stale), order)
 
 
 def _learned(record: PersonalizationRecord) -> ChameleonPersonalization:
@@ -100,9 +114,13 @@ def _learned(record: PersonalizationRecord) -> ChameleonPersonalization:
 
 def _edited(source: Source, learned: ChameleonPersonalization, order: AskOrder) -> LanguageModel:
     """The model under the edit, if it is the model that the edit was learned on."""
-    now = fingerprint_of(source)
-    if learned.fingerprint and learned.fingerprint != now:
-        again = f"idiolect groups fit {order.group}" if order.user is None else _fit_again(order, learned)
+    now, again = fingerprint_of(source), _fit_again(order, learned)
+    if not learned.fingerprint:
+        raise ModelError(
+            "it is not known on which weights the edit was learned, so its directions may mean nothing to "
+            f"{learned.model!r}; learn it again: {again}"
+        )
+    if learned.fingerprint != now:
         raise ModelError(
             f"the weights of {learned.model!r} are not those that the edit was learned on (then "
             f"{learned.fingerprint[:12]}, now {now[:12]}), so its directions mean nothing; learn it again: {again}"
@@ -111,8 +129,12 @@ def _edited(source: Source, learned: ChameleonPersonalization, order: AskOrder) 
 
 
 def _fit_again(order: AskOrder, learned: ChameleonPersonalization) -> str:
-    where = f" --store {order.store}" if order.store else ""
-    return f"idiolect fit USERS --method chameleon --model {learned.model} --user {order.user}{where}"
+    options = f"--model {shlex.quote(learned.model)}"
+    if order.store:
+        options += f" --store {shlex.quote(order.store)}"
+    if order.user is None:
+        return f"idiolect groups fit {shlex.quote(order.group or '')} {options}"
+    return f"idiolect fit USERS --method chameleon --user {shlex.quote(order.user)} {options}"
 
 
 async def _with_edit(
@@ -137,7 +159,10 @@ async def _with_both(
     prompted: FermiPersonalization,
     question: Question,
 ) -> SideBySide:
-    """The prompt is chosen once, by the unedited model; for the edited one no score is missing then."""
+    """The prompt is chosen once, by the unedited model; for the edited one no score is missing then.
+
+    The edit alone answers as when its own evidence was gathered.
+    """
     async with closing(bench):
         with run_calls(CallOrder(), store.cache_path) as run:
             called, under_edit = bench.calling(run.calls), Answerer(edited, bench.settings.answering)
@@ -148,9 +173,9 @@ async def _with_both(
             after = plain.personalization
             both = await RetrievalOfPrompt(after, under_edit, similarity).answer([question])
             neither = await base(called.answerer(learned.user_id)).answer([question])
-            edit = await base(under_edit).answer([question])
-    answers = {_BASE: neither, _PROMPT: prompt, _EDIT: edit, _BOTH: both}
-    responses = {name: answer.response for name, (answer,) in answers.items()}
+            edit = await _plain(edited, learned.settings.answering, question)
+    answers = {_BASE: neither, _PROMPT: prompt, _BOTH: both}
+    responses = {name: answer.response for name, (answer,) in answers.items()} | {_EDIT: edit}
     names = {(False, False): _BASE, (True, False): _PROMPT, (False, True): _EDIT, (True, True): _BOTH}
     counts = names[prompted.used, learned.used]
     return SideBySide(responses, counts, learned, replace(after, evidence=prompted.evidence))
@@ -165,13 +190,15 @@ def _print(asked: SideBySide, order: AskOrder) -> None:
         style = "bold" if name == asked.counts else None
         print_wrapped(f"{name:{width}}  {said(asked.answers[name])}", style=style)
     out().print(f"\nWhy: {_why(asked)}", markup=False)
+    if asked.stale:
+        print_wrapped(f"Note: {asked.stale}")
     print_edit(asked.learned, indent=2)
 
 
 def _why(asked: SideBySide) -> str:
     if asked.prompted is None:
         return asked.learned.gate
-    return f"{asked.counts} answers. Fermi: {asked.prompted.gate}. CHAMELEON: {asked.learned.gate}"
+    return f"{asked.counts} answers. Fermi: {asked.prompted.gate}. CHAMELEON: {asked.learned.gate}\n{_NOT_JUDGED}"
 
 
 def _json(asked: SideBySide, order: AskOrder) -> dict[str, Any]:
@@ -189,5 +216,5 @@ def _json(asked: SideBySide, order: AskOrder) -> dict[str, Any]:
         "personalized": asked.counts != _BASE,
         "answers": {name.replace(" ", "_"): response_json(each) for name, each in asked.answers.items()},
         "fermi": fermi,
-        "chameleon": edit_json(asked.learned),
+        "chameleon": {**edit_json(asked.learned), "stale": bool(asked.stale)},
     }

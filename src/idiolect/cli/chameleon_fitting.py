@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from idiolect.cli.boundary import stop
-from idiolect.cli.chameleon_learner import METHOD, ChameleonLearned, ChameleonLearner, opened_chameleon
+from idiolect.cli.chameleon_learner import ChameleonLearned, ChameleonLearner, opened_chameleon
 from idiolect.cli.chameleon_order import ChameleonOrder
 from idiolect.cli.edit_report import edit_json, print_edit
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import closing
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.run_calls import RunCalls, run_calls
+from idiolect.cli.stale_edits import METHOD
 from idiolect.cli.terminal import err, one_line, out, print_json
 from idiolect.errors import HaltedError
 from idiolect.people.user import User
@@ -50,7 +51,7 @@ def fit_group(group_id: str, learning: ChameleonOrder, *, store: str | None, jso
     with Store.open(store, create=False) as opened:
         read = opened.groups.read_members(group_id)
         members = [member.user for member in read]
-        with opened_chameleon(learning, calls) as learner:
+        with opened_chameleon(learning, calls, way_out="") as learner:
             run, made = asyncio.run(_learn(group_id, members, learner, calls))
         if made is None:
             if run.interrupted:

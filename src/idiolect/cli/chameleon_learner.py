@@ -17,6 +17,7 @@ from idiolect.cli.chameleon_order import ChameleonOrder, check_open_weights, wit
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.learner import Fitted
 from idiolect.cli.opening import aclose_all, check_similarity, embedder_of, opened_similarity, opened_sources, price_of
+from idiolect.cli.stale_edits import LEARNED_FROM, METHOD, stale
 from idiolect.errors import ModelError, PersonalizationError, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.evidence import shown_score
@@ -36,16 +37,19 @@ if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
     from idiolect.methods.chameleon.settings import ChameleonSettings
 
-METHOD = "chameleon"
-LEARNED_FROM = "learned_from"
 _NUMBERS = ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "BASE", "EDITED", "CALLS", "TOKENS")
 _COLUMNS = (*_NUMBERS, "VARIANT")
 _WAY_OUT = "; --similarity names another one"
 
 
 @contextmanager
-def opened_chameleon(order: ChameleonOrder, calls: CallOrder) -> Iterator[ChameleonLearner]:
+def opened_chameleon(order: ChameleonOrder, calls: CallOrder, *, way_out: str = _WAY_OUT) -> Iterator[ChameleonLearner]:
     """CHAMELEON with its model opened and the weights' fingerprint taken.
+
+    Args:
+        order: the method's settings, and the model.
+        calls: how models may be called.
+        way_out: what a message about the similarity says besides.
 
     Raises:
         SettingsError: a name means nothing, the model is behind an API, or the similarity has no embeddings.
@@ -58,24 +62,37 @@ def opened_chameleon(order: ChameleonOrder, calls: CallOrder) -> Iterator[Chamel
     with opened_sources((order.model,), calls) as sources:
         source = sources[order.model]
         editable_model(source)
-        similarity = opened_similarity(name, calls, way_out=_WAY_OUT)
-        embedder = embedder_of(similarity)
-        if embedder is None:
-            raise SettingsError(f"CHAMELEON chooses from a history by embeddings, {name} has none{_WAY_OUT}")
-        price = price_of(name, calls) if is_remote(name) else None
         settings = replace(order.settings, similarity=name)
-        yield ChameleonLearner(settings, source, fingerprint_of(source), embedder, price)
+        embedder, price = None, None
+        if guided(settings):
+            embedder = _opened_embedder(name, calls, way_out)
+            price = price_of(name, calls) if is_remote(name) else None
+        yield ChameleonLearner(settings, source, fingerprint_of(source), embedder, price, way_out=way_out)
+
+
+def guided(settings: ChameleonSettings) -> bool:
+    """Whether items of the history guide the model, which are chosen by embeddings."""
+    return settings.generation.personalized == "generated"
+
+
+def _opened_embedder(name: str, calls: CallOrder, way_out: str) -> Embedder:
+    embedder = embedder_of(opened_similarity(name, calls, way_out=way_out))
+    if embedder is None:
+        raise SettingsError(f"CHAMELEON chooses from a history by embeddings, {name} has none{way_out}")
+    return embedder
 
 
 def editable_model(source: Source) -> EditableModel:
     """The model as what CHAMELEON needs.
 
     Raises:
-        ModelError: it cannot be edited.
+        ModelError: it cannot be edited, or is of a family whose layers are not known here.
     """
     needed = ("with_edit", "activations", "likelihood_gradients")
     if not all(hasattr(source.model, name) for name in needed):
         raise ModelError(f"the model {source.name!r} gives no access to its layers, which CHAMELEON needs")
+    network: Any = getattr(source.model, "network", None)  # a model of another making answers for itself
+    getattr(network, "editor", None)  # made now: it knows where the layers end, or says that it doesn't
     return cast("EditableModel", source.model)
 
 
@@ -96,8 +113,9 @@ class ChameleonLearned:
         variant: the rule with its strengths.
         base_score, edited_score: means on held-out items, in [0, 1]; None where nothing was held out.
         calls, tokens: that learning takes when nothing is in a cache.
-        used: the edit answers; False where the evidence speaks for the base model.
-        evidence: one sentence; None where nothing was held out.
+        used: the edit answers; False where the evidence speaks for the base model, or every variant costs too much.
+        evidence: why it is used or not, one sentence; None where it is used and nothing was held out.
+        too_costly: no variant was within the limit on neutral text, so the base model answers whatever the scores are.
     """
 
     items: int
@@ -111,6 +129,7 @@ class ChameleonLearned:
     tokens: int
     used: bool
     evidence: str | None
+    too_costly: bool
 
     @classmethod
     def of(cls, learned: ChameleonPersonalization) -> ChameleonLearned:
@@ -127,7 +146,8 @@ class ChameleonLearned:
             calls=usage.calls,
             tokens=usage.prompt_tokens + usage.completion_tokens,
             used=learned.used,
-            evidence=None if evidence is None else evidence.reason,
+            evidence=None if learned.used and evidence is None else learned.gate,
+            too_costly=not learned.used and (evidence is None or learned.gate != evidence.reason),
         )
 
     @property
@@ -140,15 +160,15 @@ class ChameleonLearned:
     def told(self) -> str:
         """The scores, and from how much."""
         base, edited = self._scores
-        judged = "not judged" if self.evidence is None else f"edited {edited}, base {base}"
+        judged = "not judged" if self.base_score is None else f"edited {edited}, base {base}"
         return f"{judged}, {self.pairs} pairs, {self.calls:,} calls"
 
     @property
     def remark(self) -> str:
         """Why the base model answers, or that nothing judged the edit."""
-        if self.evidence is None:
-            return "not judged: nothing held out"
-        return "" if self.used else "base answers: no gain on held-out items"
+        if self.used:
+            return "not judged: nothing held out" if self.base_score is None else ""
+        return "base answers: " + ("every variant costs too much" if self.too_costly else "no gain on held-out items")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -172,17 +192,19 @@ class ChameleonLearner:
         settings: of the method.
         source: the model.
         fingerprint: of its weights.
-        embedder: of the history.
+        embedder: of the history; None where it guides nothing.
         embedder_price: of a remote one; None where it isn't known, or it runs here.
         calls: cache and budget of the run; None: the model is asked as it is.
+        way_out: what a message about the embeddings says besides.
     """
 
     settings: ChameleonSettings
     source: Source
     fingerprint: str
-    embedder: Embedder
+    embedder: Embedder | None = None
     embedder_price: Price | None = None
     calls: Calls | None = None
+    way_out: str = _WAY_OUT
 
     @property
     def method(self) -> str:
@@ -211,6 +233,8 @@ class ChameleonLearner:
     def unpriced(self) -> list[str]:
         """A remote embedding model of unknown price."""
         name = self.settings.similarity
+        if self.embedder is None:
+            return []
         return [name] if is_remote(name) and self.embedder_price is None else []
 
     async def check(self) -> None:
@@ -219,7 +243,8 @@ class ChameleonLearner:
         Raises:
             ModelError, MissingExtraError: they cannot.
         """
-        await check_similarity(EmbeddingSimilarity(self.embedder), way_out=_WAY_OUT)
+        if self.embedder is not None:
+            await check_similarity(EmbeddingSimilarity(self.embedder), way_out=self.way_out)
 
     async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
         """Learn the user's edit. What the model has written is in the cache, so there are no checkpoints.
@@ -256,7 +281,7 @@ class ChameleonLearner:
         except PersonalizationError:
             return None  # of another version, or damaged
         same = kept.settings == self.settings and (kept.model, kept.fingerprint) == (self.source.name, self.fingerprint)
-        unchanged = record.payload.get(LEARNED_FROM) == data_digest(user)
+        unchanged = LEARNED_FROM in record.payload and not stale(record, user)
         return ChameleonLearned.of(kept) if same and unchanged else None
 
     def notes(self) -> list[str]:
@@ -265,11 +290,12 @@ class ChameleonLearner:
 
     async def aclose(self) -> None:
         """Connections of a remote embedding model."""
-        await aclose_all((self.embedder,))
+        if self.embedder is not None:
+            await aclose_all((self.embedder,))
 
-    def _embedder(self, owner: str) -> Embedder:
+    def _embedder(self, owner: str) -> Embedder | None:
         name = self.settings.similarity
-        if self.calls is None or not is_remote(name):
+        if self.embedder is None or self.calls is None or not is_remote(name):
             return self.embedder
         price = self.embedder_price
         return CalledEmbedder(self.calls, self.embedder, known_as=price_name(name), price=price, owner=owner)

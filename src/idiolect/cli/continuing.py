@@ -8,12 +8,12 @@ from typing import Any
 
 from idiolect.cli.assembly import Workbench, opened
 from idiolect.cli.boundary import stop
-from idiolect.cli.chameleon_learner import METHOD as CHAMELEON
 from idiolect.cli.fermi_learner import METHOD
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import closing
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
+from idiolect.cli.stale_edits import METHOD as CHAMELEON
 from idiolect.cli.stored import StoredCheckpoints, held_record
 from idiolect.cli.terminal import err, one_line, out, print_json
 from idiolect.errors import HaltedError, StoreError

@@ -18,7 +18,6 @@ from idiolect.cli.edit_report import edit_json, print_edit
 from idiolect.cli.opening import embedder_of
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import one_line, out, print_wrapped
-from idiolect.errors import SettingsError
 from idiolect.models.language_model import CompletionRequest, LanguageModel, Message, SamplingParams
 from idiolect.people.user import User
 
@@ -88,11 +87,8 @@ async def try_writer(bench: Workbench, user: User, settings: ChameleonSettings, 
     from idiolect.methods.chameleon.judging import log_likelihoods
 
     start = time.perf_counter()
-    embedder = embedder_of(bench.similarity)
-    if embedder is None:
-        raise SettingsError("CHAMELEON chooses from a history by embeddings")
     known, unseen = replace(user, texts=user.texts[:N_LEARN]), user.texts[N_LEARN:]
-    learner = ChameleonLearner(settings, bench.model, "", embedder)
+    learner = ChameleonLearner(settings, bench.model, "", embedder_of(bench.similarity))
     learned = await learner.chameleon(user.id).fit(known, observer=progress.observe)
     model, edited = bench.model.model, editable_model(bench.model).with_edit(learned.edit)
     before, after = [await log_likelihoods(unseen, each, settings.answering) for each in (model, edited)]

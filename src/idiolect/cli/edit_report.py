@@ -16,11 +16,14 @@ _SHOWN_INSIGHTS = 3
 
 
 def edit_json(learned: ChameleonPersonalization) -> dict[str, Any]:
-    """Plain JSON: all that is told of an edit, without its pairs and tensors."""
+    """Plain JSON: all that is told of an edit, without its pairs and tensors.
+
+    What is said beside the evidence is the decision, which counts the cost on neutral text too.
+    """
     evidence = learned.evidence
     judged = None
     if evidence is not None:
-        judged = {"n": evidence.n, "difference": evidence.difference, "used": evidence.used, "reason": evidence.reason}
+        judged = {"n": evidence.n, "difference": evidence.difference, "used": learned.used, "reason": learned.gate}
     return {
         "model": learned.model,
         "fingerprint": learned.fingerprint,

@@ -81,25 +81,32 @@ def _exported(
     import asyncio
 
     from idiolect.cli.progress import waiting
+    from idiolect.cli.terminal import err
     from idiolect.errors import ExportError
     from idiolect.export.card import Origin
     from idiolect.export.exporting import export_edit
     from idiolect.export.lora import check_linear
 
     whose = f"user {user}" if group is None else f"group {group}"
-    learned = _learned(user, group, target)
+    learned, stale = _learned(user, group, target)
     if not learned.used and not even_if_unused:
         raise ExportError(
             f"the base model answers for {whose}, not the edit ({learned.gate}); an engine that loads the adapter "
             "would use it all the same. --even-if-unused exports it"
         )
     check_linear(learned.edit)
+    if stale:
+        err().print(f"note: {stale}", markup=False)
     origin = Origin(learned.model, learned.fingerprint, whose=whose if name_owner else "")
     with _opened(learned.model) as model, waiting("exporting" + (" and verifying" if order.verify else "")):
         return asyncio.run(export_edit(learned.edit, model, origin, order))
 
 
-def _learned(user: str | None, group: str | None, target: str | None) -> Any:
+def _learned(user: str | None, group: str | None, target: str | None) -> tuple[Any, str]:
+    """The personalization, and a sentence where it is stale."""
+    import shlex
+
+    from idiolect.cli.stale_edits import stale_note
     from idiolect.errors import NotFittedError
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
     from idiolect.store import Store
@@ -110,13 +117,14 @@ def _learned(user: str | None, group: str | None, target: str | None) -> Any:
         else:
             found = [each for each in store.personalizations(user or "") if each.method == METHOD]
             if not found:
-                where = f" --store {target}" if target else ""
+                where = f" --store {shlex.quote(target)}" if target else ""
                 raise NotFittedError(
                     f"CHAMELEON has learned nothing for user {user!r} yet, and only its edits can be exported; this "
-                    f"learns one: idiolect fit USERS --method {METHOD} --user {user}{where}"
+                    f"learns one: idiolect fit USERS --method {METHOD} --user {shlex.quote(user or '')}{where}"
                 )
             record = found[0]
-    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+        stale = stale_note(store, record, user=user, group=group)
+    return ChameleonPersonalization.from_parts(record.payload, record.tensors), stale
 
 
 def _opened(name: str) -> Any:

@@ -30,8 +30,8 @@ def remove_opinion(
 ) -> None:
     """Remove one opinion of a user.
 
-    Nothing is learned: what was learned before stays as it is until the next fit --resume or add-opinion. An opinion
-    of a users file comes back with the next fit of that file.
+    Nothing is learned: prompts stay as they are until the next fit --resume or add-opinion, and an edit (CHAMELEON)
+    until it is fitted anew. An opinion of a users file comes back with the next fit of that file.
     """
     from idiolect.cli.ask import split_choices
     from idiolect.errors import StoreError
@@ -41,12 +41,16 @@ def remove_opinion(
         if not opened.remove_opinion(user_id, question, None if choices is None else split_choices(choices)):
             near = _near(question, (opinion.question.text for opinion in opened.user(user_id).opinions))
             raise StoreError(f"user {user_id!r} has no such opinion{near}")
-        left = opened.summary(user_id).n_opinions
+        summary = opened.summary(user_id)
+    left, edited = summary.n_opinions, "chameleon" in summary.methods
     if json:
         print_json({"user": user_id, "removed": True, "opinions": left})
         return
     out().print(f"removed an opinion of {safe(one_line(user_id))}, who has {left} now; nothing was learned from that:")
-    out().print("fit --resume, or the next add-opinion, learns anew")
+    if set(summary.methods) - {"chameleon"} or not edited:
+        out().print("fit --resume, or the next add-opinion, learns anew")
+    if edited:
+        out().print("the edit stays as it was: idiolect fit USERS --method chameleon learns one anew")
 
 
 def _near(question: str, others: Iterable[str]) -> str:

@@ -42,7 +42,7 @@ def show_user(user_id: UserId, store: StoreOption = None, json: JsonOption = Fal
     if in_groups:
         out().print(f"groups    {', '.join(map(_line, in_groups))}")
     for record in learned:
-        _print_learned(record)
+        _print_learned(record, user)
     if not learned:
         out().print("learned   nothing yet")
 
@@ -63,7 +63,7 @@ def _show_json(summary: UserSummary, user: User, learned: Iterable[Personalizati
     return {
         **summary_json(summary),
         "profile": dict(user.profile.attributes),
-        "learned": [_learned_json(record) for record in learned],
+        "learned": [_learned_json(record, user) for record in learned],
     }
 
 
@@ -71,7 +71,7 @@ def _opinion_json(opinion: Opinion) -> dict[str, Any]:
     return {"question": opinion.question.text, "choices": list(opinion.question.choices), "answer": opinion.answer}
 
 
-def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
+def _learned_json(record: PersonalizationRecord, user: User) -> dict[str, Any]:
     shown = {
         "method": record.method,
         "digest": record.digest,
@@ -84,11 +84,8 @@ def _learned_json(record: PersonalizationRecord) -> dict[str, Any]:
 
         best_prompt = prompt_json(fermi.best, fermi)
         return {**shown, "prompts": len(fermi.prompts), "best_prompt": best_prompt, **_gate_json(fermi)}
-    edit = _chameleon(record)
-    if edit is not None:
-        from idiolect.cli.edit_report import edit_json
-
-        return {**shown, **edit_json(edit)}
+    if record.method == "chameleon":
+        return {**shown, **_edit_json(record, user)}
     prompts = _prompts(record.payload)
     best = _best(prompts)
     told = None if best is None else {"text": best["text"], "score": best.get("score")}
@@ -116,10 +113,8 @@ def _fermi(record: PersonalizationRecord) -> FermiPersonalization | None:
         return None
 
 
-def _chameleon(record: PersonalizationRecord) -> ChameleonPersonalization | None:
-    """What CHAMELEON learned, if the record holds that and is whole, and its packages are installed."""
-    if record.method != "chameleon":
-        return None
+def _chameleon(record: PersonalizationRecord) -> ChameleonPersonalization | str:
+    """What CHAMELEON learned; what is wrong where the record is damaged, or its packages are not installed."""
     from idiolect.cli.chameleon_order import with_extra
     from idiolect.errors import MissingExtraError, PersonalizationError
 
@@ -128,8 +123,32 @@ def _chameleon(record: PersonalizationRecord) -> ChameleonPersonalization | None
         from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
         return ChameleonPersonalization.from_parts(record.payload, record.tensors)
-    except (MissingExtraError, PersonalizationError):
-        return None
+    except (MissingExtraError, PersonalizationError) as error:
+        return str(error)
+
+
+def _edit_json(record: PersonalizationRecord, user: User) -> dict[str, Any]:
+    from idiolect.cli.edit_report import edit_json
+    from idiolect.cli.stale_edits import stale
+
+    edit = _chameleon(record)
+    told = {"error": edit} if isinstance(edit, str) else edit_json(edit)
+    return {**told, "stale": stale(record, user)}
+
+
+def _print_edit(record: PersonalizationRecord, user: User) -> None:
+    from idiolect.cli.edit_report import print_diagnostics, print_edit
+    from idiolect.cli.stale_edits import USER_NOTE, stale
+
+    edit = _chameleon(record)
+    if isinstance(edit, str):
+        out().print(f"          cannot be read: {one_line(edit)}", markup=False)
+        return
+    out().print(f"          {edit.gate}", markup=False)
+    if stale(record, user):
+        out().print(f"          {USER_NOTE}", markup=False)
+    print_edit(edit, indent=10)
+    print_diagnostics(edit, indent=10)
 
 
 def _print_user(user: User, entered: Collection[int]) -> None:
@@ -154,7 +173,7 @@ def _line(text: str) -> str:
     return safe(one_line(text, limit=_SHOWN_CHARACTERS))
 
 
-def _print_learned(record: PersonalizationRecord) -> None:
+def _print_learned(record: PersonalizationRecord, user: User) -> None:
     console = out()
     when = record.updated_at.astimezone().strftime("%Y-%m-%d %H:%M")
     console.print(f"learned   [bold]{_line(record.method)}[/bold]  {when}  {record.digest[:12]}")
@@ -169,13 +188,8 @@ def _print_learned(record: PersonalizationRecord) -> None:
             if line:
                 console.print(f"          {line}", markup=False)
         return
-    edit = _chameleon(record)
-    if edit is not None:
-        from idiolect.cli.edit_report import print_diagnostics, print_edit
-
-        console.print(f"          {edit.gate}", markup=False)
-        print_edit(edit, indent=10)
-        print_diagnostics(edit, indent=10)
+    if record.method == "chameleon":
+        _print_edit(record, user)
         return
     prompts = _prompts(record.payload)
     best = _best(prompts)
