@@ -65,13 +65,14 @@ class WriterTrial:
 
 
 def writer_settings(*, seed: int) -> ChameleonSettings:
-    """The preset "measured" with fewer and shorter pairs.
+    """The preset "measured" with fewer and shorter pairs, and its gradient variants only: the demo has four minutes.
 
     Raises:
         MissingExtraError: local models are not installed.
     """
     choices = ChameleonChoices(pairs=_PAIRS, max_tokens=_MAX_TOKENS, seed=seed)
-    return chameleon_order(choices, model="embedded").settings
+    settings = chameleon_order(choices, model="embedded").settings
+    return replace(settings, variants=tuple(each for each in settings.variants if each.rule == "gradient"))
 
 
 async def try_writer(bench: Workbench, user: User, settings: ChameleonSettings, progress: UsersProgress) -> WriterTrial:
