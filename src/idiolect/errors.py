@@ -2,6 +2,7 @@
 
     IdiolectError
     ├── UsersFileError          a users file has faults (carries every one of them)
+    ├── DatasetError            a published data set is not there, not in its layout, or has nobody left to evaluate
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
     │   └── UnseenRequestError  a replay was asked for a request that it never recorded
@@ -35,6 +36,10 @@ class UsersFileError(IdiolectError):
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
+
+
+class DatasetError(IdiolectError):
+    """A published data set cannot be read, is not in the layout that its authors publish, or has nobody to evaluate."""
 
 
 class ModelError(IdiolectError):

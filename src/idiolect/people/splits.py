@@ -75,14 +75,15 @@ def split_people(users: Iterable[User], *, sizes: Sequence[int], seed: int) -> t
         raise SettingsError(
             f"groups of {' + '.join(map(str, sizes))} people need more than the {len(people)} there are"
         )
-    order = iter(sorted(people, key=lambda user: _rank("people", seed, user.id)))
+    order = iter(sorted(people, key=lambda user: hash_rank("people", seed, user.id)))
     return tuple(tuple(next(order) for _ in range(size)) for size in sizes)
 
 
 def shuffled(items: Sequence[T], *key: str | int) -> tuple[T, ...]:
     """`items` in an order that depends on `key` and their number only."""
-    return tuple(items[index] for index in sorted(range(len(items)), key=lambda index: _rank(*key, index)))
+    return tuple(items[index] for index in sorted(range(len(items)), key=lambda index: hash_rank(*key, index)))
 
 
-def _rank(*key: str | int) -> bytes:
+def hash_rank(*key: str | int) -> bytes:
+    """A place in an order that looks random but is a function of `key` alone: 16 bytes, to compare."""
     return blake2b(json.dumps(key).encode(), digest_size=16).digest()

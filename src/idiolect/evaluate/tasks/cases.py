@@ -1,0 +1,181 @@
+"""From people to cases: who is reported and who is not, what is learned from and what is asked. Used by every task.
+
+    users → partition (by id) → people of a group, in hash order → cases
+
+Who is in which group depends on the person alone: not on the seed, on how many are taken, or on who else is in the
+file. What is asked is never among what is learned from, not even as a repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
+
+from idiolect.errors import DatasetError
+from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case, question_key
+from idiolect.evaluate.tasks.task import Group, TaskOrder
+from idiolect.people.broken_records import BrokenRecords
+from idiolect.people.splits import hash_rank, shuffled
+from idiolect.people.user import Opinion, QuestionKind, User
+
+RESPONDENT = "respondent"
+"""Key of `User.extra`: the person behind several users (a panelist of several waves); they stay in one group."""
+
+FEWEST_TO_PARTITION = 10
+"""With fewer people than this, nobody is set apart for development."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of a data set in their two groups, each in the order in which they are taken."""
+
+    reported: tuple[User, ...]
+    development: tuple[User, ...]
+
+
+def no_group(_user: User) -> str:
+    """The group of everybody where there are none."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a task knows besides its people; see `Benchmark`."""
+
+    broken: BrokenRecords = field(default_factory=BrokenRecords)
+    notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+
+
+def group_of_person(key: str) -> Group:
+    """Two of five people are for development; a function of the person's key alone."""
+    return "development" if int.from_bytes(hash_rank("group", key)) % 5 < 2 else "reported"
+
+
+def partition(users: Iterable[User], *, seed: int) -> People:
+    """Everybody in the group of their id (or `RESPONDENT`), ordered by a hash of seed and id.
+
+    Below `FEWEST_TO_PARTITION` people all are reported.
+    """
+    everybody = sorted(users, key=lambda user: hash_rank("people", seed, user.id))
+    if len(everybody) < FEWEST_TO_PARTITION:
+        return People(tuple(everybody), ())
+    parts: dict[Group, list[User]] = {"reported": [], "development": []}
+    for user in everybody:
+        parts[group_of_person(str(user.extra.get(RESPONDENT, user.id)))].append(user)
+    return People(tuple(parts["reported"]), tuple(parts["development"]))
+
+
+def benchmark_of(
+    task: str, people: People, order: TaskOrder, *, group_of: Callable[[User], str], told: Told
+) -> Benchmark:
+    """The benchmark that an order makes of people with opinions, texts or both.
+
+    Args:
+        task: its name.
+        people: of the data set; cases come from the group that the order names, in their order.
+        order: how many, and how much of each.
+        group_of: the group of a case.
+        told: no `measures` there: those that fit what is asked.
+
+    Raises:
+        DatasetError: nobody of the group said enough.
+    """
+    chosen = people.reported if order.group == "reported" else people.development
+    taken = _Taken(order)
+    cases = tuple(islice(taken.cases(chosen, group_of), order.people))
+    if not cases:
+        raise DatasetError(nobody_left(task, len(chosen), order))
+    ids = {case.user.id for case in cases}
+    others = tuple(user for user in people.development if user.id not in ids)
+    return Benchmark(
+        task,
+        cases,
+        told.measures or measures_of(cases),
+        others=others,
+        labels=told.labels,
+        other_groups={user.id: group for user in others if (group := group_of(user))},
+        broken=told.broken,
+        notes=(*told.notes, *taken.notes()),
+    )
+
+
+def nobody_left(task: str, of: int, order: TaskOrder) -> str:
+    """The message when a group has no cases."""
+    if not of and order.group == "development":
+        return f"{task}: there are too few people to have a development group"
+    return (
+        f"{task}: none of the {of} people of the {order.group} group said enough: to learn from {order.train} opinions "
+        f"or texts and ask others takes {order.train + 1}; is a smaller number to learn from meant?"
+    )
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Makes cases, and counts what has to be told."""
+
+    order: TaskOrder
+    skipped: int = 0
+    repeated: int = 0
+
+    def cases(self, users: Iterable[User], group_of: Callable[[User], str]) -> Iterable[Case]:
+        for user in users:
+            case = self._case(user, group_of(user))
+            if case is None:
+                self.skipped += 1
+            else:
+                yield case
+
+    def _case(self, user: User, group: str) -> Case | None:
+        opinions = self._once(user.opinions, lambda opinion: question_key(opinion.question))
+        texts = self._once(user.texts, lambda text: text.strip())
+        learned, asked = _split(opinions, self.order, "opinions", user.id)
+        read, held_out = _split(texts, self.order, "texts", user.id)
+        if not asked and not held_out:
+            return None
+        return Case(replace(user, opinions=learned, texts=read), asked, held_out, group)
+
+    def _once(self, items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
+        """The first of each key: what was answered twice must not be learned from and asked as well."""
+        first: dict[Hashable, T] = {}
+        for item in items:
+            first.setdefault(key(item), item)
+        self.repeated += len(items) - len(first)
+        return tuple(first.values())
+
+    def notes(self) -> tuple[str, ...]:
+        said = []
+        if self.skipped:
+            what = f"fewer than {self.order.train + 1} different opinions (or texts)"
+            said.append(f"{self.skipped} people were passed over: they have {what}.")
+        if self.repeated:
+            said.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
+        return tuple(said)
+
+
+def _split(items: tuple[T, ...], order: TaskOrder, kind: str, user_id: str) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    mixed = shuffled(items, kind, order.seed, user_id)
+    end = None if order.test is None else order.train + order.test
+    return mixed[: order.train], mixed[order.train : end]
+
+
+def measures_of(cases: Iterable[Case]) -> tuple[str, ...]:
+    """Names of the measures that fit what is asked, the main one first."""
+    asked = [opinion for case in cases for opinion in case.asked]
+    kinds = {opinion.question.kind for opinion in asked}
+    names: list[str] = []
+    names += ["accuracy"] if kinds - {QuestionKind.FREE_TEXT} else []
+    names += ["mae"] if QuestionKind.ORDINAL in kinds else []
+    names += ["distribution_similarity"] if any(map(_has_distribution, asked)) else []
+    names += ["rouge1", "rougeL"] if QuestionKind.FREE_TEXT in kinds else []
+    names += ["loglik"] if any(case.texts for case in cases) else []
+    return tuple(names)
+
+
+def _has_distribution(opinion: Opinion) -> bool:
+    return DISTRIBUTION in opinion.extra

@@ -1,0 +1,35 @@
+"""The task `people`: the bundled people, who rated national cuisines; no data to give.
+
+bundled_groups() → cases
+"""
+
+from __future__ import annotations
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.tasks.cases import People, Told, benchmark_of, no_group
+from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.people.bundled import ATTRIBUTION, bundled_groups
+
+
+def load_people(order: TaskOrder) -> Benchmark:
+    """The benchmark of the bundled people, whose groups are fixed.
+
+    Raises:
+        SettingsError: the order names data.
+        DatasetError: nobody answered as many questions.
+    """
+    if order.data is not None:
+        raise SettingsError("people: these people come with the package; for a users file of your own: users")
+    groups = bundled_groups()
+    told = Told(notes=(f"Data: {ATTRIBUTION}.",))
+    people = People(groups.reported, groups.development)
+    return benchmark_of("people", people, order, group_of=no_group, told=told)
+
+
+PEOPLE = Task(
+    "people",
+    "Bundled people: national cuisines",
+    "Needs no data: real people who come with the package.",
+    load_people,
+)

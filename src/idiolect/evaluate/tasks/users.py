@@ -1,0 +1,155 @@
+"""The task `users`: whoever a users file describes, by their opinions, their texts or both.
+
+users file → valid users (faults are told) → groups → cases
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from idiolect.errors import DatasetError, SettingsError
+from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
+from idiolect.evaluate.tasks.cases import Told, benchmark_of, partition
+from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
+from idiolect.people.distributions import UnusableSharesError, distribution
+from idiolect.people.json_line import printable
+from idiolect.people.user import Opinion, User
+from idiolect.people.users_file import UsersFileReport, read_users
+
+_TOPIC = "topic"
+
+
+def load_users(order: TaskOrder) -> Benchmark:
+    """The benchmark of a users file; see `Task.load`."""
+    return users_benchmark("users", order)
+
+
+def users_benchmark(task: str, order: TaskOrder, *, needs_distribution: bool = False) -> Benchmark:
+    """The same for any task whose data are a users file.
+
+    Args:
+        task: its name.
+        order: `data` is the file.
+        needs_distribution: leave out opinions without a distribution over their choices.
+
+    Raises:
+        UsersFileError: the file cannot be read or has no valid line.
+        DatasetError: nobody is left.
+        SettingsError: nobody has what the order groups by, or nobody is of its topics.
+    """
+    read = read_people(data_of(task, order), needs_distribution=needs_distribution)
+    group_of = grouping(read.users, order.group_by)
+    people = partition(read.users, seed=order.seed)
+    if order.topics:
+        wanted = _wanted(order.topics, {group_of(user) for user in read.users})
+        people = replace(
+            people,
+            reported=tuple(user for user in people.reported if group_of(user) in wanted),
+            development=tuple(user for user in people.development if group_of(user) in wanted),
+        )
+    return benchmark_of(task, people, order, group_of=group_of, told=Told(broken=read.broken))
+
+
+def data_of(task: str, order: TaskOrder) -> Path:
+    """The path of an order that needs one.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    if order.data is None:
+        raise DatasetError(f"{task}: needs the data, a file or folder of your own: give its path")
+    return order.data
+
+
+@dataclass(frozen=True, slots=True)
+class UsersRead:
+    """The users of a file, and its records that were left out."""
+
+    users: tuple[User, ...]
+    broken: BrokenRecords
+
+
+def read_people(path: Path, *, needs_distribution: bool = False) -> UsersRead:
+    """The valid users of a users file, with valid distributions.
+
+    Raises:
+        UsersFileError: the file cannot be read or has no valid line.
+    """
+    reports: list[UsersFileReport] = []
+    checked = _Distributions(path.name, needs_distribution)
+    users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
+    return UsersRead(users, _broken_lines(path, reports[0]) + checked.log.records)
+
+
+def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
+    first_of_line = {fault.line: fault for fault in reversed(report.faults)}
+    kept = [
+        BrokenRecord(f"{printable(path.name)}:{line}", f"{fault.field}: {fault.message}")
+        for line, fault in sorted(first_of_line.items())
+    ]
+    return BrokenRecords(report.invalid_lines, tuple(kept))
+
+
+@dataclass(slots=True)
+class _Distributions:
+    """Leaves out opinions whose distribution is none over their choices, and users who have nothing else."""
+
+    file: str
+    needed: bool
+    log: BrokenRecordsLog = field(default_factory=BrokenRecordsLog)
+
+    def users(self, users: Iterable[User]) -> Iterable[User]:
+        for user in users:
+            kept = tuple(self._opinions(user))
+            if kept or user.texts:
+                yield replace(user, opinions=kept)
+
+    def _opinions(self, user: User) -> Iterable[Opinion]:
+        for index, opinion in enumerate(user.opinions):
+            if DISTRIBUTION not in opinion.extra and not self.needed:
+                yield opinion
+                continue
+            try:
+                shares = distribution(opinion.extra.get(DISTRIBUTION), opinion.question.choices)
+            except UnusableSharesError as error:
+                self.log.add(f"{printable(self.file)}: {printable(user.id)}: opinions[{index}]", str(error))
+            else:
+                yield replace(opinion, extra={**opinion.extra, DISTRIBUTION: list(shares)})
+
+
+def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
+    """The group of a user: the value of a profile attribute or unknown key; "" where a user has none.
+
+    Raises:
+        SettingsError: nobody has it.
+    """
+
+    def group_of(user: User) -> str:
+        value = user.profile.attributes.get(group_by, user.extra.get(group_by))
+        return "" if value is None or isinstance(value, list | dict) else str(value)
+
+    if not group_by:
+        group_by = _TOPIC
+    elif not any(map(group_of, users)):
+        raise SettingsError(f"nobody in the users file has {printable(group_by)!r} to group by")
+    return group_of
+
+
+def _wanted(topics: Iterable[str], groups: Iterable[str]) -> frozenset[str]:
+    by_name = {group.strip().casefold(): group for group in groups if group}
+    for topic in topics:
+        if topic.strip().casefold() not in by_name:
+            some = ", ".join(sorted(by_name.values())[:20]) or "none"
+            raise SettingsError(f"nobody is of the topic {printable(topic)!r}; topics there: {printable(some)}")
+    return frozenset(by_name[topic.strip().casefold()] for topic in topics)
+
+
+USERS = Task(
+    "users",
+    "People of a users file",
+    "A users file (JSON Lines), with opinions, texts or both.",
+    load_users,
+)

@@ -1,0 +1,52 @@
+"""Shares of a population's answers to one question: finite, not negative, one a choice, summing to 1.
+
+Between the readers of GlobalOpinionQA (and users files that hold distributions) and the values of `user.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+_TOLERANCE = 0.02  # published shares are rounded to whole percents, a few of them at once
+
+
+class UnusableSharesError(ValueError):
+    """Not a distribution over the choices; the message says why."""
+
+
+def distribution(shares: Any, choices: Sequence[str]) -> tuple[float, ...]:
+    """The shares of the choices, in order, scaled to sum up to 1.
+
+    Args:
+        shares: as read; sums within 0.02 of 1 are taken for rounded ones.
+        choices: of the question.
+
+    Raises:
+        UnusableSharesError: not a list of so many finite numbers ≥ 0, or their sum is far from 1.
+    """
+    if not isinstance(shares, list | tuple):
+        raise UnusableSharesError("the shares are not a list")
+    if len(shares) != len(choices):
+        raise UnusableSharesError(f"{len(shares)} shares for {len(choices)} choices")
+    if any(isinstance(share, bool) or not isinstance(share, int | float) for share in shares):
+        raise UnusableSharesError("a share is not a number")
+    try:
+        numbers = [float(share) for share in shares]
+    except OverflowError:
+        raise UnusableSharesError("a share is too large") from None
+    if not all(map(math.isfinite, numbers)) or min(numbers, default=0.0) < 0:
+        raise UnusableSharesError("a share is negative or not finite")
+    try:
+        total = math.fsum(numbers)
+    except OverflowError:
+        total = math.inf
+    if not abs(total - 1) <= _TOLERANCE:
+        raise UnusableSharesError(f"the shares sum up to {total:.3g}, not to 1")
+    return tuple(number / total for number in numbers)
+
+
+def most_frequent(shares: Sequence[float], choices: Sequence[str]) -> str:
+    """The choice with the largest share; of equal ones the first."""
+    return choices[max(range(len(choices)), key=lambda index: shares[index])]
