@@ -1,7 +1,8 @@
-"""Means over people with bootstrap intervals clustered by person, and paired differences.
+"""Means over people with bootstrap intervals clustered by person, and paired differences, for one value a person.
 
+What the scripts of `benchmarks/` report; an evaluation's answers, which people share questions of, go to `statistics`.
 The unit is the person: answers of one person hang together, so people are resampled, never answers. A person's value is
-the mean over their answers; the reported value is the mean over people. scipy does the resampling (extra `bench`).
+the mean over their answers; the reported value is the mean over people. scipy does the resampling (extra `evaluate`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
     try:
         from scipy.stats import bootstrap
     except ImportError as error:
-        raise MissingExtraError("intervals need scipy: pip install 'idiolect[bench]'") from error
+        raise MissingExtraError("intervals need scipy: pip install 'idiolect[evaluate]'") from error
     sample = np.array([values[person] for person in sorted(values)])  # (people,)
     mean = math.fsum(sample) / len(sample)
     if np.ptp(sample) == 0:  # the bootstrap of a constant is that constant; scipy would warn

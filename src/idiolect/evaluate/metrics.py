@@ -1,4 +1,5 @@
-"""Scores of answers against what a person said: one record per answer, aggregates apart from it.
+"""Scores of answers against what a person said, as the demo shows them: one record per answer, aggregates apart from
+it. What is measured stands in `measures`; an evaluation goes on to `statistics`.
 
 An answer that could not be parsed is wrong, and counted as such beside the score ("unparsed"). Absolute error exists
 for ordinal questions only, in steps of the scale; an unparsed answer gets the worst error possible for its question.
@@ -10,9 +11,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from idiolect.evaluate.measures import absolute_error, is_correct
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.personalization import Answer
-from idiolect.people.user import Opinion, QuestionKind
+from idiolect.people.user import Opinion
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,11 @@ class Scores:
 def score_answer(user_id: str, opinion: Opinion, answer: Answer) -> AnswerScore:
     """Judge one answer against what the person said."""
     question, said = opinion.question, answer.response.answer
-    error = None
-    if question.kind is QuestionKind.ORDINAL:
-        rank = question.choices.index(opinion.answer)
-        worst = max(rank, len(question.choices) - 1 - rank)
-        error = float(worst if said is None else abs(rank - question.choices.index(said)))
     return AnswerScore(
         user_id,
-        None if question.kind is QuestionKind.FREE_TEXT else said == opinion.answer,
+        is_correct(question, opinion.answer, said),
         alignment_score(question, opinion.answer, said),
-        error,
+        absolute_error(question, opinion.answer, said),
         said is not None,
     )
 

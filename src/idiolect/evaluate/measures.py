@@ -1,0 +1,205 @@
+"""What is measured: one table of measures, and the judgement of one answer.
+
+    Opinion (truth), Answer → judge → status, values by measure, predicted shares → AnswerRecord
+
+    accuracy                 1 if â = a else 0, for questions with choices
+    mae, rmse                |rank(a) − rank(â)| in steps of the scale, for ordinal questions
+    alignment                s(a, â) of Fermi (arXiv 2406.18678, Algorithm 1), see `methods.alignment`
+    rouge1, rougeL           F-measure of rouge-score without stemming
+    distribution_similarity  1 − JSD(P, Q), base 2, where JSD is the Jensen-Shannon distance, the root of the divergence,
+                             of a population's shares P and the method's Q (GlobalOpinionQA, arXiv 2306.16388)
+    loglik                   mean log-probability of a token of held-out texts, in nat; the runner computes it
+
+An answer that nothing could be read from counts as the worst one: wrong; the worst error that the question allows,
+which for stars from 1 to 5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is
+farther); similarity 0, as if all were on a choice that nobody takes. LaMP computes ROUGE by `evaluate.load("rouge")`
+with its defaults, and the default is no stemmer; Fermi's alignment has its own ROUGE-L, with one.
+
+Macro-F1 has no value of one answer: it is computed from the answers and truths of the records (`statistics`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from idiolect.errors import MissingExtraError
+from idiolect.evaluate.benchmark import DISTRIBUTION
+from idiolect.evaluate.records import Status
+from idiolect.methods.alignment import alignment_score
+from idiolect.methods.answering import Response
+from idiolect.methods.personalization import Answer
+from idiolect.people.user import Opinion, Question, QuestionKind
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured, and how it is told.
+
+    Args:
+        name: in records and in `scores.json`.
+        title: for people.
+        better: "higher" or "lower".
+        kind: how answers become one number: "mean" over people, or a statistic of all answers.
+        unit: "%" for shares, which are told times 100; else what follows the number, "" for nothing.
+    """
+
+    name: str
+    title: str
+    better: Literal["higher", "lower"]
+    kind: Literal["mean", "macro_f1", "rmse"] = "mean"
+    unit: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, −1 where lower is: times a difference, better is upwards."""
+        return 1 if self.better == "higher" else -1
+
+    def shown(self, value: float, *, signed: bool = False) -> str:
+        """A value as text, without its unit: 0.4512 → "45.1" where the unit is %, else "0.451"."""
+        value, digits = (100 * value, 1) if self.unit == "%" else (value, 3)
+        rounded = round(value, digits) + 0.0  # no "-0.0"
+        return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
+
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("accuracy", "accuracy", "higher", unit="%"),
+        Measure("macro_f1", "macro-F1", "higher", "macro_f1"),
+        Measure("mae", "mean absolute error", "lower"),
+        Measure("rmse", "root mean squared error", "lower", "rmse"),
+        Measure("alignment", "alignment", "higher"),
+        Measure("rouge1", "ROUGE-1", "higher"),
+        Measure("rougeL", "ROUGE-L", "higher"),
+        Measure("distribution_similarity", "similarity to a population's shares", "higher"),
+        Measure("loglik", "log-probability of held-out texts", "higher", unit="nat/token"),
+    )
+}
+"""All measures, by name."""
+
+
+class Judgement(NamedTuple):
+    """One answer, judged: the fields of an `AnswerRecord` that depend on what was answered."""
+
+    status: Status
+    values: dict[str, float]
+    predicted_share: tuple[float, ...]
+
+
+def measure_named(name: str) -> Measure:
+    """One of `MEASURES`.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in MEASURES:
+        raise ValueError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
+    return MEASURES[name]
+
+
+def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgement:
+    """Judge an answer against what the person said, by those of the measures that one answer to such a question has.
+
+    Raises:
+        MissingExtraError: a distribution is to be compared, and scipy is not installed.
+        ValueError: no such measure; or the opinion's distribution is none over its choices.
+    """
+    said = answer.response.answer
+    shares: tuple[float, ...] = ()
+    if "distribution_similarity" in measures and DISTRIBUTION in opinion.extra:
+        shares = predicted_shares(opinion.question, answer.response)
+    values = {measure_named(name).name: _value(name, opinion, said, shares) for name in measures}
+    kept = {name: value for name, value in values.items() if value is not None}
+    return Judgement("unparsed" if said is None else "scored", kept, shares)
+
+
+def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float]) -> float | None:
+    question, truth = opinion.question, opinion.answer
+    match name:
+        case "accuracy":
+            correct = is_correct(question, truth, said)
+            return None if correct is None else float(correct)
+        case "mae" | "rmse":
+            return absolute_error(question, truth, said)
+        case "alignment":
+            return alignment_score(question, truth, said)
+        case "rouge1" | "rougeL":
+            return rouge(truth, said or "")[name]
+        case "distribution_similarity" if DISTRIBUTION in opinion.extra:
+            return distribution_similarity(_population(opinion), shares)
+    return None
+
+
+def is_correct(question: Question, truth: str, said: str | None) -> bool | None:
+    """The answer is the person's; None for free text, where exact match says nothing."""
+    return None if question.kind is QuestionKind.FREE_TEXT else said == truth
+
+
+def absolute_error(question: Question, truth: str, said: str | None) -> float | None:
+    """In steps of the scale; the worst error possible where nothing was read; None where there is no scale."""
+    if question.kind is not QuestionKind.ORDINAL:
+        return None
+    rank = question.choices.index(truth)
+    worst = max(rank, len(question.choices) - 1 - rank)
+    return float(worst if said is None else abs(rank - question.choices.index(said)))
+
+
+@cache
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # slow to import, and needed for free text only
+
+    return RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
+
+
+def rouge(reference: str, candidate: str) -> Mapping[str, float]:
+    """F-measures of ROUGE-1 and ROUGE-L, by the measure's name; 0 where either side has no words."""
+    return {name: float(score.fmeasure) for name, score in _rouge().score(reference, candidate).items()}
+
+
+def predicted_shares(question: Question, response: Response) -> tuple[float, ...]:
+    """Shares that a response gives to the choices: softmax of the scores where every choice has one, else all on the
+    answer; none at all where nothing was read."""
+    if not question.choices or response.answer is None:
+        return ()
+    if len(response.scores) == len(question.choices):
+        best = max(response.scores)
+        odds = [math.exp(score - best) for score in response.scores]
+        return tuple(each / math.fsum(odds) for each in odds)
+    return tuple(float(choice == response.answer) for choice in question.choices)
+
+
+def _population(opinion: Opinion) -> list[float]:
+    given, n = opinion.extra[DISTRIBUTION], len(opinion.question.choices)
+    shares = [float(share) for share in given]
+    if len(shares) != n or min(shares) < 0 or not 0 < math.fsum(shares) < math.inf:
+        raise ValueError(f"{given!r} is no distribution over {n} choices")
+    return shares
+
+
+def distribution_similarity(population: Sequence[float], predicted: Sequence[float]) -> float:
+    """1 − Jensen-Shannon distance (base 2), in [0, 1]; 0 where nothing is predicted.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    if not predicted:
+        return 0.0
+    try:
+        from scipy.spatial.distance import jensenshannon
+    except ImportError as error:
+        raise MissingExtraError("comparing distributions needs scipy: pip install 'idiolect[evaluate]'") from error
+    if math.dist(_normalized(population), _normalized(predicted)) < _SAME:
+        return 1.0  # where both are the same but for rounding, scipy takes the root of a number just below 0
+    return min(1.0, max(0.0, 1.0 - float(jensenshannon(population, predicted, base=2))))
+
+
+_SAME = 1e-6
+
+
+def _normalized(shares: Sequence[float]) -> list[float]:
+    total = math.fsum(shares)
+    return [share / total for share in shares]
