@@ -6,7 +6,7 @@
     mae, rmse                |rank(a) − rank(â)| in steps of the scale, for ordinal questions
     alignment                s(a, â) of Fermi (arXiv 2406.18678, Algorithm 1), see `methods.alignment`
     rouge1, rougeL           F-measure of rouge-score without stemming
-    distribution_similarity  1 − JSD(P, Q), base 2, where JSD is the Jensen-Shannon distance, the root of the divergence,
+    distribution_similarity  1 − JSD(P, Q), base 2; JSD is the Jensen-Shannon distance, the root of the divergence,
                              of a population's shares P and the method's Q (GlobalOpinionQA, arXiv 2306.16388)
     loglik                   mean log-probability of a token of held-out texts, in nat; the runner computes it
 

@@ -1,0 +1,210 @@
+"""Intervals of measures that are no means, macro-F1 and RMSE: people and questions are resampled (the pigeonhole
+bootstrap of Owen 2007), and scikit-learn computes the measure of each resample through its sample weights.
+
+    judged answers → macro_f1 | rmse → Estimate, p
+
+An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
+`statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
+the usual ones. Several seeds are told apart and weigh 1 / seeds each. Questions are drawn only where two people or more
+are asked each on average: drawing both doubles the part of the variance that belongs to neither, needlessly where
+hardly a question is shared.
+
+A percentile interval is too short for few people, as the normal quantile is in a mean's interval. It is widened as
+Hesterberg (2015, "What teachers should know about the bootstrap", section 5.2) does, from the quantile α/2 to
+Φ(−√(n / (n − 1)) t_{α/2, n−1}), where n is what the degrees of freedom of `statistics` are one less than; p is the
+α at which this interval touches 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from idiolect.errors import MissingExtraError
+from idiolect.evaluate.statistics import (
+    CONFIDENCE,
+    MISSING_EXTRA,
+    AnswerKey,
+    Clusters,
+    Floats,
+    Tested,
+    clusters_of,
+    student_t,
+)
+from idiolect.evaluate.summary import Estimate
+
+RESAMPLES = 1000
+
+Statistic = Callable[[Floats], float]
+"""A measure of all answers, from a weight an answer, of which at least one is above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Answers of one arm, as `macro_f1` and `rmse` need them.
+
+    Args:
+        keys: of which answer each is; an answer of several seeds is there several times.
+        truths, answers: what was said, for macro-F1; None: nothing could be read.
+        errors: in steps of the scale, for RMSE.
+    """
+
+    keys: tuple[AnswerKey, ...]
+    truths: tuple[str, ...] = ()
+    answers: tuple[str | None, ...] = ()
+    errors: tuple[float, ...] = ()
+
+
+def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
+    """F1 of each label, averaged over all labels that exist; 0 for one that occurs nowhere (LaMP-2).
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+        ValueError: no labels.
+    """
+    if not labels:
+        raise ValueError("macro-F1 needs the labels that exist")
+    try:
+        from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtraError(MISSING_EXTRA) from error
+    numbers = {label: number for number, label in enumerate(labels)}
+    truths = np.array([numbers.get(truth, -1) for truth in judged.truths])
+    answers = np.array([-1 if answer is None else numbers.get(answer, -1) for answer in judged.answers])
+
+    def of(weights: Floats) -> float:
+        kept = weights > 0
+        found = f1_score(
+            truths[kept],
+            answers[kept],
+            labels=range(len(labels)),
+            average="macro",
+            zero_division=0,
+            sample_weight=weights[kept],
+        )
+        return float(found)
+
+    return of
+
+
+def rmse(judged: Judged) -> Statistic:
+    """√ of the mean squared error.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.metrics import root_mean_squared_error
+    except ImportError as error:
+        raise MissingExtraError(MISSING_EXTRA) from error
+    errors = np.array(judged.errors)
+    right = np.zeros_like(errors)
+
+    def of(weights: Floats) -> float:
+        return float(root_mean_squared_error(right, errors, sample_weight=weights))
+
+    return of
+
+
+def resampled(judged: Judged, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """A statistic of one arm's answers, with its interval.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+        ValueError: no answers.
+    """
+    clusters = clusters_of(judged.keys)
+    return _tested(statistic, judged, clusters, seed, resamples).difference
+
+
+def resampled_difference(
+    a: tuple[Judged, Statistic], b: tuple[Judged, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
+) -> Tested:
+    """The statistic of a less that of b, over the same people and questions drawn for both.
+
+    Args:
+        a, b: judged answers and their statistic; both of the same answers, though maybe of different seeds.
+        seed: of the drawing.
+        resamples: how many.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+        ValueError: not the same answers, or none.
+    """
+    if set(a[0].keys) != set(b[0].keys):
+        raise ValueError("a paired difference needs the same answers on both sides")
+    both = Judged((*a[0].keys, *b[0].keys))
+    n = len(a[0].keys)
+
+    def difference(weights: Floats) -> float:
+        return a[1](weights[:n]) - b[1](weights[n:])
+
+    return _tested(difference, both, clusters_of(both.keys), seed, resamples, split=n)
+
+
+def _tested(
+    statistic: Statistic, judged: Judged, clusters: Clusters, seed: int, resamples: int, split: int | None = None
+) -> Tested:
+    own = _own_weights(judged.keys, split)
+    value, answers = statistic(own), len(set(judged.keys))
+    counts = (clusters.n_users, clusters.n_questions, answers)
+    crossed = clusters.shared and answers >= 2 * clusters.n_questions
+    resamples = resamples if clusters.n_users > 1 else 0
+    drawn = _draw(statistic, own, clusters, np.random.default_rng(seed), resamples, crossed)
+    if not len(drawn) or np.ptp(drawn) == 0:
+        return Tested(Estimate(value, None, None, *counts, "none: one person, or no variation"), None)
+    told = f"percentile of {len(drawn):,} resamples of people{' and questions' if crossed else ''}, widened"
+    n = min(clusters.n_users, clusters.n_questions) if crossed else clusters.n_users
+    low, high = _widened(drawn, n)
+    return Tested(Estimate(value, low, high, *counts, told), _p_value(drawn, n))
+
+
+def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
+    """1 / (answers of the person · seeds of the answer), each side of a difference for itself."""
+    sides = [keys] if split is None else [keys[:split], keys[split:]]
+    weights = []
+    for side in sides:
+        clusters = clusters_of(sorted(set(side)))
+        of_answer = dict(zip(sorted(set(side)), clusters.weights, strict=True))
+        seeds: dict[AnswerKey, int] = {}
+        for key in side:
+            seeds[key] = seeds.get(key, 0) + 1
+        weights += [of_answer[key] / seeds[key] for key in side]
+    return np.array(weights)
+
+
+def _draw(
+    statistic: Statistic, own: Floats, clusters: Clusters, rng: np.random.Generator, resamples: int, crossed: bool
+) -> Floats:
+    """The statistic of each resample. Those in which no drawn person is asked a drawn question are left out."""
+    found = []
+    for _ in range(resamples):
+        weights = own * _times_drawn(clusters.n_users, rng)[clusters.users]
+        if crossed:
+            weights = weights * _times_drawn(clusters.n_questions, rng)[clusters.questions]
+        if weights.any():
+            found.append(statistic(weights))
+    return np.array(found)
+
+
+def _times_drawn(n: int, rng: np.random.Generator) -> Floats:
+    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def _widened(drawn: Floats, n: int) -> tuple[float, float]:
+    from scipy.special import ndtr
+
+    level = float(ndtr(-math.sqrt(n / (n - 1)) * student_t().ppf((1 + CONFIDENCE) / 2, n - 1)))
+    low, high = np.quantile(drawn, (level, 1 - level))
+    return float(low), float(high)
+
+
+def _p_value(drawn: Floats, n: int) -> float:
+    """Two-sided: the inverse of `_widened`, for the share of resamples below 0 (half a resample is never seen)."""
+    from scipy.special import ndtri
+
+    share = (np.sum(drawn < 0) + np.sum(drawn == 0) / 2 + 0.5) / (len(drawn) + 1)
+    return float(2 * student_t().sf(abs(ndtri(share)) * math.sqrt((n - 1) / n), n - 1))

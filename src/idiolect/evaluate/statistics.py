@@ -1,0 +1,191 @@
+"""From values of single answers to a number with its interval, and to paired differences.
+
+    AnswerRecord values, averaged over seeds → mean_over_people | paired_difference → Estimate, p → Comparison
+
+What is estimated is the mean over people, of which each person's own mean counts once: answer i of person u has the
+weight w_i = 1 / n_u. People are asked the same questions, so answers hang together by person and by question, and the
+variance is clustered by both (Cameron, Gelbach & Miller 2011, eq. 2.11), with e_i = w_i (y_i − mean) / Σ w:
+
+    V_c = G_c / (G_c − 1) · Σ_{clusters g of c} (Σ_{i in g} e_i)²          c: users, questions, or their intersections
+    V   = max(V_users + V_questions − V_answers, V_users, V_questions, V_answers)
+
+The maximum, because the sum of three noisy terms may be too small, or below 0. The interval is mean ± t · √V. The t
+quantile has one degree of freedom less than there are users or questions, whichever are fewer; where no two people
+share a question, one less than users (then V_questions is V_answers, and only users count). statsmodels computes V.
+How often these intervals hold the truth: docs/results/interval-coverage.md. Measures that are no means (macro-F1,
+RMSE) are in `pigeonhole`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idiolect.errors import MissingExtraError
+from idiolect.evaluate.summary import Estimate
+
+AnswerKey = tuple[str, str, int]
+"""Of which answer a value is: user, question, and its place among what this user is asked."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MISSING_EXTRA = "statistics need scipy, statsmodels and scikit-learn: pip install 'idiolect[evaluate]'"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Which answers hang together.
+
+    Args:
+        users, questions: number of the user and of the question of each answer, from 0.
+        weights: 1 / how many answers this user has; sums to the number of users.
+        n_users, n_questions: how many there are.
+    """
+
+    users: Integers
+    questions: Integers
+    weights: Floats
+    n_users: int
+    n_questions: int
+
+    @property
+    def shared(self) -> bool:
+        """Some question is asked of two people."""
+        return len(np.unique(self.users * self.n_questions + self.questions)) > self.n_questions > 1
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Of t: one less than there are users, or questions if they are shared and fewer."""
+        return min(self.n_users, self.n_questions if self.shared else self.n_users) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A difference and its two-sided p; None where there is too little to tell."""
+
+    difference: Estimate
+    p: float | None
+
+
+def clusters_of(keys: Sequence[AnswerKey]) -> Clusters:
+    """Users and questions of answers, in the order of the keys.
+
+    Raises:
+        ValueError: no answers.
+    """
+    if not keys:
+        raise ValueError("no answers: nothing to estimate")
+    names, users, asked = np.unique([key[0] for key in keys], return_inverse=True, return_counts=True)
+    questions, numbers = np.unique([key[1] for key in keys], return_inverse=True)
+    return Clusters(users.astype(np.int64), numbers.astype(np.int64), 1.0 / asked[users], len(names), len(questions))
+
+
+def averaged_over_seeds(values: Iterable[tuple[AnswerKey, float]]) -> dict[AnswerKey, float]:
+    """One value an answer: the mean of those that several seeds gave, whatever their order."""
+    gathered: dict[AnswerKey, list[float]] = {}
+    for key, value in values:
+        gathered.setdefault(key, []).append(value)
+    return {key: math.fsum(gathered[key]) / len(gathered[key]) for key in sorted(gathered)}
+
+
+def mean_over_people(values: Mapping[AnswerKey, float]) -> Estimate:
+    """The mean over people, each counting once, with its interval.
+
+    Raises:
+        MissingExtraError: statsmodels or scipy is not installed.
+        ValueError: no values.
+    """
+    return _tested(values).difference
+
+
+def paired_difference(a: Mapping[AnswerKey, float], b: Mapping[AnswerKey, float]) -> Tested:
+    """Mean over people of a − b, on the answers that both have.
+
+    Raises:
+        MissingExtraError: statsmodels or scipy is not installed.
+        ValueError: no answer in common.
+    """
+    return _tested({key: a[key] - b[key] for key in a if key in b})
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjusted by Holm's method over all of them; one that could not be computed counts as 1, and stays None.
+
+    Raises:
+        MissingExtraError: statsmodels is not installed.
+    """
+    if not p_values:
+        return []
+    try:
+        from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtraError(MISSING_EXTRA) from error
+    adjusted = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1]
+    return [None if p is None else float(new) for p, new in zip(p_values, adjusted, strict=True)]
+
+
+def _tested(values: Mapping[AnswerKey, float]) -> Tested:
+    keys = sorted(values)
+    clusters = clusters_of(keys)
+    y = np.array([values[key] for key in keys], dtype=np.float64)
+    mean, variance = mean_and_variance(y, clusters)
+    counts = (clusters.n_users, clusters.n_questions, len(keys))
+    if variance is None:
+        return Tested(Estimate(mean, None, None, *counts, "none: one person, or no variation"), None)
+    error, df = math.sqrt(variance), clusters.degrees_of_freedom
+    student = student_t()
+    half = float(student.ppf((1 + CONFIDENCE) / 2, df)) * error
+    told = f"t with {df} degrees of freedom, clustered by person{' and question' if clusters.shared else ''}"
+    p = float(2 * student.sf(abs(mean) / error, df))
+    return Tested(Estimate(mean, mean - half, mean + half, *counts, told), p)
+
+
+def student_t() -> Any:
+    """scipy's t distribution.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise MissingExtraError(MISSING_EXTRA) from error
+    return t
+
+
+def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | None]:
+    """The mean over people and its variance; None for the latter with one person, or where all values are the same.
+
+    Args:
+        y: a value an answer.
+        clusters: of the same answers, in the same order.
+
+    Raises:
+        MissingExtraError: statsmodels is not installed.
+    """
+    if np.ptp(y) == 0:
+        return float(y[0]), None
+    if clusters.n_users == 1:
+        return math.fsum(y) / len(y), None
+    try:
+        from statsmodels.regression.linear_model import WLS  # type: ignore[import-untyped]
+        from statsmodels.stats.sandwich_covariance import (  # type: ignore[import-untyped]
+            cov_cluster,
+            cov_cluster_2groups,
+        )
+    except ImportError as error:
+        raise MissingExtraError(MISSING_EXTRA) from error
+    fitted = WLS(y, np.ones_like(y), weights=clusters.weights).fit()
+    mean = float(fitted.params[0])
+    by_answer = cov_cluster(fitted, np.arange(len(y)))
+    if not clusters.shared:
+        return mean, float(np.max([cov_cluster(fitted, clusters.users), by_answer]))
+    found = cov_cluster_2groups(fitted, clusters.users, clusters.questions)
+    return mean, float(np.max([*found, by_answer]))
