@@ -27,12 +27,13 @@ from idiolect.methods.answering import AnsweringSettings, question_block
 from idiolect.methods.chameleon.fitting import queries_of
 from idiolect.methods.chameleon.history import history_items, select_history
 from idiolect.methods.chameleon.measuring import Measured, Text, hold_out, measure
-from idiolect.methods.chameleon.preferences import PLAIN_REQUEST, PreferenceData, write_pairs
+from idiolect.methods.chameleon.preferences import PreferenceData, write_pairs
 from idiolect.methods.chameleon.roles import Item
 from idiolect.methods.chameleon.rules import addition
 from idiolect.methods.chameleon.settings import ChameleonSettings, DirectionSettings, GenerationSettings, Variant
 from idiolect.methods.chameleon.variants import edit_of
 from idiolect.methods.templating import render
+from idiolect.methods.texts import PLAIN_REQUEST
 from idiolect.models.catalog import open_similarity
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import ChoiceRequest, LanguageModel, Message

@@ -100,7 +100,7 @@ async def try_writer(bench: Workbench, user: User, settings: ChameleonSettings, 
 
 
 async def _continue(model: LanguageModel, beginning: str) -> str:
-    from idiolect.methods.chameleon.preferences import PLAIN_REQUEST
+    from idiolect.methods.texts import PLAIN_REQUEST
 
     sampling = SamplingParams(_CONTINUATION_TOKENS, 0.0)
     (said,) = await model.complete([CompletionRequest((Message("user", PLAIN_REQUEST),), sampling, prefill=beginning)])

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, question_block
 from idiolect.methods.chameleon.measuring import Text
-from idiolect.methods.chameleon.preferences import PLAIN_REQUEST
 from idiolect.methods.chameleon.roles import Item
+from idiolect.methods.texts import MAX_CHARS, PLAIN_REQUEST
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
 from idiolect.people.user import Opinion
 
-_MAX_CHARS = 1200  # of a text that is scored
 _PREFILL = "Answer:"
 
 
@@ -82,10 +81,10 @@ async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings:
 
 def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
     if isinstance(item, str):
-        return ChoiceRequest((Message("user", PLAIN_REQUEST),), (item[:_MAX_CHARS],))
+        return ChoiceRequest((Message("user", PLAIN_REQUEST),), (item[:MAX_CHARS],))
     block = (Message("user", question_block(item.question, settings)),)
     if not item.question.choices:
-        return ChoiceRequest(block, (item.answer[:_MAX_CHARS],))
+        return ChoiceRequest(block, (item.answer[:MAX_CHARS],))
     return ChoiceRequest(block, tuple(f" {choice}" for choice in item.question.choices), _PREFILL)
 
 

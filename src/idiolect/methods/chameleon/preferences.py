@@ -20,11 +20,11 @@ from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.history import cut
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
+from idiolect.methods.texts import PLAIN_REQUEST
 from idiolect.methods.words import words_of
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 from idiolect.people.user import Opinion
 
-PLAIN_REQUEST = "Write a short paragraph."  # what texts of the user's answer: nothing that says whose they are
 DropReason = Literal["blank", "too alike", "repeated"]
 
 

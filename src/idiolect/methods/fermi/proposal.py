@@ -112,7 +112,8 @@ class DemonstrationProposer:
     """Ours: extends a prompt of the memory by examples, chosen among the opinions it fails on.
 
     Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
-    opinions it gets wrong, in random order, then with others. Demonstrations stand in the order of the opinions.
+    opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand in
+    the order of the opinions.
     """
 
     def __init__(self, settings: DemonstrationSettings) -> None:
@@ -131,6 +132,8 @@ class DemonstrationProposer:
         failed = frozenset(parent.misaligned(context.opinions, context.thresholds))
         open_ = [i for i in range(len(context.opinions)) if i not in kept]
         wrong, rest = [i for i in open_ if i in failed], [i for i in open_ if i not in failed]
+        if self._settings.prefer == "any":
+            wrong, rest = [], open_
         rng.shuffle(wrong)
         rng.shuffle(rest)
         shown = sorted([*kept, *wrong, *rest][:room])

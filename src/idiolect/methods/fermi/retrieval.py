@@ -38,6 +38,8 @@ class RetrievalOfPrompt:
             demonstrations and of what texts quote; for judging on opinions that were learned from.
         judged: the opinions that answers will be judged on: where a prompt's text quotes one, it is not answered under
             that text. Empty where nothing is judged.
+        answered_by: another model, which is asked under the prompt that `answerer`'s scores choose: prompts transfer
+            across models (the paper, Section 4). None: `answerer` itself.
 
     Raises:
         SettingsError: other answering settings than learned with, or no similarity.
@@ -51,15 +53,17 @@ class RetrievalOfPrompt:
         *,
         leave_one_out: bool = False,
         judged: Sequence[Opinion] = (),
+        answered_by: Answerer | None = None,
     ) -> None:
         settings = personalization.settings
-        if answerer.settings != settings.answering:
+        if {answerer.settings, (answered_by or answerer).settings} != {settings.answering}:
             raise SettingsError("the prompts were learned with other answering settings")
         by_nearness = settings.retrieval.demonstration_order == "nearest_last"
         if similarity is None and (settings.retrieval.retrieve or by_nearness):
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
         self._answerer = answerer
+        self._answered_by = answered_by or answerer
         self._similarity = similarity
         self._leave_one_out = leave_one_out
         self._judged = tuple(judged)
@@ -90,7 +94,7 @@ class RetrievalOfPrompt:
             PromptedQuestion(self._rendered(why.chosen, question, view), question)
             for question, (view, why) in zip(questions, chosen, strict=True)
         ]
-        responses = await self._answerer.answer(asked)
+        responses = await self._answered_by.answer(asked)
         return [Answer(response, why) for response, (_, why) in zip(responses, chosen, strict=True)]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:

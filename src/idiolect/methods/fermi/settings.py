@@ -21,6 +21,7 @@ ProposerName = Literal["llm", "demonstrations"]
 FailureContext = Literal["asymmetric", "first_only", "symmetric", "none"]
 ListedFirst = Literal["lowest", "highest"]
 Brackets = Literal["required", "optional"]
+PreferredDemonstrations = Literal["misaligned", "any"]
 DemonstrationOrder = Literal["as_scored", "nearest_last"]
 PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
@@ -90,6 +91,8 @@ class DemonstrationSettings:
     Args:
         max_demonstrations: a prompt quotes at most so many opinions.
         keep_share: share of the parent prompt's demonstrations kept when there are more than fit; in [0, 1].
+        prefer: "misaligned" opinions of the parent prompt come first, then others; "any" draws from all alike, without
+            a look at what went wrong (an ablation).
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -97,8 +100,10 @@ class DemonstrationSettings:
 
     max_demonstrations: int = 8
     keep_share: float = 0.75
+    prefer: PreferredDemonstrations = "misaligned"
 
     def __post_init__(self) -> None:
+        require_one_of(PreferredDemonstrations, "demonstrations.prefer", self.prefer)
         most = self.max_demonstrations
         require(most >= 1, "demonstrations.max_demonstrations", most, "at least 1")
         require(0 <= self.keep_share <= 1, "demonstrations.keep_share", self.keep_share, "in [0, 1]")

@@ -1,0 +1,1 @@
+"""The methods that an evaluation compares: each learns from one person, and answers for one."""

@@ -1,0 +1,171 @@
+"""CHAMELEON with its controls: for the person, for a group that they belong to, and for people never seen.
+
+    chameleon                       the preset of the run
+    chameleon-paper                 the paper's data, rule and strengths; -p-only, -n-only: one of its two steps
+    chameleon-contrastive           θ_P out of the pairs' differences
+    chameleon-random                as large as `chameleon`'s edit, along random directions
+    chameleon-group, -unseen        fitted on pooled people: the reported ones, the person among them; or others only
+
+A group's edit is learned once and used for all. "Another's" of a method is the next person's edit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from idiolect.errors import PersonalizationError
+from idiolect.evaluate.benchmark import Case
+from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
+from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.open_weights import DeskWeights
+from idiolect.evaluate.methods.prompting import Prompted
+from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import base
+from idiolect.methods.chameleon.controls import random_edit
+from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
+from idiolect.methods.personalization import Answer
+from idiolect.methods.texts import text_log_likelihoods
+from idiolect.models.language_model import LanguageModel
+from idiolect.people.user import Question, User
+
+Pooled = Literal["", "group", "unseen"]
+
+
+class EditedAnswers:
+    """The edited model, asked without any prompt."""
+
+    def __init__(self, model: LanguageModel, desk: Desk) -> None:
+        self._model, self._respondent = model, base(Answerer(model, desk.bench.answering))
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await self._respondent.answer(questions)
+
+    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
+        """Nat per token.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await text_log_likelihoods(texts, self._model)
+
+
+@dataclass(frozen=True, slots=True)
+class ChameleonMethod:
+    """CHAMELEON, or a part of it.
+
+    Args:
+        rule: "": the preset of the run with its choice of variants and its gate; else the paper's preset with this rule,
+            at the paper's strengths, and no gate.
+        pooled: whose pairs are pooled: nobody's, those of the person's group, or other people's.
+        random: random directions in the place of those learned.
+        overrides: what the user wrote in brackets.
+    """
+
+    rule: RuleName | Literal[""] = ""
+    pooled: Pooled = ""
+    random: bool = False
+    overrides: Overrides = ()
+
+    def settings(self, bench: Bench, seed: int) -> ChameleonSettings:
+        """What it learns with.
+
+        Raises:
+            SettingsError: a combination that makes no sense, or a model behind an API.
+        """
+        weights = bench.weights()
+        settings = weights.settings
+        if self.rule:
+            settings = replace(preset("paper"), variants=(Variant(self.rule),))
+        generation = replace(settings.generation, seed=seed, **_sizes(weights, settings))
+        settings = replace(settings, generation=generation, answering=bench.answering)
+        return with_overrides(settings, self.overrides)
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Fits the edit; a group's once for all of its members."""
+        if not self.pooled:
+            return await self._fit([case.user], desk, owner="")
+        members, owner = self._members(case, desk.bench)
+        key = ("chameleon", self, owner, desk.seed, len(case.user.opinions) + len(case.user.texts))
+        lock = desk.bench.shared.setdefault(("lock", key), asyncio.Lock())
+        async with lock:
+            if key not in desk.bench.shared:
+                desk.bench.shared[key] = await self._fit(members, desk, owner=owner)
+        found: Learned = desk.bench.shared[key]
+        return found
+
+    async def _fit(self, users: Sequence[User], desk: Desk, *, owner: str) -> Learned:
+        settings, weights = self.settings(desk.bench, desk.seed), DeskWeights(desk)
+        identity = ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
+        chameleon = Chameleon(weights, settings, embedder=desk.bench.embedder, identity=identity)
+        start = time.perf_counter()
+        learned = await (chameleon.fit_group(owner, users) if owner else chameleon.fit(users[0]))
+        seconds = time.perf_counter() - start - weights.writing
+        notes = {**chameleon_notes(learned), "seconds_without_writing": round(seconds, 3)}
+        gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
+        return Learned(learned, used=learned.used if gated else None, notes=notes)
+
+    def _members(self, case: Case, bench: Bench) -> tuple[Sequence[User], str]:
+        """Who is pooled, and what the group is called."""
+        most = bench.weights().members
+        if self.pooled == "unseen":
+            return _others(case, bench, most), f"unseen {case.group}"
+        same = [each for each in bench.benchmark.cases if each.group == case.group]
+        place = next(index for index, each in enumerate(same) if each.user.id == case.user.id) // most
+        size = len(case.user.opinions) + len(case.user.texts)
+        members = [each.learning_from(max(size, 1)).user for each in same[place * most : (place + 1) * most]]
+        return members, f"group {place} {case.group}"
+
+    def respondent(self, learned: Learned, desk: Desk) -> EditedAnswers | Prompted:
+        """The edited model; the base model where a gate says so."""
+        found: ChameleonPersonalization = learned.value
+        if learned.used is False:
+            return Prompted(base(desk.answerer), desk, text_prompt="")
+        edit = random_edit(found, seed=desk.seed) if self.random else found.edit
+        return EditedAnswers(desk.edited(edit), desk)
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With the same settings, for the same people."""
+        return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
+
+
+def _sizes(weights: OpenWeights, settings: ChameleonSettings) -> dict[str, Any]:
+    pairs = settings.generation.pairs if weights.pairs is None else weights.pairs
+    tokens = settings.generation.max_tokens if weights.pair_tokens is None else weights.pair_tokens
+    return {"pairs": pairs, "max_tokens": tokens, "least_pairs": min(settings.generation.least_pairs, pairs)}
+
+
+def _others(case: Case, bench: Bench, most: int) -> list[User]:
+    """People who aren't reported, of the same group where there are groups; each with as much as the person has."""
+    groups = bench.benchmark.other_groups
+    found = [user for user in bench.benchmark.others if groups.get(user.id, "") == case.group]
+    if not found:
+        raise PersonalizationError("there is nobody else to learn a group's edit from")
+    n, m = max(len(case.user.opinions), 1), max(len(case.user.texts), 1)
+    return [replace(user, opinions=user.opinions[:n], texts=user.texts[:m]) for user in found[:most]]
+
+
+def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
+    """What a record keeps of a personalization: numbers, and none of the texts."""
+    return {
+        "variant": str(learned.variant),
+        "layers": [asdict(layer) for layer in learned.layers],
+        "pairs": len(learned.pairs),
+        "dropped": dict(learned.dropped),
+        "trials": [
+            {"variant": str(trial.variant), "gain": trial.gain, "fluency": trial.fluency, "eligible": trial.eligible}
+            for trial in learned.trials
+        ],
+        "members": len(learned.members),
+    }

@@ -1,0 +1,170 @@
+"""Fermi, OPRO, and what is left of Fermi when a part of it is taken away.
+
+    fermi                 as its settings say
+    opro                  the LLM writes prompts, sees prompts and scores only, and the best prompt answers everything
+    fermi-llm, fermi-demonstrations     each proposer alone
+    fermi-no-failures     no mis-aligned context: neither in the meta-prompt nor in the choice of demonstrations
+    fermi-symmetric       no asymmetry: every listed prompt shows all its failures
+    fermi-no-retrieval    the best prompt answers every question instead of Retrieval-of-Prompt
+
+Ablations that are about the meta-prompt need a proposer that reads it: where the settings have only demonstrations they
+say so instead of measuring nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.evaluate.benchmark import Case
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.evaluate.methods.method import Learned, NoTexts, TestRespondent
+from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import base
+from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.personalization import Answer, Respondent
+from idiolect.models.language_model import CompletionModel
+from idiolect.people.user import Question
+
+Change = Callable[[FermiSettings], FermiSettings]
+
+
+class AnsweredQuestions(NoTexts):
+    """A respondent of Fermi's in an evaluation."""
+
+    def __init__(self, respondent: Respondent) -> None:
+        self._respondent = respondent
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await self._respondent.answer(questions)
+
+
+@dataclass(frozen=True, slots=True)
+class FermiMethod:
+    """Fermi with changed settings.
+
+    Args:
+        change: what is taken away or swapped.
+        overrides: what the user wrote in brackets.
+        reads_failures: the method is about the meta-prompt, and needs the LLM proposer.
+    """
+
+    change: Change
+    overrides: Overrides = ()
+    reads_failures: bool = False
+
+    def settings(self, bench: Bench, seed: int) -> FermiSettings:
+        """What it learns with.
+
+        Raises:
+            SettingsError: a combination that makes no sense, or an ablation of what isn't there.
+        """
+        settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
+        settings = with_overrides(settings, self.overrides)
+        if self.reads_failures and "llm" not in settings.proposers:
+            raise SettingsError(
+                "this ablation is about what the optimizer reads, and the settings have no LLM proposer: name an "
+                "--optimizer, or proposers=llm in brackets"
+            )
+        return settings
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Runs Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
+        settings = self.settings(desk.bench, desk.seed)
+        if not case.user.opinions:
+            raise PersonalizationError("Fermi learns from answered questions, and there are none")
+        optimizer = desk.optimizer if isinstance(desk.optimizer, CompletionModel) else None
+        fermi = Fermi(desk.answerer, settings, optimizer=optimizer, similarity=desk.bench.similarity)
+        learned = await fermi.fit(case.user)
+        used = None if not settings.evidence.share else learned.used
+        return Learned(learned, used=used, notes=fermi_notes(learned))
+
+    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+        """Retrieval-of-Prompt, or the base model where a gate says so."""
+        return AnsweredQuestions(answering(learned.value, desk.answerer, desk, used=learned.used))
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With the same settings."""
+        return ("fermi", self.settings(bench, 0))
+
+
+def answering(
+    learned: FermiPersonalization, answerer: Answerer, desk: Desk, *, used: bool | None, by: Answerer | None = None
+) -> Respondent:
+    """What answers with learned prompts.
+
+    Args:
+        learned: what was learned.
+        answerer: the model that it was learned with.
+        desk: gives the similarity.
+        used: False: the base model answers.
+        by: another model, which answers under the prompts.
+    """
+    if used is False:
+        return base(by or answerer)
+    return RetrievalOfPrompt(learned, answerer, desk.bench.similarity, answered_by=by)
+
+
+def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
+    """What a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
+    best = learned.best
+    return {
+        "finished": learned.finished,
+        "iterations": len(learned.iterations),
+        "scores_by_iteration": [iteration.best_score for iteration in learned.iterations],
+        "best_score": best.score,
+        "first_score": learned.initial.score if learned.initial.complete else None,
+        "best_origin": best.prompt.origin,
+        "best_demonstrations": len(best.prompt.demonstrations),
+        "pool": len(learned.prompts),
+    }
+
+
+def as_it_is(settings: FermiSettings) -> FermiSettings:
+    """Fermi itself."""
+    return settings
+
+
+def only_llm(settings: FermiSettings) -> FermiSettings:
+    """The paper's proposer alone."""
+    return replace(settings, proposers=("llm",))
+
+
+def only_demonstrations(settings: FermiSettings) -> FermiSettings:
+    """Our proposer alone."""
+    return replace(settings, proposers=("demonstrations",))
+
+
+def opro(settings: FermiSettings) -> FermiSettings:
+    """OPRO: prompt/score pairs, and one prompt for all questions."""
+    return without_retrieval(without_failures(only_llm(settings)))
+
+
+def without_failures(settings: FermiSettings) -> FermiSettings:
+    """No mis-aligned context anywhere."""
+    return replace(
+        settings,
+        meta_prompt=replace(settings.meta_prompt, failures="none"),
+        demonstrations=replace(settings.demonstrations, prefer="any"),
+    )
+
+
+def symmetric(settings: FermiSettings) -> FermiSettings:
+    """Every prompt shows its failures."""
+    return replace(settings, meta_prompt=replace(settings.meta_prompt, failures="symmetric"))
+
+
+def without_retrieval(settings: FermiSettings) -> FermiSettings:
+    """One prompt for all questions."""
+    return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))

@@ -1,0 +1,80 @@
+"""Open weights as CHAMELEON takes them, at a method's desk: calls are counted and kept, activations are taken once.
+
+    DeskWeights → bench's model (activations, gradients: remembered while a person is worked on) and its edited views
+
+Several methods learn from the same pairs of a person; what the model's layers put out for those is the dearest part of it
+on a small machine, and the same for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.methods.chameleon.measuring import Text
+from idiolect.models.activations import Activations
+from idiolect.models.edits import Edit
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, LanguageModel
+
+T = TypeVar("T")
+
+_REMEMBERED = 4  # results; one of 2,048 sampled tokens of a small model takes 140 MB
+
+
+class DeskWeights:
+    """An `EditableModel` at a desk.
+
+    Attributes:
+        writing: seconds that were spent on writing texts.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.writing = 0.0
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self._desk.model.name
+
+    def with_edit(self, edit: Edit | None) -> LanguageModel:
+        """The model under an edit; its calls count."""
+        return self._desk.edited(edit)
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """As the model's; timed."""
+        start = time.perf_counter()
+        try:
+            return await self._desk.model.complete(requests)
+        finally:
+            self.writing += time.perf_counter() - start
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        """As the model's."""
+        return await self._desk.model.choice_logprobs(requests)
+
+    async def activations(self, texts: Sequence[Text], *, sample: int = 0) -> Activations:
+        """As the model's, once for the same texts."""
+        model = self._desk.bench.weights().model
+        key = ("activations", tuple(texts), sample)
+        return await _once(self._desk.bench, key, lambda: model.activations(texts, sample=sample))
+
+    async def likelihood_gradients(self, texts: Sequence[Text]) -> Tensor:
+        """As the model's, once for the same texts."""
+        model = self._desk.bench.weights().model
+        return await _once(self._desk.bench, ("gradients", tuple(texts)), lambda: model.likelihood_gradients(texts))
+
+
+async def _once(bench: Bench, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    remembered: OrderedDict[Hashable, T] = bench.shared.setdefault("activations", OrderedDict())
+    if key not in remembered:
+        remembered[key] = await compute()
+    remembered.move_to_end(key)
+    while len(remembered) > _REMEMBERED:
+        remembered.popitem(last=False)
+    return remembered[key]

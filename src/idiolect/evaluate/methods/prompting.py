@@ -1,0 +1,175 @@
+"""Methods that put a prompt in front of every question, and learn nothing that costs a call.
+
+vanilla         the model as it is
+profile         the person's profile
+few-shot        the profile and the k opinions (or texts) nearest to the question, nearest last
+all-info        the profile and everything that is known of the person, in one order for all questions
+rag             the nearest items in LaMP's patterns (retrieval-augmented personalization)
+few-shot-tuned  few-shot whose k and nearness are chosen by leave-one-out on the person's own opinions, for as many calls
+                as a learning method may make
+
+Texts are shown as examples of what the person wrote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from idiolect.errors import BudgetExceededError
+from idiolect.evaluate.benchmark import Case
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.evaluate.methods.method import Learned, TestRespondent
+from idiolect.methods.alignment import alignment_score
+from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
+from idiolect.methods.personalization import Answer, Respondent
+from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.templating import render
+from idiolect.methods.texts import text_log_likelihoods
+from idiolect.models.similarity import Similarity
+from idiolect.people.user import Opinion, Question, User
+
+Kind = Literal["vanilla", "profile", "few-shot", "all-info"]
+Nearness = Literal["dense", "bm25"]
+
+
+class Prompted:
+    """Questions by a respondent, texts under one prompt."""
+
+    def __init__(self, respondent: Respondent, desk: Desk, *, text_prompt: str) -> None:
+        self._respondent, self._desk, self._text_prompt = respondent, desk, text_prompt
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await self._respondent.answer(questions)
+
+    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
+        """Nat per token.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await text_log_likelihoods(texts, self._desk.model, prompt=self._text_prompt)
+
+
+def texts_prompt(user: User, *, most: int) -> str:
+    """The person's first texts as examples of how they write; "" where there are none."""
+    return render("written_texts.jinja", {"texts": user.texts[:most]}) if user.texts else ""
+
+
+def nearness(bench: Bench, name: Nearness) -> Similarity:
+    """The similarity of that name."""
+    return bench.bm25 if name == "bm25" else bench.similarity
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """The methods that need a prompt only.
+
+    Args:
+        kind: which.
+        k: how many examples "few-shot" shows.
+        nearness: how it finds them.
+        texts: how many texts are shown at most.
+    """
+
+    kind: Kind
+    k: int = 16
+    nearness: Nearness = "dense"
+    texts: int = 5
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """The person themself."""
+        del desk
+        return Learned(case.user)
+
+    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+        """The model behind the prompt."""
+        user: User = learned.value
+        if self.kind == "vanilla":
+            return Prompted(base(desk.answerer), desk, text_prompt="")
+        if self.kind == "profile" or not user.opinions:
+            shown = "" if self.kind == "profile" else texts_prompt(user, most=self._most)
+            respondent = self._with_texts(user, desk, shown)
+            parts = (profile_prompt(user.profile) if user.profile else "", shown)
+            return Prompted(respondent, desk, text_prompt="\n\n".join(part for part in parts if part))
+        chosen = None if self.kind == "all-info" else nearness(desk.bench, self.nearness)
+        n = len(user.opinions) if self.kind == "all-info" else self.k
+        shots = FewShot(
+            desk.answerer, user.opinions, k=n, similarity=chosen, instruction=profile_prompt(user.profile)
+        )
+        return Prompted(shots, desk, text_prompt=texts_prompt(user, most=self._most))
+
+    @property
+    def _most(self) -> int:
+        return 1000 if self.kind == "all-info" else self.texts
+
+    def _with_texts(self, user: User, desk: Desk, shown: str) -> FixedPrompt:
+        if not shown:
+            return profile(desk.answerer, user.profile)
+        return FixedPrompt(desk.answerer, f"{shown}\n\n{profile_prompt(user.profile)}")
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With nobody: there is nothing to share."""
+        del bench
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TunedFewShot:
+    """few-shot at the cost of a method that learns: the best of several, by leave-one-out on the person's opinions.
+
+    Each opinion is asked with the others as examples; what is tried stops at the limit on calls, and what was asked of
+    every candidate by then decides. On ties, the first candidate.
+
+    Args:
+        ks: numbers of examples to try, with each nearness, widest apart first.
+    """
+
+    ks: tuple[int, ...] = (16, 8, 4, 2)
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Chooses k and the nearness."""
+        candidates = [(k, near) for k in self.ks for near in ("dense", "bm25")]
+        totals = {candidate: 0.0 for candidate in candidates}
+        asked = 0
+        try:
+            for index, opinion in enumerate(case.user.opinions):
+                others = (*case.user.opinions[:index], *case.user.opinions[index + 1 :])
+                scores = [await self._score(each, opinion, others, case.user, desk) for each in candidates]
+                for candidate, score in zip(candidates, scores, strict=True):
+                    totals[candidate] += score
+                asked += 1
+        except BudgetExceededError as error:
+            if error.owner is None or asked == 0:
+                raise
+        k, near = max(candidates, key=lambda candidate: totals[candidate])
+        notes = {"k": k, "nearness": near, "asked": asked, "score": totals[k, near] / max(asked, 1)}
+        return Learned((case.user, k, near), notes=notes)
+
+    async def _score(
+        self, candidate: tuple[int, str], opinion: Opinion, others: Sequence[Opinion], user: User, desk: Desk
+    ) -> float:
+        if not others:
+            return math.nan
+        k, near = candidate
+        similarity = desk.bench.bm25 if near == "bm25" else desk.bench.similarity
+        shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=profile_prompt(user.profile))
+        (answer,) = await shots.answer([opinion.question])
+        return alignment_score(opinion.question, opinion.answer, answer.response.answer)
+
+    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+        """few-shot as chosen."""
+        user, k, near = learned.value
+        return Prompting("few-shot", k=k, nearness=near).respondent(Learned(user), desk)
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With nobody."""
+        del bench
+        return None
