@@ -17,11 +17,9 @@ from idiolect.errors import DatasetError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case, question_key
 from idiolect.evaluate.tasks.task import Group, TaskOrder
 from idiolect.people.broken_records import BrokenRecords
+from idiolect.people.opinionqa import RESPONDENT
 from idiolect.people.splits import hash_rank, shuffled
 from idiolect.people.user import Opinion, QuestionKind, User
-
-RESPONDENT = "respondent"
-"""Key of `User.extra`: the person behind several users (a panelist of several waves); they stay in one group."""
 
 FEWEST_TO_PARTITION = 10
 """With fewer people than this, nobody is set apart for development."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
-from idiolect.evaluate.tasks.cases import Told, benchmark_of, partition
+from idiolect.evaluate.tasks.cases import People, Told, benchmark_of, partition
 from idiolect.evaluate.tasks.task import Task, TaskOrder
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
 from idiolect.people.distributions import UnusableSharesError, distribution
@@ -41,16 +41,25 @@ def users_benchmark(task: str, order: TaskOrder, *, needs_distribution: bool = F
         SettingsError: nobody has what the order groups by, or nobody is of its topics.
     """
     read = read_people(data_of(task, order), needs_distribution=needs_distribution)
-    group_of = grouping(read.users, order.group_by)
-    people = partition(read.users, seed=order.seed)
+    return grouped_benchmark(task, read.users, order, Told(broken=read.broken))
+
+
+def grouped_benchmark(task: str, users: tuple[User, ...], order: TaskOrder, told: Told) -> Benchmark:
+    """The benchmark of users in the groups, and of the topics, that the order names.
+
+    Raises:
+        DatasetError: nobody is left.
+        SettingsError: nobody has what the order groups by, or nobody is of its topics.
+    """
+    group_of = grouping(users, order.group_by)
+    people = partition(users, seed=order.seed)
     if order.topics:
-        wanted = _wanted(order.topics, {group_of(user) for user in read.users})
-        people = replace(
-            people,
-            reported=tuple(user for user in people.reported if group_of(user) in wanted),
-            development=tuple(user for user in people.development if group_of(user) in wanted),
+        wanted = _wanted(order.topics, {group_of(user) for user in users})
+        people = People(
+            tuple(user for user in people.reported if group_of(user) in wanted),
+            tuple(user for user in people.development if group_of(user) in wanted),
         )
-    return benchmark_of(task, people, order, group_of=group_of, told=Told(broken=read.broken))
+    return benchmark_of(task, people, order, group_of=group_of, told=told)
 
 
 def data_of(task: str, order: TaskOrder) -> Path:
@@ -62,6 +71,11 @@ def data_of(task: str, order: TaskOrder) -> Path:
     if order.data is None:
         raise DatasetError(f"{task}: needs the data, a file or folder of your own: give its path")
     return order.data
+
+
+def replaced_note(rows: int) -> tuple[str, ...]:
+    """What has to be said of rows with bytes that are not UTF-8."""
+    return (f"{rows} rows hold bytes that are not UTF-8; they were read with a mark in their place.",) if rows else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +148,7 @@ def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
     if not group_by:
         group_by = _TOPIC
     elif not any(map(group_of, users)):
-        raise SettingsError(f"nobody in the users file has {printable(group_by)!r} to group by")
+        raise SettingsError(f"nobody of these people has {printable(group_by)!r} to group by")
     return group_of
 
 

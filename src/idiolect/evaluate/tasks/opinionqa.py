@@ -1,0 +1,43 @@
+"""The task `opinionqa`: people of the American Trends Panel; a group is the topic of a wave.
+
+OpinionQA's folders, or a users file → people by topic → cases
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.tasks.cases import Told
+from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
+from idiolect.people.opinionqa import OpinionQA, read_opinionqa
+
+NAME = "opinionqa"
+
+
+def load_opinionqa(order: TaskOrder) -> Benchmark:
+    """The benchmark of OpinionQA, from its folders or, if `data` is a file, from a users file; see `Task.load`."""
+    path = data_of(NAME, order)
+    if path.is_file():
+        return users_benchmark(NAME, order)
+    read = read_opinionqa(path, topics=order.topics)
+    in_topics = replace(order, topics=())  # a wave may be named by its number, which is no group's name
+    return grouped_benchmark(NAME, read.users, in_topics, Told(broken=read.broken, notes=_notes(read)))
+
+
+def _notes(read: OpinionQA) -> tuple[str, ...]:
+    notes = []
+    if read.without_answer:
+        notes.append(f"{read.without_answer} answers are refused or missing and were left out.")
+    if read.other_attributes:
+        notes.append(f"{read.other_attributes} attributes have a value that is not published and were left out.")
+    return (*notes, *replaced_note(read.replaced))
+
+
+OPINIONQA = Task(
+    NAME,
+    "OpinionQA: people of Pew's American Trends Panel",
+    "The folder human_resp of tatsu-lab/opinions_qa with its responses.csv, one wave of it, or a users file.",
+    load_opinionqa,
+)

@@ -1,0 +1,125 @@
+"""GlobalOpinionQA: how the people of countries answered international surveys, as countries that answer questions.
+
+global_opinions.csv (question, selections, options, source) → one user a country
+
+Durmus et al., Towards Measuring the Representation of Subjective Global Opinions in Language Models (arXiv 2306.16388);
+data: huggingface.co/datasets/Anthropic/llm_global_opinions. A country's answer is its most frequent one; how all its
+people answered is kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from idiolect.errors import DatasetError
+from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
+from idiolect.people.csv_file import opened_csv
+from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
+from idiolect.people.json_line import printable
+from idiolect.people.python_literals import UnreadableLiteralError, python_literal, text_list
+from idiolect.people.user import Opinion, Question, User, UserProfile
+
+FILE_NAME = "global_opinions.csv"
+_PLACES = (FILE_NAME, f"data/{FILE_NAME}")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOpinionQA:
+    """What was read.
+
+    Args:
+        users: countries in the order in which they first appear; profile {"Country": name}; opinions with the extra
+            keys "distribution" (one share a choice, summing to 1) and "source" (the survey).
+        broken: rows, and answers of countries, that were left out.
+        replaced: rows with bytes that are not UTF-8.
+    """
+
+    users: tuple[User, ...]
+    broken: BrokenRecords
+    replaced: int
+
+
+def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
+    """The countries of the published table.
+
+    Args:
+        path: `global_opinions.csv`, or a folder that holds it (or `data/` with it).
+
+    Raises:
+        DatasetError: it is not there, not in the layout, or no country has a valid answer.
+    """
+    log = BrokenRecordsLog()
+    opinions: dict[str, list[Opinion]] = {}
+    with opened_csv(_file(path), log) as table:
+        places = table.required("question", "selections", "options")
+        source_place = table.column("source")
+        for number, row in table.rows():
+            place = f"{table.name}: row {number}"
+            source = "" if source_place is None else row[source_place].strip()
+            for country, opinion in _answers(place, [row[column] for column in places], source, log):
+                opinions.setdefault(country, []).append(opinion)
+    users = tuple(_country(name, said) for name, said in opinions.items())
+    if not users:
+        raise DatasetError(f"{table.name}: no country has a valid answer ({log.count} broken records)")
+    return GlobalOpinionQA(users, log.records, table.replaced)
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = next((path / place for place in _PLACES if (path / place).is_file()), None)
+    if found is None:
+        raise DatasetError(f"{printable(str(path))}: holds no {FILE_NAME}")
+    return found
+
+
+def _country(name: str, opinions: Iterable[Opinion]) -> User:
+    return User(f"goqa-{name}", UserProfile({"Country": name}), tuple(opinions))
+
+
+def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -> Iterator[tuple[str, Opinion]]:
+    text, selections, options = cells
+    try:
+        question = Question(text.strip(), tuple(text_list(options)))
+        by_country = _selections(selections)
+    except ValueError as error:  # an unreadable literal, or what makes no question
+        log.add(place, str(error))
+        return
+    if not question.choices:
+        log.add(place, "has no options")
+        return
+    for country, shares in by_country.items():
+        try:
+            yield country, _opinion(question, shares, source)
+        except UnusableSharesError as error:
+            log.add(f"{place}, {printable(country)}", str(error))
+
+
+def _selections(cell: str) -> dict[str, Any]:
+    """Shares by country of "defaultdict(<class 'list'>, {…})"; a plain dict is read as well.
+
+    The first brace is the dict's: nothing before it can hold one.
+    """
+    start, end = cell.find("{"), cell.rfind("}")
+    value = python_literal(cell[start : end + 1]) if 0 <= start < end else None
+    if not isinstance(value, dict):
+        raise UnreadableLiteralError("selections are no dict")
+    found: dict[str, Any] = {}
+    for country, shares in value.items():
+        if not isinstance(country, str):
+            raise UnreadableLiteralError("a country is no text")
+        name = country.strip()
+        UserProfile({"Country": name})  # a name that no profile can hold is a broken row
+        found.setdefault(name, shares)
+    return found
+
+
+def _opinion(question: Question, shares: Any, source: str) -> Opinion:
+    exact = distribution(shares, question.choices)
+    extra: dict[str, Any] = {"distribution": list(exact)}
+    if source:
+        extra["source"] = source
+    return Opinion(question, most_frequent(exact, question.choices), extra)

@@ -1,0 +1,252 @@
+"""OpinionQA: people of Pew's American Trends Panel, and how they answered the questions of fifteen waves.
+
+American_Trends_Panel_W*/{info,metadata,responses}.csv → users, one a respondent of a wave
+
+Santurkar et al., Whose Opinions Do Language Models Reflect? (arXiv 2303.17548); data: github.com/tatsu-lab/opinions_qa,
+folder `human_resp`. A wave has a topic. `responses.csv` is read row by row, and people who are not asked for are not
+kept. `opinionqa_questions.py` reads what was asked.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from idiolect.errors import DatasetError, SettingsError
+from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
+from idiolect.people.csv_file import CsvFile, opened_csv
+from idiolect.people.json_line import printable
+from idiolect.people.opinionqa_questions import (
+    Attribute,
+    WaveQuestion,
+    is_no_answer,
+    read_attributes,
+    read_questions,
+)
+from idiolect.people.splits import hash_rank
+from idiolect.people.user import Opinion, User, UserProfile, unstorable_part
+
+TOPICS = {
+    "W26": "Guns",
+    "W27": "Automation and driverless vehicles",
+    "W29": "Views on gender",
+    "W32": "Community types & sexual harassment",
+    "W34": "Biomedical & food issues",
+    "W36": "Gender & Leadership",
+    "W41": "America in 2050",
+    "W42": "Trust in science",
+    "W43": "Race",
+    "W45": "Misinformation",
+    "W49": "Privacy & Surveillance",
+    "W50": "Family & Relationships",
+    "W54": "Economic inequality",
+    "W82": "Global attitudes",
+    "W92": "Political views",
+}
+"""What the questions of a wave are about, by the wave's name."""
+
+RESPONDENT = "respondent"
+"""Key of `User.extra`: the panelist, who may have answered several waves and is a user in each."""
+
+_FOLDERS = ("", "human_resp", "data/human_resp")
+_WAVE = re.compile(r"^American_Trends_Panel_(W\d+)$")
+_RESPONSES = "responses.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionQA:
+    """What was read.
+
+    Args:
+        users: in the order of waves and rows; with a limit, of their rank. Id "W92-<respondent>", or "W92-row-<number>"
+            without a column QKEY; extra keys "topic" and, with QKEY, "respondent"; an opinion's extra key "id" is the
+            question's.
+        without_answer: cells that were blank, "nan" or "Refused".
+        other_attributes: values of attributes that are none of the published ones, left out of profiles.
+        broken: rows and answers that could not be read.
+        replaced: rows with bytes that are not UTF-8.
+    """
+
+    users: tuple[User, ...]
+    without_answer: int
+    other_attributes: int
+    broken: BrokenRecords
+    replaced: int
+
+
+def read_opinionqa(
+    path: Path, *, topics: Sequence[str] = (), min_opinions: int = 1, limit: int | None = None, seed: int = 0
+) -> OpinionQA:
+    """The respondents of one wave, or of all that a folder holds.
+
+    Args:
+        path: the folder `human_resp`, one that holds it, or the folder of one wave.
+        topics: only of these waves, named by topic or as "W92"; empty: all.
+        min_opinions: people with fewer answers are left out.
+        limit: keep only so many people, those with the lowest rank by a hash of seed and id.
+        seed: of that rank.
+
+    Raises:
+        DatasetError: no wave with a `responses.csv` is there, a file is not in the layout, or nobody is left.
+        SettingsError: a topic is none of the waves'.
+        ValueError: `limit` or `min_opinions` is below 1.
+    """
+    if min_opinions < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"min_opinions {min_opinions} and limit {limit} must be at least 1")
+    counts = _Counts()
+    waves = _of_topics(_waves(path), topics)
+    rows = (user for wave in waves for user in _Wave(wave, counts, min_opinions).users())
+    users = tuple(rows) if limit is None else _lowest(rows, limit, seed)
+    if not users:
+        raise DatasetError(
+            f"{printable(str(path))}: nobody gave {min_opinions} valid answers ({counts.log.count} broken records)"
+        )
+    return OpinionQA(users, counts.without_answer, counts.other_attributes, counts.log.records, counts.replaced)
+
+
+@dataclass(slots=True)
+class _Counts:
+    log: BrokenRecordsLog = field(default_factory=BrokenRecordsLog)
+    without_answer: int = 0
+    other_attributes: int = 0
+    replaced: int = 0
+
+
+def _lowest(users: Iterable[User], limit: int, seed: int) -> tuple[User, ...]:
+    ranked = ((hash_rank("people", seed, user.id), user) for user in users)
+    return tuple(user for _, user in heapq.nsmallest(limit, ranked, key=lambda pair: pair[0]))
+
+
+def _waves(path: Path) -> list[Path]:
+    if (path / "info.csv").is_file():
+        found = [path]
+    else:
+        folders = (path / folder for folder in _FOLDERS)
+        found = next((waves for folder in folders if (waves := _waves_of(folder))), [])
+    if not found:
+        missing = "" if path.is_dir() else "there is no such folder; "
+        raise DatasetError(
+            f"{printable(str(path))}: {missing}expected are folders American_Trends_Panel_W… of OpinionQA"
+        )
+    with_people = [wave for wave in found if (wave / _RESPONSES).is_file()]
+    if not with_people:
+        raise DatasetError(
+            f"{printable(str(path))}: no wave has a {_RESPONSES}: it comes with the download of OpinionQA, folder "
+            "human_resp"
+        )
+    return with_people
+
+
+def _waves_of(folder: Path) -> list[Path]:
+    try:
+        found = [(match, entry) for entry in folder.iterdir() if (match := _WAVE.match(entry.name)) and entry.is_dir()]
+    except (OSError, ValueError):  # not there, or a NUL in its name
+        return []
+    return [entry for match, entry in sorted(found, key=lambda pair: int(pair[0][1][1:]))]
+
+
+def wave_name(folder: Path) -> str:
+    """ "W92" for the folder of wave 92; else the folder's own name."""
+    match = _WAVE.match(folder.name)
+    return match[1] if match else folder.resolve().name
+
+
+def _of_topics(waves: list[Path], topics: Sequence[str]) -> list[Path]:
+    if not topics:
+        return waves
+    by_name = {name.casefold(): wave for wave in waves for name in (wave_name(wave), topic_of(wave_name(wave)))}
+    for topic in topics:
+        if topic.strip().casefold() not in by_name:
+            there = ", ".join(f"{topic_of(wave_name(wave))} ({wave_name(wave)})" for wave in waves)
+            raise SettingsError(f"no wave is about {printable(topic)!r}; there are: {printable(there)}")
+    wanted = {by_name[topic.strip().casefold()] for topic in topics}
+    return [wave for wave in waves if wave in wanted]
+
+
+def topic_of(wave: str) -> str:
+    """The topic of a wave; its name where that is unknown."""
+    return TOPICS.get(wave, wave)
+
+
+@dataclass(slots=True)
+class _Wave:
+    """Reads the people of one wave."""
+
+    folder: Path
+    counts: _Counts
+    min_opinions: int
+
+    def users(self) -> Iterator[User]:
+        log = self.counts.log
+        questions = read_questions(self.folder / "info.csv", log)
+        attributes = read_attributes(self.folder / "metadata.csv", log)
+        with opened_csv(self.folder / _RESPONSES, log) as table:
+            layout = _Layout.of(table, questions, attributes)
+            yield from self._people(table, layout)
+            self.counts.replaced += table.replaced
+
+    def _people(self, table: CsvFile, layout: _Layout) -> Iterator[User]:
+        name = wave_name(self.folder)
+        seen: set[str] = set()
+        for number, row in table.rows():
+            place = f"{table.name}: row {number}"
+            respondent = layout.respondent(row)
+            if respondent in seen or unstorable_part(respondent):
+                self.counts.log.add(place, "its QKEY stands above already, or cannot be kept")
+                continue
+            if respondent:
+                seen.add(respondent)
+            opinions = tuple(self._opinions(place, row, layout))
+            if len(opinions) >= self.min_opinions:
+                extra = {"topic": topic_of(name)} | ({RESPONDENT: respondent} if respondent else {})
+                user_id = f"{name}-{respondent or f'row-{number}'}"
+                yield User(user_id, self._profile(row, layout), opinions, extra=extra)
+
+    def _opinions(self, place: str, row: list[str], layout: _Layout) -> Iterator[Opinion]:
+        for at, key, question in layout.questions:
+            cell = row[at]
+            opinion = question.opinion(cell)
+            if opinion is not None:
+                yield opinion
+            elif is_no_answer(cell):
+                self.counts.without_answer += 1
+            else:
+                self.counts.log.add(f"{place}, {printable(key)}", "the answer is none of the options")
+
+    def _profile(self, row: list[str], layout: _Layout) -> UserProfile:
+        profile = {}
+        for at, attribute in layout.attributes:
+            value = row[at].strip()
+            if value in attribute.values:
+                profile[attribute.name] = value
+            elif not is_no_answer(value):
+                self.counts.other_attributes += 1
+        return UserProfile(profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which column of `responses.csv` is what."""
+
+    questions: tuple[tuple[int, str, WaveQuestion], ...]
+    attributes: tuple[tuple[int, Attribute], ...]
+    respondent_at: int | None
+
+    @classmethod
+    def of(cls, table: CsvFile, questions: dict[str, WaveQuestion], attributes: dict[str, Attribute]) -> _Layout:
+        asked = tuple(
+            (at, key, question) for key, question in questions.items() if (at := table.column(key)) is not None
+        )
+        known = tuple((at, attribute) for key, attribute in attributes.items() if (at := table.column(key)) is not None)
+        if not asked:
+            raise DatasetError(f"{table.name}: none of its columns is a question of the info.csv beside it")
+        return cls(asked, known, table.column("QKEY"))
+
+    def respondent(self, row: list[str]) -> str:
+        """The panelist's key; "" where there is none."""
+        if self.respondent_at is None:
+            return ""
+        return row[self.respondent_at].strip().removesuffix(".0")
