@@ -39,13 +39,13 @@ class ArmScores:
     Args:
         arm: which.
         seeds: that it was run with; answers of several seeds are averaged before anything else.
-        people, answers: that are scored.
+        people, answers: that are scored or unparsed; an answer counts once a seed.
         unparsed: of `answers`, nothing could be read from.
         not_scored: answers that are in no mean, by reason.
         scores: by measure.
         learning, answering: what it cost altogether.
-        learned_people: how many people it learned from (what `learning` is divided by).
-        used: how many people's gate let the personalization answer; None where there is no gate.
+        learned_people: how many people it learned from, each once a seed (what `learning` is divided by).
+        used: how many of those gates let the personalization answer; None where there is no gate.
     """
 
     arm: Arm

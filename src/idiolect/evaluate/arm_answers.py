@@ -1,0 +1,125 @@
+"""The answers of one arm, and how they become a number with its interval: a mean, or one of the other statistics.
+
+AnswerRecord, by arm → ArmAnswers → estimate, compare → Estimate, p
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from idiolect.evaluate.measures import Measure
+from idiolect.evaluate.pigeonhole import Judged, Statistic, macro_f1, resampled, resampled_difference, rmse
+from idiolect.evaluate.records import AnswerRecord, Arm
+from idiolect.evaluate.statistics import (
+    AnswerKey,
+    Tested,
+    averaged_over_seeds,
+    mean_over_people,
+    paired_difference,
+)
+from idiolect.evaluate.summary import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class ArmAnswers:
+    """All answers of one arm, ordered by key and seed.
+
+    Args:
+        arm: whose.
+        records: those that count, scored or unparsed.
+        left_out: those that are not scored.
+    """
+
+    arm: Arm
+    records: tuple[AnswerRecord, ...]
+    left_out: tuple[AnswerRecord, ...] = ()
+
+    def single_values(self, measure: Measure) -> dict[AnswerKey, float]:
+        """A value an answer, averaged over seeds; for macro-F1, which one answer doesn't have, whether it is right."""
+        found = ((answer_key(record), single_value(record, measure)) for record in self.records)
+        return averaged_over_seeds((key, value) for key, value in found if value is not None)
+
+    def judged(self, measure: Measure, keys: Iterable[AnswerKey]) -> Judged:
+        """What a statistic other than the mean is computed from, for some of the answers."""
+        wanted = set(keys)
+        kept = [(r, v) for r in self.records if answer_key(r) in wanted and (v := single_value(r, measure)) is not None]
+        return Judged(
+            tuple(answer_key(record) for record, _ in kept),
+            tuple(record.truth or "" for record, _ in kept),
+            tuple(record.answer for record, _ in kept),
+            tuple(value for _, value in kept),
+        )
+
+
+def answer_key(record: AnswerRecord) -> AnswerKey:
+    """Which answer, whoever gave it."""
+    return record.user, record.question, record.index
+
+
+def single_value(record: AnswerRecord, measure: Measure) -> float | None:
+    """What one answer has of a measure; None if nothing."""
+    if measure.kind == "macro_f1":
+        return None if record.truth is None else float(record.answer == record.truth)
+    return record.values.get(measure.name)
+
+
+def answers_by_arm(answers: Sequence[AnswerRecord]) -> dict[Arm, ArmAnswers]:
+    """Arms in order of first appearance. An answer that is there twice (a run went on) counts as its last line."""
+    last = {(record.arm, *answer_key(record), record.seed): record for record in answers}
+    gathered: dict[Arm, list[AnswerRecord]] = {record.arm: [] for record in answers}
+    for record in last.values():
+        gathered[record.arm].append(record)
+    return {arm: _in_order(arm, records) for arm, records in gathered.items()}
+
+
+def _in_order(arm: Arm, records: list[AnswerRecord]) -> ArmAnswers:
+    records.sort(key=lambda record: (*answer_key(record), record.seed))
+    counted = tuple(record for record in records if record.status != "not scored")
+    return ArmAnswers(arm, counted, tuple(record for record in records if record.status == "not scored"))
+
+
+def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Estimate | None:
+    """A measure of one arm; None where none of its answers has it.
+
+    Args:
+        answers, measure: of what, and which.
+        labels: all answers that exist, for macro-F1.
+        seed: of the resampling.
+
+    Raises:
+        MissingExtraError: the extra `evaluate` is not installed.
+        ValueError: macro-F1 without labels.
+    """
+    values = answers.single_values(measure)
+    if not values:
+        return None
+    if measure.kind == "mean":
+        return mean_over_people(values)
+    judged = answers.judged(measure, values)
+    return resampled(judged, _statistic(judged, measure, labels), seed=seed)
+
+
+def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Tested | None:
+    """a − b on the answers that both have; None where there is none. Arguments and errors as of `estimate`."""
+    of_a, of_b = a.single_values(measure), b.single_values(measure)
+    common = of_a.keys() & of_b.keys()
+    if not common:
+        return None
+    if measure.kind == "mean":
+        return paired_difference(of_a, of_b)
+    sides = [answers.judged(measure, common) for answers in (a, b)]
+    first, second = ((judged, _statistic(judged, measure, labels)) for judged in sides)
+    return resampled_difference(first, second, seed=seed)
+
+
+def _statistic(judged: Judged, measure: Measure, labels: Sequence[str]) -> Statistic:
+    return macro_f1(judged, labels) if measure.kind == "macro_f1" else rmse(judged)
+
+
+def gain_of_answers(
+    answers: ArmAnswers, baseline: Mapping[AnswerKey, float], measure: Measure
+) -> dict[AnswerKey, float]:
+    """How much better than the baseline each common answer is: upwards, also where the measure is an error."""
+    values = answers.single_values(measure)
+    return {key: measure.sign * (value - baseline[key]) for key, value in values.items() if key in baseline}

@@ -1,0 +1,90 @@
+"""What is known of what was learned: cost, gates, CHAMELEON's layers, and prompts that another model answers under.
+
+LearningRecord → spending_of, layers_of → ArmScores, LayerProfile;  arms → transfer_of → Transfer
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from idiolect.evaluate.records import Arm, LearningRecord, Spent
+from idiolect.evaluate.summary import Estimate, LayerProfile, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one arm cost, and how many gates let it answer; fields as in `ArmScores`."""
+
+    learning: Spent
+    answering: Spent
+    learned_people: int
+    used: int | None
+
+
+def last_lines(learning: Sequence[LearningRecord]) -> list[LearningRecord]:
+    """One record for an arm, seed and person: the last, where a run went on."""
+    return list({(record.arm, record.seed, record.user): record for record in learning}.values())
+
+
+def spending_of(learning: Iterable[LearningRecord]) -> Spending:
+    """Sums over people and seeds of one arm."""
+    records = sorted(learning, key=lambda record: (record.user, record.seed))
+    gates = [record.used for record in records if record.used is not None]
+    return Spending(
+        sum((record.learning for record in records), Spent()),
+        sum((record.answering for record in records), Spent()),
+        len(records),
+        sum(gates) if gates else None,
+    )
+
+
+def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfile, ...]]:
+    """Means of each layer's diagnostics by arm, each person and seed counting once; arms without any are left out."""
+    numbers: dict[str, dict[int, dict[str, list[float]]]] = {}
+    for record in sorted(learning, key=lambda record: (record.user, record.seed)):
+        for layer in record.notes.get("layers") or ():
+            told = numbers.setdefault(str(record.arm), {}).setdefault(int(layer["layer"]), {})
+            for name, value in layer.items():
+                if name != "layer" and _is_number(value):
+                    told.setdefault(name, []).append(float(value))
+    return {
+        arm: tuple(LayerProfile(layer, _means(told)) for layer, told in sorted(of_layer.items()))
+        for arm, of_layer in numbers.items()
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _means(told: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: math.fsum(values) / len(values) for name, values in told.items()}
+
+
+def transfer_of(
+    estimates: Mapping[Arm, Estimate], learned_with: Mapping[Arm, str], replayed: Sequence[str] = ()
+) -> Transfer | None:
+    """The matrix of the first method that answers with another model than it learned with; None where none does.
+
+    Args:
+        estimates: of the main measure, by arm.
+        learned_with: name of the model that each of these arms learned with.
+        replayed: names of models that are recordings.
+    """
+    crossed = next((arm for arm in estimates if arm.answered_by and arm.control == "own"), None)
+    if crossed is None:
+        return None
+    method = _base_name(crossed.method)
+    cells: dict[tuple[str, str], Estimate] = {}
+    for arm, estimate in estimates.items():
+        if _base_name(arm.method) == method and (arm.control, arm.n_train) == ("own", crossed.n_train):
+            cells.setdefault((learned_with[arm], arm.answered_by or learned_with[arm]), estimate)
+    models = tuple(dict.fromkeys([*(row for row, _ in cells), *(column for _, column in cells)]))
+    return Transfer(method, models, cells, tuple(name for name in replayed if name in models))
+
+
+def _base_name(method: str) -> str:
+    return method.partition("[")[0]
