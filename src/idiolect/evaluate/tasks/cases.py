@@ -8,7 +8,7 @@ file. What is asked is never among what is learned from, not even as a repetitio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
@@ -55,18 +55,30 @@ def group_of_person(key: str) -> Group:
     return "development" if int.from_bytes(hash_rank("group", key)) % 5 < 2 else "reported"
 
 
-def partition(users: Iterable[User], *, seed: int) -> People:
-    """Everybody in the group of their id (or `RESPONDENT`), ordered by a hash of seed and id.
+def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids of the reported and of the development group, each ordered by a hash of seed and id.
 
-    Below `FEWEST_TO_PARTITION` people all are reported.
+    Below `FEWEST_TO_PARTITION` ids all are reported.
+
+    Args:
+        person_of: the person by the id; who has several ids is in one group with all of them.
+        seed: of the order.
     """
-    everybody = sorted(users, key=lambda user: hash_rank("people", seed, user.id))
-    if len(everybody) < FEWEST_TO_PARTITION:
-        return People(tuple(everybody), ())
-    parts: dict[Group, list[User]] = {"reported": [], "development": []}
-    for user in everybody:
-        parts[group_of_person(str(user.extra.get(RESPONDENT, user.id)))].append(user)
-    return People(tuple(parts["reported"]), tuple(parts["development"]))
+    ordered = sorted(person_of, key=lambda user_id: hash_rank("people", seed, user_id))
+    if len(ordered) < FEWEST_TO_PARTITION:
+        return tuple(ordered), ()
+    parts: dict[Group, list[str]] = {"reported": [], "development": []}
+    for user_id in ordered:
+        parts[group_of_person(person_of[user_id])].append(user_id)
+    return tuple(parts["reported"]), tuple(parts["development"])
+
+
+def partition(users: Iterable[User], *, seed: int) -> People:
+    """The same for users, who are one person if they have the same `RESPONDENT`."""
+    by_id = {user.id: user for user in users}
+    persons = {user.id: str(user.extra.get(RESPONDENT, user.id)) for user in by_id.values()}
+    reported, development = partition_ids(persons, seed=seed)
+    return People(tuple(by_id[key] for key in reported), tuple(by_id[key] for key in development))
 
 
 def benchmark_of(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from idiolect.evaluate.tasks.global_opinionqa import GLOBAL_OPINIONQA
+from idiolect.evaluate.tasks.lamp import LAMP
 from idiolect.evaluate.tasks.opinionqa import OPINIONQA
 from idiolect.evaluate.tasks.people import PEOPLE
 from idiolect.evaluate.tasks.task import Task
 from idiolect.evaluate.tasks.users import USERS
 
-TASKS: dict[str, Task] = {task.name: task for task in (PEOPLE, USERS, OPINIONQA, GLOBAL_OPINIONQA)}
+TASKS: dict[str, Task] = {task.name: task for task in (PEOPLE, USERS, OPINIONQA, GLOBAL_OPINIONQA, *LAMP)}

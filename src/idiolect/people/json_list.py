@@ -1,0 +1,107 @@
+"""A JSON file that holds one long list: its values one at a time, so that hundreds of megabytes are never in memory.
+
+Below the reader of LaMP. Also whole small files. Whatever the bytes, there are values or an error of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from idiolect.errors import DatasetError
+from idiolect.people.json_line import printable
+
+_CHUNK = 1 << 20
+_BLANK = " \t\r\n"
+_DECODER = json.JSONDecoder()
+
+
+def read_json_list(path: Path) -> Iterator[Any]:
+    """The values of the list that a file holds.
+
+    Raises:
+        DatasetError: it cannot be opened, is no JSON list, or nested beyond measure; while iterating, too.
+    """
+    yield from _guarded(path, lambda stream: _Scanner(path, stream).values())
+
+
+def read_json(path: Path) -> Any:
+    """The one value that a small file holds.
+
+    Raises:
+        DatasetError: it cannot be opened, is no JSON, or nested beyond measure.
+    """
+    return next(_guarded(path, lambda stream: iter([json.load(stream)])))
+
+
+def _guarded(path: Path, values: Callable[[TextIO], Iterator[Any]]) -> Iterator[Any]:
+    name = printable(str(path))
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            yield from values(stream)
+    except FileNotFoundError:
+        raise DatasetError(f"{name}: there is no such file") from None
+    except RecursionError:
+        raise DatasetError(f"{name}: is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{name}: is not JSON: {error.msg}") from None
+    except OSError as error:
+        raise DatasetError(f"{name}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a number with too many digits, a NUL in the file's name
+        raise DatasetError(f"{name}: cannot be read: {error}") from error
+
+
+@dataclass(slots=True)
+class _Scanner:
+    """Decodes value by value from a buffer that grows only as far as the longest value needs."""
+
+    path: Path
+    stream: TextIO
+    buffer: str = ""
+    position: int = 0
+    ended: bool = False
+
+    def values(self) -> Iterator[Any]:
+        if self._next_mark() != "[":
+            raise DatasetError(f"{printable(str(self.path))}: must hold a list […], as published")
+        self.position += 1
+        mark = self._next_mark()
+        while mark != "]":
+            yield self._value()
+            mark = self._next_mark()
+            if mark not in ("]", ","):
+                raise json.JSONDecodeError("expected ',' or ']' after a value of the list", "", 0)
+            self.position += mark == ","
+
+    def _next_mark(self) -> str:
+        """The next character that is not blank, without taking it; "" at the end of the file."""
+        while True:
+            while self.position < len(self.buffer) and self.buffer[self.position] in _BLANK:
+                self.position += 1
+            if self.position < len(self.buffer):
+                return self.buffer[self.position]
+            if not self._more():
+                return ""
+
+    def _value(self) -> Any:
+        self._next_mark()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self.buffer, self.position)
+            except json.JSONDecodeError:
+                if not self._more():
+                    raise
+            else:
+                if end < len(self.buffer) or not self._more():  # a number may go on in the next chunk
+                    self.position = end
+                    return value
+
+    def _more(self) -> bool:
+        """Reads on, as much as there is already: a value of n characters is then tried log n times."""
+        chunk = "" if self.ended else self.stream.read(max(_CHUNK, len(self.buffer) - self.position))
+        self.ended = not chunk
+        self.buffer, self.position = self.buffer[self.position :] + chunk, 0
+        return bool(chunk)

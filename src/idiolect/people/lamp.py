@@ -1,0 +1,233 @@
+"""LaMP: people with a history, and questions in its line, from the files that its authors publish.
+
+<split>_questions.json ([{"id", "input", "profile": [items]}]), <split>_outputs.json ({"task", "golds"}) → people
+
+Salemi et al. (arXiv 2304.11406). User-based splits have one question a person; in time-based ones questions may name
+their `user_id`, and items have a `date`. The questions are hundreds of megabytes: they are read twice, record by record
+(who is there; then those who are asked for), and values are built for those only. `lamp_forms.py` has the tasks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from idiolect.errors import DatasetError, SettingsError
+from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
+from idiolect.people.csv_file import REPLACEMENT
+from idiolect.people.json_line import printable
+from idiolect.people.json_list import read_json, read_json_list
+from idiolect.people.lamp_forms import MOVIES, HistoryItem, LampForm, forms_of, label_text
+from idiolect.people.splits import shuffled
+from idiolect.people.user import Opinion, User
+
+_QUESTIONS, _OUTPUTS = "_questions.json", "_outputs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LampPerson:
+    """One person.
+
+    Args:
+        history: a user with what may be learned from: opinions or texts, in a seeded order.
+        asked: the published questions with their golds.
+    """
+
+    history: User
+    asked: tuple[Opinion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LampFile:
+    """A split of a task, opened: who is there is known, nobody is built yet.
+
+    Args:
+        form: of its questions.
+        people: ids of everybody with a valid question and a history, "LaMP-2-110", in the order of the file.
+        broken: records and history items that were left out.
+        replaced: questions that hold U+FFFD, which stands for bytes that are not UTF-8.
+    """
+
+    form: LampForm
+    people: tuple[str, ...]
+    broken: BrokenRecords
+    replaced: int
+    _path: Path
+    _golds: Mapping[str, str] = field(repr=False)
+
+    def read(
+        self,
+        people: Collection[str],
+        *,
+        history: Literal["opinions", "texts"] = "opinions",
+        limit: int | None = None,
+        seed: int = 0,
+    ) -> tuple[LampPerson, ...]:
+        """These people, in the order of the file.
+
+        An item that is itself what is asked is no history. Of several questions of one person the shortest history
+        counts: the one before all of them, in time-based splits.
+
+        Args:
+            people: ids, of `people`.
+            history: as opinions (what the task would ask about the item, and what the person gave it) or as texts;
+                LaMP-1 and 7 have texts only.
+            limit: at most so many items, taken after shuffling.
+            seed: of the shuffling.
+
+        Raises:
+            DatasetError: the file cannot be read any more.
+            SettingsError: texts of LaMP-2's movies, which the people did not write.
+        """
+        if history == "texts" and self.form is MOVIES:
+            raise SettingsError("LaMP-2: movies are not described by the people who tag them: they have no texts")
+        found: dict[str, list[_Record]] = {}
+        wanted = frozenset(people)
+        for record in _records(self._path, self.form, self._golds, BrokenRecordsLog()):
+            if record.person in wanted:
+                found.setdefault(record.person, []).append(record)
+        made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed)
+        return tuple(person for records in found.values() if (person := made.person(records)) is not None)
+
+
+def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
+    """Opens a split and looks who is there.
+
+    Args:
+        path: a questions file, or the folder of the task with `<split>_questions.json`.
+        task: "LaMP-1" … "LaMP-5", "LaMP-7".
+        split: of a folder.
+
+    Raises:
+        DatasetError: a file is not there or not in the layout, or nobody is left.
+        ValueError: no such task.
+    """
+    forms = forms_of(task)
+    questions = path / f"{split}{_QUESTIONS}" if path.is_dir() else path
+    log = BrokenRecordsLog()
+    golds = _golds(questions, task, log)
+    form = max(forms, key=lambda form: sum(gold in form.labels for gold in golds.values()))
+    records = _records(questions, form, golds, log)
+    replaced = 0
+    seen: dict[str, None] = {}
+    for record in records:
+        seen.setdefault(record.person)
+        replaced += REPLACEMENT in record.text
+    people = tuple(seen)
+    if not people:
+        raise DatasetError(f"{printable(str(questions))}: holds no valid question of {task} ({log.count} are broken)")
+    return LampFile(form, people, log.records, replaced, questions, golds)
+
+
+def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
+    if not questions.name.endswith(_QUESTIONS):
+        raise DatasetError(
+            f"{printable(str(questions))}: is no questions file: expected is a name like dev{_QUESTIONS}"
+        )
+    path = questions.with_name(questions.name.removesuffix(_QUESTIONS) + _OUTPUTS)
+    if questions.is_file() and not path.is_file():
+        raise DatasetError(
+            f"{printable(str(path))}: is not there; its answers are published for the splits train and dev"
+        )
+    value = read_json(path)
+    if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
+        raise DatasetError(f'{printable(str(path))}: is not of the form {{"task": …, "golds": […]}}')
+    told = value.get("task", task)
+    if not isinstance(told, str) or not told.replace("_", "-").startswith(task):
+        raise DatasetError(f"{printable(str(path))}: its answers are of another task than {task}")
+    found: dict[str, str] = {}
+    for number, gold in enumerate(value["golds"], start=1):
+        key, text = (label_text(gold.get("id")), label_text(gold.get("output"))) if isinstance(gold, dict) else ("", "")
+        if not key or not text or found.setdefault(key, text) != text:
+            log.add(f"{path.name}: gold {number}", "lacks its id or output, or contradicts one above")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A valid question, as plain values."""
+
+    person: str
+    key: str
+    text: str
+    gold: str
+    items: tuple[HistoryItem, ...]
+
+
+def _records(path: Path, form: LampForm, golds: Mapping[str, str], log: BrokenRecordsLog) -> Iterator[_Record]:
+    """The valid questions of a file; the others are told."""
+    keys: Counter[str] = Counter()
+    for number, value in enumerate(read_json_list(path), start=1):
+        key = label_text(value.get("id")) if isinstance(value, dict) else ""
+        place = f"{printable(path.name)}: question {printable(key[:40]) if key else f'number {number}'}"
+        try:
+            if not key:
+                raise ValueError("has no id")
+            keys[key] += 1
+            if keys[key] > 1:
+                raise ValueError("its id stands above already")
+            yield _record(place, key, value, form, golds, log)
+        except ValueError as error:
+            log.add(place, str(error))
+
+
+def _record(
+    place: str, key: str, value: Mapping[str, Any], form: LampForm, golds: Mapping[str, str], log: BrokenRecordsLog
+) -> _Record:
+    text, profile, gold = value.get("input"), value.get("profile"), golds.get(key)
+    if not isinstance(text, str) or not isinstance(profile, list):
+        raise ValueError("lacks its input or its profile")
+    if contradiction := form.contradiction(text):
+        raise ValueError(contradiction)
+    if gold is None:
+        raise ValueError("has no gold")
+    if form.labels and gold not in form.labels:
+        raise ValueError(f"its gold is none of the {len(form.labels)} labels")
+    Opinion(form.question(text), gold)  # raises if it cannot be kept
+    items = tuple(item for item in map(form.item, profile) if item is not None and _can_be_kept(form, item))
+    if not items:
+        raise ValueError("has no valid item in its profile")
+    if len(items) < len(profile):
+        log.add(f"{place}, profile", f"{len(profile) - len(items)} items lack something, or have a label that is none")
+    person = label_text(value.get("user_id")) or key
+    record = _Record(f"{form.task}-{person}", key, text, gold, items)
+    User(record.person, opinions=(Opinion(form.question(text), gold),))
+    return record
+
+
+def _can_be_kept(form: LampForm, item: HistoryItem) -> bool:
+    try:
+        User("item", texts=(form.written(item), item.label or item.text))
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Makes people of records."""
+
+    form: LampForm
+    history: Literal["opinions", "texts"]
+    limit: int | None
+    seed: int
+
+    def person(self, records: list[_Record]) -> LampPerson | None:
+        """One person, of all their questions; None if nothing but what is asked is in the history."""
+        asked = tuple(Opinion(self.form.question(r.text), r.gold, {"id": r.key}) for r in records)
+        first = min(records, key=lambda record: len(record.items))
+        items = [item for item in first.items if not any(self._is_asked(item, r) for r in records)]
+        if not items:
+            return None
+        taken = shuffled(items, "history", self.seed, first.person)[: self.limit]
+        if self.history == "texts":
+            return LampPerson(User(first.person, texts=tuple(map(self.form.written, taken))), asked)
+        opinions = tuple(Opinion(self.form.asking_about(item.text), item.label) for item in taken)
+        return LampPerson(User(first.person, opinions=opinions), asked)
+
+    def _is_asked(self, item: HistoryItem, record: _Record) -> bool:
+        asked = record.text.removeprefix(self.form.instruction).strip() == item.text
+        return asked or (not self.form.labels and record.gold in (item.text, item.label))

@@ -1,0 +1,222 @@
+"""What LaMP asks: the forms of its questions and histories, one a task (two for LaMP-2, whose first version was news).
+
+Salemi et al., LaMP: When Large Language Models Meet Personalization (arXiv 2304.11406); lamp-benchmark.github.io.
+Below `lamp.py`, which reads the files, and `lamp_prompts.py`, which writes the published prompts. No person here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from idiolect.people.user import Question
+
+MOVIE_TAGS = (
+    "sci-fi",
+    "based on a book",
+    "comedy",
+    "action",
+    "twist ending",
+    "dystopia",
+    "dark comedy",
+    "classic",
+    "psychology",
+    "fantasy",
+    "romance",
+    "thought-provoking",
+    "social commentary",
+    "violence",
+    "true story",
+)
+NEWS_CATEGORIES = (
+    "women",
+    "religion",
+    "politics",
+    "style & beauty",
+    "entertainment",
+    "culture & arts",
+    "sports",
+    "science & technology",
+    "travel",
+    "business",
+    "crime",
+    "education",
+    "healthy living",
+    "parents",
+    "food & drink",
+)
+_STARS = ("1", "2", "3", "4", "5")
+_LISTED = re.compile(r"\b(?:tags|categories): \[([^\]]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One thing of a person's history: a text, and what they gave it (a tag, a score, a title; "" in LaMP-7)."""
+
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LampForm:
+    """One form of questions and histories.
+
+    Args:
+        task: "LaMP-2".
+        about: what it is about, for messages.
+        opening: how its inputs begin.
+        instruction: what stands before the item in a question of the form.
+        text_key, label_key: of a history item; no `label_key` where items are texts only.
+        labels: answers to choose from; empty for free text.
+        ordinal: the labels are a scale.
+        asks_of_history: a history item is a question of the same form with its answer; else it is a text.
+    """
+
+    task: str
+    about: str
+    opening: str
+    instruction: str
+    text_key: str
+    label_key: str = ""
+    labels: tuple[str, ...] = ()
+    ordinal: bool = False
+    asks_of_history: bool = True
+
+    def question(self, text: str) -> Question:
+        """A question of this form; `text` is the whole input.
+
+        Raises:
+            ValueError: the input is blank or cannot be kept.
+        """
+        return Question(text, self.labels, ordinal=self.ordinal)
+
+    def asking_about(self, item: str) -> Question:
+        """The question that the task would ask about a history item's text.
+
+        Raises:
+            ValueError: the text cannot be kept.
+        """
+        return self.question(f"{self.instruction} {item}")
+
+    def contradiction(self, text: str) -> str | None:
+        """Why an input is none of this form, in plain words; None if it is one."""
+        plain = " ".join(text.split())
+        if not plain.startswith(self.opening):
+            other = next((form for form in FORMS if plain.startswith(form.opening)), None)
+            asks = f"asks about {other.about}" if other else "is no question of LaMP's"
+            return f"its input {asks}; the file is about {self.about}"
+        listed = _LISTED.search(plain)
+        if listed and {label.strip() for label in listed[1].split(",")} != set(self.labels):
+            return f"its input lists other answers than those about {self.about}"
+        return None
+
+    def item(self, record: Any) -> HistoryItem | None:
+        """A history item as published; None if it lacks something, or its label is none of the labels."""
+        if not isinstance(record, Mapping):
+            return None
+        text = record.get(self.text_key)
+        label = label_text(record.get(self.label_key)) if self.label_key else ""
+        if not isinstance(text, str) or not text.strip() or (self.label_key and not label):
+            return None
+        if self.labels and self.asks_of_history and label not in self.labels:
+            return None
+        return HistoryItem(text.strip(), label)
+
+    def written(self, item: HistoryItem) -> str:
+        """The item as a text of the person's: title and text, where both are theirs; else the text."""
+        return f"{item.label}\n{item.text}" if self.label_key == "title" else item.text
+
+
+def label_text(value: object) -> str:
+    """A label or gold as text: numbers too, whole ones without a decimal point; "" if it is neither."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    text = str(value).strip()
+    return text.removesuffix(".0") if text in ("1.0", "2.0", "3.0", "4.0", "5.0") else text
+
+
+def _choosing(what: str, noun: str, plural: str, labels: tuple[str, ...], item: str) -> str:
+    answer = f"Just answer with the {noun} name without further explanation."
+    return f"{what} among the following {plural}? {answer} {plural}: [{', '.join(labels)}] {item}:"
+
+
+CITATIONS = LampForm(
+    "LaMP-1",
+    "citations of papers",
+    "For an author who has written the paper with the title",
+    "",
+    "abstract",
+    "title",
+    ("[1]", "[2]"),
+    asks_of_history=False,
+)
+MOVIES = LampForm(
+    "LaMP-2",
+    "tags of movies",
+    "Which tag does this movie relate to",
+    _choosing("Which tag does this movie relate to", "tag", "tags", MOVIE_TAGS, "description"),
+    "description",
+    "tag",
+    MOVIE_TAGS,
+)
+NEWS = LampForm(
+    "LaMP-2",
+    "categories of news",
+    "Which category does this article relate to",
+    _choosing("Which category does this article relate to", "category", "categories", NEWS_CATEGORIES, "article"),
+    "text",
+    "category",
+    NEWS_CATEGORIES,
+)
+RATINGS = LampForm(
+    "LaMP-3",
+    "scores of reviews",
+    "What is the score of the following review",
+    "What is the score of the following review on a scale of 1 to 5? just answer with 1, 2, 3, 4, or 5 without further "
+    "explanation. review:",
+    "text",
+    "score",
+    _STARS,
+    ordinal=True,
+)
+HEADLINES = LampForm(
+    "LaMP-4",
+    "headlines of articles",
+    "Generate a headline for the following article",
+    "Generate a headline for the following article:",
+    "text",
+    "title",
+)
+TITLES = LampForm(
+    "LaMP-5",
+    "titles of papers",
+    "Generate a title for the following abstract of a paper",
+    "Generate a title for the following abstract of a paper:",
+    "abstract",
+    "title",
+)
+TWEETS = LampForm(
+    "LaMP-7",
+    "paraphrases of tweets",
+    "Paraphrase the following tweet",
+    "Paraphrase the following tweet without any explanation before or after it:",
+    "text",
+    asks_of_history=False,
+)
+
+FORMS = (CITATIONS, MOVIES, NEWS, RATINGS, HEADLINES, TITLES, TWEETS)
+LAMP_TASKS = tuple(dict.fromkeys(form.task for form in FORMS))
+
+
+def forms_of(task: str) -> tuple[LampForm, ...]:
+    """The forms of a task, the current one first.
+
+    Raises:
+        ValueError: no such task.
+    """
+    found = tuple(form for form in FORMS if form.task == task)
+    if not found:
+        raise ValueError(f"task is {task!r}, must be one of {', '.join(LAMP_TASKS)}")
+    return found

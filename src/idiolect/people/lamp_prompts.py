@@ -1,0 +1,98 @@
+"""The prompts with which LaMP's authors personalize: items of the history, in the task's own words, before the input.
+
+Salemi et al. (arXiv 2304.11406), aggregation of prompts for retrieved items (their "in-prompt augmentation", function
+φ_p and AIP, table of prompts in the appendix); LaMP/prompts/prompts.py in github.com/LaMP-Benchmark/LaMP. Which items
+is a retriever's to say, how long they are is a tokenizer's: neither is decided here, items are quoted in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from idiolect.people.lamp_forms import (
+    CITATIONS,
+    HEADLINES,
+    MOVIES,
+    NEWS,
+    RATINGS,
+    TITLES,
+    TWEETS,
+    HistoryItem,
+    LampForm,
+    forms_of,
+)
+from idiolect.people.user import Opinion
+
+_ITEM: dict[LampForm, Callable[[HistoryItem], str]] = {
+    CITATIONS: lambda item: f'"{item.label}"',
+    MOVIES: lambda item: f'the tag for the movie: "{item.text}" is "{item.label}"',
+    NEWS: lambda item: f'the category for the article: "{item.text}" is "{item.label}"',
+    RATINGS: lambda item: f'{item.label} is the score for "{item.text}"',
+    HEADLINES: lambda item: f'"{item.label}" is the title for "{item.text}"',
+    TITLES: lambda item: f'"{item.label}" is a title for "{item.text}"',
+    TWEETS: lambda item: f'"{item.text}"',
+}
+
+_BEFORE_INPUT = {
+    TITLES: ". Following the given patterns ",
+    TWEETS: " are written by a person. Following the given patterns ",
+}
+_PLAIN = ". "
+_JOINT = ", and "
+_TITLE = "title"
+
+
+def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
+    """An input with items of the person's history, as LaMP's authors write it; the input alone without any.
+
+    The authors' code leaves a blank before each joint ('"x" , and "y" . Which…'); it is left out here.
+
+    Args:
+        task: "LaMP-1" … "LaMP-5", "LaMP-7".
+        text: the input as published.
+        history: the items to show, in that order.
+
+    Raises:
+        ValueError: no such task.
+    """
+    form = form_of(task, text)
+    if not history:
+        return text
+    told = _JOINT.join(map(_ITEM[form], history))
+    if form is not CITATIONS:
+        return f"{told}{_BEFORE_INPUT.get(form, _PLAIN)}{text}"
+    # Where the authors put it: after the first word "title", so before the title that is asked about.
+    before, word, after = text.partition(_TITLE)
+    return f"{before}{word}{_JOINT}{told}{after}" if word else text
+
+
+def form_of(task: str, text: str) -> LampForm:
+    """Which of the task's forms an input has: LaMP-2 is about movies unless it asks about news.
+
+    Raises:
+        ValueError: no such task.
+    """
+    forms = forms_of(task)
+    return next((form for form in forms if form.contradiction(text) is None), forms[0])
+
+
+def history_item(task: str, opinion: Opinion) -> HistoryItem:
+    """The history item that an opinion of `read_lamp`'s was made of.
+
+    Raises:
+        ValueError: no such task.
+    """
+    form = form_of(task, opinion.question.text)
+    return HistoryItem(opinion.question.text.removeprefix(form.instruction).strip(), opinion.answer)
+
+
+def history_item_of_text(task: str, text: str) -> HistoryItem:
+    """The same for a text of `read_lamp`'s.
+
+    Raises:
+        ValueError: no such task.
+    """
+    if forms_of(task)[0].label_key != "title":
+        return HistoryItem(text)
+    title, _, rest = text.partition("\n")
+    return HistoryItem(rest, title)
