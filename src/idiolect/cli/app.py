@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from idiolect import __version__
-from idiolect.cli import add_opinion, ask, demo, export, fit, groups, groups_fit, users
+from idiolect.cli import add_opinion, ask, demo, evaluate, export, fit, groups, groups_fit, users
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
@@ -49,6 +49,7 @@ def _root(
 app.command("demo", epilog=examples(*demo.EXAMPLES))(demo.demo)
 app.command("fit", help=fit.HELP, epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
+app.command("evaluate", help=evaluate.HELP, epilog=examples(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
 users.app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
 groups.app.command("fit", epilog=examples(*groups_fit.EXAMPLES))(groups_fit.fit)

@@ -21,6 +21,7 @@ class CallOrder:
         timeout: seconds that one try of a remote call may take.
         prices: a file of prices; None: the packaged ones, and the user's own if there are any.
         cached: answers are looked up and kept.
+        dtype: of local models' weights; None: as by default.
     """
 
     run: Limits = Limits()
@@ -29,6 +30,7 @@ class CallOrder:
     timeout: float = 120.0
     prices: Path | None = None
     cached: bool = True
+    dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

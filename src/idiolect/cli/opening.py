@@ -59,7 +59,9 @@ def opened_sources(names: Iterable[str], order: CallOrder | None) -> Iterator[di
     try:
         with waiting("opening the models"):
             for name in dict.fromkeys(names):
-                models[name] = open_model(name, remote=_remote_settings(name, order))
+                models[name] = open_model(
+                    name, remote=_remote_settings(name, order), dtype=None if order is None else order.dtype
+                )
             sources = {name: _source(name, model, order) for name, model in models.items()}
         yield sources
     finally:

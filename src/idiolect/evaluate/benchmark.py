@@ -72,7 +72,7 @@ class Benchmark:
     others: tuple[User, ...] = ()
     labels: tuple[str, ...] = ()
     other_groups: Mapping[str, str] = field(default_factory=dict)
-    broken: BrokenRecords = BrokenRecords()
+    broken: BrokenRecords = field(default_factory=BrokenRecords)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

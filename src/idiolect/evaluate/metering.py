@@ -1,18 +1,20 @@
 """A model that counts what one method asks for one person, and may end it after so many calls: "equal model calls".
 
-    method → Metered (counts requests, also those whose answer was there already) → calls.model → the model
+    method → MeteredModel (counts requests) → calls.model (cache, budget) → ReachedModel (counts what gets there)
 
-A method is billed for every request it makes, whoever asked the same before it: sharing answers saves the run money, and
-must not make a rival look cheap. A request that the method itself repeats is billed once.
+A method is billed for every request it makes, whoever asked the same before it: sharing answers saves the run money,
+and must not make a rival look cheap. A request that the method itself repeats is billed once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TypeVar
 
 from idiolect.errors import BudgetExceededError
 from idiolect.evaluate.records import Spent
+from idiolect.models.calls.prices import Price
 from idiolect.models.language_model import (
     ChoiceLogProbs,
     ChoiceRequest,
@@ -38,6 +40,8 @@ class Meter:
             raise ValueError(f"limit is {limit}, must be at least 1")
         self.limit = limit
         self.usage = Usage()
+        self.calls_made = 0
+        self.money: Decimal | None = Decimal(0)
         self._owner = owner
         self._seen: set[tuple[str, object]] = set()
 
@@ -55,16 +59,25 @@ class Meter:
         new = list(dict.fromkeys(request for request in requests if (model, request) not in self._seen))
         if self.limit is not None and self.calls + len(new) > self.limit:
             raise BudgetExceededError(
-                f"{self.limit:,} calls a person are allowed, {self.calls:,} are made and {len(new):,} more are asked for",
+                f"{self.limit:,} calls a person are allowed, {self.calls:,} are made, {len(new):,} more are asked for",
                 owner=self._owner,
             )
         self._seen.update((model, request) for request in new)
         return new
 
-    def spent(self, *, calls_made: int, money: float | None, seconds: float) -> Spent:
-        """As a record: what was counted here, beside what the caller knows."""
-        usage = self.usage
-        return Spent(self.calls, calls_made, usage.prompt_tokens, usage.completion_tokens, money, seconds)
+    def reached(self, usages: Sequence[Usage], price: Price | None) -> None:
+        """So many calls reached a model, at this price; None: not known."""
+        self.calls_made += len(usages)
+        if price is None or self.money is None:
+            self.money = None
+            return
+        self.money += sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
+
+    def spent(self, *, seconds: float) -> Spent:
+        """As a record."""
+        usage, money = self.usage, None if self.money is None else float(self.money)
+        tokens = (usage.prompt_tokens, usage.completion_tokens)
+        return Spent(self.calls, self.calls_made, *tokens, money, round(seconds, 3))
 
 
 class MeteredModel:
@@ -115,3 +128,27 @@ class MeteredModel:
             if request in new:
                 new.discard(request)
                 self._meter.usage += answer.usage
+
+
+class ReachedModel:
+    """A `LanguageModel` behind the cache, that tells a meter which calls got as far as here."""
+
+    def __init__(self, model: LanguageModel, meter: Meter, price: Price | None) -> None:
+        self._model, self._meter, self._price = model, meter, price
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self._model.name
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """As the model does."""
+        answers = await self._model.complete(requests)
+        self._meter.reached([answer.usage for answer in answers], self._price)
+        return answers
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        """As the model does."""
+        answers = await self._model.choice_logprobs(requests)
+        self._meter.reached([answer.usage for answer in answers], self._price)
+        return answers

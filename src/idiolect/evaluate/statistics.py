@@ -37,6 +37,7 @@ Integers = NDArray[np.int64]
 
 MISSING_EXTRA = "statistics need scipy, statsmodels and scikit-learn: pip install 'idiolect[evaluate]'"
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12  # values that differ by less are the same, summed in another order
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +171,11 @@ def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | Non
     Raises:
         MissingExtraError: statsmodels is not installed.
     """
-    if np.ptp(y) == 0:
+    if np.ptp(y) <= _ROUNDING * max(1.0, float(np.max(np.abs(y)))):
         return float(y[0]), None
+    mean = math.fsum(clusters.weights * y) / clusters.n_users
     if clusters.n_users == 1:
-        return math.fsum(y) / len(y), None
+        return mean, None
     try:
         from statsmodels.regression.linear_model import WLS  # type: ignore[import-untyped]
         from statsmodels.stats.sandwich_covariance import (  # type: ignore[import-untyped]
@@ -183,7 +185,6 @@ def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | Non
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
     fitted = WLS(y, np.ones_like(y), weights=clusters.weights).fit()
-    mean = float(fitted.params[0])
     by_answer = cov_cluster(fitted, np.arange(len(y)))
     if not clusters.shared:
         return mean, float(np.max([cov_cluster(fitted, clusters.users), by_answer]))

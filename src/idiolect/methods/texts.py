@@ -1,7 +1,7 @@
-"""How likely a model finds what a person wrote: log p per token of a text, as the answer to a request that names nothing.
+"""How likely a model finds what a person wrote: log p per token of a text, as the answer to a plain request.
 
-For histories of texts there is no question whose answer could be compared; what counts is whether the personalized model
-expects the person's own unseen words better than the base model does.
+For histories of texts there is no question whose answer could be compared; what counts is whether the personalized
+model expects the person's own unseen words better than the base model does.
 """
 
 from __future__ import annotations

@@ -33,12 +33,13 @@ def is_remote(name: str) -> bool:
     return is_remote_name(name) and not Path(name).is_dir()
 
 
-def open_model(name: str, *, remote: RemoteSettings | None = None) -> LanguageModel:
+def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
     """The language model that `name` means; loading a local one takes seconds.
 
     Args:
         name: see above.
         remote: how a server is called; None: as by default.
+        dtype: of a local model's weights, such as "bfloat16"; None: as `load_local_model` has it.
 
     Raises:
         SettingsError: the name means nothing, or the key of a remote model is missing.
@@ -56,7 +57,7 @@ def open_model(name: str, *, remote: RemoteSettings | None = None) -> LanguageMo
         return open_remote_model(name, settings=remote or RemoteSettings())
     from idiolect.models.local import load_local_model
 
-    return load_local_model(name)
+    return load_local_model(name, dtype=dtype)
 
 
 def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Similarity:

@@ -57,6 +57,7 @@ class LampFile:
     replaced: int
     _path: Path
     _golds: Mapping[str, str] = field(repr=False)
+    _questions_of: Mapping[str, int] = field(repr=False)
 
     def read(
         self,
@@ -66,7 +67,7 @@ class LampFile:
         limit: int | None = None,
         seed: int = 0,
     ) -> tuple[LampPerson, ...]:
-        """These people, in the order of the file.
+        """These people, in the order of their last questions in the file; nobody whose whole history is what is asked.
 
         An item that is itself what is asked is no history. Of several questions of one person the shortest history
         counts: the one before all of them, in time-based splits.
@@ -84,13 +85,17 @@ class LampFile:
         """
         if history == "texts" and self.form is MOVIES:
             raise SettingsError("LaMP-2: movies are not described by the people who tag them: they have no texts")
-        found: dict[str, list[_Record]] = {}
-        wanted = frozenset(people)
+        made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed)
+        return tuple(person for records in self._complete(frozenset(people)) if (person := made.person(records)))
+
+    def _complete(self, wanted: frozenset[str]) -> Iterator[list[_Record]]:
+        """The questions of each person, as soon as all of them are read: whole histories are large."""
+        waiting: dict[str, list[_Record]] = {}
         for record in _records(self._path, self.form, self._golds, BrokenRecordsLog()):
             if record.person in wanted:
-                found.setdefault(record.person, []).append(record)
-        made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed)
-        return tuple(person for records in found.values() if (person := made.person(records)) is not None)
+                waiting.setdefault(record.person, []).append(record)
+                if len(waiting[record.person]) == self._questions_of[record.person]:
+                    yield waiting.pop(record.person)
 
 
 def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
@@ -112,14 +117,14 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
     form = max(forms, key=lambda form: sum(gold in form.labels for gold in golds.values()))
     records = _records(questions, form, golds, log)
     replaced = 0
-    seen: dict[str, None] = {}
+    seen: Counter[str] = Counter()
     for record in records:
-        seen.setdefault(record.person)
+        seen[record.person] += 1
         replaced += REPLACEMENT in record.text
     people = tuple(seen)
     if not people:
         raise DatasetError(f"{printable(str(questions))}: holds no valid question of {task} ({log.count} are broken)")
-    return LampFile(form, people, log.records, replaced, questions, golds)
+    return LampFile(form, people, log.records, replaced, questions, golds, seen)
 
 
 def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:

@@ -1,18 +1,17 @@
 """What a method of an evaluation works with: models, similarities, other people; and its desk, which counts its calls.
 
-    cli (opens the models) → Bench, one for a run → Desk, one for each (method, person)
+cli (opens the models) → Bench, one for a run → Desk, one for each (method, person)
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
-from idiolect.evaluate.metering import Meter, MeteredModel
+from idiolect.evaluate.metering import Meter, MeteredModel, ReachedModel
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.calls.model import Calls, Source
@@ -22,7 +21,6 @@ from idiolect.models.similarity import Bm25Similarity, Embedder, EmbeddingSimila
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.measuring import EditableModel
     from idiolect.methods.chameleon.settings import ChameleonSettings
-    from idiolect.models.edits import Edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,8 @@ class Bench:
         dense: nearness of questions by embeddings; None: there are none, BM25 stands in and it is told.
         open_weights: None where the model is behind an API.
         calls_per_person: what a method may spend on learning from one person; None: no limit.
+        transfer: the same bench with other models, by name: what was learned with one is answered by another.
+        shared: what methods remember for all people, such as a group's edit.
     """
 
     benchmark: Benchmark
@@ -72,6 +72,7 @@ class Bench:
     bm25: Similarity = field(default_factory=Bm25Similarity)
     open_weights: OpenWeights | None = None
     calls_per_person: int | None = None
+    transfer: Mapping[str, Bench] = field(default_factory=dict)
     shared: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
@@ -91,7 +92,9 @@ class Bench:
             SettingsError: the model is behind an API.
         """
         if self.open_weights is None:
-            raise SettingsError(f"the model {self.model.name!r} gives no access to its weights, which this method needs")
+            raise SettingsError(
+                f"the model {self.model.name!r} gives no access to its weights, which this method needs"
+            )
         return self.open_weights
 
 
@@ -114,38 +117,28 @@ class Desk:
     @property
     def model(self) -> LanguageModel:
         """The answering model; every call is counted."""
-        return self._called(self.bench.model)
+        return self.called(self.bench.model)
 
     @property
     def optimizer(self) -> LanguageModel:
         """The model that writes prompts."""
-        return self._called(self.bench.optimizer)
+        return self.called(self.bench.optimizer)
 
     @property
     def answerer(self) -> Answerer:
         """Answers as the benchmark's questions are put."""
         return Answerer(self.model, self.bench.answering)
 
-    def edited(self, edit: Edit | None) -> LanguageModel:
-        """The model under an edit; its calls are counted and kept like those of the model itself.
-
-        Raises:
-            SettingsError: the model is behind an API.
-            ModelError: the edit doesn't fit the model.
-        """
-        weights = self.bench.weights()
-        if edit is None:
-            return self.model
-        fingerprint = hashlib.sha256(f"{weights.fingerprint} {edit.digest}".encode()).hexdigest()
-        source = replace(self.bench.model, model=weights.model.with_edit(edit), fingerprint=fingerprint)
-        return self._called(source)
-
     def other(self, model: LanguageModel, *, fingerprint: str) -> LanguageModel:
         """A model of the method's own, such as one that it trained; counted, and kept nowhere."""
-        return self._called(Source(model, model.name, fingerprint=fingerprint, price=self.bench.model.price, cached=False))
+        return self.called(
+            Source(model, model.name, fingerprint=fingerprint, price=self.bench.model.price, cached=False)
+        )
 
-    def _called(self, source: Source) -> LanguageModel:
-        called = self.bench.calls.model(source, owner=self.person)
+    def called(self, source: Source) -> LanguageModel:
+        """A model whose calls are counted here, and kept as the source says."""
+        reached = ReachedModel(source.model, self.meter, source.price)
+        called = self.bench.calls.model(replace(source, model=reached), owner=self.person)
         return MeteredModel(called, self.meter, known_as=f"{source.name} {source.fingerprint}")
 
 

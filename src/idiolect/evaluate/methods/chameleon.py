@@ -21,7 +21,7 @@ from idiolect.errors import PersonalizationError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.method import Learned
-from idiolect.evaluate.methods.open_weights import DeskWeights
+from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
 from idiolect.methods.answering import Answerer
@@ -66,8 +66,8 @@ class ChameleonMethod:
     """CHAMELEON, or a part of it.
 
     Args:
-        rule: "": the preset of the run with its choice of variants and its gate; else the paper's preset with this rule,
-            at the paper's strengths, and no gate.
+        rule: "": the preset of the run with its choice of variants and its gate; else the paper's preset with this
+            rule, at the paper's strengths, and no gate.
         pooled: whose pairs are pooled: nobody's, those of the person's group, or other people's.
         random: random directions in the place of those learned.
         overrides: what the user wrote in brackets.
@@ -133,7 +133,7 @@ class ChameleonMethod:
         if learned.used is False:
             return Prompted(base(desk.answerer), desk, text_prompt="")
         edit = random_edit(found, seed=desk.seed) if self.random else found.edit
-        return EditedAnswers(desk.edited(edit), desk)
+        return EditedAnswers(edited(desk, edit), desk)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With the same settings, for the same people."""

@@ -48,7 +48,7 @@ class UniformChoice(NoTexts):
 
 
 class CountedAnswers(NoTexts):
-    """The most frequent answer to the same question; its shares are those of the answers, each choice counted once more."""
+    """The most frequent answer to the same question; its shares are the answers', each choice counted once more."""
 
     def __init__(self, opinions: Iterable[Opinion]) -> None:
         kept = list(opinions)

@@ -2,15 +2,17 @@
 
     DeskWeights → bench's model (activations, gradients: remembered while a person is worked on) and its edited views
 
-Several methods learn from the same pairs of a person; what the model's layers put out for those is the dearest part of it
-on a small machine, and the same for all.
+Several methods learn from the same pairs of a person; what the model's layers put out for those is the dearest part of
+it on a small machine, and the same for all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -24,6 +26,20 @@ from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Comple
 T = TypeVar("T")
 
 _REMEMBERED = 4  # results; one of 2,048 sampled tokens of a small model takes 140 MB
+
+
+def edited(desk: Desk, edit: Edit | None) -> LanguageModel:
+    """The model under an edit; its calls are counted and kept like those of the model itself.
+
+    Raises:
+        SettingsError: the model is behind an API.
+        ModelError: the edit doesn't fit the model.
+    """
+    weights = desk.bench.weights()
+    if edit is None:
+        return desk.model
+    fingerprint = hashlib.sha256(f"{weights.fingerprint} {edit.digest}".encode()).hexdigest()
+    return desk.called(replace(desk.bench.model, model=weights.model.with_edit(edit), fingerprint=fingerprint))
 
 
 class DeskWeights:
@@ -44,7 +60,7 @@ class DeskWeights:
 
     def with_edit(self, edit: Edit | None) -> LanguageModel:
         """The model under an edit; its calls count."""
-        return self._desk.edited(edit)
+        return edited(self._desk, edit)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """As the model's; timed."""

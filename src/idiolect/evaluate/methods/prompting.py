@@ -5,8 +5,8 @@ profile         the person's profile
 few-shot        the profile and the k opinions (or texts) nearest to the question, nearest last
 all-info        the profile and everything that is known of the person, in one order for all questions
 rag             the nearest items in LaMP's patterns (retrieval-augmented personalization)
-few-shot-tuned  few-shot whose k and nearness are chosen by leave-one-out on the person's own opinions, for as many calls
-                as a learning method may make
+few-shot-tuned  few-shot whose k and nearness are chosen by leave-one-out on the person's own opinions, for as many
+                calls as a learning method may make
 
 Texts are shown as examples of what the person wrote.
 """
@@ -101,9 +101,7 @@ class Prompting:
             return Prompted(respondent, desk, text_prompt="\n\n".join(part for part in parts if part))
         chosen = None if self.kind == "all-info" else nearness(desk.bench, self.nearness)
         n = len(user.opinions) if self.kind == "all-info" else self.k
-        shots = FewShot(
-            desk.answerer, user.opinions, k=n, similarity=chosen, instruction=profile_prompt(user.profile)
-        )
+        shots = FewShot(desk.answerer, user.opinions, k=n, similarity=chosen, instruction=profile_prompt(user.profile))
         return Prompted(shots, desk, text_prompt=texts_prompt(user, most=self._most))
 
     @property
@@ -137,7 +135,7 @@ class TunedFewShot:
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Chooses k and the nearness."""
         candidates = [(k, near) for k in self.ks for near in ("dense", "bm25")]
-        totals = {candidate: 0.0 for candidate in candidates}
+        totals = dict.fromkeys(candidates, 0.0)
         asked = 0
         try:
             for index, opinion in enumerate(case.user.opinions):

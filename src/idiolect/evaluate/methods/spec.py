@@ -1,4 +1,4 @@
-"""How a method is named on the command line and in a configuration: `name`, or `name[setting=value,part.setting=value]`.
+"""How a method is named on the command line and in a configuration: `name`, or `name[setting=value,part.name=value]`.
 
     "vanilla,fermi[iterations=4,retrieval.pool=memory]" → MethodSpec, MethodSpec
 

@@ -58,6 +58,7 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
     if not cases:
         raise DatasetError(nobody_left(name, len(chosen), order))
     ids = {case.user.id for case in cases}
+    notes = _notes(file, cases, order, passed_over=len(taken) - len(cases))
     others = tuple(_all_said(people[key]) for key in development if key in people and key not in ids)
     return Benchmark(
         name,
@@ -66,7 +67,7 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
         others=others,
         labels=file.form.labels,
         broken=file.broken,
-        notes=_notes(file, cases, order),
+        notes=notes,
     )
 
 
@@ -82,11 +83,13 @@ def _all_said(person: LampPerson) -> User:
     return replace(person.history, opinions=(*person.asked, *person.history.opinions))
 
 
-def _notes(file: LampFile, cases: tuple[Case, ...], order: TaskOrder) -> tuple[str, ...]:
+def _notes(file: LampFile, cases: tuple[Case, ...], order: TaskOrder, *, passed_over: int) -> tuple[str, ...]:
     short = sum(len(case.user.opinions) + len(case.user.texts) < order.train for case in cases)
     notes = [f"LaMP's published questions about {file.form.about}; the histories are cut to {order.train} items."]
     if short:
         notes.append(f"{short} of {len(cases)} people have a history of fewer than {order.train} items.")
+    if passed_over:
+        notes.append(f"{passed_over} people were passed over: their history holds nothing but what is asked.")
     return (*notes, *replaced_note(file.replaced))
 
 

@@ -17,8 +17,8 @@ _ADDING = ("addition", "gradient")
 def random_edit(learned: ChameleonPersonalization, *, seed: int) -> Edit:
     """An edit as large as the learned one along random directions.
 
-    Where the rule adds a vector, what is read stays and a random vector of equal length is written; else both directions
-    are drawn anew, at the same strengths.
+    Where the rule adds a vector, what is read stays and a random vector of equal length is written; else both
+    directions are drawn anew, at the same strengths.
 
     Args:
         learned: whose layers, rule and strengths count.

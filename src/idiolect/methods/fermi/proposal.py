@@ -112,8 +112,8 @@ class DemonstrationProposer:
     """Ours: extends a prompt of the memory by examples, chosen among the opinions it fails on.
 
     Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
-    opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand in
-    the order of the opinions.
+    opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand
+    in the order of the opinions.
     """
 
     def __init__(self, settings: DemonstrationSettings) -> None:

@@ -1,0 +1,196 @@
+"""`idiolect evaluate`: any method on any benchmark. Its arguments; the flow is `evaluating`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idiolect.cli.boundary import FAILED
+from idiolect.cli.options import Answering, JsonOption
+from idiolect.cli.run_options import (
+    BudgetCalls,
+    BudgetMoney,
+    BudgetTime,
+    BudgetTokens,
+    ConcurrencyOption,
+    NoCacheOption,
+    PricesOption,
+    TimeoutOption,
+)
+
+EXAMPLES = (
+    "idiolect evaluate people --methods vanilla,few-shot,fermi --people 10 --out food",
+    "idiolect evaluate opinionqa --data human_resp --topic Guns --model gpt-4o-mini --budget-money 5 --out guns",
+    "idiolect evaluate lamp-3 --data LaMP_3 --methods vanilla,rag,fermi,chameleon --train 10 --out lamp3",
+    "idiolect evaluate users --data users.jsonl --config evaluation.toml --out mine",
+    "idiolect evaluate people --out food --report-only",
+    "idiolect evaluate --list",
+)
+HELP = """Compare methods on a benchmark: answers, a table with intervals, and a report in one HTML file.
+
+TASK is a benchmark in the layout that its authors publish, a users file, or the bundled people; --list names all tasks
+and methods. A method may carry settings in brackets: fermi[iterations=4,retrieval.pool=memory].
+
+The folder OUT holds a line for every answer (answers.jsonl), what each method learned and cost (learning.jsonl), the
+table (table.md, scores.json) and the report (report.html). A run that was stopped, by Ctrl-C, a limit or kill -9, goes
+on with the same command.
+
+Comparisons are named with --primary before the first answer: they are corrected for being several (Holm), and a folder
+that holds answers takes no others.
+"""
+
+_SHARD = re.compile(r"(\d+)/(\d+)")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = _SHARD.fullmatch(text.strip())
+    if found is None or not int(found[1]) < int(found[2]):
+        raise typer.BadParameter(f"{text!r} is no shard; of two processes one says 0/2 and the other 1/2")
+    return int(found[1]), int(found[2])
+
+
+def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{option} is {text!r}, must be whole numbers with commas") from None
+
+
+def _option(help_: str, metavar: str | None = None) -> object:
+    return typer.Option(help=help_, metavar=metavar, show_default=False)
+
+
+TaskArgument = Annotated[
+    str | None, typer.Argument(metavar="TASK", help="Of those that --list names.", show_default=False)
+]
+DataOption = Annotated[Path | None, _option("The benchmark's file or folder.", "PATH")]
+OutOption = Annotated[Path | None, _option("The evaluation's folder.", "DIR")]
+ConfigOption = Annotated[Path | None, _option("Settings in TOML, by the names of these options; options win.", "FILE")]
+MethodsOption = Annotated[str | None, _option("Methods with commas. Default: a few.", "NAMES")]
+PrimaryOption = Annotated[
+    list[str] | None, _option("A comparison named beforehand: 'fermi - few-shot'. Repeatable.", "A - B")
+]
+BaselineOption = Annotated[str | None, _option("Gains are counted against it. Default: vanilla.", "METHOD")]
+PeopleOption = Annotated[int | None, _option("At most so many people. Default: all.", "N")]
+TrainOption = Annotated[int | None, _option("Opinions (or texts) to learn from. Default: 20.", "N")]
+TestOption = Annotated[int | None, _option("At most so many others are asked. Default: 30.", "N")]
+SeedOption = Annotated[int | None, _option("Of who is taken and of what is asked. Default: 0.", "N")]
+SeedsOption = Annotated[str | None, _option("Of the methods' draws, with commas. Default: 0.", "N,N")]
+GroupOption = Annotated[
+    str | None, _option("reported, or development: other people, to choose settings on.", "reported|development")
+]
+TopicOption = Annotated[list[str] | None, _option("Only people of this topic or group. Repeatable.", "NAME")]
+SplitOption = Annotated[str | None, _option("LaMP: which published file. Default: dev.", "NAME")]
+HistoryOption = Annotated[str | None, _option("LaMP: what histories become. Default: opinions.", "opinions|texts")]
+GroupByOption = Annotated[str | None, _option("Users files: an attribute whose value is a person's group.", "NAME")]
+ControlsOption = Annotated[
+    bool | None,
+    typer.Option("--controls/--no-controls", help="Ask another person's too. Default: yes.", show_default=False),
+]
+CurveOption = Annotated[str | None, _option("Learning curve: learn from so many opinions too.", "5,10")]
+IterationsCurveOption = Annotated[str | None, _option("Learning curve: learn for so many iterations too.", "1,2,4")]
+CurveMethodsOption = Annotated[str | None, _option("Methods with learning curves. Default: all that can.", "NAMES")]
+ModelOption = Annotated[str | None, _option("The model that answers. Default: embedded.", "M")]
+OptimizerOption = Annotated[str | None, _option("The model that writes prompts. Default: the one that answers.", "M")]
+TransferOption = Annotated[list[str] | None, _option("Prompts go to and come from this model too. Repeatable.", "M")]
+DtypeOption = Annotated[str | None, _option("Of a local model's weights, such as bfloat16.", "NAME")]
+PresetOption = Annotated[
+    str | None, _option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
+]
+ChameleonPresetOption = Annotated[str | None, _option("CHAMELEON's: measured (default), paper.")]
+AnsweringOption = Annotated[Answering | None, _option("How answers are taken. Default: the preset's.")]
+NormalizationOption = Annotated[str | None, _option("Of likelihoods. Default: the preset's.", "sum|mean|pmi")]
+MaxTokensOption = Annotated[int | None, _option("Tokens of an answer. Default: the preset's.", "N")]
+SimilarityOption = Annotated[str | None, _option("Of questions: minilm, bm25, … Default: the preset's.", "NAME")]
+ProposersOption = Annotated[str | None, _option("Fermi's: llm, demonstrations, or both with a comma.", "NAMES")]
+IterationsOption = Annotated[int | None, _option("Fermi's and OPRO's. Default: the preset's.", "N")]
+PairsOption = Annotated[int | None, _option("CHAMELEON's and DPO's: pairs. Default: the preset's.", "K")]
+PairTokensOption = Annotated[int | None, _option("Tokens of a pair's side. Default: the preset's.", "N")]
+CallsOption = Annotated[
+    int | None, _option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
+]
+ShardOption = Annotated[
+    str | None, _option("This process does a part of the people; others do the other parts.", "I/N")
+]
+
+
+def evaluate(
+    task: TaskArgument = None,
+    data: DataOption = None,
+    out: OutOption = None,
+    config: ConfigOption = None,
+    methods: MethodsOption = None,
+    primary: PrimaryOption = None,
+    baseline: BaselineOption = None,
+    people: PeopleOption = None,
+    train: TrainOption = None,
+    test: TestOption = None,
+    seed: SeedOption = None,
+    seeds: SeedsOption = None,
+    group: GroupOption = None,
+    topic: TopicOption = None,
+    split: SplitOption = None,
+    history: HistoryOption = None,
+    group_by: GroupByOption = None,
+    controls: ControlsOption = None,
+    curve_opinions: CurveOption = None,
+    curve_iterations: IterationsCurveOption = None,
+    curve_methods: CurveMethodsOption = None,
+    model: ModelOption = None,
+    optimizer: OptimizerOption = None,
+    transfer: TransferOption = None,
+    dtype: DtypeOption = None,
+    preset: PresetOption = None,
+    chameleon_preset: ChameleonPresetOption = None,
+    answering: AnsweringOption = None,
+    normalization: NormalizationOption = None,
+    max_tokens: MaxTokensOption = None,
+    similarity: SimilarityOption = None,
+    proposers: ProposersOption = None,
+    iterations: IterationsOption = None,
+    pairs: PairsOption = None,
+    pair_tokens: PairTokensOption = None,
+    calls_per_person: CallsOption = None,
+    shard: ShardOption = None,
+    budget_calls: BudgetCalls = None,
+    budget_tokens: BudgetTokens = None,
+    budget_money: BudgetMoney = None,
+    budget_time: BudgetTime = None,
+    prices: PricesOption = None,
+    concurrency: ConcurrencyOption = 16,
+    timeout: TimeoutOption = 120.0,
+    no_cache: NoCacheOption = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Ask nothing: report what is there.")] = False,
+    no_texts: Annotated[
+        bool, typer.Option("--no-texts", help="Leave questions and answers out of the report, to publish it.")
+    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Name all tasks and methods, and end.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Compare methods on a benchmark. `HELP` tells more."""
+    from idiolect.cli.evaluating import EvaluateOrder, evaluate_task, print_tasks_and_methods
+    from idiolect.cli.evaluation_config import EvaluationConfig, read_config
+    from idiolect.cli.fit_order import CallOrder
+    from idiolect.models.calls.budget import Limits
+
+    if list_all:
+        print_tasks_and_methods(as_json=json)
+        return
+    given = {**locals(), "topics": topic, "answering": answering and answering.value}
+    for name in ("seeds", "curve_opinions", "curve_iterations"):
+        given[name] = _numbers(given[name], f"--{name.replace('_', '-')}")
+    options = {name: given[name] for name in EvaluationConfig.model_fields}
+    chosen = read_config(config, options)
+    if out is None:
+        raise typer.BadParameter("say where the evaluation is kept: --out DIR")
+    limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
+    calls = CallOrder(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
+    place = (0, 1) if shard is None else _shard(shard)
+    order = EvaluateOrder(chosen, out, calls, place, report_only, texts=not no_texts, json=json)
+    if not evaluate_task(order):
+        raise typer.Exit(FAILED)

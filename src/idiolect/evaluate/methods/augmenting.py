@@ -1,0 +1,116 @@
+"""Methods that look something up, or have the model write something, and put it in front of the question.
+
+rag         the nearest items of the history in LaMP's patterns
+enrichment  LLM-Rec's: the model writes about the person, and about each question
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from idiolect.evaluate.benchmark import Case
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.prompting import Nearness, Prompted, nearness
+from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.methods.enrichment import Enriched, Enrichment, EnrichmentSettings
+from idiolect.methods.personalization import Answer
+from idiolect.methods.retrieval_augmented import RetrievalAugmented
+from idiolect.methods.templating import render
+from idiolect.methods.texts import text_log_likelihoods
+from idiolect.people.user import Question, User
+
+_MAX_CHARS = 600  # of a text that is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The method "rag".
+
+    Args:
+        k: how many items.
+        nearness: how they are found.
+    """
+
+    k: int = 4
+    nearness: Nearness = "bm25"
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """The person's history."""
+        del desk
+        return Learned(case.user)
+
+    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
+        """The model behind the nearest items; texts stand behind the person's first ones, which are as near as any."""
+        user: User = learned.value
+        similarity = nearness(desk.bench, self.nearness)
+        found = RetrievalAugmented(desk.answerer, user.opinions, user.texts, k=self.k, similarity=similarity)
+        values = {"opinions": [], "texts": list(user.texts[: self.k]), "max_chars": _MAX_CHARS}
+        shown = render("retrieval_augmented.jinja", values) if user.texts else ""
+        return Prompted(found, desk, text_prompt=shown)
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With nobody."""
+        del bench
+        return None
+
+
+class EnrichedAnswers:
+    """Writes at the desk where it is asked, so that what it writes is counted there; known texts cost no call again."""
+
+    def __init__(self, user: User, desk: Desk, settings: EnrichmentSettings) -> None:
+        self._user, self._desk, self._settings = user, desk, settings
+        self._enriched: Enriched | None = None
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer a question.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await (await self._fitted()).answer(questions)
+
+    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
+        """Nat per token, behind what was written about the person.
+
+        Raises:
+            ModelError, HaltedError: the model could not answer.
+        """
+        return await text_log_likelihoods(texts, self._desk.model, prompt=(await self._fitted()).about)
+
+    async def _fitted(self) -> Enriched:
+        if self._enriched is None:
+            enrichment = _enrichment(self._desk, self._settings)
+            self._enriched = await enrichment.fit(self._user)
+        return self._enriched
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentMethod:
+    """The method "enrichment"."""
+
+    settings: EnrichmentSettings = field(default_factory=EnrichmentSettings)
+
+    @classmethod
+    def of(cls, overrides: Overrides) -> EnrichmentMethod:
+        """With what stands in brackets."""
+        return cls(with_overrides(EnrichmentSettings(), overrides))
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Has the model write about the person."""
+        await _enrichment(desk, self.settings).fit(case.user)
+        return Learned(case.user)
+
+    def respondent(self, learned: Learned, desk: Desk) -> EnrichedAnswers:
+        """Goes on from what was written."""
+        return EnrichedAnswers(learned.value, desk, self.settings)
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With nobody."""
+        del bench
+        return None
+
+
+def _enrichment(desk: Desk, settings: EnrichmentSettings) -> Enrichment:
+    return Enrichment(desk.answerer, desk.model, settings, similarity=desk.bench.bm25)

@@ -1,0 +1,40 @@
+"""The control "insights": CHAMELEON's own insight about the person in the prompt, and no edit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.benchmark import Case
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.prompting import Prompted
+from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsMethod:
+    """Writes the insights once a person; needs embeddings to choose what they are written from, and no open weights."""
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Has the model write."""
+        written = await self._method(desk).fit(case.user)
+        return Learned(written.insights)
+
+    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
+        """The model under the insight."""
+        prompted = self._method(desk).prompted(learned.value)
+        return Prompted(prompted, desk, text_prompt=prompted.prompt)
+
+    def _method(self, desk: Desk) -> InsightsInPrompt:
+        embedder = desk.bench.embedder
+        if embedder is None:
+            raise SettingsError("insights are written from items chosen by embeddings, and the similarity has none")
+        settings = replace(GREEDY, seed=desk.seed)
+        return InsightsInPrompt(desk.model, desk.bench.answering, embedder=embedder, settings=settings)
+
+    def shares_learning(self, bench: Bench) -> Hashable:
+        """With nobody."""
+        del bench
+        return None

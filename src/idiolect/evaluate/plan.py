@@ -1,0 +1,146 @@
+"""Which arms an evaluation has: from the methods that were named to what is learned and asked for each person.
+
+EvaluationOrder → arms (methods, their controls, points of learning curves) → runner
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.methods.entry import MethodEntry
+from idiolect.evaluate.methods.fermi import FermiMethod
+from idiolect.evaluate.methods.method import Method
+from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
+from idiolect.evaluate.methods.table import METHODS
+from idiolect.evaluate.methods.transferred import TransferredPrompts
+from idiolect.evaluate.records import Arm
+
+_THE_RUNS = "the model of the run"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOrder:
+    """What is to be compared.
+
+    Args:
+        methods: in the order of the tables.
+        primary: pairs of methods, (a, b) for the difference a − b, that are named before the first answer; only they
+            are adjusted for being several.
+        baseline: gains are counted against this method; one of `methods`.
+        controls: another person's personalization is asked as well, for each method that has one.
+        sizes: points of a learning curve over opinions, each less than there are; empty: none.
+        iterations: points of a learning curve over iterations; empty: none.
+        curves: the methods that have learning curves; empty: all that can.
+        seeds: of the methods' draws.
+        transfer: other models: prompts are learned with and answered by each of them too.
+
+    Raises:
+        SettingsError: no methods or seeds, a baseline or comparison of a method that isn't among them, or a method that
+            there is not.
+    """
+
+    methods: tuple[MethodSpec, ...]
+    baseline: MethodSpec
+    primary: tuple[tuple[MethodSpec, MethodSpec], ...] = ()
+    controls: bool = True
+    sizes: tuple[int, ...] = ()
+    iterations: tuple[int, ...] = ()
+    curves: tuple[MethodSpec, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    transfer: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.methods or not self.seeds:
+            raise SettingsError("an evaluation needs a method and a seed")
+        for spec in self.methods:
+            entry_of(spec)
+        named = {*self.methods}
+        for spec in (self.baseline, *(each for pair in self.primary for each in pair), *self.curves):
+            if spec not in named:
+                raise SettingsError(f"{spec} is not among the methods")
+        for name, values in (("sizes", self.sizes), ("iterations", self.iterations)):
+            if values and min(values) < 1:
+                raise SettingsError(f"{name} holds {min(values)}, must be at least 1")
+        if self.transfer and not any(entry_of(spec).transfers for spec in self.methods):
+            raise SettingsError("prompts are transferred to another model, and no method learns prompts: name fermi")
+        if any(a == b for a, b in self.primary):
+            raise SettingsError("a method is compared with itself")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedArm:
+    """An arm with the method that fills it; `learns_with`: another model than the run's."""
+
+    arm: Arm
+    spec: MethodSpec
+    method: Method
+    learns_with: str = ""
+
+
+def entry_of(spec: MethodSpec) -> MethodEntry:
+    """The line of the table.
+
+    Raises:
+        SettingsError: there is no such method.
+    """
+    if spec.name not in METHODS:
+        raise SettingsError(f"there is no method {spec.name!r}: choose of {', '.join(METHODS)}")
+    return METHODS[spec.name]
+
+
+def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], ...]:
+    """Pairs of methods, each written as `a - b`.
+
+    Raises:
+        SettingsError: not of that form.
+    """
+    pairs = []
+    for text in texts:
+        parts = text.split(" - ")
+        if len(parts) != 2:
+            raise SettingsError(f"{text!r} is no comparison; it looks like 'fermi - few-shot'")
+        pairs.append((parse_spec(parts[0]), parse_spec(parts[1])))
+    return tuple(dict.fromkeys(pairs))
+
+
+def planned(order: EvaluationOrder) -> list[PlannedArm]:
+    """All arms, in the order in which one person is worked on: what shares learning stands together."""
+    arms: dict[Arm, PlannedArm] = {}
+    for spec in order.methods:
+        for arm in (*_arms(spec, order), *_transferred(spec, order)):
+            arms.setdefault(arm.arm, arm)
+    return list(arms.values())
+
+
+def _transferred(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
+    """Learned with each model, answered by each; "" is the model of the run, whose own arm is there already."""
+    if not entry_of(spec).transfers:
+        return
+    method = entry_of(spec).make(spec.overrides)
+    assert isinstance(method, FermiMethod)
+    for learns_with in ("", *order.transfer) if order.transfer else ():
+        name = f"{spec} learned with {learns_with}" if learns_with else str(spec)
+        for answered_by in ("", *order.transfer):
+            if learns_with or answered_by:
+                other = answered_by if answered_by != learns_with else ""
+                arm = Arm(name, answered_by=other or ("" if answered_by else _THE_RUNS))
+                yield PlannedArm(arm, spec, TransferredPrompts(method, learns_with, answered_by), learns_with)
+
+
+def _arms(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
+    entry = entry_of(spec)
+    method = entry.make(spec.overrides)
+    yield PlannedArm(Arm(str(spec)), spec, method)
+    if order.controls and entry.personal:
+        yield PlannedArm(Arm(str(spec), "another's"), spec, method)
+    if order.curves and spec not in order.curves:
+        return
+    if entry.personal:
+        for size in order.sizes:
+            yield PlannedArm(Arm(str(spec), n_train=size), spec, method)
+    if entry.iterates:
+        for count in order.iterations:
+            other = spec.overriding("iterations", count)
+            yield PlannedArm(Arm(str(other)), other, entry.make(other.overrides))

@@ -1,0 +1,4 @@
+"""The report: one HTML file that needs nothing else, made of a `Summary`.
+
+Summary → sections (tables, plots, answers) → report.render → HTML
+"""

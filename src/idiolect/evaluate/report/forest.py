@@ -1,0 +1,158 @@
+"""Forest plots: an estimate a row, with its interval.
+
+Summary → scores_forest (arms, own beside another's), differences_forest (around 0) → Plot → sections
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from idiolect.evaluate.measures import Measure
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.report.cells import Plot
+from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, Canvas, drawn, plain_axes
+from idiolect.evaluate.report.wording import (
+    capitalized,
+    finite,
+    headed,
+    is_control,
+    measure_of,
+    plotted,
+    shown,
+    shown_interval,
+    told_apart,
+)
+from idiolect.evaluate.summary import Comparison, Estimate, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH = 860
+_TOLD = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    row: float  # from the top
+    estimate: Estimate
+    colour: str
+    hollow: bool = False
+    shape: str = "o"
+
+
+def scores_forest(summary: Summary) -> Plot | None:
+    """Arms by the first measure; what learned from the person and what learned from another share a row."""
+    measure = measure_of(summary.measures[0]) if summary.measures else None
+    found = [(a.arm, a.scores[measure.name]) for a in summary.arms if measure and measure.name in a.scores]
+    found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
+    if measure is None or not found:
+        return None
+    rows = list(dict.fromkeys(str(_without_control(arm)) for arm, _ in found))
+    both = {str(_without_control(arm)) for arm, _ in found if is_control(arm)}
+    marks = [_score_mark(arm, estimate, rows, (summary.baseline, both)) for arm, estimate in found]
+    baseline = next((estimate.value for arm, estimate in found if arm == summary.baseline), None)
+    labels = told_apart(rows)
+    label = f"Forest plot of {measure.title} with 95 % intervals. " + _told(
+        (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
+    )
+    height = 70 + 26 * len(rows)
+    svg = drawn(
+        Canvas("scores", label, _WIDTH, height),
+        lambda figure: _forest(
+            figure.add_subplot(), marks, [labels[row] for row in rows], (measure, baseline, headed(measure))
+        ),
+    )
+    legend = (("own", "learned from the person"), ("another", "learned from another person")) if both else ()
+    caption = f"{capitalized(measure.title)} and its 95 % interval."
+    caption += f" The dashed line is the baseline, {summary.baseline}." if baseline is not None else ""
+    return Plot(svg, caption, legend)
+
+
+def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[Arm, set[str]]) -> _Mark:
+    name, control = str(_without_control(arm)), is_control(arm)
+    row, (baseline, both) = rows.index(name), known
+    if arm == baseline:
+        return _Mark(row, estimate, INK, shape="D")
+    nudge = 0.16 if name in both else 0.0
+    return _Mark(row + (nudge if control else -nudge), estimate, ANOTHER if control else OWN, hollow=control)
+
+
+def _without_control(arm: Arm) -> Arm:
+    return Arm(arm.method, "own", arm.n_train, arm.answered_by)
+
+
+def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
+    """Paired differences around 0, a panel a measure, because measures have scales of their own."""
+    kept = [c for c in comparisons if finite(c.difference.value)]
+    panels = {name: [c for c in kept if c.measure == name] for name in dict.fromkeys(c.measure for c in kept)}
+    if not panels:
+        return None
+    label = "Forest plot of paired differences with 95 % intervals. " + _told(
+        (f"{pair_of(c)}, {measure_of(c.measure).title}", _signed(c), _signed_interval(c)) for c in kept
+    )
+    labels = told_apart((pair_of(c) for c in kept), most=58)
+    heights = [64 + 26 * len(panel) for panel in panels.values()]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)
+        for ax, (name, panel) in zip(axes.flat, panels.items(), strict=True):
+            measure = measure_of(name)
+            marks = [_Mark(n, c.difference, OWN if c.primary else MUTED) for n, c in enumerate(panel)]
+            _forest(ax, marks, [labels[pair_of(c)] for c in panel], (measure, 0.0, _difference_head(measure)))
+
+    return Plot(
+        drawn(Canvas("differences", label, _WIDTH, sum(heights)), draw),
+        "Paired differences and their 95 % intervals; the dashed line is no difference.",
+        (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
+    )
+
+
+def pair_of(comparison: Comparison) -> str:
+    """`a − b`."""
+    return f"{comparison.a} − {comparison.b}"
+
+
+def _difference_head(measure: Measure) -> str:
+    unit = {"%": " (percentage points)", "": ""}.get(measure.unit, f" ({measure.unit})")
+    side = "above" if measure.better == "higher" else "below"
+    return f"Difference in {measure.title}{unit}; {side} 0, the first is better"
+
+
+def _signed(comparison: Comparison) -> str:
+    return shown(measure_of(comparison.measure), comparison.difference.value, signed=True)
+
+
+def _signed_interval(comparison: Comparison) -> str:
+    return shown_interval(measure_of(comparison.measure), comparison.difference, signed=True)
+
+
+def _forest(
+    axes: Axes, marks: Sequence[_Mark], labels: Sequence[str], scale: tuple[Measure, float | None, str]
+) -> None:
+    measure, reference, title = scale
+    if reference is not None:
+        axes.axvline(plotted(measure, reference), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for mark in marks:
+        value = plotted(measure, mark.estimate.value)
+        low, high = mark.estimate.low, mark.estimate.high
+        if low is not None and high is not None and finite(low) and finite(high):
+            ends = [plotted(measure, low), plotted(measure, high)]
+            axes.plot(ends, [mark.row, mark.row], color=mark.colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(
+            value, mark.row, mark.shape, color=mark.colour, markersize=6, zorder=3,
+            markerfacecolor=PAPER if mark.hollow else mark.colour, markeredgewidth=1.5,
+        )  # fmt: skip
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel(title)
+    axes.margins(x=0.04)
+    plain_axes(axes)
+
+
+def _told(estimates: Iterable[tuple[str, str, str]]) -> str:
+    told = [f"{name}: {value} {interval}".rstrip() for name, value, interval in estimates]
+    more = f"; and {len(told) - _TOLD} more, which are in the table" if len(told) > _TOLD else ""
+    return "; ".join(told[:_TOLD]) + more + "."

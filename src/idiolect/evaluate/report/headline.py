@@ -1,0 +1,81 @@
+"""The report's first lines: what was evaluated, with which models, on how many people, and whether all of it is there.
+
+Summary → headline_of → Headline → templates/report.html.jinja
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from idiolect.evaluate.report.wording import capitalized, cleaned, counted, headed, measure_of, scalar
+from idiolect.evaluate.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What stands at the top.
+
+    Args:
+        title, task: of the evaluation.
+        facts: names and texts.
+        warning: why it is partial; "" if it is complete.
+    """
+
+    title: str
+    task: str
+    facts: tuple[tuple[str, str], ...]
+    warning: str
+
+
+def headline_of(summary: Summary) -> Headline:
+    """The first lines."""
+    facts = {
+        "Task": summary.task,
+        "Models": models_told(summary.config),
+        "People": _people(summary),
+        "Answers": _answers(summary),
+        "Arms": f"{len(summary.arms):,}" if summary.arms else "",
+        "Seeds": ", ".join(str(seed) for seed in sorted({seed for arm in summary.arms for seed in arm.seeds})),
+        "Main measure": headed(measure_of(summary.measures[0])) if summary.measures else "",
+        "Baseline": str(summary.baseline),
+    }
+    kept = tuple((name, cleaned(text)) for name, text in facts.items() if text)
+    return Headline(summary.title or summary.task, summary.task, kept, _warning(summary))
+
+
+def models_told(config: Mapping[str, Any]) -> str:
+    """The configuration's models in a line: a name, several, or names by what they do."""
+    found = config.get("models", config.get("model", ""))
+    if isinstance(found, Mapping):
+        return "; ".join(f"{role}: {_one(model)}" for role, model in found.items() if model)
+    return _one(found) if found else ""
+
+
+def _one(model: Any) -> str:
+    if isinstance(model, Mapping):
+        return _one(model["name"]) if "name" in model else ", ".join(scalar(value) for value in model.values())
+    return ", ".join(_one(each) for each in model) if isinstance(model, (list, tuple)) else scalar(model)
+
+
+def _people(summary: Summary) -> str:
+    if summary.people == summary.people_asked:
+        return f"{summary.people:,}"
+    return f"{summary.people:,} of {summary.people_asked:,}"
+
+
+def _answers(summary: Summary) -> str:
+    counts = [arm.answers for arm in summary.arms]
+    if not counts:
+        return "0"
+    most = f"{max(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    return f"{sum(counts):,} ({most} an arm)"
+
+
+def _warning(summary: Summary) -> str:
+    if summary.status == "complete":
+        return ""
+    told = f"stopped by {summary.stopped_by}" if summary.stopped_by else "stopped before its end"
+    people = counted(summary.people_asked, "person", "people")
+    return f"{capitalized(told)}; {summary.people:,} of {people} so far. Numbers and intervals may still change."

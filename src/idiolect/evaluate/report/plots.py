@@ -1,0 +1,271 @@
+"""The other plots: who gains and who loses, what answers cost, and CHAMELEON's layers.
+
+Summary → gain_bars, cost_scatter, layer_grid → Plot → sections
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from idiolect.evaluate.measures import Measure
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.report.cells import Plot
+from idiolect.evaluate.report.drawing import (
+    ANOTHER,
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
+    OWN,
+    SERIES,
+    Canvas,
+    EndLabel,
+    drawn,
+    label_at_right,
+    plain_axes,
+)
+from idiolect.evaluate.report.wording import (
+    amount,
+    capitalized,
+    finite,
+    headed,
+    is_control,
+    measure_of,
+    plotted,
+    shown,
+    told_apart,
+)
+from idiolect.evaluate.summary import ArmScores, Gain, LayerProfile, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH = 860
+
+
+# -- gain per person
+
+
+def gain_bars(summary: Summary) -> Plot | None:
+    """People of an arm from the largest gain to the largest loss: a row an arm, a bar a person."""
+    gains = gains_by_arm(summary.gains)
+    if not gains or not summary.measures:
+        return None
+    measure = measure_of(summary.measures[0])
+    row = 58 if len(gains) <= 8 else 42
+    largest = max((abs(g.gain) for each in gains.values() for g in each), default=0.0)
+    told = (f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in _counts(gains).items())
+    label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(told)[:12]) + "."
+    svg = drawn(
+        Canvas("gains", label, _WIDTH, 34 + row * len(gains)),
+        lambda figure: _gain_rows(figure.add_subplot(), gains, largest or 1.0),
+    )
+    unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
+    caption = (
+        f"Every bar is a person: how much better (up) or worse (down) than under the baseline, {summary.baseline}, in "
+        f"{measure.title}. People are in order of their gain, and each row has its own order; half of a row's height is "
+        f"{shown(measure, largest)}{unit}."
+    )
+    return Plot(svg, caption, (("own", "better"), ("another", "worse")))
+
+
+def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
+    """By arm, the largest gain first."""
+    found: dict[Arm, list[Gain]] = {}
+    for gain in gains:
+        if finite(gain.gain):
+            found.setdefault(gain.arm, []).append(gain)
+    return {arm: sorted(each, key=lambda g: (-g.gain, g.user)) for arm, each in found.items()}
+
+
+def better_same_worse(gains: Sequence[Gain]) -> tuple[int, int, int]:
+    """How many people gain, stay and lose."""
+    better, worse = sum(g.gain > 0 for g in gains), sum(g.gain < 0 for g in gains)
+    return better, len(gains) - better - worse, worse
+
+
+def _counts(gains: Mapping[Arm, Sequence[Gain]]) -> dict[Arm, tuple[int, int, int]]:
+    return {arm: better_same_worse(each) for arm, each in gains.items()}
+
+
+def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) -> None:
+    labels = told_apart(str(arm) for arm in gains)
+    for row, (_, each) in enumerate(gains.items()):
+        axes.plot([0, 1], [row, row], color=GRID, linewidth=0.8)
+        _gain_row(axes, row, [gain.gain / largest for gain in each])
+        better, same, worse = better_same_worse(each)
+        axes.text(1.02, row, f"{better} better\n{same} same, {worse} worse", va="center", fontsize=10.5, color=MUTED)
+    axes.set_yticks(range(len(gains)), [labels[str(arm)] for arm in gains])
+    axes.set_xticks([])
+    axes.set_ylim(len(gains) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    plain_axes(axes)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
+    """Bars as outlines, a block of equal ones a rectangle: people are many, and most gains are among a few values."""
+    width, start = 1 / len(heights), 0.0
+    gap = 0.15 * width if len(heights) <= 60 else 0.0
+    for height, block in groupby(heights):
+        alike = len(list(block))
+        places = [start + n * width for n in range(alike)] if gap else [start]
+        for place in places if height else []:
+            across = width - gap if gap else alike * width
+            xs, top = [place, place + across, place + across, place], row - 0.44 * height
+            axes.fill(xs, [row, row, top, top], facecolor=OWN if height > 0 else ANOTHER, linewidth=0)
+        start += alike * width
+
+
+# -- cost against score
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one person costs, learning and answering apart."""
+
+    learning_calls: float
+    answering_calls: float
+    tokens: float
+    seconds: float
+    money: float | None
+
+    @property
+    def calls(self) -> float:
+        """Of both."""
+        return self.learning_calls + self.answering_calls
+
+
+def cost_of(scored: ArmScores) -> Cost:
+    """By people who were learned from and answered for, each once a seed."""
+    people = scored.learned_people or max(1, scored.people * len(scored.seeds))
+    learning, answering = scored.learning, scored.answering
+    unknown = learning.money is None or answering.money is None
+    tokens = [spent.prompt_tokens + spent.completion_tokens for spent in (learning, answering)]
+    return Cost(
+        learning.calls / people,
+        answering.calls / people,
+        sum(tokens) / people,
+        (learning.seconds + answering.seconds) / people,
+        None if unknown else ((learning.money or 0.0) + (answering.money or 0.0)) / people,
+    )
+
+
+def cost_scatter(summary: Summary) -> Plot | None:
+    """The first measure over calls and over seconds a person; of controls the learning is told with another arm."""
+    measure = measure_of(summary.measures[0]) if summary.measures else None
+    own = [a for a in summary.arms if not is_control(a.arm)]
+    found = [a for a in own if measure and measure.name in a.scores and finite(a.scores[measure.name].value)]
+    scales = {
+        "Calls a person, learning and answering": [cost_of(a).calls for a in found],
+        "Seconds a person, learning and answering": [cost_of(a).seconds for a in found],
+    }
+    scales = {title: costs for title, costs in scales.items() if any(cost > 0 for cost in costs)}
+    if measure is None or not scales:
+        return None
+    panel = max(300, 70 + 16 * len(found))
+    told = (f"{a.arm}: {amount(cost_of(a).calls)} calls, {shown(measure, a.scores[measure.name].value)}" for a in found)
+    label = f"Cost of a person against {measure.title}. " + "; ".join(list(told)[:12]) + "."
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(len(scales), squeeze=False)
+        for ax, (title, costs) in zip(axes.flat, scales.items(), strict=True):
+            _cost_panel(ax, found, costs, (measure, summary.baseline))
+            ax.set_xlabel(title)
+            label_at_right(ax, _cost_labels(found, costs, measure), panel - 60)
+
+    svg = drawn(Canvas("costs", label, _WIDTH, panel * len(scales)), draw)
+    caption = f"{capitalized(measure.title)} over what a person costs, on a logarithmic scale."
+    caption += " The diamond is the baseline." if any(a.arm == summary.baseline for a in found) else ""
+    return Plot(svg, caption)
+
+
+def _cost_labels(found: Sequence[ArmScores], costs: Sequence[float], measure: Measure) -> list[EndLabel]:
+    names = told_apart((str(a.arm) for a in found), most=36)
+    return [
+        EndLabel(cost, plotted(measure, a.scores[measure.name].value), names[str(a.arm)], MUTED)
+        for a, cost in zip(found, costs, strict=True)
+    ]
+
+
+def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], told: tuple[Measure, Arm]) -> None:
+    measure, baseline = told
+    for scored, cost in zip(found, costs, strict=True):
+        colour, shape = (INK, "D") if scored.arm == baseline else (OWN, "o")
+        value = plotted(measure, scored.scores[measure.name].value)
+        axes.plot(cost, value, shape, color=colour, markersize=6.5, zorder=3)
+    _log_axis(axes, costs)
+    axes.set_ylabel(headed(measure))
+    axes.margins(y=0.08)
+    plain_axes(axes, grid="y")
+
+
+def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Powers of ten, and a place of its own for what costs nothing."""
+    positive = [cost for cost in costs if cost > 0]
+    first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    last = max(last, first + 1)
+    nothing = len(positive) < len(costs)
+    if nothing:
+        axes.set_xscale("symlog", linthresh=10.0**first, linscale=0.35)
+    else:
+        axes.set_xscale("log")
+    ticks = [10.0**power for power in range(first, last + 1)]
+    ticks = [0.0, *ticks] if nothing else ticks
+    axes.set_xticks(ticks, [amount(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(-0.25 * 10.0**first if nothing else 10.0**first * 0.8, 10.0**last * 1.25)
+
+
+# -- layers of CHAMELEON
+
+_LAYER_TITLES = {
+    "loss": "CCS loss",
+    "agreement": "agreement on the pairs",
+    "held_out": "agreement on held-out pairs",
+    "cos_mean": "|cos(θ_P, mean activation)|",
+    "cos_directions": "|cos(θ_P, θ_N)|",
+    "edit_size": "size of the edit, ‖Δx‖ / ‖x‖",
+}
+
+
+def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> Plot | None:
+    """Small multiples: a panel a diagnostic, a line an arm."""
+    kept = {arm: layers for arm, layers in profiles.items() if layers}
+    there = {key for layers in kept.values() for layer in layers for key, v in layer.values.items() if finite(v)}
+    keys = [key for key in _LAYER_TITLES if key in there] + sorted(there - set(_LAYER_TITLES))
+    if not keys:
+        return None
+    across = min(3, len(keys))
+    down = math.ceil(len(keys) / across)
+    label = f"Diagnostics by layer ({', '.join(keys)}) of {', '.join(kept)}."
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(down, across, squeeze=False, sharex=True)
+        for ax, key in zip(axes.flat, keys, strict=False):
+            _layer_panel(ax, kept, key)
+        for ax in list(axes.flat)[len(keys) :]:
+            ax.set_visible(False)
+        for ax in axes[-1]:
+            ax.set_xlabel("Layer")
+
+    svg = drawn(Canvas(name, label, _WIDTH, 30 + 190 * down), draw)
+    legend = tuple((f"series-{n % len(SERIES) + 1}", arm) for n, arm in enumerate(kept))
+    return Plot(svg, "Means over people, by layer of the model.", legend)
+
+
+def _layer_panel(axes: Axes, profiles: Mapping[str, Sequence[LayerProfile]], key: str) -> None:
+    for n, layers in enumerate(profiles.values()):
+        points = [(layer.layer, layer.values[key]) for layer in layers if finite(layer.values.get(key))]
+        colour, marker = SERIES[n % len(SERIES)], MARKERS[n % len(MARKERS)]
+        axes.plot(
+            [x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, marker=marker, markersize=3.2
+        )
+    axes.set_title(_LAYER_TITLES.get(key, key), fontsize=11.5)
+    axes.locator_params(axis="y", nbins=5)
+    plain_axes(axes, grid="y")

@@ -1,0 +1,232 @@
+"""The report's tables: scores, differences, gains, costs, transfer, and what was not counted.
+
+Summary → Table → sections
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.report.cells import Cell, Table
+from idiolect.evaluate.report.forest import pair_of
+from idiolect.evaluate.report.plots import better_same_worse, cost_of, gains_by_arm
+from idiolect.evaluate.report.wording import (
+    DASH,
+    amount,
+    capitalized,
+    finite,
+    headed,
+    is_control,
+    measure_of,
+    probability,
+    shown,
+    shown_interval,
+)
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Summary, Transfer
+
+_NAMED = 3
+
+
+def main_table(summary: Summary) -> Table | None:
+    """Arms by the first measure."""
+    if not summary.arms or not summary.measures:
+        return None
+    measure = measure_of(summary.measures[0])
+    gated = any(a.used is not None for a in summary.arms)
+    columns = ["Arm", headed(measure), "95 % interval", "People", "Questions", "Answers", "Unparsed"]
+    columns += ["Gate open"] if gated else []
+    rows = []
+    for scored in summary.arms:
+        estimate = scored.scores.get(measure.name)
+        row = [
+            _arm(scored.arm, summary.baseline),
+            *_estimate(measure.name, estimate),
+            _count(scored.people),
+            _count(estimate.questions) if estimate else Cell(DASH),
+            _count(scored.answers),
+            _share(scored.unparsed, scored.answers),
+        ]
+        rows.append(tuple([*row, *([_gate(scored)] if gated else [])]))
+    caption = "Every arm in the main measure, with what its score rests on."
+    return Table(caption, tuple(columns), tuple(rows), frozenset(range(1, len(columns))))
+
+
+def measures_table(summary: Summary) -> Table | None:
+    """Arms by every measure; left out where there is but one."""
+    names = [name for name in summary.measures if any(name in arm.scores for arm in summary.arms)]
+    if len(names) < 2:
+        return None
+    rows = []
+    for scored in summary.arms:
+        cells = [_joined(name, scored.scores.get(name)) for name in names]
+        rows.append((_arm(scored.arm, summary.baseline), *cells))
+    columns = ("Arm", *(headed(measure_of(name)) for name in names))
+    caption = "Every measure, with its 95 % interval. Arrows point to the better side."
+    return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
+
+
+def comparisons_table(comparisons: Sequence[Comparison], caption: str, *, folded: bool = False) -> Table | None:
+    """Paired differences with their p."""
+    if not comparisons:
+        return None
+    holm = any(c.primary for c in comparisons)
+    measures = dict.fromkeys(c.measure for c in comparisons)
+    several = len(measures) > 1
+    columns = ["Difference", *(["Measure"] if several else []), "Estimate", "95 % interval", "p"]
+    columns += ["Holm’s p"] if holm else []
+    columns += ["People", "Answers"]
+    rows = tuple(_comparison(c, several, holm) for c in comparisons)
+    units = {measure_of(name).unit for name in measures} & {"%"}
+    told = caption + (" in " + measure_of(next(iter(measures))).title if len(measures) == 1 and not folded else "")
+    told += ", first arm minus second" + ("; differences of percentages are in percentage points." if units else ".")
+    numeric = frozenset(range(2 if several else 1, len(columns)))
+    return Table(told, tuple(columns), rows, numeric, folded)
+
+
+def _comparison(comparison: Comparison, several: bool, holm: bool) -> tuple[Cell, ...]:
+    measure, difference = measure_of(comparison.measure), comparison.difference
+    cells = [Cell(pair_of(comparison), mark="primary" if comparison.primary else "")]
+    cells += [Cell(headed(measure))] if several else []
+    cells += [
+        Cell(shown(measure, difference.value, signed=True), order=_order(difference.value)),
+        Cell(shown_interval(measure, difference, signed=True) or DASH, order=_order(difference.low)),
+        Cell(probability(comparison.p), order=_order(comparison.p)),
+    ]
+    cells += [Cell(probability(comparison.p_holm), order=_order(comparison.p_holm))] if holm else []
+    return (*cells, _count(difference.people), _count(difference.answers))
+
+
+def gains_table(summary: Summary) -> Table | None:
+    """Counts of who gains and loses, and the first of either."""
+    gains = gains_by_arm(summary.gains)
+    if not gains or not summary.measures:
+        return None
+    measure = measure_of(summary.measures[0])
+    unit = " (points)" if measure.unit == "%" else ""
+    columns = ("Arm", "Better", "Same", "Worse", f"Median gain{unit}", "Gain most", "Lose most")
+    rows = []
+    for arm, each in gains.items():
+        middle = median(gain.gain for gain in each)
+        gaining = [gain for gain in each if gain.gain > 0][:_NAMED]
+        losing = [gain for gain in reversed(each) if gain.gain < 0][:_NAMED]
+        told = Cell(shown(measure, middle, signed=True), order=_order(middle))
+        names = [_people(measure.name, people) for people in (gaining, losing)]
+        rows.append((_arm(arm, summary.baseline), *(_count(n) for n in better_same_worse(each)), told, *names))
+    caption = f"People by their gain over {summary.baseline} in {measure.title}; above 0 is better."
+    return Table(caption, columns, tuple(rows), frozenset(range(1, 5)))
+
+
+def _people(measure: str, gains: Sequence[Gain]) -> Cell:
+    told = [f"{gain.user} ({shown(measure_of(measure), gain.gain, signed=True)})" for gain in gains]
+    return Cell(", ".join(told) or DASH, people=True)
+
+
+def costs_table(summary: Summary) -> Table | None:
+    """What a person costs, by arm; controls learn nothing anew and are left out."""
+    rows = []
+    for scored in summary.arms:
+        cost = cost_of(scored)
+        if is_control(scored.arm) or not (cost.calls or cost.seconds):
+            continue
+        numbers = (cost.learning_calls, cost.answering_calls, cost.tokens, cost.seconds, cost.money)
+        cells = [Cell(amount(number), order=_order(number)) for number in numbers]
+        rows.append((_arm(scored.arm, summary.baseline), *cells))
+    if not rows:
+        return None
+    columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
+    caption = (
+        "What a person costs: means over people and seeds. Calls count whether or not their answer was known already."
+    )
+    caption += f" {DASH}: a price isn’t known." if any(row[-1].text == DASH for row in rows) else ""
+    return Table(caption, columns, tuple(rows), frozenset(range(1, 6)))
+
+
+def transfer_table(transfer: Transfer | None, measures: Sequence[str]) -> Table | None:
+    """Models that prompts were learned with (rows) by models that answered (columns), tinted by score."""
+    if transfer is None or not transfer.cells or not measures:
+        return None
+    measure = measure_of(measures[0])
+    values = [e.value for e in transfer.cells.values() if finite(e.value)]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+
+    def cell(estimate: Estimate | None) -> Cell:
+        if estimate is None or not finite(estimate.value):
+            return Cell(DASH)
+        share = (estimate.value - low) / (high - low) if high > low else 0.5
+        shade = share if measure.better == "higher" else 1 - share
+        return Cell(shown(measure, estimate.value), shown_interval(measure, estimate), shade=round(shade, 3))
+
+    rows = tuple(
+        (
+            Cell(learned, mark="replayed" if learned in transfer.replayed else ""),
+            *(cell(transfer.cells.get((learned, answered))) for answered in transfer.models),
+        )
+        for learned in transfer.models
+    )
+    columns = ("Learned with", *(f"{m} (replayed)" if m in transfer.replayed else m for m in transfer.models))
+    caption = (
+        f"{capitalized(headed(measure))} of {transfer.method}: rows learned the prompts, columns answered with them."
+    )
+    caption += " A replayed model is a recording of its answers, not a live model." if transfer.replayed else ""
+    return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def uncounted_table(summary: Summary) -> Table | None:
+    """Unparsed answers, and those that are not scored, by reason."""
+    reasons = list(dict.fromkeys(reason for arm in summary.arms for reason, n in arm.not_scored.items() if n))
+    shown_arms = [arm for arm in summary.arms if arm.unparsed or any(arm.not_scored.values())]
+    if not shown_arms:
+        return None
+    rows = tuple(
+        (
+            _arm(arm.arm, summary.baseline),
+            _share(arm.unparsed, arm.answers),
+            *(_count(arm.not_scored.get(reason, 0)) for reason in reasons),
+        )
+        for arm in shown_arms
+    )
+    columns = ("Arm", "Unparsed", *(f"Not scored: {reason}" for reason in reasons))
+    caption = "Answers that nothing could be read from, which count as the worst, and answers that are in no mean."
+    return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _arm(arm: Arm, baseline: Arm) -> Cell:
+    """An arm's name; that it learned from another is in the mark, that it is the baseline as well."""
+    plain = Arm(arm.method, "own", arm.n_train, arm.answered_by)
+    return Cell(str(plain), mark="another’s" if is_control(arm) else "baseline" if arm == baseline else "")
+
+
+def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:
+    if estimate is None:
+        return Cell(DASH), Cell(DASH)
+    measure = measure_of(name)
+    value = Cell(shown(measure, estimate.value), order=_order(estimate.value))
+    return value, Cell(shown_interval(measure, estimate) or DASH, order=_order(estimate.low))
+
+
+def _joined(name: str, estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return Cell(DASH)
+    measure = measure_of(name)
+    return Cell(shown(measure, estimate.value), shown_interval(measure, estimate), order=_order(estimate.value))
+
+
+def _count(n: int) -> Cell:
+    return Cell(f"{n:,}", order=str(n))
+
+
+def _share(n: int, total: int) -> Cell:
+    share = f"{100 * n / total:.1f} %" if n and total else ""
+    return Cell(f"{n:,}", share, order=str(n))
+
+
+def _gate(scored: ArmScores) -> Cell:
+    if scored.used is None:
+        return Cell(DASH)
+    return Cell(f"{scored.used:,} of {scored.learned_people:,}", order=str(scored.used))
+
+
+def _order(value: float | None) -> str:
+    return repr(value) if value is not None and finite(value) else ""

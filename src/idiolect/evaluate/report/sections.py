@@ -1,0 +1,166 @@
+"""What the report tells, section by section; what isn't there is left out, frame and all.
+
+Summary → sections_of → Section → templates/report.html.jinja
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.report.cells import (
+    Answers,
+    Choice,
+    Definitions,
+    Entry,
+    Plot,
+    Prose,
+    ReadAnswer,
+    Section,
+    section,
+)
+from idiolect.evaluate.report.curves import curves_over_iterations, curves_over_opinions
+from idiolect.evaluate.report.forest import differences_forest, scores_forest
+from idiolect.evaluate.report.plots import cost_scatter, gain_bars, layer_grid
+from idiolect.evaluate.report.score_tables import (
+    comparisons_table,
+    costs_table,
+    gains_table,
+    main_table,
+    measures_table,
+    transfer_table,
+    uncounted_table,
+)
+from idiolect.evaluate.report.wording import capitalized, counted, measure_of, scalar, shown
+from idiolect.evaluate.summary import ShownAnswer, Summary
+
+_LINES = 7  # as many as colours
+
+
+def sections_of(summary: Summary) -> tuple[Section, ...]:
+    """All sections that have something to tell, in order."""
+    found = (
+        section("notes", "What to know", [Prose(summary.notes, listed=True) if summary.notes else None]),
+        section("scores", "Scores", [scores_forest(summary), main_table(summary)]),
+        section("measures", "All measures", [measures_table(summary)]),
+        _differences(summary),
+        section("gains", "Who gains, who loses", [gain_bars(summary), gains_table(summary)]),
+        section("opinions", "From more opinions", [curves_over_opinions(summary)]),
+        section("iterations", "From more iterations", [curves_over_iterations(summary)]),
+        section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary)]),
+        section("layers", "Layers of the edit", _layers(summary)),
+        section("transfer", "Prompts with other models", [transfer_table(summary.transfer, summary.measures)]),
+        section("answers", "Answers to read", _answers(summary)),
+        section("uncounted", "Unparsed and not scored", [uncounted_table(summary)]),
+        section("broken", "Broken records", _broken(summary)),
+        section("intervals", "How the intervals are made", _intervals(summary)),
+        section("configuration", "Configuration", [_configuration(summary.config)]),
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def _differences(summary: Summary) -> Section | None:
+    """Plotted are those that were named beforehand, and those in the first measure."""
+    ordered = sorted(summary.comparisons, key=lambda comparison: not comparison.primary)
+    main = summary.measures[:1]
+    near = [c for c in ordered if c.primary or c.measure in main]
+    far = [c for c in ordered if c not in near]
+    parts = [
+        differences_forest(near or far),
+        comparisons_table(near, "Paired differences"),
+        comparisons_table(far, "Differences in the other measures", folded=bool(near)),
+    ]
+    return section("differences", "Paired differences", parts)
+
+
+def _layers(summary: Summary) -> list[Plot | None]:
+    told = list(summary.layers.items())
+    groups = [dict(told[start : start + _LINES]) for start in range(0, len(told), _LINES)]
+    return [layer_grid(group, f"layers-{n}") for n, group in enumerate(groups, 1)]
+
+
+def _answers(summary: Summary) -> list[Answers | Prose | None]:
+    main = summary.measures[0] if summary.measures else ""
+    groups = (("Gained most over the baseline", summary.best), ("Lost most against the baseline", summary.worst))
+    parts: list[Answers | Prose | None] = [
+        Answers(title, tuple(_read(answer, main, summary.baseline) for answer in answers)) if answers else None
+        for title, answers in groups
+    ]
+    shown_answers = (*summary.best, *summary.worst)
+    if shown_answers and not any(a.question or a.truth or a.answer or a.baseline_answer for a in shown_answers):
+        return [Prose(("People's texts were left out of this evaluation, as it was told to.",)), *parts]
+    return parts
+
+
+def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
+    """Who took which choice; what is none of the choices is told below them."""
+    speakers = (("the person", answer.truth), (str(answer.arm), answer.answer), (str(baseline), answer.baseline_answer))
+    measure = measure_of(main)
+    unit = measure.unit if measure.unit == "%" else ""
+    return ReadAnswer(
+        arm=str(answer.arm),
+        user=answer.user,
+        question=answer.question,
+        choices=tuple(Choice(c, tuple(who for who, said in speakers if said == c)) for c in answer.choices),
+        said=tuple(
+            (who, said or "nothing that could be read")
+            for who, said in speakers
+            if said not in answer.choices and (said or answer.question)
+        ),
+        score=f"{measure.title} {shown(measure, answer.value)}{unit}, baseline "
+        f"{shown(measure, answer.baseline_value)}{unit}",
+    )
+
+
+def _broken(summary: Summary) -> list[Prose | None]:
+    if not summary.broken_count and not summary.broken:
+        return []
+    were = "was" if summary.broken_count == 1 else "were"
+    first = f" The first {len(summary.broken)}:" if 0 < len(summary.broken) < summary.broken_count else ""
+    count = counted(max(summary.broken_count, len(summary.broken)), "record", "records")
+    told = f"{count} of the data could not be read and {were} left out.{first}"
+    return [Prose((told,)), Prose(summary.broken, listed=True) if summary.broken else None]
+
+
+_GENERAL = (
+    "Intervals are two-sided, at 95 %. A score is a mean over people, each counting once, unless its measure is none "
+    "(macro-F1, root mean squared error); answers of several seeds are averaged first. A difference is paired: of the "
+    "answers that both arms have. An answer that nothing could be read from counts as the worst one; an answer that "
+    "is not scored is in no mean, and counted apart.",
+    "Holm's p is adjusted over the primary comparisons, which were named beforehand; the other p are not adjusted and "
+    "tell where to look, not what holds.",
+)
+
+
+def _intervals(summary: Summary) -> list[Prose | Definitions | None]:
+    made: dict[str, list[str]] = {}
+    for arm in summary.arms:
+        for name, estimate in arm.scores.items():
+            made.setdefault(estimate.interval, []).append(measure_of(name).title)
+    for comparison in summary.comparisons:
+        title = f"differences in {measure_of(comparison.measure).title}"
+        made.setdefault(comparison.difference.interval, []).append(title)
+    entries = [Entry(capitalized(how), ", ".join(dict.fromkeys(of))) for how, of in made.items() if how]
+    if not made:
+        return []
+    sentences = _GENERAL if summary.comparisons else _GENERAL[:1]
+    return [Prose(sentences), Definitions(tuple(entries)) if entries else None]
+
+
+def _configuration(config: Mapping[str, Any]) -> Definitions | None:
+    return Definitions(_entries(config)) if config else None
+
+
+def _entries(config: Mapping[str, Any]) -> tuple[Entry, ...]:
+    return tuple(_entry(str(name).replace("_", " "), value) for name, value in config.items())
+
+
+def _entry(name: str, value: Any) -> Entry:
+    if isinstance(value, Mapping) and value:
+        return Entry(name, entries=_entries(value))
+    if isinstance(value, (list, tuple)) and any(isinstance(each, (Mapping, list, tuple)) for each in value):
+        return Entry(name, entries=tuple(_entry(str(n), each) for n, each in enumerate(value, 1)))
+    if isinstance(value, (list, tuple)):
+        return Entry(name, ", ".join(scalar(each) for each in value) or scalar(None))
+    return Entry(name, scalar(None if value == {} else value))

@@ -1,0 +1,135 @@
+"""How names, numbers and people's texts are told in the report; the bottom of its flow.
+
+    sections, plots → wording
+
+People's and models' texts are hostile: what is no text (control characters, halves of surrogate pairs) is dropped here,
+and the template escapes the rest. A number that is none (NaN, infinite) is told as a dash, never as such.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from idiolect.evaluate.measures import MEASURES, Measure
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.summary import Estimate
+
+DASH = "–"
+
+# What neither XML nor a reader has a use for: C0 and C1 controls but tab and line feed, surrogates, non-characters.
+_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+
+
+def cleaned(text: str) -> str:
+    """A text without what is no text."""
+    return _NO_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """A label on one line, at most so long; its middle is left out, because names differ at both ends."""
+    flat = " ".join(cleaned(text).split())
+    if len(flat) <= most:
+        return flat
+    tail = most // 3
+    return f"{flat[: most - tail - 1].rstrip()}…{flat[-tail:].lstrip()}"
+
+
+def told_apart(names: Iterable[str], most: int = 40) -> dict[str, str]:
+    """Short labels of long names, different for different names."""
+    labels: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        label, again = shortened(name, most), 1
+        while label in labels.values():
+            again += 1
+            label = f"{shortened(name, most)} ({again})"
+        labels[name] = label
+    return labels
+
+
+def measure_of(name: str) -> Measure:
+    """The measure of this name; one that isn't in the table is told by its name."""
+    return MEASURES.get(name, Measure(name, name, "higher"))
+
+
+def headed(measure: Measure) -> str:
+    """Its title as the head of a column, with its unit and the direction that is better."""
+    unit = f" ({measure.unit})" if measure.unit else ""
+    return f"{capitalized(measure.title)}{unit} {'↑' if measure.better == 'higher' else '↓'}"
+
+
+def capitalized(text: str) -> str:
+    """The first letter as a capital, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def finite(value: float | None) -> bool:
+    """It is a number."""
+    return value is not None and math.isfinite(value)
+
+
+def shown(measure: Measure, value: float | None, *, signed: bool = False) -> str:
+    """A value without its unit."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return _minus(measure.shown(value, signed=signed))
+
+
+def shown_interval(measure: Measure, estimate: Estimate, *, signed: bool = False) -> str:
+    """`[low, high]`, or nothing where there is no interval."""
+    if not (finite(estimate.low) and finite(estimate.high)):
+        return ""
+    low, high = shown(measure, estimate.low, signed=signed), shown(measure, estimate.high, signed=signed)
+    return f"[{low}, {high}]"
+
+
+def plotted(measure: Measure, value: float) -> float:
+    """A value on the scale that it is told on."""
+    return 100 * value if measure.unit == "%" else value
+
+
+def probability(p: float | None) -> str:
+    """A p value."""
+    if p is None or not math.isfinite(p):
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def amount(value: float | None) -> str:
+    """A cost: three digits that count, thousands apart."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return _minus(f"{value:,.0f}")
+    digits = max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
+    text = f"{value:.{digits}f}"
+    return _minus(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def counted(n: int, one: str, more: str) -> str:
+    """ "1 person", "1,200 people"."""
+    return f"{n:,} {one if n == 1 else more}"
+
+
+def is_control(arm: Arm) -> bool:
+    """It learned from somebody else."""
+    return arm.control == "another's"
+
+
+def scalar(value: Any) -> str:
+    """A JSON value that holds no others, as text."""
+    if value is None or value == "":
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else DASH
+    return cleaned(str(value))
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

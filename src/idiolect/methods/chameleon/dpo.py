@@ -1,0 +1,313 @@
+"""DPO, the rival of CHAMELEON that trains: a LoRA on the same self-generated pairs, under a limit of wall time.
+
+    L = −log σ(β (log π(y_w | x)/π_ref(y_w | x) − log π(y_l | x)/π_ref(y_l | x)))
+
+Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290), Eq. 7: x is a pair's query, y_w its
+personalized side, y_l its neutral one, and π_ref the model as it was. `trl` trains, on a copy of the network. What is
+trained is merged into the weights, so that the result is a local model like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import random
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from idiolect.errors import MissingExtraError, PersonalizationError
+from idiolect.methods.chameleon.preferences import Pair
+from idiolect.methods.setting_checks import require
+from idiolect.models import hugging_face
+from idiolect.models.local import LocalModel
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class DpoSettings:
+    """How DPO trains. β is the paper's; the adapter's rank and alpha are trl's defaults, on every linear layer.
+
+    Args:
+        seconds: no step is begun later than this after the first one began; one is always made.
+        max_steps: nor are more than these made.
+        batch_size: pairs in a step.
+        learning_rate: of AdamW, constant; higher than for whole networks, as LoRA needs it.
+        beta: β.
+        rank, alpha: of the LoRA; alpha / rank scales what it adds.
+        max_length: tokens of a query with one of its sides; more are cut off.
+        seed: of the adapter's first weights and the order of the pairs.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+
+    seconds: float = 60.0
+    max_steps: int = 100
+    batch_size: int = 4
+    learning_rate: float = 2e-4
+    beta: float = 0.1
+    rank: int = 16
+    alpha: float = 32.0
+    max_length: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "learning_rate", "beta", "alpha"):
+            value = getattr(self, name)
+            require(value > 0, f"dpo.{name}", value, "greater than 0")
+        for name in ("max_steps", "batch_size", "rank"):
+            value = getattr(self, name)
+            require(value >= 1, f"dpo.{name}", value, "at least 1")
+        require(self.max_length >= 8, "dpo.max_length", self.max_length, "at least 8")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DpoResult:
+    """What training came to.
+
+    Args:
+        model: the trained one; close it when it is not needed any more.
+        steps: how many were made.
+        seconds: from the beginning of the first to the end of the last.
+        losses: of each step, in nat; log 2 is what the untrained model has.
+    """
+
+    model: LocalModel
+    steps: int
+    seconds: float
+    losses: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        """Of the last step."""
+        return self.losses[-1]
+
+
+async def train_dpo(
+    pairs: Sequence[Pair],
+    model: LocalModel,
+    settings: DpoSettings | None = None,
+    *,
+    clock: Clock = time.monotonic,
+) -> DpoResult:
+    """Train a copy of the model to prefer the personalized side of the pairs.
+
+    The model itself stays as it is; it answers nobody while its copy is trained. Cancelling stops after the step.
+
+    Args:
+        pairs: at least two.
+        model: unedited.
+        settings: how.
+        clock: monotonic seconds.
+
+    Raises:
+        PersonalizationError: fewer than two pairs.
+        MissingExtraError: `trl` or `peft` is not installed.
+        ModelError: the network can't be trained.
+    """
+    if len(pairs) < 2:
+        raise PersonalizationError(f"DPO needs at least 2 pairs, there are {len(pairs)}")
+    watch = _Watch(settings or DpoSettings(), clock)
+    try:
+        network = await model.run(lambda: _train(pairs, model, watch))
+    except asyncio.CancelledError:
+        watch.cancelled = True
+        raise
+    trained = LocalModel(network, model.tokenizer, name=f"{model.name} + DPO", settings=model.settings)
+    return DpoResult(trained, len(watch.losses), watch.seconds, tuple(watch.losses))
+
+
+def _check_extra() -> None:
+    try:
+        import peft  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(f"DPO needs {error.name}: pip install 'idiolect[dpo]'") from error
+
+
+class _Watch:
+    """What happens while it trains: the time, the losses, and whether to go on."""
+
+    def __init__(self, settings: DpoSettings, clock: Clock) -> None:
+        self.settings, self._clock = settings, clock
+        self._began: float | None = None
+        self.seconds = 0.0
+        self.losses: list[float] = []
+        self.cancelled = False
+
+    def begin_step(self) -> None:
+        if self._began is None:
+            self._began = self._clock()
+
+    def end_step(self) -> bool:
+        """Whether another step may begin."""
+        assert self._began is not None
+        self.seconds = self._clock() - self._began
+        return self.seconds < self.settings.seconds and not self.cancelled
+
+
+def _train(pairs: Sequence[Pair], model: LocalModel, watch: _Watch) -> Any:
+    """A copy of the network with what was learned merged into its weights."""
+    _check_extra()
+    original = model.network.module
+    with _nothing_left_behind(), tempfile.TemporaryDirectory(prefix="idiolect-dpo-") as folder:
+        trainer = _trainer(pairs, model, watch, folder)
+        trainer.train()
+        merged = trainer.model.merge_and_unload().to(model.network.device)
+    weights = dict(merged.named_parameters())
+    # The libraries leave patched methods and settings on what they trained: only its weights go into a fresh copy,
+    # and go in as they are, without being copied once more.
+    return copy.deepcopy(original, {id(old): weights[name] for name, old in original.named_parameters()})
+
+
+def _trainer(pairs: Sequence[Pair], model: LocalModel, watch: _Watch, folder: str) -> Any:
+    from peft import LoraConfig
+    from transformers import PrinterCallback
+    from trl import DPOTrainer
+
+    settings = watch.settings
+    lora = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    trainer = DPOTrainer(
+        model=copy.deepcopy(model.network.module),
+        args=_arguments(model, settings, folder),
+        train_dataset=_dataset(pairs, model),
+        processing_class=copy.deepcopy(model.tokenizer),  # it is given a padding token
+        peft_config=lora,
+        callbacks=[_callback(watch)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(model: LocalModel, settings: DpoSettings, folder: str) -> Any:
+    from trl import DPOConfig
+
+    limits = [length for length in (settings.max_length, model.network.max_length) if length is not None]
+    on_cpu = model.network.device.type == "cpu"
+    arguments = DPOConfig(
+        output_dir=folder,
+        beta=settings.beta,
+        max_length=min(limits),
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",  # a schedule would have to know how many steps the time allows
+        seed=settings.seed,
+        data_seed=settings.seed,
+        use_cpu=on_cpu,
+        bf16=False,  # no autocast: the network keeps its own dtype
+        gradient_checkpointing=False,
+        dataloader_pin_memory=not on_cpu,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else every GPU that is there would get a replica
+    return arguments
+
+
+def _dataset(pairs: Sequence[Pair], model: LocalModel) -> Any:
+    """Conversations; no text of anybody's becomes a control token."""
+    from datasets import Dataset
+
+    def said(role: str, text: str) -> list[dict[str, str]]:
+        return [{"role": role, "content": model.format.defuse(text)}]
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": said("user", pair.query),
+                "chosen": said("assistant", pair.personalized),
+                "rejected": said("assistant", pair.neutral),
+            }
+            for pair in pairs
+        ]
+    )
+
+
+def _callback(watch: _Watch) -> Any:
+    from transformers import TrainerCallback
+
+    class Watching(TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            watch.begin_step()
+
+        def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+            if not watch.end_step():
+                control.should_training_stop = True
+
+        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
+            if "loss" in logs:
+                watch.losses.append(logs["loss"])
+
+    return Watching()
+
+
+@contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    """No output, no telemetry; and what the libraries set for the whole process is as it was before."""
+    with ExitStack() as stack:
+        stack.enter_context(hugging_face.quiet())
+        stack.enter_context(warnings.catch_warnings())
+        # trl turns this on by default, so that it has to be turned off by the name that transformers is giving up.
+        warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)
+        # peft asks for it.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        stack.enter_context(_random_states_kept())
+        stack.enter_context(_shared_states_kept())
+        yield
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """transformers seeds every generator there is."""
+    state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+@contextmanager
+def _shared_states_kept() -> Iterator[None]:
+    """The environment, accelerate's state, the progress bars of `datasets`, and whether the Hub may be told of us."""
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub import constants
+
+    shared: list[Any] = [state._shared_state for state in (PartialState, AcceleratorState, GradientState)]
+    saved = [dict(state) for state in shared]
+    environment, told, bars = dict(os.environ), constants.HF_HUB_DISABLE_TELEMETRY, not are_progress_bars_disabled()
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # trl reports every trainer
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_TELEMETRY = told
+        if bars:
+            enable_progress_bars()
+        for name in [name for name in os.environ if name not in environment]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+        for state, values in zip(shared, saved, strict=True):
+            state.clear()
+            state.update(values)

@@ -1,0 +1,136 @@
+"""Retrieval-augmented personalization, LaMP's way: the nearest items of the history stand in front of the input.
+
+    x̄ = φ_p(x, R(φ_q(x), history, k))        Salemi et al. 2023, "LaMP", arXiv 2304.11406
+
+R is BM25 or an embedding similarity; φ_p renders each item in a pattern of LaMP's and joins them by ", and ": what a
+person answered as in LaMP-2 (on a scale of numbers as in LaMP-3), what they wrote as in LaMP-7. The prompts of LaMP's
+own tasks are made elsewhere; here any question can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from idiolect.methods.answering import Answerer, PromptedQuestion
+from idiolect.methods.personalization import Answer
+from idiolect.methods.templating import render
+from idiolect.models.similarity import Bm25Similarity, Similarity
+from idiolect.people.user import Opinion, Question
+
+Item = Opinion | str  # something of a history: an answer, or a text
+
+
+class RetrievalAugmented:
+    """The model with the k nearest items of the person's history.
+
+    An opinion on the very question that is asked is never shown: it would be the answer itself.
+
+    Args:
+        answerer: asks the model.
+        opinions: what the person answered; may be empty.
+        texts: what they wrote; may be empty. With neither, the plain task prompt is left.
+        k: how many items, opinions and texts together; LaMP's 4.
+        similarity: which items are near; None: BM25.
+        max_chars: longer questions, answers and texts are cut between words.
+
+    Raises:
+        ValueError: `k` is less than 1, or `max_chars` less than 20.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        opinions: Sequence[Opinion],
+        texts: Sequence[str] = (),
+        *,
+        k: int = 4,
+        similarity: Similarity | None = None,
+        max_chars: int = 600,
+    ) -> None:
+        for name, value, least in (("k", k, 1), ("max_chars", max_chars, 20)):
+            if value < least:
+                raise ValueError(f"{name} is {value}, must be at least {least}")
+        self._answerer = answerer
+        self._history: tuple[Item, ...] = (*opinions, *texts)
+        self._k, self._max_chars = k, max_chars
+        self._similarity = Bm25Similarity() if similarity is None else similarity
+
+    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask each question behind what is nearest to it.
+
+        Raises:
+            ModelError: the model, or what tells the similarity, could not answer.
+        """
+        prompts = await self.prompts(questions)
+        asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
+        return [Answer(response) for response in await self._answerer.answer(asked)]
+
+    async def prompts(self, questions: Sequence[Question]) -> list[str]:
+        """What stands in front of each question, in order.
+
+        Raises:
+            ModelError: what tells the similarity could not answer.
+        """
+        nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
+        return [self._prompt(items) for items in nearest]
+
+    def _prompt(self, items: Sequence[Item]) -> str:
+        opinions = [
+            {"question": item.question, "answer": item.answer, "rates": _rates(item.question)}
+            for item in items
+            if isinstance(item, Opinion)
+        ]
+        texts = [item for item in items if isinstance(item, str)]
+        values = {"opinions": opinions, "texts": texts, "max_chars": self._max_chars}
+        return render("retrieval_augmented.jinja", values)
+
+
+async def nearest_items(
+    questions: Sequence[Question], history: Sequence[Item], similarity: Similarity, *, k: int
+) -> list[list[Item]]:
+    """Per question the k nearest items, nearest first; never an opinion on that question itself.
+
+    Where items are equally near, the earlier one comes first.
+
+    Raises:
+        ModelError: what tells the similarity could not answer.
+    """
+    if not questions or not history:
+        return [[] for _ in questions]
+    matrix = await similarity.similarity([_asked(q) for q in questions], [_document(item) for item in history])
+    return [
+        [history[int(i)] for i in np.argsort(-row, kind="stable") if not _answers(history[int(i)], question)][:k]
+        for row, question in zip(matrix, questions, strict=True)  # row: (items,)
+    ]
+
+
+def _asked(question: Question) -> str:
+    return "\n".join((question.text, *question.choices))
+
+
+def _document(item: Item) -> str:
+    return item if isinstance(item, str) else _asked(item.question)
+
+
+def _answers(item: Item, question: Question) -> bool:
+    """The item is an answer to this question, however it is spaced and whatever the choices were."""
+    return isinstance(item, Opinion) and _flat(item.question.text) == _flat(question.text)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _rates(question: Question) -> bool:
+    """The choices are a scale of numbers, such as stars."""
+    return question.ordinal and all(_is_number(choice) for choice in question.choices)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
