@@ -1,0 +1,158 @@
+"""GlobalOpinionQA's published table, written here."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from idiolect.errors import DatasetError
+from idiolect.people.global_opinionqa import read_global_opinionqa
+
+steady = settings(deadline=None, derandomize=True, max_examples=60)
+
+HEADER = ["question", "selections", "options", "source"]
+
+
+def selections(**shares: list[float]) -> str:
+    return str(defaultdict(list, shares))
+
+
+def write_table(folder: Path, rows: Sequence[Sequence[object]]) -> Path:
+    path = folder / "global_opinions.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([HEADER, *rows])
+    return path
+
+
+ROWS = [
+    ["Are you happy?", selections(Belgium=[0.21, 0.6, 0.19], Peru=[0.5, 0.5, 0]), "['Yes', 'No', 'DK']", "GAS"],
+    ["From 1 to 3?", selections(Belgium=[0.2, 0.2, 0.6]), "[1.0, 2, '3']", "WVS"],
+]
+
+
+def test_countries_become_users(tmp_path: Path) -> None:
+    belgium, peru = read_global_opinionqa(write_table(tmp_path, ROWS)).users
+    assert belgium.id == "goqa-Belgium"
+    assert dict(belgium.profile.attributes) == {"Country": "Belgium"}
+    assert [(o.question.text, o.question.choices, o.answer) for o in belgium.opinions] == [
+        ("Are you happy?", ("Yes", "No", "DK"), "No"),
+        ("From 1 to 3?", ("1", "2", "3"), "3"),
+    ]
+    assert belgium.opinions[0].extra == {"distribution": pytest.approx([0.21, 0.6, 0.19]), "source": "GAS"}
+    assert peru.opinions[0].answer == "Yes"  # of equal shares the first
+
+
+def test_the_folder_may_hold_the_table(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_table(tmp_path / "data", ROWS)
+    assert len(read_global_opinionqa(tmp_path).users) == 2
+
+
+def test_rounded_shares_are_scaled(tmp_path: Path) -> None:
+    path = write_table(tmp_path, [["Q?", selections(Peru=[0.33, 0.33, 0.33]), "['a', 'b', 'c']", ""]])
+    (opinion,) = read_global_opinionqa(path).users[0].opinions
+    assert opinion.extra["distribution"] == pytest.approx([1 / 3] * 3)
+    assert "source" not in opinion.extra
+
+
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        ("[0.5, 0.4]", "the shares sum up to 0.9, not to 1"),
+        ("[1.5, -0.5]", "negative or not finite"),
+        ("[1e999, 0]", "negative or not finite"),
+        ("[0.5, 0.25, 0.25]", "3 shares for 2 choices"),
+        ("[True, 0]", "not a number"),
+        ("['1', '0']", "not a number"),
+        ("1", "not a list"),
+        ("[1e308, 1e308]", "sum up to inf"),
+        (f"[{'9' * 400}, 0]", "too large"),
+    ],
+)
+def test_shares_that_are_none_are_told(tmp_path: Path, shares: str, why: str) -> None:
+    rows = [*ROWS, ["Next?", f"defaultdict(<class 'list'>, {{'Peru': {shares}, 'Belgium': [1, 0]}})", "['a', 'b']", ""]]
+    read = read_global_opinionqa(write_table(tmp_path, rows))
+    assert [len(user.opinions) for user in read.users] == [3, 1]
+    (record,) = read.broken.first
+    assert record.place.endswith("global_opinions.csv: row 3, Peru")
+    assert why in record.message
+
+
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("{'Peru': [nan, 1]}", "['a', 'b']"),
+        ("__import__('os')", "['a', 'b']"),
+        ("{'Peru': [1, 0]}", "['a', 'a']"),
+        ("{'Peru': [1]}", "['a']"),
+        ("{}" * 3, "['a', 'b']"),
+        ("{3: [1, 0]}", "['a', 'b']"),
+        ("{'': [1, 0]}", "['a', 'b']"),
+        ("[" * 5000, "['a', 'b']"),
+        ("{'Peru': [1, 0]}", "-" * 5000 + "1"),
+        ("{'Peru': [1, 0]}", "[None, 'b']"),
+        ("{'Peru': []}", "[]"),
+    ],
+)
+def test_rows_that_are_none_are_told(tmp_path: Path, cell: str, options: str) -> None:
+    read = read_global_opinionqa(write_table(tmp_path, [*ROWS, ["Next?", cell, options, ""]]))
+    assert [len(user.opinions) for user in read.users] == [2, 1]
+    assert read.broken.count == 1
+
+
+def test_a_cell_beyond_the_limit_is_told(tmp_path: Path) -> None:
+    read = read_global_opinionqa(write_table(tmp_path, [*ROWS, ["x" * 200_000, "{}", "[]", ""]]))
+    assert len(read.users) == 2
+    assert "field larger than field limit" in read.broken.first[0].message
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no such file"):
+        read_global_opinionqa(tmp_path / "nothing.csv")
+    with pytest.raises(DatasetError, match=r"holds no global_opinions\.csv"):
+        read_global_opinionqa(tmp_path)
+    with pytest.raises(DatasetError, match="no country has a valid answer"):
+        read_global_opinionqa(write_table(tmp_path, []))
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_global_opinionqa(Path("a\0b"))
+
+
+COUNTRIES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(str.strip).filter(bool)
+
+
+@steady
+@given(st.dictionaries(COUNTRIES, st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any), min_size=1))
+def test_countries_to_the_layout_and_back(
+    tmp_path_factory: pytest.TempPathFactory, counts: dict[str, list[int]]
+) -> None:
+    shares = {country: [n / sum(ns) for n in ns] for country, ns in counts.items()}
+    folder = tmp_path_factory.mktemp("goqa")
+    first = read_global_opinionqa(write_table(folder, [["Q?", str(defaultdict(list, shares)), "['a', 'b', 'c']", "s"]]))
+    assert {user.profile.attributes["Country"] for user in first.users} == set(counts)
+    kept = {user.profile.attributes["Country"]: user.opinions[0].extra["distribution"] for user in first.users}
+    again = read_global_opinionqa(write_table(folder, [["Q?", str(defaultdict(list, kept)), "['a', 'b', 'c']", "s"]]))
+    for user in again.users:
+        assert user.opinions[0].extra["distribution"] == pytest.approx(shares[user.profile.attributes["Country"]])
+
+
+@steady
+@given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=20), st.binary(max_size=30))
+def test_any_cells_give_users_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, cell: str, options: str, question: str, noise: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("goqa")
+    path = folder / "global_opinions.csv"
+    with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as stream:
+        csv.writer(stream).writerows([HEADER, *ROWS, [question, cell, options, ""]])
+    path.write_bytes(path.read_bytes() + noise)
+    assert len(read_global_opinionqa(path).users) >= 2
+    path.write_bytes(noise + path.read_bytes())
+    with suppress(DatasetError):
+        assert read_global_opinionqa(path).users
