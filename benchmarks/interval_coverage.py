@@ -1,6 +1,6 @@
 """Do the intervals of `idiolect.evaluate.statistics` hold the truth as often as they say? Simulated answers.
 
-    python benchmarks/interval_coverage.py --out docs/results/interval-coverage.md         # two minutes on one core
+    python benchmarks/interval_coverage.py --out docs/results/interval-coverage.md         # three minutes of one core
     python benchmarks/interval_coverage.py --simulations 200 --out /tmp/coverage.md        # a quick look
 
 Model. Person u answers question q rightly if  μ + a_u + b_q + e_uq > 0  with normal a, b and e ~ N(0, 1): people differ
@@ -215,7 +215,7 @@ def table(
 def rmse_table(simulations: int) -> list[str]:
     """Rows of the table of RMSE."""
     rows = ["## RMSE", "", "| who is asked what | what matters | pigeonhole bootstrap, widened |", "|---|---|---|"]
-    for number in (0, 2, 3, 7):
+    for number in (0, 2, 3, 5, 7):
         tally = rmse_coverage(DESIGNS[number], EFFECTS[0], simulations, seed=number)
         rows.append(f"| {DESIGNS[number].name} | {EFFECTS[0].name} | {tally} |")
     return [*rows, ""]
@@ -244,6 +244,19 @@ Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row
 
 
 KNOWN = """## What is known
+
+- Where people are asked the same questions and questions differ, answers taken for independent and the bootstrap of
+  people alone both hold the truth far less often than they say. The more people there are, the worse: more people do
+  not make the sample of questions larger.
+- Ours is on the safe side where neither people nor questions differ, or where there are few of either: the larger of
+  several noisy variances is taken, and t has few degrees of freedom. There its intervals are wider than they need be,
+  and a difference is missed more often. That is the price of not knowing beforehand what differs.
+- The pigeonhole bootstrap of RMSE (and of macro-F1, which is resampled in the same way) is wide with few people who
+  share some of their questions, because drawing both people and questions counts an answer's own noise up to three
+  times. With people only drawn there, 8 people x 6 of 40 questions held the truth in 87 % of 125 simulations, which is
+  why questions are drawn too.
+- Not simulated: heavy tails, people chosen because of how they answer, and questions that come in batteries; all of
+  them make any such interval too short.
 """
 
 

@@ -5,9 +5,9 @@ bootstrap of Owen 2007), and scikit-learn computes the measure of each resample 
 
 An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
 `statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
-the usual ones. Several seeds are told apart and weigh 1 / seeds each. Questions are drawn only where two people or more
-are asked each on average: drawing both doubles the part of the variance that belongs to neither, needlessly where
-hardly a question is shared.
+the usual ones. Several seeds are told apart and weigh 1 / seeds each. Questions are drawn only where a question has at
+least 1.25 answers on average: drawing both counts the part of the variance that belongs to neither up to three times
+(Owen 2007), needlessly where hardly a question is shared. In between, intervals are wider than they need be.
 
 A percentile interval is too short for few people, as the normal quantile is in a mean's interval. It is widened as
 Hesterberg (2015, "What teachers should know about the bootstrap", section 5.2) does, from the quantile α/2 to
@@ -37,6 +37,7 @@ from idiolect.evaluate.statistics import (
 from idiolect.evaluate.summary import Estimate
 
 RESAMPLES = 1000
+_SHARED_ENOUGH = 1.25  # answers a question, on average, from which on questions are drawn too
 
 Statistic = Callable[[Floats], float]
 """A measure of all answers, from a weight an answer, of which at least one is above 0."""
@@ -151,7 +152,7 @@ def _tested(
     own = _own_weights(judged.keys, split)
     value, answers = statistic(own), len(set(judged.keys))
     counts = (clusters.n_users, clusters.n_questions, answers)
-    crossed = clusters.shared and answers >= 2 * clusters.n_questions
+    crossed = clusters.shared and answers >= _SHARED_ENOUGH * clusters.n_questions
     resamples = resamples if clusters.n_users > 1 else 0
     drawn = _draw(statistic, own, clusters, np.random.default_rng(seed), resamples, crossed)
     if not len(drawn) or np.ptp(drawn) == 0:
