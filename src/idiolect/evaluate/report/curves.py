@@ -2,9 +2,9 @@
 
     Summary → curves_over_opinions, curves_over_iterations → Plot → sections
 
-A curve is of one method with one control and one answering model; what differs along it is the number alone. Numbers are
-spaced by their logarithm; an arm that learned from all opinions stands apart at the end, since that is a number that
-differs from person to person.
+A curve is of one method with one control and one answering model; what differs along it is the number alone. Numbers
+are spaced by their logarithm; an arm that learned from all opinions stands apart at the end, since that is a number
+that differs from person to person.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from idiolect.evaluate.summary import Estimate, Summary
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WIDTH, _HEIGHT = 860, 380
+_WIDTH, _HEIGHT = 930, 380
 _ITERATIONS = re.compile(r"(?<=[\[,;])\s*iterations=(\d+)\s*(?=[\],;])")
 _ALL = math.inf
 

@@ -2,9 +2,9 @@
 
     plots (what is drawn) → drawn → SVG → report
 
-Colours are drawn as stand-ins and become the page's CSS variables, so that one drawing serves light and dark. Texts stay
-texts, set in the page's font. Every id gets the plot's name, so that plots don't collide. Same input, same bytes: user
-settings of matplotlib are off, and nothing holds a date. Names of people and arms are never read as mathematics.
+Colours are drawn as stand-ins and become the page's CSS variables, so that one drawing serves light and dark. Texts
+stay texts, set in the page's font. Every id gets the plot's name, so that plots don't collide. Same input, same bytes:
+the user's settings of matplotlib are off, and nothing holds a date. Names are never read as mathematics.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def drawn(canvas: Canvas, draw: Callable[[Figure], None]) -> str:
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # the page's fonts have more than ours
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        matplotlib.rcParams["svg.hashsalt"] = canvas.name
+        settings: Any = matplotlib.rcParams
+        settings.update(_SETTINGS | {"svg.hashsalt": canvas.name})
         figure = Figure(figsize=(canvas.width / 72, canvas.height / 72), dpi=72, layout="constrained")
         draw(figure)
         figure.savefig(written, format="svg", transparent=True, metadata=_NO_METADATA)

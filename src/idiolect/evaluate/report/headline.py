@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from idiolect.evaluate.report.wording import capitalized, cleaned, counted, headed, measure_of, scalar
+from idiolect.evaluate.report.wording import capitalized, counted, headed, measure_of, scalar
 from idiolect.evaluate.summary import Summary
 
 
@@ -41,7 +41,7 @@ def headline_of(summary: Summary) -> Headline:
         "Main measure": headed(measure_of(summary.measures[0])) if summary.measures else "",
         "Baseline": str(summary.baseline),
     }
-    kept = tuple((name, cleaned(text)) for name, text in facts.items() if text)
+    kept = tuple((name, text) for name, text in facts.items() if text)
     return Headline(summary.title or summary.task, summary.task, kept, _warning(summary))
 
 

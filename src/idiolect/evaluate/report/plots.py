@@ -36,6 +36,7 @@ from idiolect.evaluate.report.wording import (
     is_control,
     measure_of,
     plotted,
+    shortened,
     shown,
     told_apart,
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 860
+_WIDTH = 930
 
 
 # -- gain per person
@@ -68,7 +69,7 @@ def gain_bars(summary: Summary) -> Plot | None:
     unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
     caption = (
         f"Every bar is a person: how much better (up) or worse (down) than under the baseline, {summary.baseline}, in "
-        f"{measure.title}. People are in order of their gain, and each row has its own order; half of a row's height is "
+        f"{measure.title}. People are in order of their gain, and each row has its own order; half a row's height is "
         f"{shown(measure, largest)}{unit}."
     )
     return Plot(svg, caption, (("own", "better"), ("another", "worse")))
@@ -173,7 +174,7 @@ def cost_scatter(summary: Summary) -> Plot | None:
     label = f"Cost of a person against {measure.title}. " + "; ".join(list(told)[:12]) + "."
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots(len(scales), squeeze=False)
+        axes = figure.subplots(len(scales), squeeze=False, gridspec_kw={"hspace": 0.08})
         for ax, (title, costs) in zip(axes.flat, scales.items(), strict=True):
             _cost_panel(ax, found, costs, (measure, summary.baseline))
             ax.set_xlabel(title)
@@ -217,7 +218,7 @@ def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
         axes.set_xscale("log")
     ticks = [10.0**power for power in range(first, last + 1)]
     ticks = [0.0, *ticks] if nothing else ticks
-    axes.set_xticks(ticks, [amount(tick) for tick in ticks])
+    axes.set_xticks(ticks, [f"{tick:,g}" if tick < 1e6 else f"{tick:.0e}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlim(-0.25 * 10.0**first if nothing else 10.0**first * 0.8, 10.0**last * 1.25)
 
@@ -254,7 +255,7 @@ def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> P
         for ax in axes[-1]:
             ax.set_xlabel("Layer")
 
-    svg = drawn(Canvas(name, label, _WIDTH, 30 + 190 * down), draw)
+    svg = drawn(Canvas(name, label, _WIDTH, 30 + 200 * down), draw)
     legend = tuple((f"series-{n % len(SERIES) + 1}", arm) for n, arm in enumerate(kept))
     return Plot(svg, "Means over people, by layer of the model.", legend)
 
@@ -266,6 +267,6 @@ def _layer_panel(axes: Axes, profiles: Mapping[str, Sequence[LayerProfile]], key
         axes.plot(
             [x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, marker=marker, markersize=3.2
         )
-    axes.set_title(_LAYER_TITLES.get(key, key), fontsize=11.5)
+    axes.set_title(shortened(_LAYER_TITLES.get(key, key)), fontsize=11.5)
     axes.locator_params(axis="y", nbins=5)
     plain_axes(axes, grid="y")

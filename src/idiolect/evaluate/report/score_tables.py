@@ -26,7 +26,7 @@ from idiolect.evaluate.report.wording import (
 )
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Summary, Transfer
 
-_NAMED = 3
+_FEW = 10  # arms of which several people are named
 
 
 def main_table(summary: Summary) -> Table | None:
@@ -48,7 +48,7 @@ def main_table(summary: Summary) -> Table | None:
             _count(scored.answers),
             _share(scored.unparsed, scored.answers),
         ]
-        rows.append(tuple([*row, *([_gate(scored)] if gated else [])]))
+        rows.append((*row, *([_gate(scored)] if gated else [])))
     caption = "Every arm in the main measure, with what its score rests on."
     return Table(caption, tuple(columns), tuple(rows), frozenset(range(1, len(columns))))
 
@@ -105,12 +105,13 @@ def gains_table(summary: Summary) -> Table | None:
         return None
     measure = measure_of(summary.measures[0])
     unit = " (points)" if measure.unit == "%" else ""
+    named = 3 if len(gains) <= _FEW else 1
     columns = ("Arm", "Better", "Same", "Worse", f"Median gain{unit}", "Gain most", "Lose most")
     rows = []
     for arm, each in gains.items():
         middle = median(gain.gain for gain in each)
-        gaining = [gain for gain in each if gain.gain > 0][:_NAMED]
-        losing = [gain for gain in reversed(each) if gain.gain < 0][:_NAMED]
+        gaining = [gain for gain in each if gain.gain > 0][:named]
+        losing = [gain for gain in reversed(each) if gain.gain < 0][:named]
         told = Cell(shown(measure, middle, signed=True), order=_order(middle))
         names = [_people(measure.name, people) for people in (gaining, losing)]
         rows.append((_arm(arm, summary.baseline), *(_count(n) for n in better_same_worse(each)), told, *names))
@@ -128,12 +129,12 @@ def costs_table(summary: Summary) -> Table | None:
     rows = []
     for scored in summary.arms:
         cost = cost_of(scored)
-        if is_control(scored.arm) or not (cost.calls or cost.seconds):
+        if is_control(scored.arm) or not scored.people:
             continue
         numbers = (cost.learning_calls, cost.answering_calls, cost.tokens, cost.seconds, cost.money)
         cells = [Cell(amount(number), order=_order(number)) for number in numbers]
         rows.append((_arm(scored.arm, summary.baseline), *cells))
-    if not rows:
+    if all(cell.text in ("0", DASH) for row in rows for cell in row[1:]):
         return None
     columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
     caption = (

@@ -97,7 +97,7 @@ def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
     """Who took which choice; what is none of the choices is told below them."""
     speakers = (("the person", answer.truth), (str(answer.arm), answer.answer), (str(baseline), answer.baseline_answer))
     measure = measure_of(main)
-    unit = measure.unit if measure.unit == "%" else ""
+    unit = "\u00a0%" if measure.unit == "%" else ""
     return ReadAnswer(
         arm=str(answer.arm),
         user=answer.user,

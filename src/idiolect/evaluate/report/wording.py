@@ -2,15 +2,17 @@
 
     sections, plots → wording
 
-People's and models' texts are hostile: what is no text (control characters, halves of surrogate pairs) is dropped here,
-and the template escapes the rest. A number that is none (NaN, infinite) is told as a dash, never as such.
+People's and models' texts are hostile: `render` lets `cleaned` drop what is no text (control characters, halves of
+surrogate pairs) before anything else, and the template escapes the rest. A number that is none (NaN, infinite) is told
+as a dash, never as such.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from idiolect.evaluate.measures import MEASURES, Measure
@@ -23,14 +25,22 @@ DASH = "–"
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
-def cleaned(text: str) -> str:
-    """A text without what is no text."""
-    return _NO_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+def cleaned(value: Any) -> Any:
+    """The same value, whatever is in it, and all its texts without what is no text."""
+    if isinstance(value, str):
+        return _NO_TEXT.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    if isinstance(value, Mapping):
+        return {cleaned(key): cleaned(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(cleaned(each) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: cleaned(getattr(value, each.name)) for each in fields(value)})
+    return value
 
 
 def shortened(text: str, most: int = 40) -> str:
     """A label on one line, at most so long; its middle is left out, because names differ at both ends."""
-    flat = " ".join(cleaned(text).split())
+    flat = " ".join(text.split())
     if len(flat) <= most:
         return flat
     tail = most // 3
@@ -57,7 +67,7 @@ def measure_of(name: str) -> Measure:
 def headed(measure: Measure) -> str:
     """Its title as the head of a column, with its unit and the direction that is better."""
     unit = f" ({measure.unit})" if measure.unit else ""
-    return f"{capitalized(measure.title)}{unit} {'↑' if measure.better == 'higher' else '↓'}"
+    return f"{capitalized(measure.title)}{unit}\u00a0{'↑' if measure.better == 'higher' else '↓'}"
 
 
 def capitalized(text: str) -> str:
@@ -103,11 +113,10 @@ def amount(value: float | None) -> str:
         return DASH
     if value == 0:
         return "0"
-    if abs(value) >= 100:
+    if abs(value) >= 100 or value == round(value):
         return _minus(f"{value:,.0f}")
     digits = max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
-    text = f"{value:.{digits}f}"
-    return _minus(text.rstrip("0").rstrip(".") if "." in text else text)
+    return _minus(f"{value:.{digits}f}")
 
 
 def counted(n: int, one: str, more: str) -> str:
@@ -128,7 +137,7 @@ def scalar(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}" if math.isfinite(value) else DASH
-    return cleaned(str(value))
+    return str(value)
 
 
 def _minus(text: str) -> str:
