@@ -69,7 +69,7 @@ def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
     if not labels:
         raise ValueError("macro-F1 needs the labels that exist")
     try:
-        from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+        from sklearn.metrics import f1_score
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
     numbers = {label: number for number, label in enumerate(labels)}

@@ -125,7 +125,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     if not p_values:
         return []
     try:
-        from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+        from statsmodels.stats.multitest import multipletests
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
     adjusted = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1]
@@ -177,8 +177,8 @@ def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | Non
     if clusters.n_users == 1:
         return mean, None
     try:
-        from statsmodels.regression.linear_model import WLS  # type: ignore[import-untyped]
-        from statsmodels.stats.sandwich_covariance import (  # type: ignore[import-untyped]
+        from statsmodels.regression.linear_model import WLS
+        from statsmodels.stats.sandwich_covariance import (
             cov_cluster,
             cov_cluster_2groups,
         )
