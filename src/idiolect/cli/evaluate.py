@@ -52,15 +52,6 @@ def _shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise typer.BadParameter(f"{option} is {text!r}, must be whole numbers with commas") from None
-
-
 def _option(help_: str, metavar: str | None = None) -> object:
     return typer.Option(help=help_, metavar=metavar, show_default=False)
 
@@ -80,39 +71,36 @@ PeopleOption = Annotated[int | None, _option("At most so many people. Default: a
 TrainOption = Annotated[int | None, _option("Opinions (or texts) to learn from. Default: 20.", "N")]
 TestOption = Annotated[int | None, _option("At most so many others are asked. Default: 30.", "N")]
 SeedOption = Annotated[int | None, _option("Of who is taken and of what is asked. Default: 0.", "N")]
-SeedsOption = Annotated[str | None, _option("Of the methods' draws, with commas. Default: 0.", "N,N")]
 GroupOption = Annotated[
     str | None, _option("reported, or development: other people, to choose settings on.", "reported|development")
 ]
 TopicOption = Annotated[list[str] | None, _option("Only people of this topic or group. Repeatable.", "NAME")]
 SplitOption = Annotated[str | None, _option("LaMP: which published file. Default: dev.", "NAME")]
 HistoryOption = Annotated[str | None, _option("LaMP: what histories become. Default: opinions.", "opinions|texts")]
-GroupByOption = Annotated[str | None, _option("Users files: an attribute whose value is a person's group.", "NAME")]
 ControlsOption = Annotated[
     bool | None,
     typer.Option("--controls/--no-controls", help="Ask another person's too. Default: yes.", show_default=False),
 ]
 CurveOption = Annotated[str | None, _option("Learning curve: learn from so many opinions too.", "5,10")]
 IterationsCurveOption = Annotated[str | None, _option("Learning curve: learn for so many iterations too.", "1,2,4")]
-CurveMethodsOption = Annotated[str | None, _option("Methods with learning curves. Default: all that can.", "NAMES")]
 ModelOption = Annotated[str | None, _option("The model that answers. Default: embedded.", "M")]
 OptimizerOption = Annotated[str | None, _option("The model that writes prompts. Default: the one that answers.", "M")]
 TransferOption = Annotated[list[str] | None, _option("Prompts go to and come from this model too. Repeatable.", "M")]
-DtypeOption = Annotated[str | None, _option("Of a local model's weights, such as bfloat16.", "NAME")]
 PresetOption = Annotated[
     str | None, _option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
 ]
-ChameleonPresetOption = Annotated[str | None, _option("CHAMELEON's: measured (default), paper.")]
 AnsweringOption = Annotated[Answering | None, _option("How answers are taken. Default: the preset's.")]
-NormalizationOption = Annotated[str | None, _option("Of likelihoods. Default: the preset's.", "sum|mean|pmi")]
-MaxTokensOption = Annotated[int | None, _option("Tokens of an answer. Default: the preset's.", "N")]
-SimilarityOption = Annotated[str | None, _option("Of questions: minilm, bm25, … Default: the preset's.", "NAME")]
-ProposersOption = Annotated[str | None, _option("Fermi's: llm, demonstrations, or both with a comma.", "NAMES")]
-IterationsOption = Annotated[int | None, _option("Fermi's and OPRO's. Default: the preset's.", "N")]
-PairsOption = Annotated[int | None, _option("CHAMELEON's and DPO's: pairs. Default: the preset's.", "K")]
-PairTokensOption = Annotated[int | None, _option("Tokens of a pair's side. Default: the preset's.", "N")]
 CallsOption = Annotated[
     int | None, _option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting of a configuration file, such as dtype=bfloat16 or pairs=8. Repeatable.",
+        show_default=False,
+    ),
 ]
 ShardOption = Annotated[
     str | None, _option("This process does a part of the people; others do the other parts.", "I/N")
@@ -131,31 +119,20 @@ def evaluate(
     train: TrainOption = None,
     test: TestOption = None,
     seed: SeedOption = None,
-    seeds: SeedsOption = None,
     group: GroupOption = None,
     topic: TopicOption = None,
     split: SplitOption = None,
     history: HistoryOption = None,
-    group_by: GroupByOption = None,
     controls: ControlsOption = None,
     curve_opinions: CurveOption = None,
     curve_iterations: IterationsCurveOption = None,
-    curve_methods: CurveMethodsOption = None,
     model: ModelOption = None,
     optimizer: OptimizerOption = None,
     transfer: TransferOption = None,
-    dtype: DtypeOption = None,
     preset: PresetOption = None,
-    chameleon_preset: ChameleonPresetOption = None,
     answering: AnsweringOption = None,
-    normalization: NormalizationOption = None,
-    max_tokens: MaxTokensOption = None,
-    similarity: SimilarityOption = None,
-    proposers: ProposersOption = None,
-    iterations: IterationsOption = None,
-    pairs: PairsOption = None,
-    pair_tokens: PairTokensOption = None,
     calls_per_person: CallsOption = None,
+    setting: SetOption = None,
     shard: ShardOption = None,
     budget_calls: BudgetCalls = None,
     budget_tokens: BudgetTokens = None,
@@ -181,11 +158,9 @@ def evaluate(
     if list_all:
         print_tasks_and_methods(as_json=json)
         return
-    given = {**locals(), "topics": topic, "answering": answering and answering.value}
-    for name in ("seeds", "curve_opinions", "curve_iterations"):
-        given[name] = _numbers(given[name], f"--{name.replace('_', '-')}")
-    options = {name: given[name] for name in EvaluationConfig.model_fields}
-    chosen = read_config(config, options)
+    told = locals() | {"topics": topic, "answering": answering and answering.value}
+    options = {name: told[name] for name in EvaluationConfig.model_fields if name in told}
+    chosen = read_config(config, options, settings=setting or ())
     if out is None:
         raise typer.BadParameter("say where the evaluation is kept: --out DIR")
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)

@@ -9,11 +9,11 @@ calls are in flight and where the report goes is not.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
@@ -61,6 +61,14 @@ class EvaluationConfig(BaseModel):
     pair_tokens: int | None = Field(None, ge=1)
     calls_per_person: int | None = Field(None, ge=1)
 
+    @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        """Also as a text with commas, and a single one."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
     def task_order(self) -> TaskOrder:
         """Which people and questions."""
         return TaskOrder(
@@ -102,13 +110,14 @@ class EvaluationConfig(BaseModel):
         return next((spec for spec in methods if spec.name == "vanilla"), methods[0])
 
 
-def read_config(path: Path | None, options: Mapping[str, Any]) -> EvaluationConfig:
-    """The file's settings with those of the options that are not None.
+def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequence[str] = ()) -> EvaluationConfig:
+    """The file's settings, with those of the options that are not None, and those written as NAME=VALUE, in TOML.
 
     Raises:
         SettingsError: the file cannot be read, has an unknown name, or a value makes no sense.
     """
     told = _file(path) if path is not None else {}
+    told |= dict(map(_setting, settings))
     told |= {name: value for name, value in options.items() if value is not None}
     try:
         return EvaluationConfig(**told)
@@ -116,6 +125,16 @@ def read_config(path: Path | None, options: Mapping[str, Any]) -> EvaluationConf
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
         where = f"{path}: " if path is not None else ""
         raise SettingsError(f"{where}{'; '.join(faults)}") from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise SettingsError(f"{text!r} sets nothing; it looks like pairs=8")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        return name, value  # a text without quotes
 
 
 def _file(path: Path) -> dict[str, Any]:

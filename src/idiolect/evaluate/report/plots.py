@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.report.cells import Plot
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 930
+_FEW_PEOPLE = 60  # as many bars can be told apart
 
 
 # -- gain per person
@@ -110,17 +113,34 @@ def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) 
 
 
 def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
-    """Bars as outlines, a block of equal ones a rectangle: people are many, and most gains are among a few values."""
-    width, start = 1 / len(heights), 0.0
-    gap = 0.15 * width if len(heights) <= 60 else 0.0
+    """Bars of one colour are one shape, and where they are many, a block of equal ones is one rectangle."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    bars = _bars(heights)
+    for colour, sign in ((OWN, 1), (ANOTHER, -1)):
+        corners = [
+            [(left, row), (right, row), (right, row - 0.44 * height), (left, row - 0.44 * height)]
+            for left, right, height in bars
+            if sign * height > 0
+        ]
+        if corners:
+            shape = Path.make_compound_path_from_polys(np.array(corners))  # (bars, 4, 2)
+            axes.add_patch(PathPatch(shape, facecolor=colour, linewidth=0))
+
+
+def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
+    """Left, right and height of each bar; the row is 1 wide."""
+    width, start, bars = 1 / len(heights), 0, []
+    apart = len(heights) <= _FEW_PEOPLE
     for height, block in groupby(heights):
         alike = len(list(block))
-        places = [start + n * width for n in range(alike)] if gap else [start]
-        for place in places if height else []:
-            across = width - gap if gap else alike * width
-            xs, top = [place, place + across, place + across, place], row - 0.44 * height
-            axes.fill(xs, [row, row, top, top], facecolor=OWN if height > 0 else ANOTHER, linewidth=0)
-        start += alike * width
+        if apart:
+            bars += [((start + n) * width, (start + n + 0.85) * width, height) for n in range(alike)]
+        else:
+            bars.append((start * width, (start + alike) * width, height))
+        start += alike
+    return bars
 
 
 # -- cost against score

@@ -21,8 +21,9 @@ from idiolect.evaluate.summary import Estimate
 
 DASH = "–"
 
-# What neither XML nor a reader has a use for: C0 and C1 controls but tab and line feed, surrogates, non-characters.
-_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# What neither XML nor a reader has a use for: C0 and C1 controls but tab and line feed, surrogates, non-characters; and
+# what turns the direction of the words around it (what letters themselves ask for stays).
+_NO_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def cleaned(value: Any) -> Any:

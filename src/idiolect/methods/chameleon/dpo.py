@@ -32,6 +32,11 @@ from idiolect.models.local import LocalModel
 
 Clock = Callable[[], float]
 
+_PLAIN_LINES = (
+    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
@@ -52,20 +57,20 @@ class DpoSettings:
     """
 
     seconds: float = 60.0
-    max_steps: int = 100
+    max_steps: int = 20
     batch_size: int = 4
     learning_rate: float = 2e-4
     beta: float = 0.1
     rank: int = 16
-    alpha: float = 32.0
+    alpha: int = 32
     max_length: int = 1024
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "learning_rate", "beta", "alpha"):
+        for name in ("seconds", "learning_rate", "beta"):
             value = getattr(self, name)
             require(value > 0, f"dpo.{name}", value, "greater than 0")
-        for name in ("max_steps", "batch_size", "rank"):
+        for name in ("max_steps", "batch_size", "rank", "alpha"):
             value = getattr(self, name)
             require(value >= 1, f"dpo.{name}", value, "at least 1")
         require(self.max_length >= 8, "dpo.max_length", self.max_length, "at least 8")
@@ -158,13 +163,14 @@ class _Watch:
 
 def _train(pairs: Sequence[Pair], model: LocalModel, watch: _Watch) -> Any:
     """A copy of the network with what was learned merged into its weights."""
-    _check_extra()
-    original = model.network.module
-    with _nothing_left_behind(), tempfile.TemporaryDirectory(prefix="idiolect-dpo-") as folder:
-        trainer = _trainer(pairs, model, watch, folder)
-        trainer.train()
-        merged = trainer.model.merge_and_unload().to(model.network.device)
+    with _environment_kept():
+        _check_extra()
+        with _nothing_left_behind(), tempfile.TemporaryDirectory(prefix="idiolect-dpo-") as folder:
+            trainer = _trainer(pairs, model, watch, folder)
+            trainer.train()
+            merged = trainer.model.merge_and_unload().to(model.network.device)
     weights = dict(merged.named_parameters())
+    original = model.network.module
     # The libraries leave patched methods and settings on what they trained: only its weights go into a fresh copy,
     # and go in as they are, without being copied once more.
     return copy.deepcopy(original, {id(old): weights[name] for name, old in original.named_parameters()})
@@ -173,7 +179,7 @@ def _train(pairs: Sequence[Pair], model: LocalModel, watch: _Watch) -> Any:
 def _trainer(pairs: Sequence[Pair], model: LocalModel, watch: _Watch, folder: str) -> Any:
     from peft import LoraConfig
     from transformers import PrinterCallback
-    from trl import DPOTrainer
+    from trl import DPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
     settings = watch.settings
     lora = LoraConfig(
@@ -187,7 +193,7 @@ def _trainer(pairs: Sequence[Pair], model: LocalModel, watch: _Watch, folder: st
         model=copy.deepcopy(model.network.module),
         args=_arguments(model, settings, folder),
         train_dataset=_dataset(pairs, model),
-        processing_class=copy.deepcopy(model.tokenizer),  # it is given a padding token
+        processing_class=_tokenizer(model),
         peft_config=lora,
         callbacks=[_callback(watch)],
     )
@@ -195,8 +201,17 @@ def _trainer(pairs: Sequence[Pair], model: LocalModel, watch: _Watch, folder: st
     return trainer
 
 
+def _tokenizer(model: LocalModel) -> Any:
+    """A copy, because it is given a padding token; without a chat template, with one for the lines of `ChatFormat`."""
+    tokenizer = copy.deepcopy(model.tokenizer)
+    if not getattr(tokenizer, "chat_template", None):
+        begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+        tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + _PLAIN_LINES
+    return tokenizer
+
+
 def _arguments(model: LocalModel, settings: DpoSettings, folder: str) -> Any:
-    from trl import DPOConfig
+    from trl import DPOConfig  # type: ignore[attr-defined]
 
     limits = [length for length in (settings.max_length, model.network.max_length) if length is not None]
     on_cpu = model.network.device.type == "cpu"
@@ -246,16 +261,15 @@ def _callback(watch: _Watch) -> Any:
     from transformers import TrainerCallback
 
     class Watching(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             watch.begin_step()
 
-        def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-            if not watch.end_step():
-                control.should_training_stop = True
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            control.should_training_stop |= not watch.end_step()
 
-        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
-            if "loss" in logs:
-                watch.losses.append(logs["loss"])
+        def on_log(self, args: Any, state: Any, control: Any, **told: Any) -> None:  # noqa: ARG002
+            if "loss" in told["logs"]:  # the last one tells of the whole training
+                watch.losses.append(told["logs"]["loss"])
 
     return Watching()
 
@@ -276,6 +290,18 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 @contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Importing the libraries is enough to change it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name not in before]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+
+
+@contextmanager
 def _random_states_kept() -> Iterator[None]:
     """transformers seeds every generator there is."""
     state, numpy_state = random.getstate(), np.random.get_state()
@@ -289,14 +315,14 @@ def _random_states_kept() -> Iterator[None]:
 
 @contextmanager
 def _shared_states_kept() -> Iterator[None]:
-    """The environment, accelerate's state, the progress bars of `datasets`, and whether the Hub may be told of us."""
-    from accelerate.state import AcceleratorState, GradientState, PartialState
+    """accelerate's state, the progress bars of `datasets`, and whether the Hub may be told of us."""
+    from accelerate.state import AcceleratorState, GradientState, PartialState  # type: ignore[import-untyped]
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub import constants
 
     shared: list[Any] = [state._shared_state for state in (PartialState, AcceleratorState, GradientState)]
     saved = [dict(state) for state in shared]
-    environment, told, bars = dict(os.environ), constants.HF_HUB_DISABLE_TELEMETRY, not are_progress_bars_disabled()
+    told, bars = constants.HF_HUB_DISABLE_TELEMETRY, not are_progress_bars_disabled()
     constants.HF_HUB_DISABLE_TELEMETRY = True  # trl reports every trainer
     disable_progress_bars()
     try:
@@ -305,9 +331,6 @@ def _shared_states_kept() -> Iterator[None]:
         constants.HF_HUB_DISABLE_TELEMETRY = told
         if bars:
             enable_progress_bars()
-        for name in [name for name in os.environ if name not in environment]:
-            del os.environ[name]
-        os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
         for state, values in zip(shared, saved, strict=True):
             state.clear()
             state.update(values)
