@@ -176,8 +176,9 @@ def label_at_right(axes: Axes, labels: Sequence[EndLabel], height: int) -> None:
                 "color": label.colour,
                 "linewidth": 0.6,
                 "alpha": 0.45,
-                "shrinkA": 2,
-                "shrinkB": 4,
+                "patchA": None,
+                "shrinkA": 3,
+                "shrinkB": 0,
                 "relpos": (0.0, 0.5),
             },
         )
