@@ -233,7 +233,8 @@ Simulated right and wrong answers of people to questions, {simulations:,} simula
 brackets the 95 % interval (Wilson) of the coverage itself, then the mean width. *Ours* is `mean_over_people` or
 `paired_difference` as evaluations call them: variance clustered by person and question, t quantile. Model, truth and
 rivals: `benchmarks/interval_coverage.py`. Effects (standard deviations on a latent scale on which one answer's noise
-has 1): {"; ".join(f"{e.name}: person {e.person}, question {e.question}" for e in EFFECTS)}.
+has 1):
+{"; ".join(f"{e.name}: person {e.person}, question {e.question}" for e in EFFECTS)}.
 
 Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row.
 """
@@ -246,8 +247,7 @@ Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row
 KNOWN = """## What is known
 
 - Where people are asked the same questions and questions differ, answers taken for independent and the bootstrap of
-  people alone both hold the truth far less often than they say. The more people there are, the worse: more people do
-  not make the sample of questions larger.
+  people alone both hold the truth far less often than they say: more people do not make the sample of questions larger.
 - Ours is on the safe side where neither people nor questions differ, or where there are few of either: the larger of
   several noisy variances is taken, and t has few degrees of freedom. There its intervals are wider than they need be,
   and a difference is missed more often. That is the price of not knowing beforehand what differs.
@@ -255,8 +255,8 @@ KNOWN = """## What is known
   share some of their questions, because drawing both people and questions counts an answer's own noise up to three
   times. With people only drawn there, 8 people x 6 of 40 questions held the truth in 87 % of 125 simulations, which is
   why questions are drawn too.
-- Not simulated: heavy tails, people chosen because of how they answer, and questions that come in batteries; all of
-  them make any such interval too short.
+- Not simulated: macro-F1, heavy tails, people chosen because of how they answer, and questions that come in
+  batteries; the last two may well make any such interval too short.
 """
 
 

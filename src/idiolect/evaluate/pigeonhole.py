@@ -10,7 +10,7 @@ least 1.25 answers on average: drawing both counts the part of the variance that
 (Owen 2007), needlessly where hardly a question is shared. In between, intervals are wider than they need be.
 
 A percentile interval is too short for few people, as the normal quantile is in a mean's interval. It is widened as
-Hesterberg (2015, "What teachers should know about the bootstrap", section 5.2) does, from the quantile α/2 to
+Hesterberg (2015, "What teachers should know about the bootstrap") does, from the quantile α/2 to
 Φ(−√(n / (n − 1)) t_{α/2, n−1}), where n is what the degrees of freedom of `statistics` are one less than; p is the
 α at which this interval touches 0.
 """

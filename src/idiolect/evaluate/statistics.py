@@ -4,7 +4,7 @@
 
 What is estimated is the mean over people, of which each person's own mean counts once: answer i of person u has the
 weight w_i = 1 / n_u. People are asked the same questions, so answers hang together by person and by question, and the
-variance is clustered by both (Cameron, Gelbach & Miller 2011, eq. 2.11), with e_i = w_i (y_i − mean) / Σ w:
+variance is clustered by both (Cameron, Gelbach & Miller 2011), with e_i = w_i (y_i − mean) / Σ w:
 
     V_c = G_c / (G_c − 1) · Σ_{clusters g of c} (Σ_{i in g} e_i)²          c: users, questions, or their intersections
     V   = max(V_users + V_questions − V_answers, V_users, V_questions, V_answers)
