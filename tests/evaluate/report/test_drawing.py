@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
 
-from idiolect.evaluate.report.drawing import spread
+from idiolect.errors import MissingExtraError
+from idiolect.evaluate.report.drawing import Canvas, drawn, spread
 
 
 def test_labels_stay_where_there_is_room() -> None:
@@ -26,3 +28,9 @@ def test_labels_keep_their_distance_and_the_limits(wanted: list[float]) -> None:
 
 def test_no_labels_need_no_places() -> None:
     assert spread([], 0.1, 0.0, 1.0) == []
+
+
+def test_drawing_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"idiolect\[evaluate\]"):
+        drawn(Canvas("a", "a", 10, 10), lambda _: None)

@@ -20,7 +20,6 @@ class Cell:
         mark: a short label in a frame ("another's", "replayed").
         shade: 0 to 1: how strongly the cell is tinted; None: not at all.
         order: what the column is sorted by; "" for the text.
-        people: the text is people's or models', and may run in any direction.
     """
 
     text: str
@@ -28,7 +27,6 @@ class Cell:
     mark: str = ""
     shade: float | None = None
     order: str = ""
-    people: bool = False
 
 
 @dataclass(frozen=True, slots=True)

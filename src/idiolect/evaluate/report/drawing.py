@@ -174,8 +174,9 @@ def label_at_right(axes: Axes, labels: Sequence[EndLabel], height: int) -> None:
             arrowprops={
                 "arrowstyle": "-",
                 "color": label.colour,
-                "linewidth": 0.6,
-                "alpha": 0.45,
+                "linewidth": 0.8,
+                "linestyle": (0, (1, 2)),
+                "alpha": 0.7,
                 "patchA": None,
                 "shrinkA": 3,
                 "shrinkB": 0,

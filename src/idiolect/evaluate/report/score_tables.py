@@ -120,8 +120,8 @@ def gains_table(summary: Summary) -> Table | None:
 
 
 def _people(measure: str, gains: Sequence[Gain]) -> Cell:
-    told = [f"{gain.user} ({shown(measure_of(measure), gain.gain, signed=True)})" for gain in gains]
-    return Cell(", ".join(told) or DASH, people=True)
+    told = [f"{gain.user}\u00a0({shown(measure_of(measure), gain.gain, signed=True)})" for gain in gains]
+    return Cell(", ".join(told) or DASH)
 
 
 def costs_table(summary: Summary) -> Table | None:
