@@ -1,166 +1,34 @@
-"""The README and the documents do what they say: their commands run, as they are, one after the other.
-
-Each document gets an empty home and working directory, and its ```console, ```bash and ```python blocks run there in
-order. In a console block, lines that start with "$ " are commands, and the others are output for the reader's eyes.
-`make` alone is a dry run: it only has to know the target. Where a document speaks of a server at `SERVER`, a stand-in
-on a free port takes its place. `run_document` is cached, so that a test of what such a
-command did (the demo, for example) can look at the same run instead of running it again:
-
-    from tests.test_readme import run_document
-
-    demo = next(run for run in run_document("README.md") if "idiolect demo" in run.block.code)
-"""
+"""The README does what it says: its commands run, as they are; and links between documents lead somewhere."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import hashlib
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.api_server import ApiServer, Body
+from tests.documents import ROOT, blocks_of, check_block_ran, check_fences, run_document
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/library.md", "docs/remote.md")
-SERVER = "http://localhost:8000/"
-BLOCK_TIMEOUT_S = 1200
+DOCUMENT = "README.md"
 
-_FENCE = re.compile(r"^```(?P<language>console|bash|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of code: where it stands, and what it says."""
-
-    document: str
-    line: int
-    language: str
-    code: str
-
-    def __str__(self) -> str:
-        return f"{self.document}:{self.line}"
-
-    @property
-    def script(self) -> str:
-        """What runs: all of it, or of a console block what was typed."""
-        if self.language != "console":
-            return self.code
-        typed = (line.removeprefix("$ ") for line in self.code.splitlines(keepends=True) if line.startswith("$ "))
-        return "".join(typed)
+@pytest.mark.parametrize("index", range(len(blocks_of(DOCUMENT))), ids=map(str, blocks_of(DOCUMENT)))
+def test_block_runs(index: int) -> None:
+    check_block_ran(DOCUMENT, index)
 
 
-@dataclass(frozen=True)
-class BlockRun:
-    """What a block did. `status` is None for a block that never ran, because one before it failed."""
-
-    block: Block
-    sandbox: Path
-    status: int | None
-    stdout: str = ""
-    stderr: str = ""
+def test_document_has_blocks_and_every_fence_is_known() -> None:
+    check_fences(DOCUMENT)
 
 
-def blocks_of(document: str) -> list[Block]:
-    """All blocks of a document that are to run, in order."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return [
-        Block(document, text.count("\n", 0, match.start()) + 1, match["language"], match["code"])
-        for match in _FENCE.finditer(text)
-    ]
-
-
-@functools.cache
-def run_document(document: str) -> tuple[BlockRun, ...]:
-    """Run a document's blocks in a new sandbox, once per test session; stops at the first that fails."""
-    sandbox = Path(tempfile.mkdtemp(prefix="idiolect-docs-"))
-    atexit.register(shutil.rmtree, sandbox, ignore_errors=True)
-    environment = _environment(sandbox)
-    runs: list[BlockRun] = []
-    with ApiServer(stand_in, models=["NAME"]) as server:
-        for block in blocks_of(document):
-            if runs and runs[-1].status != 0:
-                runs.append(BlockRun(block, sandbox, None))
-            else:
-                script = block.script.replace(SERVER, server.url.removesuffix("v1"))
-                runs.append(_run(block, script, sandbox, environment))
-    return tuple(runs)
-
-
-def stand_in(body: Body, _number: int = 0) -> str:
-    """The rule by which the documents' transcripts were made: the last choice, or the first one for who values nature,
-    which is what every proposed prompt says."""
-    asked = body["messages"][-1]["content"]
-    if "square brackets" in asked:
-        draw = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:4]
-        return f"[This person values nature and the climate, says draft {draw}.]"
-    choices: list[str] = asked.rpartition("Choices: ")[2].split(" | ")
-    return choices[0] if "values nature" in asked else choices[-1]
-
-
-def _environment(sandbox: Path) -> dict[str, str]:
-    """A newcomer's: nothing of the caller's but the installed packages, and no network for models."""
-    for folder in ("home", "bin", "here", "tmp"):
-        (sandbox / folder).mkdir()
-    dry_make = sandbox / "bin" / "make"
-    dry_make.write_text(f'#!/bin/sh\nexec "{shutil.which("make")}" -C "{ROOT}" --dry-run "$@" >/dev/null\n')
-    dry_make.chmod(0o755)
-    return {
-        "PATH": os.pathsep.join([str(sandbox / "bin"), str(Path(sys.executable).parent), os.defpath]),
-        "HOME": str(sandbox / "home"),
-        "TMPDIR": str(sandbox / "tmp"),
-        "IDIOLECT_STORE": str(sandbox / "store"),
-        "HF_HUB_OFFLINE": "1",
-        "LANG": "C.UTF-8",
-    }
-
-
-def _run(block: Block, script: str, sandbox: Path, environment: dict[str, str]) -> BlockRun:
-    command = [sys.executable, "-c", script] if block.language == "python" else ["sh", "-ec", script]
-    try:
-        ran = subprocess.run(
-            command,
-            cwd=sandbox / "here",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BLOCK_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        return BlockRun(block, sandbox, 124, stderr=f"took more than {BLOCK_TIMEOUT_S} s")
-    return BlockRun(block, sandbox, ran.returncode, ran.stdout, ran.stderr)
-
-
-@pytest.mark.parametrize(
-    ("document", "index"),
-    [(document, index) for document in DOCUMENTS for index in range(len(blocks_of(document)))],
-    ids=[str(block) for document in DOCUMENTS for block in blocks_of(document)],
-)
-def test_block_runs(document: str, index: int) -> None:
-    run = run_document(document)[index]
-    assert run.status is not None, "did not run, because a block before it failed"
-    assert run.status == 0, f"{run.block.script}\n--- status {run.status}\n{run.stdout}\n{run.stderr}"
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_document_has_blocks_and_every_fence_is_known(document: str) -> None:
-    fences = re.findall(r"^```(\S*)$", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE)
-    languages = set(fences) - {""}
-    assert blocks_of(document)
-    # Other blocks are text, data or output. A misspelt language would be a command that nobody tests.
-    assert languages <= {"console", "bash", "python", "text", "json"}
+def test_real_demo_shows_only_what_is_ours() -> None:
+    demo = next(run for run in run_document("README.md") if "idiolect demo" in run.block.code)
+    assert demo.status == 0, demo.stderr
+    people, writers = r"\[\d/3\] fwc-[0-9a-f]{8}: learned and asked", r"\[\d/2\] [a-z-]+: learned and compared"
+    assert re.fullmatch(rf"({people}, \d+ s\n){{3}}({writers}, \d+ s\n){{2}}", demo.stderr)
+    assert demo.stdout.startswith("3 bundled people, who rated national cuisines from 1 to 5")
+    assert " ".join(demo.stdout.split()).endswith("CC BY 4.0, adapted")
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/**/*.md"])

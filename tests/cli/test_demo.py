@@ -20,7 +20,6 @@ from idiolect.models.language_model import ChoiceRequest
 from idiolect.people.bundled import bundled_groups, bundled_people, bundled_writers
 from tests.cli.learning import mimic, run
 from tests.cli.open_weights import similarity
-from tests.test_readme import run_document
 
 
 class EditableMimic(FunctionModel):
@@ -53,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[EditableMimic]:
     """The demo on a double; the models that were opened."""
     models: list[EditableMimic] = []
 
-    def open_model(name: str, *, remote: object) -> EditableMimic:
+    def open_model(name: str, *, remote: object, dtype: object) -> EditableMimic:
         assert (name, remote) == ("embedded", None)
         models.append(EditableMimic())
         return models[-1]
@@ -167,12 +166,3 @@ def test_bundled_groups_are_disjoint_and_everybody() -> None:
     groups = bundled_groups()
     assert (len(groups.reported), len(groups.development)) == (48, 72)
     assert {*groups.reported, *groups.development} == set(bundled_people())
-
-
-def test_real_demo_shows_only_what_is_ours() -> None:
-    demo = next(run for run in run_document("README.md") if "idiolect demo" in run.block.code)
-    assert demo.status == 0, demo.stderr
-    people, writers = r"\[\d/3\] fwc-[0-9a-f]{8}: learned and asked", r"\[\d/2\] [a-z-]+: learned and compared"
-    assert re.fullmatch(rf"({people}, \d+ s\n){{3}}({writers}, \d+ s\n){{2}}", demo.stderr)
-    assert demo.stdout.startswith("3 bundled people, who rated national cuisines from 1 to 5")
-    assert " ".join(demo.stdout.split()).endswith("CC BY 4.0, adapted")

@@ -217,7 +217,7 @@ class Waiting:
             await asyncio.sleep(600)
         return await self.model.choice_logprobs(requests)
 
-opening.open_model = lambda name, remote=None: Waiting()
+opening.open_model = lambda name, remote=None, dtype=None: Waiting()
 app.main()
 """
 

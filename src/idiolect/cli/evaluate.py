@@ -105,6 +105,9 @@ SetOption = Annotated[
 ShardOption = Annotated[
     str | None, _option("This process does a part of the people; others do the other parts.", "I/N")
 ]
+NoTextsOption = Annotated[
+    bool, typer.Option("--no-texts", help="Leave questions and answers out of the report, to publish it.")
+]
 
 
 def evaluate(
@@ -143,9 +146,7 @@ def evaluate(
     timeout: TimeoutOption = 120.0,
     no_cache: NoCacheOption = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Ask nothing: report what is there.")] = False,
-    no_texts: Annotated[
-        bool, typer.Option("--no-texts", help="Leave questions and answers out of the report, to publish it.")
-    ] = False,
+    no_texts: NoTextsOption = False,
     list_all: Annotated[bool, typer.Option("--list", help="Name all tasks and methods, and end.")] = False,
     json: JsonOption = False,
 ) -> None:
