@@ -53,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[EditableMimic]:
     models: list[EditableMimic] = []
 
     def open_model(name: str, *, remote: object, dtype: object) -> EditableMimic:
-        assert (name, remote) == ("embedded", None)
+        assert (name, remote, dtype) == ("embedded", None, None)
         models.append(EditableMimic())
         return models[-1]
 
