@@ -316,7 +316,7 @@ def _random_states_kept() -> Iterator[None]:
 @contextmanager
 def _shared_states_kept() -> Iterator[None]:
     """accelerate's state, the progress bars of `datasets`, and whether the Hub may be told of us."""
-    from accelerate.state import AcceleratorState, GradientState, PartialState  # type: ignore[import-untyped]
+    from accelerate.state import AcceleratorState, GradientState, PartialState
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub import constants
 
