@@ -10,6 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from idiolect import Question
 from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds, alignment_score, parse_choice, rouge_l
+from idiolect.people.lamp_forms import CITATIONS, MOVIE_TAGS
 from idiolect.people.user import QuestionKind
 from tests.methods.people import SCALE, steady
 from tests.people.strategies import texts
@@ -58,6 +59,77 @@ def test_parse_choice_reads_words_and_letters(reply: str, choice: str | None) ->
 )  # fmt: skip
 def test_parse_choice_takes_no_part_of_a_number(reply: str, choice: str | None) -> None:
     assert parsed(reply, *SCALE) == choice
+
+
+@pytest.mark.parametrize(
+    ("reply", "choice"),
+    [("4.0", "4"), ("4.00", "4"), ("Answer: 4.0", "4"), ("**4.0**", "4"), ('"4.0".', "4"), ("4.0\n\nGood.", "4"),
+     ("+4", "4"), ("04", "4"), ("6.0", None), ("4.5", None), ("3.999", None), ("4.0 or 5.0", None), ("4e0", None),
+     ("nan", None), ("4.0/5", None), ("4/5", None)],
+)  # fmt: skip
+def test_parse_choice_takes_a_number_for_the_choice_that_is_the_same(reply: str, choice: str | None) -> None:
+    assert parsed(reply, *SCALE) == choice
+
+
+@pytest.mark.parametrize(
+    ("reply", "choices", "choice"),
+    [
+        ("1.5", ("1", "1.5", "2"), "1.5"),
+        ("1.50", ("1", "1.5", "2"), "1.5"),
+        ("-2.0", ("-2", "0", "2"), "-2"),
+        ("4.00", ("4", "4.0"), None),  # two choices are that number
+        ("4.0", ("4 stars", "5 stars"), None),
+        ("1.0", ("[1]", "[2]"), None),
+    ],
+)
+def test_parse_choice_compares_numbers_with_numbers_only(
+    reply: str, choices: tuple[str, ...], choice: str | None
+) -> None:
+    assert parsed(reply, *choices) == choice
+
+
+@pytest.mark.parametrize(
+    ("reply", "choice"),
+    [
+        ("[1]", "[1]"),
+        ("1", "[1]"),
+        ("[2].", "[2]"),
+        (" [2]\n\n[1] is about cooking.", "[2]"),
+        ("Answer: [1]", "[1]"),
+        ("The answer is [2].", "[2]"),
+        ("The related reference is [2].", "[2]"),
+        ("Reference 2 is related.", "[2]"),
+        ('[2]: "The 1 percent"', "[2]"),  # brackets win over digits in a title
+        ('[1] "Level-2 caches for 2 cores"', "[1]"),
+        ("The paper is about nets.\nSo it is [1].", "[1]"),
+        ("[1] or [2]", None),
+        ("Either 1 or 2", None),
+        ("[3]", None),
+        ("Neither.", None),
+    ],
+)
+def test_parse_choice_reads_replies_to_lamps_citations(reply: str, choice: str | None) -> None:
+    assert parsed(reply, *CITATIONS.labels) == choice
+
+
+@pytest.mark.parametrize(
+    ("reply", "choice"),
+    [
+        ("sci-fi", "sci-fi"),
+        ("Sci-Fi", "sci-fi"),
+        ("Tag: sci-fi.", "sci-fi"),
+        ("tag: [true story]", "true story"),
+        ("The tag is 'dark comedy'.", "dark comedy"),
+        ('This movie relates to the tag "thought-provoking".', "thought-provoking"),
+        ("based on a book\n\nIt is a true story, too.", "based on a book"),
+        ("**twist ending**", "twist ending"),
+        ("comedy, romance", None),
+        ("thriller", None),
+        ("a dystopian film", None),
+    ],
+)
+def test_parse_choice_reads_replies_to_lamps_movies(reply: str, choice: str | None) -> None:
+    assert parsed(reply, *MOVIE_TAGS) == choice
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,11 @@ from idiolect.methods.answering import (
     AnsweringSettings,
     PromptedQuestion,
     Response,
+    choice_request,
     demonstration_block,
     question_block,
 )
+from idiolect.models.calls.keys import call_key
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
 
@@ -161,6 +164,43 @@ def test_question_block_shows_choices_as_the_settings_say() -> None:
     assert question_block(WHY, AnsweringSettings(), answer="Because.") == "Question: Why?\nAnswer: Because."
 
 
+VERBATIM = AnsweringSettings(form="verbatim")
+
+
+def test_verbatim_a_question_is_its_text_alone() -> None:
+    for mode in ("generate", "likelihood"):
+        assert question_block(TEA, replace(VERBATIM, mode=mode)) == "Tea or coffee?"
+    opinions = [Opinion(CITY, "city"), Opinion(TEA, "tea")]
+    assert demonstration_block(opinions, VERBATIM) == "City or village?\ncity\n\nTea or coffee?\ntea"
+    assert question_block(TEA, AnsweringSettings()) != "Tea or coffee?"  # the same question, rendered in both forms
+
+
+def test_verbatim_text_of_people_stays_inert() -> None:
+    assert question_block(Question("A\n</person> B"), VERBATIM, answer="x\ny") == "A ‹/person› B\nx y"
+
+
+async def test_verbatim_likelihood_scores_a_choice_as_the_first_thing_that_is_said() -> None:
+    model = FunctionModel(choice_logprobs=lambda r: [-1.0] * len(r.choices))
+    settings = replace(VERBATIM, mode="likelihood", normalization="pmi")
+    await Answerer(model, settings).answer([PromptedQuestion("Be brief.", TEA)])
+    blank, asked = model.choice_requests
+    assert asked == ChoiceRequest((Message("user", "Be brief.\n\nTea or coffee?"),), ("tea", "black coffee"))
+    assert (blank.choices, blank.prefill) == (asked.choices, "")
+
+
+async def test_verbatim_generation_puts_the_text_behind_the_prompt() -> None:
+    model = FunctionModel(complete=lambda _: "Black coffee.")
+    (response,) = await Answerer(model, VERBATIM).answer([PromptedQuestion("Be brief.", TEA)])
+    assert model.completion_requests[0].messages == (Message("user", "Be brief.\n\nTea or coffee?"),)
+    assert response.answer == "black coffee"
+
+
+def test_the_form_gives_a_call_another_key() -> None:
+    requests = [choice_request((Message("user", "Q"),), TEA, settings) for settings in (VERBATIM, AnsweringSettings())]
+    keys = {call_key("choice_logprobs", model="m", fingerprint="", request=request) for request in requests}
+    assert len(keys) == 2  # even where the messages were the same
+
+
 def test_demonstration_block_keeps_the_order() -> None:
     block = demonstration_block([Opinion(CITY, "city"), Opinion(TEA, "tea")], AnsweringSettings())
     assert block == (
@@ -170,7 +210,8 @@ def test_demonstration_block_keeps_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("mode", "guess"), ("normalization", "max"), ("max_tokens", 0), ("prompt_role", "assistant")]
+    ("name", "value"),
+    [("mode", "guess"), ("normalization", "max"), ("max_tokens", 0), ("prompt_role", "assistant"), ("form", "bare")],
 )
 def test_bad_answering_settings_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"answering.{name} is {value!r}"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from idiolect import Opinion, Question, UserProfile
-from idiolect.methods.answering import Response
+from idiolect.methods.answering import Answerer, AnsweringSettings, Response
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import Message
 from tests.methods.people import SCALE, TableSimilarity, generating
 
 YES_NO = ("yes", "no")
@@ -45,6 +46,14 @@ async def test_base_and_profile_put_their_prompt_in_front() -> None:
     assert contents[0] == "Answer the question.\n\nQuestion: Well?\nChoices: yes | no"
     assert contents[1].startswith("A person can be described as follows:\nAge: 30\n")
     assert contents[2] == contents[0]
+
+
+async def test_base_puts_nothing_before_a_question_that_stands_verbatim() -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    verbatim = Answerer(model, AnsweringSettings(form="verbatim"))
+    for respondent in (base(verbatim), profile(verbatim, UserProfile())):
+        await respondent.answer([Question("Well?", YES_NO)])
+    assert [r.messages for r in model.completion_requests] == [(Message("user", "Well?"),)] * 2
 
 
 def shown(model: FunctionModel) -> list[list[str]]:

@@ -21,6 +21,9 @@ from idiolect.methods.setting_checks import require
 from idiolect.methods.words import words_of
 from idiolect.people.user import Question, QuestionKind
 
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
+_AROUND_NUMBERS = string.whitespace + "*_`\"'“”‘’"
 _LABEL = re.compile(r"^\(?([A-Za-z])[).:](?:\s|$)|^([A-Za-z])$")
 
 
@@ -71,20 +74,20 @@ def _first_line(text: str) -> str:
 def parse_choice(text: str, question: Question) -> str | None:
     """The choice that a generated reply names, or None where it names none or more than one.
 
-    Tried in this order: the reply is a choice; the one choice whose words occur in the first line; a letter label
-    ("B", "(b) …") where no choice is a single letter (it comes second because no question of ours shows letters);
-    the one choice whose words occur anywhere. A choice contained in another one that also occurs doesn't count
-    ("Satisfied" in "Not satisfied"), nor does a part of a number ("4" in "4.5").
+    Tried in this order: the reply is a choice; it is a number, and one choice is the same number ("4.0" is "4"); the
+    one choice whose words occur in the first line; a letter label ("B", "(b) …") where no choice is a single letter (it
+    comes later because no question of ours shows letters); the one choice whose words occur anywhere. A choice that is
+    contained in another one that also occurs doesn't count ("Satisfied" in "Not satisfied"), nor does a part of a
+    number ("4" in "4.5" or "4/5"). Where all choices stand in brackets, "[1]" is looked for before a bare "1".
     """
     if not question.choices:
         raise ValueError("question has no choices to parse")
     first = _first_line(text)
     for candidate in (text, first):
-        exact = _exactly(candidate, question.choices)
+        exact = _exactly(candidate, question.choices) or _same_number(candidate, question.choices)
         if exact is not None:
             return exact
-    words = _words_of(question.choices)
-    named = _named(first, words)
+    named = _named(first, question.choices)
     if len(named) == 1:
         return named[0]
     label = _LABEL.match(first)
@@ -94,7 +97,7 @@ def parse_choice(text: str, question: Question) -> str | None:
             return question.choices[index]
     if named:
         return None
-    named = _named(text, words)
+    named = _named(text, question.choices)
     return named[0] if len(named) == 1 else None
 
 
@@ -108,6 +111,18 @@ def _exactly(candidate: str, choices: Sequence[str]) -> str | None:
     return None
 
 
+def _same_number(candidate: str, choices: Sequence[str]) -> str | None:
+    """The only choice that is the same number as the candidate; None where the candidate is none."""
+    said = _number(candidate)
+    same = [choice for choice in choices if said is not None and _number(choice) == said]
+    return same[0] if len(same) == 1 else None
+
+
+def _number(text: str) -> float | None:
+    plain = _folded(text).strip(_AROUND_NUMBERS).removesuffix(".").strip(_AROUND_NUMBERS)
+    return float(plain) if _NUMBER.fullmatch(plain) else None
+
+
 def _collides(choice: str, choices: Sequence[str]) -> bool:
     """Without its outer punctuation the choice is empty or the same as another one ("-2" and "2", "C" and "C++")."""
     return not _plain(choice) or sum(_plain(other) == _plain(choice) for other in choices) > 1
@@ -119,13 +134,20 @@ def _words_of(choices: Sequence[str]) -> dict[str, str]:
     return {choice: text for choice, text in words.items() if list(words.values()).count(text) == 1}
 
 
-def _named(text: str, words: dict[str, str]) -> list[str]:
+def _named(text: str, choices: Sequence[str]) -> list[str]:
+    """Choices whose words occur in the text; brackets count where all choices have them and one of them occurs."""
+    bracketed = all(_BRACKETED.fullmatch(choice.strip()) for choice in choices)
+    whole = _occurring(text, {choice: _folded(choice) for choice in choices}) if bracketed else []
+    return whole or _occurring(text, _words_of(choices))
+
+
+def _occurring(text: str, words: dict[str, str]) -> list[str]:
     """Choices whose words occur in the text, each occurrence counted for the longest choice that covers it."""
     plain_text = _folded(text)
     taken = [False] * len(plain_text)
     found: list[str] = []
     for choice, plain in sorted(words.items(), key=lambda item: -len(item[1])):
-        for match in re.finditer(rf"(?<!\w)(?<!\d[.,]){re.escape(plain)}(?!\w|[.,]\d)", plain_text):
+        for match in re.finditer(rf"(?<!\w)(?<!\d[.,/]){re.escape(plain)}(?!\w|[.,/]\d)", plain_text):
             if not any(taken[match.start() : match.end()]):
                 taken[match.start() : match.end()] = [True] * (match.end() - match.start())
                 if choice not in found:

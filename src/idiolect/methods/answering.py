@@ -5,9 +5,12 @@ log-probability: for small local models). Free text is always generated. Likelih
 
     sum    log p(c | p, q)
     mean   log p(c | p, q) / n_tokens(c)
-    pmi    log p(c | p, q) − log p(c | "Answer:")       (unconditional-corrected)
+    pmi    log p(c | p, q) − log p(c | no question)     (unconditional-corrected)
 
 because sums favour short choices. A tie goes to the choice that comes first.
+
+A question stands in one of two forms: labelled ("Question: …", "Choices: …", and "Answer:" where the model goes on), or
+verbatim, which is its text and nothing else: for benchmarks whose questions carry their own instruction and choices.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ _PREFILL = "Answer:"
 Mode = Literal["generate", "likelihood"]
 Normalization = Literal["sum", "mean", "pmi"]
 PromptRole = Literal["system", "user"]
+QuestionForm = Literal["labelled", "verbatim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class AnsweringSettings:
         max_tokens: of a generated answer.
         show_choices: list the choices in the question (generate mode always does).
         prompt_role: whether the prompt is the system message, or stands in front of the question.
+        form: "labelled", or "verbatim": a question is its text alone, whatever `show_choices` says, and a demonstration
+            the text, a line break and the answer; in likelihood mode a choice is the first thing that the model says.
 
     Raises:
         SettingsError: a value that makes no sense.
@@ -60,12 +66,14 @@ class AnsweringSettings:
     max_tokens: int = 64
     show_choices: bool = True
     prompt_role: PromptRole = "user"
+    form: QuestionForm = "labelled"
 
     def __post_init__(self) -> None:
         require_one_of(Mode, "answering.mode", self.mode)
         require_one_of(Normalization, "answering.normalization", self.normalization)
         require(self.max_tokens >= 1, "answering.max_tokens", self.max_tokens, "at least 1")
         require_one_of(PromptRole, "answering.prompt_role", self.prompt_role)
+        require_one_of(QuestionForm, "answering.form", self.form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +102,30 @@ class Response:
 
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
     """The question as the model sees it; with `answer`, the same as a demonstration."""
-    return _block(question, settings.show_choices or settings.mode == "generate", answer)
+    return _block(question, settings.form, settings.show_choices or settings.mode == "generate", answer)
 
 
 @lru_cache(maxsize=8192)  # one person's opinions are rendered thousands of times
-def _block(question: Question, show_choices: bool, answer: str | None) -> str:
+def _block(question: Question, form: QuestionForm, show_choices: bool, answer: str | None) -> str:
+    if form == "verbatim":
+        return render("question_verbatim.jinja", {"question": question, "answer": answer})
     return render("question.jinja", {"question": question, "show_choices": show_choices, "answer": answer})
 
 
 def demonstration_block(opinions: Sequence[Opinion], settings: AnsweringSettings) -> str:
     """Opinions as question/answer examples, in the order given."""
     return "\n\n".join(question_block(o.question, settings, answer=o.answer) for o in opinions)
+
+
+def choice_request(messages: tuple[Message, ...], question: Question, settings: AnsweringSettings) -> ChoiceRequest:
+    """How likely each choice is as the answer.
+
+    Labelled, a choice follows "Answer:", with the space in front that makes it tokenize as in running text. Verbatim,
+    it begins the assistant's turn, where no chat model writes a space.
+    """
+    if settings.form == "verbatim":
+        return ChoiceRequest(messages, question.choices)
+    return ChoiceRequest(messages, tuple(f" {choice}" for choice in question.choices), _PREFILL)
 
 
 class Answerer:
@@ -167,7 +188,7 @@ class Answerer:
         if not asked:
             return []
         assert isinstance(self._model, ChoiceModel)
-        requests = [ChoiceRequest(self._messages(a), _continuations(a.question), _PREFILL) for a in asked]
+        requests = [choice_request(self._messages(a), a.question, self.settings) for a in asked]
         extra = await self._load_unconditional(asked) if self.settings.normalization == "pmi" else Usage()
         responses = []
         for one, logprobs in zip(asked, await self._model.choice_logprobs(requests), strict=True):
@@ -193,14 +214,9 @@ class Answerer:
         if not questions:
             return Usage()
         blank = (Message("user", "Answer the question."),)
-        requests = [ChoiceRequest(blank, _continuations(question), _PREFILL) for question in questions.values()]
+        requests = [choice_request(blank, question, self.settings) for question in questions.values()]
         usage = Usage()
         for choices, logprobs in zip(questions, await self._model.choice_logprobs(requests), strict=True):
             self._unconditional[choices] = logprobs
             usage += logprobs.usage
         return usage
-
-
-def _continuations(question: Question) -> tuple[str, ...]:
-    """A choice as it follows "Answer:", that is with the space in front that makes it tokenize as in running text."""
-    return tuple(f" {choice}" for choice in question.choices)

@@ -59,13 +59,13 @@ class FixedPrompt:
 
 
 def base(answerer: Answerer) -> FixedPrompt:
-    """The unpersonalized model: the plain task prompt."""
-    return FixedPrompt(answerer, profile_prompt(UserProfile()))
+    """The unpersonalized model: the plain task prompt; nothing at all before questions that stand verbatim."""
+    return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else profile_prompt(UserProfile()))
 
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
     """The model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
-    return FixedPrompt(answerer, profile_prompt(user_profile))
+    return FixedPrompt(answerer, profile_prompt(user_profile)) if user_profile else base(answerer)
 
 
 class FewShot:

@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from idiolect import Opinion, Question
-from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion
 from idiolect.methods.chameleon.judging import evidence_scores, fluency, log_likelihoods
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, Message
@@ -23,6 +24,16 @@ async def test_log_likelihoods_are_per_token_for_texts_and_among_choices_for_opi
     assert found.usage.calls == 2
     texts = [request for request in model.choice_requests if request.choices == ("three words here",)]
     assert [message.content for message in texts[0].messages] == ["Write a short paragraph."]
+
+
+async def test_opinions_are_judged_as_the_model_is_asked() -> None:
+    for form in ("labelled", "verbatim"):
+        model, settings = FunctionModel(choice_logprobs=scored), replace(LIKELIHOOD, form=form)
+        await log_likelihoods([Opinion(STARS, "2")], model, settings)
+        await Answerer(model, settings).answer([PromptedQuestion("", STARS)])
+        judged, asked = model.choice_requests
+        assert judged == asked
+        assert judged.choices == (("1", "2", "3") if form == "verbatim" else (" 1", " 2", " 3"))
 
 
 async def test_evidence_scores_are_alignment_and_probability_per_token_in_order() -> None:

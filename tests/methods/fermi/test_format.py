@@ -31,6 +31,7 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     known = {key: now[key] for key in payload}
     known["settings"] = {key: now["settings"][key] for key in payload["settings"]}
     assert known["settings"]["demonstrations"].pop("prefer") == "misaligned"  # a setting since then, with its default
+    assert known["settings"]["answering"].pop("form") == "labelled"  # another
     assert known == {**payload, "format": 2}
 
 

@@ -98,6 +98,14 @@ def test_the_asymmetric_memory_is_rendered_exactly() -> None:
     )
 
 
+def test_questions_that_stand_verbatim_do_so_in_the_examples_too() -> None:
+    verbatim = replace(context(), answering=AnsweringSettings(form="verbatim"))
+    shown = meta_prompt(verbatim, MetaPromptSettings()).split("<examples>\n")[1].split("</examples>")[0]
+    assert shown == (
+        "<example>\n<INS>\nDo you like examples?\nno\n</example>\n<example>\n<INS>\nWhy?\nbecause\n</example>\n"
+    )
+
+
 def blocks(text: str) -> list[str]:
     return [part.split("</prompt>")[0] for part in text.split("<prompt ")[1:]]
 

@@ -16,14 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from idiolect.methods.alignment import alignment_score
-from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, question_block
+from idiolect.methods.answering import (
+    Answerer,
+    AnsweringSettings,
+    PromptedQuestion,
+    choice_request,
+    question_block,
+)
 from idiolect.methods.chameleon.measuring import Text
 from idiolect.methods.chameleon.roles import Item
 from idiolect.methods.texts import MAX_CHARS, PLAIN_REQUEST
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
 from idiolect.people.user import Opinion
-
-_PREFILL = "Answer:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
     block = (Message("user", question_block(item.question, settings)),)
     if not item.question.choices:
         return ChoiceRequest(block, (item.answer[:MAX_CHARS],))
-    return ChoiceRequest(block, tuple(f" {choice}" for choice in item.question.choices), _PREFILL)
+    return choice_request(block, item.question, settings)
 
 
 def _log_likelihood(item: Item, told: ChoiceLogProbs) -> float:

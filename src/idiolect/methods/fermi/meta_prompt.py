@@ -55,6 +55,7 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
         "shows_failures": settings.failures != "none",
         "prompts": [_entry(listed, index, context, settings) for index in range(len(listed))],
         "examples": _unscored_examples(context),
+        "verbatim": context.answering.form == "verbatim",
     }
     if settings.template is not None:
         return render_source(settings.template, values)
