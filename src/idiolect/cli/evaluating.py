@@ -11,21 +11,21 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from idiolect.cli.boundary import stop
 from idiolect.cli.evaluation_bench import calling, opened_bench, unpriced
-from idiolect.cli.evaluation_config import EvaluationConfig
+from idiolect.cli.evaluation_config import EvaluationConfig, as_kept
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import aclose_all, check_models, notes_of
 from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
 from idiolect.cli.terminal import err, one_line, print_json, print_table, printable
 from idiolect.errors import HaltedError, SettingsError
-from idiolect.evaluate.archive import Archive
+from idiolect.evaluate.archive import Archive, read_config_of
 from idiolect.evaluate.benchmark import Benchmark, question_key
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.table import METHODS
@@ -80,6 +80,8 @@ def evaluate_task(order: EvaluateOrder) -> bool:
         DatasetError, UsersFileError: the data cannot be read.
         ModelError, MissingExtraError: a model cannot be had, or no call of it can succeed.
     """
+    if order.report_only:
+        order = replace(order, config=as_kept(order.config, read_config_of(order.out)))
     config = order.config
     if config.task not in TASKS:
         raise SettingsError(f"there is no task {config.task!r}: choose of {', '.join(TASKS)}")
@@ -89,16 +91,18 @@ def evaluate_task(order: EvaluateOrder) -> bool:
     arms = planned(arms_order)
     outcome = _Outcome()
     if order.report_only:
-        archive = Archive.open(order.out, _told(order, benchmark, None), shard=order.shard)
-        outcome.stopped_by = _missing(archive, benchmark, arms, arms_order)
+        archive = Archive.read(order.out, _told(order, benchmark, None))
+        archive.check_people(benchmark)
     else:
         with opened_bench(config, arms_order, benchmark, order.calls) as bench:
+            check_prices(order.calls, unpriced(bench, order.calls))
             archive = Archive.open(order.out, _told(order, benchmark, bench), shard=order.shard)
+            archive.keep_people(benchmark)
             archive.add_questions(benchmark)
-            check_prices(order.calls, unpriced(bench))
             outcome = asyncio.run(_run(order, bench, archive, arms, arms_order))
-        if not outcome.stopped_by and order.shard != (0, 1):
-            outcome.stopped_by = _missing(archive, benchmark, arms, arms_order)
+        if order.shard != (0, 1):
+            archive = Archive.read(order.out)  # with what the other processes have done by now
+    outcome.stopped_by = outcome.stopped_by or _missing(archive, benchmark, arms, arms_order)
     summary = _summary(order, benchmark, archive, arms, arms_order, outcome)
     _write(order, summary)
     if outcome.by_hand:
@@ -158,7 +162,7 @@ def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> di
     told = config.model_dump(mode="json")
     return {
         "task": config.task,
-        "data": _data_digest(benchmark),
+        "data": _data_digest(benchmark, config.group),
         "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")},
         "models": {
             "model": config.model,
@@ -193,9 +197,10 @@ def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> di
     }
 
 
-def _data_digest(benchmark: Benchmark) -> str:
-    """Of the people who are asked and not asked, independent of how many of them are."""
-    ids = sorted({user.id for user in benchmark.others})
+def _data_digest(benchmark: Benchmark, group: str) -> str:
+    """Of the people who are not reported, independent of how many others are asked; see also `Archive.keep_people`."""
+    asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
+    ids = sorted({user.id for user in benchmark.others} | asked)
     return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]
 
 
@@ -221,12 +226,12 @@ def _summary(
     arms_order: EvaluationOrder,
     outcome: _Outcome,
 ) -> Summary:
-    config = _kept_config(order.out)
+    config = read_config_of(order.out)
     by_spec = {str(arm.spec): arm.arm for arm in arms if arm.arm == Arm(str(arm.spec))}
     primary = tuple((by_spec[str(a)], by_spec[str(b)]) for a, b in arms_order.primary)
     names = (order.config.model, *order.config.transfer)
     people = {case.user.id for case in benchmark.cases}
-    known = {arm.arm for arm in arms}
+    places = {arm.arm: place for place, arm in enumerate(arms)}  # tables are in the order of the plan
     summary_order = SummaryOrder(
         task=benchmark.task,
         title=TASKS[order.config.task].title,
@@ -247,8 +252,9 @@ def _summary(
         replayed=tuple(name for name in names if name.startswith("replay:")),
         seed=order.config.seed,
     )
-    answers = [each for each in archive.answers if each.user in people and each.arm in known]
-    learning = [each for each in archive.learning if each.user in people and each.arm in known]
+    answers = [each for each in archive.answers if each.user in people and each.arm in places]
+    answers.sort(key=lambda each: places[each.arm])
+    learning = [each for each in archive.learning if each.user in people and each.arm in places]
     with waiting("summarizing"):
         return summarize(answers, learning, summary_order)
 
@@ -258,11 +264,6 @@ def _notes(config: Mapping[str, Any]) -> list[str]:
     first = config.get("first", {}).get("methods")
     added = [name for name in config.get("methods", ()) if first is not None and name not in first]
     return [f"added after the first answers: {', '.join(added)}"] if added else []
-
-
-def _kept_config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
 
 
 def _questions(benchmark: Benchmark) -> dict[str, tuple[str, tuple[str, ...]]]:

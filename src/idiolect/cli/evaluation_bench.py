@@ -88,14 +88,18 @@ def fermi_settings(config: EvaluationConfig) -> FermiSettings:
 
 def calling(bench: Bench, calls: Calls, order: CallOrder) -> Bench:
     """The bench with its models called through a run's cache and budget."""
-    others = {name: replace(other, calls=calls) for name, other in bench.transfer.items()}
-    return replace(bench, calls=calls, dense=_called(bench.dense, calls, order), transfer=others)
+    dense = _called(bench.dense, calls, order)
+    others = {name: replace(other, calls=calls, dense=dense) for name, other in bench.transfer.items()}
+    return replace(bench, calls=calls, dense=dense, transfer=others)
 
 
-def unpriced(bench: Bench) -> list[str]:
-    """Models that are called and whose price is not known."""
+def unpriced(bench: Bench, order: CallOrder) -> list[str]:
+    """Models that are called, for embeddings too, and whose price is not known."""
     sources = (bench.model, bench.optimizer, *(other.model for other in bench.transfer.values()))
-    return sorted({source.name for source in sources if source.price is None})
+    names = {source.name for source in sources if source.price is None}
+    if bench.embedder is not None and is_remote(bench.embedder.name) and price_of(bench.embedder.name, order) is None:
+        names.add(bench.embedder.name)
+    return sorted(names)
 
 
 def _called(similarity: Similarity | None, calls: Calls, order: CallOrder) -> Similarity | None:

@@ -102,6 +102,7 @@ class EvaluationConfig(BaseModel):
             curves=parse_specs(self.curve_methods) if self.curve_methods else (),
             seeds=tuple(dict.fromkeys(self.seeds)),
             transfer=tuple(dict.fromkeys(self.transfer)),
+            model=self.model,
         )
 
     def _baseline(self, methods: tuple[MethodSpec, ...]) -> MethodSpec:
@@ -125,6 +126,33 @@ def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequ
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
         where = f"{path}: " if path is not None else ""
         raise SettingsError(f"{where}{'; '.join(faults)}") from None
+
+
+def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:
+    """The settings with those of an evaluation's folder wherever nothing else was told.
+
+    Raises:
+        SettingsError: the folder's are no settings of an evaluation.
+    """
+    try:
+        models = kept["models"]
+        found = {
+            **kept["split"],
+            **kept["settings"],
+            **kept["curves"],
+            "model": models["model"],
+            "optimizer": None if models["optimizer"] == models["model"] else models["optimizer"],
+            "transfer": models["transfer"],
+            "dtype": None if models["dtype"] == "default" else models["dtype"],
+            "seeds": kept["seeds"],
+            "primary": kept["primary"],
+            "baseline": kept["baseline"],
+            "methods": ",".join(kept["methods"]),
+            "people": kept["people"],
+        }
+        return EvaluationConfig(**found | config.model_dump(exclude_unset=True))
+    except (KeyError, TypeError, ValidationError):
+        raise SettingsError("config.json is no configuration of an evaluation") from None
 
 
 def _setting(text: str) -> tuple[str, Any]:

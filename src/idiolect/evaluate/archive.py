@@ -3,6 +3,7 @@
     config.json     what is evaluated; written before the first answer, and never another evaluation's
     answers*.jsonl  a line an answer; learning*.jsonl: a line an arm and person, written after its answers
     questions.jsonl what the keys of questions stand for
+    people.jsonl    a hash of what each person said: answers about other data are never mixed with these
 
 An arm of a person counts once its line of `learning*.jsonl` is there, with as many answers as it says; what a killed
 run left besides is taken out at the next start. Several processes share a folder by files of their own (shards).
@@ -10,17 +11,19 @@ run left besides is taken out at the next start. Several processes share a folde
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from idiolect.errors import SettingsError
-from idiolect.evaluate.benchmark import Benchmark, question_key
+from idiolect.evaluate.benchmark import Benchmark, Case, question_key, text_key
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 
 Record = TypeVar("Record", AnswerRecord, LearningRecord)
@@ -30,6 +33,7 @@ Unit = tuple[Arm, int, str]
 FORMAT = 1
 _FIXED = ("format", "task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
 _GROWING = ("methods", "people", "curves")
+_PEOPLE = "people.jsonl"
 
 
 @dataclass(slots=True)
@@ -38,7 +42,8 @@ class Archive:
 
     Attributes:
         folder: where.
-        shard: which of how many processes writes, from 0; (0, 1) for one alone.
+        shard: which of how many processes writes, from 0; (0, 1) for one alone. Its own files are put in order when
+            the archive is opened; those of others may be written to at this moment.
         answers, learning: of all shards, complete arms only.
     """
 
@@ -62,9 +67,30 @@ class Archive:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _keep_config(folder / "config.json", {"format": FORMAT, **config})
+            _keep_config(folder, {"format": FORMAT, **config}, alone=shard[1] == 1)
             archive = cls(folder, shard)
-            archive._read()
+            archive._read(repairing=True)
+        except OSError as error:
+            raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
+        return archive
+
+    @classmethod
+    def read(cls, folder: Path, config: Mapping[str, Any] | None = None) -> Archive:
+        """What is in a folder, which is left as it is: another process may be writing there.
+
+        Args:
+            folder: of the evaluation.
+            config: of this evaluation; None: whatever the folder holds.
+
+        Raises:
+            SettingsError: there is no evaluation, or another one.
+        """
+        held = read_config_of(folder)
+        if config is not None:
+            _check_config(folder, held, {"format": FORMAT, **config})
+        archive = cls(folder)
+        try:
+            archive._read(repairing=False)
         except OSError as error:
             raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
         return archive
@@ -90,18 +116,53 @@ class Archive:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         _replace(self.folder / "questions.jsonl", text)
 
+    def keep_people(self, benchmark: Benchmark) -> None:
+        """Write down what people said, as hashes; and see that it is what they had said.
+
+        Raises:
+            SettingsError: the folder holds answers about people who had said something else.
+        """
+        self.check_people(benchmark)
+        path = self.folder / _PEOPLE
+        known = _digests(path)
+        new = {case.user.id: digest for case in benchmark.cases if known.get(case.user.id) != (digest := _digest(case))}
+        if new:
+            text = "".join(json.dumps({"user": user, "said": digest}) + "\n" for user, digest in new.items())
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+
+    def check_people(self, benchmark: Benchmark) -> None:
+        """See that answers are about what people say now.
+
+        Raises:
+            SettingsError: the folder holds answers about people who had said something else.
+        """
+        cases = {case.user.id: case for case in benchmark.cases}
+        known = _digests(self.folder / _PEOPLE)
+        answered = {answer.user for answer in self.answers} & cases.keys()
+        changed = {user for user in answered if known.get(user) not in (None, _digest(cases[user]))}
+        changed |= {a.user for a in self.answers if a.user in cases and not _is_about(a, cases[a.user])}
+        if changed:
+            raise SettingsError(
+                f"{self.folder} holds answers about other data: {len(changed)} of its people had said, or were asked, "
+                "something else. Name another folder, or the same data to go on"
+            )
+
     def _path(self, kind: str) -> Path:
         place, shards = self.shard
         return self.folder / (f"{kind}.jsonl" if shards == 1 else f"{kind}.{place}-of-{shards}.jsonl")
 
-    def _read(self) -> None:
-        for path in sorted(self.folder.glob("learning*.jsonl")):
+    def _read(self, *, repairing: bool) -> None:
+        own = self._path("learning")  # may be missing beside answers, where a run was killed at once
+        for path in sorted({*self.folder.glob("learning*.jsonl"), own}):
             answers_path = path.with_name(path.name.replace("learning", "answers", 1))
             learning = [each for each in _lines(path, LearningRecord) if not each.notes.get("failed")]
             complete = _complete(learning, list(_lines(answers_path, AnswerRecord)))
             kept = [each for each in learning if _unit(each) in complete]
             answers = [answer for unit in dict.fromkeys(map(_unit, kept)) for answer in complete[unit]]
-            if path == self._path("learning"):  # only of its own files: another process may be writing the others
+            if path == own and repairing and self._path("answers").exists():
                 _rewrite(path, kept)
                 _rewrite(answers_path, answers)
             new = [each for each in kept if _unit(each) not in self._done]
@@ -139,7 +200,7 @@ def _lines(path: Path, kind: type[Record]) -> Iterable[Record]:
 
 
 def _append(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> None:
-    text = "".join(json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+    text = "".join(map(_line, records))
     with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(text)
         stream.flush()
@@ -147,8 +208,46 @@ def _append(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> Non
 
 
 def _rewrite(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> None:
-    lines = (json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
-    _replace(path, "".join(lines))
+    _replace(path, "".join(map(_line, records)))
+
+
+def _line(record: AnswerRecord | LearningRecord) -> str:
+    return json.dumps(_finite(record.to_json()), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a number that is none becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _is_about(answer: AnswerRecord, case: Case) -> bool:
+    """Whether it answers what the person is asked in this place, and is judged by what they say there."""
+    asked, place = case.asked, answer.index - len(case.asked)
+    if place >= 0:
+        return place >= len(case.texts) or answer.question == text_key(case.texts[place])
+    truth = asked[answer.index].answer
+    return answer.question == question_key(asked[answer.index].question) and answer.truth in (None, truth)
+
+
+def _digest(case: Case) -> str:
+    """Of all that a person's numbers depend on."""
+    said = json.dumps(asdict(case), sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _digests(path: Path) -> dict[str, str]:
+    """By person; the last line of each counts."""
+    found: dict[str, str] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_bytes().split(b"\n"):
+            with suppress(ValueError, KeyError, TypeError):
+                told = json.loads(line)
+                found[str(told["user"])] = str(told["said"])
+    return found
 
 
 def _replace(path: Path, text: str) -> None:
@@ -157,25 +256,53 @@ def _replace(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _keep_config(path: Path, config: dict[str, Any]) -> None:
-    """Write what is evaluated, or see that it is the same."""
-    plain = json.loads(json.dumps(config))
+def read_config_of(folder: Path) -> dict[str, Any]:
+    """The configuration that a folder holds.
+
+    Raises:
+        SettingsError: it holds none.
+    """
+    path = folder / "config.json"
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if any(path.parent.glob("answers*.jsonl")):
-            raise SettingsError(f"{path.parent} holds answers, but no config.json that says of what") from None
-        _replace(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-        return
+        raise SettingsError(f"{folder} holds no evaluation") from None
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
     except ValueError:
         raise SettingsError(f"{path} is no JSON") from None
     if not isinstance(held, dict):
         raise SettingsError(f"{path} is no configuration of an evaluation")
+    return held
+
+
+def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
+    """Write what is evaluated, or see that it is the same. Before the first answer of one process nothing is fixed."""
+    path, plain = folder / "config.json", json.loads(json.dumps(config))
+    begun = any(each.stat().st_size for each in folder.glob("answers*.jsonl"))
+    if not path.exists():
+        if begun:
+            raise SettingsError(f"{folder} holds answers, but no config.json that says of what")
+        _replace(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        return
+    held = read_config_of(folder)
+    begun = begun or not alone
+    if begun:
+        _check_config(folder, held, plain)
+        plain["fingerprint"] = plain.get("fingerprint") or held.get("fingerprint", "")
+    first = held.get("first") if begun else None
+    if not isinstance(first, dict):
+        first = {key: (held if begun else plain).get(key) for key in _GROWING}
+    _replace(path, json.dumps({**plain, "first": first}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    plain = json.loads(json.dumps(config))
     other = [key for key in _FIXED if held.get(key) != plain.get(key)]
+    if held.get("fingerprint") and plain.get("fingerprint") and held["fingerprint"] != plain["fingerprint"]:
+        other.append("fingerprint of the model")
     if other:
         raise SettingsError(
-            f"{path.parent} holds another evaluation (of another {' and '.join(other)}): its comparisons are fixed "
+            f"{folder} holds another evaluation (of another {' and '.join(other)}): its comparisons are fixed "
             "once it has begun. Name another folder, or the same settings to go on"
         )
-    first = held.get("first") or {key: held.get(key) for key in _GROWING}
-    _replace(path, json.dumps({**plain, "first": first}, indent=1, ensure_ascii=False) + "\n")

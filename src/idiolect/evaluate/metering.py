@@ -8,11 +8,11 @@ and must not make a rival look cheap. A request that the method itself repeats i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-from idiolect.errors import BudgetExceededError
+from idiolect.errors import BudgetExceededError, HaltedError
 from idiolect.evaluate.records import Spent
 from idiolect.models.calls.prices import Price
 from idiolect.models.language_model import (
@@ -25,6 +25,7 @@ from idiolect.models.language_model import (
 )
 
 Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
+Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
 
 class Meter:
@@ -33,12 +34,19 @@ class Meter:
     Args:
         owner: the person, for the message.
         limit: calls it may make; None: as many as it likes.
+
+    Attributes:
+        refused: whether more was asked for than the limit allows.
+        halted: why the run refused a call; None if it didn't. A method may make do with what it has learned by then,
+            and that is less than it would learn: whoever keeps it has to look here.
     """
 
     def __init__(self, owner: str, *, limit: int | None = None) -> None:
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit}, must be at least 1")
         self.limit = limit
+        self.refused = False
+        self.halted: HaltedError | None = None
         self.usage = Usage()
         self.calls_made = 0
         self.money: Decimal | None = Decimal(0)
@@ -58,6 +66,7 @@ class Meter:
         """
         new = list(dict.fromkeys(request for request in requests if (model, request) not in self._seen))
         if self.limit is not None and self.calls + len(new) > self.limit:
+            self.refused = True
             raise BudgetExceededError(
                 f"{self.limit:,} calls a person are allowed, {self.calls:,} are made, {len(new):,} more are asked for",
                 owner=self._owner,
@@ -105,7 +114,7 @@ class MeteredModel:
             ModelError, HaltedError: as the model.
         """
         new = set(self._meter.admit(self._known_as, requests))
-        answers = await self._model.complete(requests)
+        answers = await self._asked(self._model.complete(requests))
         self._bill(requests, answers, new)
         return answers
 
@@ -117,9 +126,16 @@ class MeteredModel:
             ModelError, HaltedError: as the model.
         """
         new = set(self._meter.admit(self._known_as, requests))
-        answers = await self._model.choice_logprobs(requests)
+        answers = await self._asked(self._model.choice_logprobs(requests))
         self._bill(requests, answers, new)
         return answers
+
+    async def _asked(self, answers: Awaitable[list[Result]]) -> list[Result]:
+        try:
+            return await answers
+        except HaltedError as error:
+            self._meter.halted = error
+            raise
 
     def _bill(
         self, requests: Sequence[Request], answers: Sequence[Completion | ChoiceLogProbs], new: set[Request]

@@ -17,8 +17,6 @@ from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.methods.transferred import TransferredPrompts
 from idiolect.evaluate.records import Arm
 
-_THE_RUNS = "the model of the run"
-
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOrder:
@@ -35,6 +33,7 @@ class EvaluationOrder:
         curves: the methods that have learning curves; empty: all that can.
         seeds: of the methods' draws.
         transfer: other models: prompts are learned with and answered by each of them too.
+        model: name of the run's own.
 
     Raises:
         SettingsError: no methods or seeds, a baseline or comparison of a method that isn't among them, or a method that
@@ -50,6 +49,7 @@ class EvaluationOrder:
     curves: tuple[MethodSpec, ...] = ()
     seeds: tuple[int, ...] = (0,)
     transfer: tuple[str, ...] = ()
+    model: str = "the model of the run"
 
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds:
@@ -65,6 +65,8 @@ class EvaluationOrder:
                 raise SettingsError(f"{name} holds {min(values)}, must be at least 1")
         if self.transfer and not any(entry_of(spec).transfers for spec in self.methods):
             raise SettingsError("prompts are transferred to another model, and no method learns prompts: name fermi")
+        if self.model in self.transfer:
+            raise SettingsError(f"prompts are transferred to {self.model!r}, which is the model of the run")
         if any(a == b for a, b in self.primary):
             raise SettingsError("a method is compared with itself")
 
@@ -115,17 +117,20 @@ def planned(order: EvaluationOrder) -> list[PlannedArm]:
 
 
 def _transferred(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
-    """Learned with each model, answered by each; "" is the model of the run, whose own arm is there already."""
+    """Learned with each model, answered by each; "" is the model of the run, whose own arm is there already.
+
+    Who answers is always named: nothing that another model answers is measured against the run's baseline.
+    """
     if not entry_of(spec).transfers:
         return
     method = entry_of(spec).make(spec.overrides)
     assert isinstance(method, FermiMethod)
     for learns_with in ("", *order.transfer) if order.transfer else ():
-        name = f"{spec} learned with {learns_with}" if learns_with else str(spec)
+        told = ",".join((*(f"{key}={value}" for key, value in spec.overrides), f"learned with {learns_with}"))
+        name = f"{spec.name}[{told}]" if learns_with else str(spec)
         for answered_by in ("", *order.transfer):
             if learns_with or answered_by:
-                other = answered_by if answered_by != learns_with else ""
-                arm = Arm(name, answered_by=other or ("" if answered_by else _THE_RUNS))
+                arm = Arm(name, answered_by=answered_by or order.model)
                 yield PlannedArm(arm, spec, TransferredPrompts(method, learns_with, answered_by), learns_with)
 
 

@@ -10,12 +10,14 @@ kept, and the same run goes on from there.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from idiolect.errors import (
     BudgetExceededError,
+    HaltedError,
     ModelError,
     PersonalizationError,
     UnusableModelError,
@@ -32,6 +34,7 @@ from idiolect.methods.personalization import Answer, Progress
 from idiolect.people.user import Opinion
 
 _LOGLIK = "loglik"
+_NO_NUMBER = "the log-likelihood is no number"
 Told = Callable[[Progress], None]
 
 
@@ -79,8 +82,8 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for _ in range(self.workers):
                 group.create_task(self._take(waiting))
-        if self._failures:
-            raise self._failures[0]
+        if self._failures:  # why a model can't be called tells more than the halt that came with it
+            raise next((each for each in self._failures if not isinstance(each, HaltedError)), self._failures[0])
 
     async def _take(self, waiting: Iterator[Case]) -> None:
         for case in waiting:
@@ -101,6 +104,7 @@ class Runner:
         for place, (seed, planned) in enumerate((s, a) for s in self.seeds for a in self.arms):
             if self.archive.done((planned.arm, seed, case.user.id)):
                 continue
+            self._check_halt()  # methods that make no calls would not hear of it
             self.observer(Progress(case.user.id, str(planned.arm), place, total))
             answers, learning = await self._unit(case, planned, seed)
             self.archive.add(answers, learning)
@@ -111,9 +115,7 @@ class Runner:
         """All answers of one arm for one person."""
         try:
             return await self._asked(case, planned, seed)
-        except (BudgetExceededError, PersonalizationError) as error:
-            if isinstance(error, BudgetExceededError) and error.owner is None:
-                raise  # the run's own limit
+        except PersonalizationError as error:
             return self._not_scored(case, planned, seed, str(error), failed=False)
         except UnusableModelError:
             raise
@@ -131,6 +133,8 @@ class Runner:
         start = time.perf_counter()
         respondent = planned.method.respondent(learned, desk)
         answers = await self._answers(case, planned, seed, respondent)
+        if desk.meter.halted is not None:
+            raise desk.meter.halted
         own = planned.arm.control == "own"
         return answers, LearningRecord(
             planned.arm,
@@ -151,9 +155,29 @@ class Runner:
         if key not in known:
             desk = Desk(self.bench, source.user.id, seed, Meter(source.user.id, limit=self.bench.calls_per_person))
             start = time.perf_counter()
-            learned = await planned.method.learn(source, desk)
+            try:
+                learned = await planned.method.learn(source, desk)
+            except BudgetExceededError as error:
+                if not desk.meter.refused:
+                    raise  # the run's own limit
+                raise PersonalizationError(str(error)) from error
+            if desk.meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
+                raise desk.meter.halted
+            self._check_halt()
             known[key] = learned, desk.meter.spent(seconds=time.perf_counter() - start)
         return known[key]
+
+    def _check_halt(self) -> None:
+        """Whether calls are made at all.
+
+        Raises:
+            HaltedError: the run was told to stop, or one of its limits is reached.
+        """
+        budget = self.bench.calls.budget
+        if budget.exceeded is not None:
+            raise budget.exceeded
+        if budget.halted is not None:
+            raise HaltedError(budget.halted)
 
     async def _answers(
         self, case: Case, planned: PlannedArm, seed: int, respondent: TestRespondent
@@ -181,6 +205,8 @@ class Runner:
             ]
         return [
             AnswerRecord(planned.arm, seed, user, text_key(text), first + i, values={_LOGLIK: round(value, 6)})
+            if math.isfinite(value)
+            else AnswerRecord(planned.arm, seed, user, text_key(text), first + i, "not scored", reason=_NO_NUMBER)
             for i, (text, value) in enumerate(zip(case.texts, found, strict=True))
         ]
 

@@ -17,6 +17,7 @@ from idiolect.evaluate.methods.spec import Overrides, with_overrides
 from idiolect.methods.enrichment import Enriched, Enrichment, EnrichmentSettings
 from idiolect.methods.personalization import Answer
 from idiolect.methods.retrieval_augmented import RetrievalAugmented
+from idiolect.methods.setting_checks import require
 from idiolect.methods.templating import render
 from idiolect.methods.texts import text_log_likelihoods
 from idiolect.people.user import Question, User
@@ -31,10 +32,16 @@ class Retrieval:
     Args:
         k: how many items.
         nearness: how they are found.
+
+    Raises:
+        SettingsError: k below 1.
     """
 
     k: int = 4
     nearness: Nearness = "bm25"
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """The person's history."""

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from idiolect.errors import PersonalizationError
+from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.method import Learned
@@ -90,14 +90,17 @@ class ChameleonMethod:
             settings = replace(preset("paper"), variants=(Variant(self.rule),))
         generation = replace(settings.generation, seed=seed, **_sizes(weights, settings))
         settings = replace(settings, generation=generation, answering=bench.answering)
-        return with_overrides(settings, self.overrides)
+        settings = with_overrides(settings, self.overrides)
+        if settings.answering != bench.answering:
+            raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
+        return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Fits the edit; a group's once for all of its members."""
         if not self.pooled:
             return await self._fit([case.user], desk, owner="")
         members, owner = self._members(case, desk.bench)
-        key = ("chameleon", self, owner, desk.seed, len(case.user.opinions) + len(case.user.texts))
+        key = ("chameleon", self, owner, desk.seed, _size(case.user))
         lock = desk.bench.shared.setdefault(("lock", key), asyncio.Lock())
         async with lock:
             if key not in desk.bench.shared:
@@ -113,7 +116,7 @@ class ChameleonMethod:
         learned = await (chameleon.fit_group(owner, users) if owner else chameleon.fit(users[0]))
         seconds = time.perf_counter() - start - weights.writing
         # Later fits of the same find activations that are remembered; the first one tells what it takes.
-        seconds = desk.bench.shared.setdefault(("seconds", repr(settings), learned.user_id), seconds)
+        seconds = desk.bench.shared.setdefault(("seconds", repr(settings), learned.user_id, _size(users[0])), seconds)
         notes = {**chameleon_notes(learned), "seconds_without_writing": round(seconds, 3)}
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
         return Learned(learned, used=learned.used if gated else None, notes=notes)
@@ -140,6 +143,10 @@ class ChameleonMethod:
     def shares_learning(self, bench: Bench) -> Hashable:
         """With the same settings, for the same people."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
+
+
+def _size(user: User) -> tuple[int, int]:
+    return len(user.opinions), len(user.texts)
 
 
 def _sizes(weights: OpenWeights, settings: ChameleonSettings) -> dict[str, Any]:

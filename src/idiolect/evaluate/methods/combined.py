@@ -70,6 +70,7 @@ class Combined:
         return CombinedAnswers(answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by), model)
 
     def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
+        """With nobody; settings of both are made, and so checked."""
+        self.fermi.settings(bench, 0)
+        self.chameleon.settings(bench, 0)
         return None

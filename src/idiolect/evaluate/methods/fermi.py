@@ -77,6 +77,7 @@ class FermiMethod:
                 "this ablation is about what the optimizer reads, and the settings have no LLM proposer: name an "
                 "--optimizer, or proposers=llm in brackets"
             )
+        _check_shared(settings, bench)
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
@@ -97,6 +98,23 @@ class FermiMethod:
     def shares_learning(self, bench: Bench) -> Hashable:
         """With the same settings."""
         return ("fermi", self.settings(bench, 0))
+
+
+def _check_shared(settings: FermiSettings, bench: Bench) -> None:
+    """See that brackets change nothing that is the same for all methods of a run.
+
+    Raises:
+        SettingsError: they do; or what is left to be scored at the first question would not count as learning.
+    """
+    if settings.answering != bench.answering:
+        raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
+    if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
+        raise SettingsError("retrieval.similarity is the same for all methods of an evaluation: --set similarity=…")
+    if bench.calls_per_person is not None and settings.retrieval.pool != "memory":
+        raise SettingsError(
+            f"with the pool {settings.retrieval.pool!r} prompts are scored when questions are asked, beyond the calls "
+            "that a person may cost: put retrieval.pool=memory into brackets"
+        )
 
 
 def answering(

@@ -11,6 +11,7 @@ from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Learned
 from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
+from idiolect.models.similarity import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,20 @@ class InsightsMethod:
         return Prompted(prompted, desk, text_prompt=prompted.prompt)
 
     def _method(self, desk: Desk) -> InsightsInPrompt:
-        embedder = desk.bench.embedder
-        if embedder is None:
-            raise SettingsError("insights are written from items chosen by embeddings, and the similarity has none")
+        embedder = self._embedder(desk.bench)
         settings = replace(GREEDY, seed=desk.seed)
         return InsightsInPrompt(desk.model, desk.bench.answering, embedder=embedder, settings=settings)
 
     def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
+        """With nobody.
+
+        Raises:
+            SettingsError: there are no embeddings.
+        """
+        self._embedder(bench)
         return None
+
+    def _embedder(self, bench: Bench) -> Embedder:
+        if bench.embedder is None:
+            raise SettingsError("insights are written from items chosen by embeddings, and the similarity has none")
+        return bench.embedder

@@ -13,7 +13,6 @@ Texts are shown as examples of what the person wrote.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +25,7 @@ from idiolect.methods.alignment import alignment_score
 from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
 from idiolect.methods.personalization import Answer, Respondent
 from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.setting_checks import require
 from idiolect.methods.templating import render
 from idiolect.methods.texts import text_log_likelihoods
 from idiolect.models.similarity import Similarity
@@ -77,12 +77,19 @@ class Prompting:
         k: how many examples "few-shot" shows.
         nearness: how it finds them.
         texts: how many texts are shown at most.
+
+    Raises:
+        SettingsError: a number below its least.
     """
 
     kind: Kind
     k: int = 16
     nearness: Nearness = "dense"
     texts: int = 5
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, "k", self.k, "at least 1")
+        require(self.texts >= 0, "texts", self.texts, "at least 0")
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """The person themself."""
@@ -128,9 +135,15 @@ class TunedFewShot:
 
     Args:
         ks: numbers of examples to try, with each nearness, widest apart first.
+
+    Raises:
+        SettingsError: no numbers, or one below 1.
     """
 
     ks: tuple[int, ...] = (16, 8, 4, 2)
+
+    def __post_init__(self) -> None:
+        require(bool(self.ks) and min(self.ks) >= 1, "ks", self.ks, "numbers of at least 1")
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Chooses k and the nearness."""
@@ -138,7 +151,7 @@ class TunedFewShot:
         totals = dict.fromkeys(candidates, 0.0)
         asked = 0
         try:
-            for index, opinion in enumerate(case.user.opinions):
+            for index, opinion in enumerate(case.user.opinions if len(case.user.opinions) > 1 else ()):
                 others = (*case.user.opinions[:index], *case.user.opinions[index + 1 :])
                 scores = [await self._score(each, opinion, others, case.user, desk) for each in candidates]
                 for candidate, score in zip(candidates, scores, strict=True):
@@ -148,14 +161,12 @@ class TunedFewShot:
             if error.owner is None or asked == 0:
                 raise
         k, near = max(candidates, key=lambda candidate: totals[candidate])
-        notes = {"k": k, "nearness": near, "asked": asked, "score": totals[k, near] / max(asked, 1)}
+        notes = {"k": k, "nearness": near, "asked": asked, "score": totals[k, near] / asked if asked else None}
         return Learned((case.user, k, near), notes=notes)
 
     async def _score(
         self, candidate: tuple[int, str], opinion: Opinion, others: Sequence[Opinion], user: User, desk: Desk
     ) -> float:
-        if not others:
-            return math.nan
         k, near = candidate
         similarity = desk.bench.bm25 if near == "bm25" else desk.bench.similarity
         shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=profile_prompt(user.profile))

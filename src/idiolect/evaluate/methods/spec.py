@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from idiolect.errors import SettingsError
 
@@ -91,14 +91,21 @@ def _replaced(settings: Any, way: list[str], value: str, path: str) -> Any:
         raise SettingsError(f"there is no setting {path!r}{told}")
     if rest:
         return replace(settings, **{name: _replaced(getattr(settings, name), rest, value, path)})
-    return replace(settings, **{name: _value(settings, name, value, path)})
+    try:
+        return replace(settings, **{name: _value(settings, name, value, path)})
+    except ValueError as error:
+        raise SettingsError(f"{path} is {value!r}: {error}") from error
 
 
 def _value(settings: Any, name: str, text: str, path: str) -> object:
     """Of the type that the setting has; a list of texts is written with plus signs."""
     wanted = get_type_hints(type(settings))[name]
     if get_origin(wanted) is tuple:
-        return tuple(part.strip() for part in text.split("+") if part.strip())
+        return tuple(_one(get_args(wanted)[0], part.strip(), path) for part in text.split("+") if part.strip())
+    return _one(wanted, text, path)
+
+
+def _one(wanted: Any, text: str, path: str) -> object:
     try:
         value = json.loads(text)
     except ValueError:
@@ -109,6 +116,8 @@ def _value(settings: Any, name: str, text: str, path: str) -> object:
 
 
 def _fits(value: object, wanted: Any) -> bool:
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
     if get_origin(wanted) is UnionType:
         return any(_fits(value, each) for each in get_args(wanted))
     if wanted is type(None):
@@ -119,9 +128,11 @@ def _fits(value: object, wanted: Any) -> bool:
         return type(value) is wanted
     if dataclasses.is_dataclass(wanted):
         return False
-    return isinstance(value, str)  # texts, and literals, which their dataclass checks
+    return isinstance(value, str)
 
 
 def _told(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(repr, get_args(wanted)))}"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return names.get(wanted, "another kind of value")

@@ -64,6 +64,7 @@ class DpoMethod:
         return EditedAnswers(desk.other(model, fingerprint=f"dpo {id(model)}"), desk)
 
     def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
+        """With nobody; settings are made, and so checked."""
+        self.rival.settings(bench, 0)
+        with_overrides(DpoSettings(), self.overrides)
         return None
