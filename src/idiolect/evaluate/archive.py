@@ -18,13 +18,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case, question_key, text_key
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
+from idiolect.people.user import Opinion
 
 Record = TypeVar("Record", AnswerRecord, LearningRecord)
 Unit = tuple[Arm, int, str]
@@ -235,8 +236,13 @@ def _is_about(answer: AnswerRecord, case: Case) -> bool:
 
 def _digest(case: Case) -> str:
     """Of all that a person's numbers depend on."""
-    said = json.dumps(asdict(case), sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    user = case.user
+    said = [dict(user.profile.attributes), _said(user.opinions), user.texts, _said(case.asked), case.texts, case.group]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _said(opinions: Iterable[Opinion]) -> list[list[Any]]:
+    return [[o.question.text, o.question.choices, o.question.ordinal, o.answer, dict(o.extra)] for o in opinions]
 
 
 def _digests(path: Path) -> dict[str, str]:
