@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from idiolect.cli.boundary import stop
-from idiolect.cli.evaluation_bench import calling, opened_bench, unpriced
+from idiolect.cli.evaluation_bench import calling, form_of, opened_bench, unpriced
 from idiolect.cli.evaluation_config import EvaluationConfig, as_kept
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import aclose_all, check_models, notes_of
@@ -163,7 +163,8 @@ def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> di
     return {
         "task": config.task,
         "data": _data_digest(benchmark, config.group),
-        "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")},
+        "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
+        | _unusual("lamp_asks", config.lamp_asks, "published"),
         "models": {
             "model": config.model,
             "optimizer": config.optimizer or config.model,
@@ -185,7 +186,8 @@ def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> di
                 "pair_tokens",
                 "calls_per_person",
             )
-        },
+        }
+        | _unusual("form", form_of(config, benchmark), "labelled"),
         "seeds": told["seeds"],
         "primary": told["primary"],
         "baseline": str(config.evaluation_order().baseline),
@@ -195,6 +197,11 @@ def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> di
         "fingerprint": _fingerprint(bench),
         "versions": _versions(),
     }
+
+
+def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
+    """A setting that folders written before it was one don't hold: kept where it is not as it was then."""
+    return {} if value == usual else {name: value}
 
 
 def _data_digest(benchmark: Benchmark, group: str) -> str:

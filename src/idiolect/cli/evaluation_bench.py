@@ -15,7 +15,7 @@ from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.evaluate.plan import EvaluationOrder, entry_of, planned
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, QuestionForm
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.models.calls.budget import Budget
 from idiolect.models.calls.embedder import CalledEmbedder
@@ -40,7 +40,7 @@ def opened_bench(
         ModelError: there is no such model, or it cannot be edited.
         MissingExtraError: packages are missing.
     """
-    settings = fermi_settings(config)
+    settings = fermi_settings(config, form_of(config, benchmark))
     names = (config.model, config.optimizer or config.model, *config.transfer)
     similarity = opened_similarity(lasting_name(settings.retrieval.similarity), calls, way_out=_WAY_OUT)
     with opened_sources(names, calls) as sources:
@@ -65,7 +65,12 @@ def opened_bench(
         yield bench
 
 
-def fermi_settings(config: EvaluationConfig) -> FermiSettings:
+def form_of(config: EvaluationConfig, benchmark: Benchmark) -> QuestionForm:
+    """How questions are put: as the configuration says, or else the benchmark."""
+    return config.form or benchmark.form
+
+
+def fermi_settings(config: EvaluationConfig, form: QuestionForm = "labelled") -> FermiSettings:
     """What Fermi, OPRO and the ablations start from; its answering is that of every method.
 
     Raises:
@@ -83,7 +88,7 @@ def fermi_settings(config: EvaluationConfig) -> FermiSettings:
     settings = settings_of(chosen, model=config.model, optimizer=config.optimizer)
     if config.normalization is not None:
         settings = replace(settings, answering=replace(settings.answering, normalization=config.normalization))
-    return settings
+    return replace(settings, answering=replace(settings.answering, form=form))
 
 
 def calling(bench: Bench, calls: Calls, order: CallOrder) -> Bench:

@@ -40,7 +40,9 @@ class EvaluationConfig(BaseModel):
     topics: tuple[str, ...] = ()
     split: str = "dev"
     history: Literal["opinions", "texts"] = "opinions"
+    lamp_asks: Literal["published", "history"] = "published"
     group_by: str = ""
+    form: Literal["labelled", "verbatim"] | None = None
     controls: bool = True
     curve_opinions: tuple[int, ...] = ()
     curve_iterations: tuple[int, ...] = ()
@@ -82,6 +84,7 @@ class EvaluationConfig(BaseModel):
             split=self.split,
             history=self.history,
             group_by=self.group_by,
+            asks=self.lamp_asks,
         )
 
     def evaluation_order(self) -> EvaluationOrder:

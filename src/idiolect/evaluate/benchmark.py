@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from idiolect.methods.answering import QuestionForm
 from idiolect.people.broken_records import BrokenRecords
 from idiolect.people.user import Opinion, Question, User
 
@@ -64,6 +65,7 @@ class Benchmark:
         other_groups: the group of each of `others`, by id; like `Case.group`.
         broken: records that could not be read and were left out.
         notes: what a reader of the results has to know of the data, a sentence each.
+        form: how its questions are put to a model, where nobody says otherwise: labelled, or in their own words.
     """
 
     task: str
@@ -74,6 +76,7 @@ class Benchmark:
     other_groups: Mapping[str, str] = field(default_factory=dict)
     broken: BrokenRecords = field(default_factory=BrokenRecords)
     notes: tuple[str, ...] = ()
+    form: QuestionForm = "labelled"
 
     def __post_init__(self) -> None:
         if not self.measures:

@@ -10,7 +10,7 @@ their `user_id`, and items have a `date`. The questions are hundreds of megabyte
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,11 @@ class LampFile:
     _path: Path
     _golds: Mapping[str, str] = field(repr=False)
     _questions_of: Mapping[str, int] = field(repr=False)
+    _items_of: Mapping[str, int] = field(repr=False)
+
+    def with_history(self, n: int) -> frozenset[str]:
+        """Those of `people` whose histories hold at least n different items, what is asked included."""
+        return frozenset(person for person in self.people if self._items_of[person] >= n)
 
     def read(
         self,
@@ -66,6 +71,7 @@ class LampFile:
         history: Literal["opinions", "texts"] = "opinions",
         limit: int | None = None,
         seed: int = 0,
+        repeats: bool = True,
     ) -> tuple[LampPerson, ...]:
         """These people, in the order of their last questions in the file; nobody whose whole history is what is asked.
 
@@ -78,6 +84,7 @@ class LampFile:
                 LaMP-1 and 7 have texts only.
             limit: at most so many items, taken after shuffling.
             seed: of the shuffling.
+            repeats: False: of items with the same text the first counts.
 
         Raises:
             DatasetError: the file cannot be read any more.
@@ -85,7 +92,7 @@ class LampFile:
         """
         if history == "texts" and self.form is MOVIES:
             raise SettingsError("LaMP-2: movies are not described by the people who tag them: they have no texts")
-        made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed)
+        made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed, repeats)
         return tuple(person for records in self._complete(frozenset(people)) if (person := made.person(records)))
 
     def _complete(self, wanted: frozenset[str]) -> Iterator[list[_Record]]:
@@ -118,13 +125,16 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
     records = _records(questions, form, golds, log)
     replaced = 0
     seen: Counter[str] = Counter()
+    items: dict[str, int] = {}
     for record in records:
         seen[record.person] += 1
+        n = len(_different(record.items))
+        items[record.person] = min(n, items.get(record.person, n))
         replaced += REPLACEMENT in record.text
     people = tuple(seen)
     if not people:
         raise DatasetError(f"{printable(str(questions))}: holds no valid question of {task} ({log.count} are broken)")
-    return LampFile(form, people, log.records, replaced, questions, golds, seen)
+    return LampFile(form, people, log.records, replaced, questions, golds, seen, items)
 
 
 def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
@@ -211,6 +221,14 @@ def _can_be_kept(form: LampForm, item: HistoryItem) -> bool:
     return True
 
 
+def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
+    """The first of each text."""
+    first: dict[str, HistoryItem] = {}
+    for item in items:
+        first.setdefault(item.text, item)
+    return list(first.values())
+
+
 @dataclass(frozen=True, slots=True)
 class _Making:
     """Makes people of records."""
@@ -219,6 +237,7 @@ class _Making:
     history: Literal["opinions", "texts"]
     limit: int | None
     seed: int
+    repeats: bool
 
     def person(self, records: list[_Record]) -> LampPerson | None:
         """One person, of all their questions; None if nothing but what is asked is in the history."""
@@ -227,6 +246,7 @@ class _Making:
         items = [item for item in first.items if not any(self._is_asked(item, r) for r in records)]
         if not items:
             return None
+        items = items if self.repeats else _different(items)
         taken = shuffled(items, "history", self.seed, first.person)[: self.limit]
         if self.history == "texts":
             return LampPerson(User(first.person, texts=tuple(map(self.form.written, taken))), asked)

@@ -2,12 +2,14 @@
 
 Salemi et al. (arXiv 2304.11406), aggregation of prompts for retrieved items (their "in-prompt augmentation", function
 φ_p and AIP, table of prompts in the appendix); LaMP/prompts/prompts.py in github.com/LaMP-Benchmark/LaMP. Which items
-is a retriever's to say, how long they are is a tokenizer's: neither is decided here, items are quoted in full.
+is a retriever's to say; what it compares, as the authors have it, is here (their φ_q and corpus).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from idiolect.people.lamp_forms import (
     CITATIONS,
@@ -40,6 +42,7 @@ _BEFORE_INPUT = {
 _PLAIN = ". "
 _JOINT = ", and "
 _TITLE = "title"
+_QUOTED = re.compile(r'"([^"]*)"')
 
 
 def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
@@ -64,6 +67,42 @@ def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
     # Where the authors put it: after the first word "title", so before the title that is asked about.
     before, word, after = text.partition(_TITLE)
     return f"{before}{word}{_JOINT}{told}{after}" if word else text
+
+
+def retrieval_query(task: str, text: str) -> str:
+    """What of an input the history is searched for: the item without its instruction; of LaMP-1 both references.
+
+    Raises:
+        ValueError: no such task.
+    """
+    form = form_of(task, text)
+    if form is CITATIONS:
+        return " ".join(_QUOTED.findall(text)[1:3]) or text  # the first is the paper that cites
+    return text.partition(form.instruction.split()[-1])[2].strip() or text
+
+
+def retrieval_document(item: HistoryItem, form: LampForm) -> str:
+    """What of a history item is searched: its title, where it has one, and its text."""
+    return f"{item.label} {item.text}" if form.label_key == _TITLE else item.text
+
+
+def shortened(item: HistoryItem, form: LampForm, max_chars: int) -> HistoryItem:
+    """The item with what its prompt quotes at length cut between words: the text, or the title in LaMP-1.
+
+    The authors cut to tokens of their model, and share out among the items what short ones leave.
+    """
+    if form is CITATIONS:
+        return replace(item, label=_cut(item.label, max_chars))
+    return replace(item, text=_cut(item.text, max_chars))
+
+
+def _cut(text: str, max_chars: int) -> str:
+    if len(text) <= max_chars:
+        return text
+    kept = text[:max_chars]
+    if not text[max_chars].isspace():
+        kept = kept.rsplit(maxsplit=1)[0]
+    return kept.rstrip()
 
 
 def form_of(task: str, text: str) -> LampForm:

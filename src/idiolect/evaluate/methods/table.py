@@ -10,6 +10,7 @@ from idiolect.evaluate.methods import fermi
 from idiolect.evaluate.methods.augmenting import EnrichmentMethod, Retrieval
 from idiolect.evaluate.methods.counting import Majority, Uniform
 from idiolect.evaluate.methods.entry import MethodEntry
+from idiolect.evaluate.methods.lamp import LampRetrieval
 from idiolect.evaluate.methods.method import Method
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
@@ -93,6 +94,7 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "all-info": _entry("the profile and all opinions and texts", _Fixed(Prompting("all-info"))),
     "rag": _entry("the 4 nearest items in LaMP's patterns", _Fixed(Retrieval())),
+    "lamp-rag": _entry("LaMP's own prompts with the 4 nearest items, for its tasks", _Fixed(LampRetrieval())),
     "enrichment": _entry("LLM-Rec: the model writes about person and question first", EnrichmentMethod.of),
     "insights": _entry("CHAMELEON's insight in the prompt, no edit", _insights),
     "opro": _entry(

@@ -3,12 +3,14 @@
 LaMP's files → people → partition (by id) → those who are asked for → cases
 
 `train` items of the history are learned from (fewer where a history is shorter); the published questions are asked, so
-that there is usually one a person.
+that there is usually one a person. With `asks="history"` the history itself is split: `train` items are learned from,
+at most `test` others asked, as re-implementations of Fermi (arXiv 2406.18678) have it: 20 and 30.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from idiolect.errors import DatasetError, SettingsError
@@ -50,16 +52,17 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
     if order.topics or order.group_by:
         raise SettingsError(f"{name}: LaMP's people have no groups: leave topics and group_by out")
     file = open_lamp(data_of(name, order), task=lamp_task, split=order.split)
+    asking: _Asking = _History(file, order) if order.asks == "history" else _Published(file, order)
     reported, development = partition_ids({person: person for person in file.people}, seed=order.seed)
     chosen = reported if order.group == "reported" else development
-    taken = chosen[: order.people]
-    people = {person.history.id: person for person in _read(file, {*taken, *development}, order)}
-    cases = tuple(_case(people[key], order) for key in taken if key in people)
+    taken, too_short = asking.take(chosen)
+    people = {person.history.id: person for person in asking.read({*taken, *development})}
+    cases = tuple(case for key in taken if key in people and (case := asking.case(people[key])))
     if not cases:
         raise DatasetError(nobody_left(name, len(chosen), order))
     ids = {case.user.id for case in cases}
-    notes = _notes(file, cases, order, passed_over=len(taken) - len(cases))
-    others = tuple(_all_said(people[key]) for key in development if key in people and key not in ids)
+    passed_over = too_short + len(taken) - len(cases)
+    others = tuple(asking.all_said(people[key]) for key in development if key in people and key not in ids)
     return Benchmark(
         name,
         cases,
@@ -67,31 +70,99 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
         others=others,
         labels=file.form.labels,
         broken=file.broken,
-        notes=notes,
+        notes=(*asking.notes(cases, passed_over), *replaced_note(file.replaced)),
+        form="verbatim",
     )
 
 
-def _read(file: LampFile, people: set[str], order: TaskOrder) -> tuple[LampPerson, ...]:
-    return file.read(people, history=order.history, limit=order.train, seed=order.seed)
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """Asks the published questions."""
+
+    file: LampFile
+    order: TaskOrder
+
+    def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
+        """Whom to read, and how many before the last of them have too short histories."""
+        return chosen[: self.order.people], 0
+
+    def read(self, people: set[str]) -> tuple[LampPerson, ...]:
+        """These people."""
+        return self.file.read(people, history=self.order.history, limit=self.order.train, seed=self.order.seed)
+
+    def case(self, person: LampPerson) -> Case | None:
+        """What is learned from, and what is asked."""
+        return Case(person.history, person.asked[: self.order.test])
+
+    def all_said(self, person: LampPerson) -> User:
+        """A person who is not reported."""
+        return replace(person.history, opinions=(*person.asked, *person.history.opinions))
+
+    def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
+        """What a reader has to know."""
+        train = self.order.train
+        short = sum(len(case.user.opinions) + len(case.user.texts) < train for case in cases)
+        notes = [f"LaMP's published questions about {self.file.form.about}; the histories are cut to {train} items."]
+        if short:
+            notes.append(f"{short} of {len(cases)} people have a history of fewer than {train} items.")
+        if passed_over:
+            notes.append(f"{passed_over} people were passed over: their history holds nothing but what is asked.")
+        return tuple(notes)
 
 
-def _case(person: LampPerson, order: TaskOrder) -> Case:
-    return Case(person.history, person.asked[: order.test])
+@dataclass(frozen=True, slots=True)
+class _History:
+    """Asks about items of the history that are not learned from; never the published question, nor about its item.
+
+    Raises:
+        SettingsError: the items have no answers.
+    """
+
+    file: LampFile
+    order: TaskOrder
+
+    def __post_init__(self) -> None:
+        if not self.file.form.asks_of_history or self.order.history == "texts":
+            raise SettingsError(
+                f"{self.file.form.task.lower()}: its histories are texts here, which answer no question: ask what is "
+                "published"
+            )
+
+    def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
+        """Whom to read, and how many before the last of them have too short histories."""
+        long_enough = self.file.with_history(self.order.train + 1)
+        taken = [person for person in chosen if person in long_enough][: self.order.people]
+        last = chosen.index(taken[-1]) + 1 if self.order.people is not None and taken else len(chosen)
+        return taken, last - len(taken)
+
+    def read(self, people: set[str]) -> tuple[LampPerson, ...]:
+        """These people, with no more than what is learned from and asked."""
+        limit = None if self.order.test is None else self.order.train + self.order.test
+        return self.file.read(people, limit=limit, seed=self.order.seed, repeats=False)
+
+    def case(self, person: LampPerson) -> Case | None:
+        """The history in two parts; None where it is too short."""
+        opinions, n = person.history.opinions, self.order.train
+        return Case(replace(person.history, opinions=opinions[:n]), opinions[n:]) if len(opinions) > n else None
+
+    def all_said(self, person: LampPerson) -> User:
+        """A person who is not reported."""
+        return person.history
+
+    def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
+        """What a reader has to know."""
+        del cases
+        n = self.order.train
+        notes = [
+            f"What is asked are items of the histories of LaMP's people, about {self.file.form.about}: {n} others of "
+            "each are learned from. The published questions are not asked."
+        ]
+        if passed_over:
+            notes.append(f"{passed_over} people were passed over: they have fewer than {n + 1} different items.")
+        return tuple(notes)
 
 
-def _all_said(person: LampPerson) -> User:
-    return replace(person.history, opinions=(*person.asked, *person.history.opinions))
-
-
-def _notes(file: LampFile, cases: tuple[Case, ...], order: TaskOrder, *, passed_over: int) -> tuple[str, ...]:
-    short = sum(len(case.user.opinions) + len(case.user.texts) < order.train for case in cases)
-    notes = [f"LaMP's published questions about {file.form.about}; the histories are cut to {order.train} items."]
-    if short:
-        notes.append(f"{short} of {len(cases)} people have a history of fewer than {order.train} items.")
-    if passed_over:
-        notes.append(f"{passed_over} people were passed over: their history holds nothing but what is asked.")
-    return (*notes, *replaced_note(file.replaced))
-
+_Asking = _Published | _History
 
 LAMP = tuple(
     Task(

@@ -16,6 +16,7 @@ from idiolect.evaluate.benchmark import Benchmark
 
 Group = Literal["reported", "development"]
 History = Literal["opinions", "texts"]
+Asks = Literal["published", "history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class TaskOrder:
         topics: only people of these groups (OpinionQA's topics or wave names; values of `group_by`); empty: all.
         split: which published file of a data set that has several (LaMP).
         history: what LaMP's histories become.
+        asks: what LaMP's people are asked: the published questions, or a part of their histories that is held out.
         group_by: profile attribute or unknown key of a users file whose value is a case's group; "": "topic" where
             people have it.
 
@@ -49,6 +51,7 @@ class TaskOrder:
     split: str = "dev"
     history: History = "opinions"
     group_by: str = ""
+    asks: Asks = "published"
 
     def __post_init__(self) -> None:
         for name, value in (("people", self.people), ("train", self.train), ("test", self.test)):
