@@ -1,0 +1,111 @@
+"""Meters: what a method is billed for, and where it ends."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from idiolect.errors import BudgetExceededError, HaltedError
+from idiolect.evaluate.metering import Meter, MeteredModel, ReachedModel
+from idiolect.models.calls.prices import Price
+from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Message,
+    SamplingParams,
+    Usage,
+)
+from tests.evaluate.small_world import bench, desk
+
+
+def request(text: str) -> CompletionRequest:
+    return CompletionRequest((Message("user", text),), SamplingParams(max_tokens=8))
+
+
+def choice(text: str) -> ChoiceRequest:
+    return ChoiceRequest((Message("user", text),), (" a", " b"))
+
+
+def double() -> FunctionModel:
+    return FunctionModel(
+        "double",
+        complete=lambda r: Completion(r.messages[0].content, "stop", Usage(1, 10, 2, 10)),
+        choice_logprobs=lambda _request: ChoiceLogProbs((-1.0, -2.0), (1, 1), Usage(1, 7, 0, 7)),
+    )
+
+
+async def test_a_meter_counts_a_repeated_request_once() -> None:
+    meter = Meter("ann")
+    model = MeteredModel(double(), meter, known_as="m")
+    answers = await model.complete([request("one"), request("two"), request("one")])
+    assert [answer.text for answer in answers] == ["one", "two", "one"]
+    await model.complete([request("one")])
+    await model.choice_logprobs([choice("one"), choice("one")])
+    assert meter.calls == 3
+    assert (meter.usage.prompt_tokens, meter.usage.completion_tokens) == (27, 4)
+
+
+async def test_a_meter_tells_its_models_apart() -> None:
+    meter = Meter("ann")
+    for known_as in ("m", "n", "m"):
+        await MeteredModel(double(), meter, known_as=known_as).complete([request("one")])
+    assert meter.calls == 2
+
+
+async def test_a_meter_refuses_what_does_not_fit_and_counts_none_of_it() -> None:
+    inner, meter = double(), Meter("ann", limit=3)
+    model = MeteredModel(inner, meter, known_as="m")
+    await model.complete([request("one"), request("two")])
+    assert not meter.refused
+    with pytest.raises(BudgetExceededError, match="3 calls a person are allowed, 2 are made, 2 more") as refused:
+        await model.complete([request("three"), request("four")])
+    assert (refused.value.owner, meter.refused, meter.halted) == ("ann", True, None)
+    assert (meter.calls, len(inner.completion_requests)) == (2, 2)
+    await model.complete([request("one"), request("three"), request("two")])  # what is known costs nothing
+    assert meter.calls == 3
+
+
+def test_a_meter_wants_room_for_a_call() -> None:
+    with pytest.raises(ValueError, match="limit is 0"):
+        Meter("ann", limit=0)
+
+
+async def test_a_meter_remembers_that_the_run_refused() -> None:
+    def refuse(_request: CompletionRequest) -> str:
+        raise HaltedError("stopped by hand")
+
+    meter = Meter("ann")
+    with pytest.raises(HaltedError):
+        await MeteredModel(FunctionModel(complete=refuse), meter, known_as="m").complete([request("one")])
+    assert str(meter.halted) == "stopped by hand"
+    assert not meter.refused
+
+
+async def test_calls_that_reach_a_model_are_paid() -> None:
+    meter = Meter("ann")
+    model = ReachedModel(double(), meter, Price(Decimal(1000), Decimal(2000)))
+    await model.complete([request("one"), request("two")])
+    await model.choice_logprobs([choice("one")])
+    spent = meter.spent(seconds=1.23456)
+    price = Price(Decimal(1000), Decimal(2000))
+    assert spent.calls_made == 3
+    assert spent.money == float(2 * price.cost(10, 2) + price.cost(7, 0))
+    assert spent.seconds == 1.235
+    await ReachedModel(double(), meter, None).complete([request("three")])
+    assert meter.spent(seconds=0).money is None
+    await model.complete([request("four")])
+    assert meter.spent(seconds=0).money is None
+
+
+async def test_a_desk_bills_what_the_run_knows_already() -> None:
+    inner = double()
+    opened = bench(answers=inner)
+    first, second = desk(opened), desk(opened, "bob")
+    await first.model.complete([request("one")])
+    await first.optimizer.complete([request("one")])  # the same model: the same call
+    await second.model.complete([request("one")])
+    assert (first.meter.calls, second.meter.calls) == (1, 1)

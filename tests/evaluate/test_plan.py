@@ -1,0 +1,92 @@
+"""Plans: from the methods that are named to arms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
+from idiolect.evaluate.plan import EvaluationOrder, parse_primary, planned
+from idiolect.evaluate.records import Arm
+
+
+def order(methods: str, **changes: Any) -> EvaluationOrder:
+    specs = parse_specs(methods)
+    return EvaluationOrder(specs, **{"baseline": specs[0], **changes})
+
+
+def named(methods: str, **changes: Any) -> list[str]:
+    return [str(each.arm) for each in planned(order(methods, **changes))]
+
+
+def test_arms_are_methods_with_their_controls() -> None:
+    assert named("vanilla,few-shot,majority-own") == [
+        "vanilla",
+        "few-shot",
+        "few-shot · another's",
+        "majority-own",
+        "majority-own · another's",
+    ]
+    assert named("vanilla,few-shot", controls=False) == ["vanilla", "few-shot"]
+
+
+def test_curves_are_of_what_has_one() -> None:
+    curves: dict[str, Any] = {"sizes": (2, 4), "iterations": (1, 3), "controls": False}
+    assert named("vanilla,few-shot,fermi", **curves) == [
+        "vanilla",
+        "few-shot",
+        "few-shot · 2 opinions",
+        "few-shot · 4 opinions",
+        "fermi",
+        "fermi · 2 opinions",
+        "fermi · 4 opinions",
+        "fermi[iterations=1]",
+        "fermi[iterations=3]",
+    ]
+    only = named("few-shot,fermi", **curves, curves=(parse_spec("few-shot"),))
+    assert only == ["few-shot", "few-shot · 2 opinions", "few-shot · 4 opinions", "fermi"]
+
+
+def test_an_arm_is_planned_once() -> None:
+    assert named("fermi,fermi[iterations=3]", iterations=(3,), controls=False) == ["fermi", "fermi[iterations=3]"]
+
+
+def test_transfer_names_who_learned_and_who_answers() -> None:
+    found = planned(order("vanilla,fermi[iterations=2]", transfer=("B",), model="A", controls=False))
+    assert [(each.arm, each.learns_with) for each in found] == [
+        (Arm("vanilla"), ""),
+        (Arm("fermi[iterations=2]"), ""),
+        (Arm("fermi[iterations=2]", answered_by="B"), ""),
+        (Arm("fermi[iterations=2,learned with B]", answered_by="A"), "B"),
+        (Arm("fermi[iterations=2,learned with B]", answered_by="B"), "B"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes", "message"),
+    [
+        ("vanilla,opra", {}, "there is no method 'opra'"),
+        ("vanilla", {"seeds": ()}, "needs a method and a seed"),
+        ("vanilla", {"baseline": MethodSpec("fermi")}, "fermi is not among the methods"),
+        ("vanilla", {"primary": parse_primary(["fermi - vanilla"])}, "fermi is not among the methods"),
+        ("vanilla", {"primary": parse_primary(["vanilla - vanilla"])}, "compared with itself"),
+        ("vanilla", {"curves": parse_specs("fermi")}, "fermi is not among the methods"),
+        ("vanilla", {"sizes": (3, 0)}, "sizes holds 0"),
+        ("vanilla", {"iterations": (-1,)}, "iterations holds -1"),
+        ("vanilla", {"transfer": ("B",)}, "no method learns prompts"),
+        ("fermi", {"transfer": ("A",), "model": "A"}, "which is the model of the run"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(methods: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        order(methods, **changes)
+
+
+def test_comparisons_are_read() -> None:
+    pairs = parse_primary(["fermi[a=1] - few-shot", "fermi[a=1] - few-shot", "fermi-llm - opro"])
+    assert [tuple(map(str, pair)) for pair in pairs] == [("fermi[a=1]", "few-shot"), ("fermi-llm", "opro")]
+    for text in ("fermi", "fermi-vanilla", "a - b - c", " - fermi"):
+        with pytest.raises(SettingsError):
+            parse_primary([text])
