@@ -94,9 +94,15 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     archive = Archive.open(tmp_path, FIXED)
     archive.add(answers(), learned(failed=True))
     assert not archive.done((ARM, 0, "ann"))
+    for found in (archive, Archive.read(tmp_path), Archive.open(tmp_path, FIXED, shard=(0, 2))):
+        assert (found.answers, found.learning) == (answers(), [learned(failed=True)]), "reported as long as it is all"
+        assert found.tried((ARM, 0, "ann"))
+        assert not found.done((ARM, 0, "ann"))
     again = Archive.open(tmp_path, FIXED)
     assert (again.answers, again.learning) == ([], [])
     assert contents(tmp_path)["answers.jsonl"] == b""
+    again.add(answers(), learned())
+    assert Archive.open(tmp_path, FIXED).done((ARM, 0, "ann"))
 
 
 def test_a_number_that_is_none_becomes_null(tmp_path: Path) -> None:

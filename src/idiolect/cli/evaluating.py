@@ -152,7 +152,7 @@ async def _asked(
 def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], order: EvaluationOrder) -> str:
     """What is not there yet, in a few words; "" where all is."""
     units = [(arm.arm, seed, case.user.id) for arm in arms for seed in order.seeds for case in benchmark.cases]
-    left = sum(not archive.done(unit) for unit in units)
+    left = sum(not archive.tried(unit) for unit in units)
     return f"{left:,} of {len(units):,} pairs of arm and person are not done" if left else ""
 
 

@@ -53,6 +53,7 @@ class Archive:
     answers: list[AnswerRecord] = field(default_factory=list)
     learning: list[LearningRecord] = field(default_factory=list)
     _done: set[Unit] = field(default_factory=set)
+    _failed: set[Unit] = field(default_factory=set)
 
     @classmethod
     def open(cls, folder: Path, config: Mapping[str, Any], *, shard: tuple[int, int] = (0, 1)) -> Archive:
@@ -99,6 +100,10 @@ class Archive:
     def done(self, unit: Unit) -> bool:
         """Whether all answers of an arm, seed and person are there."""
         return unit in self._done
+
+    def tried(self, unit: Unit) -> bool:
+        """Whether they are there, or the model failed; then the next run tries again."""
+        return unit in self._done or unit in self._failed
 
     def add(self, answers: Sequence[AnswerRecord], learning: LearningRecord) -> None:
         """Keep one arm of one person; durable when it returns.
@@ -159,11 +164,12 @@ class Archive:
         own = self._path("learning")  # may be missing beside answers, where a run was killed at once
         for path in sorted({*self.folder.glob("learning*.jsonl"), own}):
             answers_path = path.with_name(path.name.replace("learning", "answers", 1))
-            learning = [each for each in _lines(path, LearningRecord) if not each.notes.get("failed")]
+            again = path == own and repairing  # what failed is tried again, by whoever it belongs to
+            learning = [each for each in _lines(path, LearningRecord) if not (again and each.notes.get("failed"))]
             complete = _complete(learning, list(_lines(answers_path, AnswerRecord)))
             kept = [each for each in learning if _unit(each) in complete]
             answers = [answer for unit in dict.fromkeys(map(_unit, kept)) for answer in complete[unit]]
-            if path == own and repairing and self._path("answers").exists():
+            if again and self._path("answers").exists():
                 _rewrite(path, kept)
                 _rewrite(answers_path, answers)
             new = [each for each in kept if _unit(each) not in self._done]
@@ -173,8 +179,7 @@ class Archive:
     def _count(self, answers: Iterable[AnswerRecord], learning: LearningRecord) -> None:
         self.answers += answers
         self.learning.append(learning)
-        if not learning.notes.get("failed"):
-            self._done.add(_unit(learning))
+        (self._failed if learning.notes.get("failed") else self._done).add(_unit(learning))
 
 
 def _unit(record: AnswerRecord | LearningRecord) -> Unit:
