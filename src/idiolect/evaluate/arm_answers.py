@@ -95,9 +95,9 @@ def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed:
     if not values:
         return None
     if measure.kind == "mean":
-        return mean_over_people(values)
+        return measure.within(mean_over_people(values))
     judged = answers.judged(measure, values)
-    return resampled(judged, _statistic(judged, measure, labels), seed=seed)
+    return measure.within(resampled(judged, _statistic(judged, measure, labels), seed=seed))
 
 
 def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Tested | None:

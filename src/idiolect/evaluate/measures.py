@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from idiolect.errors import MissingExtraError
 from idiolect.evaluate.benchmark import DISTRIBUTION
 from idiolect.evaluate.records import Status
+from idiolect.evaluate.summary import Estimate
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
@@ -45,6 +46,7 @@ class Measure:
         better: "higher" or "lower".
         kind: how answers become one number: "mean" over people, or a statistic of all answers.
         unit: "%" for shares, which are told times 100; else what follows the number, "" for nothing.
+        low, high: no value is beyond these, so no interval is either.
     """
 
     name: str
@@ -52,11 +54,19 @@ class Measure:
     better: Literal["higher", "lower"]
     kind: Literal["mean", "macro_f1", "rmse"] = "mean"
     unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def sign(self) -> int:
         """1 where higher is better, −1 where lower is: times a difference, better is upwards."""
         return 1 if self.better == "higher" else -1
+
+    def within(self, estimate: Estimate) -> Estimate:
+        """With an interval that ends where values end: what is cut off can't be the truth, so it holds it as often."""
+        if estimate.low is None or estimate.high is None:
+            return estimate
+        return replace(estimate, low=max(estimate.low, self.low), high=min(estimate.high, self.high))
 
     def shown(self, value: float, *, signed: bool = False) -> str:
         """A value as text, without its unit: 0.4512 → "45.1" where the unit is %, else "0.451"."""
@@ -70,13 +80,13 @@ MEASURES: dict[str, Measure] = {
     for measure in (
         Measure("accuracy", "accuracy", "higher", unit="%"),
         Measure("macro_f1", "macro-F1", "higher", "macro_f1"),
-        Measure("mae", "mean absolute error", "lower"),
-        Measure("rmse", "root mean squared error", "lower", "rmse"),
+        Measure("mae", "mean absolute error", "lower", high=math.inf),
+        Measure("rmse", "root mean squared error", "lower", "rmse", high=math.inf),
         Measure("alignment", "alignment", "higher"),
         Measure("rouge1", "ROUGE-1", "higher"),
         Measure("rougeL", "ROUGE-L", "higher"),
         Measure("distribution_similarity", "similarity to a population's shares", "higher"),
-        Measure("loglik", "log-probability of held-out texts", "higher", unit="nat/token"),
+        Measure("loglik", "log-probability of held-out texts", "higher", unit="nat/token", low=-math.inf, high=0.0),
     )
 }
 """All measures, by name."""

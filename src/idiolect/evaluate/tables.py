@@ -91,7 +91,10 @@ def _differences(summary: Summary) -> list[str]:
         return []
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
-    told = "Named beforehand are those with Holm's p, which is over these alone; the others are not corrected."
+    told = (
+        "Named beforehand are those with Holm's p, which is over these alone; the others are not corrected. Where a "
+        "difference is the same in all answers there is no variance and no p; it counts as 1."
+    )
     return [*_markdown("Paired differences", heads, rows), "", told]
 
 
@@ -102,7 +105,7 @@ def _difference_row(comparison: Comparison) -> list[str]:
         f"{measure.title}{_unit(measure, difference=True)}",
         _estimate(found, measure, signed=True),
         _p(comparison.p),
-        _p(comparison.p_holm),
+        "counts as 1" if comparison.primary and comparison.p is None else _p(comparison.p_holm),
         *(f"{count:,}" for count in (found.people, found.questions, found.answers)),
         found.interval,
     ]
