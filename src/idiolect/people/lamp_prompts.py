@@ -100,7 +100,7 @@ def _cut(text: str, max_chars: int) -> str:
     if len(text) <= max_chars:
         return text
     kept = text[:max_chars]
-    if not text[max_chars].isspace():
+    if not (kept[-1].isspace() or text[max_chars].isspace()):
         kept = kept.rsplit(maxsplit=1)[0]
     return kept.rstrip()
 
