@@ -21,6 +21,7 @@ TAGS = ("sci-fi", "comedy", "classic")
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     for function in (resampled, resampled_difference):  # intervals are not what is tested here
+        assert function.__kwdefaults__ is not None
         monkeypatch.setitem(function.__kwdefaults__, "resamples", 30)
 
 
