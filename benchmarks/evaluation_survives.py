@@ -3,8 +3,8 @@
     python benchmarks/evaluation_survives.py --out docs/results/evaluation-survives.md
 
 Runs `idiolect evaluate people` on the embedded model: undisturbed, once more in a folder of its own, killed (SIGKILL)
-after each of several waits and started again, and stopped by a budget of calls and gone on with. Compared are all records
-but for times and for which calls were found in the cache.
+after each of several waits and started again, and stopped by a budget of calls and gone on with. Compared are all
+records but for times and for which calls were found in the cache.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from idiolect.models.language_model import CompletionRequest
 from idiolect.models.similarity import FloatArray
 
 # Property tests: the same examples every time, however slow the machine.
-steady = hypothesis.settings(deadline=None, derandomize=True)
+steady = hypothesis.settings(deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 
 SCALE = ("1", "2", "3", "4", "5")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError, SettingsError
@@ -29,7 +29,7 @@ from idiolect.people.lamp_forms import (
 )
 from idiolect.people.lamp_prompts import history_item, history_item_of_text, profile_prompt
 
-steady = settings(deadline=None, derandomize=True, max_examples=60)
+steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 CITATION = (
     'For an author who has written the paper with the title "Deep nets", which reference is related? Just answer with '

@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.people.opinionqa import TOPICS, read_opinionqa
 from idiolect.people.user import User
 
-steady = settings(deadline=None, derandomize=True, max_examples=60)
+steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 SCALE = ["A lot", "A little", "Not at all"]
 QUESTIONS = {

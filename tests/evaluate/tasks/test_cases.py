@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError
@@ -22,7 +22,7 @@ from idiolect.evaluate.tasks.cases import (
 from idiolect.evaluate.tasks.task import TaskOrder
 from idiolect.people.user import Opinion, Question, User
 
-steady = settings(deadline=None, derandomize=True, max_examples=60)
+steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 ORDER = TaskOrder(None, train=4, test=3)
 
