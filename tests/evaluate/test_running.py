@@ -165,11 +165,22 @@ async def test_what_a_halted_method_has_by_then_is_not_kept(tmp_path: Path) -> N
     assert stopped > 2
 
 
-async def test_a_limit_too_small_for_one_call_ends_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["vanilla", "fermi", "few-shot-tuned"])
+async def test_a_limit_too_small_for_one_call_ends_the_run(tmp_path: Path, method: str) -> None:
     calls = Calls(Budget(run=Limits(tokens=1)), Turns(4))
     with pytest.raises(BudgetExceededError, match="one call"):
-        await run(tmp_path, "uniform,vanilla", bench(calls=calls))
+        await run(tmp_path, f"uniform,{method}", bench(calls=calls))
     assert {line["arm"]["method"] for line in lines(tmp_path)} == {"uniform"}, "not written down as not scored"
+
+
+async def test_a_limit_too_small_for_the_optimizer_keeps_nothing_of_fermi(tmp_path: Path) -> None:
+    """Fermi's first prompt is scored by then, and the profile's answers are known."""
+    await run(tmp_path, "profile", controls=False)
+    calls = Calls(Budget(run=Limits(tokens=700)), Turns(4))
+    with pytest.raises(BudgetExceededError, match="one call"):
+        await run(tmp_path, "profile,fermi", bench(calls=calls), controls=False)
+    assert calls.budget.exceeded is None
+    assert {line["arm"]["method"] for line in lines(tmp_path)} == {"profile"}
 
 
 async def test_a_run_that_is_told_to_stop_stops_where_no_calls_are_made(tmp_path: Path) -> None:
