@@ -12,7 +12,7 @@ import pytest
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate import archive as archives
-from idiolect.evaluate.archive import Archive
+from idiolect.evaluate.archive import Archive, writing_alone
 from idiolect.evaluate.benchmark import question_key
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 from tests.evaluate.small_world import CONFIG, benchmark, case
@@ -260,3 +260,13 @@ def test_questions_are_kept_by_their_keys(tmp_path: Path) -> None:
     found = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text().splitlines()]
     assert {each["key"] for each in found} == {question_key(o.question) for o in case("ann").asked}
     assert found[0]["choices"] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_second_process_that_writes_the_same_files_is_refused(tmp_path: Path) -> None:
+    with writing_alone(tmp_path / "out", (0, 2)):
+        with pytest.raises(SettingsError, match="another process is at work"), writing_alone(tmp_path / "out", (0, 2)):
+            pass
+        with writing_alone(tmp_path / "out", (1, 2)):
+            pass
+    with writing_alone(tmp_path / "out", (0, 2)):
+        pass

@@ -25,7 +25,7 @@ from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
 from idiolect.cli.terminal import err, one_line, print_json, print_table, printable
 from idiolect.errors import HaltedError, SettingsError
-from idiolect.evaluate.archive import Archive, read_config_of
+from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.table import METHODS
@@ -96,10 +96,11 @@ def evaluate_task(order: EvaluateOrder) -> bool:
     else:
         with opened_bench(config, arms_order, benchmark, order.calls) as bench:
             check_prices(order.calls, unpriced(bench, order.calls))
-            archive = Archive.open(order.out, _told(order, benchmark, bench), shard=order.shard)
-            archive.keep_people(benchmark)
-            archive.add_questions(benchmark)
-            outcome = asyncio.run(_run(order, bench, archive, arms, arms_order))
+            with writing_alone(order.out, order.shard):
+                archive = Archive.open(order.out, _told(order, benchmark, bench), shard=order.shard)
+                archive.keep_people(benchmark)
+                archive.add_questions(benchmark)
+                outcome = asyncio.run(_run(order, bench, archive, arms, arms_order))
         if order.shard != (0, 1):
             archive = Archive.read(order.out)  # with what the other processes have done by now
     outcome.stopped_by = outcome.stopped_by or _missing(archive, benchmark, arms, arms_order)

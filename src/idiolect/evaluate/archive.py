@@ -16,11 +16,13 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case, question_key, text_key
@@ -180,6 +182,29 @@ class Archive:
         self.answers += answers
         self.learning.append(learning)
         (self._failed if learning.notes.get("failed") else self._done).add(_unit(learning))
+
+
+@contextmanager
+def writing_alone(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """No other process writes the same files meanwhile; the lock ends with the process, however that ends.
+
+    Raises:
+        SettingsError: one does, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f".writing.{shard[0]}-of-{shard[1]}.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise SettingsError(
+            f"another process is at work in {folder}; wait for it, or share the work with --shard"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _unit(record: AnswerRecord | LearningRecord) -> Unit:

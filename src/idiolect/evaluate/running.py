@@ -34,6 +34,8 @@ from idiolect.methods.personalization import Answer, Progress
 from idiolect.people.user import Opinion
 
 _LOGLIK = "loglik"
+_FAILED = "the model failed; the next run tries again"
+_TOO_FEW_CALLS = "the calls that a person may cost were spent before anything was learned"
 _NO_NUMBER = "the log-likelihood is no number"
 Told = Callable[[Progress], None]
 
@@ -97,7 +99,14 @@ class Runner:
                 return
             self.finished(case.user.id, not_scored)
             if self.workers == 1:
-                self._learned.pop(case.user.id, None)  # networks that were trained are large
+                self._forget(case.user.id)
+
+    def _forget(self, user: str) -> None:
+        """Let go of what was learned from somebody whom nobody asks about any more: trained networks are large."""
+        for learned, _ in self._learned.pop(user, {}).values():
+            close = getattr(learned.value, "close", None)  # only a model of its own has it
+            if close is not None:
+                close()
 
     async def _person(self, case: Case) -> int:
         not_scored, total = 0, len(self.arms) * len(self.seeds)
@@ -113,41 +122,49 @@ class Runner:
 
     async def _unit(self, case: Case, planned: PlannedArm, seed: int) -> tuple[list[AnswerRecord], LearningRecord]:
         """All answers of one arm for one person."""
+        spent = _Spending()
         try:
-            return await self._asked(case, planned, seed)
+            return await self._asked(case, planned, seed, spent)
         except PersonalizationError as error:
-            return self._not_scored(case, planned, seed, str(error), failed=False)
+            reason = str(error).replace(f"user {case.user.id!r}", "this person")  # one reason, whoever it is
+            return self._not_scored(case, planned, seed, reason, spent)
         except UnusableModelError:
             raise
         except ModelError as error:
-            return self._not_scored(case, planned, seed, f"the model failed: {error}", failed=True)
+            return self._not_scored(case, planned, seed, _FAILED, spent, failure=str(error))
 
-    async def _asked(self, case: Case, planned: PlannedArm, seed: int) -> tuple[list[AnswerRecord], LearningRecord]:
+    async def _asked(
+        self, case: Case, planned: PlannedArm, seed: int, spent: _Spending
+    ) -> tuple[list[AnswerRecord], LearningRecord]:
         source = next_case(self.bench.benchmark, case) if planned.arm.control == "another's" else case
         if source is None:
             raise PersonalizationError("there is nobody else whose personalization could be asked")
         if planned.arm.n_train is not None:
             source = source.learning_from(planned.arm.n_train)
-        learned, learning = await self._learn(source, planned, seed)
+        own = planned.arm.control == "own"
+        learned, learning = await self._learn(source, planned, seed, spent)
+        spent.learning = learning if own else Spent()
         desk = Desk(self.bench, case.user.id, seed, Meter(case.user.id))
         start = time.perf_counter()
-        respondent = planned.method.respondent(learned, desk)
-        answers = await self._answers(case, planned, seed, respondent)
+        try:
+            respondent = planned.method.respondent(learned, desk)
+            answers = await self._answers(case, planned, seed, respondent)
+        finally:
+            spent.answering = desk.meter.spent(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
             raise desk.meter.halted
-        own = planned.arm.control == "own"
         return answers, LearningRecord(
             planned.arm,
             seed,
             case.user.id,
-            learning=learning if own else Spent(),
-            answering=desk.meter.spent(seconds=time.perf_counter() - start),
+            learning=spent.learning,
+            answering=spent.answering,
             answers=len(answers),
             used=learned.used,
             notes=learned.notes if own else {},
         )
 
-    async def _learn(self, source: Case, planned: PlannedArm, seed: int) -> tuple[Learned, Spent]:
+    async def _learn(self, source: Case, planned: PlannedArm, seed: int, spent: _Spending) -> tuple[Learned, Spent]:
         """What is learned from a person; once for methods that share it, and for the person whose control it is."""
         key = planned.method.shares_learning(self.bench)
         key = (str(planned.spec) if key is None else key, planned.arm.n_train, seed)
@@ -160,11 +177,13 @@ class Runner:
             except BudgetExceededError as error:
                 if not desk.meter.refused:
                     raise  # the run's own limit
-                raise PersonalizationError(str(error)) from error
+                raise PersonalizationError(_TOO_FEW_CALLS) from error
+            finally:
+                spent.learning = desk.meter.spent(seconds=time.perf_counter() - start)
             if desk.meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
                 raise desk.meter.halted
             self._check_halt()
-            known[key] = learned, desk.meter.spent(seconds=time.perf_counter() - start)
+            known[key] = learned, spent.learning
         return known[key]
 
     def _check_halt(self) -> None:
@@ -211,8 +230,9 @@ class Runner:
         ]
 
     def _not_scored(
-        self, case: Case, planned: PlannedArm, seed: int, reason: str, *, failed: bool
+        self, case: Case, planned: PlannedArm, seed: int, reason: str, spent: _Spending, *, failure: str = ""
     ) -> tuple[list[AnswerRecord], LearningRecord]:
+        """Records without answers; `failure`: what the model said, which the next run may not hear again."""
         keys = [question_key(opinion.question) for opinion in case.asked]
         if _LOGLIK in self.bench.benchmark.measures:
             keys += [text_key(text) for text in case.texts]
@@ -220,8 +240,23 @@ class Runner:
             AnswerRecord(planned.arm, seed, case.user.id, key, index, "not scored", reason=reason)
             for index, key in enumerate(keys)
         ]
-        notes = {"failed": True} if failed else {}
-        return records, LearningRecord(planned.arm, seed, case.user.id, answers=len(records), notes=notes)
+        return records, LearningRecord(
+            planned.arm,
+            seed,
+            case.user.id,
+            learning=spent.learning,
+            answering=spent.answering,
+            answers=len(records),
+            notes={"failed": True, "failure": failure} if failure else {},
+        )
+
+
+@dataclass(slots=True)
+class _Spending:
+    """What an arm has cost so far, also where it comes to nothing."""
+
+    learning: Spent = field(default_factory=Spent)
+    answering: Spent = field(default_factory=Spent)
 
 
 def _judged(
