@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from idiolect.cli import opening
+from idiolect.cli import evaluating, opening
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.tasks.table import TASKS
 from idiolect.models.catalog import open_model
@@ -472,3 +472,13 @@ def test_options_win_over_the_file_and_settings_take_every_form(tmp_path: Path, 
     assert (config["models"]["dtype"], config["settings"]["similarity"]) == ("float32", "bm25")
     assert {each["arm"]["control"] for each in lines(out)} == {"own"}
     shutil.rmtree(out)
+
+
+def test_a_package_that_is_needed_at_the_end_is_missed_at_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "find_spec", lambda name: None if name == "statsmodels" else True)
+    done = run("evaluate", "people", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 1
+    assert "statsmodels: pip install 'idiolect[evaluate]'" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from idiolect.cli.opening import aclose_all, check_models, notes_of
 from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
 from idiolect.cli.terminal import err, one_line, print_json, print_table, printable
-from idiolect.errors import HaltedError, SettingsError
+from idiolect.errors import HaltedError, MissingExtraError, SettingsError
 from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.table import METHODS
-from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, planned
+from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.running import Runner, shard_of
 from idiolect.evaluate.summarizing import SummaryOrder, summarize
@@ -38,6 +39,7 @@ from idiolect.evaluate.tables import table, to_json
 from idiolect.evaluate.tasks.table import TASKS
 
 _GOING_ON = "the same command goes on from here"
+_AT_THE_END = ("scipy", "statsmodels", "sklearn", "matplotlib")
 _LIBRARIES = ("torch", "transformers", "scipy", "scikit-learn", "statsmodels")
 
 
@@ -86,6 +88,7 @@ def evaluate_task(order: EvaluateOrder) -> bool:
     if config.task not in TASKS:
         raise SettingsError(f"there is no task {config.task!r}: choose of {', '.join(TASKS)}")
     arms_order = config.evaluation_order()
+    _check_extras(arms_order)
     with waiting("reading the data"):
         benchmark = TASKS[config.task].load(config.task_order())
     arms = planned(arms_order)
@@ -109,6 +112,20 @@ def evaluate_task(order: EvaluateOrder) -> bool:
     if outcome.by_hand:
         stop(_GOING_ON)
     return not outcome.stopped_by
+
+
+def _check_extras(order: EvaluationOrder) -> None:
+    """Whether what is needed at the end is there at the beginning.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    needed = dict.fromkeys(_AT_THE_END, "evaluate")
+    if any("dpo" in entry_of(spec).needs for spec in order.methods):
+        needed |= {"trl": "dpo", "peft": "dpo"}
+    for name, extra in needed.items():
+        if find_spec(name) is None:
+            raise MissingExtraError(f"this evaluation needs {name}: pip install 'idiolect[{extra}]'")
 
 
 async def _run(

@@ -15,7 +15,7 @@ from idiolect.evaluate.methods.method import Method
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
 
-_WEIGHTS, _OPTIMIZER = frozenset({"weights"}), frozenset({"optimizer"})
+_WEIGHTS, _OPTIMIZER, _TRAINING = frozenset({"weights"}), frozenset({"optimizer"}), frozenset({"weights", "dpo"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,6 @@ METHODS: dict[str, MethodEntry] = {
         "one edit of other people, never of this person", _chameleon(pooled="unseen"), personal=False, needs=_WEIGHTS
     ),
     "fermi+chameleon": _entry("the edited model under Fermi's prompts", _combined, needs=_WEIGHTS),
-    "dpo": _entry("DPO on chameleon-paper's pairs, for as many seconds", _dpo("literal"), needs=_WEIGHTS),
-    "dpo-own": _entry("DPO on chameleon's pairs, for as many seconds", _dpo(""), needs=_WEIGHTS),
+    "dpo": _entry("DPO on chameleon-paper's pairs, for as many seconds", _dpo("literal"), needs=_TRAINING),
+    "dpo-own": _entry("DPO on chameleon's pairs, for as many seconds", _dpo(""), needs=_TRAINING),
 }
