@@ -6,20 +6,18 @@ A run that is stopped, by a limit or by hand, still summarizes what there is, an
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from idiolect.cli.boundary import stop
-from idiolect.cli.evaluation_bench import calling, form_of, opened_bench, unpriced
+from idiolect.cli.evaluation_bench import calling, opened_bench, unpriced
 from idiolect.cli.evaluation_config import EvaluationConfig, as_kept
+from idiolect.cli.evaluation_kept import kept_config
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import aclose_all, check_models, notes_of
 from idiolect.cli.progress import UsersProgress, waiting
@@ -28,6 +26,7 @@ from idiolect.cli.terminal import err, one_line, print_json, print_table, printa
 from idiolect.errors import HaltedError, MissingExtraError, SettingsError
 from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
+from idiolect.evaluate.learned import training_notes
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, planned
@@ -40,7 +39,6 @@ from idiolect.evaluate.tasks.table import TASKS
 
 _GOING_ON = "the same command goes on from here"
 _AT_THE_END = ("scipy", "statsmodels", "sklearn", "matplotlib")
-_LIBRARIES = ("torch", "transformers", "scipy", "scikit-learn", "statsmodels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +90,27 @@ def evaluate_task(order: EvaluateOrder) -> bool:
     with waiting("reading the data"):
         benchmark = TASKS[config.task].load(config.task_order())
     arms = planned(arms_order)
-    outcome = _Outcome()
+    outcome, own_share_done = _Outcome(), False
     if order.report_only:
-        archive = Archive.read(order.out, _told(order, benchmark, None))
+        archive = Archive.read(order.out, kept_config(order.config, benchmark, None))
         archive.check_people(benchmark)
     else:
         with opened_bench(config, arms_order, benchmark, order.calls) as bench:
             check_prices(order.calls, unpriced(bench, order.calls))
             with writing_alone(order.out, order.shard):
-                archive = Archive.open(order.out, _told(order, benchmark, bench), shard=order.shard)
+                archive = Archive.open(order.out, kept_config(order.config, benchmark, bench), shard=order.shard)
                 archive.keep_people(benchmark)
                 archive.add_questions(benchmark)
                 outcome = asyncio.run(_run(order, bench, archive, arms, arms_order))
+        own_share_done = order.shard != (0, 1) and not outcome.stopped_by
         if order.shard != (0, 1):
             archive = Archive.read(order.out)  # with what the other processes have done by now
     outcome.stopped_by = outcome.stopped_by or _missing(archive, benchmark, arms, arms_order)
     summary = _summary(order, benchmark, archive, arms, arms_order, outcome)
-    _write(order, summary)
+    _write(order, summary, share_done=own_share_done)
     if outcome.by_hand:
         stop(_GOING_ON)
-    return not outcome.stopped_by
+    return not outcome.stopped_by or (own_share_done and not order.report_only)
 
 
 def _check_extras(order: EvaluationOrder) -> None:
@@ -174,75 +173,6 @@ def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], ord
     return f"{left:,} of {len(units):,} pairs of arm and person are not done" if left else ""
 
 
-def _told(order: EvaluateOrder, benchmark: Benchmark, bench: Bench | None) -> dict[str, Any]:
-    """The configuration as it is kept: what numbers depend on, without paths of this machine."""
-    config = order.config
-    told = config.model_dump(mode="json")
-    return {
-        "task": config.task,
-        "data": _data_digest(benchmark, config.group),
-        "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
-        | _unusual("lamp_asks", config.lamp_asks, "published"),
-        "models": {
-            "model": config.model,
-            "optimizer": config.optimizer or config.model,
-            "transfer": told["transfer"],
-            "dtype": config.dtype or "default",
-        },
-        "settings": {
-            name: told[name]
-            for name in (
-                "preset",
-                "chameleon_preset",
-                "answering",
-                "normalization",
-                "max_tokens",
-                "similarity",
-                "proposers",
-                "iterations",
-                "pairs",
-                "pair_tokens",
-                "calls_per_person",
-            )
-        }
-        | _unusual("form", form_of(config, benchmark), "labelled"),
-        "seeds": told["seeds"],
-        "primary": told["primary"],
-        "baseline": str(config.evaluation_order().baseline),
-        "methods": [str(spec) for spec in config.evaluation_order().methods],
-        "people": config.people,
-        "curves": {name: told[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
-        "fingerprint": _fingerprint(bench),
-        "versions": _versions(),
-    }
-
-
-def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
-    """A setting that folders written before it was one don't hold: kept where it is not as it was then."""
-    return {} if value == usual else {name: value}
-
-
-def _data_digest(benchmark: Benchmark, group: str) -> str:
-    """Of the people who are not reported, independent of how many others are asked; see also `Archive.keep_people`."""
-    asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
-    ids = sorted({user.id for user in benchmark.others} | asked)
-    return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]
-
-
-def _fingerprint(bench: Bench | None) -> str:
-    return "" if bench is None else bench.model.fingerprint
-
-
-def _versions() -> dict[str, str]:
-    found = {"idiolect": version("idiolect"), "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except ModuleNotFoundError:
-            continue
-    return found
-
-
 def _summary(
     order: EvaluateOrder,
     benchmark: Benchmark,
@@ -270,7 +200,7 @@ def _summary(
         stopped_by=outcome.stopped_by,
         broken_count=benchmark.broken.count,
         broken=tuple(str(record) for record in benchmark.broken.first[:20]),
-        notes=(*benchmark.notes, *_notes(config)),
+        notes=(*benchmark.notes, *_notes(config), *training_notes(archive.learning)),
         questions=_questions(benchmark) if order.texts else {},
         model=order.config.model,
         learned_with={arm.arm: arm.learns_with for arm in arms if arm.learns_with},
@@ -286,9 +216,15 @@ def _summary(
 
 def _notes(config: Mapping[str, Any]) -> list[str]:
     """What a reader has to know of how the run came about."""
-    first = config.get("first", {}).get("methods")
-    added = [name for name in config.get("methods", ()) if first is not None and name not in first]
-    return [f"added after the first answers: {', '.join(added)}"] if added else []
+    first = config.get("first", {})
+    added = [name for name in config.get("methods", ()) if "methods" in first and name not in first["methods"]]
+    notes = [f"added after the first answers: {', '.join(added)}"] if added else []
+    if "people" in first and first["people"] != config.get("people"):
+        notes.append(
+            f"people were added after the first answers (at first {first['people']}): whose was the last of them has "
+            "another control, and the last group other members, than if all had been asked from the beginning"
+        )
+    return notes
 
 
 def _questions(benchmark: Benchmark) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -296,7 +232,7 @@ def _questions(benchmark: Benchmark) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {question_key(question): (question.text, question.choices) for question in asked}
 
 
-def _write(order: EvaluateOrder, summary: Summary) -> None:
+def _write(order: EvaluateOrder, summary: Summary, *, share_done: bool) -> None:
     from idiolect.evaluate.report.report import render
 
     scores = to_json(summary)
@@ -313,6 +249,8 @@ def _write(order: EvaluateOrder, summary: Summary) -> None:
     else:
         sys.stdout.write(printable(table(summary)) + "\n")
     state = f"stopped: {summary.stopped_by}; {_GOING_ON}" if summary.stopped_by else "complete"
+    if share_done and summary.stopped_by:
+        state = f"this share is done; of all of them, {summary.stopped_by}"
     err().print(one_line(f"{order.out / 'report.html'}: {state}"), markup=False)
 
 

@@ -24,7 +24,7 @@ from idiolect.models.calls.turns import Turns
 from idiolect.models.catalog import is_remote, lasting_name, price_name
 from idiolect.models.similarity import EmbeddingSimilarity, Similarity
 
-_WAY_OUT = "; --similarity bm25 does without embeddings"
+_WAY_OUT = "; --set similarity=bm25 does without embeddings"
 
 
 @contextmanager

@@ -152,6 +152,7 @@ def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConf
             "baseline": kept["baseline"],
             "methods": ",".join(kept["methods"]),
             "people": kept["people"],
+            **{name: kept[name] for name in ("controls", "group_by") if name in kept},  # older folders have none
         }
         return EvaluationConfig(**found | config.model_dump(exclude_unset=True))
     except (KeyError, TypeError, ValidationError):

@@ -37,6 +37,7 @@ FORMAT = 1
 _FIXED = ("format", "task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
 _GROWING = ("methods", "people", "curves")
 _PEOPLE = "people.jsonl"
+_OTHERS = ""  # nobody's id: all people who are not reported
 
 
 @dataclass(slots=True)
@@ -133,7 +134,8 @@ class Archive:
         self.check_people(benchmark)
         path = self.folder / _PEOPLE
         known = _digests(path)
-        new = {case.user.id: digest for case in benchmark.cases if known.get(case.user.id) != (digest := _digest(case))}
+        said = {case.user.id: _digest(case) for case in benchmark.cases} | {_OTHERS: _digest_of_others(benchmark)}
+        new = {user: digest for user, digest in said.items() if known.get(user) != digest}
         if new:
             text = "".join(json.dumps({"user": user, "said": digest}) + "\n" for user, digest in new.items())
             with path.open("a", encoding="utf-8") as stream:
@@ -152,6 +154,11 @@ class Archive:
         answered = {answer.user for answer in self.answers} & cases.keys()
         changed = {user for user in answered if known.get(user) not in (None, _digest(cases[user]))}
         changed |= {a.user for a in self.answers if a.user in cases and not _is_about(a, cases[a.user])}
+        if known.get(_OTHERS, digest := _digest_of_others(benchmark)) != digest and self.answers and not changed:
+            raise SettingsError(
+                f"{self.folder} holds answers beside other data: people who are not reported, whom methods count and "
+                "learn from, had said something else, or were others. Name another folder, or the same data to go on"
+            )
         if changed:
             raise SettingsError(
                 f"{self.folder} holds answers about other data: {len(changed)} of its people had said, or were asked, "
@@ -262,6 +269,15 @@ def _is_about(answer: AnswerRecord, case: Case) -> bool:
         return place >= len(case.texts) or answer.question == text_key(case.texts[place])
     truth = asked[answer.index].answer
     return answer.question == question_key(asked[answer.index].question) and answer.truth in (None, truth)
+
+
+def _digest_of_others(benchmark: Benchmark) -> str:
+    """Of what the people said who are not reported; of nothing where these shrink as more are reported."""
+    total = hashlib.sha256()
+    for user in benchmark.others if benchmark.others_are_fixed else ():
+        said = [user.id, [(o.question.text, o.question.choices, o.answer) for o in user.opinions], user.texts]
+        total.update(json.dumps(said).encode())
+    return total.hexdigest()[:16]
 
 
 def _digest(case: Case) -> str:

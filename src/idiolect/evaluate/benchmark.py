@@ -63,6 +63,7 @@ class Benchmark:
         measures: names of what is measured (`measures.MEASURES`), the first is the one that comparisons are about.
         labels: all answers that exist, where a measure needs them (the 15 tags of LaMP-2).
         other_groups: the group of each of `others`, by id; like `Case.group`.
+        others_are_fixed: they are the same however many cases there are.
         broken: records that could not be read and were left out.
         notes: what a reader of the results has to know of the data, a sentence each.
         form: how its questions are put to a model, where nobody says otherwise: labelled, or in their own words.
@@ -74,6 +75,7 @@ class Benchmark:
     others: tuple[User, ...] = ()
     labels: tuple[str, ...] = ()
     other_groups: Mapping[str, str] = field(default_factory=dict)
+    others_are_fixed: bool = True
     broken: BrokenRecords = field(default_factory=BrokenRecords)
     notes: tuple[str, ...] = ()
     form: QuestionForm = "labelled"

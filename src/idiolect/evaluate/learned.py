@@ -41,6 +41,22 @@ def spending_of(learning: Iterable[LearningRecord]) -> Spending:
     )
 
 
+def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
+    """A sentence an arm that trained for so many steps and seconds: what its score rests on."""
+    told: dict[str, list[Mapping[str, Any]]] = {}
+    for record in last_lines(learning):
+        if "steps" in record.notes:
+            told.setdefault(str(record.arm), []).append(record.notes)
+    notes = []
+    for arm, found in told.items():
+        steps, seconds = [int(each["steps"]) for each in found], [float(each["seconds_allowed"]) for each in found]
+        notes.append(
+            f"{arm} made {min(steps)} to {max(steps)} steps a person, in the {min(seconds):.0f} to {max(seconds):.0f} "
+            "seconds that it was allowed"
+        )
+    return notes
+
+
 def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfile, ...]]:
     """Means of each layer's diagnostics by arm, each person and seed counting once; arms without any are left out."""
     numbers: dict[str, dict[int, dict[str, list[float]]]] = {}

@@ -104,7 +104,11 @@ def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], 
         if len(parts) != 2:
             raise SettingsError(f"{text!r} is no comparison; it looks like 'fermi - few-shot'")
         pairs.append((parse_spec(parts[0]), parse_spec(parts[1])))
-    return tuple(dict.fromkeys(pairs))
+    named = tuple(dict.fromkeys(pairs))
+    for a, b in named:
+        if (b, a) in named and a != b:
+            raise SettingsError(f"{a} and {b} are compared twice, both ways round")
+    return named
 
 
 def planned(order: EvaluationOrder) -> list[PlannedArm]:

@@ -27,7 +27,7 @@ from idiolect.evaluate.benchmark import Case, question_key, text_key
 from idiolect.evaluate.measures import judge
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
-from idiolect.evaluate.methods.method import Learned, TestRespondent
+from idiolect.evaluate.methods.method import AskedRespondent, Learned
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerRecord, LearningRecord, Spent
 from idiolect.methods.personalization import Answer, Progress
@@ -199,7 +199,7 @@ class Runner:
             raise HaltedError(budget.halted)
 
     async def _answers(
-        self, case: Case, planned: PlannedArm, seed: int, respondent: TestRespondent
+        self, case: Case, planned: PlannedArm, seed: int, respondent: AskedRespondent
     ) -> list[AnswerRecord]:
         measures = self.bench.benchmark.measures
         records: list[AnswerRecord] = []
@@ -212,7 +212,7 @@ class Runner:
         return records
 
     async def _texts(
-        self, case: Case, planned: PlannedArm, seed: int, respondent: TestRespondent
+        self, case: Case, planned: PlannedArm, seed: int, respondent: AskedRespondent
     ) -> list[AnswerRecord]:
         first, user = len(case.asked), case.user.id
         try:

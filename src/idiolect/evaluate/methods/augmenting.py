@@ -55,7 +55,7 @@ class Retrieval:
         found = RetrievalAugmented(desk.answerer, user.opinions, user.texts, k=self.k, similarity=similarity)
         values = {"opinions": [], "texts": list(user.texts[: self.k]), "max_chars": _MAX_CHARS}
         shown = render("retrieval_augmented.jinja", values) if user.texts else ""
-        return Prompted(found, desk, text_prompt=shown)
+        return Prompted(found, desk.model, text_prompt=shown)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With nobody."""

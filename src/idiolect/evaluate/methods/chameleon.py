@@ -30,35 +30,10 @@ from idiolect.methods.chameleon.controls import random_edit
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
-from idiolect.methods.personalization import Answer
-from idiolect.methods.texts import text_log_likelihoods
-from idiolect.models.language_model import LanguageModel
-from idiolect.people.user import Question, User
+from idiolect.models.language_model import CompletionModel, LanguageModel
+from idiolect.people.user import User
 
 Pooled = Literal["", "group", "unseen"]
-
-
-class EditedAnswers:
-    """The edited model, asked without any prompt."""
-
-    def __init__(self, model: LanguageModel, desk: Desk) -> None:
-        self._model, self._respondent = model, base(Answerer(model, desk.bench.answering))
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await self._respondent.answer(questions)
-
-    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Nat per token.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await text_log_likelihoods(texts, self._model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +83,27 @@ class ChameleonMethod:
         found: Learned = desk.bench.shared[key]
         return found
 
-    async def _fit(self, users: Sequence[User], desk: Desk, *, owner: str) -> Learned:
+    async def fit_timed(self, user: User, desk: Desk) -> Learned:
+        """The person's edit, with `seconds_without_writing` in its notes: what all but the writing of pairs takes.
+
+        Pairs come from the cache where they are there, everything else is computed anew.
+        """
+        model = replace(desk.bench.model, cached=False)
+        anew = replace(desk, bench=replace(desk.bench, shared={}, model=model))
+        writer = DeskWeights(desk)
+        start = time.perf_counter()
+        learned = await self._fit([user], anew, owner="", writer=writer)
+        seconds = time.perf_counter() - start - writer.writing
+        return replace(learned, notes={**learned.notes, "seconds_without_writing": round(seconds, 3)})
+
+    async def _fit(
+        self, users: Sequence[User], desk: Desk, *, owner: str, writer: CompletionModel | None = None
+    ) -> Learned:
         settings, weights = self.settings(desk.bench, desk.seed), DeskWeights(desk)
         identity = ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
-        chameleon = Chameleon(weights, settings, embedder=desk.bench.embedder, identity=identity)
-        start = time.perf_counter()
+        chameleon = Chameleon(weights, settings, embedder=desk.bench.embedder, writer=writer, identity=identity)
         learned = await (chameleon.fit_group(owner, users) if owner else chameleon.fit(users[0]))
-        seconds = time.perf_counter() - start - weights.writing
-        # Later fits of the same find activations that are remembered; the first one tells what it takes.
-        seconds = desk.bench.shared.setdefault(("seconds", repr(settings), learned.user_id, _size(users[0])), seconds)
-        notes = {**chameleon_notes(learned), "seconds_without_writing": round(seconds, 3)}
+        notes = chameleon_notes(learned)
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
         return Learned(learned, used=learned.used if gated else None, notes=notes)
 
@@ -132,17 +118,22 @@ class ChameleonMethod:
         members = [each.learning_from(max(size, 1)).user for each in same[place * most : (place + 1) * most]]
         return members, f"group {place} {case.group}"
 
-    def respondent(self, learned: Learned, desk: Desk) -> EditedAnswers | Prompted:
+    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
         """The edited model; the base model where a gate says so."""
         found: ChameleonPersonalization = learned.value
         if learned.used is False:
-            return Prompted(base(desk.answerer), desk, text_prompt="")
+            return Prompted(base(desk.answerer), desk.model)
         edit = random_edit(found, seed=desk.seed) if self.random else found.edit
-        return EditedAnswers(edited(desk, edit), desk)
+        return unprompted(edited(desk, edit), desk)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With the same settings, for the same people."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
+
+
+def unprompted(model: LanguageModel, desk: Desk) -> Prompted:
+    """A model of a method's own, asked without any prompt."""
+    return Prompted(base(Answerer(model, desk.bench.answering)), model)
 
 
 def _size(user: User) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Each part is used as its own gate says; where neither may, the base model answer
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from idiolect.errors import PersonalizationError
@@ -15,34 +15,8 @@ from idiolect.evaluate.methods.chameleon import ChameleonMethod
 from idiolect.evaluate.methods.fermi import FermiMethod, answering
 from idiolect.evaluate.methods.method import Learned
 from idiolect.evaluate.methods.open_weights import edited
+from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.methods.answering import Answerer
-from idiolect.methods.personalization import Answer, Respondent
-from idiolect.methods.texts import text_log_likelihoods
-from idiolect.models.language_model import LanguageModel
-from idiolect.people.user import Question
-
-
-class CombinedAnswers:
-    """Questions under prompts and edit, texts under the edit."""
-
-    def __init__(self, respondent: Respondent, model: LanguageModel) -> None:
-        self._respondent, self._model = respondent, model
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await self._respondent.answer(questions)
-
-    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Nat per token.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await text_log_likelihoods(texts, self._model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +36,12 @@ class Combined:
         notes = {"used_prompts": prompts.used is not False, "used_edit": edit.used is not False}
         return Learned((prompts, edit), used=prompts.used is not False or edit.used is not False, notes=notes)
 
-    def respondent(self, learned: Learned, desk: Desk) -> CombinedAnswers:
+    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
         """Prompts chosen by their scores with the plain model, asked of the edited one."""
         prompts, edit = learned.value
         model = edited(desk, None if edit.used is False else edit.value.edit)
         by = Answerer(model, desk.bench.answering)
-        return CombinedAnswers(answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by), model)
+        return Prompted(answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by), model)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With nobody; settings of both are made, and so checked."""

@@ -19,6 +19,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from idiolect.errors import PersonalizationError
 from idiolect.evaluate.benchmark import Case, question_key
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Learned, NoTexts
@@ -120,6 +121,8 @@ class Majority:
         shared = desk.bench.shared
         if key not in shared:
             opinions = [opinion for user in self._people(case, desk.bench) for opinion in user.opinions]
+            if not opinions:
+                raise PersonalizationError("there is nobody else whose answers could be counted")
             shared[key] = FrequentChoice(opinions) if self.whose == "constant" else CountedAnswers(opinions)
         return Learned(shared[key])
 

@@ -18,7 +18,7 @@ class MethodEntry:
         make: the method with the changes that stand in brackets behind its name.
         personal: it depends on whom it learned from: then another person's is its control, and it has a learning curve
             over opinions.
-        needs: "weights": open weights; "optimizer": a model that writes prompts; "dpo": the extra of that name.
+        needs: "weights": open weights; "dpo": the extra of that name.
         iterates: it learns prompts in iterations: it has a learning curve over those.
         transfers: what it learns are prompts, which another model can be asked under.
     """

@@ -20,7 +20,7 @@ from typing import Any
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned, NoTexts, TestRespondent
+from idiolect.evaluate.methods.method import AskedRespondent, Learned, NoTexts
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
@@ -91,7 +91,7 @@ class FermiMethod:
         used = None if not settings.evidence.share else learned.used
         return Learned(learned, used=used, notes=fermi_notes(learned))
 
-    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
         """Retrieval-of-Prompt, or the base model where a gate says so."""
         return AnsweredQuestions(answering(learned.value, desk.answerer, desk, used=learned.used))
 
@@ -114,6 +114,11 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
         raise SettingsError(
             f"with the pool {settings.retrieval.pool!r} prompts are scored when questions are asked, beyond the calls "
             "that a person may cost: put retrieval.pool=memory into brackets"
+        )
+    if bench.calls_per_person is not None and settings.evidence.share:
+        raise SettingsError(
+            "with a gate, learning would spend the calls that the gate needs, and the base model would answer: put "
+            "evidence.share=0 into brackets"
         )
 
 

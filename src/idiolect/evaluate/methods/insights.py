@@ -26,7 +26,7 @@ class InsightsMethod:
     def respondent(self, learned: Learned, desk: Desk) -> Prompted:
         """The model under the insight."""
         prompted = self._method(desk).prompted(learned.value)
-        return Prompted(prompted, desk, text_prompt=prompted.prompt)
+        return Prompted(prompted, desk.model, text_prompt=prompted.prompt)
 
     def _method(self, desk: Desk) -> InsightsInPrompt:
         embedder = self._embedder(desk.bench)

@@ -18,7 +18,7 @@ from idiolect.methods.personalization import Answer
 from idiolect.people.user import Question
 
 
-class TestRespondent(Protocol):
+class AskedRespondent(Protocol):
     """What is asked the held-out questions, and whose surprise at held-out texts is measured."""
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
@@ -67,7 +67,7 @@ class Method(Protocol):
         """
         ...
 
-    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
         """What answers."""
         ...
 

@@ -2,8 +2,8 @@
 
 vanilla         the model as it is
 profile         the person's profile
-few-shot        the profile and the k opinions (or texts) nearest to the question, nearest last
-all-info        the profile and everything that is known of the person, in one order for all questions
+few-shot        the profile and the k opinions nearest to the question, nearest last; of texts, the first few
+all-info        the profile, all opinions and all texts, in one order for all questions and texts
 rag             the nearest items in LaMP's patterns (retrieval-augmented personalization)
 few-shot-tuned  few-shot whose k and nearness are chosen by leave-one-out on the person's own opinions, for as many
                 calls as a learning method may make
@@ -20,14 +20,16 @@ from typing import Literal
 from idiolect.errors import BudgetExceededError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned, TestRespondent
+from idiolect.evaluate.methods.method import AskedRespondent, Learned
 from idiolect.methods.alignment import alignment_score
+from idiolect.methods.answering import demonstration_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
 from idiolect.methods.personalization import Answer, Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.methods.setting_checks import require
 from idiolect.methods.templating import render
 from idiolect.methods.texts import text_log_likelihoods
+from idiolect.models.language_model import ChoiceModel
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, User
 
@@ -36,10 +38,10 @@ Nearness = Literal["dense", "bm25"]
 
 
 class Prompted:
-    """Questions by a respondent, texts under one prompt."""
+    """Questions by a respondent, texts by a model under one prompt ("": none)."""
 
-    def __init__(self, respondent: Respondent, desk: Desk, *, text_prompt: str) -> None:
-        self._respondent, self._desk, self._text_prompt = respondent, desk, text_prompt
+    def __init__(self, respondent: Respondent, model: ChoiceModel, *, text_prompt: str = "") -> None:
+        self._respondent, self._model, self._text_prompt = respondent, model, text_prompt
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer a question.
@@ -55,7 +57,11 @@ class Prompted:
         Raises:
             ModelError, HaltedError: the model could not answer.
         """
-        return await text_log_likelihoods(texts, self._desk.model, prompt=self._text_prompt)
+        return await text_log_likelihoods(texts, self._model, prompt=self._text_prompt)
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
 
 
 def texts_prompt(user: User, *, most: int) -> str:
@@ -96,29 +102,24 @@ class Prompting:
         del desk
         return Learned(case.user)
 
-    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
         """The model behind the prompt."""
         user: User = learned.value
         if self.kind == "vanilla":
-            return Prompted(base(desk.answerer), desk, text_prompt="")
-        if self.kind == "profile" or not user.opinions:
-            shown = "" if self.kind == "profile" else texts_prompt(user, most=self._most)
-            respondent = self._with_texts(user, desk, shown)
-            parts = (profile_prompt(user.profile) if user.profile else "", shown)
-            return Prompted(respondent, desk, text_prompt="\n\n".join(part for part in parts if part))
-        chosen = None if self.kind == "all-info" else nearness(desk.bench, self.nearness)
-        n = len(user.opinions) if self.kind == "all-info" else self.k
-        shots = FewShot(desk.answerer, user.opinions, k=n, similarity=chosen, instruction=profile_prompt(user.profile))
-        return Prompted(shots, desk, text_prompt=texts_prompt(user, most=self._most))
-
-    @property
-    def _most(self) -> int:
-        return 1000 if self.kind == "all-info" else self.texts
-
-    def _with_texts(self, user: User, desk: Desk, shown: str) -> FixedPrompt:
-        if not shown:
-            return profile(desk.answerer, user.profile)
-        return FixedPrompt(desk.answerer, f"{shown}\n\n{profile_prompt(user.profile)}")
+            return Prompted(base(desk.answerer), desk.model)
+        who = profile_prompt(user.profile) if user.profile else ""
+        if self.kind == "profile":
+            return Prompted(profile(desk.answerer, user.profile), desk.model, text_prompt=who)
+        everything = self.kind == "all-info"
+        shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
+        known = demonstration_block(user.opinions, desk.bench.answering) if everything and user.texts else ""
+        text_prompt = _joined(who, known, shown)
+        instruction = _joined(shown if everything or not user.opinions else "", profile_prompt(user.profile))
+        if not user.opinions:
+            return Prompted(FixedPrompt(desk.answerer, instruction), desk.model, text_prompt=text_prompt)
+        near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
+        shots = FewShot(desk.answerer, user.opinions, k=k, similarity=near, instruction=instruction)
+        return Prompted(shots, desk.model, text_prompt=text_prompt)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With nobody: there is nothing to share."""
@@ -173,7 +174,7 @@ class TunedFewShot:
         (answer,) = await shots.answer([opinion.question])
         return alignment_score(opinion.question, opinion.answer, answer.response.answer)
 
-    def respondent(self, learned: Learned, desk: Desk) -> TestRespondent:
+    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
         """few-shot as chosen."""
         user, k, near = learned.value
         return Prompting("few-shot", k=k, nearness=near).respondent(Learned(user), desk)

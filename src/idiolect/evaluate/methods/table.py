@@ -15,7 +15,7 @@ from idiolect.evaluate.methods.method import Method
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
 
-_WEIGHTS, _OPTIMIZER, _TRAINING = frozenset({"weights"}), frozenset({"optimizer"}), frozenset({"weights", "dpo"})
+_WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ METHODS: dict[str, MethodEntry] = {
     "majority-group": _entry("the same of the person's group", _Fixed(Majority("group")), personal=False),
     "vanilla": _entry("the model as it is", _Fixed(Prompting("vanilla")), personal=False),
     "profile": _entry("the profile in front", _Fixed(Prompting("profile"))),
-    "few-shot": _entry("the 16 opinions nearest by embeddings, nearest last", _Fixed(Prompting("few-shot"))),
+    "few-shot": _entry(
+        "the 16 opinions nearest by embeddings, nearest last; of texts, the first 5", _Fixed(Prompting("few-shot"))
+    ),
     "few-shot-bm25": _entry("the same, nearest by BM25", _Fixed(Prompting("few-shot", nearness="bm25"))),
     "few-shot-tuned": _entry(
         "few-shot, tuned by leave-one-out for the calls of a learning method", _Fixed(TunedFewShot())
@@ -97,11 +99,9 @@ METHODS: dict[str, MethodEntry] = {
     "lamp-rag": _entry("LaMP's own prompts with the 4 nearest items, for its tasks", _Fixed(LampRetrieval())),
     "enrichment": _entry("LLM-Rec: the model writes about person and question first", EnrichmentMethod.of),
     "insights": _entry("CHAMELEON's insight in the prompt, no edit", _insights),
-    "opro": _entry(
-        "the LLM sees prompts and scores; the best prompt answers", _fermi(fermi.opro), needs=_OPTIMIZER, iterates=True
-    ),
+    "opro": _entry("the LLM sees prompts and scores; the best prompt answers", _fermi(fermi.opro), iterates=True),
     "fermi": _entry("Fermi as the preset has it", _fermi(fermi.as_it_is), iterates=True),
-    "fermi-llm": _entry("Fermi with the LLM proposer alone", _fermi(fermi.only_llm), needs=_OPTIMIZER, iterates=True),
+    "fermi-llm": _entry("Fermi with the LLM proposer alone", _fermi(fermi.only_llm), iterates=True),
     "fermi-demonstrations": _entry(
         "Fermi with the demonstration proposer alone", _fermi(fermi.only_demonstrations), iterates=True
     ),
@@ -109,7 +109,6 @@ METHODS: dict[str, MethodEntry] = {
     "fermi-symmetric": _entry(
         "Fermi whose listed prompts all show their failures",
         _fermi(fermi.symmetric, reads_failures=True),
-        needs=_OPTIMIZER,
         iterates=True,
     ),
     "fermi-no-retrieval": _entry("Fermi whose best prompt answers all", _fermi(fermi.without_retrieval), iterates=True),

@@ -1,8 +1,9 @@
 """The rival that trains: DPO on the pairs that CHAMELEON learned from, for as long as CHAMELEON took for the rest.
 
-What CHAMELEON does besides writing the pairs (activations, gradients, directions, choosing, judging) is timed, and DPO
-gets those seconds. So its number of steps depends on the machine; it is told, and `dpo[max_steps=5,seconds=100000]`
-fixes it. `dpo` takes the pairs that the model wrote itself, `dpo-own` the person's own words.
+What CHAMELEON does besides writing the pairs (activations, gradients, directions, choosing, judging) is done once more
+with nothing remembered of it, and timed; DPO gets those seconds. So its number of steps depends on the machine; it is
+told, and `dpo[max_steps=5,seconds=100000]` fixes it. `dpo` takes the pairs that the model wrote itself, `dpo-own` the
+person's own words.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from dataclasses import dataclass, replace
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.chameleon import ChameleonMethod, EditedAnswers
+from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
 from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.evaluate.methods.spec import Overrides, with_overrides
 from idiolect.methods.chameleon.dpo import DpoSettings, train_dpo
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.models.local import LocalModel
 
 _LEAST_SECONDS = 0.1
+_NO_CAP = 1_000_000  # steps: the seconds end it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,11 @@ class DpoMethod:
         model = desk.bench.weights().model
         if not isinstance(model, LocalModel):
             raise SettingsError("DPO trains a model of this process")
-        timed = await self._rival(case, desk)
+        timed = await self.rival.fit_timed(case.user, desk)
         pairs_of: ChameleonPersonalization = timed.value
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
-        settings = with_overrides(replace(DpoSettings(), seconds=seconds, seed=desk.seed), self.overrides)
+        defaults = replace(DpoSettings(), seconds=seconds, max_steps=_NO_CAP, seed=desk.seed)
+        settings = with_overrides(defaults, self.overrides)
         result = await train_dpo(pairs_of.pairs, model, settings)
         notes = {
             "pairs": len(pairs_of.pairs),
@@ -54,14 +58,10 @@ class DpoMethod:
         }
         return Learned(result.model, notes=notes)
 
-    async def _rival(self, case: Case, desk: Desk) -> Learned:
-        """What CHAMELEON learned from this person, with the time that it took where nothing was remembered of it."""
-        return await self.rival.learn(case, desk)
-
-    def respondent(self, learned: Learned, desk: Desk) -> EditedAnswers:
+    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
         """The trained model, asked like the edited one."""
         model: LocalModel = learned.value
-        return EditedAnswers(desk.other(model, fingerprint=f"dpo {id(model)}"), desk)
+        return unprompted(desk.other(model, fingerprint=f"dpo {id(model)}"), desk)
 
     def shares_learning(self, bench: Bench) -> Hashable:
         """With nobody; settings are made, and so checked."""

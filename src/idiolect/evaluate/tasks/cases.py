@@ -108,6 +108,7 @@ def benchmark_of(
         cases,
         told.measures or measures_of(cases),
         others=others,
+        others_are_fixed=order.group == "reported",
         labels=told.labels,
         other_groups={user.id: group for user in others if (group := group_of(user))},
         broken=told.broken,

@@ -68,6 +68,7 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
         cases,
         MEASURES[lamp_task],
         others=others,
+        others_are_fixed=order.group == "reported",
         labels=file.form.labels,
         broken=file.broken,
         notes=(*asking.notes(cases, passed_over), *replaced_note(file.replaced)),

@@ -23,7 +23,12 @@ def load_opinionqa(order: TaskOrder) -> Benchmark:
         return users_benchmark(NAME, order)
     read = read_opinionqa(path, topics=order.topics)
     in_topics = replace(order, topics=())  # a wave may be named by its number, which is no group's name
-    return grouped_benchmark(NAME, read.users, in_topics, Told(broken=read.broken, notes=_notes(read)))
+    found = grouped_benchmark(NAME, read.users, in_topics, Told(broken=read.broken, notes=_notes(read)))
+    respondents = {case.user.id.partition("-")[2] for case in found.cases}
+    if len(respondents) == len(found.cases):
+        return found
+    note = f"{len(found.cases)} cases are of {len(respondents)} respondents: who answered several waves is one a wave."
+    return replace(found, notes=(*found.notes, note))
 
 
 def _notes(read: OpinionQA) -> tuple[str, ...]:
