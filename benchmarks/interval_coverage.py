@@ -25,8 +25,10 @@ from scipy.special import ndtr
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from idiolect.evaluate.pigeonhole import Judged, resampled, rmse
+from idiolect.evaluate.arm_answers import ANSWERS_A_LABEL
+from idiolect.evaluate.pigeonhole import Judged, macro_f1, resampled, rmse
 from idiolect.evaluate.statistics import AnswerKey, Floats, Integers, mean_over_people, paired_difference
+from idiolect.evaluate.summary import Estimate
 
 METHODS = ("ours", "independent answers", "bootstrap of people")
 
@@ -221,6 +223,54 @@ def rmse_table(simulations: int) -> list[str]:
     return [*rows, ""]
 
 
+@dataclass(frozen=True)
+class Tags:
+    """A simulated tagging task: so many labels of unequal frequency, and answers right with a person's own chance."""
+
+    people: int
+    each: int
+    labels: int = 15
+
+    def draw(self, rng: np.random.Generator) -> tuple[Integers, Integers, Integers]:
+        """Users, truths, answers."""
+        shares = 1 / np.arange(1, self.labels + 1)
+        shares /= shares.sum()
+        users = np.repeat(np.arange(self.people), self.each)
+        right = rng.random(len(users)) < 1 / (1 + np.exp(0.4 - 0.5 * rng.standard_normal(self.people)[users]))
+        truths, others = (rng.choice(self.labels, size=len(users), p=shares) for _ in range(2))
+        return users, truths, np.where(right, truths, others)
+
+
+def macro_f1_table(simulations: int) -> list[str]:
+    """Rows of macro-F1; what a bootstrap of so many answers would say, also where evaluations give no interval."""
+    rows = ["## Macro-F1, 15 labels, nobody shares questions", "", "| people × questions each | answers a label | "
+            "truth above | truth below | pigeonhole bootstrap, widened |", "|---|---|---|---|---|"]  # fmt: skip
+    for number, design in enumerate((Tags(100, 1), Tags(200, 1), Tags(500, 1), Tags(20, 10), Tags(50, 10))):
+        labels = [str(label) for label in range(design.labels)]
+        truth = _macro_f1_of(Tags(200_000, 1), labels, np.random.default_rng(99)).value
+        tally, above, below = Tally(), 0, 0
+        for at in range(simulations):
+            found = _macro_f1_of(design, labels, np.random.default_rng([number, at]))
+            assert found.low is not None
+            assert found.high is not None
+            tally.add(found.low, found.high, truth)
+            above, below = above + (truth > found.high), below + (truth < found.low)
+        answers = design.people * design.each / design.labels
+        rows.append(f"| {design.people} × {design.each} | {answers:.0f} | {above} | {below} | {tally} |")
+    told = f"{simulations} simulations a row, {RMSE_RESAMPLES} resamples each."
+    return [*rows, "", f"{told} Evaluations give an interval from {ANSWERS_A_LABEL} answers a label on.", ""]
+
+
+def _macro_f1_of(design: Tags, labels: list[str], rng: np.random.Generator) -> Estimate:
+    users, truths, answers = design.draw(rng)
+    keys = tuple((f"u{user}", f"q{at}", at) for at, user in enumerate(users))
+    judged = Judged(keys, tuple(labels[t] for t in truths), tuple(labels[a] for a in answers))
+    if design.people > 10_000:  # the truth: no interval of it
+        value = macro_f1(judged, labels)(np.ones(len(keys)))
+        return Estimate(value, None, None, design.people, len(keys), len(keys), "")
+    return resampled(judged, macro_f1(judged, labels), seed=0, resamples=RMSE_RESAMPLES)
+
+
 def page(simulations: int) -> str:
     """The result as Markdown."""
     means, covered = table("One method's accuracy", EFFECTS, ONE_METHOD, simulations)
@@ -241,7 +291,8 @@ Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row
     closing = f"""RMSE: {few} simulations a row, {RMSE_RESAMPLES} resamples each.
 
 """
-    return "\n".join([opening, *means, *differences, *rmse_table(few), closing.rstrip(), "", KNOWN])
+    rows = [*rmse_table(few), closing.rstrip(), "", *macro_f1_table(few)]
+    return "\n".join([opening, *means, *differences, *rows, KNOWN])
 
 
 KNOWN = """## What is known
@@ -251,12 +302,14 @@ KNOWN = """## What is known
 - Ours is on the safe side where neither people nor questions differ, or where there are few of either: the larger of
   several noisy variances is taken, and t has few degrees of freedom. There its intervals are wider than they need be,
   and a difference is missed more often. That is the price of not knowing beforehand what differs.
-- The pigeonhole bootstrap of RMSE (and of macro-F1, which is resampled in the same way) is wide with few people who
+- A bootstrap of macro-F1 is too low where labels have few answers: a resample lacks labels, and their F1 is 0. All
+  misses are on that side. Evaluations therefore give no interval there, the value only.
+- The pigeonhole bootstrap of RMSE is wide with few people who
   share some of their questions, because drawing both people and questions counts an answer's own noise up to three
   times. With people only drawn there, 8 people x 6 of 40 questions held the truth in 87 % of 125 simulations, which is
   why questions are drawn too.
-- Not simulated: macro-F1, heavy tails, people chosen because of how they answer, and questions that come in
-  batteries; the last two may well make any such interval too short.
+- Not simulated: differences of macro-F1, heavy tails, people chosen because of how they answer, and questions that
+  come in batteries; the last two may well make any such interval too short.
 """
 
 

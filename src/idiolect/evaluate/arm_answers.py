@@ -6,7 +6,7 @@ AnswerRecord, by arm → ArmAnswers → estimate, compare → Estimate, p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.pigeonhole import Judged, Statistic, macro_f1, resampled, resampled_difference, rmse
@@ -19,6 +19,9 @@ from idiolect.evaluate.statistics import (
     paired_difference,
 )
 from idiolect.evaluate.summary import Estimate
+
+ANSWERS_A_LABEL = 30
+"""So many for each label, on average, are needed for an interval of macro-F1 (docs/results/interval-coverage.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed:
     if measure.kind == "mean":
         return measure.within(mean_over_people(values))
     judged = answers.judged(measure, values)
-    return measure.within(resampled(judged, _statistic(judged, measure, labels), seed=seed))
+    found = measure.within(resampled(judged, _statistic(judged, measure, labels), seed=seed))
+    return without_interval(found) if _too_few_for(measure, found, labels) else found
 
 
 def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Tested | None:
@@ -110,7 +114,20 @@ def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str
         return paired_difference(of_a, of_b)
     sides = [answers.judged(measure, common) for answers in (a, b)]
     first, second = ((judged, _statistic(judged, measure, labels)) for judged in sides)
-    return resampled_difference(first, second, seed=seed)
+    found = resampled_difference(first, second, seed=seed)
+    if _too_few_for(measure, found.difference, labels):
+        return Tested(without_interval(found.difference), None)
+    return found
+
+
+def without_interval(found: Estimate) -> Estimate:
+    """A value alone, with the reason why."""
+    return replace(found, low=None, high=None, interval=f"none: fewer than {ANSWERS_A_LABEL} answers a label")
+
+
+def _too_few_for(measure: Measure, found: Estimate, labels: Sequence[str]) -> bool:
+    """A resample of few answers lacks labels, whose F1 is 0 then: its macro-F1 is too low, and so is the interval."""
+    return measure.kind == "macro_f1" and found.answers < ANSWERS_A_LABEL * len(labels)
 
 
 def _statistic(judged: Judged, measure: Measure, labels: Sequence[str]) -> Statistic:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from idiolect.methods.personalization import Answer, Progress
 from idiolect.people.user import Opinion
 
 _LOGLIK = "loglik"
+_NAMED = re.compile(r"user (?:'[^']*'|\"[^\"]*\")")
 _FAILED = "the model failed; the next run tries again"
 _TOO_FEW_CALLS = "the calls that a person may cost were spent before anything was learned"
 _NO_NUMBER = "the log-likelihood is no number"
@@ -126,7 +128,7 @@ class Runner:
         try:
             return await self._asked(case, planned, seed, spent)
         except PersonalizationError as error:
-            reason = str(error).replace(f"user {case.user.id!r}", "this person")  # one reason, whoever it is
+            reason = _NAMED.sub("this person", str(error))  # one reason, whoever it is
             return self._not_scored(case, planned, seed, reason, spent)
         except UnusableModelError:
             raise

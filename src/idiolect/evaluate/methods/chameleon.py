@@ -33,6 +33,8 @@ from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Var
 from idiolect.models.language_model import CompletionModel, LanguageModel
 from idiolect.people.user import User
 
+_LEAST_OF_A_MEMBER = 2
+
 Pooled = Literal["", "group", "unseen"]
 
 
@@ -64,6 +66,8 @@ class ChameleonMethod:
         if self.rule:
             settings = replace(preset("paper"), variants=(Variant(self.rule),))
         generation = replace(settings.generation, seed=seed, **_sizes(weights, settings))
+        if self.pooled:  # a group is for people who have too little each
+            generation = replace(generation, least_pairs=_LEAST_OF_A_MEMBER)
         settings = replace(settings, generation=generation, answering=bench.answering)
         settings = with_overrides(settings, self.overrides)
         if settings.answering != bench.answering:
