@@ -22,8 +22,16 @@ async def test_a_replay_is_opened_by_its_path(tmp_path: Path) -> None:
 
 
 def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("idiolect.models.local.load_local_model", lambda name: FunctionModel(name))
+    asked: list[str | None] = []
+
+    def load(name: str, *, dtype: str | None) -> FunctionModel:
+        asked.append(dtype)
+        return FunctionModel(name)
+
+    monkeypatch.setattr("idiolect.models.local.load_local_model", load)
     assert open_model("some/id").name == "some/id"
+    assert open_model("some/id", dtype="bfloat16").name == "some/id"
+    assert asked == [None, "bfloat16"]
 
 
 @pytest.mark.parametrize(

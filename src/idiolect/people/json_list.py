@@ -16,6 +16,8 @@ from idiolect.people.json_line import printable
 
 _CHUNK = 1 << 20
 _BLANK = " \t\r\n"
+_AFTER_A_VALUE = _BLANK + ",]"
+_LONG_ENOUGH = 64  # what follows a value and is no mark by then is no part of a number either
 _DECODER = json.JSONDecoder()
 
 
@@ -95,9 +97,14 @@ class _Scanner:
                 if not self._more():
                     raise
             else:
-                if end < len(self.buffer) or not self._more():  # a number may go on in the next chunk
+                if self._is_whole(end) or not self._more():
                     self.position = end
                     return value
+
+    def _is_whole(self, end: int) -> bool:
+        """Whether a value that ends there does: a number may go on in the next chunk ("0" and ".5", "0." and "5")."""
+        rest = self.buffer[end : end + _LONG_ENOUGH]
+        return bool(rest) and (rest[0] in _AFTER_A_VALUE or len(rest) == _LONG_ENOUGH)
 
     def _more(self) -> bool:
         """Reads on, as much as there is already: a value of n characters is then tried log n times."""
