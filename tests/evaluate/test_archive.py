@@ -223,7 +223,7 @@ def test_people_who_have_not_answered_may_change(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [("{", "is no JSON"), ("[]", "no configuration"), ("{}", "another evaluation"), (b"\xff\xfe", "is no JSON")],
+    [("{", "is no JSON"), ("[]", "no configuration"), ("{}", "of something else"), (b"\xff\xfe", "is no JSON")],
 )
 def test_a_config_that_is_none_is_refused(tmp_path: Path, written: str | bytes, message: str) -> None:
     kept(tmp_path)
@@ -270,3 +270,10 @@ def test_a_second_process_that_writes_the_same_files_is_refused(tmp_path: Path) 
             pass
     with writing_alone(tmp_path / "out", (0, 2)):
         pass
+
+
+def test_a_folder_with_a_report_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(SettingsError, match=r"holds a report\.html of something else"):
+        Archive.open(tmp_path, FIXED)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]

@@ -162,7 +162,7 @@ def evaluate(
     told = locals() | {"topics": topic, "answering": answering and answering.value}
     options = {name: told[name] for name in EvaluationConfig.model_fields if name in told}
     chosen = read_config(config, options, settings=setting or ())
-    if out is None:
+    if out is None or not str(out).strip(" ."):
         raise typer.BadParameter("say where the evaluation is kept: --out DIR")
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallOrder(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)

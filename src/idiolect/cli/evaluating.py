@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -18,11 +17,12 @@ from idiolect.cli.boundary import stop
 from idiolect.cli.evaluation_bench import calling, opened_bench, unpriced
 from idiolect.cli.evaluation_config import EvaluationConfig, as_kept
 from idiolect.cli.evaluation_kept import kept_config
+from idiolect.cli.evaluation_screen import print_summary
 from idiolect.cli.fit_order import CallOrder
 from idiolect.cli.opening import aclose_all, check_models, notes_of
 from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.run_calls import RunCalls, check_prices, run_calls
-from idiolect.cli.terminal import err, one_line, print_json, print_table, printable
+from idiolect.cli.terminal import err, one_line, print_json, print_table
 from idiolect.errors import HaltedError, MissingExtraError, SettingsError
 from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
@@ -247,7 +247,7 @@ def _write(order: EvaluateOrder, summary: Summary, *, share_done: bool) -> None:
     if order.json:
         print_json(scores)
     else:
-        sys.stdout.write(printable(table(summary)) + "\n")
+        print_summary(summary)
     state = f"stopped: {summary.stopped_by}; {_GOING_ON}" if summary.stopped_by else "complete"
     if share_done and summary.stopped_by:
         state = f"this share is done; of all of them, {summary.stopped_by}"

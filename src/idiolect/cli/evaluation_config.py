@@ -20,6 +20,8 @@ from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
 from idiolect.evaluate.plan import EvaluationOrder, parse_primary
 from idiolect.evaluate.tasks.task import TaskOrder
 
+_MOST = 10_000_000
+
 
 class EvaluationConfig(BaseModel):
     """All settings of an evaluation, by the names that a configuration file uses."""
@@ -31,9 +33,9 @@ class EvaluationConfig(BaseModel):
     methods: str = "vanilla,profile,few-shot,majority-own,fermi"
     primary: tuple[str, ...] = ()
     baseline: str = ""
-    people: int | None = Field(None, ge=1)
-    train: int = Field(20, ge=1)
-    test: int | None = Field(30, ge=1)
+    people: int | None = Field(None, ge=1, le=_MOST, strict=True)
+    train: int = Field(20, ge=1, le=_MOST, strict=True)
+    test: int | None = Field(30, ge=1, le=_MOST, strict=True)
     seed: int = 0
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     group: Literal["reported", "development"] = "reported"
@@ -170,11 +172,13 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _file(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is no file")
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # also what is not UTF-8
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
         raise SettingsError(f"{path} is no TOML: {error}") from None
     for name in ("methods", "curve_methods"):  # a list reads better in a file
         if isinstance(told.get(name), list):

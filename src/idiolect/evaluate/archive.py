@@ -332,12 +332,17 @@ def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
     """Write what is evaluated, or see that it is the same. Before the first answer of one process nothing is fixed."""
     path, plain = folder / "config.json", json.loads(json.dumps(config))
     begun = any(each.stat().st_size for each in folder.glob("answers*.jsonl"))
+    foreign = [name for name in ("report.html", "table.md", "scores.json") if (folder / name).exists()]
+    if foreign and not path.exists():
+        raise SettingsError(f"{folder} holds a {foreign[0]} of something else: name another folder")
     if not path.exists():
         if begun:
             raise SettingsError(f"{folder} holds answers, but no config.json that says of what")
         _replace(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
         return
     held = read_config_of(folder)
+    if "format" not in held or "task" not in held:
+        raise SettingsError(f"{path} is of something else, and no evaluation's: name another folder")
     begun = begun or not alone
     if begun:
         _check_config(folder, held, plain)

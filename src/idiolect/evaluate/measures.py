@@ -137,7 +137,7 @@ def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float
             return absolute_error(question, truth, said)
         case "alignment":
             return alignment_score(question, truth, said)
-        case "rouge1" | "rougeL":
+        case "rouge1" | "rougeL" if question.kind is QuestionKind.FREE_TEXT:
             return rouge(truth, said or "")[name]
         case "distribution_similarity" if DISTRIBUTION in opinion.extra:
             return distribution_similarity(_population(opinion), shares)

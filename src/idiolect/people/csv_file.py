@@ -88,6 +88,8 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
         DatasetError: it cannot be opened or read, or is empty; while rows are read, too.
     """
     name = printable(f"{path.parent.name}/{path.name}" if path.parent.name else path.name)
+    if path.exists() and not path.is_file():
+        raise DatasetError(f"{name}: is no file")
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             rows = csv.reader(_lines(stream))

@@ -21,6 +21,8 @@ def load_people(order: TaskOrder) -> Benchmark:
     """
     if order.data is not None:
         raise SettingsError("people: these people come with the package; for a users file of your own: users")
+    if order.topics or order.group_by:
+        raise SettingsError("people: the bundled people have no groups: leave topics and group_by out")
     groups = bundled_groups()
     told = Told(notes=(f"Data: {ATTRIBUTION}.",))
     people = People(groups.reported, groups.development)

@@ -1,0 +1,49 @@
+"""What an evaluation prints when it ends: the main scores and the comparisons named beforehand."""
+
+from __future__ import annotations
+
+from idiolect.cli.terminal import out, print_table
+from idiolect.evaluate.measures import Measure, measure_named
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
+
+
+def print_summary(summary: Summary) -> None:
+    """Print the scores in the main measure, and the primary comparisons."""
+    measure = measure_named(summary.measures[0])
+    console = out()
+    state = f"PARTIAL: {summary.stopped_by}" if summary.stopped_by else "complete"
+    people = f"{summary.people} of {summary.people_asked} people"
+    console.print(f"{summary.title}: {people}, {state}", markup=False)
+    unit = f" ({measure.unit})" if measure.unit else ""
+    console.print(f"{measure.title}{unit}, {measure.better} is better, 95 % intervals\n", markup=False)
+    rows = [_scores_row(scores, measure) for scores in summary.arms]
+    print_table(
+        ("ARM", "SCORE", "INTERVAL", "ANSWERS", "NOT SCORED", "CALLS"), rows, numbers=("SCORE", "ANSWERS", "CALLS")
+    )
+    primary = [comparison for comparison in summary.comparisons if comparison.primary]
+    if primary:
+        console.print("\nNamed beforehand:", markup=False)
+        rows = [_difference_row(comparison, measure) for comparison in primary]
+        print_table(("DIFFERENCE", "IS", "INTERVAL", "P (HOLM)"), rows, numbers=("IS",))
+
+
+def _scores_row(scores: ArmScores, measure: Measure) -> tuple[str, ...]:
+    found = scores.scores.get(measure.name)
+    missing = sum(scores.not_scored.values())
+    learning, people = scores.learning.calls, max(scores.learned_people, 1)
+    calls = (learning + scores.answering.calls) / people
+    shown = ("–", "") if found is None else (measure.shown(found.value), _interval(found, measure))
+    return str(scores.arm), *shown, f"{scores.answers:,}", f"{missing:,}" if missing else "", f"{calls:,.0f}"
+
+
+def _difference_row(comparison: Comparison, measure: Measure) -> tuple[str, ...]:
+    found, p = comparison.difference, comparison.p_holm
+    told = "–" if comparison.p is None or p is None else f"{p:.3f}"
+    value = measure.shown(found.value, signed=True)
+    return f"{comparison.a} − {comparison.b}", value, _interval(found, measure, signed=True), told
+
+
+def _interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str:
+    if found.low is None or found.high is None:
+        return "none"
+    return f"[{measure.shown(found.low, signed=signed)}, {measure.shown(found.high, signed=signed)}]"
