@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-METHODS = "vanilla,profile,few-shot,rag,fermi"
+METHODS = "vanilla,profile,few-shot,rag"
 
 
 def command(out: Path, people: int, *more: str) -> list[str]:
