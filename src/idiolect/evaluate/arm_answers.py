@@ -21,7 +21,7 @@ from idiolect.evaluate.statistics import (
 from idiolect.evaluate.summary import Estimate
 
 ANSWERS_A_LABEL = 30
-"""So many for each label, on average, are needed for an interval of macro-F1 (docs/results/interval-coverage.md)."""
+"""So many for each label, on average, are needed for an interval of macro-F1 (docs/results/macro-f1-coverage.md)."""
 
 
 @dataclass(frozen=True, slots=True)
