@@ -20,7 +20,7 @@ from idiolect.evaluate.statistics import (
 )
 from idiolect.evaluate.summary import Estimate
 
-ANSWERS_A_LABEL = 30
+ANSWERS_A_LABEL = 100
 """So many for each label, on average, are needed for an interval of macro-F1 (docs/results/macro-f1-coverage.md)."""
 
 
