@@ -118,8 +118,8 @@ class ChameleonMethod:
             return _others(case, bench, most), f"unseen {case.group}"
         same = [each for each in bench.benchmark.cases if each.group == case.group]
         place = next(index for index, each in enumerate(same) if each.user.id == case.user.id) // most
-        size = len(case.user.opinions) + len(case.user.texts)
-        members = [each.learning_from(max(size, 1)).user for each in same[place * most : (place + 1) * most]]
+        size = max(sum(_size(case.user)), 1)
+        members = [each.learning_from(size).user for each in same[place * most : (place + 1) * most]]
         return members, f"group {place} {case.group}"
 
     def respondent(self, learned: Learned, desk: Desk) -> Prompted:
