@@ -1,5 +1,8 @@
 """The tree of errors that Idiolect raises on purpose; the command line turns each into a message, never a traceback.
 
+An error carries facts: what happened, to whom, and which setting avoids it. How that setting is spelled as an option,
+and which command learns what is missing, only the command line knows, and adds (`cli.advice`).
+
     IdiolectError
     ├── UsersFileError          a users file has faults (carries every one of them)
     ├── DatasetError            a published data set is not there, not in its layout, or has nobody left to evaluate
@@ -25,9 +28,29 @@ A wrong argument to a function is a plain `ValueError` that names the bad value.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change of one setting that avoids an error.
+
+    Args:
+        setting: its name in Python, such as "answering".
+        value: what to set it to; "" where that is the caller's choice.
+    """
+
+    setting: str
+    value: str = ""
+
 
 class IdiolectError(Exception):
-    """Base of every error that Idiolect raises on purpose."""
+    """Base of every error that Idiolect raises on purpose. `remedy` is a setting that avoids it, where one does."""
+
+    def __init__(self, message: str = "", *, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class UsersFileError(IdiolectError):
@@ -103,8 +126,29 @@ class UnknownGroupError(StoreError):
 
 
 class NotFittedError(StoreError):
-    """The store holds the user or group, but nothing has been learned for them by that method."""
+    """The store holds the user or group, but the method has learned nothing for them.
+
+    Args:
+        method: its name in the store.
+        owner: the id of the user or group.
+        kind: which of the two the owner is.
+    """
+
+    def __init__(self, method: str, owner: str, *, kind: Literal["user", "group"] = "user") -> None:
+        super().__init__(self._message(method, owner, kind))
+        self.method, self.owner, self.kind = method, owner, kind
+
+    def _message(self, method: str, owner: str, kind: str) -> str:
+        return f"{method!r} has learned nothing for {kind} {owner!r} yet"
 
 
 class GroupNeedsRefitError(NotFittedError):
     """What was learned for the group is deleted: a member that it was learned from was forgotten or removed."""
+
+    def __init__(self, method: str, owner: str) -> None:
+        super().__init__(method, owner, kind="group")
+
+    def _message(self, method: str, owner: str, kind: str) -> str:
+        return (
+            f"{kind} {owner!r}: a member was forgotten or removed, and what {method!r} had learned from them is deleted"
+        )

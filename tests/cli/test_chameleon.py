@@ -313,7 +313,7 @@ def test_users_show_tells_that_the_packages_are_missing(store: Path, monkeypatch
 def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -> None:
     missing = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both")
     assert missing.exit_code == 1
-    assert "nothing was learned by fermi for user 'u1' yet" in missing.stderr
+    assert "'fermi' has learned nothing for user 'u1' yet; fit it: idiolect fit USERS --user u1" in missing.stderr
     people = write_people(tmp_path / "users.jsonl", [writer("u1")])
     quick = (*FAST[:4], "--proposers", "demonstrations")
     assert run("fit", people, "--store", store, "--model", model, *quick).exit_code == 0

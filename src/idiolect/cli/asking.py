@@ -5,7 +5,6 @@ fermi → `asking_prompted`      chameleon, both, and groups → `asking_edited`
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 from idiolect.cli.terminal import out
@@ -57,7 +56,7 @@ def answer(order: AskOrder) -> None:
         method = order.method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
         for needed in (FERMI, CHAMELEON):
             if method in (needed, "both") and needed not in learned:
-                raise NotFittedError(_how_to_fit(order, needed, learned=bool(learned)))
+                raise NotFittedError(needed, order.user)
         _ask(order, store, learned, method)
         if order.method is None and {FERMI, CHAMELEON} <= set(learned) and not order.json:
             out().print("\nCHAMELEON has learned for them too: --method chameleon, or --method both")
@@ -75,13 +74,3 @@ def _ask(order: AskOrder, store: Store, learned: dict[str, PersonalizationRecord
         ask_edited(order, store, learned[CHAMELEON])
     else:
         ask_both(order, store, learned[FERMI], learned[CHAMELEON])
-
-
-def _how_to_fit(order: AskOrder, method: str, *, learned: bool) -> str:
-    where = f" --store {shlex.quote(order.store)}" if order.store else ""
-    by = f" by {method}" if learned else ""
-    how = "" if method == FERMI else f" --method {method}"
-    return (
-        f"nothing was learned{by} for user {order.user!r} yet; this does it: "
-        f"idiolect fit USERS{how} --user {shlex.quote(order.user or '')}{where}"
-    )

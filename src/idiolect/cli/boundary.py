@@ -16,21 +16,23 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from idiolect.cli.advice import advised, store_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
 from idiolect.errors import IdiolectError, UsersFileError
 
 FAILED = 1
 STOPPED = 130
-_JSON = "idiolect.json"
+_JSON, _STORE = "idiolect.json", "idiolect.store"
 
 
 class Boundary(TyperGroup):
     """The outermost group of commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note whether the answer is wanted in JSON, before anything can go wrong."""
+        """Note, before anything can go wrong, whether JSON is wanted and which store the arguments name."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
+        ctx.meta[_STORE] = store_of(options)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -41,7 +43,7 @@ class Boundary(TyperGroup):
         except KeyboardInterrupt:
             stop()
         except Exception as error:
-            _fail(error, as_json=ctx.meta[_JSON])
+            _fail(error, as_json=ctx.meta[_JSON], store=ctx.meta[_STORE])
         return result
 
 
@@ -55,7 +57,7 @@ def stop(what_is_kept: str = "") -> NoReturn:
     raise typer.Exit(STOPPED)
 
 
-def _fail(error: Exception, *, as_json: bool) -> NoReturn:
+def _fail(error: Exception, *, as_json: bool, store: str | None) -> NoReturn:
     if isinstance(error, typer.Abort | typer.Exit):
         raise error
     if isinstance(error, BrokenPipeError):
@@ -68,28 +70,26 @@ def _fail(error: Exception, *, as_json: bool) -> NoReturn:
     if debugging():
         sys.stderr.write(printable("".join(traceback.format_exception(error))))
     faults = error.faults if isinstance(error, UsersFileError) else ()
-    for line in (_message(error), *faults):
+    for line in (_message(error, store), *faults):
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
-        _print_error_json(type(error).__name__, _told(error), faults)
+        _print_error_json(type(error).__name__, _without_number(error, store), faults)
     _flush_stdout()
     raise typer.Exit(FAILED)
 
 
-def _message(error: Exception) -> str:
-    if isinstance(error, IdiolectError):
-        return f"error: {error}"
-    if isinstance(error, OSError) and error.strerror:
-        return f"error: {_told(error)}"
+def _message(error: Exception, store: str | None) -> str:
+    if isinstance(error, IdiolectError) or (isinstance(error, OSError) and error.strerror):
+        return f"error: {_without_number(error, store)}"
     hint = "" if debugging() else " (IDIOLECT_DEBUG=1 shows the traceback)"
     return f"internal error: {type(error).__name__}: {error}{hint}"
 
 
-def _told(error: Exception) -> str:
-    """What the error says, without Python's numbers of system errors."""
+def _without_number(error: Exception, store: str | None) -> str:
+    """Return the error's message with advice, and without Python's numbers of system errors."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
-    return str(error)
+    return advised(error, store)
 
 
 def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> None:

@@ -104,8 +104,6 @@ def _exported(
 
 def _learned(user: str | None, group: str | None, target: str | None) -> tuple[Any, str]:
     """The personalization, and a sentence where it is stale."""
-    import shlex
-
     from idiolect.cli.stale_edits import stale_note
     from idiolect.errors import NotFittedError
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -117,11 +115,7 @@ def _learned(user: str | None, group: str | None, target: str | None) -> tuple[A
         else:
             found = [each for each in store.personalizations(user or "") if each.method == METHOD]
             if not found:
-                where = f" --store {shlex.quote(target)}" if target else ""
-                raise NotFittedError(
-                    f"CHAMELEON has learned nothing for user {user!r} yet, and only its edits can be exported; this "
-                    f"learns one: idiolect fit USERS --method {METHOD} --user {shlex.quote(user or '')}{where}"
-                )
+                raise NotFittedError(METHOD, user or "")
             record = found[0]
         stale = stale_note(store, record, user=user, group=group)
     return ChameleonPersonalization.from_parts(record.payload, record.tensors), stale

@@ -9,12 +9,11 @@ Every call is its own transaction. What is deleted is scrubbed from a SQLite fil
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from idiolect.errors import GroupNeedsRefitError, NotFittedError, StoreError
+from idiolect.errors import GroupNeedsRefitError, NotFittedError
 from idiolect.people.user import unstorable_part
 from idiolect.store.database import Database
 from idiolect.store.group_records import Group, Member, Removal
@@ -32,7 +31,6 @@ from idiolect.store.group_rows import (
     read_group_learned,
     read_members,
 )
-from idiolect.store.opening import locate
 from idiolect.store.people_rows import BATCH, known_user
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
@@ -181,7 +179,6 @@ class Groups:
             NotFittedError: the method has learned nothing for this group.
             StoreError: the store cannot be read, or what it holds is damaged.
         """
-        command = f"idiolect groups fit {shlex.quote(group_id)}{self._store_option()}"
         with self._database.reading() as connection:
             known_group(connection, group_id)
             if unstorable_part(method) is None:
@@ -189,19 +186,8 @@ class Groups:
                 if row is not None:
                     return personalization_from_row(row)
                 if needs_refit(connection, group_id, method):
-                    raise GroupNeedsRefitError(
-                        f"group {group_id!r}: a member was forgotten or removed, and what {method!r} had learned from"
-                        f" them is deleted; fit it again: {command}"
-                    )
-        raise NotFittedError(f"{method!r} has learned nothing for group {group_id!r} yet; fit it: {command}")
-
-    def _store_option(self) -> str:
-        """What a command needs to find this store, where it is not the default one."""
-        try:
-            default = locate(None)
-        except StoreError:
-            default = None
-        return "" if self._database.place == default else f" --store {shlex.quote(self._database.where)}"
+                    raise GroupNeedsRefitError(method, group_id)
+        raise NotFittedError(method, group_id, kind="group")
 
     def groups_of(self, user_id: str) -> tuple[str, ...]:
         """The ids of the groups that the user is in, in order.

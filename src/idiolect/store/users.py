@@ -333,7 +333,7 @@ class Store:
                 row = read_learned(connection, personalizations, user_id, method)
                 if row is not None:
                     return personalization_from_row(row)
-        raise NotFittedError(f"{method!r} has learned nothing for user {user_id!r} yet")
+        raise NotFittedError(method, user_id)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """All that was learned for the user, by method.
