@@ -1,4 +1,4 @@
-"""What the commands keep in the store while they learn, and look up there: checkpoints and what was learned."""
+"""Checkpoints in the store: how far a method has come with one user."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idiolect.store import Store
-from idiolect.store.records import PersonalizationRecord
 
 
 @dataclass(slots=True)
 class StoredCheckpoints:
-    """A `CheckpointSink` in the store. `fresh`: what an earlier run left there is not looked at."""
+    """A `CheckpointSink` in the store. If `fresh`, a checkpoint of an earlier run is ignored."""
 
     store: Store
     user_id: str
@@ -21,28 +20,18 @@ class StoredCheckpoints:
     _identity: object = field(default=None, init=False)
 
     def load(self) -> Mapping[str, Any] | None:
-        """What was saved last."""
+        """Return what was saved last; None if there is nothing."""
         payload = None if self.fresh else self.store.checkpoint(self.user_id, self.method)
         self._identity = None if payload is None else payload.get("identity")
         return payload
 
     def save(self, payload: Mapping[str, Any]) -> None:
-        """Durable when it returns."""
+        """Keep the state; it is durable when this returns."""
         self.store.save_checkpoint(self.user_id, self.method, payload)
         self._identity = payload.get("identity")
 
     def drop(self) -> None:
-        """Delete the checkpoint that was saved or gone on from; one that another run has put in its place stays."""
+        """Delete the checkpoint that was saved or loaded here; one that another run has put in its place stays."""
         held = self.store.checkpoint(self.user_id, self.method)
         if held is not None and self._identity is not None and held.get("identity") == self._identity:
             self.store.drop_checkpoint(self.user_id, self.method)
-
-
-def held_record(store: Store, user_id: str, method: str) -> PersonalizationRecord | None:
-    """What the store holds of a method for this user, with its digest.
-
-    Raises:
-        UnknownUserError: no such user.
-        StoreError: the store cannot be read, or what it holds is damaged.
-    """
-    return next((record for record in store.personalizations(user_id) if record.method == method), None)
