@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idiolect.cli.app import app
+from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
 from idiolect.store import Store
-from idiolect.store.erasure import artifact_folder
-from tests.store.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, key_of, learn, payload_of
+from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, key_of, learn, payload_of
 
 HALF = {"text": "half \ud83d", "finish_reason": "length"}
 

@@ -18,7 +18,7 @@ from idiolect.cli.app import app
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.store import Store
-from tests.store.keeping import ANNA, BORIS, damage, learn
+from tests.erasure.keeping import ANNA, BORIS, damage, learn
 
 
 @pytest.fixture

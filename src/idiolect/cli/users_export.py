@@ -28,9 +28,9 @@ def export_user(
     """
     del json  # accepted, like everywhere; here it only says how errors are told
     from idiolect.cli.output_file import private_file
+    from idiolect.erasure.caches import opened_caches
+    from idiolect.erasure.holdings import holdings, write_archive
     from idiolect.store import Store
-    from idiolect.store.archive import holdings, write_archive
-    from idiolect.store.companions import opened_caches
 
     with Store.open(store, create=False) as opened, opened_caches(opened.database) as caches:
         held = holdings(opened, user_id, caches=caches.opened)

@@ -14,9 +14,9 @@ from idiolect.cli.terminal import err, one_line, out, print_json, print_table, s
 from idiolect.cli.users_show import UserId
 
 if TYPE_CHECKING:
+    from idiolect.erasure.receipt import Receipt
     from idiolect.models.calls.cache import CallCache
     from idiolect.store import Store
-    from idiolect.store.receipt import Receipt
 
 EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
 
@@ -32,8 +32,8 @@ def forget(
     Their opinions, texts and profile, all that was learned for them, and the models' answers that only they had. Then
     every file of the store is searched for what they and the models said; if anything is left, the exit status is 1.
     """
+    from idiolect.erasure.forgetting import forget_user
     from idiolect.store import Store
-    from idiolect.store.erasure import forget_user
 
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("--yes is needed where nobody can be asked")
@@ -60,9 +60,9 @@ def tell_finished(store: Store) -> None:
 
 
 def _what_goes(store: Store, user_id: str) -> str:
+    from idiolect.erasure.caches import opened_caches
+    from idiolect.erasure.forgetting import has_leftovers
     from idiolect.errors import UnknownUserError
-    from idiolect.store.companions import opened_caches
-    from idiolect.store.erasure import has_leftovers
 
     with opened_caches(store.database) as caches:
         calls = [f"cached calls {sum(_count_calls(cache, user_id) for cache in caches.opened)}"]

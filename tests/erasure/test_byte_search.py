@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.store.byte_search import Patterns, SearchedFile, search_files
+from idiolect.erasure.byte_search import Patterns, SearchedFile, search_files
 
 FEW_BYTES = st.binary(min_size=6, max_size=40).map(lambda raw: bytes(byte % 3 for byte in raw))
 

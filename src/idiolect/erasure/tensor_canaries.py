@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from idiolect.store.byte_search import Patterns
+from idiolect.erasure.byte_search import Patterns
 from idiolect.store.group_rows import is_learned_from
 from idiolect.store.schema import group_personalizations, personalizations
 

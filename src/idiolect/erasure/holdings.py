@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from idiolect import __version__
+from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache, KeptCall
 from idiolect.people.user_record import user_to_record
-from idiolect.store.erasure import artifact_folder
 from idiolect.store.records import CheckpointRecord, PersonalizationRecord
 from idiolect.store.schema import REVISION
 from idiolect.store.strict_json import dumps

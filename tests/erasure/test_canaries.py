@@ -7,8 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store.canaries import (
+from idiolect.erasure.canaries import (
     MOST,
     WIDTH,
     candidates,
@@ -20,6 +19,7 @@ from idiolect.store.canaries import (
     texts_of_user,
     without_shared,
 )
+from idiolect.people.user import Opinion, Question, User, UserProfile
 
 TEXT = "I never drink coffee after noon, except on the trains of the Trans-Siberian railway."
 

@@ -18,8 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from idiolect.erasure.byte_search import Patterns
 from idiolect.people.user import User
-from idiolect.store.byte_search import Patterns
 from idiolect.store.group_rows import is_learned_from
 from idiolect.store.schema import (
     checkpoints,

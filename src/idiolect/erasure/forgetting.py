@@ -24,12 +24,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from idiolect.errors import CacheError, StoreError, UnknownUserError
-from idiolect.models.calls.cache import CallCache, ForgottenCalls
-from idiolect.models.calls.claims import erasing
-from idiolect.people.user import unstorable_part
-from idiolect.store.byte_search import SearchedFile, search_files
-from idiolect.store.canaries import (
+from idiolect.erasure.byte_search import SearchedFile, search_files
+from idiolect.erasure.caches import OpenedCaches, opened_caches
+from idiolect.erasure.canaries import (
     candidates,
     count_in_texts,
     forms,
@@ -41,14 +38,18 @@ from idiolect.store.canaries import (
     texts_of_user,
     without_shared,
 )
-from idiolect.store.companions import OpenedCaches, known_caches, opened_caches
+from idiolect.erasure.receipt import Found, Receipt, limits
+from idiolect.erasure.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
+from idiolect.errors import CacheError, StoreError, UnknownUserError
+from idiolect.models.calls.cache import CallCache, ForgottenCalls
+from idiolect.models.calls.claims import erasing
+from idiolect.people.user import unstorable_part
+from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
 from idiolect.store.group_rows import learned_with, leave_groups
 from idiolect.store.people_rows import known_user
-from idiolect.store.receipt import Found, Receipt, limits
 from idiolect.store.schema import checkpoints, group_members, group_sources, opinions, personalizations, users
 from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
-from idiolect.store.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
 from idiolect.store.users import Store
 
 _log = logging.getLogger(__name__)

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from idiolect.store import Store, erasure
-from idiolect.store.archive import holdings, write_archive
-from idiolect.store.erasure import forget_user
+from idiolect.erasure import forgetting
+from idiolect.erasure.forgetting import forget_user
+from idiolect.erasure.holdings import holdings, write_archive
+from idiolect.erasure.tensor_canaries import MOST, WIDTH, count_in_tensors, slices, unshared
+from idiolect.store import Store
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
-from idiolect.store.tensor_canaries import MOST, WIDTH, count_in_tensors, slices, unshared
-from tests.store.keeping import ANNA, BORIS, everything
+from tests.erasure.keeping import ANNA, BORIS, everything
 
 PAGE = 4092  # bytes of a value in one of SQLite's overflow pages
 
@@ -67,8 +68,8 @@ def test_no_byte_of_tensors_is_left(store: Store, tmp_path: Path) -> None:
 def test_search_finds_tensors_before_and_not_after(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the three, alone, is found where it lies."""
     for tensors in (HERS, THEIRS):
-        monkeypatch.setattr(erasure, "_canaries", lambda *_, t=tensors, **__: [frozenset({p}) for p in slices(t)])
-        search = erasure._Search(store, (), erasure._canaries(store, ANNA.id, (), in_store=True))
+        monkeypatch.setattr(forgetting, "_canaries", lambda *_, t=tensors, **__: [frozenset({p}) for p in slices(t)])
+        search = forgetting._Search(store, (), forgetting._canaries(store, ANNA.id, (), in_store=True))
         found, _ = search.run()
         assert found.total >= 0.9 * len(slices(tensors))
     receipt = forget_user(store, ANNA.id)
@@ -83,23 +84,23 @@ def no_group_is_left(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         return {}
 
     del store
-    monkeypatch.setattr(erasure, "leave_groups", leave)
+    monkeypatch.setattr(forgetting, "leave_groups", leave)
 
 
 def no_scrubbing(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     with store.database.engine().connect() as connection:
         connection.exec_driver_sql("PRAGMA secure_delete = OFF")
-    monkeypatch.setattr(erasure, "scrub", lambda *_: None)
+    monkeypatch.setattr(forgetting, "scrub", lambda *_: None)
 
 
 @pytest.mark.parametrize("sabotage", [no_group_is_left, no_scrubbing])
 def test_tensors_that_stay_are_found_out(store: Store, monkeypatch: pytest.MonkeyPatch, sabotage: Any) -> None:
-    canaries = erasure._canaries
+    canaries = forgetting._canaries
 
     def of_tensors_only(*arguments: Any, **named: Any) -> list[frozenset[bytes]]:
         return [each for each in canaries(*arguments, **named) if all(len(form) == WIDTH for form in each)]
 
-    monkeypatch.setattr(erasure, "_canaries", of_tensors_only)
+    monkeypatch.setattr(forgetting, "_canaries", of_tensors_only)
     sabotage(monkeypatch, store)
     receipt = forget_user(store, ANNA.id)
     assert receipt.after.total > 50
@@ -124,7 +125,7 @@ def test_tensors_are_searched_in_rows_where_there_are_no_files(tmp_path: Path, m
         assert receipt.before.places["rows of the database"] > without
         store.save_users([ANNA])
         store.save_personalization(ANNA.id, "chameleon", {}, HERS)
-        monkeypatch.setattr(erasure, "_delete_rows", lambda *_: ({}, "no mark"))
+        monkeypatch.setattr(forgetting, "_delete_rows", lambda *_: ({}, "no mark"))
         assert forget_user(store, ANNA.id).after.total > without
 
 

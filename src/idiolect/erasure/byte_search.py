@@ -1,7 +1,7 @@
 """Looks for many byte strings at once, in buffers and in files, in time that does not grow with their number.
 
 The bytes at every offset of a buffer are hashed (numpy), and only where a pattern begins with such a hash are they
-compared. `tests/store/test_byte_search.py` compares it with plain search.
+compared. `tests/erasure/test_byte_search.py` compares it with plain search.
 
 Files are read by a child process. This one may have them open as SQLite databases, and closing *any* descriptor of a
 file drops all POSIX locks that the process holds on it, SQLite's too (sqlite.org/howtocorrupt.html, section 2.2).

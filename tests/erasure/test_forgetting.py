@@ -18,17 +18,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from idiolect.erasure import forgetting
+from idiolect.erasure.byte_search import search_files
+from idiolect.erasure.canaries import forms
+from idiolect.erasure.forgetting import artifact_folder, forget_user
+from idiolect.erasure.receipt import Receipt
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls import entries
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.entries import ForgottenCalls, Sealed
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store import Store, erasure
-from idiolect.store.byte_search import search_files
-from idiolect.store.canaries import forms
-from idiolect.store.erasure import artifact_folder, forget_user
-from idiolect.store.receipt import Receipt
-from tests.store.keeping import ANNA, BORIS, SHARED, SHARED_RESULT, call, damage, everything, key_of, learn, payload_of
+from idiolect.store import Store
+from tests.erasure.keeping import (
+    ANNA,
+    BORIS,
+    SHARED,
+    SHARED_RESULT,
+    call,
+    damage,
+    everything,
+    key_of,
+    learn,
+    payload_of,
+)
 
 ROOT = Path(__file__).parents[2]
 ANNAS_WORDS = (
@@ -219,7 +231,7 @@ def test_erasure_without_scrubbing_is_found_out(
 ) -> None:
     store, cache = kept
     without_secure_delete(store)
-    monkeypatch.setattr(erasure, "scrub", skip)
+    monkeypatch.setattr(forgetting, "scrub", skip)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert receipt.after.places.keys() == {str(folder / "idiolect.db")}  # the log is emptied into it
     assert not receipt.proven
@@ -229,8 +241,8 @@ def test_log_that_is_not_emptied_is_found_out(
     kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, cache = kept
-    monkeypatch.setattr(erasure, "scrub", skip)
-    monkeypatch.setattr(erasure, "truncate_log", skip)
+    monkeypatch.setattr(forgetting, "scrub", skip)
+    monkeypatch.setattr(forgetting, "truncate_log", skip)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert str(folder / "idiolect.db-wal") in receipt.after.places
 
@@ -248,7 +260,7 @@ def test_search_that_sees_nothing_proves_nothing(
     kept: tuple[Store, CallCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, cache = kept
-    monkeypatch.setattr(erasure, "search_files", lambda _files, _patterns: [])
+    monkeypatch.setattr(forgetting, "search_files", lambda _files, _patterns: [])
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert (receipt.before.total, receipt.after.total, receipt.proven) == (0, 0, False)
 
@@ -302,7 +314,7 @@ def test_store_that_cannot_be_scrubbed_is_told_and_the_cache_is_scrubbed_all_the
     def fail(_: object) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(erasure, "scrub", fail)
+    monkeypatch.setattr(forgetting, "scrub", fail)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert receipt.unfinished == ("the disk is full",)
     assert not receipt.proven
@@ -323,7 +335,7 @@ def test_search_that_fails_afterwards_is_in_the_receipt(
             return search(*arguments)
         raise StoreError("the files could not be searched")
 
-    monkeypatch.setattr(erasure, "search_files", fail)
+    monkeypatch.setattr(forgetting, "search_files", fail)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert receipt.before.total > 0
     assert receipt.unfinished == ("the files could not be searched",)
@@ -334,7 +346,7 @@ OPENING = """
 import asyncio, sys
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from tests.store.keeping import ANNA, call, key_of
+from tests.erasure.keeping import ANNA, call, key_of
 from pathlib import Path
 try:
     with CallCache.open(Path(sys.argv[1]), lock_timeout=0.05) as cache:
@@ -349,7 +361,7 @@ def test_process_that_starts_meanwhile_can_keep_no_calls(
     kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     store, cache = kept
-    step, told = getattr(erasure, at), []
+    step, told = getattr(forgetting, at), []
 
     def interrupted(*arguments: Any, **named: Any) -> Any:
         command = [sys.executable, "-c", OPENING, str(cache.path)]
@@ -357,7 +369,7 @@ def test_process_that_starts_meanwhile_can_keep_no_calls(
         told.append((done.returncode, done.stderr))
         return step(*arguments, **named)
 
-    monkeypatch.setattr(erasure, at, interrupted)
+    monkeypatch.setattr(forgetting, at, interrupted)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert told == [(1, f"cache {cache.path}: a user is being forgotten; try again when that is done\n")]
     assert receipt.proven
@@ -369,7 +381,7 @@ async def test_call_that_ends_during_the_erasure_goes_too(
     kept: tuple[Store, CallCache], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, cache = kept
-    delete = erasure._delete
+    delete = forgetting._delete
 
     def delete_then_another(*arguments: Any, **named: Any) -> Any:
         deleted = delete(*arguments, **named)
@@ -378,7 +390,7 @@ async def test_call_that_ends_during_the_erasure_goes_too(
         entries.link(cache._database, [b"k" * 32], owner=ANNA.id)
         return deleted
 
-    monkeypatch.setattr(erasure, "_delete", delete_then_another)
+    monkeypatch.setattr(forgetting, "_delete", delete_then_another)
     assert forget_user(store, ANNA.id, cache=cache).proven
     assert not cache.holds(ANNA.id)
     assert words_left(folder, ("late words",)) == []
@@ -420,16 +432,17 @@ async def test_damaged_answers_are_forgotten_and_counted(kept: tuple[Store, Call
 KILLED = """
 import asyncio, os, sys
 from idiolect.models.calls.cache import CallCache
-from idiolect.store import Store, erasure
-from tests.store.keeping import ANNA, BORIS, learn
+from idiolect.erasure import forgetting
+from idiolect.store import Store
+from tests.erasure.keeping import ANNA, BORIS, learn
 with Store.open(sys.argv[1]) as store, CallCache.open(store.cache_path) as cache:
     for user in (ANNA, BORIS):
         asyncio.run(learn(store, cache, user))
     if sys.argv[2] == "scrub the cache":
         cache.scrub = lambda: os._exit(9)
     else:
-        setattr(erasure, sys.argv[2], lambda *_, **__: os._exit(9))
-    erasure.forget_user(store, ANNA.id, cache=cache)
+        setattr(forgetting, sys.argv[2], lambda *_, **__: os._exit(9))
+    forgetting.forget_user(store, ANNA.id, cache=cache)
 """
 
 
@@ -479,6 +492,6 @@ async def test_rows_are_searched_where_there_are_no_files(elsewhere: Path, monke
         assert receipt.before.places.keys() == {"rows of the database"}
         assert receipt.proven
         store.save_users([ANNA])
-        monkeypatch.setattr(erasure, "_delete_rows", lambda *_: ({}, "no mark"))
+        monkeypatch.setattr(forgetting, "_delete_rows", lambda *_: ({}, "no mark"))
         assert not forget_user(store, ANNA.id, cache=None).proven
     assert not elsewhere.exists()
