@@ -115,6 +115,14 @@ class LocalModel:
         self._closed = True
         self._worker.shutdown(wait=False)
 
+    def check_editable(self) -> None:
+        """Find out, before anything is learned, whether edits can reach this network's layers.
+
+        Raises:
+            ModelError: its layers are not built like those of a family known here.
+        """
+        _ = self.network.editor  # made at its first use, which finds where the layers' MLPs end
+
     def with_edit(self, edit: Edit | None) -> EditedModel:
         """This model under an edit; None: as it is.
 

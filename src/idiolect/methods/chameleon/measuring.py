@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from idiolect.models.language_model import LanguageModel, Message
 Text = tuple[tuple[Message, ...], str]
 
 
+@runtime_checkable
 class EditableModel(LanguageModel, Protocol):
     """Open weights: what `models.local.LocalModel` offers to this method."""
 
