@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.settings import ChameleonSettings
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion, User
 
 Item = Opinion | str
