@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from idiolect.methods.setting_checks import require
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Question, QuestionKind
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")

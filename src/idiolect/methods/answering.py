@@ -201,7 +201,7 @@ class Answerer:
 
     def _normalize(self, logprobs: ChoiceLogProbs, question: Question) -> tuple[float, ...]:
         if self.settings.normalization == "mean":
-            return tuple(lp / n for lp, n in zip(logprobs.logprobs, logprobs.n_tokens, strict=True))
+            return logprobs.per_token
         if self.settings.normalization == "pmi":
             base = self._unconditional[question.choices]
             return tuple(lp - b for lp, b in zip(logprobs.logprobs, base.logprobs, strict=True))

@@ -57,7 +57,7 @@ class EnrichmentSettings:
 
 
 class Enrichment:
-    """A `Method`: enriches what a person is asked.
+    """Enriches what a person is asked.
 
     Args:
         answerer: asks the model.

@@ -50,8 +50,8 @@ async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings:
         ModelError: the model could not answer.
     """
     found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
-    scores = tuple(_log_likelihood(item, told) for item, told in zip(items, found, strict=True))
-    return Judged(scores, sum((told.usage for told in found), Usage()))
+    scores = tuple(_log_likelihood(item, each) for item, each in zip(items, found, strict=True))
+    return Judged(scores, sum((each.usage for each in found), Usage()))
 
 
 async def fluency(texts: Sequence[Text], model: LanguageModel) -> Judged:
@@ -61,8 +61,7 @@ async def fluency(texts: Sequence[Text], model: LanguageModel) -> Judged:
         ModelError: the model could not answer.
     """
     found = await model.choice_logprobs([ChoiceRequest(messages, (said,)) for messages, said in texts])
-    scores = tuple(told.logprobs[0] / told.n_tokens[0] for told in found)
-    return Judged(scores, sum((told.usage for told in found), Usage()))
+    return Judged(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
 
 
 async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> Judged:
@@ -92,9 +91,9 @@ def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
     return choice_request(block, item.question, settings)
 
 
-def _log_likelihood(item: Item, told: ChoiceLogProbs) -> float:
+def _log_likelihood(item: Item, found: ChoiceLogProbs) -> float:
     if isinstance(item, str) or not item.question.choices:
-        return told.logprobs[0] / told.n_tokens[0]
-    best = max(told.logprobs)
-    total = best + math.log(math.fsum(math.exp(value - best) for value in told.logprobs))
-    return told.logprobs[item.question.choices.index(item.answer)] - total
+        return found.per_token[0]
+    best = max(found.logprobs)
+    total = best + math.log(math.fsum(math.exp(value - best) for value in found.logprobs))
+    return found.logprobs[item.question.choices.index(item.answer)] - total

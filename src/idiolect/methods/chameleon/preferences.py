@@ -21,8 +21,8 @@ from idiolect.methods.chameleon.history import cut
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
 from idiolect.methods.texts import PLAIN_REQUEST
-from idiolect.methods.words import words_of
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion
 
 DropReason = Literal["blank", "too alike", "repeated"]

@@ -14,7 +14,7 @@ from typing import Literal
 
 from idiolect.methods.answering import AnsweringSettings, demonstration_block
 from idiolect.methods.templating import inert
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion, Question
 
 Origin = Literal["initial", "llm", "demonstrations"]
