@@ -13,10 +13,11 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Learned
 from idiolect.evaluate.methods.prompting import Nearness, Prompted, nearness
-from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.enrichment import Enriched, Enrichment, EnrichmentSettings
 from idiolect.methods.personalization import Answer
 from idiolect.methods.retrieval_augmented import RetrievalAugmented
+from idiolect.methods.setting_changes import changed_by_text
 from idiolect.methods.setting_checks import require
 from idiolect.methods.templating import render
 from idiolect.methods.texts import text_log_likelihoods
@@ -102,7 +103,7 @@ class EnrichmentMethod:
     @classmethod
     def of(cls, overrides: Overrides) -> EnrichmentMethod:
         """With what stands in brackets."""
-        return cls(with_overrides(EnrichmentSettings(), overrides))
+        return cls(changed_by_text(EnrichmentSettings(), overrides))
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Has the model write about the person."""

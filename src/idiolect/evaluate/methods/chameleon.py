@@ -23,13 +23,14 @@ from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.method import Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.prompting import Prompted
-from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.chameleon.controls import random_edit
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
+from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel, LanguageModel
 from idiolect.people.user import User
 
@@ -69,7 +70,7 @@ class ChameleonMethod:
         if self.pooled:  # a group is for people who have too little each
             generation = replace(generation, least_pairs=_LEAST_OF_A_MEMBER)
         settings = replace(settings, generation=generation, answering=bench.answering)
-        settings = with_overrides(settings, self.overrides)
+        settings = changed_by_text(settings, self.overrides)
         if settings.answering != bench.answering:
             raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
         return settings

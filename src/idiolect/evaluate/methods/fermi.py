@@ -21,7 +21,7 @@ from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import AskedRespondent, Learned, NoTexts
-from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.fermi.optimizer import Fermi
@@ -29,6 +29,7 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Answer, Respondent
+from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel
 from idiolect.people.user import Question
 
@@ -71,7 +72,7 @@ class FermiMethod:
             SettingsError: a combination that makes no sense, or an ablation of what isn't there.
         """
         settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
-        settings = with_overrides(settings, self.overrides)
+        settings = changed_by_text(settings, self.overrides)
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
                 "this ablation is about what the optimizer reads, and the settings have no LLM proposer: name an "

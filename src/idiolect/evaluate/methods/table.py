@@ -13,7 +13,8 @@ from idiolect.evaluate.methods.entry import MethodEntry
 from idiolect.evaluate.methods.lamp import LampRetrieval
 from idiolect.evaluate.methods.method import Method
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
-from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.evaluate.methods.spec import Overrides
+from idiolect.methods.setting_changes import changed_by_text
 
 _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
@@ -25,7 +26,7 @@ class _Fixed:
     method: Method
 
     def __call__(self, overrides: Overrides) -> Method:
-        return with_overrides(self.method, overrides)
+        return changed_by_text(self.method, overrides)
 
 
 def _fermi(change: fermi.Change, *, reads_failures: bool = False) -> Callable[[Overrides], Method]:
@@ -44,7 +45,7 @@ def _chameleon(rule: str = "", pooled: str = "", *, random: bool = False) -> Cal
 def _insights(overrides: Overrides) -> Method:
     from idiolect.evaluate.methods.insights import InsightsMethod
 
-    return with_overrides(InsightsMethod(), overrides)
+    return changed_by_text(InsightsMethod(), overrides)
 
 
 def _dpo(rule: str) -> Callable[[Overrides], Method]:

@@ -17,9 +17,10 @@ from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
 from idiolect.evaluate.methods.method import Learned
 from idiolect.evaluate.methods.prompting import Prompted
-from idiolect.evaluate.methods.spec import Overrides, with_overrides
+from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.chameleon.dpo import DpoSettings, train_dpo
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.local import LocalModel
 
 _LEAST_SECONDS = 0.1
@@ -47,7 +48,7 @@ class DpoMethod:
         pairs_of: ChameleonPersonalization = timed.value
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
         defaults = replace(DpoSettings(), seconds=seconds, max_steps=_NO_CAP, seed=desk.seed)
-        settings = with_overrides(defaults, self.overrides)
+        settings = changed_by_text(defaults, self.overrides)
         result = await train_dpo(pairs_of.pairs, model, settings)
         notes = {
             "pairs": len(pairs_of.pairs),
@@ -66,5 +67,5 @@ class DpoMethod:
     def shares_learning(self, bench: Bench) -> Hashable:
         """With nobody; settings are made, and so checked."""
         self.rival.settings(bench, 0)
-        with_overrides(DpoSettings(), self.overrides)
+        changed_by_text(DpoSettings(), self.overrides)
         return None

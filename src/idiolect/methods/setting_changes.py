@@ -1,0 +1,110 @@
+"""Changes of nested settings by dotted path: `changed(settings, {"retrieval.pool": "memory"})`.
+
+Settings are frozen dataclasses of frozen dataclasses, which check themselves when they are made. All changes are made
+at once, so that only their result has to make sense, whatever the order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass, replace
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from idiolect.errors import SettingsError
+
+T = TypeVar("T")
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def changed(settings: T, changes: Mapping[str, object]) -> T:
+    """Return the settings with the changes.
+
+    Args:
+        settings: a frozen dataclass.
+        changes: values by path, such as {"iterations": 4, "answering.mode": "generate"}.
+
+    Raises:
+        SettingsError: there is no such setting, or a value is of another type or makes no sense.
+    """
+    checked = {path: _checked(path, value, _type_of(path, settings)) for path, value in changes.items()}
+    try:
+        result: T = _replaced(settings, checked)
+    except ValueError as error:
+        values = ", ".join(f"{path} is {value!r}" for path, value in checked.items())
+        raise SettingsError(f"{values}: {error}") from error
+    return result
+
+
+def changed_by_text(settings: T, changes: Iterable[tuple[str, str]]) -> T:
+    """Return the settings with changes that are written as text, as (path, value).
+
+    A value is JSON, or else a text; several values for one setting are joined with plus signs.
+
+    Raises:
+        SettingsError: as from `changed`.
+    """
+    return changed(settings, {path: _parsed(text, _type_of(path, settings)) for path, text in changes})
+
+
+def _replaced(settings: Any, changes: Mapping[str, object]) -> Any:
+    here: dict[str, object] = {}
+    below: dict[str, dict[str, object]] = {}
+    for path, value in changes.items():
+        name, _, rest = path.partition(".")
+        if rest:
+            below.setdefault(name, {})[rest] = value
+        else:
+            here[name] = value
+    for name, inner in below.items():
+        here[name] = _replaced(here.get(name, getattr(settings, name)), inner)
+    return replace(settings, **here)
+
+
+def _type_of(path: str, settings: object) -> Any:
+    found: Any = type(settings)
+    for name in path.split("."):
+        known = get_type_hints(found) if is_dataclass(found) else {}
+        if name not in known:
+            possible = f"; there are {', '.join(sorted(known))}" if known else ""
+            raise SettingsError(f"there is no setting {path!r}{possible}")
+        found = known[name]
+    return found
+
+
+def _checked(path: str, value: object, wanted: Any) -> object:
+    try:
+        return _adapter(wanted).validate_python(value, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        of_item = get_origin(wanted) is tuple and fault["loc"]
+        must_be = _in_words(get_args(wanted)[0] if of_item else wanted)
+        raise SettingsError(f"{path} is {fault['input']!r}, must be {must_be}") from None
+
+
+@cache
+def _adapter(wanted: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(wanted)
+
+
+def _parsed(text: str, wanted: Any) -> object:
+    if get_origin(wanted) is tuple:
+        return tuple(_json_or_text(part.strip()) for part in text.split("+") if part.strip())
+    return _json_or_text(text)
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _in_words(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(repr, get_args(wanted)))}"
+    return _WORDS.get(wanted, "another kind of value")
