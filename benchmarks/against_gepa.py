@@ -39,7 +39,7 @@ from gepa.utils.stop_condition import MaxCandidateProposalsStopper
 
 from idiolect import Opinion, User
 from idiolect.evaluate.intervals import mean_interval, paired_difference
-from idiolect.evaluate.metrics import score_answers
+from idiolect.evaluate.measures import judge_all
 from idiolect.methods.answering import Answerer, PromptedQuestion, question_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base
 from idiolect.methods.evidence import EvidenceSettings
@@ -203,14 +203,14 @@ class State:
     learned: float | None
     prompt: str
     alignment: list[float]
-    correct: list[bool | None]
+    correct: list[float | None]
 
 
-async def held_out(case: Case, respondent: Respondent) -> tuple[list[float], list[bool | None]]:
+async def held_out(case: Case, respondent: Respondent) -> tuple[list[float], list[float | None]]:
     """Alignment and exact match per held-out question."""
     answers = await respondent.answer([opinion.question for opinion in case.test])
-    scores = score_answers(case.user.id, case.test, answers)
-    return [s.alignment for s in scores], [s.correct for s in scores]
+    scores = [each.values for each in judge_all(case.test, answers, ("alignment", "accuracy"))]
+    return [s["alignment"] for s in scores], [s.get("accuracy") for s in scores]
 
 
 async def unlearned(world: World, case: Case, arm: str) -> State:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from idiolect import Opinion, User
 from idiolect.evaluate.intervals import Interval, mean_interval, paired_difference
-from idiolect.evaluate.metrics import score_answers
+from idiolect.evaluate.measures import judge_all
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.methods.fermi.optimizer import Fermi
@@ -114,11 +114,11 @@ async def ask(log: Log, arm: str, user: User, test: tuple[Opinion, ...], respond
     started = time.perf_counter()
     answers = await respondent.answer([opinion.question for opinion in test])
     seconds = time.perf_counter() - started
-    scores = score_answers(user.id, test, answers)
+    scores = [j.values for j in judge_all(test, answers, ("accuracy", "mae", "alignment"))]
     log.add(
         [
             {"user": user.id, "arm": arm, "question": index, "answer": a.response.answer, "said": o.answer,
-             "correct": s.correct, "error": s.absolute_error, "alignment": s.alignment,
+             "correct": s.get("accuracy"), "error": s.get("mae"), "alignment": s["alignment"],
              "seconds": round(seconds / len(test), 4)}
             for index, (o, a, s) in enumerate(zip(test, answers, scores, strict=True))
         ]

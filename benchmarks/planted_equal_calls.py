@@ -44,8 +44,8 @@ from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, parse_
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 from idiolect.evaluate.report.report import render
 from idiolect.evaluate.running import Runner
-from idiolect.evaluate.summarizing import SummaryOrder, summarize
-from idiolect.evaluate.summary import Comparison, Estimate, Summary
+from idiolect.evaluate.summarizing import summarize
+from idiolect.evaluate.summary import Comparison, Estimate, Header, Summary
 from idiolect.evaluate.tables import table, to_json
 from idiolect.methods.fermi.roles import deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, preset
@@ -228,7 +228,7 @@ def pairs_of(texts: Sequence[str], budgets: Sequence[int]) -> tuple[tuple[Arm, A
 def outcome_of(trial: Trial, benchmark: Benchmark, archive: Archive) -> Outcome:
     """The harness' summary, once for each family of comparisons."""
     questions = {question_key(o.question): o.question for case in benchmark.cases for o in case.asked}
-    order = SummaryOrder(
+    header = Header(
         task=benchmark.task,
         title=TITLE,
         config=config_of(trial),
@@ -237,11 +237,10 @@ def outcome_of(trial: Trial, benchmark: Benchmark, archive: Archive) -> Outcome:
         people_asked=len(benchmark.cases),
         primary=pairs_of(PRIMARY, trial.budgets),
         notes=("Planted people whose truth is known: a test of the methods' logic, not a result on people.",),
-        questions={key: (question.text, question.choices) for key, question in questions.items()},
-        model=AnsweringModel.name,
     )
-    secondary = replace(order, primary=pairs_of(SECONDARY, trial.budgets))
-    both = [summarize(archive.answers, archive.learning, each) for each in (order, secondary)]
+    secondary = replace(header, primary=pairs_of(SECONDARY, trial.budgets))
+    shown = {key: (question.text, question.choices) for key, question in questions.items()}
+    both = [summarize(archive.answers, archive.learning, each, questions=shown) for each in (header, secondary)]
     return Outcome(trial, benchmark, both[0], both[1], tuple(archive.answers), tuple(archive.learning))
 
 

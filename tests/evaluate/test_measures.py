@@ -17,6 +17,8 @@ from idiolect.evaluate.measures import (
     Judgement,
     distribution_similarity,
     judge,
+    judge_all,
+    mean_over_answers,
     measure_named,
     predicted_shares,
     rouge,
@@ -57,6 +59,23 @@ def test_stars_have_errors_in_steps_and_unparsed_ones_the_worst_as_in_lamp() -> 
 def test_measures_that_a_question_does_not_have_are_left_out() -> None:
     assert judged(CHOICE, "a", "a", "mae", "macro_f1", "loglik", "distribution_similarity").values == {}
     assert judged(TITLE, "On tea", "On tea", "accuracy", "alignment").values == {"alignment": 1.0}
+
+
+def test_answers_are_judged_pairwise() -> None:
+    opinions = [Opinion(CHOICE, "a"), Opinion(CHOICE, "b")]
+    answers = [Answer(Response("b", "b")), Answer(Response("b", "b"))]
+    assert [each.values["accuracy"] for each in judge_all(opinions, answers, ["accuracy"])] == [0.0, 1.0]
+    with pytest.raises(ValueError, match="shorter"):
+        judge_all(opinions, answers[:1], ["accuracy"])
+
+
+def test_a_mean_over_answers_is_of_those_that_have_the_measure() -> None:
+    names = ("accuracy", "mae", "alignment")
+    given = [judged(STARS, "4", "2", *names), judged(STARS, "1", None, *names), judged(CHOICE, "a", "a", *names)]
+    given.append(judged(TITLE, "tea", "tea", *names))
+    assert [mean_over_answers(given, name) for name in names] == [1 / 3, 3.0, 2.5 / 4]
+    assert mean_over_answers(given[3:], "accuracy") is None
+    assert mean_over_answers([], "alignment") is None
 
 
 def test_rouge_is_the_librarys_without_stemming() -> None:

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from idiolect.evaluate.records import Arm, Spent
-from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Summary, Transfer
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Header, Summary, Transfer
 from idiolect.evaluate.tables import table, to_json
 
 BASE, FERMI = Arm("vanilla"), Arm("fermi", n_train=20)
@@ -20,10 +20,13 @@ LEARNED = replace(
     SCORES, arm=FERMI, unparsed=0, not_scored={}, learning=Spent(100, 40, 5000, 50, None, 6.0), used=2,
     scores={"accuracy": replace(HALF, low=None, high=None)},
 )  # fmt: skip
-SUMMARY = Summary(
-    "task", "Title", "complete", "", {"temperature": math.nan}, ("accuracy", "mae"), BASE, 3, 4, (SCORES, LEARNED),
-    (Comparison(FERMI, BASE, "accuracy", GAIN, 0.0831, primary=True, p_holm=0.1662),), (Gain(FERMI, "u", 0.5, 3),),
+HEADER = Header(
+    "task", "Title", {"temperature": math.nan}, ("accuracy", "mae"), BASE, people_asked=4,
     broken_count=3, broken=("info.csv:12: no answer",), notes=("People are few.",),
+)  # fmt: skip
+SUMMARY = Summary(
+    HEADER, 3, (SCORES, LEARNED),
+    (Comparison(FERMI, BASE, "accuracy", GAIN, 0.0831, primary=True, p_holm=0.1662),), (Gain(FERMI, "u", 0.5, 3),),
 )  # fmt: skip
 
 
@@ -40,13 +43,13 @@ def test_a_table_tells_scores_counts_costs_and_differences() -> None:
 
 def test_the_first_line_says_whether_all_is_there() -> None:
     assert table(SUMMARY).startswith("Complete.\n")
-    stopped = table(replace(SUMMARY, status="stopped", stopped_by="the budget"))
+    stopped = table(replace(SUMMARY, header=replace(HEADER, status="stopped", stopped_by="the budget")))
     assert "Partial" in stopped.splitlines()[0]
     assert "stopped by the budget" in stopped.splitlines()[0]
 
 
 def test_an_empty_summary_has_a_table() -> None:
-    empty = replace(SUMMARY, arms=(), comparisons=(), gains=(), broken_count=0, broken=(), notes=())
+    empty = Summary(replace(HEADER, broken_count=0, broken=(), notes=()), 0, ())
     assert "Paired differences" not in table(empty)
     json.dumps(to_json(empty), allow_nan=False)
 

@@ -21,7 +21,7 @@ from idiolect.cli.demo_writers import (
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
-from idiolect.evaluate.metrics import AnswerScore, Scores, aggregate
+from idiolect.evaluate.measures import Judgement, mean_over_answers
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.language_model import Usage
@@ -127,15 +127,15 @@ def _print_trial(trial: Trial) -> None:
     print_wrapped(f"\n{_cost(trial.learning + trial.answering, trial.seconds)}")
 
 
-def _print_methods(scores: dict[str, list[AnswerScore]]) -> None:
+def _print_methods(scores: dict[str, list[Judgement]]) -> None:
     header = ("", "ACCURACY", "MEAN ERROR")
-    rows = [(_LABELS[method], *_shown(aggregate(given))) for method, given in scores.items()]
+    rows = [(_LABELS[method], *_shown(given)) for method, given in scores.items()]
     print_table(header, rows, numbers=header[1:])
 
 
-def _shown(scores: Scores) -> tuple[str, str]:
-    accuracy = "-" if scores.accuracy is None else f"{100 * scores.accuracy:.0f} %"
-    return accuracy, "-" if scores.mae is None else f"{scores.mae:.2f}"
+def _shown(judgements: list[Judgement]) -> tuple[str, str]:
+    accuracy, error = (mean_over_answers(judgements, measure) for measure in ("accuracy", "mae"))
+    return "-" if accuracy is None else f"{100 * accuracy:.0f} %", "-" if error is None else f"{error:.2f}"
 
 
 def _print_side_by_side(trial: Trial) -> None:
@@ -181,7 +181,7 @@ def _print_end(seconds: float) -> None:
     print_wrapped(f"Data: {ATTRIBUTION}")
 
 
-def _all_scores(trials: list[Trial]) -> dict[str, list[AnswerScore]]:
+def _all_scores(trials: list[Trial]) -> dict[str, list[Judgement]]:
     return {method: [score for trial in trials for score in trial.scores(method)] for method in _LABELS}
 
 
@@ -231,17 +231,16 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _scores_json(scores: dict[str, list[AnswerScore]]) -> dict[str, Any]:
-    shown = {}
-    for method, given in scores.items():
-        total = aggregate(given)
-        shown[method.replace(" ", "_").replace("-", "_")] = {
-            "n": total.n,
-            "accuracy": total.accuracy,
-            "mae": total.mae,
-            "unparsed": total.unparsed,
+def _scores_json(scores: dict[str, list[Judgement]]) -> dict[str, Any]:
+    return {
+        method.replace(" ", "_").replace("-", "_"): {
+            "n": len(given),
+            "accuracy": mean_over_answers(given, "accuracy"),
+            "mae": mean_over_answers(given, "mae"),
+            "unparsed": sum(judgement.status == "unparsed" for judgement in given),
         }
-    return shown
+        for method, given in scores.items()
+    }
 
 
 def _usage_json(usage: Usage) -> dict[str, int]:

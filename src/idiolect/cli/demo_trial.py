@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from idiolect.cli.assembly import Workbench
 from idiolect.cli.progress import UsersProgress
-from idiolect.evaluate.metrics import AnswerScore, score_answers
+from idiolect.evaluate.measures import Judgement, judge_all
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
@@ -44,9 +44,9 @@ class Trial:
     answering: Usage
     seconds: float
 
-    def scores(self, method: str) -> list[AnswerScore]:
+    def scores(self, method: str) -> list[Judgement]:
         """The method's answers, judged."""
-        return score_answers(self.user.id, self.split.test, self.answers[method])
+        return judge_all(self.split.test, self.answers[method], ("accuracy", "mae"))
 
 
 async def try_person(bench: Workbench, user: User, progress: UsersProgress) -> Trial:

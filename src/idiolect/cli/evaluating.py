@@ -32,8 +32,8 @@ from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.running import Runner, shard_of
-from idiolect.evaluate.summarizing import SummaryOrder, summarize
-from idiolect.evaluate.summary import Summary
+from idiolect.evaluate.summarizing import summarize
+from idiolect.evaluate.summary import Header, Summary
 from idiolect.evaluate.tables import table, to_json
 from idiolect.evaluate.tasks.table import TASKS
 
@@ -187,7 +187,7 @@ def _summary(
     names = (order.config.model, *order.config.transfer)
     people = {case.user.id for case in benchmark.cases}
     places = {arm.arm: place for place, arm in enumerate(arms)}  # tables are in the order of the plan
-    summary_order = SummaryOrder(
+    header = Header(
         task=benchmark.task,
         title=TASKS[order.config.task].title,
         config=config,
@@ -201,17 +201,20 @@ def _summary(
         broken_count=benchmark.broken.count,
         broken=tuple(str(record) for record in benchmark.broken.first[:20]),
         notes=(*benchmark.notes, *_notes(config), *training_notes(archive.learning)),
-        questions=_questions(benchmark) if order.texts else {},
-        model=order.config.model,
-        learned_with={arm.arm: arm.learns_with for arm in arms if arm.learns_with},
-        replayed=tuple(name for name in names if name.startswith("replay:")),
-        seed=order.config.seed,
     )
     answers = [each for each in archive.answers if each.user in people and each.arm in places]
     answers.sort(key=lambda each: places[each.arm])
     learning = [each for each in archive.learning if each.user in people and each.arm in places]
     with waiting("summarizing"):
-        return summarize(answers, learning, summary_order)
+        return summarize(
+            answers,
+            learning,
+            header,
+            questions=_questions(benchmark) if order.texts else {},
+            learned_with={arm.arm: arm.learns_with or order.config.model for arm in arms},
+            replayed=tuple(name for name in names if name.startswith("replay:")),
+            seed=order.config.seed,
+        )
 
 
 def _notes(config: Mapping[str, Any]) -> list[str]:
@@ -248,9 +251,9 @@ def _write(order: EvaluateOrder, summary: Summary, *, share_done: bool) -> None:
         print_json(scores)
     else:
         print_summary(summary)
-    state = f"stopped: {summary.stopped_by}; {_GOING_ON}" if summary.stopped_by else "complete"
-    if share_done and summary.stopped_by:
-        state = f"this share is done; of all of them, {summary.stopped_by}"
+    state = f"stopped: {summary.header.stopped_by}; {_GOING_ON}" if summary.header.stopped_by else "complete"
+    if share_done and summary.header.stopped_by:
+        state = f"this share is done; of all of them, {summary.header.stopped_by}"
     err().print(one_line(f"{order.out / 'report.html'}: {state}"), markup=False)
 
 

@@ -9,11 +9,11 @@ from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
 
 def print_summary(summary: Summary) -> None:
     """Print the scores in the main measure, and the primary comparisons."""
-    measure = measure_named(summary.measures[0])
+    measure = measure_named(summary.header.measures[0])
     console = out()
-    state = f"PARTIAL: {summary.stopped_by}" if summary.stopped_by else "complete"
-    people = f"{summary.people} of {summary.people_asked} people"
-    console.print(f"{summary.title}: {people}, {state}", markup=False)
+    state = f"PARTIAL: {summary.header.stopped_by}" if summary.header.stopped_by else "complete"
+    people = f"{summary.people} of {summary.header.people_asked} people"
+    console.print(f"{summary.header.title}: {people}, {state}", markup=False)
     unit = f" ({measure.unit})" if measure.unit else ""
     console.print(f"{measure.title}{unit}, {measure.better} is better, 95 % intervals\n", markup=False)
     rows = [_scores_row(scores, measure) for scores in summary.arms]

@@ -21,7 +21,7 @@ Macro-F1 has no value of one answer: it is computed from the answers and truths 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -127,14 +127,28 @@ def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgemen
     return Judgement("unparsed" if said is None else "scored", kept, shares)
 
 
+def judge_all(opinions: Sequence[Opinion], answers: Sequence[Answer], measures: Sequence[str]) -> list[Judgement]:
+    """Judge answers against opinions, pairwise; both in the same order.
+
+    Raises:
+        MissingExtraError, ValueError: as from `judge`; also where there are more of one than of the other.
+    """
+    return [judge(opinion, answer, measures) for opinion, answer in zip(opinions, answers, strict=True)]
+
+
+def mean_over_answers(judgements: Iterable[Judgement], measure: str) -> float | None:
+    """Return the mean of a measure over the answers that have it, whoever they are of; None where none has."""
+    values = [each.values[measure] for each in judgements if measure in each.values]
+    return math.fsum(values) / len(values) if values else None
+
+
 def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float]) -> float | None:
     question, truth = opinion.question, opinion.answer
     match name:
-        case "accuracy":
-            correct = is_correct(question, truth, said)
-            return None if correct is None else float(correct)
-        case "mae" | "rmse":
-            return absolute_error(question, truth, said)
+        case "accuracy" if question.kind is not QuestionKind.FREE_TEXT:
+            return float(said == truth)
+        case "mae" | "rmse" if question.kind is QuestionKind.ORDINAL:
+            return _absolute_error(question, truth, said)
         case "alignment":
             return alignment_score(question, truth, said)
         case "rouge1" | "rougeL" if question.kind is QuestionKind.FREE_TEXT:
@@ -144,15 +158,8 @@ def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float
     return None
 
 
-def is_correct(question: Question, truth: str, said: str | None) -> bool | None:
-    """The answer is the person's; None for free text, where exact match says nothing."""
-    return None if question.kind is QuestionKind.FREE_TEXT else said == truth
-
-
-def absolute_error(question: Question, truth: str, said: str | None) -> float | None:
-    """In steps of the scale; the worst error possible where nothing was read; None where there is no scale."""
-    if question.kind is not QuestionKind.ORDINAL:
-        return None
+def _absolute_error(question: Question, truth: str, said: str | None) -> float:
+    """Return the error in steps of the scale; the worst one possible where nothing was read."""
     rank = question.choices.index(truth)
     worst = max(rank, len(question.choices) - 1 - rank)
     return float(worst if said is None else abs(rank - question.choices.index(said)))

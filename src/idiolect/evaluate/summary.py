@@ -120,33 +120,52 @@ Completeness = Literal["complete", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """Everything.
+class Header:
+    """What was asked for, and how the run ended: all of a summary that no answer decides on.
 
     Args:
         task: its name; title: for people.
-        status: "stopped": not all of what was asked for is there, and `stopped_by` says why.
         config: the run's configuration as JSON values (models, seeds, methods, splits, versions).
-        measures: in order; the first is the main one.
+        measures: names, in order; the first is the main one.
         baseline: the arm that gains are counted against.
-        people: reported people with at least one scored answer; people_asked: that were to be evaluated.
-        arms, comparisons, gains: see there.
-        best, worst: answers to read.
-        layers: by arm, as text.
-        transfer: rows: models that prompts were learned with, columns: models that answered; None where not run.
-        broken: how many records of the data were left out, and the first of them, as text.
+        people_asked: how many people were to be evaluated.
+        labels: all answers that exist, for macro-F1.
+        primary: comparisons that were named beforehand, as (a, b).
+        status: "stopped": not all of what was asked for is there, and `stopped_by` says why.
+        broken_count: how many records of the data were left out; broken: the first of them, as text.
         notes: what a reader has to know, a sentence each.
     """
 
     task: str
     title: str
-    status: Completeness
-    stopped_by: str
     config: Mapping[str, Any]
     measures: tuple[str, ...]
     baseline: Arm
-    people: int
     people_asked: int
+    labels: tuple[str, ...] = ()
+    primary: tuple[tuple[Arm, Arm], ...] = ()
+    status: Completeness = "complete"
+    stopped_by: str = ""
+    broken_count: int = 0
+    broken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything that an evaluation comes to.
+
+    Args:
+        header: what was asked for.
+        people: how many of these people have a scored answer.
+        arms, comparisons, gains: see there.
+        best, worst: answers to read.
+        layers: by arm, as text.
+        transfer: rows: models that prompts were learned with, columns: models that answered; None where not run.
+    """
+
+    header: Header
+    people: int
     arms: tuple[ArmScores, ...]
     comparisons: tuple[Comparison, ...] = ()
     gains: tuple[Gain, ...] = ()
@@ -154,9 +173,6 @@ class Summary:
     worst: tuple[ShownAnswer, ...] = ()
     layers: Mapping[str, tuple[LayerProfile, ...]] = field(default_factory=dict)
     transfer: Transfer | None = None
-    broken_count: int = 0
-    broken: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

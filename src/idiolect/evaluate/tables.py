@@ -12,38 +12,44 @@ from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import Arm, Spent
-from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
+
+_KEYS = (
+    "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked", "arms",
+    "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
+)  # fmt: skip
+"""Keys of `scores.json`, in order."""
 
 
 def table(summary: Summary) -> str:
     """Scores with intervals, what they rest on and cost, paired differences, and what a reader has to know."""
     blocks = [
-        [_status_line(summary), "", f"# {summary.title}", "", _people_line(summary)],
+        [_status_line(summary.header), "", f"# {summary.header.title}", "", _people_line(summary)],
         _scores(summary),
         _counts_and_costs(summary),
         _differences(summary),
         _transfer(summary),
-        _left_out(summary),
-        [f"- {_cell(note)}" for note in summary.notes],
+        _left_out(summary.header),
+        [f"- {_cell(note)}" for note in summary.header.notes],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _status_line(summary: Summary) -> str:
-    if summary.status == "complete":
+def _status_line(header: Header) -> str:
+    if header.status == "complete":
         return "Complete."
-    return f"**Partial: not everything that was asked for is here; stopped by {_cell(summary.stopped_by)}.**"
+    return f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
 
 
 def _people_line(summary: Summary) -> str:
     return (
-        f"{summary.people} of {summary.people_asked} people have answers. Means over people, each counting once, with "
-        f"95 % intervals; baseline: {_cell(str(summary.baseline))}."
+        f"{summary.people} of {summary.header.people_asked} people have answers. Means over people, each counting "
+        f"once, with 95 % intervals; baseline: {_cell(str(summary.header.baseline))}."
     )
 
 
 def _scores(summary: Summary) -> list[str]:
-    measures = [measure_named(name) for name in summary.measures]
+    measures = [measure_named(name) for name in summary.header.measures]
     heads = [f"{measure.title}{_unit(measure)}, {measure.better} is better" for measure in measures]
     rows = []
     for scores in summary.arms:
@@ -115,7 +121,7 @@ def _transfer(summary: Summary) -> list[str]:
     found = summary.transfer
     if found is None:
         return []
-    measure = measure_named(summary.measures[0])
+    measure = measure_named(summary.header.measures[0])
     rows = [
         [row, *(_estimate(found.cells.get((row, column)), measure) for column in found.models)] for row in found.models
     ]
@@ -126,13 +132,13 @@ def _transfer(summary: Summary) -> list[str]:
     return [*_markdown(title, heads, rows), *(["", *told] if told else [])]
 
 
-def _left_out(summary: Summary) -> list[str]:
-    if not summary.broken_count:
+def _left_out(header: Header) -> list[str]:
+    if not header.broken_count:
         return []
-    told = [f"- {_cell(text)}" for text in summary.broken]
-    beyond = summary.broken_count - len(summary.broken)
+    first = [f"- {_cell(text)}" for text in header.broken]
+    beyond = header.broken_count - len(header.broken)
     more = [f"- and {beyond:,} more"] if beyond > 0 else []
-    return ["## Records left out", "", f"{summary.broken_count:,} could not be read:", "", *told, *more]
+    return ["## Records left out", "", f"{header.broken_count:,} could not be read:", "", *first, *more]
 
 
 def _unit(measure: Measure, *, difference: bool = False) -> str:
@@ -166,30 +172,30 @@ def _cell(text: str) -> str:
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """The summary as strict JSON values: arms as their text and parts, numbers that are none as null."""
-    plain = {each.name: _plain(getattr(summary, each.name)) for each in fields(summary)}
+    """Return the summary as strict JSON values: arms as their text and parts, numbers that are none as null."""
+    parts = {part.name: getattr(whole, part.name) for whole in (summary.header, summary) for part in fields(whole)}
     if summary.transfer is not None:
-        plain["transfer"] = {
+        parts["transfer"] = {
             "method": summary.transfer.method,
-            "models": list(summary.transfer.models),
-            "replayed": list(summary.transfer.replayed),
+            "models": summary.transfer.models,
+            "replayed": summary.transfer.replayed,
             "cells": [
-                {"learned_with": row, "answered_by": column, "score": _plain(found)}
+                {"learned_with": row, "answered_by": column, "score": found}
                 for (row, column), found in summary.transfer.cells.items()
             ],
         }
-    return plain
+    return {name: _as_json(parts[name]) for name in _KEYS}
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Arm):
         return {"text": str(value), **asdict(value)}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _as_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_as_json(each) for each in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: _as_json(getattr(value, each.name)) for each in fields(value)}
     return value

@@ -18,6 +18,7 @@ from idiolect.evaluate.summary import (
     Comparison,
     Estimate,
     Gain,
+    Header,
     LayerProfile,
     ShownAnswer,
     Summary,
@@ -183,16 +184,20 @@ NOTES = (
 def rich_summary(people: int = 60) -> Summary:
     """With every section."""
     arms = _arms()
-    return Summary(
+    header = Header(
         task="opinionqa",
         title="OpinionQA, American Trends Panel wave 82: one person’s answers from twenty others",
-        status="complete",
-        stopped_by="",
         config=CONFIG,
         measures=MEASURES,
         baseline=BASELINE,
-        people=people - 1,
         people_asked=people,
+        broken_count=12,
+        broken=("users.jsonl:17: opinions[3].answer: none of the choices", "users.jsonl:40: id: is there twice"),
+        notes=NOTES,
+    )
+    return Summary(
+        header,
+        people=people - 1,
         arms=tuple(arm_scores(arm, accuracy, people) for arm, accuracy in arms.items()),
         comparisons=_comparisons(arms, ("fermi", "chameleon[variant=gradient, alpha=0.01]", "opro")),
         gains=_gains(arms, people),
@@ -200,9 +205,6 @@ def rich_summary(people: int = 60) -> Summary:
         worst=_answers(-1),
         layers=_layers(),
         transfer=_transfer(),
-        broken_count=12,
-        broken=("users.jsonl:17: opinions[3].answer: none of the choices", "users.jsonl:40: id: is there twice"),
-        notes=NOTES,
     )
 
 
@@ -212,30 +214,27 @@ def small_summary() -> Summary:
     arms[Arm("fermi", "another's")] = 0.41
     return replace(
         rich_summary(),
-        title="Seven friends",
-        task="users",
-        measures=("accuracy",),
+        header=Header("users", "Seven friends", CONFIG, ("accuracy",), BASELINE, people_asked=7),
         people=7,
-        people_asked=7,
         arms=tuple(arm_scores(arm, accuracy, 7) for arm, accuracy in arms.items()),
         comparisons=_comparisons(arms, ("fermi",))[:3],
         gains=_gains(arms, 7),
         layers={},
         transfer=None,
-        broken_count=0,
-        broken=(),
-        notes=(),
     )
 
 
 def stopped_summary() -> Summary:
     """Cut off by its budget."""
-    return replace(rich_summary(20), status="stopped", stopped_by="the budget of 5 US dollars", people=8)
+    rich = rich_summary(20)
+    return replace(
+        rich, header=replace(rich.header, status="stopped", stopped_by="the budget of 5 US dollars"), people=8
+    )
 
 
 def empty_summary() -> Summary:
     """Nobody yet."""
-    return Summary("users", "Nobody", "complete", "", {}, ("accuracy",), BASELINE, 0, 0, ())
+    return Summary(Header("users", "Nobody", {}, ("accuracy",), BASELINE, 0), 0, ())
 
 
 def hostile_summary() -> Summary:
@@ -247,8 +246,13 @@ def hostile_summary() -> Summary:
     scored = [ArmScores(a, (0,), 1, 1, 1, {HOSTILE: 2}, {HOSTILE: e, "mae": none}, spent, spent, 1, 1)
               for a, e in ((arm, some), (other, some), (Arm("a"), none))]  # fmt: skip
     shown = ShownAnswer(arm, HOSTILE, HOSTILE, (HOSTILE, "b"), HOSTILE, HOSTILE * 30, HOSTILE, math.nan, 0.0)
+    header = Header(
+        HOSTILE, HOSTILE, {HOSTILE: {HOSTILE: [HOSTILE, math.nan]}}, (HOSTILE, "mae"), arm, 2, status="stopped",
+        stopped_by=HOSTILE, broken_count=2, broken=(HOSTILE,), notes=(HOSTILE,),
+    )  # fmt: skip
     return Summary(
-        HOSTILE, HOSTILE, "stopped", HOSTILE, {HOSTILE: {HOSTILE: [HOSTILE, math.nan]}}, (HOSTILE, "mae"), arm, 1, 2,
+        header,
+        1,
         tuple(scored),
         (Comparison(arm, other, HOSTILE, some, math.nan, True, math.nan), Comparison(arm, other, "mae", none, None)),
         (Gain(arm, HOSTILE, 0.5, 1), Gain(other, HOSTILE, math.nan, 1)),
@@ -256,9 +260,6 @@ def hostile_summary() -> Summary:
         (shown,),
         {HOSTILE: (LayerProfile(0, {"loss": math.nan, HOSTILE: 1.0}), LayerProfile(1, {"loss": 0.5}))},
         Transfer(HOSTILE, (HOSTILE,), {(HOSTILE, HOSTILE): some}, (HOSTILE,)),
-        2,
-        (HOSTILE,),
-        (HOSTILE,),
     )  # fmt: skip
 
 

@@ -80,12 +80,12 @@ def iterations_of(arm: Arm) -> tuple[Arm, float] | None:
 
 
 def _curves(summary: Summary, place: Callable[[Arm], tuple[Arm, float] | None], named: tuple[str, str]) -> Plot | None:
-    measure = measure_of(summary.measures[0]) if summary.measures else None
+    measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     curves = _found(summary, measure.name, place) if measure is not None else []
     if measure is None or not curves:
         return None
     name, along = named
-    baseline = next((a.scores.get(measure.name) for a in summary.arms if a.arm == summary.baseline), None)
+    baseline = next((a.scores.get(measure.name) for a in summary.arms if a.arm == summary.header.baseline), None)
     reference = baseline.value if baseline is not None and finite(baseline.value) else None
     height = max(_HEIGHT, 90 + 16 * len(curves))
     svg = drawn(
@@ -95,7 +95,7 @@ def _curves(summary: Summary, place: Callable[[Arm], tuple[Arm, float] | None], 
     caption = f"{capitalized(measure.title)} over {along}, with 95 % intervals."
     if any(is_control(curve.arm) for curve in curves):
         caption += " Dashed, with hollow marks: learned from another person."
-    caption += f" The dotted line is the baseline, {summary.baseline}." if reference is not None else ""
+    caption += f" The dotted line is the baseline, {summary.header.baseline}." if reference is not None else ""
     return Plot(svg, caption)
 
 

@@ -45,15 +45,15 @@ class _Mark:
 
 def scores_forest(summary: Summary) -> Plot | None:
     """Arms by the first measure; what learned from the person and what learned from another share a row."""
-    measure = measure_of(summary.measures[0]) if summary.measures else None
+    measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     found = [(a.arm, a.scores[measure.name]) for a in summary.arms if measure and measure.name in a.scores]
     found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
     if measure is None or not found:
         return None
     rows = list(dict.fromkeys(str(_without_control(arm)) for arm, _ in found))
     both = {str(_without_control(arm)) for arm, _ in found if is_control(arm)}
-    marks = [_score_mark(arm, estimate, rows, (summary.baseline, both)) for arm, estimate in found]
-    baseline = next((estimate.value for arm, estimate in found if arm == summary.baseline), None)
+    marks = [_score_mark(arm, estimate, rows, (summary.header.baseline, both)) for arm, estimate in found]
+    baseline = next((estimate.value for arm, estimate in found if arm == summary.header.baseline), None)
     labels = told_apart(rows)
     label = f"Forest plot of {measure.title} with 95 % intervals. " + _told(
         (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
@@ -67,7 +67,7 @@ def scores_forest(summary: Summary) -> Plot | None:
     )
     legend = (("own", "learned from the person"), ("another", "learned from another person")) if both else ()
     caption = f"{capitalized(measure.title)} and its 95 % interval."
-    caption += f" The dashed line is the baseline, {summary.baseline}." if baseline is not None else ""
+    caption += f" The dashed line is the baseline, {summary.header.baseline}." if baseline is not None else ""
     return Plot(svg, caption, legend)
 
 

@@ -30,19 +30,20 @@ class Headline:
 
 
 def headline_of(summary: Summary) -> Headline:
-    """The first lines."""
+    """Return the first lines."""
+    header = summary.header
     facts = {
-        "Task": summary.task,
-        "Models": models_told(summary.config),
+        "Task": header.task,
+        "Models": models_told(header.config),
         "People": _people(summary),
         "Answers": _answers(summary),
         "Arms": f"{len(summary.arms):,}" if summary.arms else "",
         "Seeds": ", ".join(str(seed) for seed in sorted({seed for arm in summary.arms for seed in arm.seeds})),
-        "Main measure": headed(measure_of(summary.measures[0])) if summary.measures else "",
-        "Baseline": str(summary.baseline),
+        "Main measure": headed(measure_of(header.measures[0])) if header.measures else "",
+        "Baseline": str(header.baseline),
     }
     kept = tuple((name, text) for name, text in facts.items() if text)
-    return Headline(summary.title or summary.task, summary.task, kept, _warning(summary))
+    return Headline(header.title or header.task, header.task, kept, _warning(summary))
 
 
 def models_told(config: Mapping[str, Any]) -> str:
@@ -60,9 +61,9 @@ def _one(model: Any) -> str:
 
 
 def _people(summary: Summary) -> str:
-    if summary.people == summary.people_asked:
+    if summary.people == summary.header.people_asked:
         return f"{summary.people:,}"
-    return f"{summary.people:,} of {summary.people_asked:,}"
+    return f"{summary.people:,} of {summary.header.people_asked:,}"
 
 
 def _answers(summary: Summary) -> str:
@@ -74,8 +75,9 @@ def _answers(summary: Summary) -> str:
 
 
 def _warning(summary: Summary) -> str:
-    if summary.status == "complete":
+    header = summary.header
+    if header.status == "complete":
         return ""
-    told = f"stopped by {summary.stopped_by}" if summary.stopped_by else "stopped before its end"
-    people = counted(summary.people_asked, "person", "people")
-    return f"{capitalized(told)}; {summary.people:,} of {people} so far. Numbers and intervals may still change."
+    why = f"stopped by {header.stopped_by}" if header.stopped_by else "stopped before its end"
+    people = counted(header.people_asked, "person", "people")
+    return f"{capitalized(why)}; {summary.people:,} of {people} so far. Numbers and intervals may still change."

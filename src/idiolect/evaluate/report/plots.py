@@ -58,9 +58,9 @@ _FEW_PEOPLE = 60  # as many bars can be told apart
 def gain_bars(summary: Summary) -> Plot | None:
     """People of an arm from the largest gain to the largest loss: a row an arm, a bar a person."""
     gains = gains_by_arm(summary.gains)
-    if not gains or not summary.measures:
+    if not gains or not summary.header.measures:
         return None
-    measure = measure_of(summary.measures[0])
+    measure = measure_of(summary.header.measures[0])
     row = 58 if len(gains) <= 8 else 42
     largest = max((abs(g.gain) for each in gains.values() for g in each), default=0.0)
     told = (f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in _counts(gains).items())
@@ -71,9 +71,9 @@ def gain_bars(summary: Summary) -> Plot | None:
     )
     unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
     caption = (
-        f"Every bar is a person: how much better (up) or worse (down) than under the baseline, {summary.baseline}, in "
-        f"{measure.title}. People are in order of their gain, and each row has its own order; half a row's height is "
-        f"{shown(measure, largest)}{unit}."
+        "Every bar is a person: how much better (up) or worse (down) than under the baseline, "
+        f"{summary.header.baseline}, in {measure.title}. People are in order of their gain, and each row has its own "
+        f"order; half a row's height is {shown(measure, largest)}{unit}."
     )
     return Plot(svg, caption, (("own", "better"), ("another", "worse")))
 
@@ -179,7 +179,7 @@ def cost_of(scored: ArmScores) -> Cost:
 
 def cost_scatter(summary: Summary) -> Plot | None:
     """The first measure over calls and over seconds a person; of controls the learning is told with another arm."""
-    measure = measure_of(summary.measures[0]) if summary.measures else None
+    measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     own = [a for a in summary.arms if not is_control(a.arm)]
     found = [a for a in own if measure and measure.name in a.scores and finite(a.scores[measure.name].value)]
     scales = {
@@ -196,13 +196,13 @@ def cost_scatter(summary: Summary) -> Plot | None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots(len(scales), squeeze=False, gridspec_kw={"hspace": 0.08})
         for ax, (title, costs) in zip(axes.flat, scales.items(), strict=True):
-            _cost_panel(ax, found, costs, (measure, summary.baseline))
+            _cost_panel(ax, found, costs, (measure, summary.header.baseline))
             ax.set_xlabel(title)
             label_at_right(ax, _cost_labels(found, costs, measure), panel - 60)
 
     svg = drawn(Canvas("costs", label, _WIDTH, panel * len(scales)), draw)
     caption = f"{capitalized(measure.title)} over what a person costs, on a logarithmic scale."
-    caption += " The diamond is the baseline." if any(a.arm == summary.baseline for a in found) else ""
+    caption += " The diamond is the baseline." if any(a.arm == summary.header.baseline for a in found) else ""
     return Plot(svg, caption)
 
 

@@ -31,9 +31,9 @@ _FEW = 10  # arms of which several people are named
 
 def main_table(summary: Summary) -> Table | None:
     """Arms by the first measure."""
-    if not summary.arms or not summary.measures:
+    if not summary.arms or not summary.header.measures:
         return None
-    measure = measure_of(summary.measures[0])
+    measure = measure_of(summary.header.measures[0])
     gated = any(a.used is not None for a in summary.arms)
     columns = ["Arm", headed(measure), "95 % interval", "People", "Questions", "Answers", "Unparsed"]
     columns += ["Gate open"] if gated else []
@@ -41,7 +41,7 @@ def main_table(summary: Summary) -> Table | None:
     for scored in summary.arms:
         estimate = scored.scores.get(measure.name)
         row = [
-            _arm(scored.arm, summary.baseline),
+            _arm(scored.arm, summary.header.baseline),
             *_estimate(measure.name, estimate),
             _count(scored.people),
             _count(estimate.questions) if estimate else Cell(DASH),
@@ -55,13 +55,13 @@ def main_table(summary: Summary) -> Table | None:
 
 def measures_table(summary: Summary) -> Table | None:
     """Arms by every measure; left out where there is but one."""
-    names = [name for name in summary.measures if any(name in arm.scores for arm in summary.arms)]
+    names = [name for name in summary.header.measures if any(name in arm.scores for arm in summary.arms)]
     if len(names) < 2:
         return None
     rows = []
     for scored in summary.arms:
         cells = [_joined(name, scored.scores.get(name)) for name in names]
-        rows.append((_arm(scored.arm, summary.baseline), *cells))
+        rows.append((_arm(scored.arm, summary.header.baseline), *cells))
     columns = ("Arm", *(headed(measure_of(name)) for name in names))
     caption = "Every measure, with its 95 % interval. Arrows point to the better side."
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
@@ -101,9 +101,9 @@ def _comparison(comparison: Comparison, several: bool, holm: bool) -> tuple[Cell
 def gains_table(summary: Summary) -> Table | None:
     """Counts of who gains and loses, and the first of either."""
     gains = gains_by_arm(summary.gains)
-    if not gains or not summary.measures:
+    if not gains or not summary.header.measures:
         return None
-    measure = measure_of(summary.measures[0])
+    measure = measure_of(summary.header.measures[0])
     unit = " (points)" if measure.unit == "%" else ""
     named = 3 if len(gains) <= _FEW else 1
     columns = ("Arm", "Better", "Same", "Worse", f"Median gain{unit}", "Gain most", "Lose most")
@@ -114,8 +114,8 @@ def gains_table(summary: Summary) -> Table | None:
         losing = [gain for gain in reversed(each) if gain.gain < 0][:named]
         told = Cell(shown(measure, middle, signed=True), order=_order(middle))
         names = [_people(measure.name, people) for people in (gaining, losing)]
-        rows.append((_arm(arm, summary.baseline), *(_count(n) for n in better_same_worse(each)), told, *names))
-    caption = f"People by their gain over {summary.baseline} in {measure.title}; above 0 is better."
+        rows.append((_arm(arm, summary.header.baseline), *(_count(n) for n in better_same_worse(each)), told, *names))
+    caption = f"People by their gain over {summary.header.baseline} in {measure.title}; above 0 is better."
     return Table(caption, columns, tuple(rows), frozenset(range(1, 5)))
 
 
@@ -133,7 +133,7 @@ def costs_table(summary: Summary) -> Table | None:
             continue
         numbers = (cost.learning_calls, cost.answering_calls, cost.tokens, cost.seconds, cost.money)
         cells = [Cell(amount(number), order=_order(number)) for number in numbers]
-        rows.append((_arm(scored.arm, summary.baseline), *cells))
+        rows.append((_arm(scored.arm, summary.header.baseline), *cells))
     if all(cell.text in ("0", DASH) for row in rows for cell in row[1:]):
         return None
     columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
@@ -182,7 +182,7 @@ def uncounted_table(summary: Summary) -> Table | None:
         return None
     rows = tuple(
         (
-            _arm(arm.arm, summary.baseline),
+            _arm(arm.arm, summary.header.baseline),
             _share(arm.unparsed, arm.answers),
             *(_count(arm.not_scored.get(reason, 0)) for reason in reasons),
         )

@@ -33,7 +33,7 @@ from idiolect.evaluate.report.score_tables import (
     uncounted_table,
 )
 from idiolect.evaluate.report.wording import capitalized, counted, measure_of, scalar, shown
-from idiolect.evaluate.summary import ShownAnswer, Summary
+from idiolect.evaluate.summary import Header, ShownAnswer, Summary
 
 _LINES = 7  # as many as colours
 
@@ -41,7 +41,7 @@ _LINES = 7  # as many as colours
 def sections_of(summary: Summary) -> tuple[Section, ...]:
     """All sections that have something to tell, in order."""
     found = (
-        section("notes", "What to know", [Prose(summary.notes, listed=True) if summary.notes else None]),
+        section("notes", "What to know", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
         section("scores", "Scores", [scores_forest(summary), main_table(summary)]),
         section("measures", "All measures", [measures_table(summary)]),
         _differences(summary),
@@ -50,12 +50,12 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         section("iterations", "From more iterations", [curves_over_iterations(summary)]),
         section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary)]),
         section("layers", "Layers of the edit", _layers(summary)),
-        section("transfer", "Prompts with other models", [transfer_table(summary.transfer, summary.measures)]),
+        section("transfer", "Prompts with other models", [transfer_table(summary.transfer, summary.header.measures)]),
         section("answers", "Answers to read", _answers(summary)),
         section("uncounted", "Unparsed and not scored", [uncounted_table(summary)]),
-        section("broken", "Broken records", _broken(summary)),
+        section("broken", "Broken records", _broken(summary.header)),
         section("intervals", "How the intervals are made", _intervals(summary)),
-        section("configuration", "Configuration", [_configuration(summary.config)]),
+        section("configuration", "Configuration", [_configuration(summary.header.config)]),
     )
     return tuple(each for each in found if each is not None)
 
@@ -63,7 +63,7 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
 def _differences(summary: Summary) -> Section | None:
     """Plotted are those that were named beforehand, and those in the first measure."""
     ordered = sorted(summary.comparisons, key=lambda comparison: not comparison.primary)
-    main = summary.measures[:1]
+    main = summary.header.measures[:1]
     near = [c for c in ordered if c.primary or c.measure in main]
     far = [c for c in ordered if c not in near]
     parts = [
@@ -81,10 +81,10 @@ def _layers(summary: Summary) -> list[Plot | None]:
 
 
 def _answers(summary: Summary) -> list[Answers | Prose | None]:
-    main = summary.measures[0] if summary.measures else ""
+    main = summary.header.measures[0] if summary.header.measures else ""
     groups = (("Gained most over the baseline", summary.best), ("Lost most against the baseline", summary.worst))
     parts: list[Answers | Prose | None] = [
-        Answers(title, tuple(_read(answer, main, summary.baseline) for answer in answers)) if answers else None
+        Answers(title, tuple(_read(answer, main, summary.header.baseline) for answer in answers)) if answers else None
         for title, answers in groups
     ]
     shown_answers = (*summary.best, *summary.worst)
@@ -113,14 +113,14 @@ def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
     )
 
 
-def _broken(summary: Summary) -> list[Prose | None]:
-    if not summary.broken_count and not summary.broken:
+def _broken(header: Header) -> list[Prose | None]:
+    if not header.broken_count and not header.broken:
         return []
-    were = "was" if summary.broken_count == 1 else "were"
-    first = f" The first {len(summary.broken)}:" if 0 < len(summary.broken) < summary.broken_count else ""
-    count = counted(max(summary.broken_count, len(summary.broken)), "record", "records")
+    were = "was" if header.broken_count == 1 else "were"
+    first = f" The first {len(header.broken)}:" if 0 < len(header.broken) < header.broken_count else ""
+    count = counted(max(header.broken_count, len(header.broken)), "record", "records")
     told = f"{count} of the data could not be read and {were} left out.{first}"
-    return [Prose((told,)), Prose(summary.broken, listed=True) if summary.broken else None]
+    return [Prose((told,)), Prose(header.broken, listed=True) if header.broken else None]
 
 
 _GENERAL = (
