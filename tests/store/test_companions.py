@@ -11,7 +11,7 @@ import pytest
 
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.claims import erasing
+from idiolect.models.calls.cache.claims import erasing
 from idiolect.store import Store
 from idiolect.store.companions import known_caches
 from idiolect.store.erasure import forget_user

@@ -19,9 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import StoreError, UnknownUserError
-from idiolect.models.calls import entries
-from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.entries import ForgottenCalls, Sealed
+from idiolect.models.calls.cache import CallCache, entries
+from idiolect.models.calls.cache.entries import ForgottenCalls, Sealed
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import Store, erasure
 from idiolect.store.byte_search import search_files

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from idiolect.errors import CacheError, StoreError
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.claims import is_being_erased
+from idiolect.models.calls.cache.claims import is_being_erased
 from idiolect.store.database import Database
 from idiolect.store.opening import CACHE_NAME, FILE_NAME, Place
 from idiolect.store.schema import companions

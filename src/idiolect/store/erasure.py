@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
-from idiolect.models.calls.claims import erasing
+from idiolect.models.calls.cache.claims import erasing
 from idiolect.people.user import unstorable_part
 from idiolect.store.byte_search import SearchedFile, search_files
 from idiolect.store.canaries import (
