@@ -10,7 +10,7 @@ import pytest
 from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.claims import erasing
+from idiolect.models.calls.cache.claims import erasing
 from idiolect.store import Store
 from tests.erasure.keeping import ANNA, BORIS, everything, learn
 

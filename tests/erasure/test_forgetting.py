@@ -24,9 +24,8 @@ from idiolect.erasure.canaries import forms
 from idiolect.erasure.forgetting import artifact_folder, forget_user
 from idiolect.erasure.receipt import Receipt
 from idiolect.errors import StoreError, UnknownUserError
-from idiolect.models.calls import entries
-from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.entries import ForgottenCalls, Sealed
+from idiolect.models.calls.cache import CallCache, entries
+from idiolect.models.calls.cache.entries import ForgottenCalls, Sealed
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import Store
 from tests.erasure.keeping import (

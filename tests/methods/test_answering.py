@@ -19,7 +19,7 @@ from idiolect.methods.answering import (
     demonstration_block,
     question_block,
 )
-from idiolect.models.calls.keys import call_key
+from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
 

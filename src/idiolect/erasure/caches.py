@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.claims import is_being_erased
+from idiolect.models.calls.cache.claims import is_being_erased
 from idiolect.store.companions import known_caches, resolved
 from idiolect.store.database import Database
 

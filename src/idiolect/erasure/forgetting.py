@@ -42,7 +42,7 @@ from idiolect.erasure.receipt import Found, Receipt, limits
 from idiolect.erasure.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
-from idiolect.models.calls.claims import erasing
+from idiolect.models.calls.cache.claims import erasing
 from idiolect.people.user import unstorable_part
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database

@@ -13,7 +13,7 @@ import pytest
 from idiolect.errors import BudgetExceededError, CacheError, HaltedError, ModelError
 from idiolect.models.calls.budget import Budget, Cost, Limits
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.keys import call_key
+from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.calls.model import CalledModel, Calls, Source
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.turns import Turns

@@ -21,15 +21,15 @@ from idiolect.errors import HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Budget, Cost, Reservation
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.estimates import Estimator
-from idiolect.models.calls.keys import call_key
-from idiolect.models.calls.prices import Price
-from idiolect.models.calls.results import (
+from idiolect.models.calls.cache.keys import call_key
+from idiolect.models.calls.cache.results import (
     completion_from_result,
     completion_to_result,
     logprobs_from_result,
     logprobs_to_result,
 )
+from idiolect.models.calls.estimates import Estimator
+from idiolect.models.calls.prices import Price
 from idiolect.models.calls.tries import Tries
 from idiolect.models.calls.turns import Turns
 from idiolect.models.language_model import (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idiolect.errors import CacheError
-from idiolect.models.calls.results import (
+from idiolect.models.calls.cache.results import (
     completion_from_result,
     completion_to_result,
     logprobs_from_result,

@@ -23,9 +23,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from idiolect.errors import CacheError
-from idiolect.models.calls import entries
-from idiolect.models.calls.cache_schema import cache_errors, open_database, transaction
-from idiolect.models.calls.claims import (
+from idiolect.models.calls.cache import entries
+from idiolect.models.calls.cache.claims import (
     Claim,
     Claimed,
     Living,
@@ -37,11 +36,10 @@ from idiolect.models.calls.claims import (
     uncertain_calls,
     wait_for_erasure,
 )
-from idiolect.models.calls.commits import GroupCommit
-from idiolect.models.calls.entries import ForgottenCalls, KeptCall, Sealed
+from idiolect.models.calls.cache.commits import GroupCommit
+from idiolect.models.calls.cache.entries import ForgottenCalls, KeptCall, Sealed
+from idiolect.models.calls.cache.schema import cache_errors, open_database, transaction
 from idiolect.people.user import unstorable_part
-
-__all__ = ["CallCache", "ForgottenCalls", "KeptCall", "UncertainCall"]
 
 _LOCK_TIMEOUT = 10.0
 _SHORT, _LONG = 0.05, 0.5  # seconds between looks at another process's claim: at first, at most

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from idiolect.errors import CacheError
-from idiolect.models.calls.cache_schema import cache_errors, transaction
+from idiolect.models.calls.cache.schema import cache_errors, transaction
 
 T = TypeVar("T")
 _MOMENT = 0.02  # seconds for which the loop stands still to wait for a lock

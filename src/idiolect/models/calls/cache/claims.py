@@ -23,7 +23,7 @@ from typing import Any
 import filelock
 
 from idiolect.errors import CacheError
-from idiolect.models.calls import entries
+from idiolect.models.calls.cache import entries
 
 _FRESH = 0.05  # seconds for which a sign of life is believed
 _CLAIM = (

@@ -18,7 +18,7 @@ import pytest
 
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.claims import Living, erasing, is_being_erased
+from idiolect.models.calls.cache.claims import Living, erasing, is_being_erased
 
 RESULT = {"text": "yes"}
 
