@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from idiolect.application.chameleon import read_edit, stale_note
-from idiolect.application.learner import CHAMELEON
+from idiolect.application.names import CHAMELEON
 from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import ExportError, Remedy
@@ -58,8 +58,8 @@ async def export_adapter(
     learned, stale = read_edit(record), stale_note(store, record, owner)
     if not learned.used and not even_if_unused:
         raise ExportError(
-            f"the base model answers for {owner}, not the edit ({learned.gate}); an engine that loads the adapter would "
-            "use it all the same",
+            f"the base model answers for {owner}, not the edit ({learned.gate}); an engine that loads the adapter "
+            "would use it all the same",
             remedy=Remedy("even_if_unused"),
         )
     check_linear(learned.edit)

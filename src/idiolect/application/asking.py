@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from idiolect.application.chameleon import read_edit, stale_note, under_edit
 from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
-from idiolect.application.learner import CHAMELEON, FERMI
+from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
 from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import NotFittedError, SettingsError
@@ -30,7 +30,6 @@ from idiolect.store import PersonalizationRecord, Store
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
-AskedMethod = Literal["fermi", "chameleon", "both"]
 AnsweredBy = Literal["base", "prompt", "edited", "prompt and edit"]
 
 NOT_JUDGED_TOGETHER = "Each was judged alone: no evidence has judged prompt and edit together."

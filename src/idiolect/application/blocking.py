@@ -6,6 +6,7 @@ another event loop runs already. Observers are called in that thread.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -16,17 +17,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from idiolect.application.adapters import AdapterExported, export_adapter
-from idiolect.application.asking import Asked, AskedMethod, ask
+from idiolect.application.asking import Asked, ask
 from idiolect.application.choices import ChameleonChoices, FermiChoices
 from idiolect.application.fitting import NO_EVENTS, FitEvents, FitReport, fit_users, open_learner
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast_chameleon, forecast_fermi
 from idiolect.application.groups import GroupFitted, fit_group
-from idiolect.application.opinions import OpinionAdded, add_opinion, remove_opinion
+from idiolect.application.names import DEFAULT_MODEL, AskedMethod
+from idiolect.application.opinions import Change, OpinionAdded, add_opinion, ignore_change, remove_opinion
 from idiolect.application.owner import Owner
-from idiolect.application.people import ExportedPerson, Known, export_person, forget, known_about
+from idiolect.application.people import ExportedPerson, Known, ToForget, export_person, forget, known_about, to_forget
 from idiolect.application.run import CallSettings, Spending
 from idiolect.application.workspace import (
-    DEFAULT_MODEL,
     NO_WORKSPACE_EVENTS,
     AsyncWorkspace,
     WorkspaceEvents,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GRACE_SECONDS = 10.0  # after Ctrl-C, for calls in flight
+STOPPED_BY_HAND = "stopped by hand"
 _DEFAULT_CALLS, _DEFAULT_CHOICES = CallSettings(), FermiChoices()
 
 
@@ -51,12 +53,15 @@ class Workspace:
     """A store, models, and everything that can be done with them. Close it, or use it as a context manager.
 
     Ctrl-C during a use case halts it: no further call is made, calls in flight are finished and kept for up to ten
-    seconds, and `KeyboardInterrupt` is raised. A workspace that was halted makes no calls any more; open another one.
+    seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised. A workspace that was halted makes no
+    calls any more; open another one.
     """
 
     def __init__(self, settings: WorkspaceSettings, events: WorkspaceEvents) -> None:
+        self._events = events
         with ExitStack() as opened:
             self._portal = opened.enter_context(start_blocking_portal(name="idiolect"))
+            self._loop = self._portal.call(asyncio.get_running_loop)
             workspace = self._portal.call(partial(AsyncWorkspace, settings, events=events))
             self._space: AsyncWorkspace = opened.enter_context(self._portal.wrap_async_context_manager(workspace))
             self._opened = opened.pop_all()
@@ -100,15 +105,18 @@ class Workspace:
     @property
     def store(self) -> Store:
         """The store: users, groups, and what was learned for them."""
-        return self._call(lambda: self._space.store)
+        return self._portal.call(lambda: self._space.store)
 
     def spending(self) -> Spending:
-        """Return what this workspace's calls have cost so far."""
-        return self._call(lambda: self._space.run.spending())
+        """Return what this workspace's calls have cost so far; from any thread, observers included."""
+        run = self._space.opened_run
+        return Spending() if run is None else run.spending()
 
     def halt(self, reason: str = "halted") -> None:
-        """Make no further call, from any thread; calls in flight are finished and kept."""
-        self._call(lambda: self._space.run.halt(reason))
+        """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
+        run = self._space.opened_run
+        if run is not None:
+            self._loop.call_soon_threadsafe(run.halt, reason)
 
     def fit(
         self,
@@ -151,12 +159,17 @@ class Workspace:
         return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
 
     def add_opinion(
-        self, user_id: str, opinion: Opinion, *, iterations: int | None = 1, observer: Observer = ignore_progress
+        self,
+        user_id: str,
+        opinion: Opinion,
+        *,
+        iterations: int | None = 1,
+        observer: Observer = ignore_progress,
+        on_kept: Callable[[Change], None] = ignore_change,
     ) -> OpinionAdded:
         """Keep one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
-        return self._call(
-            partial(add_opinion, self._space, user_id, opinion, iterations=iterations, observer=observer)
-        )
+        add = partial(add_opinion, self._space, user_id, opinion)
+        return self._call(partial(add, iterations=iterations, observer=observer, on_kept=on_kept))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> UserSummary:
         """Delete one opinion of a user; see `opinions.remove_opinion`."""
@@ -169,6 +182,10 @@ class Workspace:
     def export_person(self, user_id: str) -> ExportedPerson:
         """Collect everything that is held about a user; see `people.export_person`."""
         return self._call(partial(export_person, self._space, user_id))
+
+    def to_forget(self, user_id: str) -> ToForget:
+        """Count what `forget` would delete; see `people.to_forget`."""
+        return self._call(partial(to_forget, self._space, user_id))
 
     def forget(self, user_id: str) -> Receipt:
         """Delete everything that is held about a user, and return the receipt; see `people.forget`."""
@@ -209,23 +226,33 @@ class Workspace:
         if isinstance(choices, ChameleonChoices):
             return forecast_chameleon(users, choices, model=model)
         prices = self._space.settings.calls.prices
-        return self._call(
-            partial(forecast_fermi, users, choices, model=model, optimizer=optimizer, prices=prices)
-        )
+        return self._call(partial(forecast_fermi, users, choices, model=model, optimizer=optimizer, prices=prices))
 
-    def _call(self, use_case: Callable[[], Awaitable[T] | T]) -> T:
+    def _call(self, use_case: Callable[[], Awaitable[T]]) -> T:
         """Run a use case in the event loop's thread, and wait for it."""
-        return wait_for(self._portal, use_case, halt=self._halt)
+        return wait_for(self._portal, use_case, interrupted=self._interrupted)
 
-    def _halt(self) -> None:
+    def _interrupted(self) -> None:
         run = self._space.opened_run
-        if run is not None:
-            self._portal.call(run.halt, "stopped by hand")
+        self._events.interrupted(0 if run is None else run.in_flight)
+        self.halt(STOPPED_BY_HAND)
 
 
-def wait_for(
-    portal: BlockingPortal, use_case: Callable[[], Awaitable[T] | T], *, halt: Callable[[], None] = lambda: None
-) -> T:
+def run_blocking(use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None] = lambda: None) -> T:
+    """Run a use case in an event loop of its own, and wait for it; another loop may run in this thread.
+
+    Args:
+        use_case: what is run.
+        interrupted: is called at Ctrl-C, to halt the use case.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    with start_blocking_portal(name="idiolect") as portal:
+        return wait_for(portal, use_case, interrupted=interrupted)
+
+
+def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None]) -> T:
     """Run a use case in a portal's event loop and wait for it. Ctrl-C halts it first, and cancels it after a while.
 
     Raises:
@@ -235,8 +262,8 @@ def wait_for(
     try:
         return future.result()
     except KeyboardInterrupt:
-        halt()
         try:
+            interrupted()
             with suppress(Exception):  # the halt comes out as an error, and the interruption stands for it
                 future.result(GRACE_SECONDS)
         finally:

@@ -13,8 +13,9 @@ from math import fsum
 from typing import TYPE_CHECKING
 
 from idiolect.application.choices import check_open_weights, require_chameleon
-from idiolect.application.learner import CHAMELEON, Fitted, MethodName
+from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
+from idiolect.application.names import CHAMELEON, MethodName
 from idiolect.application.owner import Owner
 from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink

@@ -1,12 +1,12 @@
-"""Settings of the methods from a few choices: a preset, and what differs from it. None leaves a setting to the preset."""
+"""Settings of the methods from a few choices: a preset, and what differs from it; None leaves that to the preset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from idiolect.application.learner import CHAMELEON, FERMI, MethodName
+from idiolect.application.names import FERMI, AnsweringMode
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.methods.setting_changes import changed
@@ -14,12 +14,6 @@ from idiolect.models.catalog import is_remote, kind_of
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.settings import ChameleonSettings
-
-AnsweringMode = Literal["generate", "likelihood"]
-PRESETS: Mapping[MethodName, tuple[str, ...]] = {
-    FERMI: ("api", "demo", "paper", "paper-offline"),
-    CHAMELEON: ("paper", "measured"),
-}
 
 
 @dataclass(frozen=True, slots=True)

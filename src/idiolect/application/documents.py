@@ -16,7 +16,7 @@ from idiolect.application.fermi import FermiSummary
 from idiolect.application.fitting import Outcome
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast, RoleCost
 from idiolect.application.groups import GroupFitted
-from idiolect.application.learner import CHAMELEON, FERMI
+from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.application.opinions import OpinionAdded
 from idiolect.application.people import Known
 from idiolect.application.run import Spending
@@ -28,7 +28,7 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.personalization import Candidate, Explanation
 from idiolect.people.user import Opinion, User
 from idiolect.store import Group, GroupFit, PersonalizationRecord, UserSummary
-from idiolect.store.groups import Removal
+from idiolect.store.group_records import Removal
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -241,14 +241,14 @@ def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
 
 
 def role_document(role: RoleCost) -> Document:
-    """Return what one role of a model would cost; money to four digits."""
+    """Return what one role of a model would cost."""
     return {
         "model": role.model,
         "calls": role.counts.calls,
         "most_calls": role.counts.most_calls,
         "prompt_tokens": role.counts.prompt_tokens,
         "completion_tokens": role.counts.completion_tokens,
-        "money": _money(None if role.money is None else round(role.money, 4)),
+        "money": _money(role.money),
     }
 
 

@@ -1,6 +1,6 @@
 """Fermi with its models opened: a learner, and what answers with the prompts that it learned.
 
-    names, settings ─ open_fermi → FermiLearner ─ learn → FermiPersonalization ─ respondent → answers
+names, settings ─ open_fermi → FermiLearner ─ learn → FermiPersonalization ─ respondent → answers
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import json
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from idiolect.application.learner import FERMI, Fitted, MethodName
+from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
+from idiolect.application.names import FERMI, MethodName
 from idiolect.errors import PersonalizationError, Remedy
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt

@@ -32,7 +32,7 @@ class RoleCost:
     Args:
         model: its lasting name.
         counts: calls and tokens.
-        money: US dollars; None where the price is not known.
+        money: US dollars to four digits; None where the price is not known.
     """
 
     model: str
@@ -162,4 +162,4 @@ def _queries(user: User, settings: ChameleonSettings) -> int:
 def _role_cost(name: str, counts: RoleForecast, table: PriceTable) -> RoleCost:
     price = table.price(price_name(name)) if is_remote(name) else Price(Decimal(0), Decimal(0))
     money = None if price is None else price.cost(counts.prompt_tokens, counts.completion_tokens)
-    return RoleCost(lasting_name(name), counts, money)
+    return RoleCost(lasting_name(name), counts, None if money is None else round(money, 4))

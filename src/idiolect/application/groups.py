@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from idiolect.application.chameleon import check_chameleon, open_chameleon
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
-from idiolect.application.learner import CHAMELEON
+from idiolect.application.names import CHAMELEON
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.methods.personalization import Observer, ignore_progress
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Protocol
 
+from idiolect.application.names import MethodName
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer
 from idiolect.people.user import User
 from idiolect.store.records import PersonalizationRecord
-
-MethodName = Literal["fermi", "chameleon"]
-FERMI: Final = "fermi"
-CHAMELEON: Final = "chameleon"
 
 
 class LearnedSummary(Protocol):

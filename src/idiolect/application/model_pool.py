@@ -162,7 +162,7 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
     if kind == "remote":
         remote = open_remote_model(name, settings=remote_settings(settings))
         source = Source(remote, remote.name, server_of(name), price=price_of(remote.name), remote=True)
-        return OpenModel(source, check=remote.check, notes=remote.notes, aclose=remote.aclose)
+        return OpenModel(source, check=remote.check, notes=lambda: remote.notes, aclose=remote.aclose)
     if kind == "recording":  # its weights are unknown, and it needs no cache
         return OpenModel(Source(open_recording(name), lasting, price=_FREE, cached=False))
     local = open_local_model(name, dtype=settings.dtype)
@@ -304,8 +304,10 @@ class ModelPool:
 
     async def aclose(self) -> None:
         """Close everything, in the event loop in which it was used."""
-        for opened in (*self._opened_models(), *self._similarities.values()):
-            await opened.aclose()
+        for model in self._opened_models():
+            await model.aclose()
+        for similarity in self._similarities.values():
+            await similarity.aclose()
         self._checked.clear()
         self._models.clear()
         self._similarities.clear()

@@ -9,7 +9,7 @@ from typing import Literal
 
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.fermi import FermiLearner, check_fermi, open_fermi
-from idiolect.application.learner import CHAMELEON, FERMI
+from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import HaltedError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -55,6 +55,11 @@ class _Held:
     digest: str
 
 
+def ignore_change(change: Change) -> None:
+    """Ignore that an opinion was kept."""
+    del change
+
+
 async def add_opinion(
     workspace: AsyncWorkspace,
     user_id: str,
@@ -62,7 +67,7 @@ async def add_opinion(
     *,
     iterations: int | None = 1,
     observer: Observer = ignore_progress,
-    on_kept: Callable[[Change], None] = lambda change: None,
+    on_kept: Callable[[Change], None] = ignore_change,
 ) -> OpinionAdded:
     """Keep one more opinion of a user, and continue learning from it where something was learned.
 
@@ -99,7 +104,7 @@ async def add_opinion(
     return OpinionAdded(change, before, after, edited=edited)
 
 
-def remove_opinion(
+async def remove_opinion(
     workspace: AsyncWorkspace, user_id: str, question: str, choices: Sequence[str] | None = None
 ) -> UserSummary:
     """Delete one opinion of a user; nothing is learned from that. Return the user, counted, without it.

@@ -57,7 +57,7 @@ class ToForget:
     calls: int
 
 
-def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
+async def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
     """Return what is known and learned about a user.
 
     Raises:
@@ -74,7 +74,7 @@ def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
     )
 
 
-def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPerson:
+async def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPerson:
     """Collect everything that is held about a user.
 
     Raises:
@@ -85,7 +85,7 @@ def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPerson:
         return ExportedPerson(holdings(workspace.store, user_id, caches=caches.opened), caches.missed)
 
 
-def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
+async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
     """Count what `forget` would delete.
 
     Raises:

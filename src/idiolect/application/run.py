@@ -52,15 +52,15 @@ class Spending:
         seconds: wall time since the run began.
     """
 
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    money: Decimal | None
-    from_cache: int
-    failed: int
-    dropped: int
-    uncertain: int
-    seconds: float
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: Decimal | None = Decimal(0)
+    from_cache: int = 0
+    failed: int = 0
+    dropped: int = 0
+    uncertain: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -112,14 +112,14 @@ class Run:
         )
 
 
-def ignore_uncertain(count: int) -> None:
-    """Ignore how many calls of earlier runs are uncertain."""
+def ignore_count(count: int) -> None:
+    """Ignore a number of calls."""
     del count
 
 
 @contextmanager
 def open_run(
-    settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore_uncertain
+    settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore_count
 ) -> Iterator[Run]:
     """Open the calls of a run. Uncertain calls are reported until a run that reported them ends without an error.
 

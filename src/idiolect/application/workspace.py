@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Self
 
 from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
-from idiolect.application.run import CallSettings, Run, ignore_uncertain, open_run
+from idiolect.application.names import DEFAULT_MODEL
+from idiolect.application.run import CallSettings, Run, ignore_count, open_run
 from idiolect.models.language_model import LanguageModel
 from idiolect.store import Store
 
-DEFAULT_MODEL = "embedded"
 _DEFAULT_CALLS = CallSettings()
 
 
@@ -28,10 +28,12 @@ class WorkspaceEvents:
     Args:
         waiting: shows a sign of life while something takes seconds; receives a few words, returns a context manager.
         uncertain: receives the number of calls that an earlier run left in flight, which may have been billed.
+        interrupted: receives the number of calls in flight when Ctrl-C halts a use case.
     """
 
     waiting: Waiting = wait_quietly
-    uncertain: Callable[[int], None] = ignore_uncertain
+    uncertain: Callable[[int], None] = ignore_count
+    interrupted: Callable[[int], None] = ignore_count
 
 
 @dataclass(frozen=True, slots=True)

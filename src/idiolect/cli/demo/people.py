@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from idiolect.cli.assembly import Workbench
+from idiolect.application.fermi import FermiLearner
 from idiolect.cli.progress import UsersProgress
 from idiolect.evaluate.measures import Judgement, judge_all
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base
@@ -49,7 +49,7 @@ class Trial:
         return judge_all(self.split.test, self.answers[method], ("accuracy", "mae"))
 
 
-async def try_person(bench: Workbench, user: User, progress: UsersProgress) -> Trial:
+async def try_person(learner: FermiLearner, user: User, progress: UsersProgress) -> Trial:
     """Learn, and answer.
 
     Raises:
@@ -60,11 +60,11 @@ async def try_person(bench: Workbench, user: User, progress: UsersProgress) -> T
     split = split_opinions(user, n_train=N_TRAIN)
     split = Split(split.train, split.test[:N_ASKED])
     known = User(user.id, user.profile, split.train)  # nothing of what is kept back
-    learned = await bench.fit(known, observer=progress.observe)
+    learned = await learner.learn(known, observer=progress.observe)
     learning = learned.answering + learned.optimizing
-    personalized = bench.respondent(learned)
+    personalized = learner.respondent(learned)
     assert isinstance(personalized, RetrievalOfPrompt), "the preset demo has no gate"
-    answerer = bench.answerer(user.id)
+    answerer = learner.answerer(user.id)
     methods: dict[str, Respondent] = {
         "base": base(answerer),
         # As good as the nearest 16 (docs/results/fermi-food.md), and its prefix is shared by all questions.

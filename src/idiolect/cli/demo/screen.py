@@ -1,16 +1,20 @@
-"""The flow of `idiolect demo`, person by person, and how it is told: every number with its n, and no claim beyond."""
+"""The screen of `idiolect demo`, person by person: every number with its n, and no claim beyond."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from idiolect.cli.assembly import Workbench, opened
-from idiolect.cli.demo_trial import N_TRAIN, PERSONALIZED, Trial, try_person
-from idiolect.cli.demo_writers import (
+from idiolect.application.blocking import run_blocking
+from idiolect.application.documents import prompt_document
+from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
+from idiolect.application.model_pool import ModelPool
+from idiolect.application.run import CallSettings
+from idiolect.cli.demo.people import N_TRAIN, PERSONALIZED, Trial, try_person
+from idiolect.cli.demo.writers import (
     WriterTrial,
     print_writer,
     print_writers_head,
@@ -18,8 +22,8 @@ from idiolect.cli.demo_writers import (
     writer_json,
     writer_settings,
 )
-from idiolect.cli.progress import UsersProgress
-from idiolect.cli.prompt_report import origin, print_prompt, prompt_json
+from idiolect.cli.learned_screen import origin, print_prompt
+from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
 from idiolect.evaluate.measures import Judgement, mean_over_answers
 from idiolect.methods.fermi.settings import FermiSettings, preset
@@ -49,8 +53,7 @@ def run_demo(*, n_people: int, seed: int, json: bool) -> None:
     if not json:
         _print_head(settings, n_people)
     start = time.perf_counter()
-    with opened(settings, model=MODEL) as bench:
-        trials, writers = asyncio.run(_try_all(bench, n_people, seed=seed, json=json))
+    trials, writers = run_blocking(partial(_try_all, settings, n_people, seed=seed, json=json))
     seconds = time.perf_counter() - start
     if json:
         print_json({**_json(trials, settings, seconds), "writers": list(map(writer_json, writers))}, indent=2)
@@ -58,21 +61,28 @@ def run_demo(*, n_people: int, seed: int, json: bool) -> None:
         _print_end(seconds)
 
 
-async def _try_all(bench: Workbench, n_people: int, *, seed: int, json: bool) -> tuple[list[Trial], list[WriterTrial]]:
-    """Fermi's people, then CHAMELEON's writers."""
-    start = time.perf_counter()
-    trials = await _try_people(bench, n_people, json=json)
-    if not json:
-        _print_totals(trials, time.perf_counter() - start)
-    return trials, await _try_writers(bench, seed=seed, json=json)
+async def _try_all(
+    settings: FermiSettings, n_people: int, *, seed: int, json: bool
+) -> tuple[list[Trial], list[WriterTrial]]:
+    """Try Fermi's people, then CHAMELEON's writers, on one opened model."""
+    pool = ModelPool(CallSettings(cached=False), waiting)
+    try:
+        learner = await open_fermi(pool, settings, model=MODEL)
+        await pool.check(learner.similarity, remedy=similarity_remedy(settings))
+        start = time.perf_counter()
+        trials = await _try_people(learner, n_people, json=json)
+        if not json:
+            _print_totals(trials, time.perf_counter() - start)
+        return trials, await _try_writers(learner, seed=seed, json=json)
+    finally:
+        await pool.aclose()
 
 
-async def _try_people(bench: Workbench, n_people: int, *, json: bool) -> list[Trial]:
-    await bench.check_similarity()
+async def _try_people(learner: FermiLearner, n_people: int, *, json: bool) -> list[Trial]:
     trials = []
     with UsersProgress(n_people, noun="people") as progress:
         for user in bundled_groups().development[:n_people]:
-            trial = await try_person(bench, user, progress)
+            trial = await try_person(learner, user, progress)
             trials.append(trial)
             progress.finished(user.id, f"learned and asked, {trial.seconds:.0f} s")
             if not json:
@@ -82,14 +92,14 @@ async def _try_people(bench: Workbench, n_people: int, *, json: bool) -> list[Tr
     return trials
 
 
-async def _try_writers(bench: Workbench, *, seed: int, json: bool) -> list[WriterTrial]:
+async def _try_writers(learner: FermiLearner, *, seed: int, json: bool) -> list[WriterTrial]:
     settings, users = writer_settings(seed=seed), bundled_writers()
     if not json:
         print_writers_head(settings, len(users))
     trials = []
     with UsersProgress(len(users), noun="writers") as progress:
         for user in users:
-            trial = await try_writer(bench, user, settings, progress)
+            trial = await try_writer(learner, user, settings, progress)
             trials.append(trial)
             progress.finished(user.id, f"learned and compared, {trial.seconds:.0f} s")
             if not json:
@@ -216,7 +226,7 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
         "id": trial.user.id,
         "scores": _scores_json({method: trial.scores(method) for method in trial.answers}),
         "initial_score": trial.learned.initial.score,
-        "best_prompt": prompt_json(trial.learned.best, trial.learned),
+        "best_prompt": prompt_document(trial.learned.best, trial.learned),
         "side_by_side": [
             {
                 "question": opinion.question.text,

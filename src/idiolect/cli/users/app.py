@@ -1,15 +1,11 @@
-"""`idiolect users`: what the store holds about people - counted, looked at, handed over, and forgotten.
-
-Registers the commands; those with more to do than listing have a module each.
-"""
+"""`idiolect users`: what the store holds about people - counted, looked at, corrected, handed over, and forgotten."""
 
 from __future__ import annotations
 
 import typer
 
-from idiolect.cli import remove_opinion, users_export, users_forget, users_show
 from idiolect.cli.options import JsonOption, StoreOption, examples
-from idiolect.cli.terminal import print_json, print_table
+from idiolect.cli.users import add_opinion, export, forget, remove_opinion, show
 
 app = typer.Typer(help="The people in the store.", no_args_is_help=True, epilog=examples("idiolect users list"))
 
@@ -20,13 +16,15 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
 
     With --json: one object a line.
     """
+    from idiolect.application.documents import user_summary_document
+    from idiolect.cli.terminal import print_finished_erasures, print_json, print_table
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
-        users_forget.tell_finished(opened)
+        print_finished_erasures(opened.finished_erasures)
         if json:
             for summary in opened.users():
-                print_json(users_show.summary_json(summary))
+                print_json(user_summary_document(summary))
             return
         header = ("ID", "OPINIONS", "TEXTS", "LEARNED BY")
         rows = (
@@ -36,7 +34,8 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
         print_table(header, rows)
 
 
-app.command("show", epilog=examples(*users_show.EXAMPLES))(users_show.show_user)
-app.command("export", epilog=examples(*users_export.EXAMPLES))(users_export.export_user)
-app.command("forget", epilog=examples(*users_forget.EXAMPLES))(users_forget.forget)
+app.command("show", epilog=examples(*show.EXAMPLES))(show.show_user)
+app.command("export", epilog=examples(*export.EXAMPLES))(export.export_user)
+app.command("forget", epilog=examples(*forget.EXAMPLES))(forget.forget)
+app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
 app.command("remove-opinion", epilog=examples(*remove_opinion.EXAMPLES))(remove_opinion.remove_opinion)

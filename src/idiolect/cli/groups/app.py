@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from idiolect.cli.boundary import FAILED
-from idiolect.cli.options import JsonOption, StoreOption, examples
-from idiolect.cli.terminal import err, one_line, out, print_json, print_table, safe
-from idiolect.cli.users_forget import tell_finished
+from idiolect.cli.groups import fit
+from idiolect.cli.options import GroupIdArgument, JsonOption, StoreOption, YesOption, examples
+from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
 
 if TYPE_CHECKING:
     from idiolect.store import Group, GroupFit, Store
@@ -25,7 +25,6 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=examples("idiolect groups create readers --members u1,u2", "idiolect groups list"),
 )
-GroupId = Annotated[str, typer.Argument(metavar="NAME", help="The group's name.", show_default=False)]
 Members = Annotated[
     list[str] | None,
     typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
@@ -40,13 +39,14 @@ _NEEDS_REFIT = (
     "create", epilog=examples("idiolect groups create readers --members u1,u2", "idiolect groups create town --all")
 )
 def create(
-    group_id: GroupId,
+    group_id: GroupIdArgument,
     members: Members = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make a group of users that the store holds."""
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     _check_name(group_id)
@@ -54,7 +54,7 @@ def create(
     with Store.open(store, create=False) as opened:
         made = opened.groups.create(group_id, tuple(opened.user_ids()) if everyone else ids)
     if json:
-        print_json(_json(made), indent=2)
+        print_json(group_document(made), indent=2)
         return
     out().print(f"made group {safe(repr(group_id))} of {_people(len(made.members))}")
 
@@ -65,13 +65,14 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
 
     With --json: one object a line.
     """
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
-        tell_finished(opened)
+        print_finished_erasures(opened.finished_erasures)
         if json:
             for group in opened.groups.list():
-                print_json(_json(group))
+                print_json(group_document(group))
             return
         rows = (
             (group.id, str(len(group.members)), ", ".join(fit.method for fit in group.fits) or "-", group.state)
@@ -81,14 +82,15 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
 
 
 @app.command("show", epilog=examples("idiolect groups show readers", "idiolect groups show readers --json"))
-def show(group_id: GroupId, store: StoreOption = None, json: JsonOption = False) -> None:
+def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show who is in a group, what was learned for it, and whether it should be fitted again."""
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
         group = opened.groups.get(group_id)
     if json:
-        print_json(_json(group), indent=2)
+        print_json(group_document(group), indent=2)
         return
     console = out()
     console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
@@ -104,7 +106,7 @@ def show(group_id: GroupId, store: StoreOption = None, json: JsonOption = False)
 
 @app.command("add", epilog=examples("idiolect groups add readers --members u4,u5", "idiolect groups add town --all"))
 def add(
-    group_id: GroupId,
+    group_id: GroupIdArgument,
     members: Members = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
     store: StoreOption = None,
@@ -114,6 +116,7 @@ def add(
 
     What was learned for it is served to them too; fit it again to learn from them.
     """
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     ids = _ids(members, everyone=everyone)
@@ -121,17 +124,18 @@ def add(
         added = opened.groups.add_members(group_id, tuple(opened.user_ids()) if everyone else ids)
         group = opened.groups.get(group_id)
     if json:
-        print_json({**_json(group), "n_added": added}, indent=2)
+        print_json({**group_document(group), "n_added": added}, indent=2)
         return
     out().print(f"added {_people(added)} to group {safe(repr(group_id))}; it has {_people(len(group.members))} now")
 
 
 @app.command("remove", epilog=examples("idiolect groups remove readers --members u2"))
-def remove(group_id: GroupId, members: Members = None, store: StoreOption = None, json: JsonOption = False) -> None:
+def remove(group_id: GroupIdArgument, members: Members = None, store: StoreOption = None, json: JsonOption = False) -> None:
     """Take users out of a group; they stay in the store.
 
     What was learned for the group from any of them is deleted, and it has to be fitted again before it serves.
     """
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     ids = _ids(members, everyone=False)
@@ -139,8 +143,7 @@ def remove(group_id: GroupId, members: Members = None, store: StoreOption = None
         removal = opened.groups.remove_members(group_id, ids)
         group = opened.groups.get(group_id)
     if json:
-        told = {"rows": removal.rows, "refit": list(removal.refit), "unfinished": list(removal.unfinished)}
-        print_json({**_json(group), **told}, indent=2)
+        print_json({**group_document(group), **removal_document(removal)}, indent=2)
     else:
         out().print(
             f"removed {_people(len(ids))} from group {safe(repr(group_id))}; {_people(len(group.members))} left"
@@ -152,8 +155,8 @@ def remove(group_id: GroupId, members: Members = None, store: StoreOption = None
 
 @app.command("forget", epilog=examples("idiolect groups forget readers", "idiolect groups forget readers --yes --json"))
 def forget(
-    group_id: GroupId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    group_id: GroupIdArgument,
+    yes: YesOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -161,12 +164,13 @@ def forget(
 
     The store's files are rewritten without the deleted bytes.
     """
+    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("--yes is needed where nobody can be asked")
     with Store.open(store, create=False) as opened:
-        tell_finished(opened)
+        print_finished_erasures(opened.finished_erasures)
         if not yes:
             err().print(safe(_what_goes(opened, group_id)))
             typer.confirm("Delete all of it?", abort=True, err=True)
@@ -224,29 +228,6 @@ def _advice(fit: GroupFit) -> list[str]:
     return [*lines, "fitting it again is advised"] if len(lines) > 1 else lines
 
 
-def _json(group: Group) -> dict[str, Any]:
-    return {
-        "id": group.id,
-        "members": list(group.members),
-        "state": group.state.value,
-        "created_at": group.created_at.isoformat(),
-        "updated_at": group.updated_at.isoformat(),
-        "learned": [_fit_json(fit) for fit in group.fits],
-    }
-
-
-def _fit_json(fit: GroupFit) -> dict[str, Any]:
-    return {
-        "method": fit.method,
-        "state": fit.state.value,
-        "since": fit.since.isoformat(),
-        "digest": fit.digest,
-        "sources": list(fit.sources),
-        "added": list(fit.added),
-        "changed": list(fit.changed),
-    }
-
-
 def _some(ids: Sequence[str]) -> str:
     shown = ", ".join(safe(one_line(each, limit=40)) for each in ids[:_SHOWN])
     return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
@@ -254,3 +235,6 @@ def _some(ids: Sequence[str]) -> str:
 
 def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count:,} people"
+
+
+app.command("fit", epilog=examples(*fit.EXAMPLES))(fit.fit)

@@ -1,4 +1,4 @@
-"""`idiolect demo`: the main job on people and a model that come with the packages. Its arguments; see `demo_trial`."""
+"""`idiolect demo`: the main job on people and a model that come with the packages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from idiolect.cli.options import JsonOption
+from idiolect.cli.options import JsonOption, SeedOption
 
 EXAMPLES = ("idiolect demo", "idiolect demo --people 1 --json")
 _MOST_PEOPLE = 72  # the development group
@@ -14,7 +14,7 @@ _MOST_PEOPLE = 72  # the development group
 
 def demo(
     people: Annotated[int, typer.Option(min=1, max=_MOST_PEOPLE, help="How many people.")] = 3,
-    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Show the main job on bundled people, with the embedded model.
@@ -27,6 +27,6 @@ def demo(
 
     With --json: one document.
     """
-    from idiolect.cli.demo_report import run_demo
+    from idiolect.cli.demo.screen import run_demo
 
     run_demo(n_people=people, seed=seed, json=json)

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from idiolect.cli.assembly import Workbench
-from idiolect.cli.chameleon_learner import ChameleonLearner, editable_model
-from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
-from idiolect.cli.edit_report import edit_json, print_edit
-from idiolect.cli.opening import embedder_of
+from idiolect.application.chameleon import ChameleonLearner, editable_model
+from idiolect.application.choices import ChameleonChoices, chameleon_settings
+from idiolect.application.documents import edit_document
+from idiolect.application.fermi import FermiLearner
+from idiolect.cli.learned_screen import print_edit
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import one_line, out, print_wrapped
 from idiolect.models.language_model import CompletionRequest, LanguageModel, Message, SamplingParams
@@ -71,15 +71,17 @@ def writer_settings(*, seed: int) -> ChameleonSettings:
         MissingExtraError: local models are not installed.
     """
     choices = ChameleonChoices(pairs=_PAIRS, max_tokens=_MAX_TOKENS, seed=seed)
-    settings = chameleon_order(choices, model="embedded").settings
+    settings = chameleon_settings(choices, model="embedded")
     return replace(settings, variants=tuple(each for each in settings.variants if each.rule == "gradient"))
 
 
-async def try_writer(bench: Workbench, user: User, settings: ChameleonSettings, progress: UsersProgress) -> WriterTrial:
+async def try_writer(
+    opened: FermiLearner, user: User, settings: ChameleonSettings, progress: UsersProgress
+) -> WriterTrial:
     """Learn, and compare on what was kept back.
 
     Args:
-        bench: its model is edited.
+        opened: its model is edited, and its similarity chooses from the history.
 
     Raises:
         ModelError: the model could not answer.
@@ -89,9 +91,9 @@ async def try_writer(bench: Workbench, user: User, settings: ChameleonSettings, 
 
     start = time.perf_counter()
     known, unseen = replace(user, texts=user.texts[:N_LEARN]), user.texts[N_LEARN:]
-    learner = ChameleonLearner(settings, bench.model, "", embedder_of(bench.similarity))
+    learner = ChameleonLearner(settings, opened.model, "", opened.similarity)
     learned = await learner.chameleon(user.id).fit(known, observer=progress.observe)
-    model, edited = bench.model.model, editable_model(bench.model).with_edit(learned.edit)
+    model, edited = opened.model.model, editable_model(opened.model).with_edit(learned.edit)
     before, after = [await log_likelihoods(unseen, each, settings.answering) for each in (model, edited)]
     gains = tuple(new - old for new, old in zip(after.scores, before.scores, strict=True))
     beginning = " ".join(unseen[0].split()[:_BEGINNING_WORDS])
@@ -148,6 +150,6 @@ def writer_json(trial: WriterTrial) -> dict[str, Any]:
         "gains": list(trial.gains),
         "fluency": trial.fluency,
         "continuation": {"beginning": trial.beginning, "base": base, "edited": edited},
-        "edit": edit_json(trial.learned),
+        "edit": edit_document(trial.learned),
         "seconds": round(trial.seconds, 1),
     }
