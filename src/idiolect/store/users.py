@@ -327,13 +327,24 @@ class Store:
             NotFittedError: the method has learned nothing for this user.
             StoreError: the store cannot be read, or what it holds is damaged.
         """
+        record = self.find_personalization(user_id, method)
+        if record is None:
+            raise NotFittedError(method, user_id)
+        return record
+
+    def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
+        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read, or what it holds is damaged.
+        """
         with self._database.reading() as connection:
             known_user(connection, user_id)
-            if unstorable_part(method) is None:
-                row = read_learned(connection, personalizations, user_id, method)
-                if row is not None:
-                    return personalization_from_row(row)
-        raise NotFittedError(method, user_id)
+            if unstorable_part(method) is not None:
+                return None
+            row = read_learned(connection, personalizations, user_id, method)
+            return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """All that was learned for the user, by method.
