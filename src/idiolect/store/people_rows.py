@@ -184,14 +184,14 @@ def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
 
 
-def page_of_ids(connection: Connection, *, after: str | None) -> list[str]:
-    """The ids that follow `after`, in order, at most `BATCH`."""
+def page_of_ids(connection: Connection, after: str | None) -> list[str]:
+    """Return the ids that follow `after`, in order, at most `BATCH`."""
     page = sa.select(users.c.id).order_by(users.c.id).limit(BATCH)
     return list(connection.scalars(page if after is None else page.where(users.c.id > after)))
 
 
-def page_of_summaries(connection: Connection, *, after: str | None) -> list[UserSummary]:
-    """The users whose ids follow `after`, counted, in order, at most `BATCH`."""
+def page_of_summaries(connection: Connection, after: str | None) -> list[UserSummary]:
+    """Return the users whose ids follow `after`, counted, in order, at most `BATCH`."""
     return _summaries(connection, sa.true() if after is None else users.c.id > after)
 
 

@@ -21,7 +21,6 @@ from idiolect.store.groups import Groups
 from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
-    BATCH,
     batches,
     entered_places,
     known_user,
@@ -222,14 +221,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        after: str | None = None
-        while True:
-            with self._database.reading() as connection:
-                page = page_of_ids(connection, after=after)
-            yield from page
-            if len(page) < BATCH:
-                return
-            after = page[-1]
+        return self._database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
         """Every user, counted, in the order of their ids; read page by page.
@@ -237,14 +229,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        after: str | None = None
-        while True:
-            with self._database.reading() as connection:
-                page = page_of_summaries(connection, after=after)
-            yield from page
-            if len(page) < BATCH:
-                return
-            after = page[-1].id
+        return self._database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
         """The user, counted.
