@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,16 @@ from hypothesis import strategies as st
 from idiolect.erasure.byte_search import Patterns, SearchedFile, search_files
 
 FEW_BYTES = st.binary(min_size=6, max_size=40).map(lambda raw: bytes(byte % 3 for byte in raw))
+BUFFER = st.binary(max_size=300).map(lambda raw: bytes(byte % 3 for byte in raw))
 
 
-def plainly(patterns: set[bytes], buffer: bytes) -> list[bytes]:
+def naive_search(patterns: set[bytes], buffer: bytes) -> list[bytes]:
     return sorted(p for p in patterns for at in range(len(buffer)) if buffer.startswith(p, at))
 
 
-@given(st.sets(FEW_BYTES, max_size=8), st.binary(max_size=300).map(lambda raw: bytes(byte % 3 for byte in raw)))
+@given(st.sets(FEW_BYTES, max_size=8), BUFFER)
 def test_finds_every_occurrence_and_nothing_else(patterns: set[bytes], buffer: bytes) -> None:
-    assert sorted(Patterns(patterns).find(buffer)) == plainly(patterns, buffer)
+    assert sorted(Patterns(patterns).find(buffer)) == naive_search(patterns, buffer)
 
 
 @pytest.mark.parametrize("length", [6, 7, 8, 9, 15, 16, 17, 24, 300])
@@ -31,10 +33,20 @@ def test_finds_a_pattern_at_both_ends_of_a_buffer(length: int) -> None:
     assert list(Patterns([pattern]).find(pattern[:-1])) == []
 
 
-def test_what_lies_within_the_part_seen_is_not_told_again() -> None:
-    patterns = Patterns([b"abcdef"])
-    assert list(patterns.find(b"abcdef--abcdef", seen=6)) == [b"abcdef"]
-    assert list(patterns.find(b"abcdef", seen=5)) == [b"abcdef"]
+@given(st.sets(FEW_BYTES, max_size=8), BUFFER, st.lists(st.integers(0, 300), max_size=12))
+def test_finds_every_occurrence_once_however_the_buffer_is_cut(
+    patterns: set[bytes], buffer: bytes, cuts: list[int]
+) -> None:
+    borders = [0, *sorted(cuts), len(buffer)]
+    chunks = (buffer[start:end] for start, end in pairwise(borders))
+    assert sorted(Patterns(patterns).find_across(chunks)) == naive_search(patterns, buffer)
+
+
+def test_patterns_that_overlap_touch_or_contain_each_other_are_all_found() -> None:
+    patterns = {b"abcabc", b"abcabcabc", b"cabcab", b"xyzxyz"}
+    buffer = b"abcabcabcxyzxyz"
+    assert sorted(Patterns(patterns).find(buffer)) == naive_search(patterns, buffer)
+    assert len(naive_search(patterns, buffer)) == 5
 
 
 def test_pattern_too_short_is_a_wrong_argument() -> None:

@@ -42,7 +42,6 @@ _FEWEST_CHARACTERS = 4  # different ones: a rule of dashes tells nothing
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
 _OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
 _SOURCE = (".py", ".jinja", ".toml")
-_BATCH = 1 << 15
 
 
 def texts_of_user(user: User) -> Iterator[str]:
@@ -106,27 +105,14 @@ def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
     """The pieces that occur in none of the other texts."""
     by_bytes = {_utf8(piece): piece for piece in pieces}
     patterns = Patterns(by_bytes)
-    shared = {by_bytes[found] for batch in _joined(others) for found in patterns.find(batch)}
+    shared = {by_bytes[found] for text in others for found in patterns.find(_utf8(text))}
     return [piece for piece in pieces if piece not in shared]
 
 
 def count_in_texts(patterns: Iterable[bytes], texts: Iterable[str]) -> int:
-    """How often any of the patterns occurs in the texts."""
+    """Count the occurrences of all patterns in the texts."""
     compiled = Patterns(patterns)
-    return sum(1 for batch in _joined(texts) for _ in compiled.find(batch))
-
-
-def _joined(texts: Iterable[str]) -> Iterator[bytes]:
-    """The texts in batches, NUL between them: no text holds it."""
-    batch: list[bytes] = []
-    size = 0
-    for text in texts:
-        batch.append(_utf8(text))
-        size += len(batch[-1])
-        if size > _BATCH:
-            yield b"\0".join(batch)
-            batch, size = [], 0
-    yield b"\0".join(batch)
+    return sum(1 for text in texts for _ in compiled.find(_utf8(text)))
 
 
 def forms(piece: str) -> set[bytes]:

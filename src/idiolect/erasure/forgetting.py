@@ -196,12 +196,10 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
         others.append(call.model)
         if not call.shared:
             keys.append(bytes.fromhex(call.key))  # made of what the person said
-    pieces = without_shared(candidates(texts), others)
+    elsewhere = (_results_of_others(store, user_id, cache) for cache in caches)
+    pieces = without_shared(candidates(texts), chain(others, _rows_of_others(store, user_id), *elsewhere))
     with store.database.reading() as connection:
-        pieces = without_shared(pieces, texts_of_others(connection, user_id))
         numbers = unshared(numbers, tensors_of_others(connection, user_id))
-    for cache in caches:
-        pieces = without_shared(pieces, _results_of_others(store, user_id, cache))
     spelled = [frozenset(forms(piece)) for piece in pieces]
     spelled += [frozenset({key, key.hex().encode()}) for key in keys]
     return spelled + [frozenset({piece}) for piece in numbers]
@@ -216,6 +214,11 @@ def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], by
     with store.database.reading() as connection:
         for row in learned_with(connection, user_id):
             yield row["payload"], row["tensors"]
+
+
+def _rows_of_others(store: Store, user_id: str) -> Iterator[str]:
+    with store.database.reading() as connection:
+        yield from texts_of_others(connection, user_id)
 
 
 def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator[str]:

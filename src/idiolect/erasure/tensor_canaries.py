@@ -21,7 +21,6 @@ MOST = 20_000
 _STEP = 1000  # bytes from one canary to the next; more only where there would be too many
 _FEWEST_BYTES = 10  # different ones: zeros and padding tell nothing
 _NUMBER = 8  # bytes of a safetensors file that tell how long its header is
-_CHUNK = 1 << 20
 
 
 def slices(tensors: bytes) -> list[bytes]:
@@ -44,23 +43,16 @@ def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
     """The slices that are in none of the other tensors."""
     pieces = list(pieces)
     if not pieces:
-        return []
-    shared = set(_found(Patterns(pieces), others))
+        return []  # reads none of the others
+    patterns = Patterns(pieces)
+    shared = {found for content in others for found in patterns.find(content)}
     return [piece for piece in pieces if piece not in shared]
 
 
 def count_in_tensors(patterns: Iterable[bytes], tensors: Iterable[bytes]) -> int:
-    """How often any of the patterns occurs in the tensors."""
-    return sum(1 for _ in _found(Patterns(patterns), tensors))
-
-
-def _found(patterns: Patterns, tensors: Iterable[bytes]) -> Iterator[bytes]:
-    """Every occurrence, chunk by chunk: hashing all of it at once would take ten times its size."""
-    kept = max(patterns.longest - 1, 0)
-    for content in tensors:
-        for start in range(0, len(content), _CHUNK):
-            seen = min(kept, start)
-            yield from patterns.find(content[start - seen : start + _CHUNK], seen=seen)
+    """Count the occurrences of all patterns in the tensors."""
+    compiled = Patterns(patterns)
+    return sum(1 for content in tensors for _ in compiled.find(content))
 
 
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
