@@ -10,6 +10,7 @@ from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
 from idiolect.evaluate.plan import EvaluationOrder, parse_primary, planned
 from idiolect.evaluate.records import Arm
+from tests.evaluate.small_world import SETTINGS, bench
 
 
 def order(methods: str, **changes: Any) -> EvaluationOrder:
@@ -56,18 +57,36 @@ def test_an_arm_is_planned_once() -> None:
 def test_transfer_names_who_learned_and_who_answers() -> None:
     found = planned(order("vanilla,fermi[iterations=2]", transfer=("B",), model="A", controls=False))
     assert [(each.arm, each.learns_with) for each in found] == [
-        (Arm("vanilla"), ""),
-        (Arm("fermi[iterations=2]"), ""),
-        (Arm("fermi[iterations=2]", answered_by="B"), ""),
+        (Arm("vanilla"), None),
+        (Arm("fermi[iterations=2]"), None),
+        (Arm("fermi[iterations=2]", answered_by="B"), None),
         (Arm("fermi[iterations=2,learned with B]", answered_by="A"), "B"),
         (Arm("fermi[iterations=2,learned with B]", answered_by="B"), "B"),
+    ]
+
+
+def test_arms_that_learn_the_same_have_the_same_key() -> None:
+    found = planned(order("few-shot,few-shot[k=2],fermi,fermi[iterations=2]", transfer=("B",), sizes=(2,)))
+    by_key: dict[object, list[str]] = {}
+    for each in found:
+        by_key.setdefault(each.learning_key(bench()), []).append(str(each.arm))
+    assert SETTINGS.iterations == 2
+    both, with_b = ("fermi", "fermi[iterations=2]"), ("fermi[learned with B]", "fermi[iterations=2,learned with B]")
+    assert sorted(by_key.values()) == [
+        [f"{name}{how}" for name in both for how in ("", " · another's", " · answered by B")],
+        [f"{name} · 2 opinions" for name in both],
+        [f"{name} · answered by {who}" for name in with_b for who in ("the model of the run", "B")],
+        ["few-shot", "few-shot · another's"],
+        ["few-shot · 2 opinions"],
+        ["few-shot[k=2]", "few-shot[k=2] · another's"],
+        ["few-shot[k=2] · 2 opinions"],
     ]
 
 
 @pytest.mark.parametrize(
     ("methods", "changes", "message"),
     [
-        ("vanilla,opra", {}, "there is no method 'opra'"),
+        ("vanilla,opra", {}, "there is no method 'opra': choose one of uniform, "),
         ("vanilla", {"seeds": ()}, "needs a method and a seed"),
         ("vanilla", {"baseline": MethodSpec("fermi")}, "fermi is not among the methods"),
         ("vanilla", {"primary": parse_primary(["fermi - vanilla"])}, "fermi is not among the methods"),

@@ -15,6 +15,7 @@ from idiolect.evaluate import archive as archives
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.running import Runner, shard_of
 from idiolect.models.calls.budget import Budget, Limits
 from idiolect.models.calls.model import Calls, Source
@@ -308,17 +309,35 @@ async def test_anothers_is_learned_from_the_next_person(tmp_path: Path) -> None:
             asked.append((source.user.id, at.person))
             return await arms("profile")[0].method.learn(source, at)
 
-        def respondent(self, learned: Any, at: Any) -> Any:
-            return arms("profile")[0].method.respondent(learned, at)
+        def examinee(self, learned: Any, at: Any) -> Examinee:
+            return arms("profile")[0].method.examinee(learned, at)
 
-        def shares_learning(self, _bench: Any) -> None:
-            return None
-
-    found = [replace(each, method=Watching()) for each in arms("profile")]  # type: ignore[arg-type]
+    found = [replace(each, method=Watching()) for each in arms("profile")]
     archive = Archive.open(tmp_path, CONFIG)
     await Runner(opened, found, (0,), archive).run()
     assert asked == [("ann", "ann"), ("bob", "bob"), ("cyd", "cyd"), ("ann", "ann")]
     assert [each.learning.calls for each in archive.learning if each.arm.control == "another's"] == [0, 0, 0]
+
+
+async def test_what_was_learned_is_let_go_of_once_nobody_asks_about_the_person_any_more(tmp_path: Path) -> None:
+    events: list[str] = []
+
+    class Holding:
+        async def learn(self, source: Case, at: Any) -> Learned:
+            learned = await arms("profile")[0].method.learn(source, at)
+            return replace(learned, close=lambda: events.append(f"close {source.user.id}"))
+
+        def examinee(self, learned: Any, at: Any) -> Examinee:
+            return arms("profile")[0].method.examinee(learned, at)
+
+    found = [replace(each, method=Holding()) for each in arms("profile", controls=False)]
+    archive = Archive.open(tmp_path, CONFIG)
+
+    def finished(user: str, _not_scored: int) -> None:
+        events.append(f"finished {user}")
+
+    await Runner(bench(), found, (0,), archive, finished=finished).run()
+    assert events == [f"{what} {user}" for user in ("ann", "bob", "cyd") for what in ("finished", "close")]
 
 
 async def test_one_person_alone_has_no_control(tmp_path: Path) -> None:

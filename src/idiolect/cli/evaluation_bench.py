@@ -61,7 +61,7 @@ def opened_bench(
         others = {name: _with_model(bench, sources[name], config) for name in order.transfer}
         bench = replace(bench, transfer=others)
         for arm in planned(order):
-            arm.method.shares_learning(bench)  # makes its settings, which check themselves
+            arm.learning_key(bench)  # makes its settings, which check themselves
         yield bench
 
 

@@ -5,16 +5,16 @@ EvaluationOrder â†’ arms (methods, their controls, points of learning curves) â†
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from idiolect.errors import SettingsError
+from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.entry import MethodEntry
-from idiolect.evaluate.methods.fermi import FermiMethod
-from idiolect.evaluate.methods.method import Method
+from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
 from idiolect.evaluate.methods.table import METHODS
-from idiolect.evaluate.methods.transferred import TransferredPrompts
 from idiolect.evaluate.records import Arm
 
 
@@ -63,7 +63,7 @@ class EvaluationOrder:
         for name, values in (("sizes", self.sizes), ("iterations", self.iterations)):
             if values and min(values) < 1:
                 raise SettingsError(f"{name} holds {min(values)}, must be at least 1")
-        if self.transfer and not any(entry_of(spec).transfers for spec in self.methods):
+        if self.transfer and not any(entry_of(spec).transferred for spec in self.methods):
             raise SettingsError("prompts are transferred to another model, and no method learns prompts: name fermi")
         if self.model in self.transfer:
             raise SettingsError(f"prompts are transferred to {self.model!r}, which is the model of the run")
@@ -73,12 +73,29 @@ class EvaluationOrder:
 
 @dataclass(frozen=True, slots=True)
 class PlannedArm:
-    """An arm with the method that fills it; `learns_with`: another model than the run's."""
+    """An arm with the method that fills it.
+
+    Args:
+        arm: a column of the tables.
+        spec: the method as it is written.
+        method: made of that.
+        learns_with: another model than the run's.
+    """
 
     arm: Arm
     spec: MethodSpec
-    method: Method
-    learns_with: str = ""
+    method: EvaluatedMethod
+    learns_with: str | None = None
+
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on what is learned from a person: arms with the same key learn it once.
+
+        Raises:
+            SettingsError: the method's settings make no sense on this bench.
+        """
+        shared = entry_of(self.spec).learning_key
+        own = str(self.spec) if shared is None else shared(self.spec.overrides, bench)
+        return own, self.learns_with, self.arm.n_train
 
 
 def entry_of(spec: MethodSpec) -> MethodEntry:
@@ -88,7 +105,7 @@ def entry_of(spec: MethodSpec) -> MethodEntry:
         SettingsError: there is no such method.
     """
     if spec.name not in METHODS:
-        raise SettingsError(f"there is no method {spec.name!r}: choose of {', '.join(METHODS)}")
+        raise SettingsError(f"there is no method {spec.name!r}: choose one of {', '.join(METHODS)}")
     return METHODS[spec.name]
 
 
@@ -121,21 +138,21 @@ def planned(order: EvaluationOrder) -> list[PlannedArm]:
 
 
 def _transferred(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
-    """Learned with each model, answered by each; "" is the model of the run, whose own arm is there already.
+    """Yield an arm for every pair of models, of which one learns prompts and the other answers under them.
 
-    Who answers is always named: nothing that another model answers is measured against the run's baseline.
+    The arm of the run's model with itself is there already. Who answers is always named, so that
+    nothing that another model answers is compared with the run's baseline.
     """
-    if not entry_of(spec).transfers:
+    make = entry_of(spec).transferred
+    if make is None or not order.transfer:
         return
-    method = entry_of(spec).make(spec.overrides)
-    assert isinstance(method, FermiMethod)
-    for learns_with in ("", *order.transfer) if order.transfer else ():
-        told = ",".join((*(f"{key}={value}" for key, value in spec.overrides), f"learned with {learns_with}"))
-        name = f"{spec.name}[{told}]" if learns_with else str(spec)
-        for answered_by in ("", *order.transfer):
-            if learns_with or answered_by:
-                arm = Arm(name, answered_by=answered_by or order.model)
-                yield PlannedArm(arm, spec, TransferredPrompts(method, learns_with, answered_by), learns_with)
+    models = (None, *order.transfer)  # None: the model of the run
+    for learns_with, answered_by in product(models, models):
+        if learns_with is None and answered_by is None:
+            continue
+        name = str(spec) if learns_with is None else spec.written(f"learned with {learns_with}")
+        arm = Arm(name, answered_by=answered_by or order.model)
+        yield PlannedArm(arm, spec, make(spec.overrides, learns_with, answered_by), learns_with)
 
 
 def _arms(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:

@@ -28,7 +28,7 @@ from idiolect.evaluate.benchmark import Case, question_key, text_key
 from idiolect.evaluate.measures import judge
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
-from idiolect.evaluate.methods.method import AskedRespondent, Learned
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerRecord, LearningRecord, Spent
 from idiolect.methods.personalization import Answer, Progress
@@ -38,6 +38,7 @@ _LOGLIK = "loglik"
 _NAMED = re.compile(r"user (?:'[^']*'|\"[^\"]*\")")
 _FAILED = "the model failed; the next run tries again"
 _TOO_FEW_CALLS = "the calls that a person may cost were spent before anything was learned"
+_NO_TEXTS = "this method says nothing of texts"
 _NO_NUMBER = "the log-likelihood is no number"
 Told = Callable[[Progress], None]
 
@@ -106,9 +107,8 @@ class Runner:
     def _forget(self, user: str) -> None:
         """Let go of what was learned from somebody whom nobody asks about any more: trained networks are large."""
         for learned, _ in self._learned.pop(user, {}).values():
-            close = getattr(learned.value, "close", None)  # only a model of its own has it
-            if close is not None:
-                close()
+            if learned.close is not None:
+                learned.close()
 
     async def _person(self, case: Case) -> int:
         not_scored, total = 0, len(self.arms) * len(self.seeds)
@@ -149,8 +149,7 @@ class Runner:
         desk = Desk(self.bench, case.user.id, seed, Meter(case.user.id))
         start = time.perf_counter()
         try:
-            respondent = planned.method.respondent(learned, desk)
-            answers = await self._answers(case, planned, seed, respondent)
+            answers = await self._answers(case, planned, seed, planned.method.examinee(learned, desk))
         finally:
             spent.answering = desk.meter.spent(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
@@ -168,8 +167,7 @@ class Runner:
 
     async def _learn(self, source: Case, planned: PlannedArm, seed: int, spent: _Spending) -> tuple[Learned, Spent]:
         """What is learned from a person; once for methods that share it, and for the person whose control it is."""
-        key = planned.method.shares_learning(self.bench)
-        key = (str(planned.spec) if key is None else key, planned.arm.n_train, seed)
+        key = (planned.learning_key(self.bench), seed)
         known = self._learned.setdefault(source.user.id, {})
         if key not in known:
             desk = Desk(self.bench, source.user.id, seed, Meter(source.user.id, limit=self.bench.calls_per_person))
@@ -200,30 +198,25 @@ class Runner:
         if budget.halted is not None:
             raise HaltedError(budget.halted)
 
-    async def _answers(
-        self, case: Case, planned: PlannedArm, seed: int, respondent: AskedRespondent
-    ) -> list[AnswerRecord]:
+    async def _answers(self, case: Case, planned: PlannedArm, seed: int, examinee: Examinee) -> list[AnswerRecord]:
         measures = self.bench.benchmark.measures
         records: list[AnswerRecord] = []
         if case.asked:
-            answers = await respondent.answer([opinion.question for opinion in case.asked])
+            answers = await examinee.respondent.answer([opinion.question for opinion in case.asked])
             for index, (opinion, answer) in enumerate(zip(case.asked, answers, strict=True)):
                 records.append(_judged(planned, seed, case, index, opinion, answer, measures))
         if case.texts and _LOGLIK in measures:
-            records += await self._texts(case, planned, seed, respondent)
+            records += await self._texts(case, planned, seed, examinee)
         return records
 
-    async def _texts(
-        self, case: Case, planned: PlannedArm, seed: int, respondent: AskedRespondent
-    ) -> list[AnswerRecord]:
+    async def _texts(self, case: Case, planned: PlannedArm, seed: int, examinee: Examinee) -> list[AnswerRecord]:
         first, user = len(case.asked), case.user.id
-        try:
-            found = await respondent.log_likelihoods(case.texts)
-        except PersonalizationError as error:
+        if examinee.log_likelihoods is None:
             return [
-                AnswerRecord(planned.arm, seed, user, text_key(text), first + i, "not scored", reason=str(error))
+                AnswerRecord(planned.arm, seed, user, text_key(text), first + i, "not scored", reason=_NO_TEXTS)
                 for i, text in enumerate(case.texts)
             ]
+        found = await examinee.log_likelihoods(case.texts)
         return [
             AnswerRecord(planned.arm, seed, user, text_key(text), first + i, values={_LOGLIK: round(value, 6)})
             if math.isfinite(value)

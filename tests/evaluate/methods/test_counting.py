@@ -36,7 +36,7 @@ async def test_majorities_are_of_those_whom_they_name(method: str, same: str, ne
     opened = bench(world())
     at, made = desk(opened), METHODS[method].make(())
     learned = await made.learn(opened.benchmark.cases[0], at)
-    answers = await made.respondent(learned, at).answer([SAME, NEW, FREE])
+    answers = await made.examinee(learned, at).respondent.answer([SAME, NEW, FREE])
     assert [answer.response.answer for answer in answers] == [same, new, None]
     assert at.meter.calls == 0
 
@@ -47,7 +47,8 @@ async def test_uniform_draws_by_seed_person_and_question() -> None:
 
     async def drawn(person: str, seed: int) -> list[str | None]:
         at = desk(opened, person, seed=seed)
-        answers = await made.respondent(await made.learn(opened.benchmark.cases[0], at), at).answer(questions)
+        examinee = made.examinee(await made.learn(opened.benchmark.cases[0], at), at)
+        answers = await examinee.respondent.answer(questions)
         return [answer.response.answer for answer in answers]
 
     first = await drawn("ann", 0)

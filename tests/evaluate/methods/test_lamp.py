@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from idiolect import Opinion, Question, User
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Method
+from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings
@@ -33,17 +33,16 @@ def bench_of(task: str, user: User, asked: Question, answer: str, *, said: str =
     return Bench(benchmark, AnsweringSettings(), source, source, Calls(Budget(), Turns(1)), FermiSettings()), model
 
 
-def lamp_rag(**overrides: object) -> Method:
+def lamp_rag(**overrides: object) -> EvaluatedMethod:
     return METHODS["lamp-rag"].make(tuple((name, str(value)) for name, value in overrides.items()))
 
 
-async def asked_with(method: Method, bench: Bench, model: FunctionModel) -> tuple[str, str | None]:
+async def asked_with(method: EvaluatedMethod, bench: Bench, model: FunctionModel) -> tuple[str, str | None]:
     """What the model was shown, and the answer."""
     (case,) = bench.benchmark.cases
     desk = Desk(bench, case.user.id, 0, Meter(case.user.id))
-    assert method.shares_learning(bench) is None
-    respondent = method.respondent(await method.learn(case, desk), desk)
-    (answer,) = await respondent.answer([opinion.question for opinion in case.asked])
+    examinee = method.examinee(await method.learn(case, desk), desk)
+    (answer,) = await examinee.respondent.answer([opinion.question for opinion in case.asked])
     (request,) = model.completion_requests
     (message,) = request.messages
     assert message.role == "user"
@@ -110,7 +109,8 @@ async def test_likelihood_scores_choices_behind_the_same_prompt() -> None:
     bench, model = bench_of("lamp-3", READER, ASKED, "5")
     desk = Desk(bench_with_likelihood(bench), "reader", 0, Meter("reader"))
     method = lamp_rag(k=1)
-    await method.respondent(await method.learn(bench.benchmark.cases[0], desk), desk).answer([ASKED])
+    examinee = method.examinee(await method.learn(bench.benchmark.cases[0], desk), desk)
+    await examinee.respondent.answer([ASKED])
     (request,) = model.choice_requests
     assert request.messages == (Message("user", f'5 is the score for "A long novel about whales.". {ASKED.text}'),)
     assert (request.choices, request.prefill) == (ASKED.choices, "")
@@ -123,12 +123,16 @@ def bench_with_likelihood(bench: Bench) -> Bench:
 
 
 def test_other_tasks_are_refused_before_anything_is_asked() -> None:
+    key = METHODS["lamp-rag"].learning_key
+    assert key is not None
     bench, model = bench_of("people", READER, ASKED, "5")
     with pytest.raises(SettingsError, match="lamp-rag has the prompts of LaMP's tasks, and people is none"):
-        lamp_rag().shares_learning(bench)
+        key((), bench)
     scoreless, _ = bench_of("lamp-3", User("t", texts=("A pen.",)), ASKED, "5")
     with pytest.raises(SettingsError, match="leave --history texts out"):
-        lamp_rag().shares_learning(scoreless)
+        key((), scoreless)
+    rated, _ = bench_of("lamp-3", READER, ASKED, "5")
+    assert key((), rated) != key((("k", "2"),), rated)
     assert model.completion_requests == []
 
 
@@ -141,6 +145,5 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
 async def test_it_says_nothing_of_texts() -> None:
     bench, _ = bench_of("lamp-3", READER, ASKED, "5")
     desk = Desk(bench, "reader", 0, Meter("reader"))
-    respondent = lamp_rag().respondent(await lamp_rag().learn(bench.benchmark.cases[0], desk), desk)
-    with pytest.raises(PersonalizationError):
-        await respondent.log_likelihoods(["A text."])
+    examinee = lamp_rag().examinee(await lamp_rag().learn(bench.benchmark.cases[0], desk), desk)
+    assert examinee.log_likelihoods is None

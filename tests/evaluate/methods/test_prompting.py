@@ -43,5 +43,6 @@ async def test_one_opinion_leaves_nothing_to_tune_on() -> None:
     at = desk(opened)
     learned = await TunedFewShot().learn(case("ann", train=1), at)
     assert (learned.notes["asked"], learned.notes["score"], at.meter.calls) == (0, None, 0)
-    answers = await TunedFewShot().respondent(learned, at).answer([case("ann").asked[0].question])
+    respondent = TunedFewShot().examinee(learned, at).respondent
+    answers = await respondent.answer([case("ann").asked[0].question])
     assert answers[0].response.answer

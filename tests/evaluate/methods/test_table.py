@@ -48,7 +48,7 @@ def test_every_method_can_be_made(name: str) -> None:
     assert entry.help
     opened = bench(open_weights=OpenWeights(None, "1", preset("measured")))  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"there is no setting 'nonsense'|takes no settings in brackets"):
-        _ = entry.make((("nonsense", "1"),)).shares_learning(opened)
+        arms(f"{name}[nonsense=1]")[0].learning_key(opened)
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,22 @@ def test_every_method_can_be_made(name: str) -> None:
 )
 def test_a_wrong_setting_is_found_before_anything_is_asked(spec: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        _ = arms(spec)[0].method.shares_learning(bench())
+        arms(spec)[0].learning_key(bench())
 
 
 def test_what_has_no_embeddings_or_weights_says_so_at_once() -> None:
     with pytest.raises(SettingsError, match="chosen by embeddings"):
-        arms("insights")[0].method.shares_learning(bench(dense=None))
+        arms("insights")[0].learning_key(bench(dense=None))
     for name in [*ON_WEIGHTS, "dpo", "dpo-own"]:
         with pytest.raises(SettingsError, match="no access to its weights"):
-            arms(name)[0].method.shares_learning(bench())
+            arms(name)[0].learning_key(bench())
 
 
 def test_what_would_score_later_is_refused_where_calls_are_limited() -> None:
     limited = bench(calls_per_person=9)
-    arms("fermi[retrieval.pool=memory]")[0].method.shares_learning(limited)
+    arms("fermi[retrieval.pool=memory]")[0].learning_key(limited)
     with pytest.raises(SettingsError, match=r"put retrieval\.pool=memory into brackets"):
-        arms("opro[retrieval.pool=last]")[0].method.shares_learning(limited)
+        arms("opro[retrieval.pool=last]")[0].learning_key(limited)
 
 
 async def test_no_method_is_shown_what_it_is_judged_on(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ enrichment  LLM-Rec's: the model writes about the person, and about each questio
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from idiolect.evaluate.benchmark import Case
-from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned
-from idiolect.evaluate.methods.prompting import Nearness, Prompted, nearness
+from idiolect.evaluate.methods.bench import Desk
+from idiolect.evaluate.methods.method import Examinee, Learned
+from idiolect.evaluate.methods.prompting import Nearness, nearness
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.enrichment import Enriched, Enrichment, EnrichmentSettings
 from idiolect.methods.personalization import Answer
@@ -44,24 +44,18 @@ class Retrieval:
     def __post_init__(self) -> None:
         require(self.k >= 1, "k", self.k, "at least 1")
 
-    async def learn(self, case: Case, desk: Desk) -> Learned:
-        """The person's history."""
-        del desk
+    async def learn(self, case: Case, _desk: Desk) -> Learned:
+        """Remember the person's history."""
         return Learned(case.user)
 
-    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
-        """The model behind the nearest items; texts stand behind the person's first ones, which are as near as any."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model behind the nearest items, for texts behind the person's first ones: as near as any."""
         user: User = learned.value
         similarity = nearness(desk.bench, self.nearness)
         found = RetrievalAugmented(desk.answerer, user.opinions, user.texts, k=self.k, similarity=similarity)
         values = {"opinions": [], "texts": list(user.texts[: self.k]), "max_chars": _MAX_CHARS}
         shown = render("retrieval_augmented.jinja", values) if user.texts else ""
-        return Prompted(found, desk.model, text_prompt=shown)
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
-        return None
+        return Examinee.with_texts(found, desk.model, prompt=shown)
 
 
 class EnrichedAnswers:
@@ -72,7 +66,7 @@ class EnrichedAnswers:
         self._enriched: Enriched | None = None
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
+        """Return one answer a question.
 
         Raises:
             ModelError, HaltedError: the model could not answer.
@@ -80,7 +74,7 @@ class EnrichedAnswers:
         return await (await self._fitted()).answer(questions)
 
     async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Nat per token, behind what was written about the person.
+        """Return nat per token of each text, behind what was written about the person.
 
         Raises:
             ModelError, HaltedError: the model could not answer.
@@ -102,22 +96,18 @@ class EnrichmentMethod:
 
     @classmethod
     def of(cls, overrides: Overrides) -> EnrichmentMethod:
-        """With what stands in brackets."""
+        """Return the method with what stands in brackets."""
         return cls(changed_by_text(EnrichmentSettings(), overrides))
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Has the model write about the person."""
+        """Have the model write about the person."""
         await _enrichment(desk, self.settings).fit(case.user)
         return Learned(case.user)
 
-    def respondent(self, learned: Learned, desk: Desk) -> EnrichedAnswers:
-        """Goes on from what was written."""
-        return EnrichedAnswers(learned.value, desk, self.settings)
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
-        return None
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model behind what was written."""
+        enriched = EnrichedAnswers(learned.value, desk, self.settings)
+        return Examinee(enriched, enriched.log_likelihoods)
 
 
 def _enrichment(desk: Desk, settings: EnrichmentSettings) -> Enrichment:

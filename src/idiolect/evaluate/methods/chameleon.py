@@ -20,9 +20,8 @@ from typing import Any, Literal
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
-from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
-from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
@@ -123,22 +122,26 @@ class ChameleonMethod:
         members = [each.learning_from(size).user for each in same[place * most : (place + 1) * most]]
         return members, f"group {place} {case.group}"
 
-    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
-        """The edited model; the base model where a gate says so."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the edited model; the base model where a gate says so."""
         found: ChameleonPersonalization = learned.value
         if learned.used is False:
-            return Prompted(base(desk.answerer), desk.model)
+            return Examinee.with_texts(base(desk.answerer), desk.model)
         edit = random_edit(found, seed=desk.seed) if self.random else found.edit
         return unprompted(edited(desk, edit), desk)
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With the same settings, for the same people."""
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on the edit: the settings, and who is pooled.
+
+        Raises:
+            SettingsError: as from `settings`.
+        """
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
 
 
-def unprompted(model: LanguageModel, desk: Desk) -> Prompted:
-    """A model of a method's own, asked without any prompt."""
-    return Prompted(base(Answerer(model, desk.bench.answering)), model)
+def unprompted(model: LanguageModel, desk: Desk) -> Examinee:
+    """Return a model of a method's own, asked without any prompt."""
+    return Examinee.with_texts(base(Answerer(model, desk.bench.answering)), model)
 
 
 def _size(user: User) -> tuple[int, int]:

@@ -13,9 +13,8 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import ChameleonMethod
 from idiolect.evaluate.methods.fermi import FermiMethod, answering
-from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import edited
-from idiolect.evaluate.methods.prompting import Prompted
 from idiolect.methods.answering import Answerer
 
 
@@ -27,7 +26,7 @@ class Combined:
     chameleon: ChameleonMethod
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Both, one after the other; what they did before is found in the cache."""
+        """Learn both, one after the other; what they did before is found in the cache."""
         prompts = await self.fermi.learn(case, desk)
         try:
             edit = await self.chameleon.learn(case, desk)
@@ -36,15 +35,18 @@ class Combined:
         notes = {"used_prompts": prompts.used is not False, "used_edit": edit.used is not False}
         return Learned((prompts, edit), used=prompts.used is not False or edit.used is not False, notes=notes)
 
-    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
-        """Prompts chosen by their scores with the plain model, asked of the edited one."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the edited model under prompts that are chosen by their scores with the plain one."""
         prompts, edit = learned.value
         model = edited(desk, None if edit.used is False else edit.value.edit)
         by = Answerer(model, desk.bench.answering)
-        return Prompted(answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by), model)
+        respondent = answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by)
+        return Examinee.with_texts(respondent, model)
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody; settings of both are made, and so checked."""
-        self.fermi.settings(bench, 0)
-        self.chameleon.settings(bench, 0)
-        return None
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on both parts.
+
+        Raises:
+            SettingsError: as from the settings of either.
+        """
+        return ("fermi+chameleon", self.fermi.learning_key(bench), self.chameleon.learning_key(bench))

@@ -15,30 +15,30 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from idiolect.errors import PersonalizationError
-from idiolect.evaluate.benchmark import Case, question_key
-from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned, NoTexts
+from idiolect.evaluate.benchmark import Benchmark, Case, question_key
+from idiolect.evaluate.methods.bench import Desk
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.methods.answering import Response
 from idiolect.methods.baselines import FrequentAnswer
-from idiolect.methods.personalization import Answer
-from idiolect.people.user import Opinion, Question, User
+from idiolect.methods.personalization import Answer, Respondent
+from idiolect.people.user import Opinion, Question
 
 Whose = Literal["own", "population", "group", "constant"]
 
 
-class UniformChoice(NoTexts):
-    """Any of the choices; free text gets no answer."""
+class UniformChoice:
+    """Any of the choices, drawn anew for every seed, person and question; free text gets no answer."""
 
     def __init__(self, seed: int, person: str) -> None:
         self._seed, self._person = seed, person
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question; costs nothing."""
+        """Return one answer a question; costs nothing."""
         return [Answer(self._answer(question)) for question in questions]
 
     def _answer(self, question: Question) -> Response:
@@ -48,7 +48,7 @@ class UniformChoice(NoTexts):
         return Response(drawn, drawn, scores=(0.0,) * len(question.choices))
 
 
-class CountedAnswers(NoTexts):
+class CountedAnswers:
     """The most frequent answer to the same question; its shares are the answers', each choice counted once more."""
 
     def __init__(self, opinions: Iterable[Opinion]) -> None:
@@ -56,50 +56,32 @@ class CountedAnswers(NoTexts):
         self._counts: dict[str, Counter[str]] = {}
         for opinion in kept:
             self._counts.setdefault(question_key(opinion.question), Counter())[opinion.answer] += 1
-        self._otherwise = FrequentAnswer(kept)
+        self._by_choices = FrequentAnswer(kept)
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question; costs nothing."""
+        """Return one answer a question; costs nothing."""
         return [await self._answer(question) for question in questions]
 
     async def _answer(self, question: Question) -> Answer:
         counts = self._counts.get(question_key(question))
         if counts is None or not question.choices:
-            return (await self._otherwise.answer([question]))[0]
+            return (await self._by_choices.answer([question]))[0]
         best = max(question.choices, key=lambda choice: counts[choice])
         shares = tuple(math.log(counts[choice] + 1) for choice in question.choices)
         return Answer(Response(best, best, scores=shares))
-
-
-class FrequentChoice(NoTexts):
-    """`FrequentAnswer` in an evaluation: by the choices, whatever the question."""
-
-    def __init__(self, opinions: Iterable[Opinion]) -> None:
-        self._frequent = FrequentAnswer(opinions)
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question; costs nothing."""
-        return await self._frequent.answer(questions)
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
     """The method "uniform"."""
 
-    async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Nothing."""
-        del case, desk
+    async def learn(self, _case: Case, _desk: Desk) -> Learned:
+        """Learn nothing."""
         return Learned(None)
 
-    def respondent(self, learned: Learned, desk: Desk) -> UniformChoice:
-        """Draws anew for every seed, person and question."""
-        del learned
-        return UniformChoice(desk.seed, desk.person)
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
-        return None
+    def examinee(self, _learned: Learned, desk: Desk) -> Examinee:
+        """Return answers at random."""
+        return Examinee(UniformChoice(desk.seed, desk.person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +96,23 @@ class Majority:
     whose: Whose
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Counts."""
+        """Count answers; those of other people once for all persons who are compared with them."""
         if self.whose == "own":
-            return Learned(FrequentChoice(case.user.opinions))
+            return Learned(FrequentAnswer(case.user.opinions))
         key = ("majority", self.whose, case.group if self.whose == "group" else "")
         shared = desk.bench.shared
         if key not in shared:
-            opinions = [opinion for user in self._people(case, desk.bench) for opinion in user.opinions]
-            if not opinions:
-                raise PersonalizationError("there is nobody else whose answers could be counted")
-            shared[key] = FrequentChoice(opinions) if self.whose == "constant" else CountedAnswers(opinions)
+            shared[key] = self._count_others(case, desk.bench.benchmark)
         return Learned(shared[key])
 
-    def _people(self, case: Case, bench: Bench) -> Iterable[User]:
-        groups = bench.benchmark.other_groups
-        for user in bench.benchmark.others:
-            if self.whose != "group" or groups.get(user.id, "") == case.group:
-                yield user
+    def _count_others(self, case: Case, benchmark: Benchmark) -> Respondent:
+        groups = benchmark.other_groups
+        people = [u for u in benchmark.others if self.whose != "group" or groups.get(u.id, "") == case.group]
+        opinions = [opinion for user in people for opinion in user.opinions]
+        if not opinions:
+            raise PersonalizationError("there is nobody else whose answers could be counted")
+        return FrequentAnswer(opinions) if self.whose == "constant" else CountedAnswers(opinions)
 
-    def respondent(self, learned: Learned, desk: Desk) -> FrequentChoice | CountedAnswers:
-        """The counts."""
-        del desk
-        found: FrequentChoice | CountedAnswers = learned.value
-        return found
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
-        return None
+    def examinee(self, learned: Learned, _desk: Desk) -> Examinee:
+        """Return the counted answers."""
+        return Examinee(learned.value)

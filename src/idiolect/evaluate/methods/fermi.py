@@ -13,14 +13,14 @@ say so instead of measuring nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import AskedRespondent, Learned, NoTexts
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
@@ -28,27 +28,11 @@ from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
-from idiolect.methods.personalization import Answer, Respondent
+from idiolect.methods.personalization import Respondent
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel
-from idiolect.people.user import Question
 
 Change = Callable[[FermiSettings], FermiSettings]
-
-
-class AnsweredQuestions(NoTexts):
-    """A respondent of Fermi's in an evaluation."""
-
-    def __init__(self, respondent: Respondent) -> None:
-        self._respondent = respondent
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await self._respondent.answer(questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +76,16 @@ class FermiMethod:
         used = None if not settings.evidence.share else learned.used
         return Learned(learned, used=used, notes=fermi_notes(learned))
 
-    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
-        """Retrieval-of-Prompt, or the base model where a gate says so."""
-        return AnsweredQuestions(answering(learned.value, desk.answerer, desk, used=learned.used))
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return Retrieval-of-Prompt, or the base model where a gate says so."""
+        return Examinee(answering(learned.value, desk.answerer, desk, used=learned.used))
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With the same settings."""
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on the prompts: the settings.
+
+        Raises:
+            SettingsError: as from `settings`.
+        """
         return ("fermi", self.settings(bench, 0))
 
 

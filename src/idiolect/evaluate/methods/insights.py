@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned
-from idiolect.evaluate.methods.prompting import Prompted
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.models.similarity import Embedder
 
@@ -19,28 +18,27 @@ class InsightsMethod:
     """Writes the insights once a person; needs embeddings to choose what they are written from, and no open weights."""
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Has the model write."""
+        """Have the model write."""
         written = await self._method(desk).fit(case.user)
         return Learned(written.insights)
 
-    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
-        """The model under the insight."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model under the insight."""
         prompted = self._method(desk).prompted(learned.value)
-        return Prompted(prompted, desk.model, text_prompt=prompted.prompt)
+        return Examinee.with_texts(prompted, desk.model, prompt=prompted.prompt)
 
     def _method(self, desk: Desk) -> InsightsInPrompt:
         embedder = self._embedder(desk.bench)
         settings = replace(GREEDY, seed=desk.seed)
         return InsightsInPrompt(desk.model, desk.bench.answering, embedder=embedder, settings=settings)
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody.
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on the insights.
 
         Raises:
             SettingsError: there are no embeddings.
         """
-        self._embedder(bench)
-        return None
+        return ("insights", self._embedder(bench).name)
 
     def _embedder(self, bench: Bench) -> Embedder:
         if bench.embedder is None:

@@ -18,7 +18,7 @@ import numpy as np
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Learned, NoTexts
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.prompting import Nearness, nearness
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.personalization import Answer
@@ -39,7 +39,7 @@ from idiolect.people.user import Question, User
 _TASKS = {task.lower(): task for task in LAMP_TASKS}
 
 
-class LampAugmented(NoTexts):
+class LampAugmented:
     """The model behind LaMP's prompts.
 
     Args:
@@ -60,7 +60,7 @@ class LampAugmented(NoTexts):
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
+        """Return one answer a question.
 
         Raises:
             ModelError, HaltedError: the model could not answer.
@@ -109,25 +109,24 @@ class LampRetrieval:
         require(self.max_chars >= 20, "max_chars", self.max_chars, "at least 20")
         require_one_of(Nearness, "nearness", self.nearness)
 
-    async def learn(self, case: Case, desk: Desk) -> Learned:
-        """The person's history."""
-        del desk
+    async def learn(self, case: Case, _desk: Desk) -> Learned:
+        """Remember the person's history."""
         return Learned(case.user)
 
-    def respondent(self, learned: Learned, desk: Desk) -> LampAugmented:
-        """The model behind the nearest items."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model behind the nearest items."""
         answerer = Answerer(desk.model, replace(desk.bench.answering, form="verbatim"))
         similarity = nearness(desk.bench, self.nearness)
-        return LampAugmented(answerer, lamp_task(desk.bench.benchmark), learned.value, self, similarity)
+        task = lamp_task(desk.bench.benchmark)
+        return Examinee(LampAugmented(answerer, task, learned.value, self, similarity))
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody.
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return the method's settings and its task.
 
         Raises:
             SettingsError: the task is none of LaMP's, or its histories lack what the prompt quotes.
         """
-        lamp_task(bench.benchmark)
-        return None
+        return (self, lamp_task(bench.benchmark))
 
 
 def lamp_task(benchmark: Benchmark) -> str:

@@ -13,51 +13,25 @@ Texts are shown as examples of what the person wrote.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from idiolect.errors import BudgetExceededError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import AskedRespondent, Learned
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import demonstration_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
-from idiolect.methods.personalization import Answer, Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.methods.setting_checks import require
 from idiolect.methods.templating import render
-from idiolect.methods.texts import text_log_likelihoods
-from idiolect.models.language_model import ChoiceModel
 from idiolect.models.similarity import Similarity
-from idiolect.people.user import Opinion, Question, User
+from idiolect.people.user import Opinion, User
 
 Kind = Literal["vanilla", "profile", "few-shot", "all-info"]
 Nearness = Literal["dense", "bm25"]
-
-
-class Prompted:
-    """Questions by a respondent, texts by a model under one prompt ("": none)."""
-
-    def __init__(self, respondent: Respondent, model: ChoiceModel, *, text_prompt: str = "") -> None:
-        self._respondent, self._model, self._text_prompt = respondent, model, text_prompt
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await self._respondent.answer(questions)
-
-    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Nat per token.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
-        return await text_log_likelihoods(texts, self._model, prompt=self._text_prompt)
 
 
 def _joined(*parts: str) -> str:
@@ -65,12 +39,12 @@ def _joined(*parts: str) -> str:
 
 
 def texts_prompt(user: User, *, most: int) -> str:
-    """The person's first texts as examples of how they write; "" where there are none."""
+    """Return the person's first texts as examples of how they write; "" where there are none."""
     return render("written_texts.jinja", {"texts": user.texts[:most]}) if user.texts else ""
 
 
 def nearness(bench: Bench, name: Nearness) -> Similarity:
-    """The similarity of that name."""
+    """Return the similarity of that name."""
     return bench.bm25 if name == "bm25" else bench.similarity
 
 
@@ -97,34 +71,28 @@ class Prompting:
         require(self.k >= 1, "k", self.k, "at least 1")
         require(self.texts >= 0, "texts", self.texts, "at least 0")
 
-    async def learn(self, case: Case, desk: Desk) -> Learned:
-        """The person themself."""
-        del desk
+    async def learn(self, case: Case, _desk: Desk) -> Learned:
+        """Remember the person."""
         return Learned(case.user)
 
-    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
-        """The model behind the prompt."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model behind the prompt."""
         user: User = learned.value
         if self.kind == "vanilla":
-            return Prompted(base(desk.answerer), desk.model)
+            return Examinee.with_texts(base(desk.answerer), desk.model)
         who = profile_prompt(user.profile) if user.profile else ""
         if self.kind == "profile":
-            return Prompted(profile(desk.answerer, user.profile), desk.model, text_prompt=who)
+            return Examinee.with_texts(profile(desk.answerer, user.profile), desk.model, prompt=who)
         everything = self.kind == "all-info"
         shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
         known = demonstration_block(user.opinions, desk.bench.answering) if everything and user.texts else ""
         text_prompt = _joined(who, known, shown)
         instruction = _joined(shown if everything or not user.opinions else "", profile_prompt(user.profile))
         if not user.opinions:
-            return Prompted(FixedPrompt(desk.answerer, instruction), desk.model, text_prompt=text_prompt)
+            return Examinee.with_texts(FixedPrompt(desk.answerer, instruction), desk.model, prompt=text_prompt)
         near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
         shots = FewShot(desk.answerer, user.opinions, k=k, similarity=near, instruction=instruction)
-        return Prompted(shots, desk.model, text_prompt=text_prompt)
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody: there is nothing to share."""
-        del bench
-        return None
+        return Examinee.with_texts(shots, desk.model, prompt=text_prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +115,7 @@ class TunedFewShot:
         require(bool(self.ks) and min(self.ks) >= 1, "ks", self.ks, "numbers of at least 1")
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Chooses k and the nearness."""
+        """Choose k and the nearness."""
         candidates = [(k, near) for k in self.ks for near in ("dense", "bm25")]
         totals = dict.fromkeys(candidates, 0.0)
         asked = 0
@@ -174,12 +142,7 @@ class TunedFewShot:
         (answer,) = await shots.answer([opinion.question])
         return alignment_score(opinion.question, opinion.answer, answer.response.answer)
 
-    def respondent(self, learned: Learned, desk: Desk) -> AskedRespondent:
-        """few-shot as chosen."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return few-shot as chosen."""
         user, k, near = learned.value
-        return Prompting("few-shot", k=k, nearness=near).respondent(Learned(user), desk)
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody."""
-        del bench
-        return None
+        return Prompting("few-shot", k=k, nearness=near).examinee(Learned(user), desk)

@@ -26,17 +26,21 @@ class MethodSpec:
     overrides: Overrides = ()
 
     def __str__(self) -> str:
-        told = ",".join(f"{key}={value}" for key, value in self.overrides)
-        return f"{self.name}[{told}]" if told else self.name
+        return self.written()
+
+    def written(self, *remarks: str) -> str:
+        """Return the text that names the method, with remarks behind its settings: `fermi[iterations=2,remark]`."""
+        inside = ",".join((*(f"{key}={value}" for key, value in self.overrides), *remarks))
+        return f"{self.name}[{inside}]" if inside else self.name
 
     def overriding(self, key: str, value: object) -> MethodSpec:
-        """With one more change; an earlier one of the same setting goes."""
+        """Return the method with one more change; an earlier one of the same setting goes."""
         kept = tuple(pair for pair in self.overrides if pair[0] != key)
         return replace(self, overrides=(*kept, (key, str(value))))
 
 
 def parse_specs(text: str) -> tuple[MethodSpec, ...]:
-    """The methods in a text, separated by commas outside of brackets; each once.
+    """Return the methods in a text, separated by commas outside of brackets; each once.
 
     Raises:
         SettingsError: not of that form, or nothing at all.
@@ -48,7 +52,7 @@ def parse_specs(text: str) -> tuple[MethodSpec, ...]:
 
 
 def parse_spec(text: str) -> MethodSpec:
-    """One method.
+    """Return the method that a text names.
 
     Raises:
         SettingsError: not of that form.

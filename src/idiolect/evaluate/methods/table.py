@@ -2,63 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods import fermi
 from idiolect.evaluate.methods.augmenting import EnrichmentMethod, Retrieval
+from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.counting import Majority, Uniform
 from idiolect.evaluate.methods.entry import MethodEntry
 from idiolect.evaluate.methods.lamp import LampRetrieval
-from idiolect.evaluate.methods.method import Method
+from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.evaluate.methods.spec import Overrides
+from idiolect.evaluate.methods.transferred import TransferredPrompts
 from idiolect.methods.setting_changes import changed_by_text
+
+if TYPE_CHECKING:
+    from idiolect.evaluate.methods.chameleon import Pooled
+    from idiolect.methods.chameleon.settings import RuleName
+
+M = TypeVar("M")
 
 _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    """Makes a method out of itself: its own fields are what brackets change."""
-
-    method: Method
-
-    def __call__(self, overrides: Overrides) -> Method:
-        return changed_by_text(self.method, overrides)
+class _KeyedMethod(EvaluatedMethod, Protocol):
+    def learning_key(self, bench: Bench) -> Hashable: ...
 
 
-def _fermi(change: fermi.Change, *, reads_failures: bool = False) -> Callable[[Overrides], Method]:
-    return lambda overrides: fermi.FermiMethod(change, overrides, reads_failures)
+def _with_settings(method: M) -> Callable[[Overrides], M]:
+    """Return what makes a method whose own fields are what brackets change."""
+    return lambda overrides: changed_by_text(method, overrides)
 
 
-def _chameleon(rule: str = "", pooled: str = "", *, random: bool = False) -> Callable[[Overrides], Method]:
-    def make(overrides: Overrides) -> Method:
+def _keyed(
+    help_: str,
+    make: Callable[[Overrides], _KeyedMethod],
+    *,
+    personal: bool = True,
+    needs: frozenset[str] = frozenset(),
+) -> MethodEntry:
+    """Return the entry of a method with a learning key of its own."""
+
+    def key(overrides: Overrides, bench: Bench) -> Hashable:
+        return make(overrides).learning_key(bench)
+
+    return MethodEntry(help_, make, key, personal=personal, needs=needs)
+
+
+def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) -> MethodEntry:
+    def make(overrides: Overrides) -> fermi.FermiMethod:
+        return fermi.FermiMethod(change, overrides, reads_failures)
+
+    def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> TransferredPrompts:
+        return TransferredPrompts(make(overrides), learns_with, answered_by)
+
+    return replace(_keyed(help_, make), iterates=True, transferred=transferred)
+
+
+def _chameleon(
+    help_: str,
+    rule: RuleName | Literal[""] = "",
+    pooled: Pooled = "",
+    *,
+    random: bool = False,
+) -> MethodEntry:
+    def make(overrides: Overrides) -> _KeyedMethod:
         from idiolect.evaluate.methods.chameleon import ChameleonMethod
 
-        return ChameleonMethod(rule, pooled, random, overrides)  # type: ignore[arg-type]
+        return ChameleonMethod(rule, pooled, random, overrides)
 
-    return make
+    return _keyed(help_, make, personal=not (pooled or random), needs=_WEIGHTS)
 
 
-def _insights(overrides: Overrides) -> Method:
+def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
+    def make(overrides: Overrides) -> _KeyedMethod:
+        from idiolect.evaluate.methods.chameleon import ChameleonMethod
+        from idiolect.evaluate.methods.trained import DpoMethod
+
+        return DpoMethod(ChameleonMethod(rule), overrides)
+
+    return _keyed(help_, make, needs=_TRAINING)
+
+
+def _insights(overrides: Overrides) -> _KeyedMethod:
     from idiolect.evaluate.methods.insights import InsightsMethod
 
     return changed_by_text(InsightsMethod(), overrides)
 
 
-def _dpo(rule: str) -> Callable[[Overrides], Method]:
-    def make(overrides: Overrides) -> Method:
-        from idiolect.evaluate.methods.chameleon import ChameleonMethod
-        from idiolect.evaluate.methods.trained import DpoMethod
-
-        return DpoMethod(ChameleonMethod(rule), overrides)  # type: ignore[arg-type]
-
-    return make
-
-
-def _combined(overrides: Overrides) -> Method:
+def _combined(overrides: Overrides) -> _KeyedMethod:
     from idiolect.evaluate.methods.chameleon import ChameleonMethod
     from idiolect.evaluate.methods.combined import Combined
 
@@ -67,73 +102,50 @@ def _combined(overrides: Overrides) -> Method:
     return Combined(fermi.FermiMethod(fermi.as_it_is), ChameleonMethod())
 
 
-def _entry(
-    help_: str,
-    make: Callable[[Overrides], Method],
-    *,
-    personal: bool = True,
-    needs: frozenset[str] = frozenset(),
-    iterates: bool = False,
-) -> MethodEntry:
-    return MethodEntry(help_, make, personal=personal, needs=needs, iterates=iterates, transfers=iterates)
-
-
 METHODS: dict[str, MethodEntry] = {
-    "uniform": _entry("any choice, all alike", _Fixed(Uniform()), personal=False),
-    "constant": _entry("others' most frequent answer to such choices", _Fixed(Majority("constant")), personal=False),
-    "majority-own": _entry("the person's most frequent answer to such choices", _Fixed(Majority("own"))),
-    "majority-population": _entry(
-        "others' most frequent answer to the question", _Fixed(Majority("population")), personal=False
+    "uniform": MethodEntry("any choice, all alike", _with_settings(Uniform()), personal=False),
+    "constant": MethodEntry(
+        "others' most frequent answer to such choices", _with_settings(Majority("constant")), personal=False
     ),
-    "majority-group": _entry("the same of the person's group", _Fixed(Majority("group")), personal=False),
-    "vanilla": _entry("the model as it is", _Fixed(Prompting("vanilla")), personal=False),
-    "profile": _entry("the profile in front", _Fixed(Prompting("profile"))),
-    "few-shot": _entry(
-        "the 16 opinions nearest by embeddings, nearest last; of texts, the first 5", _Fixed(Prompting("few-shot"))
+    "majority-own": MethodEntry("the person's most frequent answer to such choices", _with_settings(Majority("own"))),
+    "majority-population": MethodEntry(
+        "others' most frequent answer to the question", _with_settings(Majority("population")), personal=False
     ),
-    "few-shot-bm25": _entry("the same, nearest by BM25", _Fixed(Prompting("few-shot", nearness="bm25"))),
-    "few-shot-tuned": _entry(
-        "few-shot, tuned by leave-one-out for the calls of a learning method", _Fixed(TunedFewShot())
+    "majority-group": MethodEntry("the same of the person's group", _with_settings(Majority("group")), personal=False),
+    "vanilla": MethodEntry("the model as it is", _with_settings(Prompting("vanilla")), personal=False),
+    "profile": MethodEntry("the profile in front", _with_settings(Prompting("profile"))),
+    "few-shot": MethodEntry(
+        "the 16 opinions nearest by embeddings, nearest last; of texts, the first 5",
+        _with_settings(Prompting("few-shot")),
     ),
-    "all-info": _entry("the profile and all opinions and texts", _Fixed(Prompting("all-info"))),
-    "rag": _entry("the 4 nearest items in LaMP's patterns", _Fixed(Retrieval())),
-    "lamp-rag": _entry("LaMP's own prompts with the 4 nearest items, for its tasks", _Fixed(LampRetrieval())),
-    "enrichment": _entry("LLM-Rec: the model writes about person and question first", EnrichmentMethod.of),
-    "insights": _entry("CHAMELEON's insight in the prompt, no edit", _insights),
-    "opro": _entry("the LLM sees prompts and scores; the best prompt answers", _fermi(fermi.opro), iterates=True),
-    "fermi": _entry("Fermi as the preset has it", _fermi(fermi.as_it_is), iterates=True),
-    "fermi-llm": _entry("Fermi with the LLM proposer alone", _fermi(fermi.only_llm), iterates=True),
-    "fermi-demonstrations": _entry(
-        "Fermi with the demonstration proposer alone", _fermi(fermi.only_demonstrations), iterates=True
+    "few-shot-bm25": MethodEntry("the same, nearest by BM25", _with_settings(Prompting("few-shot", nearness="bm25"))),
+    "few-shot-tuned": MethodEntry(
+        "few-shot, tuned by leave-one-out for the calls of a learning method", _with_settings(TunedFewShot())
     ),
-    "fermi-no-failures": _entry("Fermi without mis-aligned context", _fermi(fermi.without_failures), iterates=True),
-    "fermi-symmetric": _entry(
-        "Fermi whose listed prompts all show their failures",
-        _fermi(fermi.symmetric, reads_failures=True),
-        iterates=True,
+    "all-info": MethodEntry("the profile and all opinions and texts", _with_settings(Prompting("all-info"))),
+    "rag": MethodEntry("the 4 nearest items in LaMP's patterns", _with_settings(Retrieval())),
+    "lamp-rag": _keyed("LaMP's own prompts with the 4 nearest items, for its tasks", _with_settings(LampRetrieval())),
+    "enrichment": MethodEntry("LLM-Rec: the model writes about person and question first", EnrichmentMethod.of),
+    "insights": _keyed("CHAMELEON's insight in the prompt, no edit", _insights),
+    "opro": _fermi("the LLM sees prompts and scores; the best prompt answers", fermi.opro),
+    "fermi": _fermi("Fermi as the preset has it", fermi.as_it_is),
+    "fermi-llm": _fermi("Fermi with the LLM proposer alone", fermi.only_llm),
+    "fermi-demonstrations": _fermi("Fermi with the demonstration proposer alone", fermi.only_demonstrations),
+    "fermi-no-failures": _fermi("Fermi without mis-aligned context", fermi.without_failures),
+    "fermi-symmetric": _fermi(
+        "Fermi whose listed prompts all show their failures", fermi.symmetric, reads_failures=True
     ),
-    "fermi-no-retrieval": _entry("Fermi whose best prompt answers all", _fermi(fermi.without_retrieval), iterates=True),
-    "chameleon": _entry("CHAMELEON as the preset has it, with its gate", _chameleon(), needs=_WEIGHTS),
-    "chameleon-paper": _entry("the paper's pairs, rule and strengths", _chameleon("literal"), needs=_WEIGHTS),
-    "chameleon-contrastive": _entry("θ_P from the pairs' differences", _chameleon("contrastive"), needs=_WEIGHTS),
-    "chameleon-p-only": _entry("the paper's first step alone", _chameleon("p_only"), needs=_WEIGHTS),
-    "chameleon-n-only": _entry("the paper's second step alone", _chameleon("n_only"), needs=_WEIGHTS),
-    "chameleon-random": _entry(
-        "random directions as large as chameleon's", _chameleon(random=True), personal=False, needs=_WEIGHTS
-    ),
-    "chameleon-paper-random": _entry(
-        "random directions in the paper's rule", _chameleon("literal", random=True), personal=False, needs=_WEIGHTS
-    ),
-    "chameleon-group": _entry(
-        "one edit of the person's group, the person among them",
-        _chameleon(pooled="group"),
-        personal=False,
-        needs=_WEIGHTS,
-    ),
-    "chameleon-unseen": _entry(
-        "one edit of other people, never of this person", _chameleon(pooled="unseen"), personal=False, needs=_WEIGHTS
-    ),
-    "fermi+chameleon": _entry("the edited model under Fermi's prompts", _combined, needs=_WEIGHTS),
-    "dpo": _entry("DPO on chameleon-paper's pairs, for as many seconds", _dpo("literal"), needs=_TRAINING),
-    "dpo-own": _entry("DPO on chameleon's pairs, for as many seconds", _dpo(""), needs=_TRAINING),
+    "fermi-no-retrieval": _fermi("Fermi whose best prompt answers all", fermi.without_retrieval),
+    "chameleon": _chameleon("CHAMELEON as the preset has it, with its gate"),
+    "chameleon-paper": _chameleon("the paper's pairs, rule and strengths", "literal"),
+    "chameleon-contrastive": _chameleon("θ_P from the pairs' differences", "contrastive"),
+    "chameleon-p-only": _chameleon("the paper's first step alone", "p_only"),
+    "chameleon-n-only": _chameleon("the paper's second step alone", "n_only"),
+    "chameleon-random": _chameleon("random directions as large as chameleon's", random=True),
+    "chameleon-paper-random": _chameleon("random directions in the paper's rule", "literal", random=True),
+    "chameleon-group": _chameleon("one edit of the person's group, the person among them", pooled="group"),
+    "chameleon-unseen": _chameleon("one edit of other people, never of this person", pooled="unseen"),
+    "fermi+chameleon": _keyed("the edited model under Fermi's prompts", _combined, needs=_WEIGHTS),
+    "dpo": _dpo("DPO on chameleon-paper's pairs, for as many seconds", "literal"),
+    "dpo-own": _dpo("DPO on chameleon's pairs, for as many seconds", ""),
 }

@@ -15,8 +15,7 @@ from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
-from idiolect.evaluate.methods.method import Learned
-from idiolect.evaluate.methods.prompting import Prompted
+from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.chameleon.dpo import DpoSettings, train_dpo
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -40,7 +39,7 @@ class DpoMethod:
     overrides: Overrides = ()
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Trains a copy of the model."""
+        """Train a copy of the model."""
         model = desk.bench.weights().model
         if not isinstance(model, LocalModel):
             raise SettingsError("DPO trains a model of this process")
@@ -57,15 +56,17 @@ class DpoMethod:
             "seconds_trained": round(result.seconds, 3),
             "losses": [round(loss, 4) for loss in result.losses],
         }
-        return Learned(result.model, notes=notes)
+        return Learned(result.model, notes=notes, close=result.model.close)
 
-    def respondent(self, learned: Learned, desk: Desk) -> Prompted:
-        """The trained model, asked like the edited one."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the trained model, asked like the edited one."""
         model: LocalModel = learned.value
         return unprompted(desk.other(model, fingerprint=f"dpo {id(model)}"), desk)
 
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With nobody; settings are made, and so checked."""
-        self.rival.settings(bench, 0)
-        changed_by_text(DpoSettings(), self.overrides)
-        return None
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on the training besides the machine.
+
+        Raises:
+            SettingsError: the settings in brackets, or the rival's, make no sense.
+        """
+        return ("dpo", self.rival.learning_key(bench), changed_by_text(DpoSettings(), self.overrides))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Case
-from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.fermi import AnsweredQuestions, FermiMethod, answering
-from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.bench import Desk
+from idiolect.evaluate.methods.fermi import FermiMethod, answering
+from idiolect.evaluate.methods.method import Examinee, Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +17,26 @@ class TransferredPrompts:
 
     Args:
         fermi: what learns.
-        learns_with, answered_by: names in `Bench.transfer`; "" is the model of the run.
+        learns_with, answered_by: names in `Bench.transfer`; None: the model of the run.
     """
 
     fermi: FermiMethod
-    learns_with: str = ""
-    answered_by: str = ""
+    learns_with: str | None = None
+    answered_by: str | None = None
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """As Fermi does, with the one model."""
+        """Learn as Fermi does, with the one model."""
         return await self.fermi.learn(case, _at(desk, self.learns_with))
 
-    def respondent(self, learned: Learned, desk: Desk) -> AnsweredQuestions:
-        """The other model under the prompts; or without any, where a gate says so."""
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the other model under the prompts; or without any, where a gate says so."""
         home, away = _at(desk, self.learns_with), _at(desk, self.answered_by)
-        return AnsweredQuestions(answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer))
-
-    def shares_learning(self, bench: Bench) -> Hashable:
-        """With Fermi itself, where the models are the same."""
-        key = self.fermi.shares_learning(bench)
-        return (key, self.learns_with) if self.learns_with else key
+        return Examinee(answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer))
 
 
-def _at(desk: Desk, model: str) -> Desk:
-    """The same desk with another model; the meter stays."""
-    if not model:
+def _at(desk: Desk, model: str | None) -> Desk:
+    """Return the same desk with another model; the meter stays."""
+    if model is None:
         return desk
     if model not in desk.bench.transfer:
         raise SettingsError(f"the model {model!r} is not opened")
