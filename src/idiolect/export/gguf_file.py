@@ -18,7 +18,7 @@ from gguf import GGUFWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiolect.errors import ExportError
+from idiolect.errors import ExportError, Remedy
 from idiolect.export.adapter import CARD, README, AdapterFiles, content_name, json_bytes
 from idiolect.export.card import Origin, card, page
 from idiolect.export.lora import Lora
@@ -57,7 +57,8 @@ def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
     if architecture is None:
         raise ExportError(
             f"what llama.cpp calls the architecture {lora.model_type!r} is not known here; known are "
-            f"{', '.join(sorted(ARCHITECTURES))}. --format peft does without"
+            f"{', '.join(sorted(ARCHITECTURES))}",
+            remedy=Remedy("format", "peft"),
         )
     if dtype not in _DTYPES:
         raise ExportError(f"a GGUF adapter is float32 or float16, not {str(dtype).removeprefix('torch.')}")

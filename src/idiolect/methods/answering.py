@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.methods.alignment import parse_choice
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
@@ -138,9 +138,10 @@ class Answerer:
 
     def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
         if settings.mode == "likelihood" and not isinstance(model, ChoiceModel):
-            raise SettingsError(f"model {model.name!r} gives no log-probabilities: use --answering generate")
+            message = f"model {model.name!r} gives no log-probabilities"
+            raise SettingsError(message, remedy=Remedy("answering", "generate"))
         if settings.mode == "generate" and not isinstance(model, CompletionModel):
-            raise SettingsError(f"model {model.name!r} writes no text: use --answering likelihood")
+            raise SettingsError(f"model {model.name!r} writes no text", remedy=Remedy("answering", "likelihood"))
         self._model = model
         self.settings = settings
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
