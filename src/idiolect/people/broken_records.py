@@ -1,4 +1,4 @@
-"""Records of a published data set that cannot be read: left out, counted, and told, never in people's own words."""
+"""Records of a published data set that cannot be read: left out, counted and listed, never in people's own words."""
 
 from __future__ import annotations
 

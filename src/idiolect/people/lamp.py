@@ -150,8 +150,8 @@ def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
         raise DatasetError(f'{printable(str(path))}: is not of the form {{"task": …, "golds": […]}}')
-    told = value.get("task", task)
-    if not isinstance(told, str) or not told.replace("_", "-").startswith(task):
+    named = value.get("task", task)
+    if not isinstance(named, str) or not named.replace("_", "-").startswith(task):
         raise DatasetError(f"{printable(str(path))}: its answers are of another task than {task}")
     found: dict[str, str] = {}
     for number, gold in enumerate(value["golds"], start=1):
@@ -173,7 +173,7 @@ class _Record:
 
 
 def _records(path: Path, form: LampForm, golds: Mapping[str, str], log: BrokenRecordsLog) -> Iterator[_Record]:
-    """The valid questions of a file; the others are told."""
+    """Yield the valid questions of a file; the others go to the log."""
     keys: Counter[str] = Counter()
     for number, value in enumerate(read_json_list(path), start=1):
         key = label_text(value.get("id")) if isinstance(value, dict) else ""

@@ -61,12 +61,12 @@ def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
     form = form_of(task, text)
     if not history:
         return text
-    told = _JOINT.join(map(_ITEM[form], history))
+    items = _JOINT.join(map(_ITEM[form], history))
     if form is not CITATIONS:
-        return f"{told}{_BEFORE_INPUT.get(form, _PLAIN)}{text}"
+        return f"{items}{_BEFORE_INPUT.get(form, _PLAIN)}{text}"
     # Where the authors put it: after the first word "title", so before the title that is asked about.
     before, word, after = text.partition(_TITLE)
-    return f"{before}{word}{_JOINT}{told}{after}" if word else text
+    return f"{before}{word}{_JOINT}{items}{after}" if word else text
 
 
 def retrieval_query(task: str, text: str) -> str:

@@ -78,7 +78,7 @@ class Measured:
 
 
 def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
-    """The pairs that directions are fitted on, and the last ones, that only break ties and tell the fluency."""
+    """The pairs that directions are fitted on, and the last ones, that only break ties and measure the fluency."""
     held = int(len(pairs) * share)
     return list(pairs[: len(pairs) - held]), list(pairs[len(pairs) - held :])
 
@@ -96,7 +96,7 @@ async def measure(
 
     Args:
         fitted: what directions come from.
-        held_out: what breaks ties between layers, and whose neutral sides tell the fluency; may be empty.
+        held_out: what breaks ties between layers, and on whose neutral sides fluency is measured; may be empty.
         model: unedited.
         settings: how.
         seed: of CCS's restarts.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.checkpoint import State
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt, judge
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
 from idiolect.methods.fermi.roles import Roles
@@ -155,7 +155,7 @@ class _Carrier:
             ),
         )
 
-    def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> Judged | None:
+    def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> ScoredAnswer | None:
         cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering
         if cell is None:
             return None

@@ -93,7 +93,7 @@ class Learning:
             self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
             self._bookmark.save(self.state)
 
-    def tell(self, stage: str) -> None:
+    def report(self, stage: str) -> None:
         """Say what is being done."""
         task, state = self._task, self.state
         best = state.memory[0].score if state.memory and state.step != "rescore" else None
@@ -147,7 +147,7 @@ class Learning:
 
     async def _score(self) -> State:
         state, settings = self.state, self._task.settings
-        self.tell(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
+        self.report(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
         memory = Memory(settings.memory_size, state.memory)
         if settings.pruning:
             scored = await race(self._scorer, state.new, memory, counts=state.counts, wave=settings.wave)
@@ -167,7 +167,7 @@ class Learning:
 
     async def _propose(self) -> State:
         state = self.state
-        self.tell("proposing prompts")
+        self.report("proposing prompts")
         settings = self._task.settings
         chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=set(state.seen))
         accepted = await self._draw(chosen)
@@ -204,7 +204,7 @@ class Learning:
     async def _rescore(self) -> State:
         """Ask the memory (and `P⁰`) what it has not been asked, and rank it anew."""
         state, task = self.state, self._task
-        self.tell("scoring the memory on what is new")
+        self.report("scoring the memory on what is new")
         by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
         by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
         counts = FailureCounts.of(len(task.roles.scoring))
@@ -227,7 +227,7 @@ class Learning:
         state, retrieval = self.state, self._task.settings.retrieval
         pool = list(_pool(state.memory, () if retrieval.pool == "memory" else state.new, retrieval.pool == "last"))
         if not retrieval.lazy:
-            self.tell("scoring the pool")
+            self.report("scoring the pool")
             pool = await self._scorer.complete(pool)
         return replace(state, step="learned", pool=tuple(pool))
 

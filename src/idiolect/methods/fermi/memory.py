@@ -16,7 +16,7 @@ from idiolect.people.user import Opinion
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredAnswer:
     """One cell: what a prompt answered to one scoring opinion, and its alignment score `s` in [0, 1]."""
 
     response: Response
@@ -36,7 +36,7 @@ class ScoredPrompt:
 
     prompt: Prompt
     born: int
-    cells: tuple[Judged | None, ...]
+    cells: tuple[ScoredAnswer | None, ...]
 
     @property
     def scoreable(self) -> tuple[int, ...]:
@@ -85,9 +85,9 @@ class ScoredPrompt:
         )
 
 
-def judge(opinion: Opinion, response: Response) -> Judged:
+def judge(opinion: Opinion, response: Response) -> ScoredAnswer:
     """Score one response against what the user said."""
-    return Judged(response, alignment_score(opinion.question, opinion.answer, response.answer))
+    return ScoredAnswer(response, alignment_score(opinion.question, opinion.answer, response.answer))
 
 
 @dataclass(frozen=True, slots=True)

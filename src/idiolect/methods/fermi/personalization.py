@@ -111,7 +111,7 @@ class FermiPersonalization:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        dumped: dict[str, Any] = _adapter().serializer.to_python(self, mode="json", warnings=False, fallback=_plain)
+        dumped: dict[str, Any] = _adapter().serializer.to_python(self, mode="json", warnings=False, fallback=_as_json)
         return dumped
 
     @classmethod
@@ -151,8 +151,8 @@ def _adapter() -> TypeAdapter[FermiPersonalization]:
     return TypeAdapter(FermiPersonalization)
 
 
-def _plain(value: object) -> object:
-    """What pydantic doesn't know how to write: the read-only mappings of `Opinion.extra`."""
+def _as_json(value: object) -> object:
+    """Convert what pydantic cannot write: the read-only mappings of `Opinion.extra`."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a {type(value).__name__} is no JSON")

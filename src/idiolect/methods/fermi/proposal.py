@@ -100,9 +100,9 @@ class LlmProposer:
         proposals, usage = [], Usage()
         for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
             usage += completion.usage
-            said = settings.prefill + completion.text
-            closing = "]" * said.count("[") if stop and completion.finish_reason == "stop" else ""
-            text = parse_proposal(said + closing, settings)
+            written = settings.prefill + completion.text
+            closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
+            text = parse_proposal(written + closing, settings)
             prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)

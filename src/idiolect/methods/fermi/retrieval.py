@@ -18,7 +18,7 @@ import numpy as np
 
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
@@ -249,6 +249,6 @@ class _Grounds:
         return None if None in cells else _mean(cells)
 
 
-def _mean(cells: Iterable[Judged | None]) -> float | None:
+def _mean(cells: Iterable[ScoredAnswer | None]) -> float | None:
     known = [cell.score for cell in cells if cell is not None]
     return math.fsum(known) / len(known) if known else None
