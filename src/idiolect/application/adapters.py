@@ -10,6 +10,7 @@ from idiolect.application.names import CHAMELEON
 from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import ExportError, Remedy
+from idiolect.models.catalog import as_local_model
 
 if TYPE_CHECKING:
     from idiolect.export.exporting import Exported, ExportOptions
@@ -50,7 +51,6 @@ async def export_adapter(
     from idiolect.export.card import Origin
     from idiolect.export.exporting import export_edit
     from idiolect.export.lora import check_linear
-    from idiolect.models.local import LocalModel
 
     store = workspace.store
     find = store.groups.personalization if owner.kind == "group" else store.personalization_record
@@ -64,11 +64,12 @@ async def export_adapter(
         )
     check_linear(learned.edit)
     opened = await workspace.models.model(learned.model)
-    if not isinstance(opened.model, LocalModel):
+    local = as_local_model(opened.model)
+    if local is None:
         raise ExportError(
             f"the model {opened.name!r} does not run in this process, so there are no weights to make a LoRA of"
         )
     origin = Origin(learned.model, learned.fingerprint, whose=str(owner) if name_owner else "")
     with workspace.models.waiting("exporting" + (" and verifying" if options.verify else "")):
-        exported = await export_edit(learned.edit, opened.model, origin, options)
+        exported = await export_edit(learned.edit, local, origin, options)
     return AdapterExported(exported, stale)

@@ -238,18 +238,24 @@ class Workspace:
         self.halt(STOPPED_BY_HAND)
 
 
-def run_blocking(use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None] = lambda: None) -> T:
+def _halt_nothing(portal: BlockingPortal) -> None:
+    del portal
+
+
+def run_blocking(
+    use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[BlockingPortal], None] = _halt_nothing
+) -> T:
     """Run a use case in an event loop of its own, and wait for it; another loop may run in this thread.
 
     Args:
         use_case: what is run.
-        interrupted: is called at Ctrl-C, to halt the use case.
+        interrupted: is called at Ctrl-C with the portal to that loop, to halt the use case.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     with start_blocking_portal(name="idiolect") as portal:
-        return wait_for(portal, use_case, interrupted=interrupted)
+        return wait_for(portal, use_case, interrupted=partial(interrupted, portal))
 
 
 def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None]) -> T:

@@ -21,7 +21,7 @@ from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError,
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer
 from idiolect.models.calls.model import Calls
-from idiolect.models.catalog import lasting_name
+from idiolect.models.catalog import as_local_model, lasting_name
 from idiolect.models.language_model import LanguageModel
 from idiolect.people.user import User
 from idiolect.store import PersonalizationRecord, Store
@@ -192,13 +192,13 @@ def editable_model(opened: OpenModel) -> EditableModel:
         ModelError: it gives no access to its layers, or is of a family whose layers are not known here.
     """
     from idiolect.methods.chameleon.measuring import EditableModel
-    from idiolect.models.local import LocalModel
 
     model = opened.model
     if not isinstance(model, EditableModel):
         raise ModelError(f"the model {opened.name!r} gives no access to its layers, which CHAMELEON needs")
-    if isinstance(model, LocalModel):
-        model.check_editable()
+    local = as_local_model(model)
+    if local is not None:
+        local.check_editable()
     return model
 
 

@@ -295,16 +295,16 @@ class ModelPool:
 
     def notes(self) -> list[str]:
         """Return what the models report about how they took their requests, a sentence each."""
-        return [note for each in self._opened_models() for note in each.notes()]
+        return [note for each in self.opened_models() for note in each.notes()]
 
     async def forget(self) -> None:
         """Drop what models remember of people's prompts."""
-        for each in self._opened_models():
+        for each in self.opened_models():
             await each.forget()
 
     async def aclose(self) -> None:
         """Close everything, in the event loop in which it was used."""
-        for model in self._opened_models():
+        for model in self.opened_models():
             await model.aclose()
         for similarity in self._similarities.values():
             await similarity.aclose()
@@ -313,11 +313,11 @@ class ModelPool:
         self._similarities.clear()
 
     def _unpriced(self) -> list[str]:
-        models = {each.name: each.source.price for each in self._opened_models()}
+        models = {each.name: each.source.price for each in self.opened_models()}
         similarities = {each.name: each.price for each in self._similarities.values()}
         return sorted(name for name, price in (models | similarities).items() if price is None)
 
-    def _opened_models(self) -> Iterator[OpenModel]:
+    def opened_models(self) -> Iterator[OpenModel]:
         """Yield each opened model once: it is known by the name it was asked for by, and by its lasting one."""
         seen: set[int] = set()
         for each in self._models.values():

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from idiolect import __version__
 from idiolect.cli import ask, evaluate, export, fit
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.demo import command as demo
@@ -19,6 +18,7 @@ from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
 from idiolect.cli.users.app import app as users
+from idiolect.version import __version__
 
 app = typer.Typer(
     name="idiolect",

@@ -22,9 +22,7 @@ def ask(
     user: Annotated[str | None, typer.Option(metavar="ID", help="User to answer as.", show_default=False)] = None,
     group: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Group whose edit answers; for anybody, in it or not.", show_default=False
-        ),
+        typer.Option(metavar="NAME", help="Group whose edit answers; for anybody, in it or not.", show_default=False),
     ] = None,
     method: Annotated[
         AskedMethod | None,

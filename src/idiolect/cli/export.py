@@ -23,11 +23,13 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to put the adapter's own folder into.")],
-    format: Annotated[
-        Format, typer.Option("--format", help="peft: PEFT, vLLM, SGLang. gguf: llama.cpp, Ollama.")
-    ],
-    user: Annotated[str | None, typer.Option(metavar="ID", help="User whose edit is exported.", show_default=False)] = None,
-    group: Annotated[str | None, typer.Option(metavar="ID", help="Group whose edit is exported.", show_default=False)] = None,
+    format: Annotated[Format, typer.Option("--format", help="peft: PEFT, vLLM, SGLang. gguf: llama.cpp, Ollama.")],
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="User whose edit is exported.", show_default=False)
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="ID", help="Group whose edit is exported.", show_default=False)
+    ] = None,
     dtype: Annotated[Dtype, typer.Option(help="Type of the adapter's tensors.")] = "float32",
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the adapter back and compare; what differs is not written.")

@@ -134,8 +134,6 @@ UserOption = Annotated[
 ]
 
 
-
-
 def fit(
     users: UsersArgument,
     method: Annotated[MethodName, typer.Option(help="Learning method.")] = FERMI,

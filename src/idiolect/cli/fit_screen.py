@@ -15,7 +15,7 @@ from idiolect.application.documents import error_kind, forecast_document, outcom
 from idiolect.application.fermi import FermiSummary
 from idiolect.application.fitting import FitEvents, FitStart, Outcome, State
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast
-from idiolect.application.learner import CHAMELEON, FERMI, MethodName
+from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
 from idiolect.cli.advice import advised
 from idiolect.cli.costs import cost_line, progress_line
@@ -210,7 +210,9 @@ def _summary_remark(summary: object) -> str:
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""
-        return "base answers: " + ("every variant costs too much" if summary.too_costly else "no gain on held-out items")
+        return "base answers: " + (
+            "every variant costs too much" if summary.too_costly else "no gain on held-out items"
+        )
     return ""
 
 
@@ -244,8 +246,8 @@ def _print_fermi_forecast(forecast: FermiForecast) -> None:
     print_wrapped(
         f"Nothing was called. Taken for granted: {a.accuracy:.0%} of the answers are right, a new prompt has "
         f"{a.prompt_characters} characters, {a.bytes_per_token:g} bytes make a token, a generated answer has "
-        f"{a.answer_tokens} tokens, a proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, nothing "
-        f"is tried twice. Embeddings by a server are not counted.{sampled}{dated}"
+        f"{a.answer_tokens} tokens, a proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, "
+        f"nothing is tried twice. Embeddings by a server are not counted.{sampled}{dated}"
     )
 
 

@@ -60,7 +60,9 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     for line in lines:
         print_wrapped(line, indent=indent)
     for insights in learned.insights[:_SHOWN]:
-        print_wrapped(f"the model's insight: {one_line(insights.personalized, limit=_INSIGHT_CHARACTERS)}", indent=indent)
+        print_wrapped(
+            f"the model's insight: {one_line(insights.personalized, limit=_INSIGHT_CHARACTERS)}", indent=indent
+        )
     if len(learned.insights) > _SHOWN:
         print_wrapped(f"and {len(learned.insights) - _SHOWN} more insights", indent=indent)
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from idiolect import __version__
 from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache, KeptCall
 from idiolect.people.user_record import user_to_record
@@ -25,6 +24,7 @@ from idiolect.store.records import CheckpointRecord, PersonalizationRecord
 from idiolect.store.schema import REVISION
 from idiolect.store.strict_json import dumps
 from idiolect.store.users import Store
+from idiolect.version import __version__
 
 FORMAT = 1
 _CHUNK = 1 << 20

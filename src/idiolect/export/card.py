@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from idiolect import __version__
 from idiolect.export.lora import Lora
+from idiolect.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,15 @@ def open_local_model(name: str, *, dtype: str | None = None) -> LocalModel:
     return load_local_model(name, dtype=dtype)
 
 
+def as_local_model(model: LanguageModel) -> LocalModel | None:
+    """Return the model if it is a local one, whoever loaded it; None if it is not, or none can be had."""
+    try:
+        from idiolect.models.local import LocalModel
+    except ImportError:
+        return None
+    return model if isinstance(model, LocalModel) else None
+
+
 def open_remote_model(name: str, *, settings: RemoteSettings | None = None) -> RemoteModel:
     """Open a model behind an API; makes a call only where the name leaves the model open.
 

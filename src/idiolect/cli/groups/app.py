@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from idiolect.cli.boundary import FAILED
-from idiolect.cli.groups import fit
+from idiolect.cli.groups import fit as fitting
 from idiolect.cli.options import GroupIdArgument, JsonOption, StoreOption, YesOption, examples
 from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
 
 if TYPE_CHECKING:
-    from idiolect.store import Group, GroupFit, Store
+    from idiolect.store import GroupFit, Store
 
 app = typer.Typer(
     help="Groups of people in the store.",
@@ -130,12 +130,14 @@ def add(
 
 
 @app.command("remove", epilog=examples("idiolect groups remove readers --members u2"))
-def remove(group_id: GroupIdArgument, members: Members = None, store: StoreOption = None, json: JsonOption = False) -> None:
+def remove(
+    group_id: GroupIdArgument, members: Members = None, store: StoreOption = None, json: JsonOption = False
+) -> None:
     """Take users out of a group; they stay in the store.
 
     What was learned for the group from any of them is deleted, and it has to be fitted again before it serves.
     """
-    from idiolect.application.documents import group_document
+    from idiolect.application.documents import group_document, removal_document
     from idiolect.store import Store
 
     ids = _ids(members, everyone=False)
@@ -164,7 +166,6 @@ def forget(
 
     The store's files are rewritten without the deleted bytes.
     """
-    from idiolect.application.documents import group_document
     from idiolect.store import Store
 
     if not yes and not sys.stdin.isatty():
@@ -237,4 +238,4 @@ def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count:,} people"
 
 
-app.command("fit", epilog=examples(*fit.EXAMPLES))(fit.fit)
+app.command("fit", epilog=examples(*fitting.EXAMPLES))(fitting.fit)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
 
 
-def forget(user_id: UserIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False) -> None:
+def forget(
+    user_id: UserIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
+) -> None:
     """Delete everything held about a user, and show that it is gone.
 
     Their opinions, texts and profile, all that was learned for them, and the models' answers that only they had. Then

@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from idiolect.cli.evaluation_bench import form_of
-from idiolect.cli.evaluation_config import EvaluationConfig
 from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.opening import form_of
 
 _LIBRARIES = ("torch", "transformers", "scipy", "scikit-learn", "statsmodels")
 _REPLAY = "replay:"

@@ -1,8 +1,8 @@
-"""What an evaluation is told to do, from a TOML file and the command line: one value, checked before anything begins.
+"""The configuration of an evaluation, from a TOML file and from options: one value, checked before anything begins.
 
-    --config FILE, options → EvaluationConfig → task order, evaluation order, settings of the methods
+    file, options → EvaluationConfig → task order, evaluation order, settings of the methods
 
-What an option says wins over the file. Everything that decides on numbers is in here; how much may be spent, how many
+An option wins over the file. Everything that decides on numbers is in here; how much may be spent, how many
 calls are in flight and where the report goes is not.
 """
 
