@@ -33,7 +33,7 @@ DTYPES: Mapping[Dtype, torch.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What is wanted.
+    """The adapter that is to be written.
 
     Args:
         format: "peft" or "gguf".
@@ -50,7 +50,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was made.
+    """The adapter that was written.
 
     Args:
         name: a hash of the content; what engines should call it.

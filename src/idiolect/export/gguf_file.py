@@ -73,7 +73,7 @@ def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
 
 
 def gguf_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, NDArray[np.floating]]:
-    """By llama.cpp's names, in torch's order of dimensions; the file holds them the other way round."""
+    """Return the tensors by llama.cpp's names, in torch's order of dimensions, which the file holds reversed."""
     named = {}
     for index, layer in lora.layers.items():
         stem = f"blk.{index}.ffn_down.weight"

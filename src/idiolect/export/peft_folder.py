@@ -64,7 +64,7 @@ def peft_config(lora: Lora, origin: Origin) -> dict[str, Any]:
 
 
 def peft_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, Tensor]:
-    """By PEFT's names."""
+    """Return the tensors by PEFT's names."""
     named = {}
     for layer in lora.layers.values():
         stem = f"base_model.model.{layer.module}"

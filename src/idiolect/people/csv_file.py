@@ -56,7 +56,7 @@ class CsvFile:
         return tuple(self._places[name] for name in names)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Number (from 1, the header not counted) and cells of every row that can be read, all of equal length."""
+        """Yield number (from 1, without the header) and cells of every row that can be read, all of equal length."""
         number = 0
         while True:
             number += 1
@@ -78,7 +78,7 @@ class CsvFile:
 
 @contextmanager
 def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
-    """Opens a CSV file with a header.
+    """Open a CSV file with a header.
 
     Args:
         path: of the file.

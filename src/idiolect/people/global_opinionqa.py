@@ -28,7 +28,7 @@ _PLACES = (FILE_NAME, f"data/{FILE_NAME}")
 
 @dataclass(frozen=True, slots=True)
 class GlobalOpinionQA:
-    """What was read.
+    """The countries that were read.
 
     Args:
         users: countries in the order in which they first appear; profile {"Country": name}; opinions with the extra

@@ -91,7 +91,7 @@ class CcsFit:
 
     @property
     def loss(self) -> Tensor:
-        """That of the best restart, (L,)."""
+        """The loss of the best restart, (L,)."""
         return self.losses.amin(dim=1)
 
 

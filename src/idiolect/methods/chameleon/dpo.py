@@ -94,7 +94,7 @@ class DpoResult:
 
     @property
     def loss(self) -> float:
-        """Of the last step."""
+        """The loss of the last step."""
         return self.losses[-1]
 
 

@@ -148,7 +148,7 @@ class Chameleon:
         return await self._judge(learned, pooled)
 
     async def _generate(self, user_id: str, roles: Roles, pooled: _Pool, steps: _Steps) -> None:
-        """One user's pairs, added to the pool."""
+        """Write one user's pairs, and add them to the pool."""
         settings = self._settings.generation
         if roles.learning is None or roles.n_learning < least_items(self._settings):
             raise PersonalizationError(
@@ -272,7 +272,7 @@ class _Pool:
         self.usage = Usage()
 
     def add(self, data: PreferenceData, roles: Roles) -> None:
-        """One user's."""
+        """Add the pairs of one user."""
         self.pairs.append(data.pairs)
         self.insights += [] if data.insights is None else [data.insights]
         self.dropped.update(data.dropped)

@@ -39,7 +39,7 @@ class ItemScores:
 
     @property
     def mean(self) -> float:
-        """Of the scores; 0 where there are none."""
+        """The mean of the scores; 0 where there are none."""
         return math.fsum(self.scores) / len(self.scores) if self.scores else 0.0
 
 

@@ -53,7 +53,7 @@ class Task:
 
 
 def beginning(user: User, roles: Roles) -> State:
-    """Nothing but `P⁰`, not scored yet."""
+    """Return the state at the start: nothing but `P⁰`, not scored yet."""
     prompt = Prompt(profile_prompt(user.profile))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
@@ -94,7 +94,7 @@ class Learning:
             self._bookmark.save(self.state)
 
     def report(self, stage: str) -> None:
-        """Say what is being done."""
+        """Report to the observer what is being done."""
         task, state = self._task, self.state
         best = state.memory[0].score if state.memory and state.step != "rescore" else None
         done = len(state.history) - task.first
@@ -107,7 +107,7 @@ class Learning:
         return bool(self.state.memory) and self.state.step != "rescore"
 
     def personalization(self, *, finished: bool = True) -> FermiPersonalization:
-        """What is learned so far; where that is not all, the memory is the pool, which needs no further call."""
+        """Return what is learned so far; where that is not all, the memory is the pool, which needs no further call."""
         task, state = self._task, self.state
         return FermiPersonalization(
             user_id=task.user.id,
@@ -182,7 +182,7 @@ class Learning:
         return self._after("propose", state)
 
     async def _draw(self, chosen: ProposalFilter) -> list[Prompt]:
-        """K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
+        """Draw K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
         task, s, iteration = self._task, self._task.settings, len(self.state.history)
         memory = Memory(s.memory_size, self.state.memory)
         roles = task.roles
@@ -220,7 +220,7 @@ class Learning:
         )
 
     async def _fill_pool(self) -> State:
-        """The prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
+        """Return the prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
 
         Where the last proposals were all rejected, the memory stands in for them.
         """

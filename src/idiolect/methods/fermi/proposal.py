@@ -76,7 +76,7 @@ class Proposer(Protocol):
 
 
 class LlmProposer:
-    """The paper's: `M_opt` writes a new text, seeing the meta-prompt."""
+    """The paper's proposer: `M_opt` writes a new text, seeing the meta-prompt."""
 
     def __init__(self, model: CompletionModel, settings: MetaPromptSettings) -> None:
         self._model = model
@@ -109,7 +109,7 @@ class LlmProposer:
 
 
 class DemonstrationProposer:
-    """Ours: extends a prompt of the memory by examples, chosen among the opinions it fails on.
+    """Our proposer: extends a prompt of the memory by examples, chosen among the opinions it fails on.
 
     Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
     opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand
@@ -166,7 +166,7 @@ def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
 
 
 def _last_brackets(text: str) -> str | None:
-    """What stands in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
+    """Return the text in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
     opened: list[int] = []
     pairs: list[tuple[int, int]] = []
     for place, char in enumerate(text):
