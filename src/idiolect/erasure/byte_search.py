@@ -1,4 +1,4 @@
-"""Searches buffers and files for many byte strings at once, in time that does not grow with their number.
+"""Byte search: looks in buffers and files for many byte strings at once, in time that does not grow with their number.
 
 One automaton of all patterns (Aho-Corasick) reads the bytes once. A property test compares it with a naive search.
 
@@ -70,7 +70,7 @@ class Patterns:
 
 
 def search_files(files: Mapping[Path, str], patterns: Iterable[bytes]) -> list[SearchedFile]:
-    """Look for the patterns in files and in their names; a file that is gone meanwhile is left out.
+    """Look for the patterns in files and in their names; a file that no longer exists is left out.
 
     Args:
         files: what to read, and the name under which it is kept (the part below the folder that is searched).

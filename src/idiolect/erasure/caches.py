@@ -1,4 +1,4 @@
-"""Opens every cache of calls that was used with a store, for the erasure and the export.
+"""Caches: opens every cache of calls that was used with a store, for the erasure and the export.
 
 store.companions.known_caches (paths) → opened_caches → `OpenedCaches`
 """
@@ -18,7 +18,7 @@ from idiolect.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class OpenedCaches:
-    """A store's caches: the open ones, and why each missing or unopenable noted one was missed."""
+    """A store's caches: the open ones, and messages about those that are missing or cannot be opened."""
 
     opened: tuple[CallCache, ...]
     missed: tuple[str, ...]

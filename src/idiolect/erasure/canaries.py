@@ -1,7 +1,7 @@
-"""Canaries: strings by which a person would be recognized, were anything of theirs left after the erasure.
+"""Canaries: strings that only one person's data hold, so that finding one after the erasure means something is left.
 
-They are cut out of everything held about the person; a string that somebody else's data or Idiolect's own files hold
-too is none, for it may stay. Two people may share a question, and with it the answer of a model.
+They are cut out of everything held about the person. A string that somebody else's data or Idiolect's own files hold
+too is not a canary, for it may stay: two people may share a question, and with it a model's answer.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from idiolect.store.schema import (
     users,
 )
 
-WIDTH = 24  # characters of a canary; what is left of a longer text is found from twice as many on
+WIDTH = 24  # characters of a canary; of a longer text, any remnant of twice as many characters holds one
 SHORTEST = 6  # characters of a text that is a canary as a whole
 MOST = 50_000
-_FEWEST_CHARACTERS = 4  # different ones: a rule of dashes tells nothing
+_FEWEST_CHARACTERS = 4  # different ones: a rule of dashes identifies nobody
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
 _OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
 _SOURCE = (".py", ".jinja", ".toml")
 
 
 def texts_of_user(user: User) -> Iterator[str]:
-    """Every text that the user gave."""
+    """Yield every text that the user gave."""
     yield user.id
     for opinion in user.opinions:
         yield opinion.question.text
@@ -58,14 +58,14 @@ def texts_of_user(user: User) -> Iterator[str]:
 
 
 def texts_of_learned(payload: Mapping[str, Any]) -> Iterator[str]:
-    """Every text in what was learned: prompts, responses, quotes. Keys and settings are the method's own words."""
+    """Yield every learned text: prompts, responses, quotes. Keys and settings are the method's own words."""
     for name, value in payload.items():
         if name not in _OURS:
             yield from strings(value)
 
 
 def strings(value: object, *, keys: bool = False) -> Iterator[str]:
-    """The strings in a plain JSON value, with or without the keys of its objects."""
+    """Yield the strings in a plain JSON value, with or without the keys of its objects."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -79,11 +79,11 @@ def strings(value: object, *, keys: bool = False) -> Iterator[str]:
 
 
 def candidates(texts: Iterable[str]) -> list[str]:
-    """What could be canaries of these texts: short ones whole, of longer ones every piece of `WIDTH` characters.
+    """Return the possible canaries of these texts: short texts whole, longer ones in pieces of `WIDTH` characters.
 
     At most `MOST`, spread evenly.
     """
-    found = list(dict.fromkeys(piece for text in texts for piece in _pieces(text) if _tells(piece)))
+    found = list(dict.fromkeys(piece for text in texts for piece in _pieces(text) if _is_distinctive(piece)))
     step = -(-len(found) // MOST)
     return found[:: max(step, 1)]
 
@@ -97,12 +97,12 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[-WIDTH:]
 
 
-def _tells(piece: str) -> bool:
+def _is_distinctive(piece: str) -> bool:
     return len(piece) >= SHORTEST and len(set(piece)) >= _FEWEST_CHARACTERS and not _NUMBERS.fullmatch(piece)
 
 
 def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
-    """The pieces that occur in none of the other texts."""
+    """Return the pieces that occur in none of the other texts."""
     by_bytes = {_utf8(piece): piece for piece in pieces}
     patterns = Patterns(by_bytes)
     shared = {by_bytes[found] for text in others for found in patterns.find(_utf8(text))}
@@ -116,7 +116,7 @@ def count_in_texts(patterns: Iterable[bytes], texts: Iterable[str]) -> int:
 
 
 def forms(piece: str) -> set[bytes]:
-    """How the piece may be written in a file: as UTF-8 and UTF-16, and in JSON with few and with all escapes."""
+    """Return the ways to write the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
     spellings = (piece, json.dumps(piece, ensure_ascii=False)[1:-1], json.dumps(piece)[1:-1])
     return {*map(_utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
 
@@ -126,7 +126,7 @@ def _utf8(text: str) -> bytes:
 
 
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
-    """Every value in the rows of everybody else and of no one, and the words of the layout itself; read as a stream."""
+    """Stream every value in the rows that are not the user's, and the words of the tables' layout."""
     yield from _layout()
     for table in (companions, groups, group_refits):
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
@@ -141,7 +141,7 @@ def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
 
 
 def row_texts(connection: Connection) -> Iterator[str]:
-    """Every value but tensors in every row of the store; read as a stream."""
+    """Stream every value but tensors in every row of the store."""
     for table in metadata.sorted_tables:
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
 
@@ -168,7 +168,7 @@ def _layout() -> Iterator[str]:
 
 @cache
 def own_words() -> tuple[str, ...]:
-    """The source, templates and price lists of Idiolect, without the people that come with it."""
+    """Return the source, templates and price lists of Idiolect, without the people that come with it."""
     return tuple(_source_texts(files("idiolect")))
 
 

@@ -1,9 +1,9 @@
-"""Erasure: everything held about a person is deleted, and that nothing of it is left is shown, not promised.
+"""Forgetting: delete everything held about a person, then search for remnants instead of promising that none exist.
 
     caches locked → canaries → found (so the search works) → delete: calls, artifacts, rows → scrub all → none found
 
-Where it is cut off, nothing is lost track of: until the rows are deleted the person is there and can be forgotten
-again; from then on a mark makes whoever opens the store scrub it (`scrubbing`).
+An erasure may be cut off at any point. Until the rows are deleted, the person is still in the store and can be
+forgotten again; from then on a mark makes the next opening of the store scrub it (`store.scrubbing`).
 """
 
 from __future__ import annotations
@@ -63,22 +63,22 @@ _GROUP_COLUMNS = (group_members.c.user_id, group_sources.c.user_id)
 
 
 def artifact_folder(store_folder: Path, user_id: str) -> Path:
-    """Where files learned for a user are kept, in a store that is a folder; it need not be there."""
+    """Return the folder of the files learned for a user, in a store that is a folder; it need not exist."""
     return store_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
 
 
 def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
-    """Delete everything held about the user, in the store and in every cache used with it, and look for what is left.
+    """Delete everything held about the user, in the store and in every cache used with it, and search for remnants.
 
-    It also works for a user of whom only calls or artifacts are left. As long as it takes, no one can open the caches.
+    It also works for a user of whom only calls or artifacts are left. Meanwhile nobody can open the caches.
 
     Args:
-        store: where the user is.
-        user_id: whom to forget.
+        store: the user's store.
+        user_id: the user to forget.
         cache: a cache of the store that the caller has open; the others are opened here.
 
     Returns:
-        The receipt. What could be deleted but not scrubbed yet is in it, as `unfinished`.
+        The receipt. Its `unfinished` names files that could not be scrubbed yet.
 
     Raises:
         UnknownUserError: neither the store nor a cache holds such a user.
@@ -86,7 +86,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
     database = store.database
-    with opened_caches(database, held=cache) as caches, _alone(store, user_id, caches.opened) as in_store:
+    with opened_caches(database, held=cache) as caches, _excluding_others(store, user_id, caches.opened) as in_store:
         search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, in_store=in_store))
         damaged = sum(len(each.damaged_of(user_id)) for each in caches.opened)
         before, _ = search.run()
@@ -108,28 +108,28 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             before=before,
             after=after,
             unreadable=tuple(str(file.path) for file in files if not file.readable),
-            caches_missed=caches.missed + _came_meanwhile(database, caches),
+            caches_missed=caches.missed + _made_meanwhile(database, caches),
             unfinished=unfinished + faults,
             limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
         )
 
 
 @contextmanager
-def _alone(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
-    """Keep everybody else from the store's caches, those that are not there yet too; whether it holds the user.
+def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
+    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user.
 
     Raises:
         UnknownUserError: neither the store nor a cache holds such a user.
         StoreError: another process uses one of the caches.
         CacheError: another process is forgetting a user.
     """
-    _is_held(store, user_id, caches)  # a slip of the pen waits for no lock
+    _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
     with ExitStack() as stack:
         for path in _cache_paths(store.database, caches):
             if path.parent.is_dir():
                 try:
                     stack.enter_context(erasing(path, lock_timeout=store.database.lock_timeout))
-                except OSError as error:  # where no file can be made, no cache can be opened either
+                except OSError as error:  # where no lock file can be made, no cache can be opened either
                     _log.warning("cache %s: cannot be locked: %s", path, error.strerror)
         for cache in caches:
             if cache.in_use_by_others():
@@ -141,10 +141,10 @@ def _alone(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[
 
 
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Whether the store holds the user; False: only calls or artifacts are left.
+    """Return whether the store holds the user; False means that only calls or artifacts are left.
 
     Raises:
-        UnknownUserError: nothing is.
+        UnknownUserError: nothing is left.
     """
     try:
         with store.database.reading() as connection:
@@ -157,7 +157,7 @@ def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
 
 
 def has_leftovers(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Whether there are calls in the caches, or artifacts, of this id."""
+    """Return whether the caches hold calls of this id, or the store artifacts."""
     if unstorable_part(user_id) is not None:
         return False
     folder = store.folder
@@ -170,8 +170,8 @@ def _cache_paths(database: Database, caches: Sequence[CallCache]) -> list[Path]:
     return list(dict.fromkeys([*known_caches(database), *(cache.path for cache in caches)]))
 
 
-def _came_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
-    """Caches that were made while the erasure went on, in folders that were not there to lock them in."""
+def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
+    """Return warnings about caches made during the erasure, in folders that did not exist yet to hold a lock."""
     before = {cache.path for cache in caches.opened}
     new = (path for path in known_caches(database) if path.exists() and path not in before)
     return tuple(
@@ -182,7 +182,7 @@ def _came_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]
 
 
 def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
-    """What to look for: per canary, the ways in which it may be written."""
+    """Return the canaries, each as the set of ways to write it."""
     texts, others = [user_id], list(own_words())
     numbers: list[bytes] = []
     if in_store:
@@ -206,7 +206,7 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
 
 
 def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], bytes | None]]:
-    """All that was learned for the user, finished or not, and for groups with what they gave; payloads and tensors."""
+    """Yield payload and tensors of all that was learned from the user: finished, unfinished, and for groups."""
     for record in store.personalizations(user_id):
         yield record.payload, record.tensors
     for checkpoint in store.checkpoints(user_id):
@@ -237,7 +237,7 @@ class _Deleted:
 
 
 def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
-    """Delete rows last: until then the erasure can be repeated. Where there are none, the mark tells of it, first."""
+    """Delete rows last: until then the erasure can be repeated. Where there are none, set the mark first."""
     rows = None if in_store else _delete_rows(store.database, user_id)
     calls = tuple(cache.forget(user_id) for cache in caches)
     artifacts = _delete_artifacts(store.folder, user_id)
@@ -246,18 +246,18 @@ def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store
 
 
 def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
-    """Leave no bytes of what is deleted; what kept this from being done. Then the mark of that name stays."""
+    """Leave no bytes of deleted data and remove the mark; return the faults that prevented it (the mark stays then)."""
     faults = _faults([*(partial(_scrub_cache, cache, user_id) for cache in caches), partial(scrub, database)])
     return faults or _faults([partial(unmark, database, [name]), partial(truncate_log, database)])
 
 
 def _scrub_cache(cache: CallCache, user_id: str) -> None:
-    cache.forget(user_id)  # what came since the first time, from who knows where
+    cache.forget(user_id)  # again: a call may have ended since the first time
     cache.scrub()
 
 
 def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
-    """Take every step; what they failed of."""
+    """Run every step, even after one failed, and return the messages of the failures."""
     faults = []
     for step in steps:
         try:
@@ -268,7 +268,7 @@ def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
 
 
 def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
-    """What is found after the deletion, which is past undoing: a search that fails is a fault, not the end."""
+    """Search after the deletion. It cannot be undone any more, so a failed search is a fault in the receipt."""
     try:
         return *search.run(), ()
     except StoreError as error:
@@ -276,10 +276,10 @@ def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[s
 
 
 def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]:
-    """Delete the user's rows; how many of each table, and the mark of the erasure."""
+    """Delete the user's rows; return their number by table, and the mark of the erasure."""
     with database.writing() as connection:
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
-        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # what was learned with them goes as well
+        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # with what groups learned from them
         connection.execute(users.delete().where(users.c.id == user_id))  # the others follow, by their foreign keys
         if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
             raise StoreError(f"store {database.where}: rows of user {user_id!r} cannot be deleted")
@@ -291,7 +291,7 @@ def _count(connection: sa.Connection, column: sa.Column[Any], user_id: str) -> i
 
 
 def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
-    """Delete the user's folder of artifacts; how many files were in it."""
+    """Delete the user's folder of artifacts and return the number of files that were in it."""
     folder = None if store_folder is None else artifact_folder(store_folder, user_id)
     if folder is None or not folder.is_dir():
         return 0
@@ -304,7 +304,7 @@ def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
 
 
 class _Search:
-    """The same search, before and after."""
+    """A search for the canaries that can be repeated: before the deletion and after it."""
 
     def __init__(self, store: Store, caches: Sequence[CallCache], canaries: list[frozenset[bytes]]) -> None:
         self.canaries = canaries
@@ -312,7 +312,7 @@ class _Search:
         self._patterns = {form for canary in canaries for form in canary}
 
     def run(self) -> tuple[Found, list[SearchedFile]]:
-        """What is found, and the files that were read."""
+        """Search, and return the traces and the files that were read."""
         database = self._store.database
         databases = [database.place.file, *_cache_paths(database, self._caches)]
         files = search_files(_files(self._store.folder, databases), self._patterns)
@@ -328,7 +328,7 @@ class _Search:
 
 
 def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:
-    """Every file that could hold something: those below the store's folder, the databases, what lies beside them."""
+    """Return every file that could hold traces: below the store's folder, the databases, and files beside them."""
     found = {} if folder is None else {path: str(path.relative_to(folder)) for path in _below(folder)}
     seen = set(map(os.path.realpath, found))
     for database in databases:
@@ -340,7 +340,7 @@ def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, 
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, and the folders that cannot be read: these are found out by reading them."""
+    """Yield the files below a folder, and folders that cannot be listed, so that the search reports them unreadable."""
     unreadable: list[Path] = []
     for where, _, names in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
         yield from (path for name in names if not _is_special(path := Path(where, name)))
@@ -348,7 +348,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether it is a device or a pipe, which has no end to read to."""
+    """Return whether the path is a device or a pipe, which may have no end."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:

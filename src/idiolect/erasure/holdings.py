@@ -35,7 +35,7 @@ class Holdings:
     """Everything held about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
 
     `tensors` are the bytes of safetensors files, by method; `groups` are the ids of those that the person is in. What
-    was learned for a group is not the person's alone, and not handed over.
+    was learned for a group is not the person's alone, and is not exported.
     `damaged_calls` counts cached answers that could not be read, and are not in `calls`.
     """
 
@@ -52,7 +52,7 @@ class Holdings:
     artifacts: list[Path]
 
     def document(self) -> dict[str, Any]:
-        """One JSON value; of artifacts only the names, of tensors their size and SHA-256."""
+        """Return one JSON value: artifacts by name only, tensors by size and SHA-256."""
         return {
             "user": self.user,
             "created_at": self.created_at,
@@ -70,8 +70,8 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
     """Collect everything held about the user.
 
     Args:
-        store: where the user is.
-        user_id: whose.
+        store: the user's store.
+        user_id: the user.
         caches: the store's caches of calls; damaged results in them are counted and left out.
 
     Raises:
@@ -90,7 +90,7 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
         created_at=summary.created_at.isoformat(),
         updated_at=summary.updated_at.isoformat(),
         personalizations=[
-            {"created_at": record.created_at.isoformat(), **_learned(record), "tensors": _told(record.tensors)}
+            {"created_at": record.created_at.isoformat(), **_learned(record), "tensors": _tensors_entry(record.tensors)}
             for record in learned
         ],
         tensors={record.method: record.tensors for record in learned if record.tensors is not None},
@@ -112,7 +112,7 @@ def _learned(record: PersonalizationRecord | CheckpointRecord) -> dict[str, Any]
     }
 
 
-def _told(tensors: bytes | None) -> dict[str, Any] | None:
+def _tensors_entry(tensors: bytes | None) -> dict[str, Any] | None:
     return None if tensors is None else {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
 
 
@@ -130,7 +130,7 @@ def write_archive(file: BinaryIO, held: Holdings) -> None:
 
     Args:
         file: seekable, empty.
-        held: what goes into it.
+        held: the archive's content.
 
     Raises:
         OSError: the file cannot be written, or an artifact not read.
@@ -175,7 +175,7 @@ def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 
 def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], now: datetime) -> dict[str, Any]:
-    """Write one member; its entry of the manifest."""
+    """Write one member and return its entry of the manifest."""
     info = zipfile.ZipInfo(name, now.timetuple()[:6])
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o600 << 16
@@ -201,7 +201,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _line(value: object) -> bytes:
     try:
         return (dumps(value) + "\n").encode()
-    except UnicodeEncodeError:  # half a character, which a model may have said
+    except UnicodeEncodeError:  # half a character, which a model may have written
         return (json.dumps(value, allow_nan=False) + "\n").encode()
 
 

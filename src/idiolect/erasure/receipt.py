@@ -1,4 +1,4 @@
-"""The receipt of an erasure: what was deleted, how it is known that nothing is left, and what that does not tell."""
+"""The receipt of an erasure: the deletions, the evidence that nothing is left, and the limits of that evidence."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _SERVER_LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Traces that a search found: how many in each place (a file's path, or `rows of the database`)."""
+    """The number of traces that a search found in each place (a file's path, or `rows of the database`)."""
 
     places: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of traces in all places."""
         return sum(self.places.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What an erasure did, and how it is known.
+    """The outcome of an erasure, and the evidence for it.
 
     Args:
         user_id: who was forgotten.
@@ -41,19 +41,19 @@ class Receipt:
         in_store: whether the store held the person; if not, only calls or artifacts of theirs were left.
         rows: rows deleted, by table.
         calls_deleted: cached results deleted, which only this person had.
-        calls_shared: cached results left to the other people who asked the same.
+        calls_shared: cached results left to other people with the same calls.
         calls_damaged: cached results of this person that were damaged, so that no one knows what they said.
         artifacts: files deleted from the person's folder of artifacts.
-        searched_files: how many files were searched afterwards.
+        searched_files: number of files searched afterwards.
         searched_bytes: their size.
-        canaries: how many distinctive strings were looked for.
-        before: what the search found before the deletion.
-        after: what it found afterwards; nothing, if all went well.
+        canaries: number of distinctive strings that were looked for.
+        before: the traces found before the deletion.
+        after: the traces found afterwards; none, if all went well.
         unreadable: files that could not be read.
-        caches_missed: caches that were used with the store and could not be looked into, and why.
-        unfinished: what is deleted, but whose bytes may still be in the files, and why; whoever opens the store next
-            finishes it.
-        limits: what this does not tell, in words.
+        caches_missed: caches that were used with the store and could not be searched, and why.
+        unfinished: files that may still hold bytes of deleted data, and why; the next opening of the store finishes
+            them.
+        limits: what the search cannot show, in words.
     """
 
     user_id: str
@@ -76,7 +76,7 @@ class Receipt:
 
     @property
     def proven(self) -> bool:
-        """Whether the search, which found the person before, finds nothing any more, in any file of any cache.
+        """Whether the search found the person before, and afterwards nothing, in the store and every cache.
 
         A person of whom nothing distinctive was held cannot be searched for: then the deleted rows are all there is.
         """
@@ -85,7 +85,7 @@ class Receipt:
 
 
 def limits(*, on_server: bool, damaged: int) -> tuple[str, ...]:
-    """What the search does not tell.
+    """Return what the search cannot show, in words.
 
     Args:
         on_server: the database is not a file.

@@ -1,8 +1,8 @@
-"""Canaries of tensors: slices of their bytes by which they would be recognized, were any page of them left.
+"""Canaries of tensors: slices of their bytes, so that finding one after the erasure means a page is left.
 
-A database cuts a long value into pages (SQLite: 4,092 bytes each in a page of 4,096). Slices lie closer than that, so
-every page that is left holds whole ones. Those that another row holds too (what is constant in a model or a format) are
-none.
+A database cuts a long value into pages (SQLite: 4,092 bytes each in a page of 4,096). Slices lie closer together than
+that, so every page holds whole ones. A slice that another row holds too (a constant of a model or a format) is not a
+canary.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from idiolect.store.schema import group_personalizations, personalizations
 WIDTH = 32  # bytes of a canary
 MOST = 20_000
 _STEP = 1000  # bytes from one canary to the next; more only where there would be too many
-_FEWEST_BYTES = 10  # different ones: zeros and padding tell nothing
-_NUMBER = 8  # bytes of a safetensors file that tell how long its header is
+_FEWEST_BYTES = 10  # different ones: zeros and padding identify nobody
+_NUMBER = 8  # bytes of a safetensors file that hold the length of its header
 
 
 def slices(tensors: bytes) -> list[bytes]:
-    """What could be canaries of the bytes of a safetensors file: at most `MOST` slices of the numbers in it, spread
-    evenly."""
+    """Return the possible canaries of a safetensors file: at most `MOST` slices of its numbers, spread evenly."""
     start = _first_number(tensors)
     step = max(_STEP, -(-(len(tensors) - start) // MOST))
     places = range(start, len(tensors) - WIDTH + 1, step)
@@ -34,13 +33,13 @@ def slices(tensors: bytes) -> list[bytes]:
 
 
 def _first_number(tensors: bytes) -> int:
-    """Where the header ends, which is names and shapes that any file of the kind holds; 0: there is none."""
+    """Return where the header (names and shapes, as in any file of the kind) ends; 0 where there is none."""
     end = _NUMBER + int.from_bytes(tensors[:_NUMBER], "little")
     return end if tensors[_NUMBER : _NUMBER + 1] == b"{" and end < len(tensors) else 0
 
 
 def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
-    """The slices that are in none of the other tensors."""
+    """Return the slices that are in none of the other tensors."""
     pieces = list(pieces)
     if not pieces:
         return []  # reads none of the others
@@ -56,13 +55,13 @@ def count_in_tensors(patterns: Iterable[bytes], tensors: Iterable[bytes]) -> int
 
 
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
-    """The tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
+    """Yield the tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
     yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
     yield from _tensors(connection, group_personalizations, ~is_learned_from(user_id))
 
 
 def row_tensors(connection: Connection) -> Iterator[bytes]:
-    """All tensors of the store, one at a time."""
+    """Yield all tensors of the store, one at a time."""
     for table in (personalizations, group_personalizations):
         yield from _tensors(connection, table, sa.true())
 
