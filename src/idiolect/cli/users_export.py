@@ -36,8 +36,6 @@ def export_user(
         held = holdings(opened, user_id, caches=caches.opened)
     for missed in caches.missed:
         err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)
-    if held.damaged_calls:
-        err().print(f"warning: {held.damaged_calls} cached answers are damaged and not exported")
     if file == "-":
         print_json(held.document(), indent=2)
         return

@@ -81,7 +81,7 @@ def _what_goes(store: Store, user_id: str) -> str:
 
 
 def _count_calls(cache: CallCache, user_id: str) -> int:
-    return sum(not call.shared for call in cache.calls_of(user_id)) + len(cache.damaged_of(user_id))
+    return sum(not call.shared for call in cache.calls_of(user_id))
 
 
 def _receipt_json(receipt: Receipt) -> dict[str, Any]:
@@ -93,7 +93,6 @@ def _receipt_json(receipt: Receipt) -> dict[str, Any]:
         "calls": {
             "deleted": receipt.calls_deleted,
             "left_to_others": receipt.calls_shared,
-            "damaged": receipt.calls_damaged,
         },
         "artifacts": receipt.artifacts,
         "searched": {"files": receipt.searched_files, "bytes": receipt.searched_bytes, "canaries": receipt.canaries},
