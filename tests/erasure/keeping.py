@@ -50,8 +50,9 @@ def key_of(*parts: str) -> str:
 
 async def call(cache: CallCache, key: str, result: Mapping[str, Any], *, owner: str) -> None:
     """One call: paid for, or there already."""
-    if await cache.begin(key, operation="complete", model="openai:some-model", owner=owner) is None:
-        await cache.keep(key, result, owner=owner)
+    if await cache.look_up([key], owner=owner) == [None]:
+        await cache.begin([key], operation="complete", model="openai:some-model", owner=owner)
+        await cache.keep({key: result})
 
 
 async def learn(store: Store, cache: CallCache, user: User) -> None:
@@ -68,11 +69,10 @@ async def learn(store: Store, cache: CallCache, user: User) -> None:
 
 
 def damage(folder: Path) -> None:
-    """Damage the result of Anna's second own call."""
+    """Make the result of Anna's second own call unreadable; half of it is still there."""
     with closing(sqlite3.connect(folder / "calls.db")) as database, database:
-        changed = database.execute(
-            "UPDATE entries SET checksum = 0 WHERE key = ?", (bytes.fromhex(key_of(ANNA.id, "1")),)
-        )
+        half = "UPDATE entries SET result = substr(result, 1, length(result) / 2) WHERE key = ?"
+        changed = database.execute(half, (bytes.fromhex(key_of(ANNA.id, "1")),))
         assert changed.rowcount == 1
 
 

@@ -25,7 +25,7 @@ from idiolect.erasure.forgetting import artifact_folder, forget_user
 from idiolect.erasure.receipt import Receipt
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, entries
-from idiolect.models.calls.cache.entries import ForgottenCalls, Sealed
+from idiolect.models.calls.cache.entries import Entry, ForgottenCalls
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import Store
 from tests.erasure.keeping import (
@@ -384,9 +384,8 @@ async def test_call_that_ends_during_the_erasure_goes_too(
 
     def delete_then_another(*arguments: Any, **named: Any) -> Any:
         deleted = delete(*arguments, **named)
-        sealed = Sealed.of({"text": "late words of hers"})
-        entries.add(cache._database, (b"k" * 32, "complete", "m", 0.0), sealed)
-        entries.link(cache._database, [b"k" * 32], owner=ANNA.id)
+        late = Entry(b"k" * 32, "complete", "m", 0.0, b'{"text":"late words of hers"}')
+        entries.add(cache._database, late, owner=ANNA.id)
         return deleted
 
     monkeypatch.setattr(forgetting, "_delete", delete_then_another)
@@ -402,7 +401,7 @@ async def test_one_who_is_not_in_the_store_is_forgotten(folder: Path, what: str)
         if what == "calls":
             await call(cache, key_of("hers"), {"text": "They of her said: a red handbag"}, owner=ANNA.id)
         elif what == "a claim":
-            await cache.begin(key_of("hers"), operation="complete", model="m", owner=ANNA.id)
+            await cache.begin([key_of("hers")], operation="complete", model="m", owner=ANNA.id)
         else:
             artifacts = artifact_folder(folder, ANNA.id)
             artifacts.mkdir(parents=True)
@@ -419,11 +418,11 @@ async def test_one_who_is_not_in_the_store_is_forgotten(folder: Path, what: str)
             forget_user(store, ANNA.id, cache=cache)
 
 
-async def test_damaged_answers_are_forgotten_and_counted(kept: tuple[Store, CallCache], folder: Path) -> None:
+async def test_answers_that_cannot_be_read_are_forgotten(kept: tuple[Store, CallCache], folder: Path) -> None:
     store, cache = kept
     damage(folder)
     receipt = forget_user(store, ANNA.id, cache=cache)
-    assert (receipt.calls_deleted, receipt.calls_damaged) == (2, 1)
+    assert receipt.calls_deleted == 2
     assert receipt.proven
     assert words_left(folder) == []
 

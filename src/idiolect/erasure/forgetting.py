@@ -88,7 +88,6 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
     database = store.database
     with opened_caches(database, held=cache) as caches, _excluding_others(store, user_id, caches.opened) as in_store:
         search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, in_store=in_store))
-        damaged = sum(len(each.damaged_of(user_id)) for each in caches.opened)
         before, _ = search.run()
         deleted = _delete(store, user_id, caches.opened, in_store=in_store)
         unfinished = _scrub_all(database, user_id, caches.opened, deleted.mark)
@@ -100,7 +99,6 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             rows=deleted.rows,
             calls_deleted=sum(calls.deleted for calls in deleted.calls),
             calls_shared=sum(calls.unlinked for calls in deleted.calls),
-            calls_damaged=damaged,
             artifacts=deleted.artifacts,
             searched_files=len(files),
             searched_bytes=sum(file.bytes for file in files),
@@ -110,7 +108,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             unreadable=tuple(str(file.path) for file in files if not file.readable),
             caches_missed=caches.missed + _made_meanwhile(database, caches),
             unfinished=unfinished + faults,
-            limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
+            limits=limits(on_server=database.kind != "sqlite"),
         )
 
 

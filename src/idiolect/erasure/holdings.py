@@ -36,7 +36,6 @@ class Holdings:
 
     `tensors` are the bytes of safetensors files, by method; `groups` are the ids of those that the person is in. What
     was learned for a group is not the person's alone, and is not exported.
-    `damaged_calls` counts cached answers that could not be read, and are not in `calls`.
     """
 
     user: dict[str, Any]
@@ -47,7 +46,6 @@ class Holdings:
     groups: tuple[str, ...]
     checkpoints: list[dict[str, Any]]
     calls: list[dict[str, Any]]
-    damaged_calls: int
     artifact_folder: Path | None
     artifacts: list[Path]
 
@@ -61,7 +59,6 @@ class Holdings:
             "groups": list(self.groups),
             "checkpoints": self.checkpoints,
             "calls": self.calls,
-            "damaged_calls": self.damaged_calls,
             "artifacts": [_name(path, self.artifact_folder) for path in self.artifacts],
         }
 
@@ -72,7 +69,7 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
     Args:
         store: the user's store.
         user_id: the user.
-        caches: the store's caches of calls; damaged results in them are counted and left out.
+        caches: the store's caches of calls.
 
     Raises:
         UnknownUserError: the store holds no such user.
@@ -97,7 +94,6 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
         groups=store.groups.groups_of(user_id),
         checkpoints=[_learned(record) for record in store.checkpoints(user_id)],
         calls=[_call(call) for call in calls.values()],
-        damaged_calls=sum(len(cache.damaged_of(user_id)) for cache in caches),
         artifact_folder=folder,
         artifacts=[path for path in found if path.is_file() and not path.is_symlink()],
     )
@@ -152,7 +148,6 @@ def write_archive(file: BinaryIO, held: Holdings) -> None:
                 "personalizations": len(held.personalizations),
                 "checkpoints": len(held.checkpoints),
                 "calls": len(held.calls),
-                "damaged_calls": held.damaged_calls,
                 "artifacts": len(held.artifacts),
             },
             "members": members,

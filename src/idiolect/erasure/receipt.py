@@ -42,7 +42,6 @@ class Receipt:
         rows: rows deleted, by table.
         calls_deleted: cached results deleted, which only this person had.
         calls_shared: cached results left to other people with the same calls.
-        calls_damaged: cached results of this person that were damaged, so that no one knows what they said.
         artifacts: files deleted from the person's folder of artifacts.
         searched_files: number of files searched afterwards.
         searched_bytes: their size.
@@ -62,7 +61,6 @@ class Receipt:
     rows: Mapping[str, int]
     calls_deleted: int
     calls_shared: int
-    calls_damaged: int
     artifacts: int
     searched_files: int
     searched_bytes: int
@@ -84,13 +82,6 @@ class Receipt:
         return searched and not (self.after.total or self.unreadable or self.caches_missed or self.unfinished)
 
 
-def limits(*, on_server: bool, damaged: int) -> tuple[str, ...]:
-    """Return what the search cannot show, in words.
-
-    Args:
-        on_server: the database is not a file.
-        damaged: how many cached results were deleted unread.
-    """
-    told = _SERVER_LIMITS + _LIMITS if on_server else _LIMITS
-    unread = f"{damaged} cached answers were damaged; they are deleted, but what they said could not be looked for"
-    return (unread, *told) if damaged else told
+def limits(*, on_server: bool) -> tuple[str, ...]:
+    """Return what the search cannot show, in words; `on_server` if the database is not a file."""
+    return _SERVER_LIMITS + _LIMITS if on_server else _LIMITS

@@ -7,6 +7,7 @@ import hashlib
 import sqlite3
 import stat
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +25,13 @@ def key(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
+async def begin(cache: CallCache, *numbers: int, owner: str = "ann") -> None:
+    await cache.begin([key(number) for number in numbers], operation="complete", model="m", owner=owner)
+
+
 async def call(cache: CallCache, number: int, *, owner: str = "ann", result: Any = RESULT) -> None:
-    assert await cache.begin(key(number), operation="complete", model="m", owner=owner) is None
-    await cache.keep(key(number), result, owner=owner)
+    await begin(cache, number, owner=owner)
+    await cache.keep({key(number): result})
 
 
 @pytest.fixture
@@ -44,7 +49,6 @@ async def test_cache_returns_what_was_kept(cache: CallCache) -> None:
     assert await cache.look_up([key(1), key(2)], owner="ann") == [None, None]
     await call(cache, 1)
     assert await cache.look_up([key(2), key(1), key(1)], owner="ann") == [None, RESULT, RESULT]
-    assert await cache.begin(key(1), operation="complete", model="m", owner="bob") == RESULT
 
 
 async def test_cache_keeps_results_when_it_is_opened_again(path: Path) -> None:
@@ -81,14 +85,14 @@ async def test_close_leaves_nothing_but_the_database(path: Path) -> None:
     with pytest.raises(CacheError, match="is closed"):
         await cache.look_up([key(1)], owner="ann")
     with pytest.raises(CacheError, match="is closed"):
-        await cache.begin(key(1), operation="complete", model="m", owner="ann")
+        await begin(cache, 1)
 
 
 async def test_one_tick_is_one_transaction(cache: CallCache) -> None:
     statements: list[str] = []
     cache._database.set_trace_callback(statements.append)
-    await asyncio.gather(*(cache.begin(key(n), operation="complete", model="m", owner="ann") for n in range(32)))
-    await asyncio.gather(*(cache.keep(key(n), RESULT, owner="ann") for n in range(32)))
+    await asyncio.gather(*(begin(cache, n) for n in range(32)))
+    await asyncio.gather(*(cache.keep({key(n): RESULT}) for n in range(32)))
     assert statements.count("COMMIT") == 2
 
 
@@ -116,17 +120,17 @@ async def test_calls_of_an_owner_come_in_the_order_of_keeping(cache: CallCache) 
 
 async def test_what_is_kept_must_have_begun(cache: CallCache) -> None:
     with pytest.raises(ValueError, match="was not begun"):
-        await cache.keep(key(1), RESULT, owner="ann")
+        await cache.keep({key(1): RESULT})
     assert await cache.look_up([key(1)], owner="ann") == [None]
-    await cache.abandon(key(1))
+    await cache.abandon([key(1)])
 
 
 @pytest.mark.parametrize("result", [{"a": float("nan")}, {"a": {1, 2}}])
 async def test_a_result_that_is_no_json_is_refused_and_can_be_abandoned(cache: CallCache, result: Any) -> None:
-    await cache.begin(key(1), operation="complete", model="m", owner="ann")
+    await begin(cache, 1)
     with pytest.raises(ValueError, match="JSON"):
-        await cache.keep(key(1), result, owner="ann")
-    await cache.abandon(key(1))
+        await cache.keep({key(1): result})
+    await cache.abandon([key(1)])
     await call(cache, 1)
 
 
@@ -135,7 +139,7 @@ async def test_a_wrong_key_is_refused(cache: CallCache, wrong: str) -> None:
     with pytest.raises(ValueError, match=r"hex|key"):
         await cache.look_up([wrong], owner="ann")
     with pytest.raises(ValueError, match=r"hex|key"):
-        await cache.begin(wrong, operation="complete", model="m", owner="ann")
+        await cache.begin([wrong], operation="complete", model="m", owner="ann")
 
 
 async def test_an_owner_that_cannot_be_stored_harms_no_one_else(cache: CallCache) -> None:
@@ -147,32 +151,30 @@ async def test_an_owner_that_cannot_be_stored_harms_no_one_else(cache: CallCache
     assert isinstance(results[1], ValueError)
 
 
-@pytest.mark.parametrize("change", ["result = x'7b7d'", "result = 'text'", "result = x''", "checksum = 0"])
-async def test_a_damaged_entry_is_as_if_it_were_not_there(cache: CallCache, path: Path, change: str) -> None:
-    for number in (1, 2, 3):
+@pytest.mark.parametrize("change", ["x'7b7d7b'", "'text'", "x''", "x'ff'", "x'5b5d'"])
+async def test_an_entry_that_cannot_be_read_is_as_if_it_were_not_there(
+    cache: CallCache, path: Path, change: str
+) -> None:
+    for number in (1, 2):
         await call(cache, number)
     other = sqlite3.connect(path)
     with other:
-        other.execute(f"UPDATE entries SET {change} WHERE id < 3")
+        other.execute(f"UPDATE entries SET result = {change} WHERE id = 1")
     other.close()
-    assert [one.key for one in cache.calls_of("ann")] == [key(3)]
-    assert cache.damaged_of("ann") == [key(1), key(2)]
-    assert await cache.look_up([key(1), key(3)], owner="bob") == [None, RESULT]
-    assert cache.damaged_of("ann") == [key(2)]
-    for number in (1, 2):  # both are paid for again, the second without a look-up before
-        await call(cache, number)
-    assert await cache.look_up([key(1), key(2)], owner="bob") == [RESULT, RESULT]
-    assert cache.damaged_of("ann") == []
+    assert [one.key for one in cache.calls_of("ann")] == [key(2)]
+    assert await cache.look_up([key(1), key(2)], owner="bob") == [None, RESULT]
+    await call(cache, 1, owner="bob")  # is paid for again
+    assert await cache.look_up([key(1)], owner="eve") == [RESULT]
+    assert [one.key for one in cache.calls_of("ann")] == [key(1), key(2)]
 
 
-async def test_a_damaged_entry_can_be_forgotten(cache: CallCache) -> None:
+async def test_an_entry_that_cannot_be_read_can_be_forgotten(cache: CallCache) -> None:
     await call(cache, 1)
-    cache._database.execute("UPDATE entries SET checksum = 0")
+    cache._database.execute("UPDATE entries SET result = x'ff'")
     assert cache.holds("ann")
     assert cache.forget("ann") == ForgottenCalls(deleted=1)
-    assert cache.damaged_of("ann") == []
     assert not cache.holds("ann")
-    await cache.begin(key(1), operation="complete", model="m", owner="ann")
+    await begin(cache, 1)
     assert cache.holds("ann")
 
 
@@ -196,7 +198,7 @@ def test_a_file_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
 async def test_a_cache_of_a_newer_version_is_refused(path: Path) -> None:
     CallCache.open(path).close()
     other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 2")
+    other.execute("PRAGMA user_version = 3")
     other.close()
     with pytest.raises(CacheError, match="made by a newer Idiolect"):
         CallCache.open(path)
@@ -223,10 +225,10 @@ async def test_a_locked_cache_is_told(path: Path) -> None:
 
 async def test_a_result_waits_for_a_lock_longer_than_one_time_out_and_the_loop_goes_on(path: Path) -> None:
     with CallCache.open(path, lock_timeout=0.1) as cache:
-        await cache.begin(key(1), operation="complete", model="m", owner="ann")
+        await begin(cache, 1)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        keeping = asyncio.ensure_future(cache.keep(key(1), RESULT, owner="ann"))
+        keeping = asyncio.ensure_future(cache.keep({key(1): RESULT}))
         pauses = []
         for _ in range(25):
             before = time.monotonic()
@@ -244,9 +246,9 @@ async def test_a_cache_that_is_closed_before_its_tick_writes_and_raises_nothing_
     faults: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     cache = CallCache.open(path)
-    claiming = asyncio.ensure_future(cache.begin(key(1), operation="complete", model="m", owner="ann"))
+    claiming = asyncio.ensure_future(begin(cache, 1))
     asyncio.get_running_loop().call_soon(cache.close)  # after the task's first step, before its tick
-    assert await claiming is None
+    await claiming
     await asyncio.sleep(0)
     assert faults == []
 
@@ -259,22 +261,16 @@ async def test_a_read_only_cache_is_told(cache: CallCache) -> None:
 
 async def test_a_full_disk_reaches_everyone_in_the_group(cache: CallCache) -> None:
     numbers = range(8)
-    await asyncio.gather(*(cache.begin(key(n), operation="complete", model="m", owner="ann") for n in numbers))
+    await begin(cache, *numbers)
     pages = cache._database.execute("PRAGMA page_count").fetchone()[0]
     cache._database.execute(f"PRAGMA max_page_count = {pages}")
-    waiting = asyncio.create_task(cache.begin(key(0), operation="complete", model="m", owner="bob"))
-    await asyncio.sleep(0)
     large = {"text": "x" * 10_000}
-    told = await asyncio.gather(*(cache.keep(key(n), large, owner="ann") for n in numbers), return_exceptions=True)
+    told = await asyncio.gather(*(cache.keep({key(n): large}) for n in numbers), return_exceptions=True)
     assert [str(error) for error in told] == [f"cache {cache.path}: the disk is full"] * 8
-    assert (
-        await asyncio.wait_for(waiting, 5) is None
-    )  # whoever waited for the call makes it, and the lost one is uncertain
     cache._database.execute("PRAGMA max_page_count = 10000")
-    await asyncio.gather(*(cache.keep(key(n), large, owner="ann") for n in numbers))  # may be tried again
-    await cache.keep(key(0), large, owner="bob")
+    await asyncio.gather(*(cache.keep({key(n): large}) for n in numbers))  # may be tried again
     assert await cache.look_up([key(n) for n in numbers], owner="ann") == [large] * 8
-    assert [call.owner for call in cache.uncertain()] == ["ann"]
+    assert cache.uncertain() == []
 
 
 async def test_forget_deletes_what_no_one_else_has(cache: CallCache) -> None:
@@ -282,7 +278,7 @@ async def test_forget_deletes_what_no_one_else_has(cache: CallCache) -> None:
     await call(cache, 2)
     await call(cache, 3, owner="bob")
     await cache.look_up([key(2)], owner="bob")
-    await cache.begin(key(4), operation="complete", model="m", owner="ann")
+    await begin(cache, 4)
     assert cache.forget("ann") == ForgottenCalls(deleted=1, unlinked=1, claims=1)
     assert cache.forget("ann") == ForgottenCalls()
     assert await cache.look_up([key(1), key(2), key(3)], owner="bob") == [None, RESULT, RESULT]
@@ -291,14 +287,11 @@ async def test_forget_deletes_what_no_one_else_has(cache: CallCache) -> None:
 
 
 async def test_forget_reaches_calls_in_flight(cache: CallCache) -> None:
-    await cache.begin(key(1), operation="complete", model="m", owner="ann")
-    waiting = asyncio.create_task(cache.begin(key(1), operation="complete", model="m", owner="bob"))
-    await asyncio.sleep(0)
+    await begin(cache, 1)
     cache.forget("ann")
-    await cache.keep(key(1), RESULT, owner="ann")
-    assert await asyncio.wait_for(waiting, 5) is None  # nothing was kept: bob makes the call
-    await cache.keep(key(1), RESULT, owner="bob")
-    assert [list(cache.calls_of(owner)) != [] for owner in ("ann", "bob")] == [False, True]
+    await cache.keep({key(1): RESULT})
+    assert await cache.look_up([key(1)], owner="bob") == [None]
+    assert not cache.holds("ann")
 
 
 async def test_scrub_leaves_no_byte_of_the_forgotten(cache: CallCache, path: Path) -> None:
@@ -306,7 +299,7 @@ async def test_scrub_leaves_no_byte_of_the_forgotten(cache: CallCache, path: Pat
         *(call(cache, n, owner="owner-canary", result={"text": f"text-canary {n} " * 40}) for n in range(200))
     )
     await call(cache, 1000, owner="bob")
-    await cache.begin(key(1001), operation="complete", model="m", owner="owner-canary")
+    await begin(cache, 1001, owner="owner-canary")
     found = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert b"text-canary" in found
     assert b"owner-canary" in found
@@ -329,3 +322,61 @@ async def test_scrub_says_when_another_process_is_reading(path: Path) -> None:
         other.close()
         cache.scrub()
         await call(cache, 1)
+
+
+_VERSION_1 = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    kept_at REAL NOT NULL,
+    checksum INTEGER NOT NULL,
+    result BLOB NOT NULL
+);
+CREATE TABLE owners (
+    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (entry, owner)
+) WITHOUT ROWID;
+CREATE INDEX owners_by_owner ON owners (owner, entry);
+CREATE TABLE claims (
+    key BLOB PRIMARY KEY,
+    token TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE uncertain (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL
+);
+PRAGMA journal_mode = WAL;
+PRAGMA application_id = 1768188271;
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_cache_of_version_1_is_brought_up_to_date_and_answers(tmp_path: Path) -> None:
+    path = tmp_path / "calls.db"
+    old = sqlite3.connect(path)
+    old.executescript(_VERSION_1)
+    with old:
+        row = (bytes.fromhex(key(1)), zlib.crc32(b'{"text":"old"}'), b'{"text":"old"}')
+        old.execute("INSERT INTO entries VALUES (7, ?, 'complete', 'm', 1.5, ?, ?)", row)
+        old.execute("INSERT INTO owners VALUES (7, 'ann')")
+        old.execute("INSERT INTO claims VALUES (?, 'gone', 2.5, 'complete', 'm', 'bob')", (bytes.fromhex(key(2)),))
+        old.execute("INSERT INTO uncertain VALUES (3, 3.5, 'embed', 'e', 'eve')")
+    old.close()
+    for _ in range(2):  # the second time, nothing is left to be done
+        with CallCache.open(path) as cache:
+            assert await cache.look_up([key(1)], owner="ann") == [{"text": "old"}]
+            assert [(one.key, one.kept_at.timestamp()) for one in cache.calls_of("ann")] == [(key(1), 1.5)]
+            assert [(one.operation, one.owner) for one in cache.uncertain()] == [("embed", "eve"), ("complete", "bob")]
+    with CallCache.open(path) as cache:
+        await call(cache, 3)
+        assert await cache.look_up([key(1), key(3)], owner="ann") == [{"text": "old"}, RESULT]

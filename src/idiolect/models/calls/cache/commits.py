@@ -29,8 +29,6 @@ _PATIENCE = 6  # how many times as long as for one lock a group waits
 @dataclass(slots=True, eq=False)
 class _Change:
     apply: Callable[[sqlite3.Connection], Any]
-    settled: Callable[[Any], None]
-    droppable: bool
     future: asyncio.Future[Any]
     outcome: Any = None
 
@@ -50,22 +48,16 @@ class GroupCommit:
         self._waiting: list[_Change] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # where a flush is due
 
-    def add(
-        self,
-        apply: Callable[[sqlite3.Connection], T],
-        *,
-        settled: Callable[[T | None], None] = lambda _: None,
-        droppable: bool = False,
-    ) -> asyncio.Future[T]:
-        """What `apply` returns, as soon as it is durable; raises CacheError if it could not be written.
+    def add(self, apply: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Return a future of what `apply` returns, done as soon as that is durable; CacheError if it cannot be written.
+
+        The change is made in any case from now on, whether or not anyone still awaits the future.
 
         Args:
-            apply: makes the change, inside a transaction; returns anything but None.
-            settled: told the outcome right after the commit, before any task runs; told None if that failed.
-            droppable: the change is not made if no one awaits it any more when its turn comes.
+            apply: makes the change, inside a transaction.
         """
         loop = asyncio.get_running_loop()
-        change = _Change(apply, settled, droppable, loop.create_future())
+        change = _Change(apply, loop.create_future())
         self._waiting.append(change)
         if self._loop is not loop:
             self._loop = loop
@@ -73,7 +65,7 @@ class GroupCommit:
         return change.future
 
     def flush(self) -> None:
-        """Commit now what is waiting. Raises nothing: what fails is told to the awaiters."""
+        """Commit now what is waiting. Raises nothing: an error reaches the awaiters."""
         self._write(again=False)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -101,8 +93,7 @@ class GroupCommit:
 
     def _write(self, *, again: bool) -> bool:
         """Commit what is waiting. With `again`, false if the database is locked: then it is still waiting."""
-        group = [change for change in self._waiting if not (change.droppable and change.future.cancelled())]
-        self._waiting.clear()
+        group, self._waiting = self._waiting, []
         if not group:
             return True
         try:
@@ -128,15 +119,11 @@ def _is_locked(error: BaseException) -> bool:
 
 def _succeed(group: list[_Change]) -> None:
     for change in group:
-        change.settled(change.outcome)
-    for change in group:
         if _awaited(change.future):
             change.future.set_result(change.outcome)
 
 
 def _fail(group: list[_Change], error: BaseException) -> None:
-    for change in group:
-        change.settled(None)
     for change in group:
         if _awaited(change.future):
             change.future.set_exception(error)

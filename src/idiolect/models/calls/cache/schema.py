@@ -20,17 +20,27 @@ from pathlib import Path
 
 from idiolect.errors import CacheError
 
-VERSION = 1
+VERSION = 2
 _APPLICATION = int.from_bytes(b"idio")
 
-_TABLES = """
+_CLAIMS = """
+CREATE TABLE claims (
+    key BLOB NOT NULL,
+    token TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (key, token)
+) WITHOUT ROWID
+"""
+_TABLES = f"""
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL UNIQUE,
     operation TEXT NOT NULL,
     model TEXT NOT NULL,
     kept_at REAL NOT NULL,
-    checksum INTEGER NOT NULL,
     result BLOB NOT NULL
 );
 CREATE TABLE owners (
@@ -39,14 +49,7 @@ CREATE TABLE owners (
     PRIMARY KEY (entry, owner)
 ) WITHOUT ROWID;
 CREATE INDEX owners_by_owner ON owners (owner, entry);
-CREATE TABLE claims (
-    key BLOB PRIMARY KEY,
-    token TEXT NOT NULL,
-    started_at REAL NOT NULL,
-    operation TEXT NOT NULL,
-    model TEXT NOT NULL,
-    owner TEXT NOT NULL
-) WITHOUT ROWID;
+{_CLAIMS};
 CREATE TABLE uncertain (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     started_at REAL NOT NULL,
@@ -54,6 +57,15 @@ CREATE TABLE uncertain (
     model TEXT NOT NULL,
     owner TEXT NOT NULL
 )
+"""
+# Version 1 had a checksum beside each result, and one claim a call: a second process waited for the first one.
+_FROM_VERSION_1 = f"""
+ALTER TABLE entries DROP COLUMN checksum;
+ALTER TABLE claims RENAME TO claims_1;
+{_CLAIMS};
+INSERT INTO claims (key, token, started_at, operation, model, owner)
+    SELECT key, token, started_at, operation, model, owner FROM claims_1;
+DROP TABLE claims_1
 """
 
 _REASONS = {
@@ -112,11 +124,10 @@ def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
         database = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None)
         try:
-            _is_new(database, path)  # before anything of someone else's file is changed
+            _version(database, path)  # before anything of someone else's file is changed
             _set_pragmas(database, lock_timeout=lock_timeout)
             with transaction(database):
-                if _is_new(database, path):
-                    _make_schema(database)
+                _bring_up_to_date(database, _version(database, path))
         except BaseException:
             database.close()
             raise
@@ -136,25 +147,31 @@ def _set_pragmas(database: sqlite3.Connection, *, lock_timeout: float) -> None:
             time.sleep(0.02)
 
 
-def _is_new(database: sqlite3.Connection, path: Path) -> bool:
-    """Whether the database is empty; if not, it is a cache that this version reads, or an error is raised."""
+def _version(database: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the cache's schema; 0 for an empty database.
+
+    Raises:
+        CacheError: it is another kind of database, or made by a newer Idiolect.
+    """
     application, version, tables = (
         database.execute(question).fetchone()[0]
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
     )
     if (application, version, tables) == (0, 0, 0):
-        return True
+        return 0
     if application != _APPLICATION:
         raise CacheError(f"cache {path}: this is another kind of database")
     if version > VERSION:
         raise CacheError(
             f"cache {path}: made by a newer Idiolect (version {version} of the file, this reads {VERSION})"
         )
-    return False
+    return int(version)
 
 
-def _make_schema(database: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
+def _bring_up_to_date(database: sqlite3.Connection, version: int) -> None:
+    if version == VERSION:
+        return
+    for statement in (_FROM_VERSION_1 if version else _TABLES).split(";"):
         database.execute(statement)
     database.execute(f"PRAGMA application_id = {_APPLICATION}")
     database.execute(f"PRAGMA user_version = {VERSION}")
