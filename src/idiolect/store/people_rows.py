@@ -96,7 +96,7 @@ def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
     """Put an entered opinion in the place of the row on the same question with the same choices, else at the end.
 
     Returns:
-        Whether that changes what the rows say on the question.
+        Whether this changes the rows' answer to the question, or adds one.
     """
     for position, row in enumerate(rows):
         if (row["question"], row["choices"]) == (entered["question"], entered["choices"]):
