@@ -15,6 +15,7 @@ import torch
 from idiolect.application import chameleon, model_pool
 from idiolect.application.chameleon import USER_NOTE as STALE
 from idiolect.application.chameleon import ChameleonSummary
+from idiolect.cli.fit_screen import summary_line, summary_remark
 from idiolect.errors import MissingExtraError
 from idiolect.methods.evidence import Evidence
 from idiolect.models.local import LocalModel
@@ -115,12 +116,15 @@ def test_a_model_without_open_weights_is_refused(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--optimizer", "embedded"], "--optimizer means nothing to --method chameleon"),
-        (["--proposers", "llm"], "--proposers means nothing"),
-        (["--iterations", "3"], "--iterations means nothing"),
-        (["--preset", "demo"], "chameleon has no preset 'demo': choose of paper, measured"),
-        (["--method", "fermi"], "--pairs means nothing to --method fermi"),
-        (["--method", "fermi", "--preset", "measured"], "fermi has no preset 'measured': choose of api, demo, paper"),
+        (["--optimizer", "embedded"], "--optimizer cannot be used with --method chameleon"),
+        (["--proposers", "llm"], "--proposers cannot be used"),
+        (["--iterations", "3"], "--iterations cannot be used"),
+        (["--preset", "demo"], "chameleon has no preset 'demo': choose one of paper, measured"),
+        (["--method", "fermi"], "--pairs cannot be used with --method fermi"),
+        (
+            ["--method", "fermi", "--preset", "measured"],
+            "fermi has no preset 'measured': choose one of api, demo",
+        ),
     ],
 )
 def test_options_of_the_other_method_are_wrong_use(tmp_path: Path, model: str, given: list[str], told: str) -> None:
@@ -140,7 +144,7 @@ def test_a_similarity_without_embeddings_is_refused(
     people = write_people(tmp_path / "users.jsonl", [writer("u1")])
     result = fit(people, tmp_path / "store", model, "--similarity", "bm25", "--preset", "paper")
     assert result.exit_code == 1
-    assert "by embeddings, bm25 has none: see --similarity" in result.stderr
+    assert "by embeddings, bm25 has none; --similarity names another one" in result.stderr
 
 
 def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
@@ -154,7 +158,7 @@ def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
     assert fit(people, store, model).exit_code == 0  # its own texts are one side of the pairs
     paper = fit(people, store, model, "--preset", "paper")
     assert (paper.exit_code, paper.stdout) == (1, "")
-    assert "no embeddings here: see --similarity" in paper.stderr
+    assert "no embeddings here; --similarity names another one" in paper.stderr
     with Store.open(store, create=False) as opened:
         opened.groups.create("readers", ("u1",))
     group = run("groups", "fit", "readers", "--model", model, "--preset", "paper", "--store", store)
@@ -252,8 +256,8 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
     assert (costly.used, costly.evidence and costly.evidence.used) == (False, True)
     counted = ChameleonSummary.of(costly)
     assert (counted.used, counted.evidence, counted.too_costly) == (False, costly.gate, True)
-    assert counted.remark == "base answers: every variant costs too much"
-    assert "edited 1" in counted.told
+    assert summary_remark(counted) == "base answers: every variant costs too much"
+    assert "edited 1" in summary_line(counted)
     shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
     assert shown["answered_by"] == "base"
     told = shown["chameleon"]
@@ -266,9 +270,9 @@ def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[floa
     eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
     kept = replace(learned(store, "u1"), trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
     counted = ChameleonSummary.of(kept)
-    assert (counted.remark, counted.too_costly, counted.evidence) == (remark, False, kept.gate)
+    assert (summary_remark(counted), counted.too_costly, counted.evidence) == (remark, False, kept.gate)
     unjudged = ChameleonSummary.of(replace(kept, evidence=None))
-    assert (unjudged.remark, unjudged.evidence, unjudged.used) == ("not judged: nothing held out", None, True)
+    assert (summary_remark(unjudged), unjudged.evidence, unjudged.used) == ("not judged: nothing held out", None, True)
 
 
 def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:

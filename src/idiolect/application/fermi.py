@@ -237,8 +237,8 @@ def similarity_remedy(settings: FermiSettings) -> Remedy | None:
     """Return the setting that does without the similarity of these settings."""
     name = settings.retrieval.similarity
     if settings.preset == "paper" and name not in ("minilm", "bm25"):
-        return Remedy("preset", "paper-offline")
-    return Remedy("similarity", "bm25") if name == "minilm" else None
+        return Remedy("preset", "paper-offline", "is the same with the bundled embeddings")
+    return Remedy("similarity", "bm25", "does without embeddings") if name == "minilm" else None
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:
