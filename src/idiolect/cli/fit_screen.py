@@ -74,11 +74,6 @@ class FitScreen:
         """Whether the users are in the store."""
         return self._total > 0
 
-    @property
-    def complete(self) -> bool:
-        """Whether every user is learned."""
-        return self._states["learned"] + self._states["already learned"] == self._total
-
     def print_end(self, *, notes: Sequence[str] = (), halted_by: str | None = None) -> None:
         """Print what was learned, who could not be learned, and what it cost."""
         if self._learned:
