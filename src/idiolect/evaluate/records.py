@@ -33,11 +33,11 @@ class Arm:
     answered_by: str = ""
 
     def __str__(self) -> str:
-        told = [self.method]
-        told += [f"{self.n_train} opinions"] if self.n_train is not None else []
-        told += [f"answered by {self.answered_by}"] if self.answered_by else []
-        told += ["another's"] if self.control == "another's" else []
-        return " · ".join(told)
+        parts = [self.method]
+        parts += [f"{self.n_train} opinions"] if self.n_train is not None else []
+        parts += [f"answered by {self.answered_by}"] if self.answered_by else []
+        parts += ["another's"] if self.control == "another's" else []
+        return " · ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class AnswerRecord:
     predicted_share: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `arm` in its parts."""
-        return _plain(self)
+        """Return plain JSON values; `arm` in its parts."""
+        return _as_json(self)
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
-        """The inverse of `to_json`.
+        """Read what `to_json` gives.
 
         Raises:
             KeyError, TypeError: not such a line.
@@ -143,13 +143,18 @@ class LearningRecord:
     used: bool | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the model failed, so that the next run tries again."""
+        return bool(self.notes.get("failed"))
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `arm` in its parts."""
-        return _plain(self)
+        """Return plain JSON values; `arm` in its parts."""
+        return _as_json(self)
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
-        """The inverse of `to_json`.
+        """Read what `to_json` gives.
 
         Raises:
             KeyError, TypeError: not such a line.
@@ -162,6 +167,5 @@ class LearningRecord:
         return cls(**{**line, **parts})
 
 
-def _plain(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
-    plain = asdict(record)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}

@@ -65,8 +65,8 @@ def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) ->
 def _chameleon(
     help_: str,
     rule: RuleName | Literal[""] = "",
-    pooled: Pooled = "",
     *,
+    pooled: Pooled = "",
     random: bool = False,
 ) -> MethodEntry:
     def make(overrides: Overrides) -> _KeyedMethod:
