@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import PersonalizationError, Remedy, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
@@ -59,8 +59,9 @@ class FermiMethod:
         settings = changed_by_text(settings, self.overrides)
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
-                "this ablation is about what the optimizer reads, and the settings have no LLM proposer: name an "
-                "--optimizer, or proposers=llm in brackets"
+                "this ablation is about what the optimizer reads, and the settings have no LLM proposer; put "
+                "proposers=llm into brackets, or name an optimizer",
+                remedy=Remedy("optimizer"),
             )
         _check_shared(settings, bench)
         return settings
@@ -98,7 +99,9 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
     if settings.answering != bench.answering:
         raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
-        raise SettingsError("retrieval.similarity is the same for all methods of an evaluation: --set similarity=…")
+        raise SettingsError(
+            "retrieval.similarity is the same for all methods of an evaluation: set the evaluation's own similarity"
+        )
     if bench.calls_per_person is not None and settings.retrieval.pool != "memory":
         raise SettingsError(
             f"with the pool {settings.retrieval.pool!r} prompts are scored when questions are asked, beyond the calls "

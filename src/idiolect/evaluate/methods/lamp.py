@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
@@ -143,7 +143,7 @@ def lamp_task(benchmark: Benchmark) -> str:
     texts = any(case.user.texts for case in benchmark.cases)
     if texts and form.asks_of_history and form.label_key != "title":
         raise SettingsError(
-            f"lamp-rag quotes what people gave the items of {benchmark.task}, and texts don't hold it: leave "
-            "--history texts out"
+            f"lamp-rag quotes what people gave the items of {benchmark.task}, and histories of texts don't hold it",
+            remedy=Remedy("history", "opinions"),
         )
     return _TASKS[benchmark.task]
