@@ -43,7 +43,7 @@ from idiolect.evaluate.measures import judge_all
 from idiolect.methods.answering import Answerer, PromptedQuestion, question_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt, judge
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt
@@ -247,15 +247,15 @@ async def fermi(world: World, case: Case, settings: FermiSettings) -> list[State
     return states
 
 
-class Adapter(GEPAAdapter[Opinion, tuple[Opinion, Judged], str]):
+class Adapter(GEPAAdapter[Opinion, tuple[Opinion, ScoredAnswer], str]):
     """GEPA's view of the world: answer opinions under a candidate, and say what was wrong."""
 
-    def __init__(self, world: World, ask: Callable[[str, Sequence[Opinion]], list[Judged]]) -> None:
+    def __init__(self, world: World, ask: Callable[[str, Sequence[Opinion]], list[ScoredAnswer]]) -> None:
         self._world, self._ask = world, ask
 
     def evaluate(
         self, batch: list[Opinion], candidate: dict[str, str], capture_traces: bool = False
-    ) -> EvaluationBatch[tuple[Opinion, Judged], str]:
+    ) -> EvaluationBatch[tuple[Opinion, ScoredAnswer], str]:
         """Alignment scores of a batch."""
         judged = self._ask(candidate[COMPONENT], batch)
         return EvaluationBatch(
@@ -267,7 +267,7 @@ class Adapter(GEPAAdapter[Opinion, tuple[Opinion, Judged], str]):
     def make_reflective_dataset(
         self,
         candidate: dict[str, str],
-        eval_batch: EvaluationBatch[tuple[Opinion, Judged], str],
+        eval_batch: EvaluationBatch[tuple[Opinion, ScoredAnswer], str],
         components_to_update: list[str],
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Question, response, and what the person said, in the keys that GEPA recommends."""
@@ -339,7 +339,7 @@ async def gepa(world: World, case: Case, *, minibatch: int, retrieval: bool) -> 
     def wait(asked: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(asked, loop).result()
 
-    async def answered(text: str, batch: Sequence[Opinion]) -> list[Judged]:
+    async def answered(text: str, batch: Sequence[Opinion]) -> list[ScoredAnswer]:
         responses = await run.answerer.answer([PromptedQuestion(text, opinion.question) for opinion in batch])
         return [judge(opinion, response) for opinion, response in zip(batch, responses, strict=True)]
 

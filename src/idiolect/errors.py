@@ -8,6 +8,7 @@ and which command learns what is missing, only the command line knows, and adds 
     ├── DatasetError            a published data set is not there, not in its layout, or has nobody left to evaluate
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
+    │   ├── OtherWeightsError   an edit was learned on other weights than the model has now
     │   └── UnseenRequestError  a replay was asked for a request that it never recorded
     ├── MissingExtraError       an optional dependency (extra) is not installed
     ├── SettingsError           a setting or a combination of settings makes no sense
@@ -71,6 +72,21 @@ class ModelError(IdiolectError):
 
 class UnusableModelError(ModelError):
     """No call of this model can succeed (such as a refused key): whoever sees it need not try any other one."""
+
+
+class OtherWeightsError(ModelError):
+    """An edit was learned on other weights than the model has now, or on unknown ones; it has to be learned again.
+
+    Args:
+        message: what is known of both.
+        model: the model's name.
+        owner: the id of the user or group whose edit it is.
+        kind: which of the two the owner is.
+    """
+
+    def __init__(self, message: str, *, model: str, owner: str, kind: Literal["user", "group"]) -> None:
+        super().__init__(message)
+        self.model, self.owner, self.kind = model, owner, kind
 
 
 class UnseenRequestError(ModelError):

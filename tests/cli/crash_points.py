@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from idiolect.cli.app import app
-from idiolect.models.calls import commits
+from idiolect.models.calls.cache import commits
 from idiolect.store.database import Database
 
 DIED = 99

@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idiolect.cli.app import app
+from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import StoreError
 from idiolect.people.user import User
 from idiolect.store import Store, scrubbing
-from idiolect.store.erasure import forget_user
 
 EVIL = "evil\x1b[31m[bold]"
 PEOPLE = [User(each, texts=(f"what {each!r} wrote",)) for each in ("u1", "u2", "u3", EVIL)]

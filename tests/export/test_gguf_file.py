@@ -8,7 +8,7 @@ import pytest
 import torch
 from gguf import GGUFReader
 
-from idiolect.errors import ExportError
+from idiolect.errors import ExportError, Remedy
 from idiolect.export.gguf_file import gguf_files
 from idiolect.export.lora import lora_of
 from tests.export.adapters import FAMILIES, ORIGIN, family, published
@@ -53,8 +53,9 @@ def test_architectures_that_are_not_known_are_refused() -> None:
     network = family("llama")
     lora = lora_of(tiny.edit(0), network)
     object.__setattr__(lora, "model_type", "olmo2")
-    with pytest.raises(ExportError, match="'olmo2' is not known here"):
+    with pytest.raises(ExportError, match="'olmo2' is not known here") as caught:
         gguf_files(lora, ORIGIN)
+    assert caught.value.remedy == Remedy("format", "peft")
 
 
 def test_bfloat16_is_refused() -> None:

@@ -23,7 +23,7 @@ from idiolect.models.local import LocalModel
 from tests.export.adapters import QUESTIONS, prompts, published, strong
 
 llama_cpp: Any = pytest.importorskip("llama_cpp", reason="llama.cpp is not compiled here, which needs a C++ compiler")
-from idiolect.errors import ExportError, VerificationError  # noqa: E402
+from idiolect.errors import ExportError, Remedy, VerificationError  # noqa: E402
 from idiolect.export.verify_llamacpp import base_file, llamacpp_logits, verify_llamacpp  # noqa: E402
 
 USERS = {"ann": strong(1), "bob": strong(2)}
@@ -66,6 +66,12 @@ def test_llama_cpp_refuses_an_adapter_for_another_shape(tmp_path: Path) -> None:
     other = published(tiny.edit(0), tiny.llama(), "gguf", tmp_path).path
     with pytest.raises(ExportError, match=r"llama\.cpp refuses idiolect-.*does not fit"):
         llamacpp_logits(base_file("embedded"), [(5, 6, 7)], adapter=other)
+
+
+def test_a_base_that_is_no_gguf_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="is no GGUF file") as caught:
+        base_file(str(tmp_path))
+    assert caught.value.remedy == Remedy("verify")
 
 
 def test_users_and_the_base_in_turn_in_one_context(embedded_model: LocalModel, adapters: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.answering import Answerer, AnsweringSettings, Response
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt
@@ -80,7 +80,7 @@ def scored(
     """A prompt with these scores; None where nothing was asked."""
     replies = said or [f"reply {i}" for i in range(len(scores))]
     cells = tuple(
-        None if score is None else Judged(Response(reply, reply), score)
+        None if score is None else ScoredAnswer(Response(reply, reply), score)
         for score, reply in zip(scores, replies, strict=True)
     )
     return ScoredPrompt(Prompt(prompt) if isinstance(prompt, str) else prompt, born, cells)

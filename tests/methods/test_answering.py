@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from idiolect import Opinion, Question
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.methods.answering import (
     Answerer,
     AnsweringSettings,
@@ -19,7 +19,7 @@ from idiolect.methods.answering import (
     demonstration_block,
     question_block,
 )
-from idiolect.models.calls.keys import call_key
+from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
 
@@ -82,13 +82,15 @@ async def test_likelihood_scores_a_choice_as_it_follows_the_prefill() -> None:
 
 
 async def test_likelihood_needs_a_model_that_scores() -> None:
-    with pytest.raises(SettingsError, match=r"only-writes.*log-probabilities"):
+    with pytest.raises(SettingsError, match=r"only-writes.*log-probabilities") as caught:
         Answerer(OnlyWrites(), AnsweringSettings(mode="likelihood"))
+    assert caught.value.remedy == Remedy("answering", "generate")
 
 
 async def test_generate_needs_a_model_that_writes() -> None:
-    with pytest.raises(SettingsError, match=r"only-scores.*writes no text"):
+    with pytest.raises(SettingsError, match=r"only-scores.*writes no text") as caught:
         Answerer(OnlyScores(), AnsweringSettings())
+    assert caught.value.remedy == Remedy("answering", "likelihood")
     answerer = Answerer(OnlyScores(), AnsweringSettings(mode="likelihood"))
     with pytest.raises(SettingsError, match="without choices"):
         await answerer.answer([PromptedQuestion("", WHY)])

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from idiolect.errors import ModelError, SettingsError
-from idiolect.models.catalog import is_remote, lasting_name, open_model, open_similarity, price_name, server_of
+from idiolect.models.catalog import (
+    is_remote,
+    kind_of,
+    lasting_name,
+    open_local_model,
+    open_model,
+    open_recording,
+    open_remote_model,
+    open_similarity,
+    price_name,
+    server_of,
+)
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from idiolect.models.remote.chat import RemoteModel
@@ -18,7 +29,9 @@ from tests.models import tiny
 async def test_a_replay_is_opened_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "recording.jsonl"
     await RecordingModel(FunctionModel(complete=lambda _: "x"), path).complete([CompletionRequest(tiny.ask("x"))])
+    assert kind_of(f"replay:{path}") == "recording"
     assert isinstance(open_model(f"replay:{path}"), ReplayModel)
+    assert isinstance(open_recording(f"replay:{path}"), ReplayModel)
 
 
 def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,9 +42,11 @@ def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return FunctionModel(name)
 
     monkeypatch.setattr("idiolect.models.local.load_local_model", load)
-    assert open_model("some/id").name == "some/id"
-    assert open_model("some/id", dtype="bfloat16").name == "some/id"
-    assert asked == [None, "bfloat16"]
+    assert kind_of("some/id") == "local"
+    for open_one in (open_model, open_local_model):
+        assert open_one("some/id").name == "some/id"
+        assert open_one("some/id", dtype="bfloat16").name == "some/id"
+    assert asked == [None, "bfloat16"] * 2
 
 
 @pytest.mark.parametrize(
@@ -46,9 +61,10 @@ def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_remote_name_is_opened_without_a_call(monkeypatch: pytest.MonkeyPatch, name: str, lasting: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert is_remote(name)
-    model = open_model(name)
-    assert isinstance(model, RemoteModel)
-    assert model.name == lasting_name(name) == lasting
+    assert kind_of(name) == "remote"
+    for model in (open_model(name), open_remote_model(name)):
+        assert isinstance(model, RemoteModel)
+        assert model.name == lasting_name(name) == lasting
     assert isinstance(open_similarity(name), EmbeddingSimilarity)
 
 
@@ -85,6 +101,7 @@ def test_a_folder_of_a_remote_name_is_a_folder(tmp_path: Path, monkeypatch: pyte
     assert is_remote("gpt-mine")
     (tmp_path / "gpt-mine").mkdir()
     assert not is_remote("gpt-mine")
+    assert kind_of("gpt-mine") == "local"
     assert lasting_name("gpt-mine") == str(tmp_path / "gpt-mine")
 
 
@@ -103,7 +120,7 @@ def test_credentials_of_a_remote_name_are_not_repeated(name: str) -> None:
 
 
 def test_an_empty_name_is_refused() -> None:
-    for open_one in (open_model, open_similarity):
+    for open_one in (kind_of, open_model, open_similarity):
         with pytest.raises(SettingsError, match="empty"):
             open_one(" ")
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from idiolect.errors import ModelError
+from idiolect.methods.chameleon.measuring import EditableModel
 from idiolect.models.chat_format import ChatFormat
+from idiolect.models.doubles import FunctionModel
 from idiolect.models.edits import Edit
 from idiolect.models.generation import EncodedPrompt
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, LanguageModel, SamplingParams
@@ -108,6 +110,19 @@ async def test_an_edit_for_another_shape_of_model_is_refused_at_once() -> None:
         for edit in (tiny.edit(layers=(0, 3)), tiny.edit(width=30)):
             with pytest.raises(ModelError, match="the model has 3 layers of width 32"):
                 model.with_edit(edit)
+
+
+def test_only_a_model_with_layers_is_an_editable_model() -> None:
+    assert isinstance(tiny.local_model(), EditableModel)
+    assert not isinstance(FunctionModel(), EditableModel)
+
+
+def test_a_model_finds_out_whether_it_can_be_edited(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.local_model().check_editable()
+    model = tiny.local_model()
+    monkeypatch.setattr(model.network, "module", torch.nn.Linear(2, 2))
+    with pytest.raises(ModelError, match="Linear: its decoder layers are not where"):
+        model.check_editable()
 
 
 async def test_an_error_inside_a_hook_is_a_model_error_and_the_next_answer_is_right(

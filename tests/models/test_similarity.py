@@ -69,3 +69,15 @@ async def test_bm25_of_only_empty_documents_is_zero() -> None:
 async def test_bm25_reads_any_script(query: str, hit: str) -> None:
     scores = await Bm25Similarity().similarity([query], ["something else", hit])
     assert scores[0, 1] > scores[0, 0] == 0
+
+
+async def test_bm25_takes_a_blank_and_a_name_with_underscores_for_one_word() -> None:
+    documents = ["The economy is ____", "snake case name", "snake_case name"]
+    scores = await Bm25Similarity().similarity(["Taxes are ____", "snake_case"], documents)
+    assert (scores > 0).tolist() == [[True, False, False], [False, False, True]]
+
+
+async def test_bm25_reads_full_width_letters_and_composed_ones_as_the_plain_ones() -> None:
+    documents = ["ＴＥＡ or coffee", "a cafe\u0301 in town", "nothing"]
+    scores = await Bm25Similarity().similarity(["tea", "café"], documents)
+    assert (scores > 0).tolist() == [[True, False, False], [False, True, False]]

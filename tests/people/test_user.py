@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,10 @@ def test_question_kind_follows_its_choices(question: Question, kind: QuestionKin
         (lambda: Question("Tea?", ("yes", "yes ")), "two choices are equal"),
         (lambda: Question("Tea?", ordinal=True), "ordinal needs choices"),
         (lambda: Question("Tea\0?"), "question holds a NUL character"),
+        (lambda: Question("Tea?", "yes"), "choices must be a list, not a single text"),
+        (lambda: Opinion(" ", "yes"), "question is blank"),
+        (lambda: User("u1", {"Age": " "}, texts=TEXTS), "profile attribute 'Age' is blank"),
+        (lambda: User("u1", texts="I wrote this."), "texts must be a list, not a single text"),
         (lambda: Opinion(TEA, ""), "answer is blank"),
         (lambda: Opinion(TEA, "maybe"), "not one of the choices"),
         (lambda: Opinion(Question("Why?"), "half \ud83d"), "answer holds a lone surrogate"),
@@ -46,6 +51,21 @@ def test_question_kind_follows_its_choices(question: Question, kind: QuestionKin
 def test_values_refuse_what_makes_no_sense(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_lists_mappings_and_plain_questions_become_the_values_that_are_kept() -> None:
+    drinks = Opinion("What do you drink?", "Tea")
+    rated = Opinion(Question("How much?", ["1", "2"], ordinal=True), "2")
+    user = User("u1", profile={"Age": "30-44"}, opinions=[drinks, rated], texts=(text for text in TEXTS))
+    assert user == User(
+        "u1",
+        UserProfile({"Age": "30-44"}),
+        (Opinion(Question("What do you drink?"), "Tea"), Opinion(Question("How much?", ("1", "2"), True), "2")),
+        TEXTS,
+    )
+    assert isinstance(user.profile, UserProfile)
+    assert (type(user.opinions), type(user.texts), type(rated.question.choices)) == (tuple, tuple, tuple)
+    assert hash(user) == hash(replace(user, opinions=list(user.opinions)))
 
 
 def test_user_does_not_change_with_what_it_was_made_of() -> None:

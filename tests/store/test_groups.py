@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import GroupNeedsRefitError, NotFittedError, StoreError, UnknownGroupError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import GroupState, Member, Store, scrubbing
-from idiolect.store.erasure import forget_user
 from idiolect.store.group_records import data_digest
 
 CARD = {"method": "chameleon", "layers": [1]}

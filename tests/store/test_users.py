@@ -140,8 +140,9 @@ def test_every_question_about_an_unknown_user_says_so(store: Store, user_id: str
     for ask in (store.user, store.summary, store.personalizations):
         with pytest.raises(UnknownUserError):
             ask(user_id)
-    with pytest.raises(UnknownUserError):
-        store.personalization(user_id, "fermi")
+    for look_up in (store.personalization, store.personalization_record, store.find_personalization):
+        with pytest.raises(UnknownUserError):
+            look_up(user_id, "fermi")
     with pytest.raises(UnknownUserError):
         store.save_personalization(user_id, "fermi", {})
 
@@ -150,8 +151,20 @@ def test_every_question_about_an_unknown_user_says_so(store: Store, user_id: str
 def test_not_fitted_is_told_apart_from_unknown(store: Store, method: str) -> None:
     store.save_users([person("a")])
     assert store.personalizations("a") == []
+    assert store.find_personalization("a", method) is None
     with pytest.raises(NotFittedError, match="learned nothing for user 'a'"):
         store.personalization("a", method)
+
+
+def test_find_personalization_returns_the_record_of_one_method(store: Store) -> None:
+    store.save_users([person("a"), person("b")])
+    store.save_personalization("a", "baseline", {"k": 1})
+    store.save_personalization("a", "chameleon", {"layers": [1]}, b"tensors")
+    found = store.find_personalization("a", "chameleon")
+    assert found == store.personalizations("a")[1] == store.personalization_record("a", "chameleon")
+    assert found is not None
+    assert (found.method, found.payload, found.tensors) == ("chameleon", {"layers": [1]}, b"tensors")
+    assert store.find_personalization("b", "chameleon") is None
 
 
 def test_personalization_replaces_the_earlier_one(store: Store) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError
+from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, OtherWeightsError
 
 
 def advised(error: Exception, store: str | None = None) -> str:
@@ -35,17 +35,19 @@ def store_of(arguments: Sequence[str]) -> str | None:
 def _advice(error: IdiolectError, store: str | None) -> str:
     if isinstance(error, NotFittedError):
         again = " again" if isinstance(error, GroupNeedsRefitError) else ""
-        return f"; fit it{again}: {_fit_command(error, store)}"
+        return f"; fit it{again}: {_fit_command(error.kind, error.owner, error.method, store)}"
+    if isinstance(error, OtherWeightsError):
+        command = _fit_command(error.kind, error.owner, "chameleon", store)
+        return f"; learn it again: {command} --model {shlex.quote(error.model)}"
     if error.remedy is None:
         return ""
     option = "--" + error.remedy.setting.replace("_", "-")
     return f": use {option} {error.remedy.value}" if error.remedy.value else f": see {option}"
 
 
-def _fit_command(error: NotFittedError, store: str | None) -> str:
+def _fit_command(kind: str, owner: str, method: str, store: str | None) -> str:
     where = f" --store {shlex.quote(store)}" if store else ""
-    owner = shlex.quote(error.owner)
-    if error.kind == "group":
-        return f"idiolect groups fit {owner}{where}"
-    method = "" if error.method == "fermi" else f" --method {error.method}"
-    return f"idiolect fit USERS{method} --user {owner}{where}"
+    if kind == "group":
+        return f"idiolect groups fit {shlex.quote(owner)}{where}"
+    chosen = "" if method == "fermi" else f" --method {method}"
+    return f"idiolect fit USERS{chosen} --user {shlex.quote(owner)}{where}"

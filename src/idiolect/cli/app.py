@@ -11,11 +11,14 @@ from typing import Annotated
 
 import typer
 
-from idiolect import __version__
-from idiolect.cli import add_opinion, ask, demo, evaluate, export, fit, groups, groups_fit, users
+from idiolect.cli import ask, evaluate, export, fit
 from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
+from idiolect.cli.demo import command as demo
+from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import quiet_libraries
+from idiolect.cli.users.app import app as users
+from idiolect.version import __version__
 
 app = typer.Typer(
     name="idiolect",
@@ -51,10 +54,8 @@ app.command("fit", help=fit.HELP, epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.command("evaluate", help=evaluate.HELP, epilog=examples(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
-users.app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
-groups.app.command("fit", epilog=examples(*groups_fit.EXAMPLES))(groups_fit.fit)
-app.add_typer(users.app, name="users")
-app.add_typer(groups.app, name="groups")
+app.add_typer(users, name="users")
+app.add_typer(groups, name="groups")
 
 
 def main() -> None:

@@ -1,38 +1,28 @@
-"""`idiolect ask`: one question in a user's place. Its arguments; the flow is `asking`."""
+"""`idiolect ask`: answers one question in a user's place, or under what was learned for a group."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from idiolect.cli.options import JsonOption, StoreOption
+from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
+from idiolect.cli.options import JsonOption, OrdinalOption, StoreOption, named_owner, split_choices
 
 EXAMPLES = (
-    'idiolect ask --user u1 "How much garlic belongs into a soup?"',
+    'idiolect ask --user u1 "How much garlic belongs in a soup?"',
     'idiolect ask --user u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot" --ordinal --base',
-    'idiolect ask --user u1 --method both "How much garlic belongs into a soup?"',
+    'idiolect ask --user u1 --method both "How much garlic belongs in a soup?"',
     'idiolect ask --group readers "What makes a good novel?"',
 )
 
 
-class AskedMethod(StrEnum):
-    """What answers."""
-
-    FERMI = "fermi"
-    CHAMELEON = "chameleon"
-    BOTH = "both"
-
-
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is asked.", show_default=False)],
-    user: Annotated[str | None, typer.Option(metavar="ID", help="In whose place.", show_default=False)] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)],
+    user: Annotated[str | None, typer.Option(metavar="ID", help="User to answer as.", show_default=False)] = None,
     group: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Under what was learned for a group, for anybody, in it or not.", show_default=False
-        ),
+        typer.Option(metavar="NAME", help="Group whose edit answers; for anybody, in it or not.", show_default=False),
     ] = None,
     method: Annotated[
         AskedMethod | None,
@@ -42,7 +32,7 @@ def ask(
         str | None,
         typer.Option(metavar="A|B|…", help="The answers to choose from. Without: free text.", show_default=False),
     ] = None,
-    ordinal: Annotated[bool, typer.Option("--ordinal", help="The choices are a scale in order.")] = False,
+    ordinal: OrdinalOption = False,
     base: Annotated[
         bool,
         typer.Option("--base", help="Show beside it what the model answers without anything learned; edits always do."),
@@ -58,22 +48,26 @@ def ask(
     CHAMELEON: the model answers with the user's edit and without it, side by side. With --method both, the edited model
     answers under Fermi's prompt. What speaks for the base model on held-out answers is shown, and not used.
     """
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.documents import asked_document
+    from idiolect.cli.ask_screen import print_asked
+    from idiolect.cli.progress import SCREEN
+    from idiolect.cli.terminal import out, print_json
     from idiolect.people.user import Question
 
-    if (user is None) == (group is None):
-        raise typer.BadParameter("name either a user or a group", param_hint="'--user' / '--group'")
-    if group is not None and method not in (None, AskedMethod.CHAMELEON):
+    owner = named_owner(user, group)
+    if owner.kind == "group" and method not in (None, CHAMELEON):
         raise typer.BadParameter("only CHAMELEON learns for groups", param_hint="'--method'")
     try:
-        asked = Question(question, split_choices(choices), ordinal)
+        asked_question = Question(question, split_choices(choices), ordinal)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    from idiolect.cli.asking import AskOrder, answer
-
-    chosen = None if method is None else method.value
-    answer(AskOrder(asked, user, group, chosen, store, base, json))
-
-
-def split_choices(choices: str | None) -> tuple[str, ...]:
-    """The choices of "a|b|c"; none for None."""
-    return () if choices is None else tuple(choice.strip() for choice in choices.split("|"))
+    with Workspace.open(store, create=False, events=SCREEN) as space:
+        asked = space.ask(owner, asked_question, method=method, with_base=base)
+        learned_by_both = user is not None and {FERMI, CHAMELEON} <= set(space.store.summary(user).methods)
+    if json:
+        print_json(asked_document(asked), indent=2)
+        return
+    print_asked(asked, with_base=base)
+    if method is None and learned_by_both:
+        out().print("\nCHAMELEON has learned for them too: --method chameleon, or --method both")

@@ -1,25 +1,33 @@
-"""`idiolect evaluate`: any method on any benchmark. Its arguments; the flow is `evaluating`."""
+"""`idiolect evaluate`: any method on any benchmark."""
 
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from idiolect.cli.boundary import FAILED
-from idiolect.cli.options import Answering, JsonOption
-from idiolect.cli.run_options import (
+from idiolect.application.names import AnsweringMode
+from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.options import (
     BudgetCalls,
     BudgetMoney,
     BudgetTime,
     BudgetTokens,
     ConcurrencyOption,
+    JsonOption,
     NoCacheOption,
     PricesOption,
     TimeoutOption,
 )
+
+if TYPE_CHECKING:
+    from idiolect.application.run import CallSettings
+    from idiolect.evaluate.configuration import EvaluationConfig
+    from idiolect.evaluate.evaluation import AskedPeople, EvaluationStart, Prepared
+    from idiolect.evaluate.summary import Summary
 
 EXAMPLES = (
     "idiolect evaluate people --methods vanilla,few-shot,fermi --people 10 --out food",
@@ -42,13 +50,14 @@ Comparisons are named with --primary before the first answer: they are corrected
 that holds answers takes no others.
 """
 
+_GOING_ON = "the same command goes on from here"
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
 def _shard(text: str) -> tuple[int, int]:
     found = _SHARD.fullmatch(text.strip())
     if found is None or not int(found[1]) < int(found[2]):
-        raise typer.BadParameter(f"{text!r} is no shard; of two processes one says 0/2 and the other 1/2")
+        raise typer.BadParameter(f"{text!r} is no shard; of two processes, one takes 0/2 and the other 1/2")
     return int(found[1]), int(found[2])
 
 
@@ -89,7 +98,7 @@ TransferOption = Annotated[list[str] | None, _option("Prompts go to and come fro
 PresetOption = Annotated[
     str | None, _option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
 ]
-AnsweringOption = Annotated[Answering | None, _option("How answers are taken. Default: the preset's.")]
+AnsweringOption = Annotated[AnsweringMode | None, _option("How answers are taken. Default: the preset's.")]
 CallsOption = Annotated[
     int | None, _option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
 ]
@@ -150,23 +159,124 @@ def evaluate(
     list_all: Annotated[bool, typer.Option("--list", help="Name all tasks and methods, and end.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare methods on a benchmark. `HELP` tells more."""
-    from idiolect.cli.evaluating import EvaluateOrder, evaluate_task, print_tasks_and_methods
-    from idiolect.cli.evaluation_config import EvaluationConfig, read_config
-    from idiolect.cli.fit_order import CallOrder
+    """Compare methods on a benchmark. `HELP` has more."""
+    from idiolect.application.run import CallSettings
+    from idiolect.cli.evaluation_screen import print_tasks_and_methods
+    from idiolect.evaluate.configuration import read_config
     from idiolect.models.calls.budget import Limits
 
     if list_all:
-        print_tasks_and_methods(as_json=json)
+        print_tasks_and_methods(json=json)
         return
-    told = locals() | {"topics": topic, "answering": answering and answering.value}
-    options = {name: told[name] for name in EvaluationConfig.model_fields if name in told}
+    options: dict[str, Any] = {
+        "task": task,
+        "data": data,
+        "methods": methods,
+        "primary": primary,
+        "baseline": baseline,
+        "people": people,
+        "train": train,
+        "test": test,
+        "seed": seed,
+        "group": group,
+        "topics": topic,
+        "split": split,
+        "history": history,
+        "controls": controls,
+        "curve_opinions": curve_opinions,
+        "curve_iterations": curve_iterations,
+        "model": model,
+        "optimizer": optimizer,
+        "transfer": transfer,
+        "preset": preset,
+        "answering": answering,
+        "calls_per_person": calls_per_person,
+    }
     chosen = read_config(config, options, settings=setting or ())
     if out is None or not str(out).strip(" ."):
-        raise typer.BadParameter("say where the evaluation is kept: --out DIR")
+        raise typer.BadParameter("name the folder where the evaluation is kept: --out DIR")
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
-    calls = CallOrder(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
+    calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
     place = (0, 1) if shard is None else _shard(shard)
-    order = EvaluateOrder(chosen, out, calls, place, report_only, texts=not no_texts, json=json)
-    if not evaluate_task(order):
+    if not _evaluate(chosen, out, calls, place, report_only=report_only, texts=not no_texts, json=json):
         raise typer.Exit(FAILED)
+
+
+def _evaluate(
+    config: EvaluationConfig,
+    out: Path,
+    calls: CallSettings,
+    shard: tuple[int, int],
+    *,
+    report_only: bool,
+    texts: bool,
+    json: bool,
+) -> bool:
+    """Ask, unless only a report is wanted; then report what there is. Return whether it is complete."""
+    from idiolect.cli.progress import waiting
+    from idiolect.evaluate.evaluation import AskedPeople, prepare, prepare_report, summarize_folder, write_report
+
+    asked, by_hand = AskedPeople(), False
+    if report_only:
+        prepared = prepare_report(config, out, waiting=waiting)
+    else:
+        prepared = prepare(config, waiting=waiting)
+        try:
+            asked = _ask(prepared, out, calls, shard)
+        except KeyboardInterrupt:
+            asked, by_hand = AskedPeople("stopped by hand"), True
+    summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=waiting)
+    write_report(summary, out, waiting=waiting)
+    _print_report(summary, out, share_done=asked.share_done, json=json)
+    if by_hand:
+        stop(_GOING_ON)
+    return not summary.header.stopped_by or asked.share_done
+
+
+def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, int]) -> AskedPeople:
+    from idiolect.cli.costs import cost_line, progress_line
+    from idiolect.cli.interrupts import terminating_like_ctrl_c
+    from idiolect.cli.progress import UsersProgress, print_interrupted, print_uncertain, waiting
+    from idiolect.cli.terminal import err, one_line
+    from idiolect.evaluate.evaluation import EvaluationEvents, ask_blocking
+    from idiolect.methods.personalization import Progress
+
+    shown: list[UsersProgress] = []
+    with ExitStack() as screen:
+
+        def start(start: EvaluationStart) -> None:
+            def note() -> str:
+                return progress_line(start.run.spending())
+
+            bars = UsersProgress(start.people, noun="people", many=start.side_by_side, note=note)
+            shown.append(screen.enter_context(bars))
+
+        def observe(progress: Progress) -> None:
+            shown[0].observe(progress)
+
+        def finish(user: str, not_scored: int) -> None:
+            shown[0].finished(user, f"{not_scored} answers not scored" if not_scored else "done")
+
+        events = EvaluationEvents(waiting, print_uncertain, start, observe, finish)
+        with terminating_like_ctrl_c():
+            asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=print_interrupted)
+    for note in asked.notes:
+        err().print(one_line(note), markup=False)
+    err().print(cost_line(asked.spending), markup=False)
+    return asked
+
+
+def _print_report(summary: Summary, out: Path, *, share_done: bool, json: bool) -> None:
+    from idiolect.cli.evaluation_screen import print_summary
+    from idiolect.cli.terminal import err, one_line, print_json
+    from idiolect.evaluate.tables import to_json
+
+    if json:
+        print_json(to_json(summary))
+    else:
+        print_summary(summary)
+    stopped_by = summary.header.stopped_by
+    state = f"stopped: {stopped_by}; {_GOING_ON}" if stopped_by else "complete"
+    if share_done and stopped_by:
+        state = f"this share is done; of all of them, {stopped_by}"
+    err().print(one_line(f"{out / 'report.html'}: {state}"), markup=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from idiolect.cli.terminal import out, print_table
+from idiolect.cli.terminal import out, print_json, print_table
 from idiolect.evaluate.measures import Measure, measure_named
+from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
+from idiolect.evaluate.tasks.table import TASKS
 
 
 def print_summary(summary: Summary) -> None:
@@ -47,3 +49,14 @@ def _interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str
     if found.low is None or found.high is None:
         return "none"
     return f"[{measure.shown(found.low, signed=signed)}, {measure.shown(found.high, signed=signed)}]"
+
+
+def print_tasks_and_methods(*, json: bool) -> None:
+    """Print both tables: names, and what they mean."""
+    tasks = [(task.name, task.help) for task in TASKS.values()]
+    methods = [(name, entry.help) for name, entry in METHODS.items()]
+    if json:
+        print_json({"tasks": dict(tasks), "methods": dict(methods)})
+        return
+    print_table(("TASK", "DATA"), tasks)
+    print_table(("METHOD", "WHAT IT IS"), methods)

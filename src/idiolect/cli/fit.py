@@ -1,22 +1,35 @@
-"""`idiolect fit`: learns from every user of a users file. Its arguments; the flow is `fitting`."""
+"""`idiolect fit`: learns from every user of a users file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from idiolect.cli.boundary import FAILED
-from idiolect.cli.options import PRESETS, Answering, JsonOption, Method, Preset, StoreOption
-from idiolect.cli.run_options import (
+from idiolect.application.names import (
+    CHAMELEON,
+    DEFAULT_MODEL,
+    FERMI,
+    PRESETS,
+    PROPOSERS,
+    AnsweringMode,
+    MethodName,
+    PresetName,
+)
+from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.interrupts import terminating_like_ctrl_c
+from idiolect.cli.options import (
     BudgetCalls,
     BudgetMoney,
     BudgetTime,
     BudgetTokens,
     ConcurrencyOption,
+    JsonOption,
     NoCacheOption,
     PricesOption,
+    SeedOption,
+    StoreOption,
     TimeoutOption,
     UserBudgetCalls,
     UserBudgetMoney,
@@ -25,8 +38,11 @@ from idiolect.cli.run_options import (
 )
 
 if TYPE_CHECKING:
-    from idiolect.cli.chameleon_order import ChameleonOrder
-    from idiolect.cli.fit_order import FermiOrder, FitOrder, SettingsOrder
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.choices import ChameleonChoices, FermiChoices
+    from idiolect.methods.fermi.settings import ProposerName
+    from idiolect.people.user import User
+    from idiolect.people.users_file import UsersFileReport
 
 EXAMPLES = (
     "idiolect fit users.jsonl",
@@ -36,8 +52,7 @@ EXAMPLES = (
     "idiolect fit users.jsonl --method chameleon --model Qwen/Qwen3-0.6B",
     "cat users.jsonl | idiolect fit - --skip-invalid --json | jq .best_score",
 )
-_PROPOSERS = ("llm", "demonstrations")
-
+_GOING_ON = "the same command with --resume goes on from here"
 
 HELP = """Learn from every user of a users file: their prompts (fermi), or an edit of the model (chameleon).
 
@@ -69,7 +84,7 @@ OptimizerOption = Annotated[
     ),
 ]
 AnsweringOption = Annotated[
-    Answering | None, typer.Option(help="How answers are taken. Default: the preset's.", show_default=False)
+    AnsweringMode | None, typer.Option(help="How answers are taken. Default: the preset's.", show_default=False)
 ]
 SimilarityOption = Annotated[
     str | None,
@@ -91,7 +106,7 @@ IterationsOption = Annotated[
     int | None, typer.Option(min=1, help="Fermi: rounds of learning. Default: the preset's.", show_default=False)
 ]
 PresetOption = Annotated[
-    Preset | None,
+    PresetName | None,
     typer.Option(
         help="Where the settings start from. Fermi: api (default for a remote model), demo (for a local one), paper, "
         "paper-offline. CHAMELEON: measured (default), paper.",
@@ -119,23 +134,11 @@ UserOption = Annotated[
 ]
 
 
-def _proposers(given: str | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    names = tuple(name.strip() for name in given.split(","))
-    for name in names:
-        if name not in _PROPOSERS:
-            raise typer.BadParameter(f"there is no proposer {name!r}: choose of {', '.join(_PROPOSERS)}")
-    if len(set(names)) < len(names):
-        raise typer.BadParameter("a proposer is named twice")
-    return names
-
-
 def fit(
     users: UsersArgument,
-    method: Annotated[Method, typer.Option(help="What learns.")] = Method.FERMI,
+    method: Annotated[MethodName, typer.Option(help="Learning method.")] = FERMI,
     store: StoreOption = None,
-    model: ModelOption = "embedded",
+    model: ModelOption = DEFAULT_MODEL,
     optimizer: OptimizerOption = None,
     preset: PresetOption = None,
     answering: AnsweringOption = None,
@@ -144,14 +147,14 @@ def fit(
     iterations: IterationsOption = None,
     pairs: PairsOption = None,
     max_tokens: MaxTokensOption = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    seed: SeedOption = 0,
     user: UserOption = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say how many calls, tokens and dollars to expect; do nothing.")
+        bool, typer.Option("--dry-run", help="Print how many calls, tokens and dollars to expect; do nothing.")
     ] = False,
     budget_calls: BudgetCalls = None,
     budget_tokens: BudgetTokens = None,
@@ -167,81 +170,112 @@ def fit(
     no_cache: NoCacheOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Learn from every user of a users file. `HELP` tells more."""
-    from idiolect.cli.fit_order import CallOrder, FitOrder, SettingsOrder
+    """Learn from every user of a users file. `HELP` has more."""
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.choices import ChameleonChoices, FermiChoices
+    from idiolect.application.run import CallSettings
+    from idiolect.cli.fit_screen import print_forecast
+    from idiolect.cli.progress import SCREEN, waiting
     from idiolect.models.calls.budget import Limits
 
-    _check_preset(method, preset)
+    check_preset(method, preset)
+    choices: FermiChoices | ChameleonChoices
+    if method == CHAMELEON:
+        _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
+        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
+    else:
+        _refuse(method, {"--pairs": pairs})
+        choices = FermiChoices(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
     run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
-    calls = CallOrder(run, each, concurrency, timeout, prices, cached=not no_cache)
-    only = tuple(dict.fromkeys(user or ()))
-    order = FitOrder(users, store, calls, only, skip_invalid, resume, json)
-    chosen = SettingsOrder(
-        preset=preset and preset.value,
-        answering=answering and answering.value,
-        similarity=similarity,
-        proposers=_proposers(proposers),
-        iterations=iterations,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
-    learning = _learning(method, chosen, model=model, optimizer=optimizer, pairs=pairs)
-    if not _carried_out(order, learning, dry_run=dry_run):
-        raise typer.Exit(FAILED)
+    calls = CallSettings(run, each, concurrency, timeout, prices, cached=not no_cache)
+    people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
+    with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
+        if dry_run:
+            with waiting("running the dry run"):
+                forecast = space.forecast(people, choices)
+            print_forecast(forecast, json=json)
+        elif not _fit(space, people, choices, resume=resume, json=json):
+            raise typer.Exit(FAILED)
 
 
-def _learning(
-    method: Method, chosen: SettingsOrder, *, model: str, optimizer: str | None, pairs: int | None
-) -> FermiOrder | ChameleonOrder:
-    """What learns, and with which settings; options of the other method are wrong use."""
-    if method is Method.CHAMELEON:
-        theirs = {"--optimizer": optimizer, "--proposers": chosen.proposers, "--iterations": chosen.iterations}
-        _refuse(method, theirs)
-        from idiolect.cli.chameleon_order import ChameleonChoices, chameleon_order
+def _fit(
+    space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, resume: bool, json: bool
+) -> bool:
+    """Learn, and print what became of it; return whether all went well."""
+    from idiolect.application.choices import FermiChoices
+    from idiolect.cli.fit_screen import FitScreen
 
-        edit = ChameleonChoices(
-            chosen.preset, chosen.answering, chosen.similarity, pairs, chosen.max_tokens, chosen.seed
-        )
-        return chameleon_order(edit, model=model)
-    _refuse(method, {"--pairs": pairs})
-    from idiolect.cli.fit_order import FermiOrder, settings_of
+    method: MethodName = FERMI if isinstance(choices, FermiChoices) else CHAMELEON
+    screen = FitScreen(method, json=json, spending=space.spending)
+    try:
+        with terminating_like_ctrl_c(), screen:
+            report = space.fit(people, choices, resume=resume, events=screen.events)
+    except KeyboardInterrupt:
+        if screen.began:
+            screen.print_end()
+        stop(_GOING_ON if screen.began else "nothing was written")
+    screen.print_end(notes=report.notes, halted_by=report.halted_by)
+    if not report.complete and not screen.failed:
+        from idiolect.cli.terminal import err
 
-    return FermiOrder(settings_of(chosen, model=model, optimizer=optimizer), model, optimizer)
+        err().print(_GOING_ON, markup=False)
+    return report.complete
 
 
-def _check_preset(method: Method, preset: Preset | None) -> None:
+def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterable[User]:
+    """Return the users to learn; the whole file has been checked.
+
+    Raises:
+        UsersFileError: the file has faults.
+        SettingsError: the file has no user that `only` names.
+    """
+    from idiolect.errors import SettingsError
+    from idiolect.people.users_file import read_users
+
+    people = read_users(source, skip_invalid=skip_invalid, on_report=_report_left_out if skip_invalid else None)
+    if not only:
+        return people
+    chosen = {user.id: user for user in people if user.id in only}
+    if missing := [user_id for user_id in only if user_id not in chosen]:
+        raise SettingsError(f"the file holds no user {', '.join(map(repr, missing))}")
+    return list(chosen.values())
+
+
+def _report_left_out(report: UsersFileReport) -> None:
+    from idiolect.cli.terminal import err, one_line
+
+    if report.fault_count and report.users:  # without users it is an error, which names the faults itself
+        lines = "1 line is" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines are"
+        for line in (f"{report}: {lines} left out", *report.faults):
+            err().print(one_line(str(line)), markup=False)
+
+
+def check_preset(method: MethodName, preset: str | None) -> None:
+    """Check that the method has this preset.
+
+    Raises:
+        typer.BadParameter: it has not.
+    """
     known = PRESETS[method]
     if preset is not None and preset not in known:
-        raise typer.BadParameter(f"{method.value} has no preset {preset.value!r}: choose of {', '.join(known)}")
+        raise typer.BadParameter(f"{method} has no preset {preset!r}: choose one of {', '.join(known)}")
 
 
-def _refuse(method: Method, options: Mapping[str, object]) -> None:
-    """Options of the other method."""
+def _refuse(method: MethodName, options: Mapping[str, object]) -> None:
+    """Refuse options of the other method."""
     for name, value in options.items():
         if value is not None:
-            raise typer.BadParameter(f"{name} means nothing to --method {method.value}")
+            raise typer.BadParameter(f"{name} cannot be used with --method {method}")
 
 
-def _carried_out(order: FitOrder, learning: FermiOrder | ChameleonOrder, *, dry_run: bool) -> bool:
-    from idiolect.cli.fit_order import FermiOrder
-
-    if dry_run:
-        if isinstance(learning, FermiOrder):
-            from idiolect.cli.forecasting import print_forecast
-
-            print_forecast(order, learning)
-        else:
-            from idiolect.cli.chameleon_forecasting import print_chameleon_forecast
-
-            print_chameleon_forecast(order, learning)
-        return True
-    from idiolect.cli.fitting import fit_users
-
-    if isinstance(learning, FermiOrder):
-        from idiolect.cli.fermi_learner import opened_fermi
-
-        return fit_users(order, opened_fermi(learning, order.calls))
-    from idiolect.cli.chameleon_learner import opened_chameleon
-
-    return fit_users(order, opened_chameleon(learning, order.calls))
+def _proposers(given: str | None) -> tuple[ProposerName, ...] | None:
+    if given is None:
+        return None
+    names = tuple(name.strip() for name in given.split(","))
+    for name in names:
+        if name not in PROPOSERS:
+            raise typer.BadParameter(f"there is no proposer {name!r}: choose one of {', '.join(PROPOSERS)}")
+    if len(set(names)) < len(names):
+        raise typer.BadParameter("a proposer is named twice")
+    return cast("tuple[ProposerName, ...]", names)

@@ -1,42 +1,31 @@
-"""What several commands share: options of the same name and meaning, and the form of their examples."""
+"""Options that several commands share, and the form of their examples.
+
+An option is defined once, so that it has the same name, help and range wherever it occurs.
+"""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-
-class Method(StrEnum):
-    """The methods that learn from a user."""
-
-    FERMI = "fermi"
-    CHAMELEON = "chameleon"
+if TYPE_CHECKING:
+    from idiolect.application.owner import Owner
 
 
-class Preset(StrEnum):
-    """The presets of the methods' settings, by name; `PRESETS` in the methods' `settings` tell what they are."""
-
-    API = "api"
-    DEMO = "demo"
-    PAPER = "paper"
-    PAPER_OFFLINE = "paper-offline"
-    MEASURED = "measured"
-
-
-PRESETS = {
-    Method.FERMI: (Preset.API, Preset.DEMO, Preset.PAPER, Preset.PAPER_OFFLINE),
-    Method.CHAMELEON: (Preset.PAPER, Preset.MEASURED),
-}
+def _money(text: str) -> Decimal:
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r}: expected an amount such as 2.50") from None
+    if not amount.is_finite() or amount <= 0:
+        raise typer.BadParameter(f"{text!r} must be greater than 0")
+    return amount
 
 
-class Answering(StrEnum):
-    """How a model's answers are taken."""
-
-    GENERATE = "generate"
-    LIKELIHOOD = "likelihood"
-
+_RUN, _USER = "at most, in the whole run.", "at most, for each user."
 
 StoreOption = Annotated[
     str | None,
@@ -48,8 +37,70 @@ StoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+UserIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The user's id.", show_default=False)]
+GroupIdArgument = Annotated[str, typer.Argument(metavar="NAME", help="The group's name.", show_default=False)]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="The choices are a scale in order.")]
+SeedOption = Annotated[int, typer.Option(help="Random seed.")]
+
+BudgetCalls = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Calls {_RUN}", show_default=False)]
+BudgetTokens = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help=f"Tokens {_RUN} Prompts and answers.", show_default=False)
+]
+BudgetMoney = Annotated[
+    Decimal | None,
+    typer.Option(parser=_money, metavar="USD", help=f"Money {_RUN} Needs the models' prices.", show_default=False),
+]
+BudgetTime = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help=f"Time {_RUN}", show_default=False)
+]
+UserBudgetCalls = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Calls {_USER}", show_default=False)]
+UserBudgetTokens = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Tokens {_USER}", show_default=False)]
+UserBudgetMoney = Annotated[
+    Decimal | None, typer.Option(parser=_money, metavar="USD", help=f"Money {_USER}", show_default=False)
+]
+UserBudgetTime = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help=f"Time {_USER}", show_default=False)
+]
+PricesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Prices of models (TOML) besides the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
+        show_default=False,
+    ),
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option(min=1, max=4096, metavar="N", help="Calls of a remote model in flight at a time.")
+]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.001, metavar="SECONDS", help="How long one try of a remote call may take.")
+]
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep answers of models: every call is made, and lost.")
+]
 
 
 def examples(*lines: str) -> str:
-    """The epilog of a command's help: example command lines, kept as they are."""
+    """Return the epilog of a command's help: example command lines, kept as they are."""
     return "\b\n" + "\n".join(("Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)))
+
+
+def split_choices(choices: str | None) -> tuple[str, ...]:
+    """Return the choices of "a|b|c"; none for None."""
+    return () if choices is None else tuple(choice.strip() for choice in choices.split("|"))
+
+
+def named_owner(user: str | None, group: str | None) -> Owner:
+    """Return the user or group that the options name.
+
+    Raises:
+        typer.BadParameter: both or neither are named.
+    """
+    from idiolect.application.owner import Owner
+
+    if user is not None and group is None:
+        return Owner.user(user)
+    if group is not None and user is None:
+        return Owner.group(group)
+    raise typer.BadParameter("name either a user or a group", param_hint="'--user' / '--group'")

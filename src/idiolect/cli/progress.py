@@ -1,6 +1,6 @@
 """Live progress on stderr for people who wait; where stderr is no terminal, one plain line per finished user.
 
-What is shown comes from the methods' `Observer`: counts, scores and stages, and none of what people said.
+It shows what observers of the use cases receive: counts, scores and stages, and no texts of people.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from idiolect.application.blocking import GRACE_SECONDS
+from idiolect.application.workspace import WorkspaceEvents
 from idiolect.cli.terminal import err, live_err, one_line
 from idiolect.methods.personalization import Progress
 
@@ -28,8 +30,8 @@ class UsersProgress:
     Args:
         total: how many users.
         noun: what they are called.
-        many: several are worked on at a time: then their number is shown, and none of them by itself.
-        note: what else there is to tell, asked for whenever something has changed.
+        many: whether several are worked on at a time: then their number is shown, and none of them by itself.
+        note: returns what else is shown; it is called whenever something has changed.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class UsersProgress:
         if self._many:
             if now - self._shown_at > _SECONDS_BETWEEN:
                 self._shown_at = now
-                self._bars.update(self._all, note=self._told())
+                self._bars.update(self._all, note=self._many_note())
             return
         if progress.user_id != self._user:
             self._user = progress.user_id
@@ -80,21 +82,21 @@ class UsersProgress:
         )
         self._bars.update(self._all, note=self._note())
 
-    def _told(self) -> str:
+    def _many_note(self) -> str:
         return ", ".join(part for part in (f"{len(self._active)} at work", self._note()) if part)
 
     def finished(self, user_id: str, outcome: str) -> None:
-        """One user is done; `outcome` tells how in a few words."""
+        """Count one user as done; `outcome` is a few words."""
         self._done += 1
         self._active.discard(user_id)
-        self._bars.update(self._all, completed=self._done, note=self._told() if self._many else self._note())
+        self._bars.update(self._all, completed=self._done, note=self._many_note() if self._many else self._note())
         if not self._live:
             line = f"[{self._done}/{self._total}] {one_line(user_id)}: {one_line(outcome)}"
             err().print(line, markup=False)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Out of the way, for something to be printed on the same screen."""
+        """Step out of the way while something is printed on the same screen."""
         if self._live:
             self._bars.stop()
         try:
@@ -106,13 +108,30 @@ class UsersProgress:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """A sign of life on a terminal while something takes seconds."""
+    """Show a sign of life on a terminal while something takes seconds."""
     console = live_err()
     if not console.is_terminal:
         yield
         return
     with console.status(one_line(what), spinner="line"):
         yield
+
+
+def print_uncertain(count: int) -> None:
+    """Print how many calls an earlier run left in flight."""
+    calls = "1 call was" if count == 1 else f"{count:,} calls were"
+    err().print(f"{calls} in flight when an earlier run ended; maybe billed, never answered: asked again when needed")
+
+
+def print_interrupted(in_flight: int) -> None:
+    """Print what a halted use case waits for."""
+    calls = f"{in_flight:,} call{'s' if in_flight != 1 else ''} in flight, perhaps paid for"
+    awaited = calls if in_flight else "what is in flight"
+    line = f"stopping: waiting up to {GRACE_SECONDS:.0f} s for {awaited}; Ctrl-C again does not wait"
+    err().print(line, markup=False)
+
+
+SCREEN = WorkspaceEvents(waiting, print_uncertain, print_interrupted)
 
 
 def _bars() -> Bars:

@@ -160,3 +160,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers
             for name, cell, blank in zip(header, row, blanks, strict=True)
         )
         console.print("  ".join(padded).rstrip(), style="bold" if i == 0 else None, markup=False)
+
+
+def print_finished_erasures(count: int) -> None:
+    """Print on stderr how many erasures were finished when the store was opened, if there were any."""
+    if count:
+        err().print(f"an erasure that had been cut off is finished now ({count})")

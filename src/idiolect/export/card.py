@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from idiolect import __version__
 from idiolect.export.lora import Lora
+from idiolect.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Origin:
         model: the base model's name, as it is opened.
         fingerprint: of its weights.
         made_by: what learned it.
-        whose: "user ID" or "group ID", where it may be told; "" where not.
+        whose: "user ID" or "group ID", where that may be written; "" where not.
     """
 
     model: str
@@ -43,7 +43,7 @@ class Origin:
 
 def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
     """What the adapter is, as JSON."""
-    told: Mapping[str, Any] = {
+    values: Mapping[str, Any] = {
         "made_by": f"idiolect {__version__}, {origin.made_by}",
         "base_model": origin.base,
         "base_fingerprint": origin.fingerprint,
@@ -52,7 +52,7 @@ def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
         "rank": lora.rank,
         "dtype": dtype,
     }
-    return {**told, "whose": origin.whose} if origin.whose else dict(told)
+    return {**values, "whose": origin.whose} if origin.whose else dict(values)
 
 
 def page(name: str, lora: Lora, origin: Origin, *, serving: str) -> str:

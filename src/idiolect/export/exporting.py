@@ -32,8 +32,8 @@ DTYPES: Mapping[Dtype, torch.dtype] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOrder:
-    """What is wanted.
+class ExportOptions:
+    """The adapter that is to be written.
 
     Args:
         format: "peft" or "gguf".
@@ -50,7 +50,7 @@ class ExportOrder:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was made.
+    """The adapter that was written.
 
     Args:
         name: a hash of the content; what engines should call it.
@@ -80,7 +80,7 @@ class Exported:
         }
 
 
-async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: ExportOrder) -> Exported:
+async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: ExportOptions) -> Exported:
     """Writes the edit as an adapter for the model's weights.
 
     Args:
@@ -104,7 +104,7 @@ async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: Expo
 
 
 def export_network_edit(
-    edit: Edit, network: Any, origin: Origin, order: ExportOrder, *, prompts: list[Ids] | list[tuple[int, ...]]
+    edit: Edit, network: Any, origin: Origin, order: ExportOptions, *, prompts: list[Ids] | list[tuple[int, ...]]
 ) -> Exported:
     """`export_edit` without a model around the network, and without a look at its fingerprint.
 
@@ -127,7 +127,7 @@ def export_network_edit(
 
 
 def _prepare(
-    edit: Edit, network: Any, lora: Lora, origin: Origin, order: ExportOrder, prompts: Any
+    edit: Edit, network: Any, lora: Lora, origin: Origin, order: ExportOptions, prompts: Any
 ) -> tuple[AdapterFiles, Callable[[Path], Verification] | None]:
     """The files, and what compares them; whatever the check needs is found out before anything is written."""
     dtype = DTYPES[order.dtype]

@@ -18,7 +18,7 @@ from gguf import GGUFWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiolect.errors import ExportError
+from idiolect.errors import ExportError, Remedy
 from idiolect.export.adapter import CARD, README, AdapterFiles, content_name, json_bytes
 from idiolect.export.card import Origin, card, page
 from idiolect.export.lora import Lora
@@ -57,22 +57,23 @@ def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
     if architecture is None:
         raise ExportError(
             f"what llama.cpp calls the architecture {lora.model_type!r} is not known here; known are "
-            f"{', '.join(sorted(ARCHITECTURES))}. --format peft does without"
+            f"{', '.join(sorted(ARCHITECTURES))}",
+            remedy=Remedy("format", "peft"),
         )
     if dtype not in _DTYPES:
         raise ExportError(f"a GGUF adapter is float32 or float16, not {str(dtype).removeprefix('torch.')}")
     tensors = gguf_tensors(lora, dtype)
-    told = card(lora, origin, dtype=str(dtype).removeprefix("torch."))
-    told_bytes = json_bytes({**told, "format": "gguf", "architecture": architecture})
-    name = content_name(b"gguf", told_bytes, *(each.tobytes() for each in tensors.values()))
+    own = {"format": "gguf", "architecture": architecture}
+    card_bytes = json_bytes({**card(lora, origin, dtype=str(dtype).removeprefix("torch.")), **own})
+    name = content_name(b"gguf", card_bytes, *(each.tobytes() for each in tensors.values()))
     file = f"{name}.gguf"
     content = _gguf(tensors, architecture=architecture, alpha=float(lora.rank), name=name)
     readme = page(name, lora, origin, serving=_SERVING.format(file=file)).encode()
-    return AdapterFiles(name, {file: content, CARD: told_bytes, README: readme}, main=file)
+    return AdapterFiles(name, {file: content, CARD: card_bytes, README: readme}, main=file)
 
 
 def gguf_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, NDArray[np.floating]]:
-    """By llama.cpp's names, in torch's order of dimensions; the file holds them the other way round."""
+    """Return the tensors by llama.cpp's names, in torch's order of dimensions, which the file holds reversed."""
     named = {}
     for index, layer in lora.layers.items():
         stem = f"blk.{index}.ffn_down.weight"

@@ -35,11 +35,11 @@ def peft_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
     """
     config = json_bytes(peft_config(lora, origin))
     weights = save(peft_tensors(lora, dtype), metadata={"format": "pt"})
-    told = json_bytes({**card(lora, origin, dtype=str(dtype).removeprefix("torch.")), "format": "peft"})
-    name = content_name(b"peft", config, weights, told)
+    card_bytes = json_bytes({**card(lora, origin, dtype=str(dtype).removeprefix("torch.")), "format": "peft"})
+    name = content_name(b"peft", config, weights, card_bytes)
     serving = _SERVING.format(name=name, rank=lora.rank)
     readme = page(name, lora, origin, serving=serving).encode()
-    return AdapterFiles(name, {CONFIG: config, WEIGHTS: weights, CARD: told, README: readme})
+    return AdapterFiles(name, {CONFIG: config, WEIGHTS: weights, CARD: card_bytes, README: readme})
 
 
 def peft_config(lora: Lora, origin: Origin) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def peft_config(lora: Lora, origin: Origin) -> dict[str, Any]:
 
 
 def peft_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, Tensor]:
-    """By PEFT's names."""
+    """Return the tensors by PEFT's names."""
     named = {}
     for layer in lora.layers.values():
         stem = f"base_model.model.{layer.module}"

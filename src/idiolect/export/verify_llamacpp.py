@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from idiolect.errors import ExportError, MissingExtraError
+from idiolect.errors import ExportError, MissingExtraError, Remedy
 from idiolect.export.verify import LAST_POSITIONS, Ids, Tolerance, Verification, compare, edited_logits
 from idiolect.models import loading
 from idiolect.models.edits import Edit
@@ -29,7 +29,7 @@ try:
     import llama_cpp
 except (ImportError, RuntimeError) as error:  # RuntimeError: its library was built for another machine
     raise MissingExtraError(
-        "--verify of a GGUF adapter needs llama-cpp-python, which is compiled at its installation: "
+        "verifying a GGUF adapter needs llama-cpp-python, which is compiled at its installation: "
         "pip install 'idiolect[llamacpp]'"
     ) from error
 
@@ -55,7 +55,8 @@ def base_file(model: str) -> Path:
     if len(files) != 1 or files[0].suffix != ".gguf" or not files[0].is_file():
         raise ExportError(
             f"llama.cpp cannot be asked: the base model {model!r} is no GGUF file. Learn with the GGUF file that will "
-            "be served (fit --model FILE.gguf), or export without --verify"
+            "be served, or export without verification",
+            remedy=Remedy("verify"),
         )
     return files[0]
 

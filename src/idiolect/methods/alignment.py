@@ -4,7 +4,7 @@
     ordinal           s = 1 − |rank(a) − rank(â)| / (n_choices − 1)
     free text         s = ROUGE-L F-measure of â against a (rouge-score)
 
-A response that can't be parsed into a choice is mis-aligned: s = 0, and it is kept as it was said.
+A response that can't be parsed into a choice is mis-aligned: s = 0, and it is kept verbatim.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from idiolect.methods.setting_checks import require
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Question, QuestionKind
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -60,7 +60,7 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _plain(text: str) -> str:
+def _bare(text: str) -> str:
     return _folded(text).strip(string.punctuation + string.whitespace + "“”‘’")
 
 
@@ -91,7 +91,7 @@ def parse_choice(text: str, question: Question) -> str | None:
     if len(named) == 1:
         return named[0]
     label = _LABEL.match(first)
-    if label and not any(len(_plain(choice)) == 1 for choice in question.choices):
+    if label and not any(len(_bare(choice)) == 1 for choice in question.choices):
         index = ord((label[1] or label[2]).lower()) - ord("a")
         if index < len(question.choices):
             return question.choices[index]
@@ -103,18 +103,18 @@ def parse_choice(text: str, question: Question) -> str | None:
 
 def _exactly(candidate: str, choices: Sequence[str]) -> str | None:
     """The only choice that the candidate is: to the letter, or else but for case, or else but for punctuation."""
-    for form in (str.strip, _folded, _plain):
-        said = form(candidate)
-        same = [choice for choice in choices if said and form(choice) == said]
-        if len(same) == 1 and not (form is _plain and _collides(same[0], choices)):
+    for form in (str.strip, _folded, _bare):
+        wanted = form(candidate)
+        same = [choice for choice in choices if wanted and form(choice) == wanted]
+        if len(same) == 1 and not (form is _bare and _collides(same[0], choices)):
             return same[0]
     return None
 
 
 def _same_number(candidate: str, choices: Sequence[str]) -> str | None:
     """The only choice that is the same number as the candidate; None where the candidate is none."""
-    said = _number(candidate)
-    same = [choice for choice in choices if said is not None and _number(choice) == said]
+    number = _number(candidate)
+    same = [choice for choice in choices if number is not None and _number(choice) == number]
     return same[0] if len(same) == 1 else None
 
 
@@ -125,20 +125,21 @@ def _number(text: str) -> float | None:
 
 def _collides(choice: str, choices: Sequence[str]) -> bool:
     """Without its outer punctuation the choice is empty or the same as another one ("-2" and "2", "C" and "C++")."""
-    return not _plain(choice) or sum(_plain(other) == _plain(choice) for other in choices) > 1
+    bare = _bare(choice)
+    return not bare or sum(_bare(other) == bare for other in choices) > 1
 
 
-def _words_of(choices: Sequence[str]) -> dict[str, str]:
-    """What to look for in a text, per choice; choices that differ in case only can't be found in one."""
-    words = {choice: _folded(choice) if _collides(choice, choices) else _plain(choice) for choice in choices}
-    return {choice: text for choice, text in words.items() if list(words.values()).count(text) == 1}
+def _findable(choices: Sequence[str]) -> dict[str, str]:
+    """Return what to look for in a text, per choice; choices that differ in case only cannot be found in one."""
+    texts = {choice: _folded(choice) if _collides(choice, choices) else _bare(choice) for choice in choices}
+    return {choice: text for choice, text in texts.items() if list(texts.values()).count(text) == 1}
 
 
 def _named(text: str, choices: Sequence[str]) -> list[str]:
     """Choices whose words occur in the text; brackets count where all choices have them and one of them occurs."""
     bracketed = all(_BRACKETED.fullmatch(choice.strip()) for choice in choices)
     whole = _occurring(text, {choice: _folded(choice) for choice in choices}) if bracketed else []
-    return whole or _occurring(text, _words_of(choices))
+    return whole or _occurring(text, _findable(choices))
 
 
 def _occurring(text: str, words: dict[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.methods.alignment import parse_choice
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
@@ -86,10 +86,10 @@ class PromptedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the model said.
+    """One answer of the model.
 
     Args:
-        text: as it was said (in likelihood mode, the choice).
+        text: verbatim (in likelihood mode, the choice).
         answer: the parsed choice, the text itself for free text, or None if it could not be parsed.
         scores: per choice, the normalized log-probability; empty in generate mode.
     """
@@ -138,9 +138,10 @@ class Answerer:
 
     def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
         if settings.mode == "likelihood" and not isinstance(model, ChoiceModel):
-            raise SettingsError(f"model {model.name!r} gives no log-probabilities: use --answering generate")
+            message = f"model {model.name!r} gives no log-probabilities"
+            raise SettingsError(message, remedy=Remedy("answering", "generate"))
         if settings.mode == "generate" and not isinstance(model, CompletionModel):
-            raise SettingsError(f"model {model.name!r} writes no text: use --answering likelihood")
+            raise SettingsError(f"model {model.name!r} writes no text", remedy=Remedy("answering", "likelihood"))
         self._model = model
         self.settings = settings
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
@@ -159,8 +160,8 @@ class Answerer:
         """
         by_likelihood = [self.settings.mode == "likelihood" and bool(a.question.choices) for a in asked]
         scored = iter(await self._score([a for a, chosen in zip(asked, by_likelihood, strict=True) if chosen]))
-        said = iter(await self._generate([a for a, chosen in zip(asked, by_likelihood, strict=True) if not chosen]))
-        return [next(scored) if chosen else next(said) for chosen in by_likelihood]
+        texts = iter(await self._generate([a for a, chosen in zip(asked, by_likelihood, strict=True) if not chosen]))
+        return [next(scored) if chosen else next(texts) for chosen in by_likelihood]
 
     def _messages(self, asked: PromptedQuestion) -> tuple[Message, ...]:
         block = question_block(asked.question, self.settings)
@@ -179,9 +180,9 @@ class Answerer:
         requests = [CompletionRequest(self._messages(a), sampling) for a in asked]
         responses = []
         for one, completion in zip(asked, await self._model.complete(requests), strict=True):
-            said = completion.text.strip()
-            answer = parse_choice(said, one.question) if one.question.choices else said
-            responses.append(Response(said, answer, usage=completion.usage))
+            text = completion.text.strip()
+            answer = parse_choice(text, one.question) if one.question.choices else text
+            responses.append(Response(text, answer, usage=completion.usage))
         return responses
 
     async def _score(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
@@ -201,7 +202,7 @@ class Answerer:
 
     def _normalize(self, logprobs: ChoiceLogProbs, question: Question) -> tuple[float, ...]:
         if self.settings.normalization == "mean":
-            return tuple(lp / n for lp, n in zip(logprobs.logprobs, logprobs.n_tokens, strict=True))
+            return logprobs.per_token
         if self.settings.normalization == "pmi":
             base = self._unconditional[question.choices]
             return tuple(lp - b for lp, b in zip(logprobs.logprobs, base.logprobs, strict=True))

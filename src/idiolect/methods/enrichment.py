@@ -57,7 +57,7 @@ class EnrichmentSettings:
 
 
 class Enrichment:
-    """A `Method`: enriches what a person is asked.
+    """Enriches what a person is asked.
 
     Args:
         answerer: asks the model.
@@ -153,7 +153,7 @@ class _Writer:
         if self._settings.strategy == "recommendation":
             return "", Usage()
         items = _spread(history, self._settings.person_items)
-        written = await self._write([{"kind": "engagement", "items": [_said(item) for item in items]}])
+        written = await self._write([{"kind": "engagement", "items": [_as_text(item) for item in items]}])
         return written[0]
 
     async def about_questions(self, questions: Sequence[Question], history: Sequence[Item]) -> list[tuple[str, Usage]]:
@@ -165,7 +165,7 @@ class _Writer:
             shown = await nearest_items(questions, history, self._similarity, k=self._settings.question_items)
         return await self._write(
             [
-                {"kind": "recommendation", "text": q.text, "choices": q.choices, "items": [_said(i) for i in items]}
+                {"kind": "recommendation", "text": q.text, "choices": q.choices, "items": [_as_text(i) for i in items]}
                 for q, items in zip(questions, shown, strict=True)
             ]
         )
@@ -177,7 +177,7 @@ class _Writer:
             CompletionRequest((Message("user", render("enrichment_request.jinja", values | limit)),), sampling)
             for values in asked
         ]
-        return [(" ".join(said.text.split()), said.usage) for said in await self._model.complete(requests)]
+        return [(" ".join(each.text.split()), each.usage) for each in await self._model.complete(requests)]
 
 
 def _spread(history: Sequence[Item], n: int) -> list[Item]:
@@ -186,5 +186,5 @@ def _spread(history: Sequence[Item], n: int) -> list[Item]:
     return [history[int(i * step)] for i in range(min(n, len(history)))]
 
 
-def _said(item: Item) -> str:
+def _as_text(item: Item) -> str:
     return item if isinstance(item, str) else f"{item.question.text} → {item.answer}"

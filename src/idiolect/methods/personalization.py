@@ -1,7 +1,6 @@
-"""What a method gives back, as small Protocols: something fitted to a user that answers questions, and says why.
+"""What a method gives back: a `Respondent`, fitted to one user, that answers questions and explains its answers.
 
-A `Method` turns a user into a `Respondent`. Methods return values, never touch the store, and report progress through
-an `Observer` that the caller hands them.
+Methods return values, never touch the store, and report progress through an `Observer` that the caller hands them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Protocol
 
 from idiolect.methods.answering import Response
 from idiolect.models.language_model import Usage
-from idiolect.people.user import Question, User
+from idiolect.people.user import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +105,3 @@ Observer = Callable[[Progress], None]
 def ignore_progress(progress: Progress) -> None:
     """An observer that looks away."""
     del progress
-
-
-class Method(Protocol):
-    """Learns from a user."""
-
-    async def fit(self, user: User, *, observer: Observer = ignore_progress) -> Respondent:
-        """Learn from the user's profile and opinions.
-
-        Raises:
-            PersonalizationError: this user gave nothing to learn from.
-            ModelError: a model could not answer.
-        """
-        ...

@@ -61,7 +61,7 @@ class RetrievalAugmented:
         """Ask each question behind what is nearest to it.
 
         Raises:
-            ModelError: the model, or what tells the similarity, could not answer.
+            ModelError: the model or the similarity could not answer.
         """
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
@@ -71,7 +71,7 @@ class RetrievalAugmented:
         """What stands in front of each question, in order.
 
         Raises:
-            ModelError: what tells the similarity could not answer.
+            ModelError: the similarity could not answer.
         """
         nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
         return [self._prompt(items) for items in nearest]
@@ -95,7 +95,7 @@ async def nearest_items(
     Where items are equally near, the earlier one comes first.
 
     Raises:
-        ModelError: what tells the similarity could not answer.
+        ModelError: the similarity could not answer.
     """
     if not questions or not history:
         return [[] for _ in questions]

@@ -15,7 +15,7 @@ MAX_CHARS = 1200  # of a text that is scored
 
 
 async def text_log_likelihoods(texts: Sequence[str], model: ChoiceModel, *, prompt: str = "") -> list[float]:
-    """Nat per token of each text, ≤ 0; only its first `MAX_CHARS` characters count.
+    """Return the mean log-probability per token of each text, in nat; only its first `MAX_CHARS` characters count.
 
     Args:
         texts: none blank.
@@ -27,5 +27,5 @@ async def text_log_likelihoods(texts: Sequence[str], model: ChoiceModel, *, prom
     """
     front = (Message("system", prompt),) if prompt else ()
     chat = (*front, Message("user", PLAIN_REQUEST))
-    told = await model.choice_logprobs([ChoiceRequest(chat, (text[:MAX_CHARS],)) for text in texts])
-    return [each.logprobs[0] / each.n_tokens[0] for each in told]
+    found = await model.choice_logprobs([ChoiceRequest(chat, (text[:MAX_CHARS],)) for text in texts])
+    return [each.per_token[0] for each in found]

@@ -8,12 +8,15 @@ until a local model is asked for, and no HTTP client until a remote one is.
     open_model("replay:recording.jsonl")         what a model once answered
     open_similarity("bm25")                      words in common; or "minilm", a sentence-transformers id, or a
                                                  remote embedding model, named as above
+
+A caller that has to check, describe and close what it opened asks for the `kind_of` the name, and calls that kind's own
+opener, whose return type has those methods; `open_model` is for everyone who needs a `LanguageModel` only.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
@@ -22,7 +25,12 @@ from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
 if TYPE_CHECKING:
+    from idiolect.models.local import LocalModel
+    from idiolect.models.remote.chat import RemoteModel
+    from idiolect.models.remote.embedding import RemoteEmbedder
     from idiolect.models.remote.transport import RemoteSettings
+
+ModelKind: TypeAlias = Literal["local", "remote", "recording"]
 
 _REPLAY = "replay:"
 _OWN_NAMES = ("embedded", "minilm", "bm25")  # never folders, whatever lies in the working directory
@@ -33,31 +41,89 @@ def is_remote(name: str) -> bool:
     return is_remote_name(name) and not Path(name).is_dir()
 
 
+def kind_of(name: str) -> ModelKind:
+    """Return the kind of model that `name` means: in this process, behind an API, or a recording of answers.
+
+    Raises:
+        SettingsError: the name is empty.
+    """
+    if not name.strip():
+        raise SettingsError("the model's name is empty")
+    if name.startswith(_REPLAY):
+        return "recording"
+    return "remote" if is_remote(name) else "local"
+
+
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
-    """The language model that `name` means; loading a local one takes seconds.
+    """Open the language model that `name` means, whatever its kind; loading a local one takes seconds.
 
     Args:
         name: see above.
-        remote: how a server is called; None: as by default.
-        dtype: of a local model's weights, such as "bfloat16"; None: as `load_local_model` has it.
+        remote: as in `open_remote_model`.
+        dtype: as in `open_local_model`.
 
     Raises:
         SettingsError: the name means nothing, or the key of a remote model is missing.
         ModelError: there is no such model, or it cannot be read.
         MissingExtraError: local models are not installed.
     """
-    if not name.strip():
-        raise SettingsError("the model's name is empty")
-    if name.startswith(_REPLAY):
-        return ReplayModel(name.removeprefix(_REPLAY))
-    if is_remote(name):
-        from idiolect.models.remote.chat import open_remote_model
-        from idiolect.models.remote.transport import RemoteSettings
+    kind = kind_of(name)
+    if kind == "recording":
+        return open_recording(name)
+    return open_remote_model(name, settings=remote) if kind == "remote" else open_local_model(name, dtype=dtype)
 
-        return open_remote_model(name, settings=remote or RemoteSettings())
+
+def open_local_model(name: str, *, dtype: str | None = None) -> LocalModel:
+    """Load a model into this process, which takes seconds.
+
+    Args:
+        name: "embedded", a Hugging Face id, or a folder.
+        dtype: of the weights, such as "bfloat16"; None: float32 on a CPU, the weights' own on a GPU.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+        MissingExtraError: local models are not installed.
+    """
     from idiolect.models.local import load_local_model
 
     return load_local_model(name, dtype=dtype)
+
+
+def as_local_model(model: LanguageModel) -> LocalModel | None:
+    """Return the model if it is a local one, whoever loaded it; None if it is not, or none can be had."""
+    try:
+        from idiolect.models.local import LocalModel
+    except ImportError:
+        return None
+    return model if isinstance(model, LocalModel) else None
+
+
+def open_remote_model(name: str, *, settings: RemoteSettings | None = None) -> RemoteModel:
+    """Open a model behind an API; makes a call only where the name leaves the model open.
+
+    Args:
+        name: such as "openai:NAME" or "URL#NAME".
+        settings: how the server is called; None for the defaults.
+
+    Raises:
+        SettingsError: the name means no remote model, or its key is missing.
+        ModelError: the name leaves the model open and the server does not list exactly one.
+    """
+    from idiolect.models.remote import chat, transport
+
+    return chat.open_remote_model(name, settings=settings or transport.RemoteSettings())
+
+
+def open_recording(name: str) -> ReplayModel:
+    """Open a recording of one model's answers.
+
+    Args:
+        name: the path of the recording, after "replay:".
+
+    Raises:
+        ModelError: there is no such recording, or it holds several models.
+    """
+    return ReplayModel(name.removeprefix(_REPLAY))
 
 
 def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Similarity:
@@ -72,13 +138,22 @@ def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Simil
     if name == "bm25":
         return Bm25Similarity()
     if is_remote(name):
-        from idiolect.models.remote.embedding import RemoteEmbedder
-        from idiolect.models.remote.transport import RemoteSettings
-
-        return EmbeddingSimilarity(RemoteEmbedder(_named_endpoint(name), settings=remote or RemoteSettings()))
+        return EmbeddingSimilarity(open_remote_embedder(name, settings=remote))
     from idiolect.models.embedding import SentenceEmbedder
 
     return EmbeddingSimilarity(SentenceEmbedder(name))
+
+
+def open_remote_embedder(name: str, *, settings: RemoteSettings | None = None) -> RemoteEmbedder:
+    """Open an embedding model behind an API; it is called at its first text.
+
+    Raises:
+        SettingsError: the name leaves the model open, or its key is missing.
+    """
+    from idiolect.models.remote.embedding import RemoteEmbedder
+    from idiolect.models.remote.transport import RemoteSettings
+
+    return RemoteEmbedder(_named_endpoint(name), settings=settings or RemoteSettings())
 
 
 def _named_endpoint(name: str) -> Endpoint:

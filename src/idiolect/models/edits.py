@@ -104,8 +104,8 @@ class Edit:
             )
 
     def _digest(self) -> str:
-        told = [self.positions, self.gate, [(index, list(layer.read.shape)) for index, layer in self.layers.items()]]
-        total = hashlib.sha256(json.dumps(told).encode())
+        layout = [self.positions, self.gate, [(index, list(layer.read.shape)) for index, layer in self.layers.items()]]
+        total = hashlib.sha256(json.dumps(layout).encode())
         for layer in self.layers.values():
             total.update(layer.read.numpy().tobytes() + layer.write.numpy().tobytes())
         return total.hexdigest()

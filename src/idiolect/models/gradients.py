@@ -69,9 +69,9 @@ def _gradients_of(texts: Sequence[EncodedText], network: Network) -> Tensor:
         with torch.enable_grad():
             keep = torch.arange(first, width - 1, device=ids.device)  # (kept,)
             logits = network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
-            told = logits.log_softmax(dim=-1).gather(2, ids[:, first + 1 :, None])[..., 0]  # (B, kept)
-            weights = _answer_weights(texts, first, told.shape[1]).to(told)  # (B, kept)
-            (told * weights).sum().backward()  # type: ignore[no-untyped-call]
+            logprobs = logits.log_softmax(dim=-1).gather(2, ids[:, first + 1 :, None])[..., 0]  # (B, kept)
+            weights = _answer_weights(texts, first, logprobs.shape[1]).to(logprobs)  # (B, kept)
+            (logprobs * weights).sum().backward()  # type: ignore[no-untyped-call]
     finally:
         for handle in handles:
             handle.remove()

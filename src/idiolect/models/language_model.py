@@ -131,6 +131,11 @@ class ChoiceLogProbs:
     n_tokens: tuple[int, ...]
     usage: Usage
 
+    @property
+    def per_token(self) -> tuple[float, ...]:
+        """The mean log-probability per token of each choice, in nat; ≤ 0."""
+        return tuple(total / n for total, n in zip(self.logprobs, self.n_tokens, strict=True))
+
 
 @runtime_checkable
 class CompletionModel(Protocol):

@@ -115,6 +115,14 @@ class LocalModel:
         self._closed = True
         self._worker.shutdown(wait=False)
 
+    def check_editable(self) -> None:
+        """Find out, before anything is learned, whether edits can reach this network's layers.
+
+        Raises:
+            ModelError: its layers are not built like those of a family known here.
+        """
+        _ = self.network.editor  # made at its first use, which finds where the layers' MLPs end
+
     def with_edit(self, edit: Edit | None) -> EditedModel:
         """This model under an edit; None: as it is.
 
@@ -339,8 +347,8 @@ def _tokenizer_identity(tokenizer: Any) -> list[Any]:
 
 def _config_identity(config: Any) -> dict[str, Any]:
     """A configuration as JSON, without where it was read from and what read it."""
-    told: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    return {name: value for name, value in told.items() if name not in ("_name_or_path", "transformers_version")}
+    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    return {name: value for name, value in values.items() if name not in ("_name_or_path", "transformers_version")}
 
 
 def _generation_eos(network: Any) -> list[int]:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import bm25s
 import numpy as np
 from numpy.typing import NDArray
+
+from idiolect.models.words import words_of
 
 FloatArray = NDArray[np.float32]
 
@@ -72,11 +73,6 @@ class EmbeddingSimilarity:
         return similarities
 
 
-# A word; where a script writes no spaces between words, each of its characters is one.
-_UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-
-
 class Bm25Similarity:
     """BM25 (Lucene's variant) of the query's words in each document: ≥ 0, not bounded, and 0 without a common word.
 
@@ -105,4 +101,4 @@ class Bm25Similarity:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    return words_of(text.casefold(), with_underscores=True)

@@ -1,4 +1,4 @@
-"""Records of a published data set that cannot be read: left out, counted, and told, never in people's own words."""
+"""Records of a published data set that cannot be read: left out, counted and listed, never in people's own words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BrokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class BrokenRecords:
-    """All of a data set: how many, and the first of them."""
+    """The broken records of a data set: their number, and the first of them."""
 
     count: int = 0
     first: tuple[BrokenRecord, ...] = ()
@@ -38,23 +38,23 @@ class BrokenRecords:
 
 @dataclass(slots=True)
 class BrokenRecordsLog:
-    """Gathers them while a data set is read."""
+    """Gathers broken records while a data set is read."""
 
     count: int = 0
     _first: list[BrokenRecord] = field(default_factory=list)
 
     def add(self, place: str, message: str) -> None:
-        """One more."""
+        """Add one record."""
         self.count += 1
         if len(self._first) < MAX_BROKEN_KEPT:
             self._first.append(BrokenRecord(place, message))
 
     def extend(self, records: Iterable[BrokenRecord]) -> None:
-        """Several more."""
+        """Add several records."""
         for record in records:
             self.add(record.place, record.message)
 
     @property
     def records(self) -> BrokenRecords:
-        """What was gathered."""
+        """The records so far."""
         return BrokenRecords(self.count, tuple(self._first))

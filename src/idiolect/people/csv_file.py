@@ -1,7 +1,7 @@
 """A CSV file of a published data set, row by row: whatever bytes it holds, an error of ours or rows.
 
 Below the readers of OpinionQA and GlobalOpinionQA. A byte order mark is dropped, bytes that are not UTF-8 become U+FFFD
-(equal bytes stay equal) and are counted; rows that the csv module cannot read, or that have too many cells, are told.
+(equal bytes stay equal) and are counted; rows that the csv module cannot read, or that have too many cells, are logged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CsvFile:
     Args:
         name: of the file, for messages.
         columns: names of the header's cells, without outer blanks; a name that comes twice is the first one's.
-        log: where broken rows are told.
+        log: where broken rows are logged.
         replaced: rows so far with bytes that are not UTF-8.
     """
 
@@ -56,7 +56,7 @@ class CsvFile:
         return tuple(self._places[name] for name in names)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Number (from 1, the header not counted) and cells of every row that can be read, all of equal length."""
+        """Yield number (from 1, without the header) and cells of every row that can be read, all of equal length."""
         number = 0
         while True:
             number += 1
@@ -78,11 +78,11 @@ class CsvFile:
 
 @contextmanager
 def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
-    """Opens a CSV file with a header.
+    """Open a CSV file with a header.
 
     Args:
         path: of the file.
-        log: where broken rows are told.
+        log: where broken rows are logged.
 
     Raises:
         DatasetError: it cannot be opened or read, or is empty; while rows are read, too.

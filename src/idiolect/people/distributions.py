@@ -13,7 +13,7 @@ _TOLERANCE = 0.02  # published shares are rounded to whole percents, a few of th
 
 
 class UnusableSharesError(ValueError):
-    """Not a distribution over the choices; the message says why."""
+    """Shares that are no distribution over the choices; the message gives the reason."""
 
 
 def distribution(shares: Any, choices: Sequence[str]) -> tuple[float, ...]:

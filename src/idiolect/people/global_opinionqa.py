@@ -28,7 +28,7 @@ _PLACES = (FILE_NAME, f"data/{FILE_NAME}")
 
 @dataclass(frozen=True, slots=True)
 class GlobalOpinionQA:
-    """What was read.
+    """The countries that were read.
 
     Args:
         users: countries in the order in which they first appear; profile {"Country": name}; opinions with the extra
@@ -61,7 +61,7 @@ def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
             source = "" if source_place is None else row[source_place].strip()
             for country, opinion in _answers(place, [row[column] for column in places], source, log):
                 opinions.setdefault(country, []).append(opinion)
-    users = tuple(_country(name, said) for name, said in opinions.items())
+    users = tuple(_country(name, answers) for name, answers in opinions.items())
     if not users:
         raise DatasetError(f"{table.name}: no country has a valid answer ({log.count} broken records)")
     return GlobalOpinionQA(users, log.records, table.replaced)

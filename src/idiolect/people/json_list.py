@@ -1,6 +1,9 @@
 """A JSON file that holds one long list: its values one at a time, so that hundreds of megabytes are never in memory.
 
 Below the reader of LaMP. Also whole small files. Whatever the bytes, there are values or an error of ours.
+
+Why not `ijson` (3.6): one record with NaN, an integer beyond 64 bits or a stray byte would end the reading of all the
+others, and a lone surrogate would become "?" without a word.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class LampPerson:
 
 @dataclass(frozen=True, slots=True)
 class LampFile:
-    """A split of a task, opened: who is there is known, nobody is built yet.
+    """An opened split of a task: its people are known, none of them is built yet.
 
     Args:
         form: of its questions.
@@ -61,7 +61,7 @@ class LampFile:
     _items_of: Mapping[str, int] = field(repr=False)
 
     def with_history(self, n: int) -> frozenset[str]:
-        """Those of `people` whose histories hold at least n different items, what is asked included."""
+        """Return those of `people` whose histories hold at least n different items, what is asked included."""
         return frozenset(person for person in self.people if self._items_of[person] >= n)
 
     def read(
@@ -73,7 +73,7 @@ class LampFile:
         seed: int = 0,
         repeats: bool = True,
     ) -> tuple[LampPerson, ...]:
-        """These people, in the order of their last questions in the file; nobody whose whole history is what is asked.
+        """Build these people, in the order of their last questions; nobody whose whole history is what is asked.
 
         An item that is itself what is asked is no history. Of several questions of one person the shortest history
         counts: the one before all of them, in time-based splits.
@@ -96,7 +96,7 @@ class LampFile:
         return tuple(person for records in self._complete(frozenset(people)) if (person := made.person(records)))
 
     def _complete(self, wanted: frozenset[str]) -> Iterator[list[_Record]]:
-        """The questions of each person, as soon as all of them are read: whole histories are large."""
+        """Yield the questions of each person, as soon as all of them are read: whole histories are large."""
         waiting: dict[str, list[_Record]] = {}
         for record in _records(self._path, self.form, self._golds, BrokenRecordsLog()):
             if record.person in wanted:
@@ -106,7 +106,7 @@ class LampFile:
 
 
 def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
-    """Opens a split and looks who is there.
+    """Open a split and find out who is in it.
 
     Args:
         path: a questions file, or the folder of the task with `<split>_questions.json`.
@@ -150,8 +150,8 @@ def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
         raise DatasetError(f'{printable(str(path))}: is not of the form {{"task": …, "golds": […]}}')
-    told = value.get("task", task)
-    if not isinstance(told, str) or not told.replace("_", "-").startswith(task):
+    named = value.get("task", task)
+    if not isinstance(named, str) or not named.replace("_", "-").startswith(task):
         raise DatasetError(f"{printable(str(path))}: its answers are of another task than {task}")
     found: dict[str, str] = {}
     for number, gold in enumerate(value["golds"], start=1):
@@ -173,7 +173,7 @@ class _Record:
 
 
 def _records(path: Path, form: LampForm, golds: Mapping[str, str], log: BrokenRecordsLog) -> Iterator[_Record]:
-    """The valid questions of a file; the others are told."""
+    """Yield the valid questions of a file; the others go to the log."""
     keys: Counter[str] = Counter()
     for number, value in enumerate(read_json_list(path), start=1):
         key = label_text(value.get("id")) if isinstance(value, dict) else ""
@@ -222,7 +222,7 @@ def _can_be_kept(form: LampForm, item: HistoryItem) -> bool:
 
 
 def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
-    """The first of each text."""
+    """Return the first item of each text."""
     first: dict[str, HistoryItem] = {}
     for item in items:
         first.setdefault(item.text, item)
@@ -231,7 +231,7 @@ def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """Makes people of records."""
+    """Builds people from records."""
 
     form: LampForm
     history: Literal["opinions", "texts"]
@@ -240,7 +240,7 @@ class _Making:
     repeats: bool
 
     def person(self, records: list[_Record]) -> LampPerson | None:
-        """One person, of all their questions; None if nothing but what is asked is in the history."""
+        """Build one person from all their questions; None if nothing but what is asked is in the history."""
         asked = tuple(Opinion(self.form.question(r.text), r.gold, {"id": r.key}) for r in records)
         first = min(records, key=lambda record: len(record.items))
         items = [item for item in first.items if not any(self._is_asked(item, r) for r in records)]

@@ -61,16 +61,16 @@ def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
     form = form_of(task, text)
     if not history:
         return text
-    told = _JOINT.join(map(_ITEM[form], history))
+    items = _JOINT.join(map(_ITEM[form], history))
     if form is not CITATIONS:
-        return f"{told}{_BEFORE_INPUT.get(form, _PLAIN)}{text}"
+        return f"{items}{_BEFORE_INPUT.get(form, _PLAIN)}{text}"
     # Where the authors put it: after the first word "title", so before the title that is asked about.
     before, word, after = text.partition(_TITLE)
-    return f"{before}{word}{_JOINT}{told}{after}" if word else text
+    return f"{before}{word}{_JOINT}{items}{after}" if word else text
 
 
 def retrieval_query(task: str, text: str) -> str:
-    """What of an input the history is searched for: the item without its instruction; of LaMP-1 both references.
+    """Return what the history is searched for: an input's item without its instruction, in LaMP-1 both references.
 
     Raises:
         ValueError: no such task.
@@ -82,12 +82,12 @@ def retrieval_query(task: str, text: str) -> str:
 
 
 def retrieval_document(item: HistoryItem, form: LampForm) -> str:
-    """What of a history item is searched: its title, where it has one, and its text."""
+    """Return the part of a history item that is searched: its title, where it has one, and its text."""
     return f"{item.label} {item.text}" if form.label_key == _TITLE else item.text
 
 
 def shortened(item: HistoryItem, form: LampForm, max_chars: int) -> HistoryItem:
-    """The item with what its prompt quotes at length cut between words: the text, or the title in LaMP-1.
+    """Cut what the item's prompt quotes at length, between words: the text, or the title in LaMP-1.
 
     The authors cut to tokens of their model, and share out among the items what short ones leave.
     """
@@ -106,7 +106,7 @@ def _cut(text: str, max_chars: int) -> str:
 
 
 def form_of(task: str, text: str) -> LampForm:
-    """Which of the task's forms an input has: LaMP-2 is about movies unless it asks about news.
+    """Return which of the task's forms an input has: LaMP-2 is about movies unless it asks about news.
 
     Raises:
         ValueError: no such task.
@@ -126,7 +126,7 @@ def history_item(task: str, opinion: Opinion) -> HistoryItem:
 
 
 def history_item_of_text(task: str, text: str) -> HistoryItem:
-    """The same for a text of `read_lamp`'s.
+    """Return the history item that a text of `read_lamp`'s was made of.
 
     Raises:
         ValueError: no such task.

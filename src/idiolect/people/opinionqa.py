@@ -58,7 +58,7 @@ _RESPONSES = "responses.csv"
 
 @dataclass(frozen=True, slots=True)
 class OpinionQA:
-    """What was read.
+    """The respondents that were read.
 
     Args:
         users: in the order of waves and rows; with a limit, of their rank. Id "W92-<respondent>", or "W92-row-<number>"

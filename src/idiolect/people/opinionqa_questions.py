@@ -40,7 +40,7 @@ READABLE_NAMES = {
 
 
 def is_no_answer(cell: str) -> bool:
-    """Blank, "nan" or "Refused"."""
+    """Return whether a cell holds no answer: it is blank, "nan" or "Refused"."""
     return cell.strip().casefold() in _NO_ANSWER
 
 

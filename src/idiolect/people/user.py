@@ -4,19 +4,30 @@ The top of the flow: everything below takes these values and none of them knows 
 Fermi's notation (arXiv 2406.18678, section 3): `U_pro` is `User.profile`, `U_opi = {(q_i, a_i)}` is `User.opinions`.
 All values are frozen; construction checks them, so a `Question` that exists is a valid one. No text of theirs is blank
 or holds what UTF-8 and databases cannot keep (NUL characters, lone surrogates).
+
+Construction takes lists, dicts and plain strings where that is natural, and stores tuples and values:
+
+    drinks = Opinion("What do you drink?", "Tea")
+    milk = Opinion(Question("Do you take milk?", ["yes", "no"]), "no")
+    User("ann", profile={"Age": "30-44"}, opinions=[drinks, milk])
+
+A field's type is what readers get. Dataclasses know no converters, so each class declares what its `__init__` takes for
+type checkers only, and `__post_init__` converts; at run time the `__init__` is the generated one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 USER_KEYS = frozenset({"id", "profile", "opinions", "texts"})
 OPINION_KEYS = frozenset({"question", "choices", "ordinal", "answer"})
+
+T = TypeVar("T")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,6 +46,12 @@ def _check_text(name: str, text: str) -> None:
         raise ValueError(f"{name} is blank")
     if part := unstorable_part(text):
         raise ValueError(f"{name} holds {part}")
+
+
+def _as_tuple(name: str, values: Iterable[T]) -> tuple[T, ...]:
+    if isinstance(values, str):  # a tuple of its letters is never meant
+        raise ValueError(f"{name} must be a list, not a single text")
+    return tuple(values)
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -93,14 +110,20 @@ class Question:
         ordinal: the choices are a scale in order (for example "1" … "5").
 
     Raises:
-        ValueError: blank text, one choice only, equal or blank choices, or `ordinal` without choices.
+        ValueError: blank text, one choice only, equal or blank choices, a text instead of a list of choices, or
+            `ordinal` without choices.
     """
 
     text: str
     choices: tuple[str, ...] = ()
     ordinal: bool = False
 
+    if TYPE_CHECKING:
+
+        def __init__(self, text: str, choices: Iterable[str] = ..., ordinal: bool = ...) -> None: ...
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", _as_tuple("choices", self.choices))
         _check_text("question", self.text)
         if len(self.choices) == 1:
             raise ValueError("a single choice is no choice: give at least two, or none for free text")
@@ -124,7 +147,7 @@ class Opinion:
     """One answer of the user's: `(q_i, a_i)` of `U_opi`.
 
     Args:
-        question: what was asked.
+        question: what was asked; a plain text is a question without choices.
         answer: what the user said; one of the choices where there are any.
         extra: keys of the users file that Idiolect doesn't know, kept as they were.
 
@@ -136,7 +159,13 @@ class Opinion:
     answer: str
     extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
+    if TYPE_CHECKING:
+
+        def __init__(self, question: Question | str, answer: str, extra: Mapping[str, Any] = ...) -> None: ...
+
     def __post_init__(self) -> None:
+        if isinstance(self.question, str):
+            object.__setattr__(self, "question", Question(self.question))
         _check_text("answer", self.answer)
         if self.question.choices and self.answer not in self.question.choices:
             raise ValueError("answer is not one of the choices")
@@ -149,13 +178,14 @@ class User:
 
     Args:
         id: unique among the users of a file or store; not blank.
-        profile: attributes; may be empty.
+        profile: attributes, also as a plain mapping; may be empty.
         opinions: what they answered; may be empty if there are texts.
         texts: things they wrote that answer no question.
         extra: keys of the users file that Idiolect doesn't know, kept as they were.
 
     Raises:
-        ValueError: a blank id, a blank text, neither opinions nor texts, or `extra` uses one of `USER_KEYS`.
+        ValueError: a blank id, a blank text, a text instead of a list of texts, neither opinions nor texts, or `extra`
+            uses one of `USER_KEYS`.
     """
 
     id: str
@@ -164,7 +194,22 @@ class User:
     texts: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=_nothing, hash=False)
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            id: str,
+            profile: UserProfile | Mapping[str, str] = ...,
+            opinions: Iterable[Opinion] = ...,
+            texts: Iterable[str] = ...,
+            extra: Mapping[str, Any] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
+        if not isinstance(self.profile, UserProfile):
+            object.__setattr__(self, "profile", UserProfile(self.profile))
+        object.__setattr__(self, "opinions", _as_tuple("opinions", self.opinions))
+        object.__setattr__(self, "texts", _as_tuple("texts", self.texts))
         _check_text("id", self.id)
         for text in self.texts:
             _check_text("a text", text)

@@ -174,7 +174,7 @@ def _in_plain_words(error: ValidationError) -> list[Problem]:
 
 
 def _is_known(detail: ErrorDetails) -> bool:
-    """Whether `object_problems` has said it already: names of keys that are no text, or unstorable."""
+    """Return whether `object_problems` reports it already: names of keys that are no text, or unstorable."""
     bad_key = detail["type"] == "string_type" and detail["loc"][-1:] == ("[key]",)
     return bad_key or detail["type"] in _SEEN_BY_OBJECT_PROBLEMS
 

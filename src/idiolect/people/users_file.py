@@ -112,7 +112,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def check_users_file(source: str | Path) -> UsersFileReport:
-    """Reads a users file and reports on all of it.
+    """Read a users file and report on all of it.
 
     Args:
         source: the file; "-" is standard input, which is used up by this.
@@ -198,7 +198,7 @@ class _Findings:
                 self.faults.append(Fault(self.path, line, problem.field, problem.message))
 
     def repeated_id(self, line: int, user_id: object) -> list[Problem]:
-        """Remembers the id; the problem, if an earlier line has it."""
+        """Remember the id; return the problem if an earlier line has it."""
         if not isinstance(user_id, str):
             return []
         digest = blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=_ID_HASH_BYTES).digest()
@@ -309,7 +309,7 @@ def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _is_endless(stream: BinaryIO) -> bool:
-    """Whether it is a device such as /dev/zero, which never ends; a terminal ends when its user says so."""
+    """Return whether it is a device such as /dev/zero, which never ends; a terminal ends when its user ends it."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):  # not of the operating system
@@ -325,7 +325,7 @@ def _unreadable(path: str, error: Exception) -> UsersFileError:
 
 
 def write_users(users: Iterable[User], stream: BinaryIO) -> int:
-    """Writes users as a users file that `read_users` reads back as equal users; returns how many.
+    """Write users as a users file that `read_users` reads back as equal users; returns how many.
 
     Args:
         users: their ids are the caller's to keep unique.

@@ -5,14 +5,17 @@ What the driver says becomes a `StoreError` here, and so do rows that make no va
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
 from idiolect.errors import StoreError
 from idiolect.store.faults import store_errors
 from idiolect.store.opening import Place
+
+T = TypeVar("T")
 
 
 class Database:
@@ -68,6 +71,25 @@ class Database:
                 yield connection
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON, or no valid user
             raise StoreError(f"store {self.where}: what it holds is damaged ({type(error).__name__})") from error
+
+    def pages(self, read: Callable[[Connection, str | None], Sequence[T]], *, key: Callable[[T], str]) -> Iterator[T]:
+        """Yield a long list page by page, each page of a transaction of its own, so that others may write meanwhile.
+
+        Args:
+            read: returns the page that follows a key (None: the first page), in the order of the keys.
+            key: returns an item's key.
+
+        Raises:
+            StoreError: as for `reading`.
+        """
+        after: str | None = None
+        while True:
+            with self.reading() as connection:
+                page = read(connection, after)
+            if not page:
+                return
+            yield from page
+            after = key(page[-1])
 
     def engine(self, **options: str) -> Engine:
         """The engine, with execution options.

@@ -233,10 +233,11 @@ def group_ids_of(connection: Connection, user_id: str) -> tuple[str, ...]:
     return tuple(connection.scalars(theirs.order_by(group_members.c.group_id)))
 
 
-def page_of_group_ids(connection: Connection, *, after: str | None) -> list[str]:
-    """The ids that follow `after`, in order, at most `BATCH`."""
+def page_of_groups(connection: Connection, after: str | None) -> list[Group]:
+    """Return the groups whose ids follow `after`, in order, at most `BATCH`."""
     page = sa.select(groups.c.id).order_by(groups.c.id).limit(BATCH)
-    return list(connection.scalars(page if after is None else page.where(groups.c.id > after)))
+    ids = connection.scalars(page if after is None else page.where(groups.c.id > after)).all()
+    return [read_group(connection, group_id) for group_id in ids]
 
 
 def read_group(connection: Connection, group_id: str) -> Group:

@@ -25,13 +25,13 @@ from idiolect.store.group_rows import (
     insert_members,
     known_group,
     needs_refit,
-    page_of_group_ids,
+    page_of_groups,
     put_group_learned,
     read_group,
     read_group_learned,
     read_members,
 )
-from idiolect.store.people_rows import BATCH, known_user
+from idiolect.store.people_rows import known_user
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
 
@@ -74,15 +74,7 @@ class Groups:
         Raises:
             StoreError: the store cannot be read.
         """
-        after: str | None = None
-        while True:
-            with self._database.reading() as connection:
-                page = page_of_group_ids(connection, after=after)
-                found = [read_group(connection, group_id) for group_id in page]
-            yield from found
-            if len(page) < BATCH:
-                return
-            after = page[-1]
+        return self._database.pages(page_of_groups, key=lambda group: group.id)
 
     def read_members(self, group_id: str) -> tuple[Member, ...]:
         """The members with their data, in the order of their ids, to fit on and to hand to `save_personalization`.

@@ -75,7 +75,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     rows = [user_row(user, now=now) for user in batch.values()]
     given = {user.id: opinion_rows(user) for user in batch.values()}
     known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
-    differ = sum(_put_row(given[entered["user_id"]], entered) for entered in _entered(connection, known))
+    differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
         connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
@@ -93,16 +93,18 @@ def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]
     return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
 
 
-def _put_row(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
-    """In the place of the row on the same question with the same choices, else at the end; whether the rows did not
-    say the same already."""
-    asked = (entered["question"], entered["choices"])
-    at = next((i for i, row in enumerate(rows) if (row["question"], row["choices"]) == asked), len(rows))
-    differs = [(row["answer"], row["ordinal"]) for row in rows[at : at + 1]] != [
-        (entered["answer"], entered["ordinal"])
-    ]
-    rows[at : at + 1] = [{**entered, "position": at}]
-    return differs
+def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
+    """Put an entered opinion in the place of the row on the same question with the same choices, else at the end.
+
+    Returns:
+        Whether that changes what the rows say on the question.
+    """
+    for position, row in enumerate(rows):
+        if (row["question"], row["choices"]) == (entered["question"], entered["choices"]):
+            rows[position] = {**entered, "position": position}
+            return (row["answer"], row["ordinal"]) != (entered["answer"], entered["ordinal"])
+    rows.append({**entered, "position": len(rows)})
+    return True
 
 
 def _replace_user() -> sa.Update:
@@ -184,14 +186,14 @@ def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
 
 
-def page_of_ids(connection: Connection, *, after: str | None) -> list[str]:
-    """The ids that follow `after`, in order, at most `BATCH`."""
+def page_of_ids(connection: Connection, after: str | None) -> list[str]:
+    """Return the ids that follow `after`, in order, at most `BATCH`."""
     page = sa.select(users.c.id).order_by(users.c.id).limit(BATCH)
     return list(connection.scalars(page if after is None else page.where(users.c.id > after)))
 
 
-def page_of_summaries(connection: Connection, *, after: str | None) -> list[UserSummary]:
-    """The users whose ids follow `after`, counted, in order, at most `BATCH`."""
+def page_of_summaries(connection: Connection, after: str | None) -> list[UserSummary]:
+    """Return the users whose ids follow `after`, counted, in order, at most `BATCH`."""
     return _summaries(connection, sa.true() if after is None else users.c.id > after)
 
 

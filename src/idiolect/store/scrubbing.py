@@ -155,5 +155,5 @@ def _truncate_log(connection: Any, where: str, deadline: float) -> None:
 def _in_use(where: str) -> StoreError:
     return StoreError(
         f"{where}: another process uses it, so bytes of what is deleted may still be in it;"
-        " stop that process and open the store again (for example: idiolect users list), which finishes the erasure"
+        " stop that process and open the store again, which finishes the erasure"
     )

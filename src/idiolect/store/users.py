@@ -21,7 +21,6 @@ from idiolect.store.groups import Groups
 from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
-    BATCH,
     batches,
     entered_places,
     known_user,
@@ -222,14 +221,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        after: str | None = None
-        while True:
-            with self._database.reading() as connection:
-                page = page_of_ids(connection, after=after)
-            yield from page
-            if len(page) < BATCH:
-                return
-            after = page[-1]
+        return self._database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
         """Every user, counted, in the order of their ids; read page by page.
@@ -237,14 +229,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        after: str | None = None
-        while True:
-            with self._database.reading() as connection:
-                page = page_of_summaries(connection, after=after)
-            yield from page
-            if len(page) < BATCH:
-                return
-            after = page[-1].id
+        return self._database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
         """The user, counted.
@@ -327,13 +312,24 @@ class Store:
             NotFittedError: the method has learned nothing for this user.
             StoreError: the store cannot be read, or what it holds is damaged.
         """
+        record = self.find_personalization(user_id, method)
+        if record is None:
+            raise NotFittedError(method, user_id)
+        return record
+
+    def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
+        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing.
+
+        Raises:
+            UnknownUserError: the store holds no such user.
+            StoreError: the store cannot be read, or what it holds is damaged.
+        """
         with self._database.reading() as connection:
             known_user(connection, user_id)
-            if unstorable_part(method) is None:
-                row = read_learned(connection, personalizations, user_id, method)
-                if row is not None:
-                    return personalization_from_row(row)
-        raise NotFittedError(method, user_id)
+            if unstorable_part(method) is not None:
+                return None
+            row = read_learned(connection, personalizations, user_id, method)
+            return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """All that was learned for the user, by method.

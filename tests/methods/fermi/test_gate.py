@@ -14,7 +14,7 @@ from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.gate import leave_one_out, with_evidence
 from idiolect.methods.fermi.gate import respondent as respondent_of
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt
@@ -153,7 +153,7 @@ async def test_a_lead_within_the_margin_is_decided_where_it_was_learned_from() -
 
 
 def prompt_with(born: int, *scores: float | None, quotes: tuple[int, ...] = ()) -> ScoredPrompt:
-    cells = tuple(None if score is None else Judged(Response("a", "a"), score) for score in scores)
+    cells = tuple(None if score is None else ScoredAnswer(Response("a", "a"), score) for score in scores)
     return ScoredPrompt(Prompt(f"Text {born}", quotes=quotes), born, cells)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from idiolect import Opinion, Question
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import Response
-from idiolect.methods.fermi.memory import Judged, Memory, judge
+from idiolect.methods.fermi.memory import Memory, ScoredAnswer, judge
 from idiolect.methods.fermi.prompt import Prompt
 from tests.methods.people import SCALE, scored, steady
 
@@ -74,7 +74,7 @@ def test_misaligned_are_the_asked_ones_under_their_threshold() -> None:
 
 def test_an_unparsable_reply_is_misaligned_and_kept_as_said() -> None:
     judged = judge(CHOICE, Response("I can't tell, a or b", None))
-    assert judged == Judged(Response("I can't tell, a or b", None), 0.0)
+    assert judged == ScoredAnswer(Response("I can't tell, a or b", None), 0.0)
 
 
 @pytest.mark.parametrize(

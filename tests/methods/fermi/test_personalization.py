@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from idiolect.errors import PersonalizationError
 from idiolect.methods.answering import Response
 from idiolect.methods.evidence import EvidenceSettings, weigh
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
 from idiolect.methods.fermi.prompt import Failure, Prompt
 from idiolect.methods.fermi.settings import (
@@ -33,7 +33,7 @@ floats = st.floats(0, 1)
 logprobs = st.lists(st.floats(max_value=0, allow_nan=False), max_size=3).map(tuple)
 said = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 responses = st.builds(Response, said, st.none() | said, logprobs, usages)
-judged = st.builds(Judged, responses, floats)
+judged = st.builds(ScoredAnswer, responses, floats)
 evidences = st.lists(st.tuples(floats, floats), min_size=1, max_size=3).map(
     lambda pairs: weigh([a for a, _ in pairs], [b for _, b in pairs], EvidenceSettings(0.2, 0.1))
 )

@@ -14,7 +14,7 @@ import pytest
 from idiolect.errors import BudgetExceededError, ModelError
 from idiolect.models.calls.budget import Budget, Cost, Limits
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.embedder import _TEXTS, CalledEmbedder, _key
+from idiolect.models.calls.embedder import _TEXTS, CalledEmbedder
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.turns import Turns
@@ -118,26 +118,6 @@ async def test_no_texts_are_no_call(cache: CallCache) -> None:
     embedder = Letters()
     assert (await called(calls(cache), embedder).embed([])).shape == (0, 0)
     assert embedder.asked == []
-
-
-async def test_nobody_holds_claims_while_waiting_for_another_ones(tmp_path: Path) -> None:
-    """As three processes; one of them is asking for "b" all the time."""
-    path = tmp_path / "calls.db"
-    with CallCache.open(path) as one, CallCache.open(path) as other, CallCache.open(path) as third:
-        key = _key("http://x/v1#letters", "b")
-        assert await third.begin(key, operation="embed", model="letters", owner="eve") is None
-        embedder = Letters()
-        tasks = [
-            asyncio.ensure_future(called(calls(cache), embedder, owner).embed(list(texts)))
-            for cache, owner, texts in ((one, "ann", "abc"), (other, "bob", "cba"))
-        ]
-        async with asyncio.timeout(10):
-            while sum(map(len, embedder.asked)) < 2:
-                await asyncio.sleep(0.01)
-            await third.abandon(key)
-            rows = await asyncio.gather(*tasks)
-        assert np.array_equal(rows[0], rows[1][::-1])
-        assert sorted(text for asked in embedder.asked for text in asked) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("steps", range(8))

@@ -43,7 +43,7 @@ class CcsSettings:
         centring: see above.
         scaling: "layer" divides a layer by one number, so that its features have a mean square of 1 (the learning rate
             then means the same in every layer); "feature" divides each feature by its standard deviation over all
-            rows, as Burns et al. do; "none". Normals are told in the coordinates of the raw activations.
+            rows, as Burns et al. do; "none". Normals are given in the coordinates of the raw activations.
         epochs: full-batch steps, 1 or more.
         restarts: probes per layer, 1 or more.
         learning_rate: above 0.
@@ -91,7 +91,7 @@ class CcsFit:
 
     @property
     def loss(self) -> Tensor:
-        """That of the best restart, (L,)."""
+        """The loss of the best restart, (L,)."""
         return self.losses.amin(dim=1)
 
 

@@ -1,4 +1,4 @@
-"""What is told of directions beside the edit itself: how parallel they are, and how far an edit moves a token.
+"""What is reported of directions beside the edit itself: how parallel they are, and how far an edit moves a token.
 
 |cos(a, b)| per layer: θ_P and the mean activation (near 1: no more than "louder"), θ_P and θ_N (near 1: the edit's
 two steps cancel), two users' θ (near 1: a direction that everybody shares personalizes nobody)

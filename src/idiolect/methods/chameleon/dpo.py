@@ -94,7 +94,7 @@ class DpoResult:
 
     @property
     def loss(self) -> float:
-        """Of the last step."""
+        """The loss of the last step."""
         return self.losses[-1]
 
 
@@ -242,15 +242,15 @@ def _dataset(pairs: Sequence[Pair], model: LocalModel) -> Any:
     """Conversations; no text of anybody's becomes a control token."""
     from datasets import Dataset
 
-    def said(role: str, text: str) -> list[dict[str, str]]:
+    def turn(role: str, text: str) -> list[dict[str, str]]:
         return [{"role": role, "content": model.format.defuse(text)}]
 
     return Dataset.from_list(
         [
             {
-                "prompt": said("user", pair.query),
-                "chosen": said("assistant", pair.personalized),
-                "rejected": said("assistant", pair.neutral),
+                "prompt": turn("user", pair.query),
+                "chosen": turn("assistant", pair.personalized),
+                "rejected": turn("assistant", pair.neutral),
             }
             for pair in pairs
         ]
@@ -267,9 +267,9 @@ def _callback(watch: _Watch) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             control.should_training_stop |= not watch.end_step()
 
-        def on_log(self, args: Any, state: Any, control: Any, **told: Any) -> None:  # noqa: ARG002
-            if "loss" in told["logs"]:  # the last one tells of the whole training
-                watch.losses.append(told["logs"]["loss"])
+        def on_log(self, args: Any, state: Any, control: Any, **values: Any) -> None:  # noqa: ARG002
+            if "loss" in values["logs"]:  # the last one sums up the whole training
+                watch.losses.append(values["logs"]["loss"])
 
     return Watching()
 
@@ -315,20 +315,20 @@ def _random_states_kept() -> Iterator[None]:
 
 @contextmanager
 def _shared_states_kept() -> Iterator[None]:
-    """accelerate's state, the progress bars of `datasets`, and whether the Hub may be told of us."""
+    """accelerate's state, the progress bars of `datasets`, and whether the Hub hears of us."""
     from accelerate.state import AcceleratorState, GradientState, PartialState
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub import constants
 
     shared: list[Any] = [state._shared_state for state in (PartialState, AcceleratorState, GradientState)]
     saved = [dict(state) for state in shared]
-    told, bars = constants.HF_HUB_DISABLE_TELEMETRY, not are_progress_bars_disabled()
+    no_telemetry, bars = constants.HF_HUB_DISABLE_TELEMETRY, not are_progress_bars_disabled()
     constants.HF_HUB_DISABLE_TELEMETRY = True  # trl reports every trainer
     disable_progress_bars()
     try:
         yield
     finally:
-        constants.HF_HUB_DISABLE_TELEMETRY = told
+        constants.HF_HUB_DISABLE_TELEMETRY = no_telemetry
         if bars:
             enable_progress_bars()
         for state, values in zip(shared, saved, strict=True):

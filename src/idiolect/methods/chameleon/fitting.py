@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.chameleon.history import history_items, select_history
-from idiolect.methods.chameleon.judging import Judged, evidence_scores, fluency, log_likelihoods
+from idiolect.methods.chameleon.judging import ItemScores, evidence_scores, fluency, log_likelihoods
 from idiolect.methods.chameleon.measuring import EditableModel, Measured, hold_out, measure
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, Trial
 from idiolect.methods.chameleon.preferences import (
@@ -109,11 +109,11 @@ class Chameleon:
         self, owner: str, users: Sequence[User], members: tuple[str, ...], observer: Observer
     ) -> ChameleonPersonalization:
         pooled = _Pool()
-        steps = 2 * len(users) + 3
+        n_steps = 2 * len(users) + 3
         for number, roles in enumerate(deal_roles(users, self._settings, owner=owner)):
             user = users[number]
             try:
-                await self._generate(user.id, roles, pooled, _Steps(owner, 2 * number, steps, observer))
+                await self._generate(user.id, roles, pooled, _Steps(owner, 2 * number, n_steps, observer))
             except PersonalizationError as error:
                 if not members:
                     raise
@@ -121,10 +121,10 @@ class Chameleon:
         if not pooled.pairs:
             reason = next(iter(pooled.left_out.values()))
             raise PersonalizationError(f"no member of group {owner!r} gave enough; the first: {reason}")
-        told = _Steps(owner, 2 * len(users), steps, observer)
-        told.say(_STAGES[2], pooled.usage)
+        steps = _Steps(owner, 2 * len(users), n_steps, observer)
+        steps.report(_STAGES[2], pooled.usage)
         measured, edits = await self._edits(pooled)
-        told.say(_STAGES[3], pooled.usage)
+        steps.report(_STAGES[3], pooled.usage)
         variant, trials, spent = await self._choose(edits, measured, pooled.choosing)
         learned = ChameleonPersonalization(
             user_id=owner,
@@ -144,20 +144,20 @@ class Chameleon:
             usage=pooled.usage + spent,
             members=tuple(member for member in members if member not in pooled.left_out),
         )
-        told.say(_STAGES[4], learned.usage)
+        steps.report(_STAGES[4], learned.usage)
         return await self._judge(learned, pooled)
 
-    async def _generate(self, user_id: str, roles: Roles, pooled: _Pool, told: _Steps) -> None:
-        """One user's pairs, added to the pool."""
+    async def _generate(self, user_id: str, roles: Roles, pooled: _Pool, steps: _Steps) -> None:
+        """Write one user's pairs, and add them to the pool."""
         settings = self._settings.generation
         if roles.learning is None or roles.n_learning < least_items(self._settings):
             raise PersonalizationError(
                 f"user {user_id!r} has {roles.n_learning} opinions and texts to learn from beside what is held out, "
                 f"{least_items(self._settings)} are needed"
             )
-        told.say(_STAGES[0], pooled.usage)
+        steps.report(_STAGES[0], pooled.usage)
         guiding = [] if settings.personalized == "own" else await self._guiding(roles.learning)
-        told.say(_STAGES[1], pooled.usage)
+        steps.report(_STAGES[1], pooled.usage)
         data = await write_pairs(queries_of(roles.learning, settings), guiding, self._writer, settings)
         pooled.add(data, roles)
 
@@ -198,10 +198,10 @@ class Chameleon:
         usage, trials = base.usage + base_fluency.usage, list[Trial]()
         for variant, edit in edits.items():
             edited = self._model.with_edit(edit)
-            said, neutral = await log_likelihoods(items, edited, answering), await fluency(measured.neutral, edited)
-            usage += said.usage + neutral.usage
+            own, neutral = await log_likelihoods(items, edited, answering), await fluency(measured.neutral, edited)
+            usage += own.usage + neutral.usage
             change = neutral.mean - base_fluency.mean
-            gain = said.mean - base.mean if items else None
+            gain = own.mean - base.mean if items else None
             trials.append(Trial(variant, gain, change, eligible=limit is None or change >= -limit))
         best = max(
             trials, key=lambda trial: (trial.eligible, trial.gain or 0.0) if trial.eligible else (False, trial.fluency)
@@ -221,7 +221,7 @@ class Chameleon:
             usage += known_base.usage + known.usage
         return learned.judged(evidence, n=len(items), usage=usage)
 
-    async def _both(self, items: Sequence[Item], edit: Edit) -> tuple[Judged, Judged]:
+    async def _both(self, items: Sequence[Item], edit: Edit) -> tuple[ItemScores, ItemScores]:
         """What the base model and the edited one score."""
         answering = self._settings.answering
         base = await evidence_scores(items, self._model, answering)
@@ -272,7 +272,7 @@ class _Pool:
         self.usage = Usage()
 
     def add(self, data: PreferenceData, roles: Roles) -> None:
-        """One user's."""
+        """Add the pairs of one user."""
         self.pairs.append(data.pairs)
         self.insights += [] if data.insights is None else [data.insights]
         self.dropped.update(data.dropped)
@@ -289,13 +289,13 @@ class _Pool:
 
 @dataclass(slots=True)
 class _Steps:
-    """Tells an observer how far it has come."""
+    """Reports progress to an observer, step by step."""
 
     owner: str
     done: int
     total: int
     observer: Observer
 
-    def say(self, stage: str, usage: Usage) -> None:
+    def report(self, stage: str, usage: Usage) -> None:
         self.observer(Progress(self.owner, stage, self.done, self.total, usage=usage))
         self.done += 1

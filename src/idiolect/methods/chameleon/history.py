@@ -21,8 +21,8 @@ def history_items(user: User, *, max_chars: int) -> list[str]:
         user: whose.
         max_chars: ≥ 1.
     """
-    said = [*(_said(opinion) for opinion in user.opinions), *user.texts]
-    return [cut(text, max_chars) for text in said]
+    texts = [*map(_question_and_answer, user.opinions), *user.texts]
+    return [cut(text, max_chars) for text in texts]
 
 
 async def select_history(items: Sequence[str], embedder: Embedder, *, k: int) -> list[int]:
@@ -47,7 +47,7 @@ def first_component_scores(vectors: FloatArray) -> FloatArray:
     return scores
 
 
-def _said(opinion: Opinion) -> str:
+def _question_and_answer(opinion: Opinion) -> str:
     return f"{opinion.question.text} → {opinion.answer}"
 
 

@@ -23,7 +23,7 @@ GREEDY = GenerationSettings(temperature=0.0)
 
 
 class InsightsInPrompt:
-    """A `Method`: writes CHAMELEON's insights of a person's history, and prompts with the personalized one.
+    """Writes CHAMELEON's insights of a person's history, and prompts with the personalized one.
 
     Args:
         model: answers, unedited.

@@ -31,7 +31,7 @@ from idiolect.people.user import Opinion
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ItemScores:
     """A number per item, in order, and what it cost."""
 
     scores: tuple[float, ...]
@@ -39,33 +39,32 @@ class Judged:
 
     @property
     def mean(self) -> float:
-        """Of the scores; 0 where there are none."""
+        """The mean of the scores; 0 where there are none."""
         return math.fsum(self.scores) / len(self.scores) if self.scores else 0.0
 
 
-async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> Judged:
+async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
     """log p of what the person said, per item: nat per token for texts and free answers, nat for choices.
 
     Raises:
         ModelError: the model could not answer.
     """
     found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
-    scores = tuple(_log_likelihood(item, told) for item, told in zip(items, found, strict=True))
-    return Judged(scores, sum((told.usage for told in found), Usage()))
+    scores = tuple(_log_likelihood(item, each) for item, each in zip(items, found, strict=True))
+    return ItemScores(scores, sum((each.usage for each in found), Usage()))
 
 
-async def fluency(texts: Sequence[Text], model: LanguageModel) -> Judged:
+async def fluency(texts: Sequence[Text], model: LanguageModel) -> ItemScores:
     """Mean log-probability per token of each text, in nat.
 
     Raises:
         ModelError: the model could not answer.
     """
-    found = await model.choice_logprobs([ChoiceRequest(messages, (said,)) for messages, said in texts])
-    scores = tuple(told.logprobs[0] / told.n_tokens[0] for told in found)
-    return Judged(scores, sum((told.usage for told in found), Usage()))
+    found = await model.choice_logprobs([ChoiceRequest(messages, (answer,)) for messages, answer in texts])
+    return ItemScores(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
 
 
-async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> Judged:
+async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
     """A score in [0, 1] per item; see the module's text.
 
     Raises:
@@ -80,7 +79,7 @@ async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings:
     texts = await log_likelihoods([item for item in items if isinstance(item, str)], model, settings)
     likely = iter(texts.scores)
     scores = tuple(next(aligned) if isinstance(item, Opinion) else min(math.exp(next(likely)), 1.0) for item in items)
-    return Judged(scores, sum((answer.usage for answer in answers), texts.usage))
+    return ItemScores(scores, sum((answer.usage for answer in answers), texts.usage))
 
 
 def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
@@ -92,9 +91,9 @@ def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
     return choice_request(block, item.question, settings)
 
 
-def _log_likelihood(item: Item, told: ChoiceLogProbs) -> float:
+def _log_likelihood(item: Item, found: ChoiceLogProbs) -> float:
     if isinstance(item, str) or not item.question.choices:
-        return told.logprobs[0] / told.n_tokens[0]
-    best = max(told.logprobs)
-    total = best + math.log(math.fsum(math.exp(value - best) for value in told.logprobs))
-    return told.logprobs[item.question.choices.index(item.answer)] - total
+        return found.per_token[0]
+    best = max(found.logprobs)
+    total = best + math.log(math.fsum(math.exp(value - best) for value in found.logprobs))
+    return found.logprobs[item.question.choices.index(item.answer)] - total

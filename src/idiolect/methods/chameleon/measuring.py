@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from idiolect.models.language_model import LanguageModel, Message
 Text = tuple[tuple[Message, ...], str]
 
 
+@runtime_checkable
 class EditableModel(LanguageModel, Protocol):
     """Open weights: what `models.local.LocalModel` offers to this method."""
 
@@ -77,7 +78,7 @@ class Measured:
 
 
 def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
-    """The pairs that directions are fitted on, and the last ones, that only break ties and tell the fluency."""
+    """The pairs that directions are fitted on, and the last ones, that only break ties and measure the fluency."""
     held = int(len(pairs) * share)
     return list(pairs[: len(pairs) - held]), list(pairs[len(pairs) - held :])
 
@@ -95,7 +96,7 @@ async def measure(
 
     Args:
         fitted: what directions come from.
-        held_out: what breaks ties between layers, and whose neutral sides tell the fluency; may be empty.
+        held_out: what breaks ties between layers, and on whose neutral sides fluency is measured; may be empty.
         model: unedited.
         settings: how.
         seed: of CCS's restarts.

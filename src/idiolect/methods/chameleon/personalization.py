@@ -158,13 +158,13 @@ class ChameleonPersonalization:
             )
         own = {name: value for name, value in card.items() if name not in ("positions", "edit_gate", "edit")}
         try:
-            told = _adapter().validate_python(own)
+            checked = _adapter().validate_python(own)
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
             raise PersonalizationError(f"the stored personalization is damaged at {places}") from None
         except SettingsError as error:
             raise PersonalizationError(f"the stored personalization is damaged at settings: {error}") from None
-        values = {name: getattr(told, name) for name in _Card.__dataclass_fields__}
+        values = {name: getattr(checked, name) for name in _Card.__dataclass_fields__}
         return cls(**values, edit=_edit(card, tensors))
 
     def judged(self, evidence: Evidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:

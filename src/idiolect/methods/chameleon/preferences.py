@@ -21,8 +21,8 @@ from idiolect.methods.chameleon.history import cut
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
 from idiolect.methods.texts import PLAIN_REQUEST
-from idiolect.methods.words import words_of
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion
 
 DropReason = Literal["blank", "too alike", "repeated"]
@@ -113,11 +113,11 @@ async def write_insights(
         )
         for side in (True, False)
     ]
-    said = await model.complete(requests)
-    personalized, neutral = (" ".join(_storable(completion.text).split()) for completion in said)
+    completions = await model.complete(requests)
+    personalized, neutral = (" ".join(_storable(completion.text).split()) for completion in completions)
     if not personalized or not neutral:
         raise PersonalizationError("the model wrote no insight about this user")
-    return Insights(personalized, neutral), sum((completion.usage for completion in said), Usage())
+    return Insights(personalized, neutral), sum((completion.usage for completion in completions), Usage())
 
 
 async def write_pairs(
@@ -163,8 +163,8 @@ async def _answered(
     requests = [
         CompletionRequest(_chat(system, query.text), sampling, draw=at) for at, (system, query) in enumerate(asked)
     ]
-    said = await model.complete(requests)
-    return [_storable(completion.text) for completion in said], sum((completion.usage for completion in said), Usage())
+    completions = await model.complete(requests)
+    return [_storable(each.text) for each in completions], sum((each.usage for each in completions), Usage())
 
 
 def _chat(system: str, text: str) -> tuple[Message, ...]:
@@ -210,9 +210,9 @@ def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: Gen
     """
     kept = tuple(pairs)
     if len(kept) < settings.least_pairs:
-        told = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no more were to be had"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no more were to be had"
         raise PersonalizationError(
-            f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are of use ({told}), "
+            f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are of use ({reasons}), "
             f"{settings.least_pairs} are needed: give a longer history, or a larger model"
         )
     return kept

@@ -2,18 +2,18 @@
 
 Every opinion and text has one role. What judges is never learned from, chosen with or shown to the model while data is
 generated, and neither is anything else on the same question, by anybody of a group: what is drawn are wordings (of
-questions and of texts), not items, and whoever shares one of them shares its role.
+questions and of texts), and all items of one wording have its role.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.settings import ChameleonSettings
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion, User
 
 Item = Opinion | str
@@ -40,12 +40,12 @@ class Roles:
 
 
 def least_items(settings: ChameleonSettings) -> int:
-    """So many items have to be left to learn from."""
+    """Return how many items have to be left to learn from."""
     return settings.generation.least_pairs if settings.generation.personalized == "own" else 2
 
 
 def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str) -> list[Roles]:
-    """A seeded draw for one user, or for the members of a group at once; one `Roles` a user, in order.
+    """Draw the roles of one user's items, or of a group's members at once; return one `Roles` a user, in order.
 
     With little history nothing is held out, and the personalization says that nothing judged it.
 
@@ -68,21 +68,27 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
     n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)
     drawn = random.Random(f"{settings.generation.seed}:{owner}:roles").sample(wordings, n_judging + n_choosing)
     judging, choosing = set(drawn[:n_judging]), set(drawn[n_judging:])
-    held = [item for user in users for item in _items(user) if _wording(item) in judging | choosing]
-    out = {wording for item in held for wording in _all_wordings(item)}
-    return [_roles(user, judging, choosing, out) for user in users]
+    held_out = [item for user in users for item in _items_worded(user, judging | choosing)]
+    unlearnable = {wording for item in held_out for wording in _wordings_inside(item)}
+    return [
+        Roles(
+            learning=_without(user, unlearnable),
+            choosing=_items_worded(user, choosing),
+            judging=_items_worded(user, judging),
+        )
+        for user in users
+    ]
 
 
-def _roles(user: User, judging: set[str], choosing: set[str], out: set[str]) -> Roles:
-    """`out`: wordings that occur in what is held out, whoever it is of."""
-    left = [item for item in _items(user) if not out & set(_all_wordings(item))]
+def _without(user: User, wordings: set[str]) -> User | None:
+    """Return the user without the items in which one of the wordings occurs; None if none is left."""
+    left = [item for item in _items(user) if wordings.isdisjoint(_wordings_inside(item))]
     opinions = tuple(item for item in left if isinstance(item, Opinion))
     texts = tuple(item for item in left if isinstance(item, str))
-    learning = replace(user, opinions=opinions, texts=texts) if left else None
-    return Roles(learning, _held(user, choosing), _held(user, judging))
+    return replace(user, opinions=opinions, texts=texts) if left else None
 
 
-def _held(user: User, wordings: set[str]) -> tuple[Item, ...]:
+def _items_worded(user: User, wordings: set[str]) -> tuple[Item, ...]:
     return tuple(item for item in _items(user) if _wording(item) in wordings)
 
 
@@ -91,15 +97,16 @@ def _items(user: User) -> list[Item]:
 
 
 def _wording(item: Item) -> str:
-    return _plain(item.question.text if isinstance(item, Opinion) else item)
+    return _folded(item.question.text if isinstance(item, Opinion) else item)
 
 
-def _all_wordings(item: Item) -> Iterable[str]:
-    """Of the question or text, and of a free answer, which may be a text as well."""
+def _wordings_inside(item: Item) -> Iterator[str]:
+    """Yield the wording of the question or text, and that of a free answer, which may be one of the texts as well."""
     yield _wording(item)
     if isinstance(item, Opinion) and not item.question.choices:
-        yield _plain(item.answer)
+        yield _folded(item.answer)
 
 
-def _plain(text: str) -> str:
+def _folded(text: str) -> str:
+    """Return the text without case, punctuation and blank space (unless there is nothing else)."""
     return " ".join(word.casefold() for word in words_of(text)) or text

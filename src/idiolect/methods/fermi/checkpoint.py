@@ -98,7 +98,7 @@ class Bookmark:
             self._sink.save({"method": "fermi", "format": FORMAT, "identity": self._identity, "state": dumped})
 
     def find(self) -> tuple[State | None, str]:
-        """The state to go on from, or None; and what to tell people about it ("" where nothing was saved)."""
+        """Return the state to go on from, or None; and a note on it for people ("" where nothing was saved)."""
         payload = None if self._sink is None else self._sink.load()
         if payload is None:
             return None, ""
@@ -121,7 +121,7 @@ def run_identity(user: User, settings: FermiSettings, *, models: Sequence[str | 
     Args:
         user: id, profile and opinions count, not what Idiolect doesn't know (`extra`).
         settings: all of them.
-        models: names, or whatever else tells them from others, in a fixed order.
+        models: names, or whatever else distinguishes them from others, in a fixed order.
         origin: what the run goes on from, as plain JSON; None: from nothing.
     """
     opinions = [(o.question.text, o.question.choices, o.question.ordinal, o.answer) for o in user.opinions]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.checkpoint import State
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt, judge
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
 from idiolect.methods.fermi.roles import Roles
@@ -64,7 +64,7 @@ def regrouped(learned: FermiPersonalization, user: User) -> Regrouped:
 
 
 def _matched(known: Sequence[Opinion], opinions: Sequence[Opinion]) -> tuple[list[Opinion | None], list[Opinion]]:
-    """Per known opinion, what it is now (None: gone); and the new opinions."""
+    """Return what became of each known opinion (None: it is gone), and the new opinions."""
     now: list[Opinion | None] = [None] * len(known)
     new = list(opinions)
     for key in (_with_answer, _question):  # equal opinions first: a question may have been asked twice
@@ -95,7 +95,7 @@ def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:
 
 
 def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> State:
-    """The state that an extension starts from: everything that is still true, the memory with its open cells.
+    """Return the state that an extension starts from: everything that is still true, the memory with its open cells.
 
     Texts that were dropped before are not known any more and may be proposed again: the opinions that they failed on
     have changed.
@@ -118,7 +118,7 @@ def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSe
 
 
 def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
-    """Without repeats, which a removed example can make of two prompts; the first one stays."""
+    """Drop repeats, which a removed example can make of two prompts; the first one stays."""
     found: dict[object, ScoredPrompt] = {}
     for scored in prompts:
         found.setdefault(scored.prompt.identity, scored)
@@ -136,7 +136,7 @@ class _Carrier:
         self._unquoting = learned.initial.prompt.text  # the profile is the person's own, whatever it says
 
     def over(self, scored: ScoredPrompt) -> ScoredPrompt:
-        """The prompt with new indices, and with those responses that are still true."""
+        """Return the prompt with new indices, and with those responses that are still true."""
         prompt = self._prompt(scored.prompt)
         cells = tuple(
             None if old is None or new in prompt.quotes else self._cell(scored, old, prompt, new)
@@ -155,7 +155,7 @@ class _Carrier:
             ),
         )
 
-    def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> Judged | None:
+    def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> ScoredAnswer | None:
         cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering
         if cell is None:
             return None

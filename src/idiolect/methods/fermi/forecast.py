@@ -147,7 +147,9 @@ async def _simulate(
 
 
 def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, int]:
-    """Of the answering model and of the optimizer. With T iterations of K proposals, N scoring and H held-out opinions:
+    """Return the most calls of the answering model and of the optimizer.
+
+    With T iterations of K proposals, N scoring and H held-out opinions:
 
     (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
     """
@@ -190,7 +192,7 @@ class _Tally:
         self.completion_tokens += len(requests) * written
 
     def scaled(self, most: int, most_sampled: int) -> RoleForecast:
-        """For all users: users with more opinions weigh as much more as their literal cost is greater."""
+        """Return the forecast for all users; each weighs in proportion to their literal cost."""
 
         def up(count: int) -> int:
             return round(count * most / most_sampled) if most_sampled else 0
@@ -215,7 +217,7 @@ class _Person:
         self._lengths = sorted({len(block) for block in self._opinions}, reverse=True)
 
     def reply(self, request: CompletionRequest) -> str:
-        """The user's answer; else another choice, or for free text one that has nothing in common with it."""
+        """Return the user's answer; else another choice, or for free text one that has nothing in common with it."""
         opinion = self._asked(request.messages)
         if opinion is None:
             return "-"
@@ -225,13 +227,13 @@ class _Person:
         return opinion.answer if right else "-" * len(opinion.answer)
 
     def logprobs(self, request: ChoiceRequest) -> list[float]:
-        """0 for one choice, −1 for the others; where no question is asked, −1 for all."""
+        """Return 0 for one choice, −1 for the others; where no question is asked, −1 for all."""
         opinion = self._asked(request.messages)
         chosen = None if opinion is None else self._choice(opinion, request.messages)
         return [0.0 if place == chosen else -1.0 for place in range(len(request.choices))]
 
     def _asked(self, messages: Sequence[Message]) -> Opinion | None:
-        """The opinion whose question stands at the end."""
+        """Return the opinion whose question stands at the end."""
         content = messages[-1].content
         ends = (content[-length:] for length in self._lengths)
         return next((self._opinions[end] for end in ends if end in self._opinions), None)
@@ -249,13 +251,13 @@ def _chance(messages: Sequence[Message]) -> random.Random:
 
 
 def _prompt_length(settings: MetaPromptSettings, assumptions: Assumptions) -> int:
-    """As assumed, within what is accepted of a proposal, its prefill and brackets included."""
+    """Return the assumed length, within what is accepted of a proposal; its prefill and brackets count."""
     room = settings.max_chars - len(settings.prefill) - 2
     return max(1, settings.min_chars, min(assumptions.prompt_characters, room))
 
 
 def _proposal(request: CompletionRequest, length: int) -> str:
-    """A prompt that no other draw has; it has no words, so it quotes nothing."""
+    """Return a prompt that no other draw has; it has no words, so it quotes nothing."""
     draw = f"{request.sampling.seed}:{request.draw}".encode()
     digest = hashlib.blake2b(draw).hexdigest()
     return f"[{(digest * (length // len(digest) + 1))[:length]}]"

@@ -42,7 +42,7 @@ def check_gate(settings: FermiSettings, similarity: Similarity | None) -> None:
 async def with_evidence(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> FermiPersonalization:
-    """The personalization with what its held-out opinions say, and the cost of asking them; unchanged without any.
+    """Add the evidence of the held-out opinions, and the cost of asking them; without any, nothing changes.
 
     Raises:
         ModelError: the model could not answer.
@@ -69,7 +69,7 @@ async def with_evidence(
 
 
 def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) -> dict[int, float]:
-    """What choosing the best prompt is worth on opinions that had no part in the choice; no call is made.
+    """Estimate what choosing the best prompt is worth on opinions that had no part in the choice; no call is made.
 
     For each scoring opinion the prompt with the best mean on those on other questions is chosen (the older of equals),
     of the fully scored ones that may be scored on it; its score there counts.
@@ -97,7 +97,7 @@ def _known(scored: ScoredPrompt, indices: Iterable[int]) -> list[float]:
 
 
 def _mean(scores: Iterable[float]) -> float:
-    """0 where there are none."""
+    """Return the mean; 0 where there is nothing."""
     known = list(scores)
     return math.fsum(known) / len(known) if known else 0.0
 
@@ -105,7 +105,7 @@ def _mean(scores: Iterable[float]) -> float:
 def respondent(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> RetrievalOfPrompt | FixedPrompt:
-    """What answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so.
+    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so.
 
     Raises:
         SettingsError: other answering settings than learned with, or no similarity.

@@ -53,7 +53,7 @@ class Task:
 
 
 def beginning(user: User, roles: Roles) -> State:
-    """Nothing but `P⁰`, not scored yet."""
+    """Return the state at the start: nothing but `P⁰`, not scored yet."""
     prompt = Prompt(profile_prompt(user.profile))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
@@ -93,8 +93,8 @@ class Learning:
             self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
             self._bookmark.save(self.state)
 
-    def tell(self, stage: str) -> None:
-        """Say what is being done."""
+    def report(self, stage: str) -> None:
+        """Report to the observer what is being done."""
         task, state = self._task, self.state
         best = state.memory[0].score if state.memory and state.step != "rescore" else None
         done = len(state.history) - task.first
@@ -107,7 +107,7 @@ class Learning:
         return bool(self.state.memory) and self.state.step != "rescore"
 
     def personalization(self, *, finished: bool = True) -> FermiPersonalization:
-        """What is learned so far; where that is not all, the memory is the pool, which needs no further call."""
+        """Return what is learned so far; where that is not all, the memory is the pool, which needs no further call."""
         task, state = self._task, self.state
         return FermiPersonalization(
             user_id=task.user.id,
@@ -147,7 +147,7 @@ class Learning:
 
     async def _score(self) -> State:
         state, settings = self.state, self._task.settings
-        self.tell(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
+        self.report(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
         memory = Memory(settings.memory_size, state.memory)
         if settings.pruning:
             scored = await race(self._scorer, state.new, memory, counts=state.counts, wave=settings.wave)
@@ -167,7 +167,7 @@ class Learning:
 
     async def _propose(self) -> State:
         state = self.state
-        self.tell("proposing prompts")
+        self.report("proposing prompts")
         settings = self._task.settings
         chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=set(state.seen))
         accepted = await self._draw(chosen)
@@ -182,7 +182,7 @@ class Learning:
         return self._after("propose", state)
 
     async def _draw(self, chosen: ProposalFilter) -> list[Prompt]:
-        """K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
+        """Draw K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
         task, s, iteration = self._task, self._task.settings, len(self.state.history)
         memory = Memory(s.memory_size, self.state.memory)
         roles = task.roles
@@ -204,7 +204,7 @@ class Learning:
     async def _rescore(self) -> State:
         """Ask the memory (and `P⁰`) what it has not been asked, and rank it anew."""
         state, task = self.state, self._task
-        self.tell("scoring the memory on what is new")
+        self.report("scoring the memory on what is new")
         by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
         by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
         counts = FailureCounts.of(len(task.roles.scoring))
@@ -220,14 +220,14 @@ class Learning:
         )
 
     async def _fill_pool(self) -> State:
-        """The prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
+        """Return the prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
 
         Where the last proposals were all rejected, the memory stands in for them.
         """
         state, retrieval = self.state, self._task.settings.retrieval
         pool = list(_pool(state.memory, () if retrieval.pool == "memory" else state.new, retrieval.pool == "last"))
         if not retrieval.lazy:
-            self.tell("scoring the pool")
+            self.report("scoring the pool")
             pool = await self._scorer.complete(pool)
         return replace(state, step="learned", pool=tuple(pool))
 

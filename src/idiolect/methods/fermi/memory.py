@@ -16,7 +16,7 @@ from idiolect.people.user import Opinion
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredAnswer:
     """One cell: what a prompt answered to one scoring opinion, and its alignment score `s` in [0, 1]."""
 
     response: Response
@@ -36,7 +36,7 @@ class ScoredPrompt:
 
     prompt: Prompt
     born: int
-    cells: tuple[Judged | None, ...]
+    cells: tuple[ScoredAnswer | None, ...]
 
     @property
     def scoreable(self) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ class ScoredPrompt:
 
     @property
     def complete(self) -> bool:
-        """All opinions that may be asked have been asked."""
+        """Whether all opinions that may be asked have been asked."""
         return all(self.cells[index] is not None for index in self.scoreable)
 
     def points_into(self, n: int) -> bool:
@@ -56,7 +56,7 @@ class ScoredPrompt:
         return len(self.cells) == n and all(0 <= index < n for index in indices)
 
     def bound(self, unknown: float) -> float:
-        """The score if every cell not yet asked came out as `unknown`: 0 gives a lower bound, 1 an upper one.
+        """Return the score if every cell not yet asked came out as `unknown`: 0 gives a lower bound, 1 an upper one.
 
         `math.fsum` rounds correctly, so it is monotone: bounds hold in floating point, not only on paper.
         """
@@ -85,9 +85,9 @@ class ScoredPrompt:
         )
 
 
-def judge(opinion: Opinion, response: Response) -> Judged:
+def judge(opinion: Opinion, response: Response) -> ScoredAnswer:
     """Score one response against what the user said."""
-    return Judged(response, alignment_score(opinion.question, opinion.answer, response.answer))
+    return ScoredAnswer(response, alignment_score(opinion.question, opinion.answer, response.answer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Fail
 
 
 def failure(scored: ScoredPrompt, index: int) -> Failure:
-    """What the prompt's model said to opinion `index`, as it was said."""
+    """Return the response under the prompt to opinion `index`, verbatim."""
     cell = scored.cells[index]
     assert cell is not None
     return Failure(index, cell.response.text)
@@ -103,7 +103,7 @@ def _entry(
     if index == 0 or settings.failures == "symmetric":
         # Numbers are places in the scoring opinions, so that they mean the same under every prompt.
         shown = _worst(scored, wrong, settings.max_failures)
-        entry["failures"] = [_shown(failure(scored, i), context.opinions) for i in shown]
+        entry["failures"] = [_failure_entry(failure(scored, i), context.opinions) for i in shown]
         entry["hidden"] = len(wrong) - len(shown)
     elif settings.failures == "asymmetric":
         first = listed[0]
@@ -126,7 +126,7 @@ def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> lis
     return sorted(sorted(wrong, key=lambda i: (score(i), i))[:limit])
 
 
-def _shown(one: Failure, opinions: Sequence[Opinion]) -> dict[str, Any]:
+def _failure_entry(one: Failure, opinions: Sequence[Opinion]) -> dict[str, Any]:
     return {
         "number": one.index + 1,
         "question": opinions[one.index].question.text,

@@ -33,7 +33,7 @@ class Fermi:
         settings: everything else.
         optimizer: `M_opt`; needed where "llm" is among the proposers.
         similarity: of questions; needed where opinions are held out as evidence.
-        identity: what tells these models from all others where names don't (servers, hashes of weights); a checkpoint
+        identity: distinguishes these models from others where names don't (servers, hashes of weights); a checkpoint
             of other ones is not gone on with. Empty: the models' names.
 
     Raises:
@@ -76,7 +76,7 @@ class Fermi:
 
         Args:
             user: with opinions.
-            observer: told of every step.
+            observer: called at every step.
             checkpoints: where every step is saved; a run of the same settings, models and opinions that is found there
                 is gone on with, and ends as if nothing had stopped it.
 
@@ -122,7 +122,7 @@ class Fermi:
                 caller's business, and so is a changed profile: `P⁰` stays as it was.
             user: with the opinions as they are now.
             iterations: ≥ 0, besides those that were left; with 0 the memory is scored anew, and no more is proposed.
-            observer: told of every step.
+            observer: called at every step.
             checkpoints: as for `fit`.
 
         Returns:
@@ -168,19 +168,19 @@ class Fermi:
         models = self._identity or names
         identity = run_identity(task.user, task.settings, models=models, origin=origin)
         bookmark = Bookmark(checkpoints, identity, len(task.roles.scoring))
-        found, told = bookmark.find()
+        found, note = bookmark.find()
         learning = Learning(task, found or start, observer=observer, bookmark=bookmark)
-        if told:
-            learning.tell(told)
+        if note:
+            learning.report(note)
         try:
             await learning.learn()
             learned = learning.personalization()
             if learned.held_out:
-                learning.tell("asking the held-out opinions")
+                learning.report("asking the held-out opinions")
             learned = await with_evidence(learned, self._answerer, self._similarity)
         except HaltedError:
             if not learning.usable:
                 raise
             return learning.personalization(finished=False)
-        learning.tell("learned")
+        learning.report("learned")
         return learned

@@ -110,13 +110,13 @@ class FermiPersonalization:
         return bool(self.settings.evidence.share and self.held_out) and self.evidence is None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        dumped: dict[str, Any] = _adapter().serializer.to_python(self, mode="json", warnings=False, fallback=_plain)
+        """Return plain JSON values."""
+        dumped: dict[str, Any] = _adapter().serializer.to_python(self, mode="json", warnings=False, fallback=_as_json)
         return dumped
 
     @classmethod
     def from_json(cls, payload: Mapping[str, Any]) -> FermiPersonalization:
-        """The inverse of `to_json`.
+        """Read what `to_json` returned.
 
         Raises:
             PersonalizationError: not a Fermi personalization, or of a newer format.
@@ -137,7 +137,7 @@ class FermiPersonalization:
         return learned
 
     def _check_indices(self) -> None:
-        """Every index of a prompt points at a scoring opinion, and there is a prompt to answer with."""
+        """Check that every index of a prompt points at a scoring opinion, and that there is a prompt to answer with."""
         n = len(self.opinions)
         if not (n and self.prompts and self.memory):
             raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
@@ -151,8 +151,8 @@ def _adapter() -> TypeAdapter[FermiPersonalization]:
     return TypeAdapter(FermiPersonalization)
 
 
-def _plain(value: object) -> object:
-    """What pydantic doesn't know how to write: the read-only mappings of `Opinion.extra`."""
+def _as_json(value: object) -> object:
+    """Convert what pydantic cannot write: the read-only mappings of `Opinion.extra`."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a {type(value).__name__} is no JSON")

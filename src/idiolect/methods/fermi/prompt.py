@@ -14,7 +14,7 @@ from typing import Literal
 
 from idiolect.methods.answering import AnsweringSettings, demonstration_block
 from idiolect.methods.templating import inert
-from idiolect.methods.words import words_of
+from idiolect.models.words import words_of
 from idiolect.people.user import Opinion, Question
 
 Origin = Literal["initial", "llm", "demonstrations"]
@@ -56,7 +56,7 @@ class Prompt:
 def render_prompt(
     prompt: Prompt, opinions: Sequence[Opinion], settings: AnsweringSettings, *, asked: Question | None = None
 ) -> str:
-    """The prompt's text with its demonstrations, as it stands before a question.
+    """Return the prompt's text with its demonstrations, as it stands before a question.
 
     Args:
         prompt: what to render.
@@ -71,12 +71,12 @@ def render_prompt(
 
 
 def same_question(one: Question, other: Question) -> bool:
-    """The same words are asked (case, blanks and punctuation aside), whatever the choices."""
+    """Return whether both ask the same words (case, blanks and punctuation aside), whatever the choices."""
     return question_key(one) == question_key(other)
 
 
 def question_key(question: Question) -> str:
-    """Equal for the same question."""
+    """Return a key that is equal for the same question."""
     return _key(question.text)
 
 

@@ -76,7 +76,7 @@ class Proposer(Protocol):
 
 
 class LlmProposer:
-    """The paper's: `M_opt` writes a new text, seeing the meta-prompt."""
+    """The paper's proposer: `M_opt` writes a new text, seeing the meta-prompt."""
 
     def __init__(self, model: CompletionModel, settings: MetaPromptSettings) -> None:
         self._model = model
@@ -100,16 +100,16 @@ class LlmProposer:
         proposals, usage = [], Usage()
         for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
             usage += completion.usage
-            said = settings.prefill + completion.text
-            closing = "]" * said.count("[") if stop and completion.finish_reason == "stop" else ""
-            text = parse_proposal(said + closing, settings)
+            written = settings.prefill + completion.text
+            closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
+            text = parse_proposal(written + closing, settings)
             prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)
 
 
 class DemonstrationProposer:
-    """Ours: extends a prompt of the memory by examples, chosen among the opinions it fails on.
+    """Our proposer: extends a prompt of the memory by examples, chosen among the opinions it fails on.
 
     Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
     opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand
@@ -166,7 +166,7 @@ def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
 
 
 def _last_brackets(text: str) -> str | None:
-    """What stands in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
+    """Return the text in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
     opened: list[int] = []
     pairs: list[tuple[int, int]] = []
     for place, char in enumerate(text):

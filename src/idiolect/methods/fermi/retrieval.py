@@ -18,12 +18,12 @@ import numpy as np
 
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
-from idiolect.methods.fermi.memory import Judged, ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
-from idiolect.models.similarity import Similarity
+from idiolect.models.similarity import FloatArray, Similarity
 from idiolect.people.user import Opinion, Question
 
 
@@ -58,8 +58,10 @@ class RetrievalOfPrompt:
         settings = personalization.settings
         if {answerer.settings, (answered_by or answerer).settings} != {settings.answering}:
             raise SettingsError("the prompts were learned with other answering settings")
-        by_nearness = settings.retrieval.demonstration_order == "nearest_last"
-        if similarity is None and (settings.retrieval.retrieve or by_nearness):
+        self._settings = settings.retrieval
+        self._sorts_demonstrations = self._settings.demonstration_order == "nearest_last"
+        self._needs_similarity = self._settings.retrieve or self._sorts_demonstrations
+        if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
         self._answerer = answerer
@@ -67,7 +69,6 @@ class RetrievalOfPrompt:
         self._similarity = similarity
         self._leave_one_out = leave_one_out
         self._judged = tuple(judged)
-        self._settings = settings.retrieval
         self._scorer = Scorer(personalization.opinions, answerer)
         self._pool = list(personalization.prompts)
         self._scoring = asyncio.Lock()
@@ -89,158 +90,165 @@ class RetrievalOfPrompt:
         """
         if not questions:
             return []
-        chosen = await self._choose(questions)
+        choices = await self._choose(questions)
         asked = [
-            PromptedQuestion(self._rendered(why.chosen, question, view), question)
-            for question, (view, why) in zip(questions, chosen, strict=True)
+            PromptedQuestion(self._rendered(why.chosen, question, grounds), question)
+            for question, (grounds, why) in zip(questions, choices, strict=True)
         ]
         responses = await self._answered_by.answer(asked)
-        return [Answer(response, why) for response, (_, why) in zip(responses, chosen, strict=True)]
+        return [Answer(response, why) for response, (_, why) in zip(responses, choices, strict=True)]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
-        """Which prompt answers each question, and why; scores what that needs.
+        """Return which prompt answers each question, and why; score what that needs.
 
         Raises:
             ModelError: the model could not answer.
         """
         return [why for _, why in await self._choose(questions)]
 
-    async def _choose(self, questions: Sequence[Question]) -> list[tuple[_View, Explanation]]:
+    async def _choose(self, questions: Sequence[Question]) -> list[tuple[_Grounds, Explanation]]:
         async with self._scoring:  # one call at a time, each goes on from the scores of the one before
-            views = await self._views(questions)
-            await self._score((k, n.index) for view in views for n in view.near for k in range(len(self._pool)))
-            # A prompt that quotes all of the nearest opinions has no score on them: its overall score stands in.
-            await self._complete(
-                (view, [k for k, p in enumerate(self._pool) if view.mean(p) is None]) for view in views
-            )
-            overall = self._overall(views)
-            scores = [self._scores(view, overall[view.left_out]) for view in views]
-            tied = [self._tied(view, of_view) for view, of_view in zip(views, scores, strict=True)]
+            all_grounds = await self._grounds(questions)
+            # 1) Score every prompt on the opinions nearest to each question.
+            everything = range(len(self._pool))
+            await self._score((k, n.index) for grounds in all_grounds for n in grounds.nearest for k in everything)
+            # 2) Without retrieval, or where a prompt quotes all of the nearest opinions, there is no such score: the
+            #    overall score stands in.
+            await self._score_overall((grounds, self._unscored_nearby(grounds)) for grounds in all_grounds)
+            overall = self._overall_scores(all_grounds)
+            scores = [self._scores(grounds, overall[grounds.excluded]) for grounds in all_grounds]
+            tied = [self._best(grounds, each) for grounds, each in zip(all_grounds, scores, strict=True)]
+            # 3) Break ties by the overall score.
             if self._settings.tie_break == "complete":
-                await self._complete((view, best) for view, best in zip(views, tied, strict=True) if len(best) > 1)
-                overall = self._overall(views)
+                of_several = [(grounds, best) for grounds, best in zip(all_grounds, tied, strict=True) if len(best) > 1]
+                await self._score_overall(of_several)
+                overall = self._overall_scores(all_grounds)
             return [
-                (view, self._explain(view, of_view, best, overall[view.left_out]))
-                for view, of_view, best in zip(views, scores, tied, strict=True)
+                (grounds, self._explanation(grounds, each, best, overall[grounds.excluded]))
+                for grounds, each, best in zip(all_grounds, scores, tied, strict=True)
             ]
 
     async def _score(self, cells: Iterable[Cell]) -> None:
         self._pool = await self._scorer.fill(self._pool, cells)
 
-    async def _complete(self, wanted: Iterable[tuple[_View, Sequence[int]]]) -> None:
-        """Score prompts on all opinions that their view doesn't leave out."""
-        by_left_out: dict[frozenset[int], set[int]] = {}
-        for view, prompts in wanted:
-            by_left_out.setdefault(view.left_out, set()).update(prompts)
-        await self._score(
+    async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:
+        """Score prompts (given by index, for each question's grounds) on all opinions that are not excluded there."""
+        cells = {
             (k, i)
-            for left_out, prompts in by_left_out.items()
-            for k in sorted(prompts)
+            for grounds, prompts in wanted
+            for k in prompts
             for i in self._pool[k].scoreable
-            if i not in left_out
-        )
+            if i not in grounds.excluded
+        }
+        await self._score(sorted(cells))
 
-    async def _views(self, questions: Sequence[Question]) -> list[_View]:
-        left_out = [self._left_out(question) for question in questions]
-        unfair = [self._unfair(question, out) for question, out in zip(questions, left_out, strict=True)]
-        by_nearness = self._settings.demonstration_order == "nearest_last"
-        if not self._settings.retrieve and not by_nearness:
-            return [_View((), out, barred) for out, barred in zip(left_out, unfair, strict=True)]
-        assert self._similarity is not None
-        queries = [self._text(question) for question in questions]
-        documents = [self._text(opinion.question) for opinion in self._learned.opinions]
-        matrix = await self._similarity.similarity(queries, documents)  # (questions, opinions)
-        views = []
-        for row, out, barred in zip(matrix, left_out, unfair, strict=True):
-            ranking = [int(i) for i in np.argsort(-row, kind="stable")]
-            allowed = [i for i in ranking if i not in out] if self._settings.retrieve else []
-            near = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
-            views.append(_View(near, out, barred, tuple(ranking) if by_nearness else ()))
-        return views
+    async def _grounds(self, questions: Sequence[Question]) -> list[_Grounds]:
+        found = []
+        for question, row in zip(questions, await self._similarities(questions), strict=True):  # row: (opinions,)
+            excluded = self._opinions_on(question) if self._leave_one_out else frozenset()
+            ranking = tuple(int(i) for i in np.argsort(-row, kind="stable"))
+            allowed = [i for i in ranking if i not in excluded] if self._settings.retrieve else []
+            nearest = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
+            found.append(_Grounds(nearest, ranking, excluded, self._revealing_prompts(question, excluded)))
+        return found
 
-    def _left_out(self, question: Question) -> frozenset[int]:
-        """The opinions that must not play a part when this question is asked."""
-        if not self._leave_one_out:
-            return frozenset()
-        return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
-
-    def _unfair(self, question: Question, left_out: frozenset[int]) -> frozenset[int]:
-        """The prompts of the pool whose text gives away the answer to this question."""
-        judged = [opinion for opinion in self._judged if same_question(opinion.question, question)]
-        return frozenset(
-            k
-            for k, scored in enumerate(self._pool)
-            if not left_out.isdisjoint(scored.prompt.quotes) or quoted_opinions(scored.prompt.text, judged)
-        )
+    async def _similarities(self, questions: Sequence[Question]) -> FloatArray:
+        """Return how near each question is to each opinion, (questions, opinions); zeros where nobody needs to know."""
+        opinions = self._learned.opinions
+        if self._similarity is None or not self._needs_similarity:
+            return np.zeros((len(questions), len(opinions)), dtype=np.float32)
+        documents = [self._text(opinion.question) for opinion in opinions]
+        return await self._similarity.similarity([self._text(question) for question in questions], documents)
 
     def _text(self, question: Question) -> str:
-        """Choices included: survey batteries share a stem."""
+        """Return what is compared; with choices, because survey batteries share a stem."""
         if not self._settings.with_choices:
             return question.text
         return "\n".join((question.text, *question.choices))
 
-    def _overall(self, views: Iterable[_View]) -> dict[frozenset[int], list[float | None]]:
-        """Per set of opinions that is left out, the overall score of each prompt; None where it isn't known."""
-        by_left_out = {view.left_out: view for view in views}
-        return {left_out: [view.overall(prompt) for prompt in self._pool] for left_out, view in by_left_out.items()}
+    def _opinions_on(self, question: Question) -> frozenset[int]:
+        return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
 
-    def _scores(self, view: _View, overall: Sequence[float | None]) -> list[float]:
-        """Per prompt, its score for a question with this view; ties show as equal floats."""
-        means = [view.mean(prompt) for prompt in self._pool]
-        return [instead or 0.0 if mean is None else mean for mean, instead in zip(means, overall, strict=True)]
+    def _revealing_prompts(self, question: Question, excluded: frozenset[int]) -> frozenset[int]:
+        """Return the prompts of the pool whose text quotes an excluded opinion, or one that the answer is judged on."""
+        judged = [opinion for opinion in self._judged if same_question(opinion.question, question)]
+        return frozenset(
+            k
+            for k, scored in enumerate(self._pool)
+            if not excluded.isdisjoint(scored.prompt.quotes) or quoted_opinions(scored.prompt.text, judged)
+        )
 
-    def _tied(self, view: _View, scores: Sequence[float]) -> list[int]:
-        """The best prompts; one that gives the answer away can't be among them, unless all do."""
-        fair = [k for k in range(len(scores)) if k not in view.unfair] or list(range(len(scores)))
-        best = max(scores[k] for k in fair)
-        return [k for k in fair if scores[k] == best]
+    def _unscored_nearby(self, grounds: _Grounds) -> list[int]:
+        return [k for k, prompt in enumerate(self._pool) if grounds.score_nearby(prompt) is None]
 
-    def _explain(
-        self, view: _View, scores: Sequence[float], tied: Sequence[int], overall: Sequence[float | None]
+    def _overall_scores(self, all_grounds: Iterable[_Grounds]) -> dict[frozenset[int], list[float | None]]:
+        """Return the overall score of every prompt (None where it isn't known), by the set of excluded opinions."""
+        different = {grounds.excluded: grounds for grounds in all_grounds}
+        return {excluded: [each.score_overall(p) for p in self._pool] for excluded, each in different.items()}
+
+    def _scores(self, grounds: _Grounds, overall: Sequence[float | None]) -> list[float]:
+        """Return the score of every prompt for one question; ties show as equal floats."""
+        scores = []
+        for prompt, score_overall in zip(self._pool, overall, strict=True):
+            score = grounds.score_nearby(prompt)
+            if score is None:
+                score = score_overall
+            scores.append(0.0 if score is None else score)  # nothing at all that it may be scored on
+        return scores
+
+    def _best(self, grounds: _Grounds, scores: Sequence[float]) -> list[int]:
+        """Return the prompts that tie for the best score; a revealing one is among them only if all reveal."""
+        everything = range(len(scores))
+        candidates = [k for k in everything if k not in grounds.revealing] or list(everything)
+        best = max(scores[k] for k in candidates)
+        return [k for k in candidates if scores[k] == best]
+
+    def _explanation(
+        self, grounds: _Grounds, scores: Sequence[float], tied: Sequence[int], overall: Sequence[float | None]
     ) -> Explanation:
         chosen = tied[0]
         if self._settings.tie_break == "complete" and len(tied) > 1:
             chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
-        return Explanation(view.near, candidates, chosen, len(tied))
+        return Explanation(grounds.nearest, candidates, chosen, len(tied))
 
-    def _rendered(self, chosen: int, question: Question, view: _View) -> str:
+    def _rendered(self, chosen: int, question: Question, grounds: _Grounds) -> str:
         prompt = self._pool[chosen].prompt
-        if chosen in view.unfair:
+        if chosen in grounds.revealing:
             prompt = replace(prompt, text=self._learned.initial.prompt.text)
-        if view.ranking:
-            prompt = replace(prompt, demonstrations=tuple(sorted(prompt.demonstrations, key=view.farness)))
+        if self._sorts_demonstrations:
+            nearest_last = sorted(prompt.demonstrations, key=grounds.ranking.index, reverse=True)
+            prompt = replace(prompt, demonstrations=tuple(nearest_last))
         asked = question if self._leave_one_out else None
         return render_prompt(prompt, self._learned.opinions, self._answerer.settings, asked=asked)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """What may be looked at to choose a prompt for one question: the nearest opinions, and all but those left out.
+class _Grounds:
+    """The grounds on which a prompt is chosen for one question; opinions and prompts are given by their indices.
 
-    `unfair` holds the prompts that give the answer away; `ranking` holds all opinions, nearest first, where
-    demonstrations stand in that order, else it is empty.
+    Args:
+        nearest: the Ñ nearest opinions, nearest first; empty without retrieval.
+        ranking: all opinions, nearest first; excluded ones too.
+        excluded: opinions that must not play a part.
+        revealing: prompts that give the answer away.
     """
 
-    near: tuple[Neighbour, ...]
-    left_out: frozenset[int]
-    unfair: frozenset[int]
-    ranking: tuple[int, ...] = ()
+    nearest: tuple[Neighbour, ...]
+    ranking: tuple[int, ...]
+    excluded: frozenset[int]
+    revealing: frozenset[int]
 
-    def farness(self, index: int) -> int:
-        """Sorts demonstrations so that the nearest stands last."""
-        return -self.ranking.index(index)
+    def score_nearby(self, prompt: ScoredPrompt) -> float | None:
+        """Return the mean alignment on the nearest opinions, None where the prompt may not be scored on any of them."""
+        return _mean([prompt.cells[neighbour.index] for neighbour in self.nearest])
 
-    def mean(self, prompt: ScoredPrompt) -> float | None:
-        """Mean alignment on the neighbours that the prompt may be scored on; None where there are none."""
-        return _mean([prompt.cells[n.index] for n in self.near])
-
-    def overall(self, prompt: ScoredPrompt) -> float | None:
-        """Mean alignment on all opinions that count, None where there are none or one of them wasn't asked."""
-        cells = [prompt.cells[i] for i in prompt.scoreable if i not in self.left_out]
+    def score_overall(self, prompt: ScoredPrompt) -> float | None:
+        """Return the mean alignment on all opinions that count, None where there are none or one wasn't asked."""
+        cells = [prompt.cells[i] for i in prompt.scoreable if i not in self.excluded]
         return None if None in cells else _mean(cells)
 
 
-def _mean(cells: Iterable[Judged | None]) -> float | None:
+def _mean(cells: Iterable[ScoredAnswer | None]) -> float | None:
     known = [cell.score for cell in cells if cell is not None]
     return math.fsum(known) / len(known) if known else None

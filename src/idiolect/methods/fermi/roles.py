@@ -31,7 +31,7 @@ class Roles:
 
 
 def deal_roles(user: User, settings: FermiSettings) -> Roles:
-    """A seeded draw; at least one opinion always scores.
+    """Draw the roles; at least one opinion always scores.
 
     Only opinions that are alone on their question can be held out. With few opinions there may be none: then the
     personalization says that nothing judged it.

@@ -28,11 +28,11 @@ class FailureCounts:
 
     @classmethod
     def of(cls, n: int) -> FailureCounts:
-        """Nothing asked yet, for n opinions."""
+        """Return counts for n opinions, nothing asked yet."""
         return cls([0] * n, [0.0] * n)
 
     def copy(self) -> FailureCounts:
-        """The same counts, to go on with."""
+        """Return a copy of the counts."""
         return FailureCounts(list(self.asked), list(self.lost))
 
     def add(self, index: int, score: float) -> None:
@@ -41,7 +41,7 @@ class FailureCounts:
         self.lost[index] += 1.0 - score
 
     def hardest_first(self) -> list[int]:
-        """Opinion indices by mean loss, greatest first; ties in their own order. Unasked ones count as a half."""
+        """Return opinion indices by mean loss, greatest first; ties in their order. Unasked ones count as a half."""
         mean = [lost / asked if asked else 0.5 for lost, asked in zip(self.lost, self.asked, strict=True)]
         return sorted(range(len(mean)), key=lambda index: (-mean[index], index))
 
@@ -59,7 +59,7 @@ class Scorer:
         self.usage = usage
 
     def unscored(self, prompt: Prompt, born: int) -> ScoredPrompt:
-        """The prompt with nothing asked yet."""
+        """Return the prompt with nothing asked yet."""
         return ScoredPrompt(prompt, born, (None,) * len(self.opinions))
 
     async def fill(self, prompts: Sequence[ScoredPrompt], cells: Iterable[Cell]) -> list[ScoredPrompt]:
@@ -121,7 +121,7 @@ async def race(
 
 
 def _beaten(candidate: ScoredPrompt, certain: Sequence[tuple[float, int]], size: int) -> bool:
-    """At least `size` rivals are certain to rank ahead of the candidate.
+    """Return whether at least `size` rivals are certain to rank ahead of the candidate.
 
     Args:
         candidate: not fully scored, so its own lower bound is never ahead of its upper one, nor older than itself.

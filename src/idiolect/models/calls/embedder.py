@@ -17,8 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from idiolect.errors import CacheError, HaltedError, ModelError, UnusableModelError
-from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Cost, Reservation
+from idiolect.models.calls.kept_calls import KeptCalls, Operation
 from idiolect.models.calls.model import Calls
 from idiolect.models.calls.prices import Price
 from idiolect.models.calls.tries import Tries
@@ -57,6 +57,7 @@ class CalledEmbedder:
     def __init__(self, calls: Calls, embedder: Embedder, *, known_as: str, price: Price | None, owner: str) -> None:
         self._calls, self._embedder, self._price, self._owner = calls, embedder, price, owner
         self._known_as = known_as
+        self._kept = KeptCalls(Operation(_OPERATION, _to_result, _from_result), calls.cache, known_as, owner)
 
     @property
     def name(self) -> str:
@@ -74,7 +75,8 @@ class CalledEmbedder:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         keys = {text: _key(self._known_as, text) for text in dict.fromkeys(texts)}
-        vectors = await self._look_up(list(keys.values()))
+        vectors = await self._kept.look_up(list(keys.values()))
+        self._calls.counts.found += bool(vectors) and len(vectors) == len(keys)  # a call less only if none is left
         missing = {key: text for text, key in keys.items() if key not in vectors}
         for part in _parts(missing):
             async with self._calls.admitted(self._owner, self._cost(part.values())) as reservation:
@@ -83,32 +85,15 @@ class CalledEmbedder:
             raise ModelError(f"{self.name}: the embeddings are not all of one length")
         return np.stack([vectors[keys[text]] for text in texts])
 
-    async def _look_up(self, keys: list[str]) -> dict[str, FloatArray]:
-        cache = self._calls.cache
-        if cache is None:
-            return {}
-        found = await cache.look_up(keys, owner=self._owner)
-        known = {key: _vector(kept) for key, kept in zip(keys, found, strict=True) if kept is not None}
-        self._calls.counts.found += bool(known) and len(known) == len(keys)  # a call less only if none is left
-        return known
-
     async def _ask(self, missing: Mapping[str, str], reservation: Reservation) -> dict[str, FloatArray]:
         tries = Tries(reservation)
-        cache = self._calls.cache
-        batch = open_batch(missing, cache=cache, operation=_OPERATION, model=self._known_as, owner=self._owner)
-        vectors: dict[str, FloatArray] = {}
+
+        async def ask(keys: list[str]) -> dict[str, FloatArray]:
+            rows = await self._embed([missing[key] for key in keys], tries)
+            return dict(zip(keys, rows, strict=True))
+
         try:
-            while batch.begins:
-                ours, kept = await batch.ready()
-                vectors |= {key: _vector(result) for key, result in kept.items()}
-                if ours:
-                    rows = await self._embed([missing[key] for key in ours], tries)
-                    vectors |= dict(zip(ours, rows, strict=True))
-                    await batch.keep({key: _result(vectors[key]) for key in ours})
-            return vectors
-        except BaseException:
-            await batch.give_up()
-            raise
+            return await self._kept.make(list(missing), ask)
         finally:
             reservation.settle(tries.cost)
 
@@ -157,11 +142,11 @@ def _key(model: str, text: str) -> str:
     return hashlib.sha256(json.dumps([_OPERATION, model, text]).encode()).hexdigest()
 
 
-def _result(vector: FloatArray) -> dict[str, Any]:
+def _to_result(vector: FloatArray) -> dict[str, Any]:
     return {"vector": base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode()}
 
 
-def _vector(kept: Mapping[str, Any]) -> FloatArray:
+def _from_result(kept: Mapping[str, Any]) -> FloatArray:
     try:
         return np.frombuffer(base64.b64decode(kept["vector"], validate=True), dtype="<f4").astype(np.float32)
     except (KeyError, TypeError, ValueError) as error:

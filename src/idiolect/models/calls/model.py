@@ -15,21 +15,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from idiolect.errors import HaltedError, ModelError, UnusableModelError
-from idiolect.models.calls.batch import open_batch
 from idiolect.models.calls.budget import Budget, Cost, Reservation
 from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.estimates import Estimator
-from idiolect.models.calls.keys import call_key
-from idiolect.models.calls.prices import Price
-from idiolect.models.calls.results import (
+from idiolect.models.calls.cache.keys import call_key
+from idiolect.models.calls.cache.results import (
     completion_from_result,
     completion_to_result,
     logprobs_from_result,
     logprobs_to_result,
 )
+from idiolect.models.calls.estimates import Estimator
+from idiolect.models.calls.kept_calls import KeptCalls, Operation
+from idiolect.models.calls.prices import Price
 from idiolect.models.calls.tries import Tries
 from idiolect.models.calls.turns import Turns
 from idiolect.models.language_model import (
@@ -121,23 +121,20 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operation(Generic[Request, Result]):
-    """One of the two things that a model does, with the form in which its results are kept."""
+class _Ability(Generic[Request, Result]):
+    """One of the two things that a model does."""
 
-    name: str
+    operation: Operation[Result]
     ask: Callable[[LanguageModel, Sequence[Request]], Awaitable[list[Result]]]
-    to_result: Callable[[Result], Mapping[str, Any]]
-    from_result: Callable[[Mapping[str, Any]], Result]
 
 
-_COMPLETE: _Operation[CompletionRequest, Completion] = _Operation(
-    "complete", lambda model, requests: model.complete(requests), completion_to_result, completion_from_result
+_COMPLETES: _Ability[CompletionRequest, Completion] = _Ability(
+    Operation("complete", completion_to_result, completion_from_result),
+    lambda model, requests: model.complete(requests),
 )
-_CHOICES: _Operation[ChoiceRequest, ChoiceLogProbs] = _Operation(
-    "choice_logprobs",
+_SCORES_CHOICES: _Ability[ChoiceRequest, ChoiceLogProbs] = _Ability(
+    Operation("choice_logprobs", logprobs_to_result, logprobs_from_result),
     lambda model, requests: model.choice_logprobs(requests),
-    logprobs_to_result,
-    logprobs_from_result,
 )
 
 
@@ -145,9 +142,9 @@ class CalledModel:
     """A `LanguageModel` that calls another one for one user. Made by `Calls.model`."""
 
     def __init__(self, calls: Calls, source: Source, owner: str, estimator: Estimator) -> None:
-        self._calls, self._source, self._owner, self._estimator = calls, source, owner, estimator
-        self._cache = calls.cache if source.cached else None
-        self._unknown_cost = Decimal(0) if source.price is not None else None  # of a call that failed
+        self._source = source
+        self._completions = _Caller(calls, source, owner, estimator, _COMPLETES)
+        self._choices = _Caller(calls, source, owner, estimator, _SCORES_CHOICES)
 
     @property
     def name(self) -> str:
@@ -155,59 +152,64 @@ class CalledModel:
         return self._source.model.name
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model does, or as it did before.
+        """Return what the model answers, or what it answered before.
 
         Raises:
             ModelError: the model could not answer.
             HaltedError: the run makes no further calls; what was in flight is kept.
             CacheError: the cache cannot be read or written.
         """
-        return await self._answer(_COMPLETE, requests)
+        return await self._completions.answer(requests)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model does, or as it did before.
+        """Return what the model answers, or what it answered before.
 
         Raises:
             ModelError: the model could not answer.
             HaltedError: the run makes no further calls; what was in flight is kept.
             CacheError: the cache cannot be read or written.
         """
-        return await self._answer(_CHOICES, requests)
+        return await self._choices.answer(requests)
 
-    async def _answer(self, operation: _Operation[Request, Result], requests: Sequence[Request]) -> list[Result]:
-        keys = self._keys(operation, requests)
-        asked = dict(zip(keys, requests, strict=True))  # the same request twice is one call
-        known = await self._look_up(operation, list(asked))
-        missing = {key: request for key, request in asked.items() if key not in known}
+
+class _Caller(Generic[Request, Result]):
+    """Calls one ability of a model for one user."""
+
+    def __init__(
+        self, calls: Calls, source: Source, owner: str, estimator: Estimator, ability: _Ability[Request, Result]
+    ) -> None:
+        self._calls, self._source, self._owner, self._estimator = calls, source, owner, estimator
+        self._ability: _Ability[Request, Result] = ability
+        cache = calls.cache if source.cached else None
+        self._kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Result]:
+        """Return the answers in order; the same request twice is one call where answers are kept."""
+        keys = self._keys(requests)
+        wanted = dict(zip(keys, requests, strict=True))
+        known = await self._kept.look_up(list(wanted))
+        self._calls.counts.found += len(known)
+        missing = {key: request for key, request in wanted.items() if key not in known}
         if missing and self._source.remote:
-            known |= await self._each(operation, missing)
+            known |= await self._each(missing)
         elif missing:
-            known |= await self._in_parts(operation, missing)
+            known |= await self._in_parts(missing)
         return [known[key] for key in keys]
 
-    def _keys(self, operation: _Operation[Request, Result], requests: Sequence[Request]) -> list[str]:
-        if self._cache is None:
+    def _keys(self, requests: Sequence[Request]) -> list[str]:
+        if self._kept.cache is None:
             return [str(place) for place in range(len(requests))]
-        source = self._source
+        source, operation = self._source, self._ability.operation.name
         return [
-            call_key(operation.name, model=source.name, fingerprint=source.fingerprint, request=request)
+            call_key(operation, model=source.name, fingerprint=source.fingerprint, request=request)
             for request in requests
         ]
 
-    async def _look_up(self, operation: _Operation[Request, Result], keys: list[str]) -> dict[str, Result]:
-        if self._cache is None or not keys:
-            return {}
-        found = await self._cache.look_up(keys, owner=self._owner)
-        known = {key: operation.from_result(kept) for key, kept in zip(keys, found, strict=True) if kept is not None}
-        self._calls.counts.found += len(known)
-        return known
-
-    async def _each(self, operation: _Operation[Request, Result], missing: Mapping[str, Request]) -> dict[str, Result]:
-        """Every request on its own; the first failure is raised when all have come to an end."""
+    async def _each(self, missing: Mapping[str, Request]) -> dict[str, Result]:
+        """Make every call on its own; the first failure is raised when all have come to an end."""
         if len(missing) == 1:
-            ((key, request),) = missing.items()
-            return {key: await self._one(operation, key, request)}
-        tasks = [asyncio.ensure_future(self._one(operation, key, request)) for key, request in missing.items()]
+            return await self._one(missing)
+        tasks = [asyncio.ensure_future(self._one({key: request})) for key, request in missing.items()]
         try:
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         except asyncio.CancelledError:
@@ -215,22 +217,18 @@ class CalledModel:
             raise
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if failures:
-            # A failure of the model tells more than the halt that came with it.
+            # A failure of the model says more than the halt that came with it.
             raise next((each for each in failures if isinstance(each, ModelError)), failures[0])
-        return {
-            key: outcome
-            for key, outcome in zip(missing, outcomes, strict=True)
-            if not isinstance(outcome, BaseException)
-        }
+        answered = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+        return {key: answer for outcome in answered for key, answer in outcome.items()}
 
-    async def _one(self, operation: _Operation[Request, Result], key: str, request: Request) -> Result:
+    async def _one(self, missing: Mapping[str, Request]) -> dict[str, Result]:
+        (request,) = missing.values()
         async with self._calls.admitted(self._owner, self._estimator.estimate(request)) as reservation:
-            return (await self._together(operation, {key: request}, reservation))[key]
+            return await self._together(missing, reservation)
 
-    async def _in_parts(
-        self, operation: _Operation[Request, Result], missing: Mapping[str, Request]
-    ) -> dict[str, Result]:
-        """All requests, or as many as there is room for; what has come by then is kept before the rest is refused."""
+    async def _in_parts(self, missing: Mapping[str, Request]) -> dict[str, Result]:
+        """Make all calls, or as many as there is room for; these are kept before the rest is refused."""
         known: dict[str, Result] = {}
         left = dict(missing)
         while left:
@@ -238,51 +236,40 @@ class CalledModel:
             n = max(self._calls.budget.fitting(self._owner, estimates), 1)
             part = dict(islice(left.items(), n))
             reservation = await self._calls.budget.reserve(self._owner, sum(estimates[:n], Cost()))
-            known |= await self._together(operation, part, reservation)
+            known |= await self._together(part, reservation)
             left = {key: request for key, request in left.items() if key not in part}
         return known
 
-    async def _together(
-        self, operation: _Operation[Request, Result], missing: Mapping[str, Request], reservation: Reservation
-    ) -> dict[str, Result]:
-        """All requests in one call of the model, but for those that somebody else is asking right now."""
+    async def _together(self, missing: Mapping[str, Request], reservation: Reservation) -> dict[str, Result]:
+        """Make all calls in one call of the model, but for those that somebody else has made meanwhile."""
         tries = Tries(reservation)
-        batch = open_batch(
-            missing, cache=self._cache, operation=operation.name, model=self._source.name, owner=self._owner
-        )
-        known: dict[str, Result] = {}
+        n_asked = 0
+
+        async def ask(keys: list[str]) -> dict[str, Result]:
+            nonlocal n_asked
+            n_asked += len(keys)
+            return await self._ask({key: missing[key] for key in keys}, tries)
+
         try:
-            while batch.begins:
-                ours, kept = await batch.ready()
-                for key, result in kept.items():
-                    known[key] = operation.from_result(result)
-                    self._calls.counts.found += 1
-                if ours:
-                    answers = await self._ask(operation, {key: missing[key] for key in ours}, tries)
-                    known |= answers
-                    await batch.keep({key: operation.to_result(answer) for key, answer in answers.items()})
-            return known
-        except BaseException:
-            await batch.give_up()
-            raise
+            known = await self._kept.make(list(missing), ask)
         finally:
             reservation.settle(tries.cost)  # what failed costs what is known of it
+        self._calls.counts.found += len(missing) - n_asked
+        return known
 
-    async def _ask(
-        self, operation: _Operation[Request, Result], asked: Mapping[str, Request], tries: Tries
-    ) -> dict[str, Result]:
+    async def _ask(self, asked: Mapping[str, Request], tries: Tries) -> dict[str, Result]:
         calls = self._calls
         failed = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
         try:
             with tries.paying(failed):
-                answers = await operation.ask(self._source.model, list(asked.values()))
+                answers = await self._ability.ask(self._source.model, list(asked.values()))
         except asyncio.CancelledError:
             calls.counts.dropped += len(asked)
             raise
         except (ModelError, HaltedError) as error:
             calls.counts.failed += len(asked)
             if not tries.told:
-                tries.cost += Cost(len(asked), money=self._unknown_cost)  # made, and of no use
+                tries.cost += Cost(len(asked), money=self._money_of_a_failure())  # made, and of no use
             if isinstance(error, UnusableModelError):
                 calls.budget.halt(str(error))
             raise
@@ -290,3 +277,6 @@ class CalledModel:
         for request, answer in zip(asked.values(), answers, strict=True):
             tries.cost += self._estimator.cost(request, answer.usage)
         return dict(zip(asked, answers, strict=True))
+
+    def _money_of_a_failure(self) -> Decimal | None:
+        return None if self._source.price is None else Decimal(0)

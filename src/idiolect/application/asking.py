@@ -1,0 +1,229 @@
+"""Answering a question in a user's place, or under what was learned for a group - and why the answer is this one.
+
+fermi       Retrieval-of-Prompt chooses the prompt; the model answers under it
+chameleon   the question as it was put when the evidence was gathered, to the model with and without the edit
+both        Fermi's prompt (chosen by scores of the unedited model), answered by the edited model
+
+What counts is what its own evidence allows: the prompt if Fermi's does, the edit if CHAMELEON's does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from idiolect.application.chameleon import read_edit, stale_note, under_edit
+from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
+from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
+from idiolect.application.owner import Owner
+from idiolect.application.workspace import AsyncWorkspace
+from idiolect.errors import NotFittedError, SettingsError
+from idiolect.methods.answering import Answerer, Response
+from idiolect.methods.baselines import FixedPrompt, base
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.personalization import Explanation, Respondent
+from idiolect.people.user import Question
+from idiolect.store import PersonalizationRecord, Store
+
+if TYPE_CHECKING:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+AnsweredBy = Literal["base", "prompt", "edited", "prompt and edit"]
+
+NOT_JUDGED_TOGETHER = "Each was judged alone: no evidence has judged prompt and edit together."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The answers to one question, and the one that counts.
+
+    Args:
+        owner: the user or group in whose place it was asked.
+        question: the question.
+        answers: responses by what gave them; the base model's only where it was asked.
+        counts: which of the answers counts, as the evidence has it.
+        prompts: what Fermi learned, with the scores that answering needed; None where the edit alone answers.
+        explanation: how the prompt was chosen; None where none was.
+        edit: what CHAMELEON learned; None where prompts alone answer.
+        stale: one sentence where the data has changed since the edit was learned, else "".
+    """
+
+    owner: Owner
+    question: Question
+    answers: Mapping[AnsweredBy, Response]
+    counts: AnsweredBy
+    prompts: FermiPersonalization | None = None
+    explanation: Explanation | None = None
+    edit: ChameleonPersonalization | None = None
+    stale: str = ""
+
+    @property
+    def response(self) -> Response:
+        """The response that counts."""
+        return self.answers[self.counts]
+
+    @property
+    def text(self) -> str:
+        """The answer: one of the choices, or free text; the model's own words where no choice could be read."""
+        response = self.response
+        return response.text if response.answer is None else response.answer
+
+    @property
+    def personalized(self) -> bool:
+        """Whether something that was learned answers, and not the base model."""
+        return self.counts != "base"
+
+    @property
+    def why(self) -> str:
+        """Why this answer counts, in a sentence or two."""
+        if self.edit is not None and self.prompts is not None:
+            gates = f"Fermi: {self.prompts.gate}. CHAMELEON: {self.edit.gate}"
+            return f"{self.counts} answers. {gates}\n{NOT_JUDGED_TOGETHER}"
+        if self.edit is not None:
+            return self.edit.gate
+        assert self.prompts is not None, "either prompts or an edit answer"
+        if self.explanation is None:
+            return self.prompts.gate
+        return _chosen_prompt(self.explanation, len(self.prompts.prompts))
+
+
+async def ask(
+    workspace: AsyncWorkspace,
+    owner: Owner,
+    question: Question,
+    *,
+    method: AskedMethod | None = None,
+    with_base: bool = False,
+) -> Asked:
+    """Answer the question; scores of prompts that it needed are kept in the store.
+
+    Args:
+        workspace: the store and the models; the models are those that were learned with.
+        owner: a user; or a group, under whose edit anybody may be answered.
+        question: the question.
+        method: what answers; None: what was learned, prompts before the edit.
+        with_base: also ask the model without anything learned; edits always do.
+
+    Raises:
+        NotFittedError: the method has learned nothing for the owner.
+        GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
+        OtherWeightsError: the model has other weights than the edit was learned on.
+        PersonalizationError: what is stored is damaged.
+        ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; or prompts and edit were
+            learned with different ones.
+        StoreError: there is no such user or group, or the store cannot be read or written.
+    """
+    store = workspace.store
+    if owner.kind == "group":
+        return await _ask_edited(workspace, owner, store.groups.personalization(owner.id, CHAMELEON), question)
+    learned = {record.method: record for record in store.personalizations(owner.id)}
+    chosen = method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
+    needed = (FERMI, CHAMELEON) if chosen == "both" else (chosen,)
+    for each in needed:
+        if each not in learned:
+            raise NotFittedError(each, owner.id)
+    if chosen == "both":
+        return await _ask_both(workspace, owner, learned[FERMI], learned[CHAMELEON], question)
+    if chosen == CHAMELEON:
+        return await _ask_edited(workspace, owner, learned[CHAMELEON], question)
+    return await _ask_prompted(workspace, owner, learned[FERMI], question, with_base=with_base)
+
+
+async def _ask_prompted(
+    workspace: AsyncWorkspace, owner: Owner, record: PersonalizationRecord, question: Question, *, with_base: bool
+) -> Asked:
+    learned = FermiPersonalization.from_json(record.payload)
+    learner = await _opened_learner(workspace, learned)
+    respondent = learner.respondent(learned)
+    (answer,) = await respondent.answer([question])
+    counts: AnsweredBy = "base" if answer.explanation is None else "prompt"
+    answers: dict[AnsweredBy, Response] = {counts: answer.response}
+    if with_base and counts != "base":
+        answers["base"] = await _response(base(learner.answerer(owner.id)), question)
+    after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
+    _keep_scores(workspace.store, record, learned, after)
+    return Asked(owner, question, answers, counts, after, answer.explanation)
+
+
+async def _ask_edited(
+    workspace: AsyncWorkspace, owner: Owner, record: PersonalizationRecord, question: Question
+) -> Asked:
+    learned = read_edit(record)
+    stale = stale_note(workspace.store, record, owner)
+    opened = await workspace.models.model(learned.model)
+    models = {"base": opened.model, "edited": under_edit(opened, learned, owner)}
+    answers: dict[AnsweredBy, Response] = {
+        # Without any prompt, as when the evidence was gathered.
+        "base": await _response(FixedPrompt(Answerer(models["base"], learned.settings.answering)), question),
+        "edited": await _response(FixedPrompt(Answerer(models["edited"], learned.settings.answering)), question),
+    }
+    return Asked(owner, question, answers, "edited" if learned.used else "base", edit=learned, stale=stale)
+
+
+async def _ask_both(
+    workspace: AsyncWorkspace,
+    owner: Owner,
+    fermi: PersonalizationRecord,
+    chameleon: PersonalizationRecord,
+    question: Question,
+) -> Asked:
+    prompts, edit = FermiPersonalization.from_json(fermi.payload), read_edit(chameleon)
+    if prompts.model != edit.model:
+        raise SettingsError(
+            f"the prompts were learned with {prompts.model!r} and the edit with {edit.model!r}: both together need one "
+            "model; learn one of them again"
+        )
+    stale = stale_note(workspace.store, chameleon, owner)
+    learner = await _opened_learner(workspace, prompts)
+    edited = under_edit(learner.model, edit, owner)
+    plain, under_prompt = learner.answerer(owner.id), Answerer(edited, learner.settings.answering)
+    # The unedited model chooses the prompt, once; no score is missing when the edited one answers under it.
+    similarity = learner.similarity.called(learner.calls, owner.id)
+    retrieval = RetrievalOfPrompt(replace(prompts, evidence=None), plain, similarity)
+    (prompted,) = await retrieval.answer([question])
+    scored = retrieval.personalization
+    answers: dict[AnsweredBy, Response] = {
+        "base": await _response(base(plain), question),
+        "prompt": prompted.response,
+        "prompt and edit": await _response(RetrievalOfPrompt(scored, under_prompt, similarity), question),
+        "edited": await _response(FixedPrompt(Answerer(edited, edit.settings.answering)), question),
+    }
+    after = replace(scored, evidence=prompts.evidence)
+    _keep_scores(workspace.store, fermi, prompts, after)
+    counts = _what_counts(prompts_used=prompts.used, edit_used=edit.used)
+    return Asked(owner, question, answers, counts, after, prompted.explanation, edit, stale)
+
+
+def _what_counts(*, prompts_used: bool, edit_used: bool) -> AnsweredBy:
+    if prompts_used:
+        return "prompt and edit" if edit_used else "prompt"
+    return "edited" if edit_used else "base"
+
+
+async def _opened_learner(workspace: AsyncWorkspace, learned: FermiPersonalization) -> FermiLearner:
+    """Open the models that the prompts were learned with."""
+    learner = await open_fermi(workspace.models, learned.settings, model=learned.model)
+    await workspace.models.check(learner.similarity, remedy=similarity_remedy(learned.settings))
+    return replace(learner, calls=workspace.run.calls)
+
+
+async def _response(respondent: Respondent, question: Question) -> Response:
+    (answer,) = await respondent.answer([question])
+    return answer.response
+
+
+def _keep_scores(
+    store: Store, record: PersonalizationRecord, before: FermiPersonalization, after: FermiPersonalization
+) -> None:
+    """Keep what was scored to choose a prompt, unless the user was learned anew meanwhile."""
+    if after != before:
+        payload = after.to_json()
+        store.compare_and_save_personalization(after.user_id, FERMI, payload, expected_digest=record.digest)
+
+
+def _chosen_prompt(explanation: Explanation, prompts: int) -> str:
+    chosen = explanation.candidates[explanation.chosen]
+    scored = f"prompt {explanation.chosen + 1} of {prompts} scores {chosen.score:.2f}"
+    return f"{scored} on the {len(explanation.nearest)} nearest opinions"

@@ -1,0 +1,277 @@
+"""`Workspace`: the use cases for callers that don't await - a thin portal to the async functions.
+
+The event loop runs in a thread of its own (anyio's blocking portal), so it works in a script, in a notebook, and where
+another event loop runs already. Observers are called in that thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from idiolect.application.adapters import AdapterExported, export_adapter
+from idiolect.application.asking import Asked, ask
+from idiolect.application.choices import ChameleonChoices, FermiChoices
+from idiolect.application.fitting import NO_EVENTS, FitEvents, FitReport, fit_users, open_learner
+from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast_chameleon, forecast_fermi
+from idiolect.application.groups import GroupFitted, fit_group
+from idiolect.application.names import DEFAULT_MODEL, AskedMethod
+from idiolect.application.opinions import Change, OpinionAdded, add_opinion, ignore_change, remove_opinion
+from idiolect.application.owner import Owner
+from idiolect.application.people import ExportedPerson, Known, ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.run import CallSettings, Spending
+from idiolect.application.workspace import (
+    NO_WORKSPACE_EVENTS,
+    AsyncWorkspace,
+    WorkspaceEvents,
+    WorkspaceSettings,
+)
+from idiolect.erasure.receipt import Receipt
+from idiolect.methods.personalization import Observer, ignore_progress
+from idiolect.models.language_model import LanguageModel
+from idiolect.people.user import Opinion, Question, User
+from idiolect.store import Store, UserSummary
+
+if TYPE_CHECKING:
+    from idiolect.export.exporting import ExportOptions
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 10.0  # after Ctrl-C, for calls in flight
+STOPPED_BY_HAND = "stopped by hand"
+_DEFAULT_CALLS, _DEFAULT_CHOICES = CallSettings(), FermiChoices()
+
+
+class Workspace:
+    """A store, models, and everything that can be done with them. Close it, or use it as a context manager.
+
+    Ctrl-C during a use case halts it: no further call is made, calls in flight are finished and kept for up to ten
+    seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised. A workspace that was halted makes no
+    calls any more; open another one.
+    """
+
+    def __init__(self, settings: WorkspaceSettings, events: WorkspaceEvents) -> None:
+        self._events = events
+        with ExitStack() as opened:
+            self._portal = opened.enter_context(start_blocking_portal(name="idiolect"))
+            self._loop = self._portal.call(asyncio.get_running_loop)
+            workspace = self._portal.call(partial(AsyncWorkspace, settings, events=events))
+            self._space: AsyncWorkspace = opened.enter_context(self._portal.wrap_async_context_manager(workspace))
+            self._opened = opened.pop_all()
+
+    @classmethod
+    def open(
+        cls,
+        target: str | Path | None = None,
+        *,
+        model: str | LanguageModel = DEFAULT_MODEL,
+        optimizer: str | LanguageModel | None = None,
+        calls: CallSettings = _DEFAULT_CALLS,
+        create: bool = True,
+        events: WorkspaceEvents = NO_WORKSPACE_EVENTS,
+    ) -> Workspace:
+        """Open a workspace. The store and the models are opened at their first use.
+
+        Args:
+            target: the store: a folder, or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
+            model: the model that answers where something is learned: "embedded", "gpt-4o-mini", a URL, a Hugging Face
+                id, a folder, or a model of your own.
+            optimizer: the model that writes prompts; None: the one that answers.
+            calls: how models may be called, and how much.
+            create: whether a store is made where there is none.
+            events: observers.
+        """
+        return cls(WorkspaceSettings(target, model, optimizer, calls, create), events)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, traceback)
+
+    def close(self) -> None:
+        """Close the store and the models; the workspace cannot be used afterwards."""
+        self._opened.close()
+
+    @property
+    def store(self) -> Store:
+        """The store: users, groups, and what was learned for them."""
+        return self._portal.call(lambda: self._space.store)
+
+    def spending(self) -> Spending:
+        """Return what this workspace's calls have cost so far; from any thread, observers included."""
+        run = self._space.opened_run
+        return Spending() if run is None else run.spending()
+
+    def halt(self, reason: str = "halted") -> None:
+        """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
+        run = self._space.opened_run
+        if run is not None:
+            self._loop.call_soon_threadsafe(run.halt, reason)
+
+    def fit(
+        self,
+        users: Iterable[User],
+        choices: FermiChoices | ChameleonChoices = _DEFAULT_CHOICES,
+        *,
+        resume: bool = False,
+        events: FitEvents = NO_EVENTS,
+    ) -> FitReport:
+        """Save users, and learn from each of them; see `fitting.open_learner` and `fitting.fit_users`."""
+
+        async def fit() -> FitReport:
+            learner = await open_learner(self._space, choices)
+            return await fit_users(self._space, learner, users, resume=resume, events=events)
+
+        return self._call(fit)
+
+    def ask(
+        self,
+        owner: str | Owner,
+        question: str | Question,
+        *,
+        choices: Sequence[str] = (),
+        ordinal: bool = False,
+        method: AskedMethod | None = None,
+        with_base: bool = False,
+    ) -> Asked:
+        """Answer a question in a user's place; see `asking.ask`.
+
+        Args:
+            owner: a user's id, or an owner that is a group.
+            question: its text, or a question with its choices.
+            choices: answers to choose from; none for free text.
+            ordinal: whether the choices are a scale in order.
+            method: what answers; None: what was learned, prompts before the edit.
+            with_base: also ask the model without anything learned.
+        """
+        asked = Question(question, tuple(choices), ordinal) if isinstance(question, str) else question
+        whose = Owner.user(owner) if isinstance(owner, str) else owner
+        return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
+
+    def add_opinion(
+        self,
+        user_id: str,
+        opinion: Opinion,
+        *,
+        iterations: int | None = 1,
+        observer: Observer = ignore_progress,
+        on_kept: Callable[[Change], None] = ignore_change,
+    ) -> OpinionAdded:
+        """Keep one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
+        add = partial(add_opinion, self._space, user_id, opinion)
+        return self._call(partial(add, iterations=iterations, observer=observer, on_kept=on_kept))
+
+    def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> UserSummary:
+        """Delete one opinion of a user; see `opinions.remove_opinion`."""
+        return self._call(partial(remove_opinion, self._space, user_id, question, choices))
+
+    def known_about(self, user_id: str) -> Known:
+        """Return what is known and learned about a user; see `people.known_about`."""
+        return self._call(partial(known_about, self._space, user_id))
+
+    def export_person(self, user_id: str) -> ExportedPerson:
+        """Collect everything that is held about a user; see `people.export_person`."""
+        return self._call(partial(export_person, self._space, user_id))
+
+    def to_forget(self, user_id: str) -> ToForget:
+        """Count what `forget` would delete; see `people.to_forget`."""
+        return self._call(partial(to_forget, self._space, user_id))
+
+    def forget(self, user_id: str) -> Receipt:
+        """Delete everything that is held about a user, and return the receipt; see `people.forget`."""
+        return self._call(partial(forget, self._space, user_id))
+
+    def fit_group(
+        self,
+        group_id: str,
+        choices: ChameleonChoices | None = None,
+        *,
+        observer: Observer = ignore_progress,
+    ) -> GroupFitted:
+        """Learn one edit from all members of a group, which `store.groups` makes; see `groups.fit_group`."""
+        chosen = ChameleonChoices() if choices is None else choices
+        return self._call(partial(fit_group, self._space, group_id, chosen, observer=observer))
+
+    def export_adapter(
+        self, owner: str | Owner, options: ExportOptions, *, even_if_unused: bool = False, name_owner: bool = False
+    ) -> AdapterExported:
+        """Export an edit as a LoRA that other engines load; see `adapters.export_adapter`."""
+        whose = Owner.user(owner) if isinstance(owner, str) else owner
+        return self._call(
+            partial(
+                export_adapter,
+                self._space,
+                whose,
+                options,
+                even_if_unused=even_if_unused,
+                name_owner=name_owner,
+            )
+        )
+
+    def forecast(
+        self, users: Iterable[User], choices: FermiChoices | ChameleonChoices = _DEFAULT_CHOICES
+    ) -> FermiForecast | ChameleonForecast:
+        """Forecast what learning from these users would cost; nothing is called and nothing is written."""
+        model, optimizer = self._space.model, self._space.optimizer
+        if isinstance(choices, ChameleonChoices):
+            return forecast_chameleon(users, choices, model=model)
+        prices = self._space.settings.calls.prices
+        return self._call(partial(forecast_fermi, users, choices, model=model, optimizer=optimizer, prices=prices))
+
+    def _call(self, use_case: Callable[[], Awaitable[T]]) -> T:
+        """Run a use case in the event loop's thread, and wait for it."""
+        return wait_for(self._portal, use_case, interrupted=self._interrupted)
+
+    def _interrupted(self) -> None:
+        run = self._space.opened_run
+        self._events.interrupted(0 if run is None else run.in_flight)
+        self.halt(STOPPED_BY_HAND)
+
+
+def _halt_nothing(portal: BlockingPortal) -> None:
+    del portal
+
+
+def run_blocking(
+    use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[BlockingPortal], None] = _halt_nothing
+) -> T:
+    """Run a use case in an event loop of its own, and wait for it; another loop may run in this thread.
+
+    Args:
+        use_case: what is run.
+        interrupted: is called at Ctrl-C with the portal to that loop, to halt the use case.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    with start_blocking_portal(name="idiolect") as portal:
+        return wait_for(portal, use_case, interrupted=partial(interrupted, portal))
+
+
+def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None]) -> T:
+    """Run a use case in a portal's event loop and wait for it. Ctrl-C halts it first, and cancels it after a while.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    future = portal.start_task_soon(use_case)
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        try:
+            interrupted()
+            with suppress(Exception):  # the halt comes out as an error, and the interruption stands for it
+                future.result(GRACE_SECONDS)
+        finally:
+            future.cancel()  # without effect on what has ended
+        raise

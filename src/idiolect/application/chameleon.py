@@ -1,0 +1,268 @@
+"""CHAMELEON with its model opened: a learner, the model under a learned edit, and whether an edit is stale.
+
+What the model writes goes through the run's cache and budget; activations, directions, the choice of the variant and
+the evidence are computed on the model itself, and are no calls. The stored card has one key more than the method's,
+`learned_from`: a hash of the user's data, which shows whether anything has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import fsum
+from typing import TYPE_CHECKING
+
+from idiolect.application.choices import check_open_weights, require_chameleon
+from idiolect.application.learner import Fitted
+from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
+from idiolect.application.names import CHAMELEON, MethodName
+from idiolect.application.owner import Owner
+from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
+from idiolect.methods.checkpoints import CheckpointSink
+from idiolect.methods.personalization import Observer
+from idiolect.models.calls.model import Calls
+from idiolect.models.catalog import as_local_model, lasting_name
+from idiolect.models.language_model import LanguageModel
+from idiolect.people.user import User
+from idiolect.store import PersonalizationRecord, Store
+from idiolect.store.group_records import GroupState, data_digest
+
+if TYPE_CHECKING:
+    from idiolect.methods.chameleon.fitting import Chameleon
+    from idiolect.methods.chameleon.measuring import EditableModel
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.settings import ChameleonSettings
+
+LEARNED_FROM = "learned_from"
+USER_NOTE = "profile, opinions or texts have changed since the edit was learned; fit again to include them"
+GROUP_NOTE = "members, or what is known of them, have changed since the edit was learned; fit again to include them"
+
+_ANOTHER_SIMILARITY = Remedy("similarity")
+
+
+@dataclass(frozen=True, slots=True)
+class ChameleonSummary:
+    """The counts and scores of what CHAMELEON learned for one user.
+
+    Args:
+        items: opinions and texts that took part, those that judged included.
+        pairs, dropped: pairs that were used, and degenerate ones.
+        layers: number of edited layers.
+        variant: the rule with its strengths.
+        base_score, edited_score: means on held-out items, in [0, 1]; None where nothing was held out.
+        calls, tokens: cost of learning when nothing is in a cache.
+        used: whether the edit answers; False where the evidence speaks for the base model, or every variant costs too
+            much.
+        evidence: why it is used or not, one sentence; None where it is used and nothing was held out.
+        too_costly: whether no variant was within the limit on neutral text, so that the base model answers whatever
+            the scores are.
+    """
+
+    items: int
+    pairs: int
+    dropped: int
+    layers: int
+    variant: str
+    base_score: float | None
+    edited_score: float | None
+    calls: int
+    tokens: int
+    used: bool
+    evidence: str | None
+    too_costly: bool
+
+    @classmethod
+    def of(cls, learned: ChameleonPersonalization) -> ChameleonSummary:
+        """Count and score a personalization."""
+        usage, evidence = learned.usage, learned.evidence
+        return cls(
+            items=learned.n_learned + learned.n_chosen + learned.n_judged,
+            pairs=len(learned.pairs),
+            dropped=sum(learned.dropped.values()),
+            layers=len(learned.edit.layers),
+            variant=str(learned.variant),
+            base_score=None if evidence is None else _mean(evidence.base),
+            edited_score=None if evidence is None else _mean(evidence.personalized),
+            calls=usage.calls,
+            tokens=usage.prompt_tokens + usage.completion_tokens,
+            used=learned.used,
+            evidence=None if learned.used and evidence is None else learned.gate,
+            too_costly=not learned.used and (evidence is None or learned.gate != evidence.reason),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChameleonLearner:
+    """CHAMELEON, ready to learn from one user after another.
+
+    Args:
+        settings: of the method.
+        model: with open weights.
+        fingerprint: of its weights.
+        similarity: of items of the history; None where the history does not guide the model.
+        calls: cache, budget and turns of the run; None: the model is called as it is.
+    """
+
+    settings: ChameleonSettings
+    model: OpenModel
+    fingerprint: str
+    similarity: OpenSimilarity | None = None
+    calls: Calls | None = None
+
+    @property
+    def method(self) -> MethodName:
+        """The method's name."""
+        return CHAMELEON
+
+    @property
+    def remote(self) -> bool:
+        """Always False: the weights are here."""
+        return False
+
+    async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
+        """Learn the user's edit. What the model writes is in the cache, so there are no checkpoints.
+
+        Raises:
+            PersonalizationError: too little history, or too few usable pairs.
+            ModelError: the model could not answer.
+            HaltedError: the run was halted.
+        """
+        del checkpoints
+        learned = await self.chameleon(user.id).fit(user, observer=observer)
+        card = learned.to_json() | {LEARNED_FROM: data_digest(user)}
+        return Fitted(card, ChameleonSummary.of(learned), learned.tensor_bytes())
+
+    def chameleon(self, owner: str) -> Chameleon:
+        """Return the method for one user or group: its calls belong to the owner, and are forgotten with it."""
+        from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+
+        return Chameleon(
+            editable_model(self.model),
+            self.settings,
+            embedder=None if self.similarity is None else self.similarity.called_embedder(self.calls, owner),
+            writer=None if self.calls is None else self.model.called(self.calls, owner),
+            identity=ModelIdentity(self.model.name, self.fingerprint),
+        )
+
+    def already_learned(self, record: PersonalizationRecord, user: User) -> ChameleonSummary | None:
+        """Return the summary of an edit learned from the same data, with the same settings on the same weights."""
+        from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+        try:
+            kept = ChameleonPersonalization.from_parts(record.payload, record.tensors)
+        except PersonalizationError:
+            return None  # of another version, or damaged
+        same = kept.settings == self.settings and (kept.model, kept.fingerprint) == (self.model.name, self.fingerprint)
+        unchanged = LEARNED_FROM in record.payload and not is_stale(record, user)
+        return ChameleonSummary.of(kept) if same and unchanged else None
+
+
+async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model: str) -> ChameleonLearner:
+    """Open what CHAMELEON needs, by name. The model is called as it is; `replace(learner, calls=…)` changes that.
+
+    Raises:
+        SettingsError: a name means nothing, the model is behind an API, or the similarity has no embeddings.
+        ModelError: there is no such model, or it cannot be edited.
+        MissingExtraError: a model needs packages that are not installed.
+    """
+    check_open_weights(model)
+    require_chameleon()
+    settings = replace(settings, similarity=lasting_name(settings.similarity))
+    opened = await pool.model(model)
+    editable_model(opened)
+    guided = settings.generation.personalized == "generated"  # items of the history, chosen by embeddings, guide it
+    similarity = await _open_embeddings(pool, settings.similarity) if guided else None
+    return ChameleonLearner(settings, opened, opened.fingerprint(), similarity)
+
+
+async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
+    """Find out whether the embeddings can be had.
+
+    Raises:
+        ModelError, MissingExtraError: they cannot.
+    """
+    if learner.similarity is not None:
+        await pool.check(learner.similarity, remedy=_ANOTHER_SIMILARITY)
+
+
+def editable_model(opened: OpenModel) -> EditableModel:
+    """Return the model as what CHAMELEON needs.
+
+    Raises:
+        ModelError: it gives no access to its layers, or is of a family whose layers are not known here.
+    """
+    from idiolect.methods.chameleon.measuring import EditableModel
+
+    model = opened.model
+    if not isinstance(model, EditableModel):
+        raise ModelError(f"the model {opened.name!r} gives no access to its layers, which CHAMELEON needs")
+    local = as_local_model(model)
+    if local is not None:
+        local.check_editable()
+    return model
+
+
+def read_edit(record: PersonalizationRecord) -> ChameleonPersonalization:
+    """Read what CHAMELEON learned from its record.
+
+    Raises:
+        PersonalizationError: the record is damaged, or of another version.
+        MissingExtraError: local models are not installed.
+    """
+    require_chameleon()
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+
+
+def under_edit(opened: OpenModel, learned: ChameleonPersonalization, owner: Owner) -> LanguageModel:
+    """Return the model under the owner's edit, if it has the weights that the edit was learned on.
+
+    Raises:
+        OtherWeightsError: it has others, or those of the edit are not known.
+        ModelError: the model cannot be edited.
+    """
+    then, now = learned.fingerprint, opened.fingerprint()
+    if then != now or not then:
+        unknown = (
+            "it is not known on which weights the edit was learned, so its directions may mean nothing to "
+            f"{learned.model!r}"
+        )
+        other = (
+            f"the weights of {learned.model!r} are not those that the edit was learned on (then {then[:12]}, now "
+            f"{now[:12]}), so its directions mean nothing"
+        )
+        raise OtherWeightsError(other if then else unknown, model=learned.model, owner=owner.id, kind=owner.kind)
+    return editable_model(opened).with_edit(learned.edit)
+
+
+def is_stale(record: PersonalizationRecord, user: User) -> bool:
+    """Return whether the user's data has changed since; False where the card does not hold what it was learned from."""
+    learned_from = record.payload.get(LEARNED_FROM)
+    return learned_from is not None and learned_from != data_digest(user)
+
+
+def stale_note(store: Store, record: PersonalizationRecord, owner: Owner) -> str:
+    """Return one sentence if the owner's edit is stale, "" if it is not.
+
+    Raises:
+        StoreError: there is no such user or group, or the store cannot be read.
+    """
+    if owner.kind == "user":
+        return USER_NOTE if is_stale(record, store.user(owner.id)) else ""
+    fits = store.groups.get(owner.id).fits
+    return GROUP_NOTE if any(fit.method == CHAMELEON and fit.state is GroupState.STALE for fit in fits) else ""
+
+
+async def _open_embeddings(pool: ModelPool, name: str) -> OpenSimilarity:
+    with suggesting(_ANOTHER_SIMILARITY):
+        similarity = await pool.similarity(name)
+    if similarity.embedder is None:
+        raise SettingsError(
+            f"CHAMELEON chooses from a history by embeddings, {name} has none", remedy=_ANOTHER_SIMILARITY
+        )
+    return similarity
+
+
+def _mean(scores: Sequence[float]) -> float:
+    return fsum(scores) / len(scores)

@@ -1,0 +1,158 @@
+"""Settings of the methods from a few choices: a preset, and what differs from it; None leaves that to the preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from idiolect.application.names import FERMI, AnsweringMode
+from idiolect.errors import MissingExtraError, Remedy, SettingsError
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.setting_changes import changed
+from idiolect.models.catalog import is_remote, kind_of
+
+if TYPE_CHECKING:
+    from idiolect.methods.chameleon.settings import ChameleonSettings
+
+
+@dataclass(frozen=True, slots=True)
+class FermiChoices:
+    """What may be chosen of Fermi's settings.
+
+    Args:
+        preset: None: "api" for a remote model, "demo" for a local one.
+        answering: how answers are taken.
+        similarity: of questions, by name (see `models.catalog`).
+        proposers: who proposes prompts.
+        iterations: rounds of learning; ≥ 1.
+        max_tokens: tokens that an answer may have, and a proposal at least.
+        seed: of every random draw.
+    """
+
+    preset: str | None = None
+    answering: AnsweringMode | None = None
+    similarity: str | None = None
+    proposers: tuple[ProposerName, ...] | None = None
+    iterations: int | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChameleonChoices:
+    """What may be chosen of CHAMELEON's settings.
+
+    Args:
+        preset: None: "measured".
+        answering: how answers are taken.
+        similarity: of items of the history, by name; it needs embeddings.
+        pairs: preference pairs of each user; ≥ 2.
+        max_tokens: of everything that the model writes but insights.
+        seed: of every random draw.
+    """
+
+    preset: str | None = None
+    answering: AnsweringMode | None = None
+    similarity: str | None = None
+    pairs: int | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+
+
+def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None = None) -> FermiSettings:
+    """Return a preset's settings with the choices.
+
+    A named optimizer proposes prompts, unless the proposers are named too. A remote one cannot be made to go on from a
+    prefilled text, so it is shown the meta-prompt of the preset "api".
+
+    Args:
+        choices: what differs from the preset.
+        model, optimizer: names of the models.
+
+    Raises:
+        SettingsError: there is no such preset; a setting, or a combination, makes no sense.
+    """
+    settings = preset(choices.preset or ("api" if is_remote(model) else "demo"))
+    proposers = choices.proposers
+    if proposers is None and optimizer is not None and "llm" not in settings.proposers:
+        proposers = ("llm", *settings.proposers)
+    meta_prompt = settings.meta_prompt
+    if meta_prompt.prefill and is_remote(optimizer or model):
+        meta_prompt = preset("api").meta_prompt
+    tokens = choices.max_tokens
+    return changed(
+        settings,
+        _given(
+            {
+                "seed": choices.seed,
+                "answering.mode": choices.answering,
+                "retrieval.similarity": choices.similarity,
+                "proposers": proposers,
+                "iterations": choices.iterations,
+                "meta_prompt": meta_prompt,
+                "answering.max_tokens": tokens,
+                "meta_prompt.max_tokens": None if tokens is None else max(tokens, meta_prompt.max_tokens),
+            }
+        ),
+    )
+
+
+def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSettings:
+    """Return a preset's settings with the choices, for a model with open weights.
+
+    Raises:
+        SettingsError: a setting makes no sense, or the model is behind an API.
+        MissingExtraError: local models are not installed.
+    """
+    check_open_weights(model)
+    require_chameleon()
+    from idiolect.methods.chameleon.settings import preset
+
+    settings, pairs = preset(choices.preset or "measured"), choices.pairs
+    return changed(
+        settings,
+        _given(
+            {
+                "generation.seed": choices.seed,
+                "generation.pairs": pairs,
+                "generation.least_pairs": None if pairs is None else min(settings.generation.least_pairs, pairs),
+                "generation.max_tokens": choices.max_tokens,
+                "answering.mode": choices.answering,
+                "answering.max_tokens": choices.max_tokens,
+                "similarity": choices.similarity,
+            }
+        ),
+    )
+
+
+def check_open_weights(model: str) -> None:
+    """Check that a name means a model with open weights: one behind an API, or a recording, cannot be edited.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    kind = kind_of(model)
+    if kind != "local":
+        what = "a model behind an API" if kind == "remote" else "a recording"
+        raise SettingsError(
+            f"CHAMELEON edits the model itself and needs its open weights, which {what} does not give: name embedded, "
+            "a Hugging Face id, or a folder; the method fermi learns prompts and works with every model",
+            remedy=Remedy("method", FERMI),
+        )
+
+
+def require_chameleon() -> None:
+    """Check that CHAMELEON's modules, which import torch, can be imported.
+
+    Raises:
+        MissingExtraError: local models are not installed.
+    """
+    try:
+        import idiolect.methods.chameleon.fitting  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(f"CHAMELEON needs {error.name}: pip install 'idiolect[local]'") from error
+
+
+def _given(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in changes.items() if value is not None}

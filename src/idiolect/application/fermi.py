@@ -1,0 +1,248 @@
+"""Fermi with its models opened: a learner, and what answers with the prompts that it learned.
+
+names, settings ─ open_fermi → FermiLearner ─ learn → FermiPersonalization ─ respondent → answers
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from idiolect.application.learner import Fitted
+from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
+from idiolect.application.names import FERMI, MethodName
+from idiolect.errors import PersonalizationError, Remedy
+from idiolect.methods.answering import Answerer
+from idiolect.methods.baselines import FixedPrompt
+from idiolect.methods.checkpoints import CheckpointSink
+from idiolect.methods.fermi.gate import respondent
+from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.personalization import Observer, ignore_progress
+from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.setting_changes import changed
+from idiolect.models.calls.model import Calls
+from idiolect.models.catalog import lasting_name, server_of
+from idiolect.people.user import User
+from idiolect.store.records import PersonalizationRecord
+
+_SEVERAL = "several"  # `made_with` of prompts whose learning went on with other models than it began with
+
+
+@dataclass(frozen=True, slots=True)
+class FermiSummary:
+    """The counts and scores of what Fermi learned for one user.
+
+    Args:
+        initial_score, best_score: of `P⁰` and of the best prompt, in [0, 1].
+        prompts: in the pool.
+        calls, tokens: cost of learning when nothing is in a cache.
+        used: whether the prompts answer; False where the evidence speaks for the base model, or is not there yet.
+        evidence: one sentence; None where the held-out opinions were not asked, or there are none.
+    """
+
+    initial_score: float
+    best_score: float
+    prompts: int
+    calls: int
+    tokens: int
+    used: bool
+    evidence: str | None
+
+    @classmethod
+    def of(cls, learned: FermiPersonalization) -> FermiSummary:
+        """Count and score a personalization."""
+        usage = learned.answering + learned.optimizing
+        return cls(
+            initial_score=learned.initial.score,
+            best_score=learned.best.score,
+            prompts=len(learned.prompts),
+            calls=usage.calls,
+            tokens=usage.prompt_tokens + usage.completion_tokens,
+            used=learned.used,
+            evidence=None if learned.evidence is None else learned.evidence.reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FermiLearner:
+    """Fermi, ready to learn from one user after another.
+
+    Args:
+        settings: of the method.
+        model: the frozen model `M`.
+        optimizer: `M_opt`; may be the same.
+        similarity: of questions.
+        calls: cache, budget and turns of the run; None: models are called as they are.
+    """
+
+    settings: FermiSettings
+    model: OpenModel
+    optimizer: OpenModel
+    similarity: OpenSimilarity
+    calls: Calls | None = None
+
+    @property
+    def method(self) -> MethodName:
+        """The method's name."""
+        return FERMI
+
+    @property
+    def remote(self) -> bool:
+        """Whether some of the calls go to a server, so that many users are learned side by side."""
+        return self.model.source.remote or self.optimizer.source.remote
+
+    async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
+        """Learn the user's prompts, checkpoint by checkpoint.
+
+        Raises:
+            PersonalizationError, ModelError, HaltedError: as `learn`.
+        """
+        learned = await self.learn(user, observer=observer, checkpoints=checkpoints)
+        return Fitted(learned.to_json(), FermiSummary.of(learned), finished=learned.finished)
+
+    async def learn(
+        self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
+    ) -> FermiPersonalization:
+        """Learn the user's prompts; the result names the models so that they can be opened again.
+
+        Raises:
+            PersonalizationError: this user gave nothing to learn from.
+            ModelError: a model could not answer.
+            HaltedError: the run was halted before anything was learned.
+        """
+        learned = await self._fermi(user.id).fit(user, observer=observer, checkpoints=checkpoints)
+        return replace(self._named(learned), made_with=self._made_with)
+
+    async def extend(
+        self,
+        learned: FermiPersonalization,
+        user: User,
+        *,
+        iterations: int,
+        observer: Observer = ignore_progress,
+        checkpoints: CheckpointSink | None = None,
+    ) -> FermiPersonalization:
+        """Continue learning after the user's opinions changed; see `Fermi.extend`.
+
+        Raises:
+            PersonalizationError: no opinion is left to score with.
+            ModelError: a model could not answer.
+            HaltedError: the run was halted before the memory was scored anew.
+        """
+        fermi, now = self._fermi(user.id), self._made_with
+        after = await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
+        if after is learned:
+            return learned
+        unknown = "" in (learned.made_with, now)
+        made_with = "" if unknown else now if now == learned.made_with else _SEVERAL
+        return replace(self._named(after), made_with=made_with)
+
+    def learned_here(self, learned: FermiPersonalization) -> bool:
+        """Return whether it was learned with these settings and these models, as far as those are known."""
+        same = self._named(learned) == learned and learned.settings == self.settings
+        return same and (learned.made_with == self._made_with or "" in (learned.made_with, self._made_with))
+
+    def already_learned(self, record: PersonalizationRecord, user: User) -> FermiSummary | None:
+        """Return the summary of prompts learned to the end from the same data, with the same settings and models."""
+        try:
+            kept = FermiPersonalization.from_json(record.payload)
+        except PersonalizationError:
+            return None  # of another version
+        same = kept.finished and self.learned_here(kept) and _learned_from(kept, user)
+        return FermiSummary.of(kept) if same else None
+
+    def answerer(self, owner: str) -> Answerer:
+        """Return `M`, as it is called for one user."""
+        return Answerer(self.model.called(self.calls, owner), self.settings.answering)
+
+    def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt | FixedPrompt:
+        """Return what answers for the user: the prompts, or the base model where the evidence speaks for it."""
+        similarity = self.similarity.called(self.calls, learned.user_id)
+        return respondent(learned, self.answerer(learned.user_id), similarity)
+
+    @property
+    def _identity(self) -> tuple[str, ...]:
+        """What distinguishes these models from all others: lasting names, servers, hashes of weights where known.
+
+        A server's URL is part of it because `openai:NAME` may mean another one tomorrow.
+        """
+        models = [part for each in self._learns_with for part in (each.name, each.source.fingerprint)]
+        return *models, server_of(self.similarity.name) if self.similarity.remote else ""
+
+    @property
+    def _made_with(self) -> str:
+        """The digest of the identity; "" where the weights of a model are not known."""
+        known = all(each.source.fingerprint for each in self._learns_with)
+        return sha256(json.dumps(self._identity).encode()).hexdigest() if known else ""
+
+    @property
+    def _learns_with(self) -> tuple[OpenModel, ...]:
+        return (self.model, self.optimizer) if "llm" in self.settings.proposers else (self.model,)
+
+    def _named(self, learned: FermiPersonalization) -> FermiPersonalization:
+        """Return it with the names that open its models again, from any folder."""
+        optimizer = None if learned.optimizer is None else self.optimizer.name
+        return replace(learned, model=self.model.name, optimizer=optimizer)
+
+    def _fermi(self, owner: str) -> Fermi:
+        return Fermi(
+            self.answerer(owner),
+            self.settings,
+            optimizer=self.optimizer.called(self.calls, owner),
+            similarity=self.similarity.called(self.calls, owner),
+            identity=self._identity,
+        )
+
+
+async def open_fermi(
+    pool: ModelPool, settings: FermiSettings, *, model: str, optimizer: str | None = None
+) -> FermiLearner:
+    """Open what Fermi needs, by name. Its models are called as they are; `replace(learner, calls=…)` changes that.
+
+    Args:
+        pool: opens each name once, and closes it.
+        settings: of the method.
+        model: the answering model.
+        optimizer: None: the answering model.
+
+    Raises:
+        SettingsError: a name means nothing, or the model cannot answer as the settings want it.
+        ModelError: there is no such model.
+        MissingExtraError: a model needs packages that are not installed.
+    """
+    similarity_name = lasting_name(settings.retrieval.similarity)
+    settings = changed(settings, {"retrieval.similarity": similarity_name})
+    answering, optimizing = await pool.model(model), await pool.model(model if optimizer is None else optimizer)
+    Answerer(answering.model, settings.answering)  # fails now if the model cannot answer this way
+    with suggesting(similarity_remedy(settings)):
+        similarity = await pool.similarity(similarity_name)
+    return FermiLearner(settings, answering, optimizing, similarity)
+
+
+async def check_fermi(pool: ModelPool, learner: FermiLearner) -> None:
+    """Find out whether the models can be reached and the similarity can be had.
+
+    Raises:
+        ModelError, MissingExtraError: something cannot.
+    """
+    await pool.check(learner.model, learner.optimizer)
+    await pool.check(learner.similarity, remedy=similarity_remedy(learner.settings))
+
+
+def similarity_remedy(settings: FermiSettings) -> Remedy | None:
+    """Return the setting that does without the similarity of these settings."""
+    name = settings.retrieval.similarity
+    if settings.preset == "paper" and name not in ("minilm", "bm25"):
+        return Remedy("preset", "paper-offline")
+    return Remedy("similarity", "bm25") if name == "minilm" else None
+
+
+def _learned_from(kept: FermiPersonalization, user: User) -> bool:
+    """Return whether it was learned from just this profile and these opinions."""
+    seen = [*kept.opinions, *kept.examples, *kept.held_out]
+    same = len(seen) == len(user.opinions) and all(opinion in user.opinions for opinion in seen)
+    return same and kept.initial.prompt.text == profile_prompt(user.profile)

@@ -1,0 +1,336 @@
+"""Models and similarities opened by name, each once, for as long as a workspace or an evaluation lasts.
+
+    name → kind_of → OpenModel | OpenSimilarity → called for one user, through the run's cache, budget and turns
+
+Whatever can be wrong with a name comes out here, before anything is learned or written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from idiolect.application.run import CallSettings
+from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
+from idiolect.models.calls.embedder import CalledEmbedder
+from idiolect.models.calls.model import Calls, Source
+from idiolect.models.calls.prices import Price, PriceTable
+from idiolect.models.catalog import (
+    is_remote,
+    kind_of,
+    lasting_name,
+    open_local_model,
+    open_recording,
+    open_remote_embedder,
+    open_remote_model,
+    open_similarity,
+    price_name,
+    server_of,
+)
+from idiolect.models.language_model import LanguageModel
+from idiolect.models.similarity import Embedder, EmbeddingSimilarity, Similarity
+
+if TYPE_CHECKING:
+    from idiolect.models.remote.transport import RemoteSettings
+
+PriceOf = Callable[[str], Price | None]
+Waiting = Callable[[str], AbstractContextManager[None]]
+
+_FREE = Price(Decimal(0), Decimal(0))  # whatever runs in this process
+
+
+async def _nothing_to_do() -> None:
+    """Do nothing: only what is behind a connection, or holds memory, has something to check or to close."""
+
+
+def wait_quietly(what: str) -> AbstractContextManager[None]:
+    """Show no sign of what takes seconds."""
+    del what
+    return nullcontext()
+
+
+@runtime_checkable
+class _Weights(Protocol):
+    """A model that knows its weights."""
+
+    def fingerprint(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A language model that was opened.
+
+    Args:
+        source: the model as calls are made of it.
+        take_fingerprint: computes the hash of the weights where `source` has none; returns "" where they are unknown.
+        check: raises ModelError if the model cannot be reached, or refuses the key.
+        notes: returns sentences about how the model took its requests.
+        forget: drops what the model remembers of people's prompts.
+        aclose: closes the model, in the event loop in which it was used.
+    """
+
+    source: Source
+    take_fingerprint: Callable[[], str] = str
+    check: Callable[[], Awaitable[None]] = _nothing_to_do
+    notes: Callable[[], list[str]] = list
+    forget: Callable[[], Awaitable[None]] = _nothing_to_do
+    aclose: Callable[[], Awaitable[None]] = _nothing_to_do
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model itself."""
+        return self.source.model
+
+    @property
+    def name(self) -> str:
+        """The name that opens it again, from any folder."""
+        return self.source.name
+
+    def fingerprint(self) -> str:
+        """Return the hash of the weights, or of the server; "" where neither is known."""
+        return self.source.fingerprint or self.take_fingerprint()
+
+    def called(self, calls: Calls | None, owner: str) -> LanguageModel:
+        """Return the model as it is called for one user; as it is without calls."""
+        return self.model if calls is None else calls.model(self.source, owner=owner)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSimilarity:
+    """A similarity of questions that was opened.
+
+    Args:
+        similarity: computes it.
+        name: the name that opens it again, from any folder.
+        price: of a remote embedding model; None where it is not known.
+        remote: whether its embeddings come from a server.
+        check: raises ModelError or MissingExtraError if it cannot be had.
+        aclose: closes connections, in the event loop in which they were opened.
+    """
+
+    similarity: Similarity
+    name: str
+    price: Price | None = _FREE
+    remote: bool = False
+    check: Callable[[], Awaitable[None]] = _nothing_to_do
+    aclose: Callable[[], Awaitable[None]] = _nothing_to_do
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What turns texts into vectors; None for a similarity that works without."""
+        return self.similarity.embedder if isinstance(self.similarity, EmbeddingSimilarity) else None
+
+    def called(self, calls: Calls | None, owner: str) -> Similarity:
+        """Return the similarity as it is computed for one user: a remote embedding model is called like any other."""
+        embedder = self.called_embedder(calls, owner)
+        return self.similarity if embedder is None or embedder is self.embedder else EmbeddingSimilarity(embedder)
+
+    def called_embedder(self, calls: Calls | None, owner: str) -> Embedder | None:
+        """Return the embedding model as it is called for one user; None where there is none."""
+        if calls is None or not self.remote or self.embedder is None:
+            return self.embedder
+        return CalledEmbedder(calls, self.embedder, known_as=price_name(self.name), price=self.price, owner=owner)
+
+
+def own_model(model: LanguageModel) -> OpenModel:
+    """Return a model that the caller made, as if it had been opened; the caller closes it."""
+    known: _Weights | None = model if isinstance(model, _Weights) else None
+    return OpenModel(
+        Source(model, model.name, price=_FREE, cached=False),
+        take_fingerprint=str if known is None else known.fingerprint,
+    )
+
+
+def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> OpenModel:
+    """Open the model that a name means; loading a local one takes seconds.
+
+    Args:
+        name: see `models.catalog`.
+        settings: how models may be called.
+        price_of: looks up the price of a remote model.
+
+    Raises:
+        SettingsError: the name means nothing, or the key of a remote model is missing.
+        ModelError: there is no such model, or it cannot be read.
+        MissingExtraError: local models are not installed.
+    """
+    kind, lasting = kind_of(name), lasting_name(name)
+    if kind == "remote":
+        remote = open_remote_model(name, settings=remote_settings(settings))
+        source = Source(remote, remote.name, server_of(name), price=price_of(remote.name), remote=True)
+        return OpenModel(source, check=remote.check, notes=lambda: remote.notes, aclose=remote.aclose)
+    if kind == "recording":  # its weights are unknown, and it needs no cache
+        return OpenModel(Source(open_recording(name), lasting, price=_FREE, cached=False))
+    local = open_local_model(name, dtype=settings.dtype)
+
+    async def close() -> None:
+        local.close()
+
+    fingerprint = local.fingerprint() if settings.cached else ""
+    source = Source(local, lasting, fingerprint, price=_FREE, cached=settings.cached)
+    return OpenModel(source, take_fingerprint=local.fingerprint, forget=local.forget_prefixes, aclose=close)
+
+
+def open_named_similarity(name: str, settings: CallSettings, price_of: PriceOf) -> OpenSimilarity:
+    """Open the similarity that a name means; an embedding model is loaded, or called, at its first text.
+
+    Raises:
+        SettingsError: the name means nothing, or the key of a remote model is missing.
+        MissingExtraError: sentence embeddings are not installed.
+    """
+    name = lasting_name(name)
+    if is_remote(name):
+        embedder = open_remote_embedder(name, settings=remote_settings(settings))
+        similarity = EmbeddingSimilarity(embedder)
+        return OpenSimilarity(similarity, name, price_of(name), True, embedder.check, embedder.aclose)
+    local = open_similarity(name)
+
+    async def load() -> None:
+        await local.similarity(["a question"], ["a question"])
+
+    return OpenSimilarity(local, name, check=load)
+
+
+def remote_settings(settings: CallSettings) -> RemoteSettings:
+    """Return how servers are called."""
+    from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
+
+    return RemoteSettings(concurrency=settings.concurrency, timeout=settings.timeout)
+
+
+@dataclass(slots=True)
+class ModelPool:
+    """The models and similarities of a workspace or an evaluation.
+
+    Args:
+        settings: how models may be called.
+        waiting: shows a sign of life while something takes seconds.
+    """
+
+    settings: CallSettings
+    waiting: Waiting = wait_quietly
+    _prices: PriceTable | None = field(init=False, default=None)
+    _models: dict[str, OpenModel] = field(init=False, default_factory=dict)
+    _similarities: dict[str, OpenSimilarity] = field(init=False, default_factory=dict)
+    _checked: set[int] = field(init=False, default_factory=set)
+    _lock: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+
+    def add(self, model: LanguageModel) -> str:
+        """Take in a model that the caller made and closes; return the name that it has here."""
+        self._models[model.name] = own_model(model)
+        return model.name
+
+    async def model(self, name: str) -> OpenModel:
+        """Return the model of a name, opened at its first use.
+
+        Raises:
+            SettingsError: the name means nothing, or the key of a remote model is missing.
+            ModelError: there is no such model, or it cannot be read.
+            MissingExtraError: local models are not installed.
+        """
+        async with self._lock:
+            if name not in self._models:
+                with self.waiting("opening the models"):
+                    opened = await asyncio.to_thread(open_named_model, name, self.settings, self.price)
+                self._models[name] = opened
+                self._models.setdefault(opened.name, opened)
+        return self._models[name]
+
+    async def similarity(self, name: str) -> OpenSimilarity:
+        """Return the similarity of a name, opened at its first use.
+
+        Raises:
+            SettingsError: the name means nothing, or the key of a remote model is missing.
+            MissingExtraError: sentence embeddings are not installed.
+        """
+        if name not in self._similarities:
+            self._similarities[name] = open_named_similarity(name, self.settings, self.price)
+        return self._similarities[name]
+
+    async def check(self, *opened: OpenModel | OpenSimilarity, remedy: Remedy | None = None) -> None:
+        """Find out, once, whether these can be reached and loaded, before every user fails one by one.
+
+        Args:
+            opened: what is checked.
+            remedy: a setting that does without them.
+
+        Raises:
+            ModelError: nobody answers there, the key is refused, or there is no such model.
+            MissingExtraError: it needs packages that are not installed.
+        """
+        for each in opened:
+            if id(each) not in self._checked:
+                what = "opening the similarity" if isinstance(each, OpenSimilarity) else "reaching the models"
+                with suggesting(remedy), self.waiting(what):
+                    await each.check()
+                self._checked.add(id(each))
+
+    def price(self, name: str) -> Price | None:
+        """Return the price of a remote model; None where it is not known.
+
+        Raises:
+            SettingsError: the file of prices has faults.
+        """
+        if self._prices is None:
+            self._prices = PriceTable.load(self.settings.prices)
+        return self._prices.price(price_name(name))
+
+    def check_prices(self) -> None:
+        """Check that every price is known where money is limited.
+
+        Raises:
+            SettingsError: a remote model has none.
+        """
+        unpriced = self._unpriced()
+        if unpriced and (self.settings.run.money is not None or self.settings.user.money is not None):
+            raise SettingsError(
+                f"the price of {', '.join(unpriced)} is not known, so money cannot be a limit: put it into a file of "
+                "prices (see docs/remote.md), or limit calls or tokens",
+                remedy=Remedy("prices", "FILE"),
+            )
+
+    def notes(self) -> list[str]:
+        """Return what the models report about how they took their requests, a sentence each."""
+        return [note for each in self.opened_models() for note in each.notes()]
+
+    async def forget(self) -> None:
+        """Drop what models remember of people's prompts."""
+        for each in self.opened_models():
+            await each.forget()
+
+    async def aclose(self) -> None:
+        """Close everything, in the event loop in which it was used."""
+        for model in self.opened_models():
+            await model.aclose()
+        for similarity in self._similarities.values():
+            await similarity.aclose()
+        self._checked.clear()
+        self._models.clear()
+        self._similarities.clear()
+
+    def _unpriced(self) -> list[str]:
+        models = {each.name: each.source.price for each in self.opened_models()}
+        similarities = {each.name: each.price for each in self._similarities.values()}
+        return sorted(name for name, price in (models | similarities).items() if price is None)
+
+    def opened_models(self) -> Iterator[OpenModel]:
+        """Yield each opened model once: it is known by the name it was asked for by, and by its lasting one."""
+        seen: set[int] = set()
+        for each in self._models.values():
+            if id(each) not in seen:
+                seen.add(id(each))
+                yield each
+
+
+@contextmanager
+def suggesting(remedy: Remedy | None) -> Iterator[None]:
+    """Give errors of missing models and packages a remedy on their way up."""
+    try:
+        yield
+    except (MissingExtraError, ModelError) as error:
+        error.remedy = error.remedy or remedy
+        raise

@@ -1,0 +1,20 @@
+"""Names that callers choose from: methods, presets, ways of answering. Imports nothing, so that help is immediate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+MethodName = Literal["fermi", "chameleon"]
+AskedMethod = Literal["fermi", "chameleon", "both"]
+AnsweringMode = Literal["generate", "likelihood"]
+PresetName = Literal["api", "demo", "paper", "paper-offline", "measured"]
+
+FERMI: Final = "fermi"
+CHAMELEON: Final = "chameleon"
+PRESETS: Mapping[MethodName, tuple[str, ...]] = {
+    FERMI: ("api", "demo", "paper", "paper-offline"),
+    CHAMELEON: ("paper", "measured"),
+}
+PROPOSERS = ("llm", "demonstrations")
+DEFAULT_MODEL: Final = "embedded"

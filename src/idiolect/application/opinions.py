@@ -1,0 +1,171 @@
+"""Single opinions: one more answer of a user is kept, then learned from; or an answer is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+from idiolect.application.checkpoints import StoredCheckpoints
+from idiolect.application.fermi import FermiLearner, check_fermi, open_fermi
+from idiolect.application.names import CHAMELEON, FERMI
+from idiolect.application.workspace import AsyncWorkspace
+from idiolect.errors import HaltedError, StoreError
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.personalization import Observer, ignore_progress
+from idiolect.people.user import Opinion
+from idiolect.store import Store, UserSummary
+
+Change = Literal["added", "replaced"]
+
+_TRIES = 3  # another process may save what it learned for the same user meanwhile
+_NEAR = 3  # questions that an error names
+_BEGINNING = 60  # characters of each
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionAdded:
+    """The outcome of adding an opinion, which is kept in any case.
+
+    Args:
+        change: whether the opinion is new, or replaced one on the same question.
+        before, after: what Fermi had learned, and what it has now; None where nothing was learned from the opinion.
+        halted_by: the reason why nothing was learned from it yet; the same use case goes on.
+        edited: whether CHAMELEON has learned for the user; its edit does not know the opinion.
+    """
+
+    change: Change
+    before: FermiPersonalization | None = None
+    after: FermiPersonalization | None = None
+    halted_by: str | None = None
+    edited: bool = False
+
+    @property
+    def learned(self) -> bool:
+        """Whether Fermi has learned from the opinion."""
+        return self.after is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the store holds of Fermi, and its digest."""
+
+    learned: FermiPersonalization
+    digest: str
+
+
+def ignore_change(change: Change) -> None:
+    """Ignore that an opinion was kept."""
+    del change
+
+
+async def add_opinion(
+    workspace: AsyncWorkspace,
+    user_id: str,
+    opinion: Opinion,
+    *,
+    iterations: int | None = 1,
+    observer: Observer = ignore_progress,
+    on_kept: Callable[[Change], None] = ignore_change,
+) -> OpinionAdded:
+    """Keep one more opinion of a user, and continue learning from it where something was learned.
+
+    Args:
+        workspace: the store, the models, and the run that limits and counts.
+        user_id: the user's id.
+        opinion: replaces the one on the same question, if there is one.
+        iterations: rounds of learning to go on with; 0 only scores the prompts on it; None: nothing is learned now.
+        observer: receives every step of the learning.
+        on_kept: is called when the opinion is in the store, before anything is learned.
+
+    Raises:
+        UnknownUserError: the store holds no such user.
+        StoreError: the store cannot be read or written; or other processes keep learning for this user (the opinion
+            is kept).
+        ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
+    """
+    store = workspace.store
+    change = store.put_opinion(user_id, opinion)
+    on_kept(change)
+    edited = store.find_personalization(user_id, CHAMELEON) is not None
+    held = None if iterations is None else _held(store, user_id)
+    if held is None or iterations is None:
+        return OpinionAdded(change, edited=edited)
+    learned, pool = held.learned, workspace.models
+    learner = await open_fermi(pool, learned.settings, model=learned.model, optimizer=learned.optimizer)
+    pool.check_prices()
+    await check_fermi(pool, learner)
+    learner = replace(learner, calls=workspace.run.calls)
+    try:
+        before, after = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
+    except HaltedError as halted:
+        return OpinionAdded(change, halted_by=workspace.run.halted_by or str(halted), edited=edited)
+    return OpinionAdded(change, before, after, edited=edited)
+
+
+async def remove_opinion(
+    workspace: AsyncWorkspace, user_id: str, question: str, choices: Sequence[str] | None = None
+) -> UserSummary:
+    """Delete one opinion of a user; nothing is learned from that. Return the user, counted, without it.
+
+    Args:
+        workspace: the store.
+        user_id: the user's id.
+        question: its whole text.
+        choices: its choices, in order; empty: none; None: whatever they are.
+
+    Raises:
+        UnknownUserError: the store holds no such user.
+        StoreError: the user has no such opinion (the message names near ones), or the store cannot be written.
+    """
+    store = workspace.store
+    if not store.remove_opinion(user_id, question, choices):
+        near = _near(question, [opinion.question.text for opinion in store.user(user_id).opinions])
+        raise StoreError(f"user {user_id!r} has no such opinion{near}")
+    return store.summary(user_id)
+
+
+async def _extend(
+    store: Store, learner: FermiLearner, user_id: str, held: _Held, *, iterations: int, observer: Observer
+) -> tuple[FermiPersonalization, FermiPersonalization]:
+    """Continue from what is held and save the result in its place; return both.
+
+    If another process has saved something else there meanwhile, continue from that.
+    """
+    for _ in range(_TRIES):
+        checkpoints = StoredCheckpoints(store, user_id, FERMI, fresh=False)
+        after = await learner.extend(
+            held.learned, store.user(user_id), iterations=iterations, observer=observer, checkpoints=checkpoints
+        )
+        if not after.finished:  # the checkpoint keeps it, and what was learned before still answers
+            raise HaltedError("learning was stopped early")
+        payload, expected = after.to_json(), held.digest
+        if store.compare_and_save_personalization(user_id, FERMI, payload, expected_digest=expected):
+            checkpoints.drop()
+            return held.learned, after
+        again = _held(store, user_id)
+        if again is None or not learner.learned_here(again.learned):
+            break  # gone, or by other models than are open here
+        held = again
+    raise StoreError(
+        f"another process learned for user {user_id!r} at the same time; the opinion is kept, and adding it again goes "
+        "on from what was learned"
+    )
+
+
+def _held(store: Store, user_id: str) -> _Held | None:
+    record = store.find_personalization(user_id, FERMI)
+    return None if record is None else _Held(FermiPersonalization.from_json(record.payload), record.digest)
+
+
+def _near(question: str, others: Sequence[str]) -> str:
+    """Return a hint at questions that are near, by their beginnings; "" if none is."""
+    beginnings = dict.fromkeys(_beginning(text) for text in others)
+    found = get_close_matches(_beginning(question), beginnings, n=_NEAR, cutoff=0.4)
+    return f"; near it are {', '.join(map(repr, found))}" if found else ""
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _BEGINNING else line[: _BEGINNING - 1].rstrip() + "…"

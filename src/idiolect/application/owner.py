@@ -1,0 +1,27 @@
+"""Owner: the user or group that something was learned for, or is asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A user or a group, by id."""
+
+    kind: Literal["user", "group"]
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @classmethod
+    def user(cls, user_id: str) -> Owner:
+        """Return the owner that is one user."""
+        return cls("user", user_id)
+
+    @classmethod
+    def group(cls, group_id: str) -> Owner:
+        """Return the owner that is a group."""
+        return cls("group", group_id)

@@ -1,0 +1,144 @@
+"""The calls of one workspace or evaluation: cache, budget and turns, how they are halted, and what they have cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from idiolect.models.calls.budget import Budget, Limits
+from idiolect.models.calls.cache import CallCache
+from idiolect.models.calls.model import Calls
+from idiolect.models.calls.turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """How models may be called.
+
+    Args:
+        run, user: limits of the whole run, and of each user.
+        concurrency: calls of remote models in flight at a time; ≥ 1.
+        timeout: seconds that one try of a remote call may take.
+        prices: a file of prices; None: the packaged ones, and the user's own if there are any.
+        cached: whether answers are looked up and kept.
+        dtype: of local models' weights; None for the default.
+    """
+
+    run: Limits = Limits()
+    user: Limits = Limits()
+    concurrency: int = 16
+    timeout: float = 120.0
+    prices: Path | None = None
+    cached: bool = True
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """The cost of a run so far.
+
+    Args:
+        calls: calls of models.
+        prompt_tokens, completion_tokens: tokens of these calls.
+        money: US dollars; None where a price is not known.
+        from_cache: answers that were found in the cache.
+        failed: calls that failed.
+        dropped: calls that were dropped in flight and may have been billed.
+        uncertain: calls of earlier runs that were never answered and may have been billed.
+        seconds: wall time since the run began.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: Decimal | None = Decimal(0)
+    from_cache: int = 0
+    failed: int = 0
+    dropped: int = 0
+    uncertain: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Run:
+    """Calls that share a cache, a budget and turns.
+
+    Args:
+        calls: what models are called through.
+        uncertain: calls of earlier runs that were in flight when those ended.
+        started: when the run began, in seconds of the monotonic clock.
+    """
+
+    calls: Calls
+    uncertain: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def halted_by(self) -> str | None:
+        """The reason why no further call is made; None as long as calls are made."""
+        budget = self.calls.budget
+        return budget.halted if budget.exceeded is None else str(budget.exceeded)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of calls of remote models that are being made now."""
+        return self.calls.turns.in_flight
+
+    def halt(self, reason: str) -> None:
+        """Make no further call; those in flight are finished and kept."""
+        self.calls.budget.halt(reason)
+
+    def uncached(self) -> Calls:
+        """Return calls of the same budget and turns whose answers are neither looked up nor kept."""
+        return Calls(self.calls.budget, self.calls.turns, None, self.calls.counts)
+
+    def spending(self) -> Spending:
+        """Return what the run has cost so far."""
+        spent, counts = self.calls.budget.spent(), self.calls.counts
+        return Spending(
+            calls=spent.calls,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            money=spent.money,
+            from_cache=counts.found,
+            failed=counts.failed,
+            dropped=counts.dropped,
+            uncertain=self.uncertain,
+            seconds=time.monotonic() - self.started,
+        )
+
+
+def ignore_count(count: int) -> None:
+    """Ignore a number of calls."""
+    del count
+
+
+@contextmanager
+def open_run(
+    settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore_count
+) -> Iterator[Run]:
+    """Open the calls of a run. Uncertain calls are reported until a run that reported them ends without an error.
+
+    Args:
+        settings: how models may be called.
+        cache_path: where answers are kept; None: nowhere.
+        on_uncertain: receives the number of calls that an earlier run left in flight, if there are any.
+
+    Raises:
+        CacheError: the cache cannot be opened.
+    """
+    cache = CallCache.open(cache_path) if cache_path is not None and settings.cached else None
+    try:
+        uncertain = 0 if cache is None else len(cache.uncertain())
+        if uncertain:
+            on_uncertain(uncertain)
+        yield Run(Calls(Budget(run=settings.run, user=settings.user), Turns(settings.concurrency), cache), uncertain)
+        if cache is not None and uncertain:
+            cache.clear_uncertain()  # not after an error, nor a crash: the next run reports them again
+    finally:
+        if cache is not None:
+            cache.close()

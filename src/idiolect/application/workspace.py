@@ -1,0 +1,123 @@
+"""`AsyncWorkspace`: the composition root - one store, one run of calls, one pool of opened models, one event loop.
+
+Everything is opened at its first use, so that a use case which fails on a name or a file has written nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
+from idiolect.application.names import DEFAULT_MODEL
+from idiolect.application.run import CallSettings, Run, ignore_count, open_run
+from idiolect.models.language_model import LanguageModel
+from idiolect.store import Store
+
+_DEFAULT_CALLS = CallSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceEvents:
+    """Events of a workspace.
+
+    Args:
+        waiting: shows a sign of life while something takes seconds; receives a few words, returns a context manager.
+        uncertain: receives the number of calls that an earlier run left in flight, which may have been billed.
+        interrupted: receives the number of calls in flight when Ctrl-C halts a use case.
+    """
+
+    waiting: Waiting = wait_quietly
+    uncertain: Callable[[int], None] = ignore_count
+    interrupted: Callable[[int], None] = ignore_count
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSettings:
+    """What a workspace is opened with.
+
+    Args:
+        target: the store: a folder, or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
+        model: the model that answers where something is learned: a name (see `models.catalog`), or a model.
+        optimizer: the model that writes prompts; None: the one that answers.
+        calls: how models may be called, and how much.
+        create: whether a store is made where there is none.
+    """
+
+    target: str | Path | None = None
+    model: str | LanguageModel = DEFAULT_MODEL
+    optimizer: str | LanguageModel | None = None
+    calls: CallSettings = _DEFAULT_CALLS
+    create: bool = True
+
+
+NO_WORKSPACE_EVENTS = WorkspaceEvents()
+_DEFAULT_SETTINGS = WorkspaceSettings()
+
+
+class AsyncWorkspace:
+    """What use cases work with: a store, calls of models, and the opened models. Use it as `async with`.
+
+    It belongs to the event loop in which it was entered.
+    """
+
+    def __init__(
+        self, settings: WorkspaceSettings = _DEFAULT_SETTINGS, *, events: WorkspaceEvents = NO_WORKSPACE_EVENTS
+    ) -> None:
+        self.settings = settings
+        self.models = ModelPool(settings.calls, events.waiting)
+        self.model = self._named(settings.model)
+        self.optimizer = None if settings.optimizer is None else self._named(settings.optimizer)
+        self._events = events
+        self._store: Store | None = None
+        self._run: Run | None = None
+        self._opened = ExitStack()
+
+    @property
+    def store(self) -> Store:
+        """The store, opened at its first use.
+
+        Raises:
+            StoreError: there is none and none is to be made, it is no store, made by a newer Idiolect, or locked.
+        """
+        if self._store is None:
+            settings = self.settings
+            self._store = self._opened.enter_context(Store.open(settings.target, create=settings.create))
+        return self._store
+
+    @property
+    def run(self) -> Run:
+        """The calls of this workspace, with the cache that belongs to the store; opened at its first use.
+
+        Raises:
+            StoreError: the store cannot be opened.
+            CacheError: the cache cannot be opened.
+        """
+        if self._run is None:
+            calls, store = self.settings.calls, self.store
+            path = store.cache_path if calls.cached else None
+            self._run = self._opened.enter_context(open_run(calls, path, on_uncertain=self._events.uncertain))
+        return self._run
+
+    @property
+    def opened_run(self) -> Run | None:
+        """The calls if any use case has needed them, else None."""
+        return self._run
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._opened.__exit__(kind, error, traceback)
+        finally:
+            await self.models.aclose()
+
+    def _named(self, model: str | LanguageModel) -> str:
+        return model if isinstance(model, str) else self.models.add(model)

@@ -1,0 +1,74 @@
+"""The screen of `idiolect ask`: the answers side by side, and why the one that counts does."""
+
+from __future__ import annotations
+
+from idiolect.application.asking import AnsweredBy, Asked
+from idiolect.application.documents import tied
+from idiolect.cli.learned_screen import origin, print_edit, print_prompt
+from idiolect.cli.terminal import one_line, out, print_table, print_wrapped
+from idiolect.methods.answering import Response
+from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.personalization import Candidate, Explanation
+
+_COLUMNS = ("PROMPT", "ORIGIN", "ON THE NEAREST", "ON ALL", "")
+
+
+def print_asked(asked: Asked, *, with_base: bool) -> None:
+    """Print the answer, others beside it, and the reasons.
+
+    Args:
+        asked: the answers.
+        with_base: whether the base model's answer is shown beside that of prompts.
+    """
+    if asked.edit is not None:
+        _print_side_by_side(asked)
+        out().print(f"\nWhy: {asked.why}", markup=False)
+        if asked.stale:
+            print_wrapped(f"Note: {asked.stale}")
+        print_edit(asked.edit, indent=2)
+        return
+    if with_base:
+        print_wrapped(f"personalized  {_answer(asked.response)}", style="bold")
+        print_wrapped(f"base          {_answer(asked.answers['base'])}")
+    else:
+        print_wrapped(_answer(asked.response), style="bold")
+    if asked.explanation is None or asked.prompts is None:
+        out().print(f"\nWhy: {asked.why}", markup=False)
+    else:
+        _print_chosen_prompt(asked.prompts, asked.explanation)
+
+
+def _print_side_by_side(asked: Asked) -> None:
+    width = max(map(len, asked.answers))
+    names: list[AnsweredBy] = [asked.counts, *(name for name in asked.answers if name != asked.counts)]
+    for name in names:
+        style = "bold" if name == asked.counts else None
+        print_wrapped(f"{name:{width}}  {_answer(asked.answers[name])}", style=style)
+
+
+def _print_chosen_prompt(learned: FermiPersonalization, why: Explanation) -> None:
+    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, what the person said)")
+    for near in why.nearest:
+        opinion = learned.opinions[near.index]
+        question_and_answer = f"{one_line(opinion.question.text)} → {one_line(opinion.answer)}"
+        print_wrapped(f"{near.similarity:5.2f}  {question_and_answer}", indent=2)
+    out().print("\nEvery prompt's score on them, and on all opinions where that is known")
+    print_table(_COLUMNS, (_row(each, learned, why) for each in why.candidates), numbers=_COLUMNS[2:4])
+    chosen = learned.prompts[why.chosen]
+    out().print(f"\nThe chosen prompt, {why.chosen + 1}: {origin(chosen)}")
+    print_prompt(chosen, learned)
+
+
+def _row(candidate: Candidate, learned: FermiPersonalization, why: Explanation) -> tuple[str, ...]:
+    marks = {"tied": tied(candidate, why), "chosen": candidate.prompt == why.chosen}
+    prompt = learned.prompts[candidate.prompt]
+    overall = "-" if candidate.overall is None else f"{candidate.overall:.2f}"
+    shown = ", ".join(mark for mark, holds in marks.items() if holds)
+    return str(candidate.prompt + 1), prompt.prompt.origin, f"{candidate.score:.2f}", overall, shown
+
+
+def _answer(response: Response) -> str:
+    """Return the answer, or that there is none."""
+    if response.answer is None:
+        return f"(none of the choices could be read from: {one_line(response.text) or 'an empty answer'})"
+    return response.answer

@@ -1,0 +1,1 @@
+"""The showpiece: the main job on bundled people and the embedded model."""

@@ -1,0 +1,268 @@
+"""The screen of `idiolect fit`: progress, each user's outcome, the table at the end, and a dry run's forecast."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from idiolect.application.chameleon import ChameleonSummary
+from idiolect.application.documents import error_kind, forecast_document, outcome_document
+from idiolect.application.fermi import FermiSummary
+from idiolect.application.fitting import FitEvents, FitStart, Outcome, State
+from idiolect.application.forecasting import ChameleonForecast, FermiForecast
+from idiolect.application.names import CHAMELEON, FERMI, MethodName
+from idiolect.application.run import Spending
+from idiolect.cli.advice import advised
+from idiolect.cli.costs import cost_line, progress_line
+from idiolect.cli.progress import UsersProgress
+from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
+from idiolect.methods.evidence import shown_score
+from idiolect.methods.personalization import Progress
+
+_SHOWN_FAILURES = 20
+_STAYS = "; what was learned before stays"
+_NUMBERS = {
+    FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
+    CHAMELEON: ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "BASE", "EDITED", "CALLS", "TOKENS"),
+}
+_WORDS: dict[MethodName, tuple[str, ...]] = {FERMI: (), CHAMELEON: ("VARIANT",)}
+_FERMI_FORECAST = ("", "MODEL", "CALLS", "AT MOST", "PROMPT TOKENS", "COMPLETION TOKENS", "USD")
+_CHAMELEON_FORECAST = ("MODEL", "QUERIES", "ANSWERS", "TOKENS AT MOST")
+
+
+class FitScreen:
+    """What a fit shows while it goes on. A context manager; observes through `events`.
+
+    Args:
+        method: what learns.
+        json: whether each outcome is printed as JSON.
+        spending: returns what the run has cost so far.
+    """
+
+    def __init__(self, method: MethodName, *, json: bool, spending: Callable[[], Spending]) -> None:
+        self._method, self._json, self._spending = method, json, spending
+        self._total = 0
+        self._states: Counter[State] = Counter()
+        self._learned: list[Outcome] = []
+        self._failures: list[Outcome] = []
+        self._progress: UsersProgress | None = None
+        self._shown = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._shown.close()
+
+    @property
+    def events(self) -> FitEvents:
+        """The observers."""
+        return FitEvents(self._start, self._step, self._finish)
+
+    @property
+    def began(self) -> bool:
+        """Whether the users are in the store."""
+        return self._total > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every user is learned."""
+        return self._states["learned"] + self._states["already learned"] == self._total
+
+    def print_end(self, *, notes: Sequence[str] = (), halted_by: str | None = None) -> None:
+        """Print what was learned, who could not be learned, and what it cost."""
+        if self._learned:
+            numbers = _NUMBERS[self._method]
+            columns = ("ID", "OPINIONS", *numbers, *_WORDS[self._method], "SECONDS", "")
+            print_table(columns, map(_row, self._learned), numbers=("OPINIONS", *numbers, "SECONDS"))
+        self._print_failures()
+        for note in (*notes, halted_by):
+            if note is not None:
+                err().print(one_line(note), markup=False)
+        err().print(f"{self._counts()}; {cost_line(self._spending())}", markup=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a user could not be learned."""
+        return bool(self._failures)
+
+    def _start(self, start: FitStart) -> None:
+        self._total = start.users
+        if start.kept_entered:
+            n = start.kept_entered
+            opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
+            err().print(f"{opinions} entered by add-opinion and differ from the file stay as entered", markup=False)
+        progress = UsersProgress(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
+        self._progress = self._shown.enter_context(progress)
+
+    def _step(self, progress: Progress) -> None:
+        if self._progress is not None:
+            self._progress.observe(progress)
+
+    def _finish(self, outcome: Outcome) -> None:
+        assert self._progress is not None, "a fit starts before it finishes users"
+        self._states[outcome.state] += 1
+        if outcome.state == "failed":
+            self._failures.append(outcome)
+        elif outcome.summary is not None and not self._json:
+            self._learned.append(outcome)
+        self._progress.finished(outcome.user_id, _line(outcome))
+        with self._progress.aside():
+            if debugging() and outcome.error is not None and outcome.error.__cause__ is not None:
+                sys.stderr.write(printable("".join(traceback.format_exception(outcome.error.__cause__))))
+            if self._json:
+                print_json(outcome_document(outcome))
+                sys.stdout.flush()
+
+    def _counts(self) -> str:
+        """Return users by state, in words: "of 10 users: 3 learned, 1 stopped early, 6 not learned"."""
+        states = self._states
+        open_ = self._total - sum(states.values())
+        counts = [(states[state], state) for state in ("learned", "already learned", "stopped early", "failed")]
+        counts.append((states["not learned"] + open_, "not learned"))
+        listed = ", ".join(f"{count:,} {state}" for count, state in counts if count)
+        return f"of {self._total:,} user{'s' if self._total != 1 else ''}: {listed}" if listed else "no users"
+
+    def _print_failures(self) -> None:
+        if not self._failures:
+            return
+        console, n = err(), len(self._failures)
+        console.print(f"{n:,} of {self._total:,} users could not be learned; the others are kept:")
+        for outcome in self._failures[:_SHOWN_FAILURES]:
+            console.print(f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome))}", markup=False)
+        if n > _SHOWN_FAILURES:
+            console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
+            kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
+            for kind, count in kinds.most_common():  # ids differ, so users' own errors are counted by kind
+                console.print(f"  {count:,} × {one_line(kind)}", markup=False)
+
+
+def _reason(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return ""
+    hidden = isinstance(outcome.error.__cause__, ValueError) and not debugging()
+    return advised(outcome.error) + ("; IDIOLECT_DEBUG=1 shows where" if hidden else "")
+
+
+def _line(outcome: Outcome) -> str:
+    """Return the outcome as a line of progress."""
+    if outcome.summary is None:
+        return f"{outcome.state}: {_reason(outcome)}"
+    harm = "" if outcome.summary.used else ", the base model answers"
+    scores = summary_line(outcome.summary)
+    return f"{outcome.state}, {scores}, {outcome.seconds:.1f} s{harm if outcome.kept else _STAYS}"
+
+
+def summary_line(summary: object) -> str:
+    """Return the most important of a summary: scores, and what they took."""
+    if isinstance(summary, FermiSummary):
+        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls"
+    assert isinstance(summary, ChameleonSummary), "there are two methods"
+    base, edited = _edit_scores(summary)
+    judged = "not judged" if summary.base_score is None else f"edited {edited}, base {base}"
+    return f"{judged}, {summary.pairs} pairs, {summary.calls:,} calls"
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    """Return the outcome as a row of the table."""
+    return (
+        one_line(outcome.user_id, limit=24),
+        str(outcome.n_opinions),
+        *_cells(outcome.summary),
+        f"{outcome.seconds:.1f}",
+        _remark(outcome),
+    )
+
+
+def _cells(summary: object) -> tuple[str, ...]:
+    if isinstance(summary, FermiSummary):
+        scores = f"{summary.initial_score:.2f}", f"{summary.best_score:.2f}"
+        return *scores, str(summary.prompts), f"{summary.calls:,}", f"{summary.tokens:,}"
+    assert isinstance(summary, ChameleonSummary), "there are two methods"
+    counts = str(summary.items), str(summary.pairs), str(summary.dropped), str(summary.layers)
+    return *counts, *_edit_scores(summary), f"{summary.calls:,}", f"{summary.tokens:,}", summary.variant
+
+
+def _edit_scores(summary: ChameleonSummary) -> tuple[str, str]:
+    scores = (summary.base_score, summary.edited_score)
+    base, edited = ("-" if score is None else shown_score(score) for score in scores)
+    return base, edited
+
+
+def _remark(outcome: Outcome) -> str:
+    if not outcome.kept:
+        return f"{outcome.state}{_STAYS}"
+    state = "" if outcome.state == "learned" else outcome.state
+    return ", ".join(part for part in (state, _summary_remark(outcome.summary)) if part)
+
+
+def _summary_remark(summary: object) -> str:
+    """Return why the base model answers, or that nothing judged the edit; "" where there is nothing to say."""
+    if isinstance(summary, FermiSummary) and not summary.used:
+        return "base answers: " + ("not judged yet" if summary.evidence is None else "no gain on held-out opinions")
+    if isinstance(summary, ChameleonSummary):
+        if summary.used:
+            return "not judged: nothing held out" if summary.base_score is None else ""
+        return "base answers: " + (
+            "every variant costs too much" if summary.too_costly else "no gain on held-out items"
+        )
+    return ""
+
+
+def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -> None:
+    """Print what learning would cost."""
+    if json:
+        print_json(forecast_document(forecast))
+    elif isinstance(forecast, FermiForecast):
+        _print_fermi_forecast(forecast)
+    else:
+        _print_chameleon_forecast(forecast)
+
+
+def _print_fermi_forecast(forecast: FermiForecast) -> None:
+    rows = []
+    for role, each in (("answering", forecast.answering), ("optimizing", forecast.optimizing)):
+        n = each.counts
+        if n.calls:
+            counts = (f"{count:,}" for count in (n.calls, n.most_calls, n.prompt_tokens, n.completion_tokens))
+            rows.append((role, each.model, *counts, "?" if each.money is None else str(each.money)))
+    print_table(_FERMI_FORECAST, rows, numbers=_FERMI_FORECAST[2:])
+    expected, total = forecast.expected, forecast.money
+    users = _users(expected.users, expected.not_learnable, "have no opinions and can't be learned")
+    money = "the price of a model is not known (--prices FILE)" if total is None else f"about ${total:.2f}"
+    out().print(f"\n{users}, preset {forecast.preset}: {money}", markup=False)
+    a = expected.assumptions
+    sampled = ""
+    if expected.sampled < expected.users - expected.not_learnable:
+        sampled = f" Simulated for {expected.sampled} users and scaled up."
+    dated = "" if forecast.prices_as_of is None else f" Prices as of {forecast.prices_as_of.isoformat()}."
+    print_wrapped(
+        f"Nothing was called. Taken for granted: {a.accuracy:.0%} of the answers are right, a new prompt has "
+        f"{a.prompt_characters} characters, {a.bytes_per_token:g} bytes make a token, a generated answer has "
+        f"{a.answer_tokens} tokens, a proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, "
+        f"nothing is tried twice. Embeddings by a server are not counted.{sampled}{dated}"
+    )
+
+
+def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
+    counts = (f"{n:,}" for n in (forecast.queries, forecast.generations, forecast.most_completion_tokens))
+    print_table(_CHAMELEON_FORECAST, [(forecast.model, *counts)], numbers=_CHAMELEON_FORECAST[1:])
+    users = _users(forecast.users, forecast.not_learnable, "have too few opinions and texts")
+    out().print(f"\n{users}, preset {forecast.preset}: nothing to pay, the model runs here", markup=False)
+    print_wrapped(
+        "Nothing was called. Besides writing, the model reads all pairs a few times, with and without the edits that "
+        "are tried; pairs that turn out degenerate are dropped, and with too few left a user cannot be learned."
+    )
+
+
+def _users(users: int, not_learnable: int, why_not: str) -> str:
+    learnable = users - not_learnable
+    more = f" ({not_learnable:,} more {why_not})" if not_learnable else ""
+    return f"{learnable:,} user{'s' if learnable != 1 else ''}{more}"

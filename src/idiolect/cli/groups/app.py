@@ -1,0 +1,241 @@
+"""`idiolect groups`: people of the store for whom something is learned together - made, looked at, changed, forgotten.
+
+Thin over `Store.groups`. What is learned for a group is served to its members and to people never seen, until a member
+it was learned from is forgotten or removed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from idiolect.cli.boundary import FAILED
+from idiolect.cli.groups import fit as fitting
+from idiolect.cli.options import GroupIdArgument, JsonOption, StoreOption, YesOption, examples
+from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
+
+if TYPE_CHECKING:
+    from idiolect.store import GroupFit, Store
+
+app = typer.Typer(
+    help="Groups of people in the store.",
+    no_args_is_help=True,
+    epilog=examples("idiolect groups create readers --members u1,u2", "idiolect groups list"),
+)
+Members = Annotated[
+    list[str] | None,
+    typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
+]
+_SHOWN = 10
+_NEEDS_REFIT = (
+    "deleted, since a member it was learned from was forgotten or removed; it serves nobody until fitted again"
+)
+
+
+@app.command(
+    "create", epilog=examples("idiolect groups create readers --members u1,u2", "idiolect groups create town --all")
+)
+def create(
+    group_id: GroupIdArgument,
+    members: Members = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a group of users that the store holds."""
+    from idiolect.application.documents import group_document
+    from idiolect.store import Store
+
+    _check_name(group_id)
+    ids = _ids(members, everyone=everyone)
+    with Store.open(store, create=False) as opened:
+        made = opened.groups.create(group_id, tuple(opened.user_ids()) if everyone else ids)
+    if json:
+        print_json(group_document(made), indent=2)
+        return
+    out().print(f"made group {safe(repr(group_id))} of {_people(len(made.members))}")
+
+
+@app.command("list", epilog=examples("idiolect groups list", "idiolect groups list --json | jq .id"))
+def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
+    """List every group.
+
+    With --json: one object a line.
+    """
+    from idiolect.application.documents import group_document
+    from idiolect.store import Store
+
+    with Store.open(store, create=False) as opened:
+        print_finished_erasures(opened.finished_erasures)
+        if json:
+            for group in opened.groups.list():
+                print_json(group_document(group))
+            return
+        rows = (
+            (group.id, str(len(group.members)), ", ".join(fit.method for fit in group.fits) or "-", group.state)
+            for group in opened.groups.list()
+        )
+        print_table(("GROUP", "MEMBERS", "LEARNED BY", "STATE"), rows)
+
+
+@app.command("show", epilog=examples("idiolect groups show readers", "idiolect groups show readers --json"))
+def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption = False) -> None:
+    """Show who is in a group, what was learned for it, and whether it should be fitted again."""
+    from idiolect.application.documents import group_document
+    from idiolect.store import Store
+
+    with Store.open(store, create=False) as opened:
+        group = opened.groups.get(group_id)
+    if json:
+        print_json(group_document(group), indent=2)
+        return
+    console = out()
+    console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
+    console.print(f"members   {len(group.members)}: {_some(group.members)}" if group.members else "members   nobody")
+    for fit in group.fits:
+        when = fit.since.astimezone().strftime("%Y-%m-%d %H:%M")
+        console.print(f"learned   [bold]{safe(one_line(fit.method))}[/bold]  {when}  {(fit.digest or '-')[:12]}")
+        for line in _advice(fit):
+            console.print(f"          {line}")
+    if not group.fits:
+        console.print("learned   nothing yet")
+
+
+@app.command("add", epilog=examples("idiolect groups add readers --members u4,u5", "idiolect groups add town --all"))
+def add(
+    group_id: GroupIdArgument,
+    members: Members = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add users to a group.
+
+    What was learned for it is served to them too; fit it again to learn from them.
+    """
+    from idiolect.application.documents import group_document
+    from idiolect.store import Store
+
+    ids = _ids(members, everyone=everyone)
+    with Store.open(store, create=False) as opened:
+        added = opened.groups.add_members(group_id, tuple(opened.user_ids()) if everyone else ids)
+        group = opened.groups.get(group_id)
+    if json:
+        print_json({**group_document(group), "n_added": added}, indent=2)
+        return
+    out().print(f"added {_people(added)} to group {safe(repr(group_id))}; it has {_people(len(group.members))} now")
+
+
+@app.command("remove", epilog=examples("idiolect groups remove readers --members u2"))
+def remove(
+    group_id: GroupIdArgument, members: Members = None, store: StoreOption = None, json: JsonOption = False
+) -> None:
+    """Take users out of a group; they stay in the store.
+
+    What was learned for the group from any of them is deleted, and it has to be fitted again before it serves.
+    """
+    from idiolect.application.documents import group_document, removal_document
+    from idiolect.store import Store
+
+    ids = _ids(members, everyone=False)
+    with Store.open(store, create=False) as opened:
+        removal = opened.groups.remove_members(group_id, ids)
+        group = opened.groups.get(group_id)
+    if json:
+        print_json({**group_document(group), **removal_document(removal)}, indent=2)
+    else:
+        out().print(
+            f"removed {_people(len(ids))} from group {safe(repr(group_id))}; {_people(len(group.members))} left"
+        )
+        for method in removal.refit:
+            out().print(f"what {safe(method)} had learned from them is deleted; fit the group again")
+    _fail_if_unfinished(removal.unfinished)
+
+
+@app.command("forget", epilog=examples("idiolect groups forget readers", "idiolect groups forget readers --yes --json"))
+def forget(
+    group_id: GroupIdArgument,
+    yes: YesOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete a group and all that was learned for it; its members stay in the store.
+
+    The store's files are rewritten without the deleted bytes.
+    """
+    from idiolect.store import Store
+
+    if not yes and not sys.stdin.isatty():
+        raise typer.BadParameter("--yes is needed where nobody can be asked")
+    with Store.open(store, create=False) as opened:
+        print_finished_erasures(opened.finished_erasures)
+        if not yes:
+            err().print(safe(_what_goes(opened, group_id)))
+            typer.confirm("Delete all of it?", abort=True, err=True)
+        removal = opened.groups.forget(group_id)
+    if json:
+        print_json({"group": group_id, "rows": removal.rows, "unfinished": list(removal.unfinished)}, indent=2)
+    else:
+        rows = ", ".join(f"{count} {name}" for name, count in removal.rows.items())
+        print_table(("RECEIPT", ""), [("forgotten", group_id), ("rows deleted", rows)])
+    _fail_if_unfinished(removal.unfinished)
+
+
+def _check_name(group_id: str) -> None:
+    if not group_id.strip():
+        raise typer.BadParameter("the group's name is blank")
+
+
+def _ids(members: Sequence[str] | None, *, everyone: bool) -> tuple[str, ...]:
+    """The ids that were named, each once."""
+    if bool(members) == everyone:
+        raise typer.BadParameter("both --members and --all" if everyone else "nobody is named: --members is needed")
+    ids = (each.strip() for part in members or () for each in part.split(","))
+    found = tuple(dict.fromkeys(each for each in ids if each))
+    if members and not found:
+        raise typer.BadParameter("--members names nobody")
+    return found
+
+
+def _what_goes(store: Store, group_id: str) -> str:
+    group = store.groups.get(group_id)
+    learned = ", ".join(fit.method for fit in group.fits if fit.digest is not None) or "nothing"
+    return f"{one_line(group_id)} in {store.where}: members {len(group.members)} (they stay); learned by {learned}"
+
+
+def _fail_if_unfinished(unfinished: Iterable[str]) -> None:
+    faults = list(unfinished)
+    for fault in faults:
+        err().print(f"error: deleted, but not scrubbed from the files yet: {one_line(fault)}", markup=False)
+    if faults:
+        err().print("error: the next command that opens the store (for example: idiolect groups list) finishes that")
+        raise typer.Exit(FAILED)
+
+
+def _advice(fit: GroupFit) -> list[str]:
+    """What is to be known before it is used, in words; markup."""
+    from idiolect.store import GroupState
+
+    if fit.state == GroupState.NEEDS_REFIT:
+        return [_NEEDS_REFIT]
+    lines = [f"from {_people(len(fit.sources))}"]
+    if fit.added:
+        lines.append(f"{_people(len(fit.added))} came since: {_some(fit.added)}")
+    if fit.changed:
+        lines.append(f"what {_people(len(fit.changed))} said has changed since: {_some(fit.changed)}")
+    return [*lines, "fitting it again is advised"] if len(lines) > 1 else lines
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(safe(one_line(each, limit=40)) for each in ids[:_SHOWN])
+    return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
+app.command("fit", epilog=examples(*fitting.EXAMPLES))(fitting.fit)

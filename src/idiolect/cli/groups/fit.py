@@ -1,0 +1,82 @@
+"""`idiolect groups fit`: learns one edit from a group's members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, PresetName
+from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.options import GroupIdArgument, JsonOption, SeedOption, StoreOption
+
+if TYPE_CHECKING:
+    from idiolect.application.groups import GroupFitted
+
+_SHOWN = 10
+EXAMPLES = ("idiolect groups fit readers", "idiolect groups fit readers --model Qwen/Qwen3-0.6B --preset paper --json")
+
+
+def fit(
+    group_id: GroupIdArgument,
+    model: Annotated[
+        str, typer.Option(metavar="M", help="Open weights: embedded, a Hugging Face id, or a folder.")
+    ] = DEFAULT_MODEL,
+    preset: Annotated[
+        PresetName | None, typer.Option(help="Where the settings start from: measured (default) or paper.")
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="K", help="How many pairs of each member. Default: the preset's."),
+    ] = None,
+    seed: SeedOption = 0,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Learn one edit from all members of a group (CHAMELEON): for them, and for people never seen.
+
+    Members with too little history are left out, and named. What the model writes for a group is not kept in the cache.
+    """
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.chameleon import ChameleonSummary
+    from idiolect.application.choices import ChameleonChoices
+    from idiolect.application.documents import group_fitted_document
+    from idiolect.application.run import CallSettings
+    from idiolect.cli.fit import check_preset
+    from idiolect.cli.fit_screen import summary_line
+    from idiolect.cli.interrupts import terminating_like_ctrl_c
+    from idiolect.cli.progress import SCREEN, UsersProgress
+    from idiolect.cli.terminal import err, one_line, print_json
+    from idiolect.errors import HaltedError
+
+    check_preset(CHAMELEON, preset)
+    choices, calls = ChameleonChoices(preset, pairs=pairs, seed=seed), CallSettings(cached=False)
+    try:
+        with (
+            Workspace.open(store, model=model, create=False, calls=calls, events=SCREEN) as space,
+            terminating_like_ctrl_c(),
+            UsersProgress(1, noun="groups") as progress,
+        ):
+            fitted = space.fit_group(group_id, choices, observer=progress.observe)
+            progress.finished(group_id, f"learned, {summary_line(ChameleonSummary.of(fitted.learned))}")
+    except KeyboardInterrupt:
+        stop("nothing was learned; what was learned before stays")
+    except HaltedError as halted:
+        err().print(one_line(f"{halted}: nothing was learned"), markup=False)
+        raise typer.Exit(FAILED) from None
+    if json:
+        print_json(group_fitted_document(group_id, fitted), indent=2)
+    else:
+        _print_fitted(group_id, fitted)
+
+
+def _print_fitted(group_id: str, fitted: GroupFitted) -> None:
+    from idiolect.cli.learned_screen import print_edit
+    from idiolect.cli.terminal import one_line, out
+
+    out().print(one_line(f"learned for group {group_id!r}: {fitted.learned.gate}"), markup=False)
+    print_edit(fitted.learned, indent=2)
+    if fitted.left_out:
+        some = ", ".join(one_line(each, limit=40) for each in fitted.left_out[:_SHOWN])
+        more = f" and {len(fitted.left_out) - _SHOWN} more" if len(fitted.left_out) > _SHOWN else ""
+        out().print(f"left out, with too little history: {some}{more}", markup=False)

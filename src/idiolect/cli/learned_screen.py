@@ -1,0 +1,127 @@
+"""What was learned, on the screen: a prompt with its examples and failures, an edit with its diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from idiolect.cli.terminal import one_line, out, print_table, print_wrapped
+from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.personalization import FermiPersonalization
+
+if TYPE_CHECKING:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization, LayerDiagnostics, Trial
+
+_SHOWN = 3  # examples, failures and insights
+_PROMPT_CHARACTERS, _INSIGHT_CHARACTERS = 200, 300
+_ORIGINS = {
+    "initial": "the one that learning starts from",
+    "llm": "written by the optimizer",
+    "demonstrations": "composed of examples",
+}
+
+
+def origin(prompt: ScoredPrompt) -> str:
+    """Return who wrote it, in words."""
+    return _ORIGINS[prompt.prompt.origin]
+
+
+def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent: int = 2) -> None:
+    """Print its words, some of its examples, and some of the failures that drove it."""
+    opinions = learned.opinions
+    print_wrapped(prompt.prompt.text or "(no instruction)", indent=indent, style="green")
+    if shown := prompt.prompt.demonstrations:
+        print_wrapped(_counted(len(shown), "of the person's answers as example"), indent=indent)
+        examples = [f"{_cut(opinions[i].question.text)} → {_cut(opinions[i].answer)}" for i in shown]
+        _print_some(examples, indent=indent + 2)
+    if driven_by := prompt.prompt.driven_by:
+        print_wrapped(_counted(len(driven_by), "wrong answer") + " led to it", indent=indent)
+        failures = [
+            f"{_cut(opinions[f.index].question.text)} → the model said {_cut(f.response) or 'nothing'}, "
+            f"the person {_cut(opinions[f.index].answer)}"
+            for f in driven_by
+        ]
+        _print_some(failures, indent=indent + 2)
+
+
+def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
+    """Print which edit it is, from what, and what the model wrote about the person."""
+    dropped = ", ".join(f"{count} {reason}" for reason, count in learned.dropped.items())
+    source = "the person's own words beside the model's" if learned.settings.generation.personalized == "own" else ""
+    lines = [
+        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {len(learned.layers)}",
+        f"learned from {_items(learned.n_learned)}, chosen with {learned.n_chosen}, judged by {learned.n_judged}",
+        f"{len(learned.pairs)} pairs"
+        + (f" ({source})" if source else "")
+        + (f"; dropped: {dropped}" if dropped else "; none dropped"),
+    ]
+    if learned.members:
+        lines.append(f"a group's, learned from {len(learned.members)} members")
+    for line in lines:
+        print_wrapped(line, indent=indent)
+    for insights in learned.insights[:_SHOWN]:
+        print_wrapped(
+            f"the model's insight: {one_line(insights.personalized, limit=_INSIGHT_CHARACTERS)}", indent=indent
+        )
+    if len(learned.insights) > _SHOWN:
+        print_wrapped(f"and {len(learned.insights) - _SHOWN} more insights", indent=indent)
+
+
+def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
+    """Print what is known of the directions in the edited layers, and of every variant that was tried."""
+    edited = [layer for layer in learned.layers if layer.layer in learned.edit.layers]
+    numbers = [
+        f"CCS loss {_range(edited, lambda layer: layer.loss, 4)}",
+        f"restarts agree {_range(edited, lambda layer: layer.agreement, 2)}",
+        f"|cos(θ_P, θ_N)| {_range(edited, lambda layer: layer.cos_directions, 2)}",
+        f"edit size {_range(edited, lambda layer: layer.edit_size, 3)} of an activation",
+    ]
+    print_wrapped("in these layers: " + ", ".join(numbers), indent=indent)
+    if learned.trials:
+        out().print(" " * indent + f"tried on {_items(learned.n_chosen)} (nat per token)", markup=False)
+        columns = ("VARIANT", "GAIN", "ON NEUTRAL TEXT", "")
+        print_table(columns, (_trial(trial, learned) for trial in learned.trials), numbers=columns[1:3])
+
+
+def _layers(layers: Sequence[int]) -> str:
+    """Return indices in words: "layers 0-3, 7"."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    shown = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    return f"layer{'' if len(layers) == 1 else 's'} {shown}"
+
+
+def _trial(trial: Trial, learned: ChameleonPersonalization) -> tuple[str, ...]:
+    chosen = "chosen" if trial.variant == learned.variant else "" if trial.eligible else "costs too much"
+    return str(trial.variant), f"{trial.gain:+.3f}", f"{trial.fluency:+.3f}", chosen
+
+
+def _range(layers: Iterable[LayerDiagnostics], of: Callable[[LayerDiagnostics], float], digits: int) -> str:
+    values = [of(layer) for layer in layers]
+    if not values:
+        return "-"
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _items(count: int) -> str:
+    return "1 opinion or text" if count == 1 else f"{count} opinions and texts"
+
+
+def _print_some(lines: list[str], *, indent: int) -> None:
+    for line in lines[:_SHOWN]:
+        print_wrapped(f"- {line}", indent=indent)
+    if len(lines) > _SHOWN:
+        print_wrapped(f"- and {len(lines) - _SHOWN} more", indent=indent)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _cut(text: str) -> str:
+    return one_line(text, limit=_PROMPT_CHARACTERS)

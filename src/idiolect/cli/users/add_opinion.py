@@ -1,0 +1,117 @@
+"""`idiolect users add-opinion`: keeps one more answer of a user, and continues learning from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.options import (
+    BudgetCalls,
+    BudgetMoney,
+    BudgetTime,
+    BudgetTokens,
+    JsonOption,
+    OrdinalOption,
+    PricesOption,
+    StoreOption,
+    UserIdArgument,
+    split_choices,
+)
+
+if TYPE_CHECKING:
+    from idiolect.application.opinions import OpinionAdded
+    from idiolect.application.run import Spending
+
+EXAMPLES = (
+    'idiolect users add-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot" --ordinal --answer Hot',
+    'idiolect users add-opinion u1 "What do you drink at breakfast?" --answer "Tea, no milk" --no-learn',
+)
+
+
+def add_opinion(
+    user_id: UserIdArgument,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What was asked.", show_default=False)],
+    answer: Annotated[str, typer.Option(metavar="A", help="What the user answered.", show_default=False)],
+    choices: Annotated[
+        str | None,
+        typer.Option(metavar="A|B|…", help="The answers there were to choose from. Without: free text."),
+    ] = None,
+    ordinal: OrdinalOption = False,
+    learn: Annotated[
+        bool, typer.Option("--learn/--no-learn", help="Go on learning from it, where something was learned already.")
+    ] = True,
+    iterations: Annotated[
+        int, typer.Option(min=0, help="Rounds of learning to go on with; 0 only scores what is known again.")
+    ] = 1,
+    budget_calls: BudgetCalls = None,
+    budget_tokens: BudgetTokens = None,
+    budget_money: BudgetMoney = None,
+    budget_time: BudgetTime = None,
+    prices: PricesOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add one more opinion of a user, and learn from it.
+
+    Prompts that were learned are scored on the new opinion and learning goes on from them; nothing begins from scratch.
+    The same question answered before: the new answer takes the old one's place.
+    """
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.documents import opinion_added_document
+    from idiolect.application.run import CallSettings
+    from idiolect.cli.interrupts import terminating_like_ctrl_c
+    from idiolect.cli.progress import SCREEN, UsersProgress
+    from idiolect.cli.terminal import err, one_line, print_json
+    from idiolect.models.calls.budget import Limits
+    from idiolect.people.user import Opinion, Question
+
+    try:
+        opinion = Opinion(Question(question, split_choices(choices), ordinal), answer)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    rounds = iterations if learn else None
+    calls = CallSettings(run=Limits(budget_calls, budget_tokens, budget_money, budget_time), prices=prices)
+    kept: list[str] = []
+    with Workspace.open(store, create=False, calls=calls, events=SCREEN) as space:
+        try:
+            with terminating_like_ctrl_c(), UsersProgress(1) as progress:
+                added = space.add_opinion(
+                    user_id, opinion, iterations=rounds, observer=progress.observe, on_kept=kept.append
+                )
+        except KeyboardInterrupt:
+            if json and kept:
+                print_json({"id": user_id, "opinion": kept[0], "learned": False})
+            stop(_unlearned(kept[0]) if kept else "")
+        spending = space.spending()
+    if json:
+        print_json(opinion_added_document(user_id, added, spending))
+    if added.halted_by is not None:
+        err().print(one_line(f"{added.halted_by}: {_unlearned(added.change)}"), markup=False)
+        raise typer.Exit(FAILED)
+    if not json:
+        _print_added(added, spending, learn=learn)
+
+
+def _unlearned(change: str) -> str:
+    return f"the opinion is {change} and kept, nothing was learned from it yet; the same command goes on"
+
+
+def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> None:
+    from idiolect.cli.terminal import out
+
+    console = out()
+    console.print(f"opinion {added.change}", markup=False)
+    if added.before is not None and added.after is not None:
+        best, best_before = added.after.best.score, added.before.best.score
+        calls = f"{spending.calls:,} calls, {spending.from_cache:,} answers from the cache"
+        console.print(f"best prompt {best:.2f} on all opinions, before {best_before:.2f}; {calls}", markup=False)
+        if added.after.evidence is not None:
+            console.print(added.after.evidence.reason, markup=False)
+    elif not learn:
+        console.print("not learned from yet")
+    elif not added.edited:
+        console.print("nothing was learned for this user yet")
+    if added.edited:
+        console.print("the edit does not know it yet: idiolect fit USERS --method chameleon learns one anew")

@@ -1,0 +1,46 @@
+"""`idiolect users export`: everything held about a user, as one JSON document or as an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument
+
+EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 | jq .user")
+
+
+def export_user(
+    user_id: UserIdArgument,
+    file: Annotated[str, typer.Option("--out", metavar="FILE|-", help="The file to write; - is stdout.")] = "-",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Export everything held about a user.
+
+    A name that ends in .zip makes an archive: the user as a users file that fit reads, all that was learned for them,
+    the models' cached answers, and files learned for them. Any other name, and -, one JSON document of the same.
+    """
+    del json  # accepted, as everywhere; here it only decides how errors are printed
+    from idiolect.application.blocking import Workspace
+    from idiolect.cli.output_file import private_file
+    from idiolect.cli.terminal import err, json_text, one_line, print_json, safe
+    from idiolect.erasure.holdings import write_archive
+
+    with Workspace.open(store, create=False) as space:
+        exported = space.export_person(user_id)
+    for missed in exported.missed:
+        err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)
+    document = exported.holdings.document()
+    if file == "-":
+        print_json(document, indent=2)
+        return
+    with private_file(Path(file), force=force) as opened_file:
+        if file.lower().endswith(".zip"):
+            write_archive(opened_file, exported.holdings)
+        else:
+            opened_file.write((json_text(document, indent=2) + "\n").encode())
+    err().print(f"exported user {safe(repr(user_id))} to {safe(file)}")

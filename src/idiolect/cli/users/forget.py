@@ -1,0 +1,102 @@
+"""`idiolect users forget`: asks, deletes, and prints the receipt, which shows that nothing is left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from idiolect.cli.boundary import FAILED
+from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOption
+from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
+
+if TYPE_CHECKING:
+    from idiolect.application.people import ToForget
+    from idiolect.erasure.receipt import Receipt
+
+EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
+
+
+def forget(
+    user_id: UserIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
+) -> None:
+    """Delete everything held about a user, and show that it is gone.
+
+    Their opinions, texts and profile, all that was learned for them, and the models' answers that only they had. Then
+    every file of the store is searched for what they and the models said; if anything is left, the exit status is 1.
+    """
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.documents import receipt_document
+
+    if not yes and not sys.stdin.isatty():
+        raise typer.BadParameter("--yes is needed where nobody can be asked")
+    with Workspace.open(store, create=False) as space:
+        print_finished_erasures(space.store.finished_erasures)
+        if not yes:
+            err().print(safe(_what_goes(user_id, space.store.where, space.to_forget(user_id))))
+            typer.confirm("Delete all of it?", abort=True, err=True)
+        receipt = space.forget(user_id)
+    if json:
+        print_json(receipt_document(receipt), indent=2)
+    else:
+        _print_receipt(receipt)
+    if not receipt.proven:
+        for line in _faults(receipt):
+            err().print(f"error: {line}", markup=False)
+        raise typer.Exit(FAILED)
+
+
+def _what_goes(user_id: str, where: str, found: ToForget) -> str:
+    calls = f"cached calls {found.calls}"
+    if found.summary is None:
+        parts = ["the store holds no such user, but things of theirs are left", calls]
+    else:
+        summary = found.summary
+        learned = ", ".join(summary.methods) or "nothing"
+        parts = [f"opinions {summary.n_opinions}", f"texts {summary.n_texts}", f"learned by {learned}"]
+        parts += [f"unfinished learning {found.unfinished}"] * bool(found.unfinished) + [calls]
+    return f"{one_line(user_id)} in {where}: {'; '.join(parts)}"
+
+
+def _print_receipt(receipt: Receipt) -> None:
+    before, after = receipt.before, receipt.after
+    rows = [
+        ("forgotten", receipt.user_id),
+        ("at", receipt.erased_at.isoformat(timespec="seconds")),
+        ("rows deleted", _rows_line(receipt)),
+        ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} left to others who have them too"),
+        ("artifacts", f"{receipt.artifacts} files deleted"),
+        ("searched", f"{receipt.searched_files} files, {receipt.searched_bytes:,} bytes"),
+        ("looked for", f"{receipt.canaries:,} strings that nobody else has"),
+        ("found before", f"{before.total:,} in {len(before.places)} places"),
+        ("found after", f"{after.total:,}" + (f" in {len(after.places)} places" if after.total else "")),
+    ]
+    print_table(("RECEIPT", ""), rows)
+    out().print("What this cannot tell:")
+    for limit in receipt.limits:
+        out().print(f"- {limit}", markup=False)
+    if not receipt.canaries:
+        out().print("- nothing distinctive was held about this person, so there was nothing to search for")
+
+
+def _rows_line(receipt: Receipt) -> str:
+    if not receipt.in_store:
+        return "none: the store held no such user; only calls or files of theirs were left"
+    return ", ".join(f"{count} {name}" for name, count in receipt.rows.items())
+
+
+def _faults(receipt: Receipt) -> Iterator[str]:
+    for place, count in receipt.after.places.items():
+        yield f"{one_line(place)}: {count} traces are left"
+    for place in receipt.unreadable:
+        yield f"{one_line(place)}: cannot be read, so it could not be searched"
+    for missed in receipt.caches_missed:
+        yield f"{one_line(missed)}; if calls of this user are in it, put it in its place and forget the user again"
+    for fault in receipt.unfinished:
+        yield f"deleted, but not scrubbed from the files yet: {one_line(fault)}"
+    if receipt.unfinished:
+        yield "the next command that opens the store (for example: idiolect users list) finishes that"
+    if receipt.canaries and not receipt.before.total:
+        yield "the search found nothing before the deletion either, so it proves nothing"

@@ -1,0 +1,181 @@
+"""Canaries: strings that only one person's data hold, so that finding one after the erasure means something is left.
+
+They are cut out of everything held about the person. A string that somebody else's data or Idiolect's own files hold
+too is not a canary, for it may stay: two people may share a question, and with it a model's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from idiolect.erasure.byte_search import Patterns
+from idiolect.people.user import User
+from idiolect.store.group_rows import is_learned_from
+from idiolect.store.schema import (
+    checkpoints,
+    companions,
+    group_members,
+    group_personalizations,
+    group_refits,
+    group_sources,
+    groups,
+    metadata,
+    opinions,
+    personalizations,
+    users,
+)
+
+WIDTH = 24  # characters of a canary; of a longer text, any remnant of twice as many characters holds one
+SHORTEST = 6  # characters of a text that is a canary as a whole
+MOST = 50_000
+_FEWEST_CHARACTERS = 4  # different ones: a rule of dashes identifies nobody
+_NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
+_OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
+_SOURCE = (".py", ".jinja", ".toml")
+
+
+def texts_of_user(user: User) -> Iterator[str]:
+    """Yield every text that the user gave."""
+    yield user.id
+    for opinion in user.opinions:
+        yield opinion.question.text
+        yield from opinion.question.choices
+        yield opinion.answer
+        yield from strings(opinion.extra, keys=True)
+    yield from user.texts
+    yield from strings(user.profile.attributes, keys=True)
+    yield from strings(user.extra, keys=True)
+
+
+def texts_of_learned(payload: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every learned text: prompts, responses, quotes. Keys and settings are the method's own words."""
+    for name, value in payload.items():
+        if name not in _OURS:
+            yield from strings(value)
+
+
+def strings(value: object, *, keys: bool = False) -> Iterator[str]:
+    """Yield the strings in a plain JSON value, with or without the keys of its objects."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if keys:
+                yield key
+            yield from strings(item, keys=keys)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from strings(item, keys=keys)
+
+
+def candidates(texts: Iterable[str]) -> list[str]:
+    """Return the possible canaries of these texts: short texts whole, longer ones in pieces of `WIDTH` characters.
+
+    At most `MOST`, spread evenly.
+    """
+    found = list(dict.fromkeys(piece for text in texts for piece in _pieces(text) if _is_distinctive(piece)))
+    step = -(-len(found) // MOST)
+    return found[:: max(step, 1)]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    if len(text) <= WIDTH:
+        yield text
+        return
+    for start in range(0, len(text) - WIDTH + 1, WIDTH):
+        yield text[start : start + WIDTH]
+    yield text[-WIDTH:]
+
+
+def _is_distinctive(piece: str) -> bool:
+    return len(piece) >= SHORTEST and len(set(piece)) >= _FEWEST_CHARACTERS and not _NUMBERS.fullmatch(piece)
+
+
+def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
+    """Return the pieces that occur in none of the other texts."""
+    by_bytes = {_utf8(piece): piece for piece in pieces}
+    patterns = Patterns(by_bytes)
+    shared = {by_bytes[found] for text in others for found in patterns.find(_utf8(text))}
+    return [piece for piece in pieces if piece not in shared]
+
+
+def count_in_texts(patterns: Iterable[bytes], texts: Iterable[str]) -> int:
+    """Count the occurrences of all patterns in the texts."""
+    compiled = Patterns(patterns)
+    return sum(1 for text in texts for _ in compiled.find(_utf8(text)))
+
+
+def forms(piece: str) -> set[bytes]:
+    """Return the ways to write the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
+    spellings = (piece, json.dumps(piece, ensure_ascii=False)[1:-1], json.dumps(piece)[1:-1])
+    return {*map(_utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
+    """Stream every value in the rows that are not the user's, and the words of the tables' layout."""
+    yield from _layout()
+    for table in (companions, groups, group_refits):
+        yield from chain.from_iterable(_rows(connection, table, sa.true()))
+    theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
+    of_others = [(users, users.c.id != user_id), *((table, table.c.user_id != user_id) for table in theirs)]
+    for table, condition in (*of_others, (group_personalizations, ~is_learned_from(user_id))):
+        for row in _rows(connection, table, condition):
+            for value in row:
+                yield value
+                if "\\" in value:
+                    yield from _unescaped(value)
+
+
+def row_texts(connection: Connection) -> Iterator[str]:
+    """Stream every value but tensors in every row of the store."""
+    for table in metadata.sorted_tables:
+        yield from chain.from_iterable(_rows(connection, table, sa.true()))
+
+
+def _rows(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[tuple[str, ...]]:
+    columns = (column for column in table.c if not isinstance(column.type, sa.LargeBinary))
+    as_text = [sa.cast(column, sa.Text) for column in columns]  # JSON as it is stored
+    rows = connection.execution_options(yield_per=500).execute(sa.select(*as_text).where(condition))
+    for row in rows:
+        yield tuple(value for value in row if value is not None)
+
+
+def _unescaped(value: str) -> Iterator[str]:
+    try:
+        yield from strings(json.loads(value), keys=True)
+    except ValueError:  # a text with a backslash, not JSON
+        return
+
+
+def _layout() -> Iterator[str]:
+    for table in metadata.sorted_tables:
+        yield str(sa.schema.CreateTable(table))
+
+
+@cache
+def own_words() -> tuple[str, ...]:
+    """Return the source, templates and price lists of Idiolect, without the people that come with it."""
+    return tuple(_source_texts(files("idiolect")))
+
+
+def _source_texts(folder: Traversable) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if entry.name != "data":
+                yield from _source_texts(entry)
+        elif entry.name.endswith(_SOURCE):
+            yield entry.read_text(encoding="utf-8")

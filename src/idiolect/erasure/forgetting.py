@@ -1,0 +1,353 @@
+"""Forgetting: delete everything held about a person, then search for remnants instead of promising that none exist.
+
+    caches locked → canaries → found (so the search works) → delete: calls, artifacts, rows → scrub all → none found
+
+An erasure may be cut off at any point. Until the rows are deleted, the person is still in the store and can be
+forgotten again; from then on a mark makes the next opening of the store scrub it (`store.scrubbing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from idiolect.erasure.byte_search import SearchedFile, search_files
+from idiolect.erasure.caches import OpenedCaches, opened_caches
+from idiolect.erasure.canaries import (
+    candidates,
+    count_in_texts,
+    forms,
+    own_words,
+    row_texts,
+    strings,
+    texts_of_learned,
+    texts_of_others,
+    texts_of_user,
+    without_shared,
+)
+from idiolect.erasure.receipt import Found, Receipt, limits
+from idiolect.erasure.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
+from idiolect.errors import CacheError, StoreError, UnknownUserError
+from idiolect.models.calls.cache import CallCache, ForgottenCalls
+from idiolect.models.calls.cache.claims import erasing
+from idiolect.people.user import unstorable_part
+from idiolect.store.companions import known_caches
+from idiolect.store.database import Database
+from idiolect.store.group_rows import learned_with, leave_groups
+from idiolect.store.people_rows import known_user
+from idiolect.store.schema import checkpoints, group_members, group_sources, opinions, personalizations, users
+from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
+from idiolect.store.users import Store
+
+_log = logging.getLogger(__name__)
+_TABLES = {
+    "users": users.c.id,
+    "opinions": opinions.c.user_id,
+    "personalizations": personalizations.c.user_id,
+    "checkpoints": checkpoints.c.user_id,
+}
+_GROUP_COLUMNS = (group_members.c.user_id, group_sources.c.user_id)
+
+
+def artifact_folder(store_folder: Path, user_id: str) -> Path:
+    """Return the folder of the files learned for a user, in a store that is a folder; it need not exist."""
+    return store_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
+
+
+def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
+    """Delete everything held about the user, in the store and in every cache used with it, and search for remnants.
+
+    It also works for a user of whom only calls or artifacts are left. Meanwhile nobody can open the caches.
+
+    Args:
+        store: the user's store.
+        user_id: the user to forget.
+        cache: a cache of the store that the caller has open; the others are opened here.
+
+    Returns:
+        The receipt. Its `unfinished` names files that could not be scrubbed yet.
+
+    Raises:
+        UnknownUserError: neither the store nor a cache holds such a user.
+        StoreError: another process uses a cache (nothing is deleted then), or the store cannot be written.
+        CacheError: another process is forgetting a user, or a cache cannot be read or written.
+    """
+    database = store.database
+    with opened_caches(database, held=cache) as caches, _excluding_others(store, user_id, caches.opened) as in_store:
+        search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, in_store=in_store))
+        before, _ = search.run()
+        deleted = _delete(store, user_id, caches.opened, in_store=in_store)
+        unfinished = _scrub_all(database, user_id, caches.opened, deleted.mark)
+        after, files, faults = _searched_again(search)
+        return Receipt(
+            user_id=user_id,
+            erased_at=datetime.now(UTC),
+            in_store=in_store,
+            rows=deleted.rows,
+            calls_deleted=sum(calls.deleted for calls in deleted.calls),
+            calls_shared=sum(calls.unlinked for calls in deleted.calls),
+            artifacts=deleted.artifacts,
+            searched_files=len(files),
+            searched_bytes=sum(file.bytes for file in files),
+            canaries=len(search.canaries),
+            before=before,
+            after=after,
+            unreadable=tuple(str(file.path) for file in files if not file.readable),
+            caches_missed=caches.missed + _made_meanwhile(database, caches),
+            unfinished=unfinished + faults,
+            limits=limits(on_server=database.kind != "sqlite"),
+        )
+
+
+@contextmanager
+def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
+    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user.
+
+    Raises:
+        UnknownUserError: neither the store nor a cache holds such a user.
+        StoreError: another process uses one of the caches.
+        CacheError: another process is forgetting a user.
+    """
+    _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
+    with ExitStack() as stack:
+        for path in _cache_paths(store.database, caches):
+            if path.parent.is_dir():
+                try:
+                    stack.enter_context(erasing(path, lock_timeout=store.database.lock_timeout))
+                except OSError as error:  # where no lock file can be made, no cache can be opened either
+                    _log.warning("cache %s: cannot be locked: %s", path, error.strerror)
+        for cache in caches:
+            if cache.in_use_by_others():
+                raise StoreError(
+                    f"cache {cache.path}: another process is using it and might store calls of the user again;"
+                    " wait until it has ended, or stop it"
+                )
+        yield _is_held(store, user_id, caches)
+
+
+def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
+    """Return whether the store holds the user; False means that only calls or artifacts are left.
+
+    Raises:
+        UnknownUserError: nothing is left.
+    """
+    try:
+        with store.database.reading() as connection:
+            known_user(connection, user_id)
+    except UnknownUserError:
+        if not has_leftovers(store, user_id, caches):
+            raise
+        return False
+    return True
+
+
+def has_leftovers(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
+    """Return whether the caches hold calls of this id, or the store artifacts."""
+    if unstorable_part(user_id) is not None:
+        return False
+    folder = store.folder
+    return any(cache.holds(user_id) for cache in caches) or (
+        folder is not None and artifact_folder(folder, user_id).is_dir()
+    )
+
+
+def _cache_paths(database: Database, caches: Sequence[CallCache]) -> list[Path]:
+    return list(dict.fromkeys([*known_caches(database), *(cache.path for cache in caches)]))
+
+
+def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
+    """Return warnings about caches made during the erasure, in folders that did not exist yet to hold a lock."""
+    before = {cache.path for cache in caches.opened}
+    new = (path for path in known_caches(database) if path.exists() and path not in before)
+    return tuple(
+        f"cache {path}: was made during the erasure; forget the user once more"
+        for path in new
+        if not any(missed.startswith(f"cache {path}:") for missed in caches.missed)
+    )
+
+
+def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
+    """Return the canaries, each as the set of ways to write it."""
+    texts, others = [user_id], list(own_words())
+    numbers: list[bytes] = []
+    if in_store:
+        texts.extend(texts_of_user(store.user(user_id)))
+        for payload, tensors in _learned(store, user_id):
+            texts.extend(texts_of_learned(payload))
+            numbers.extend(slices(tensors or b""))
+    keys: list[bytes] = []
+    for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
+        (others if call.shared else texts).extend(strings(call.result))
+        others.append(call.model)
+        if not call.shared:
+            keys.append(bytes.fromhex(call.key))  # made of what the person said
+    elsewhere = (_results_of_others(store, user_id, cache) for cache in caches)
+    pieces = without_shared(candidates(texts), chain(others, _rows_of_others(store, user_id), *elsewhere))
+    with store.database.reading() as connection:
+        numbers = unshared(numbers, tensors_of_others(connection, user_id))
+    spelled = [frozenset(forms(piece)) for piece in pieces]
+    spelled += [frozenset({key, key.hex().encode()}) for key in keys]
+    return spelled + [frozenset({piece}) for piece in numbers]
+
+
+def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], bytes | None]]:
+    """Yield payload and tensors of all that was learned from the user: finished, unfinished, and for groups."""
+    for record in store.personalizations(user_id):
+        yield record.payload, record.tensors
+    for checkpoint in store.checkpoints(user_id):
+        yield checkpoint.payload, None
+    with store.database.reading() as connection:
+        for row in learned_with(connection, user_id):
+            yield row["payload"], row["tensors"]
+
+
+def _rows_of_others(store: Store, user_id: str) -> Iterator[str]:
+    with store.database.reading() as connection:
+        yield from texts_of_others(connection, user_id)
+
+
+def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator[str]:
+    for other in store.user_ids():
+        if other != user_id:
+            for call in cache.calls_of(other):
+                yield from strings(call.result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    rows: Mapping[str, int]
+    mark: str
+    calls: tuple[ForgottenCalls, ...]
+    artifacts: int
+
+
+def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
+    """Delete rows last: until then the erasure can be repeated. Where there are none, set the mark first."""
+    rows = None if in_store else _delete_rows(store.database, user_id)
+    calls = tuple(cache.forget(user_id) for cache in caches)
+    artifacts = _delete_artifacts(store.folder, user_id)
+    counts, name = rows or _delete_rows(store.database, user_id)
+    return _Deleted(counts, name, calls, artifacts)
+
+
+def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
+    """Leave no bytes of deleted data and remove the mark; return the faults that prevented it (the mark stays then)."""
+    faults = _faults([*(partial(_scrub_cache, cache, user_id) for cache in caches), partial(scrub, database)])
+    return faults or _faults([partial(unmark, database, [name]), partial(truncate_log, database)])
+
+
+def _scrub_cache(cache: CallCache, user_id: str) -> None:
+    cache.forget(user_id)  # again: a call may have ended since the first time
+    cache.scrub()
+
+
+def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
+    """Run every step, even after one failed, and return the messages of the failures."""
+    faults = []
+    for step in steps:
+        try:
+            step()
+        except (StoreError, CacheError) as error:
+            faults.append(str(error))
+    return tuple(faults)
+
+
+def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
+    """Search after the deletion. It cannot be undone any more, so a failed search is a fault in the receipt."""
+    try:
+        return *search.run(), ()
+    except StoreError as error:
+        return Found({}), [], (str(error),)
+
+
+def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]:
+    """Delete the user's rows; return their number by table, and the mark of the erasure."""
+    with database.writing() as connection:
+        rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
+        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # with what groups learned from them
+        connection.execute(users.delete().where(users.c.id == user_id))  # the others follow, by their foreign keys
+        if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
+            raise StoreError(f"store {database.where}: rows of user {user_id!r} cannot be deleted")
+        return rows, mark(connection)
+
+
+def _count(connection: sa.Connection, column: sa.Column[Any], user_id: str) -> int:
+    return connection.scalar(sa.select(sa.func.count()).where(column == user_id)) or 0
+
+
+def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
+    """Delete the user's folder of artifacts and return the number of files that were in it."""
+    folder = None if store_folder is None else artifact_folder(store_folder, user_id)
+    if folder is None or not folder.is_dir():
+        return 0
+    count = sum(1 for path in folder.rglob("*") if not path.is_dir())
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StoreError(f"{folder}: artifacts cannot be deleted: {error.strerror}") from error
+    return count
+
+
+class _Search:
+    """A search for the canaries that can be repeated: before the deletion and after it."""
+
+    def __init__(self, store: Store, caches: Sequence[CallCache], canaries: list[frozenset[bytes]]) -> None:
+        self.canaries = canaries
+        self._store, self._caches = store, caches
+        self._patterns = {form for canary in canaries for form in canary}
+
+    def run(self) -> tuple[Found, list[SearchedFile]]:
+        """Search, and return the traces and the files that were read."""
+        database = self._store.database
+        databases = [database.place.file, *_cache_paths(database, self._caches)]
+        files = search_files(_files(self._store.folder, databases), self._patterns)
+        found = {str(file.path): file.found for file in files if file.found}
+        if database.place.file is None and (rows := self._in_rows()):
+            found["rows of the database"] = rows
+        return Found(found), files
+
+    def _in_rows(self) -> int:
+        with self._store.database.reading() as connection:
+            in_texts = count_in_texts(self._patterns, row_texts(connection))
+            return in_texts + count_in_tensors(self._patterns, row_tensors(connection))
+
+
+def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:
+    """Return every file that could hold traces: below the store's folder, the databases, and files beside them."""
+    found = {} if folder is None else {path: str(path.relative_to(folder)) for path in _below(folder)}
+    seen = set(map(os.path.realpath, found))
+    for database in databases:
+        if database is not None and database.parent.is_dir():
+            beside = (path for path in database.parent.iterdir() if path.name.startswith(database.name))
+            found |= {path: path.name for path in beside if path.is_file() and os.path.realpath(path) not in seen}
+            seen.update(map(os.path.realpath, found))
+    return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, and folders that cannot be listed, so that the search reports them unreadable."""
+    unreadable: list[Path] = []
+    for where, _, names in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
+        yield from (path for name in names if not _is_special(path := Path(where, name)))
+    yield from unreadable
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether the path is a device or a pipe, which may have no end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,186 @@
+"""The configuration of an evaluation, from a TOML file and from options: one value, checked before anything begins.
+
+    file, options → EvaluationConfig → task order, evaluation order, settings of the methods
+
+An option wins over the file. Everything that decides on numbers is in here; how much may be spent, how many
+calls are in flight and where the report goes is not.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
+from idiolect.evaluate.plan import EvaluationOrder, parse_primary
+from idiolect.evaluate.tasks.task import TaskOrder
+
+_MOST = 10_000_000
+
+
+class EvaluationConfig(BaseModel):
+    """All settings of an evaluation, by the names that a configuration file uses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    data: Path | None = None
+    methods: str = "vanilla,profile,few-shot,majority-own,fermi"
+    primary: tuple[str, ...] = ()
+    baseline: str = ""
+    people: int | None = Field(None, ge=1, le=_MOST, strict=True)
+    train: int = Field(20, ge=1, le=_MOST, strict=True)
+    test: int | None = Field(30, ge=1, le=_MOST, strict=True)
+    seed: int = 0
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    group: Literal["reported", "development"] = "reported"
+    topics: tuple[str, ...] = ()
+    split: str = "dev"
+    history: Literal["opinions", "texts"] = "opinions"
+    lamp_asks: Literal["published", "history"] = "published"
+    group_by: str = ""
+    form: Literal["labelled", "verbatim"] | None = None
+    controls: bool = True
+    curve_opinions: tuple[int, ...] = ()
+    curve_iterations: tuple[int, ...] = ()
+    curve_methods: str = ""
+    model: str = "embedded"
+    optimizer: str | None = None
+    transfer: tuple[str, ...] = ()
+    dtype: str | None = None
+    preset: str | None = None
+    chameleon_preset: str = "measured"
+    answering: Literal["generate", "likelihood"] | None = None
+    normalization: Literal["sum", "mean", "pmi"] | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    similarity: str | None = None
+    proposers: str | None = None
+    iterations: int | None = Field(None, ge=1)
+    pairs: int | None = Field(None, ge=2)
+    pair_tokens: int | None = Field(None, ge=1)
+    calls_per_person: int | None = Field(None, ge=1)
+
+    @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        """Also as a text with commas, and a single one."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    def task_order(self) -> TaskOrder:
+        """Which people and questions."""
+        return TaskOrder(
+            self.data,
+            people=self.people,
+            train=self.train,
+            test=self.test,
+            seed=self.seed,
+            group=self.group,
+            topics=self.topics,
+            split=self.split,
+            history=self.history,
+            group_by=self.group_by,
+            asks=self.lamp_asks,
+        )
+
+    def evaluation_order(self) -> EvaluationOrder:
+        """Which arms.
+
+        Raises:
+            SettingsError: a method that there is not, or a comparison of one that isn't named.
+        """
+        methods = parse_specs(self.methods)
+        sizes = tuple(size for size in self.curve_opinions if size < self.train)
+        return EvaluationOrder(
+            methods,
+            baseline=self._baseline(methods),
+            primary=parse_primary(self.primary),
+            controls=self.controls,
+            sizes=sizes,
+            iterations=self.curve_iterations,
+            curves=parse_specs(self.curve_methods) if self.curve_methods else (),
+            seeds=tuple(dict.fromkeys(self.seeds)),
+            transfer=tuple(dict.fromkeys(self.transfer)),
+            model=self.model,
+        )
+
+    def _baseline(self, methods: tuple[MethodSpec, ...]) -> MethodSpec:
+        if self.baseline:
+            return parse_spec(self.baseline)
+        return next((spec for spec in methods if spec.name == "vanilla"), methods[0])
+
+
+def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequence[str] = ()) -> EvaluationConfig:
+    """The file's settings, with those of the options that are not None, and those written as NAME=VALUE, in TOML.
+
+    Raises:
+        SettingsError: the file cannot be read, has an unknown name, or a value makes no sense.
+    """
+    told = _file(path) if path is not None else {}
+    told |= dict(map(_setting, settings))
+    told |= {name: value for name, value in options.items() if value is not None}
+    try:
+        return EvaluationConfig(**told)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        where = f"{path}: " if path is not None else ""
+        raise SettingsError(f"{where}{'; '.join(faults)}") from None
+
+
+def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:
+    """The settings with those of an evaluation's folder wherever nothing else was told.
+
+    Raises:
+        SettingsError: the folder's are no settings of an evaluation.
+    """
+    try:
+        models = kept["models"]
+        found = {
+            **kept["split"],
+            **kept["settings"],
+            **kept["curves"],
+            "model": models["model"],
+            "optimizer": None if models["optimizer"] == models["model"] else models["optimizer"],
+            "transfer": models["transfer"],
+            "dtype": None if models["dtype"] == "default" else models["dtype"],
+            "seeds": kept["seeds"],
+            "primary": kept["primary"],
+            "baseline": kept["baseline"],
+            "methods": ",".join(kept["methods"]),
+            "people": kept["people"],
+            **{name: kept[name] for name in ("controls", "group_by") if name in kept},  # older folders have none
+        }
+        return EvaluationConfig(**found | config.model_dump(exclude_unset=True))
+    except (KeyError, TypeError, ValidationError):
+        raise SettingsError("config.json is no configuration of an evaluation") from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise SettingsError(f"{text!r} sets nothing; it looks like pairs=8")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        return name, value  # a text without quotes
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is no file")
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+    for name in ("methods", "curve_methods"):  # a list reads better in a file
+        if isinstance(told.get(name), list):
+            told[name] = ",".join(map(str, told[name]))
+    return told

@@ -1,0 +1,376 @@
+"""One evaluation: benchmark → models → folder → answers → summary → table, scores.json, report.
+
+    prepare ─→ ask_people (the folder keeps every answer) ─→ summarize_folder ─→ write_report
+
+An evaluation that is stopped, by a limit or a halt, still summarizes what there is, and says so; asking again goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from anyio.from_thread import BlockingPortal
+
+from idiolect.application.blocking import STOPPED_BY_HAND, run_blocking
+from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
+from idiolect.application.run import CallSettings, Run, Spending, ignore_count, open_run
+from idiolect.errors import HaltedError, MissingExtraError, SettingsError
+from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
+from idiolect.evaluate.benchmark import Benchmark, question_key
+from idiolect.evaluate.configuration import EvaluationConfig, as_kept
+from idiolect.evaluate.kept import kept_config
+from idiolect.evaluate.learned import training_notes
+from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.opening import calling, open_bench
+from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, planned
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.running import Runner, shard_of
+from idiolect.evaluate.summarizing import summarize
+from idiolect.evaluate.summary import Header, Summary
+from idiolect.evaluate.tables import table, to_json
+from idiolect.evaluate.tasks.table import TASKS
+from idiolect.methods.personalization import Observer, ignore_progress
+
+_AT_THE_END = ("scipy", "statsmodels", "sklearn", "matplotlib")
+_WHOLE = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStart:
+    """The beginning of the questions.
+
+    Args:
+        run: the calls; `run.halt` ends the evaluation early.
+        people: how many are asked by this process.
+        side_by_side: whether several are asked at a time.
+    """
+
+    run: Run
+    people: int
+    side_by_side: bool
+
+
+def _ignore_start(start: EvaluationStart) -> None:
+    del start
+
+
+def _ignore_person(user: str, not_scored: int) -> None:
+    del user, not_scored
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationEvents:
+    """Observers of an evaluation. They are called in its event loop, and have to return quickly.
+
+    Args:
+        waiting: shows a sign of life while something takes seconds.
+        uncertain: receives the number of calls that an earlier run left in flight.
+        started: is called before the first question.
+        progress: receives every step of the learning.
+        finished: receives every person's id, and how many of their answers were not scored.
+    """
+
+    waiting: Waiting = wait_quietly
+    uncertain: Callable[[int], None] = ignore_count
+    started: Callable[[EvaluationStart], None] = _ignore_start
+    progress: Observer = ignore_progress
+    finished: Callable[[str, int], None] = _ignore_person
+
+
+NO_EVALUATION_EVENTS = EvaluationEvents()
+_DEFAULT_CALLS = CallSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked configuration with its benchmark and its arms."""
+
+    config: EvaluationConfig
+    benchmark: Benchmark
+    options: EvaluationOrder
+    arms: list[PlannedArm]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPeople:
+    """How asking ended.
+
+    Args:
+        stopped_by: the reason why it ended early; "" where it did not.
+        share_done: whether this process has done its share of several.
+        spending: the cost of this run.
+        notes: what the models report about how they took their requests.
+    """
+
+    stopped_by: str = ""
+    share_done: bool = False
+    spending: Spending = field(default_factory=Spending)
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(
+    config: EvaluationConfig,
+    out: Path,
+    *,
+    calls: CallSettings = _DEFAULT_CALLS,
+    shard: tuple[int, int] = _WHOLE,
+    texts: bool = True,
+    events: EvaluationEvents = NO_EVALUATION_EVENTS,
+) -> Summary:
+    """Run an evaluation, or go on with it, and write its report. Blocks; works where an event loop runs already.
+
+    Args:
+        config: what decides on numbers.
+        out: the evaluation's folder.
+        calls: how models may be called, and how much.
+        shard: (i, n): this process asks the i-th of n parts of the people.
+        texts: whether the report shows questions and answers.
+        events: observers.
+
+    Raises:
+        SettingsError, DatasetError, UsersFileError, MissingExtraError, ModelError: as `prepare` and `ask_people`.
+        KeyboardInterrupt: Ctrl-C was pressed; every answer is kept, and the same call goes on.
+    """
+    prepared = prepare(config, waiting=events.waiting)
+    asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events)
+    summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts)
+    write_report(summary, out)
+    return summary
+
+
+def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Prepared:
+    """Check a configuration, read its data and plan its arms; nothing is asked.
+
+    Raises:
+        SettingsError: there is no such task, or something makes no sense.
+        DatasetError, UsersFileError: the data cannot be read.
+        MissingExtraError: a package that is needed is not installed.
+    """
+    if config.task not in TASKS:
+        raise SettingsError(f"there is no task {config.task!r}: choose one of {', '.join(TASKS)}")
+    options = config.evaluation_order()
+    _check_extras(options)
+    with waiting("reading the data"):
+        benchmark = TASKS[config.task].load(config.task_order())
+    return Prepared(config, benchmark, options, planned(options))
+
+
+def prepare_report(config: EvaluationConfig, out: Path, *, waiting: Waiting = wait_quietly) -> Prepared:
+    """Prepare what is needed to report a folder, by the configuration that it keeps where `config` leaves one open.
+
+    Raises:
+        SettingsError: the folder holds no evaluation, or another one.
+        DatasetError, UsersFileError, MissingExtraError: as `prepare`.
+    """
+    prepared = prepare(as_kept(config, read_config_of(out)), waiting=waiting)
+    Archive.read(out, kept_config(prepared.config, prepared.benchmark, None)).check_people(prepared.benchmark)
+    return prepared
+
+
+def ask_blocking(
+    prepared: Prepared,
+    out: Path,
+    *,
+    calls: CallSettings,
+    shard: tuple[int, int] = _WHOLE,
+    events: EvaluationEvents = NO_EVALUATION_EVENTS,
+    interrupted: Callable[[int], None] = ignore_count,
+) -> AskedPeople:
+    """Ask all people, as `ask_people` does, in an event loop of its own. Ctrl-C halts the calls first.
+
+    Args:
+        prepared, out, calls, shard, events: as for `ask_people`.
+        interrupted: receives the number of calls in flight when Ctrl-C is pressed.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; every answer is kept.
+    """
+    runs: list[Run] = []
+
+    def start(start: EvaluationStart) -> None:
+        runs.append(start.run)
+        events.started(start)
+
+    def halt(portal: BlockingPortal) -> None:
+        for run in runs:
+            interrupted(run.in_flight)
+            portal.call(run.halt, STOPPED_BY_HAND)
+
+    ask = partial(ask_people, prepared, out, calls=calls, shard=shard, events=replace(events, started=start))
+    return run_blocking(ask, interrupted=halt)
+
+
+async def ask_people(
+    prepared: Prepared,
+    out: Path,
+    *,
+    calls: CallSettings,
+    shard: tuple[int, int] = _WHOLE,
+    events: EvaluationEvents = NO_EVALUATION_EVENTS,
+) -> AskedPeople:
+    """Let every arm learn and answer for every person, and keep each answer; what the folder holds is not asked again.
+
+    Args:
+        prepared: what is asked.
+        out: the evaluation's folder.
+        calls: how models may be called, and how much.
+        shard: (i, n): this process asks the i-th of n parts of the people.
+        events: observers.
+
+    Raises:
+        SettingsError: the folder holds another evaluation, another process is at work in it, or a price is not known.
+        ModelError, MissingExtraError: a model cannot be had, or no call of it can succeed.
+    """
+    config, benchmark = prepared.config, prepared.benchmark
+    pool = ModelPool(calls, events.waiting)
+    try:
+        bench = await open_bench(pool, config, prepared.options, benchmark)
+        pool.check_prices()
+        with writing_alone(out, shard):
+            archive = Archive.open(out, kept_config(config, benchmark, bench), shard=shard)
+            archive.keep_people(benchmark)
+            archive.add_questions(benchmark)
+            await pool.check(*pool.opened_models())
+            with open_run(calls, out / "cache" / "calls.db", on_uncertain=events.uncertain) as run:
+                called = await calling(bench, run.calls, pool)
+                stopped_by = await _asked(prepared, called, archive, run, shard=shard, events=events)
+                notes = tuple(pool.notes())
+                share_done = shard != _WHOLE and not stopped_by
+                return AskedPeople(stopped_by, share_done, run.spending(), notes)
+    finally:
+        await pool.aclose()
+
+
+async def _asked(
+    prepared: Prepared, bench: Bench, archive: Archive, run: Run, *, shard: tuple[int, int], events: EvaluationEvents
+) -> str:
+    """Ask; return the reason why it ended early, "" where it did not."""
+    people, many = len(shard_of(bench.benchmark.cases, shard)), bench.model.remote
+    events.started(EvaluationStart(run, people, many))
+    workers = min(people, bench.calls.turns.concurrency) if many else 1
+    seeds, arms = prepared.options.seeds, prepared.arms
+    runner = Runner(bench, arms, seeds, archive, max(workers, 1), events.progress, events.finished)
+    try:
+        await runner.run()
+    except HaltedError as halted:
+        return run.halted_by or str(halted)
+    return run.halted_by or ""
+
+
+def summarize_folder(
+    prepared: Prepared, out: Path, *, stopped_by: str = "", texts: bool = True, waiting: Waiting = wait_quietly
+) -> Summary:
+    """Summarize the answers that a folder holds, of all processes.
+
+    Args:
+        prepared: what was asked.
+        out: the evaluation's folder.
+        stopped_by: the reason why asking ended early; "" where it did not.
+        texts: whether questions and answers are part of the summary.
+        waiting: shows a sign of life.
+
+    Raises:
+        SettingsError: the folder cannot be read.
+    """
+    archive = Archive.read(out)
+    benchmark, arms, options = prepared.benchmark, prepared.arms, prepared.options
+    people = {case.user.id for case in benchmark.cases}
+    places = {arm.arm: place for place, arm in enumerate(arms)}  # tables are in the order of the plan
+    answers = [each for each in archive.answers if each.user in people and each.arm in places]
+    answers.sort(key=lambda each: places[each.arm])
+    learning = [each for each in archive.learning if each.user in people and each.arm in places]
+    model = prepared.config.model
+    with waiting("summarizing"):
+        return summarize(
+            answers,
+            learning,
+            _header(prepared, archive, read_config_of(out), stopped_by or _missing(archive, benchmark, arms, options)),
+            questions=_questions(benchmark) if texts else {},
+            learned_with={arm.arm: arm.learns_with or model for arm in arms},
+            replayed=tuple(name for name in (model, *prepared.config.transfer) if name.startswith("replay:")),
+            seed=prepared.config.seed,
+        )
+
+
+def write_report(summary: Summary, out: Path, *, waiting: Waiting = wait_quietly) -> None:
+    """Write a summary into the evaluation's folder: table.md, scores.json and report.html.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+    """
+    from idiolect.evaluate.report.report import render
+
+    scores = json.dumps(to_json(summary), indent=1, allow_nan=False) + "\n"
+    with waiting("drawing the report"):
+        report = render(summary)
+    try:
+        (out / "table.md").write_text(table(summary), encoding="utf-8")
+        (out / "scores.json").write_text(scores, encoding="utf-8")
+        (out / "report.html").write_text(report, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _header(prepared: Prepared, archive: Archive, config: Mapping[str, Any], stopped_by: str) -> Header:
+    benchmark, arms, options = prepared.benchmark, prepared.arms, prepared.options
+    by_spec = {str(arm.spec): arm.arm for arm in arms if arm.arm == Arm(str(arm.spec))}
+    return Header(
+        task=benchmark.task,
+        title=TASKS[prepared.config.task].title,
+        config=config,
+        measures=benchmark.measures,
+        baseline=Arm(str(options.baseline)),
+        people_asked=len(benchmark.cases),
+        labels=benchmark.labels,
+        primary=tuple((by_spec[str(a)], by_spec[str(b)]) for a, b in options.primary),
+        status="stopped" if stopped_by else "complete",
+        stopped_by=stopped_by,
+        broken_count=benchmark.broken.count,
+        broken=tuple(str(record) for record in benchmark.broken.first[:20]),
+        notes=(*benchmark.notes, *_notes(config), *training_notes(archive.learning)),
+    )
+
+
+def _check_extras(order: EvaluationOrder) -> None:
+    """Check at the beginning that the packages which are needed at the end are installed.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    needed = dict.fromkeys(_AT_THE_END, "evaluate")
+    if any("dpo" in entry_of(spec).needs for spec in order.methods):
+        needed |= {"trl": "dpo", "peft": "dpo"}
+    for name, extra in needed.items():
+        if find_spec(name) is None:
+            raise MissingExtraError(f"this evaluation needs {name}: pip install 'idiolect[{extra}]'")
+
+
+def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], order: EvaluationOrder) -> str:
+    """Return what is not there yet, in a few words; "" where all is."""
+    units = [(arm.arm, seed, case.user.id) for arm in arms for seed in order.seeds for case in benchmark.cases]
+    left = sum(not archive.tried(unit) for unit in units)
+    return f"{left:,} of {len(units):,} pairs of arm and person are not done" if left else ""
+
+
+def _notes(config: Mapping[str, Any]) -> list[str]:
+    """Return what a reader has to know of how the run came about."""
+    first = config.get("first", {})
+    added = [name for name in config.get("methods", ()) if "methods" in first and name not in first["methods"]]
+    notes = [f"added after the first answers: {', '.join(added)}"] if added else []
+    if "people" in first and first["people"] != config.get("people"):
+        notes.append(
+            f"people were added after the first answers (at first {first['people']}): whose was the last of them has "
+            "another control, and the last group other members, than if all had been asked from the beginning"
+        )
+    return notes
+
+
+def _questions(benchmark: Benchmark) -> dict[str, tuple[str, tuple[str, ...]]]:
+    asked = (opinion.question for case in benchmark.cases for opinion in case.asked)
+    return {question_key(question): (question.text, question.choices) for question in asked}

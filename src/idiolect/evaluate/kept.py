@@ -1,0 +1,106 @@
+"""What an evaluation's folder keeps of its configuration, and how it is told from another evaluation's.
+
+    EvaluationConfig, Benchmark, Bench → config.json
+
+`evaluate.archive` compares what must not change; `evaluation_config.as_kept` reads it back for a report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.opening import form_of
+
+_LIBRARIES = ("torch", "transformers", "scipy", "scikit-learn", "statsmodels")
+_REPLAY = "replay:"
+
+
+def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | None) -> dict[str, Any]:
+    """The configuration as a folder keeps it: what numbers depend on, without paths of this machine.
+
+    Args:
+        config: of the evaluation.
+        benchmark: what its task read.
+        bench: the opened models; None: nothing is asked.
+    """
+    told = config.model_dump(mode="json")
+    return {
+        "task": config.task,
+        "data": _data_digest(benchmark, config.group),
+        "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
+        | _unusual("lamp_asks", config.lamp_asks, "published"),
+        "models": {
+            "model": without_path(config.model),
+            "optimizer": without_path(config.optimizer or config.model),
+            "transfer": [without_path(name) for name in config.transfer],
+            "dtype": config.dtype or "default",
+        },
+        "settings": {
+            name: told[name]
+            for name in (
+                "preset",
+                "chameleon_preset",
+                "answering",
+                "normalization",
+                "max_tokens",
+                "similarity",
+                "proposers",
+                "iterations",
+                "pairs",
+                "pair_tokens",
+                "calls_per_person",
+            )
+        }
+        | _unusual("form", form_of(config, benchmark), "labelled"),
+        "seeds": told["seeds"],
+        "primary": told["primary"],
+        "baseline": str(config.evaluation_order().baseline),
+        "methods": [str(spec) for spec in config.evaluation_order().methods],
+        "people": config.people,
+        "controls": config.controls,
+        "group_by": config.group_by,
+        "curves": {name: told[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
+        "fingerprint": _fingerprint(bench),
+        "versions": _versions(),
+    }
+
+
+def without_path(model: str) -> str:
+    """A model's name; of a recording or a folder of this machine, the last part of its path."""
+    if model.startswith(_REPLAY):
+        return _REPLAY + Path(model.removeprefix(_REPLAY)).name
+    return Path(model).name if Path(model).exists() else model
+
+
+def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
+    """A setting that folders written before it was one don't hold: kept where it is not as it was then."""
+    return {} if value == usual else {name: value}
+
+
+def _data_digest(benchmark: Benchmark, group: str) -> str:
+    """Of the people who are not reported, independent of how many others are asked; see also `Archive.keep_people`."""
+    asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
+    ids = sorted({user.id for user in benchmark.others} | asked)
+    return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]
+
+
+def _fingerprint(bench: Bench | None) -> str:
+    return "" if bench is None else bench.model.fingerprint
+
+
+def _versions() -> dict[str, str]:
+    found = {"idiolect": version("idiolect"), "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return found

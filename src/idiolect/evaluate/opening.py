@@ -1,0 +1,111 @@
+"""Opening what an evaluation works with: models, similarities, open weights where a method needs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from idiolect.application.chameleon import editable_model
+from idiolect.application.choices import FermiChoices, fermi_settings
+from idiolect.application.model_pool import ModelPool, OpenModel, suggesting
+from idiolect.errors import Remedy, SettingsError
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.methods.bench import Bench, OpenWeights
+from idiolect.evaluate.plan import EvaluationOrder, entry_of, planned
+from idiolect.methods.answering import Answerer, QuestionForm
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
+from idiolect.methods.setting_changes import changed
+from idiolect.models.calls.budget import Budget
+from idiolect.models.calls.model import Calls, Source
+from idiolect.models.calls.turns import Turns
+from idiolect.models.catalog import is_remote
+
+_OWNER = "evaluation"  # of calls for embeddings, which many people's questions share
+
+
+async def open_bench(
+    pool: ModelPool, config: EvaluationConfig, options: EvaluationOrder, benchmark: Benchmark
+) -> Bench:
+    """Open everything; the pool closes it. Whatever can be wrong with names and settings comes out here.
+
+    Raises:
+        SettingsError: a name means nothing, settings make no sense, or a method needs what the model does not have.
+        ModelError: there is no such model, or it cannot be edited.
+        MissingExtraError: packages are missing.
+    """
+    settings = start_settings(config, form_of(config, benchmark))
+    with suggesting(Remedy("similarity", "bm25")):
+        similarity = await pool.similarity(settings.retrieval.similarity)
+    model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
+    Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way
+    needs_weights = any("weights" in entry_of(spec).needs for spec in options.methods)
+    bench = Bench(
+        benchmark=benchmark,
+        answering=settings.answering,
+        model=model.source,
+        optimizer=optimizer.source,
+        calls=Calls(Budget(), Turns(pool.settings.concurrency)),
+        fermi=settings,
+        dense=None if similarity.embedder is None else similarity.similarity,
+        open_weights=_open_weights(config, model) if needs_weights else None,
+        calls_per_person=config.calls_per_person,
+    )
+    others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
+    bench = replace(bench, transfer=others)
+    for arm in planned(options):
+        arm.learning_key(bench)  # makes its settings, which check themselves
+    return bench
+
+
+async def calling(bench: Bench, calls: Calls, pool: ModelPool) -> Bench:
+    """Return the bench with its models called through a run's cache and budget."""
+    similarity = await pool.similarity(bench.fermi.retrieval.similarity)
+    dense = None if bench.dense is None else similarity.called(calls, _OWNER)
+    others = {name: replace(other, calls=calls, dense=dense) for name, other in bench.transfer.items()}
+    return replace(bench, calls=calls, dense=dense, transfer=others)
+
+
+def form_of(config: EvaluationConfig, benchmark: Benchmark) -> QuestionForm:
+    """Return how questions are put: as the configuration says, or else the benchmark."""
+    return config.form or benchmark.form
+
+
+def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") -> FermiSettings:
+    """Return what Fermi, OPRO and the ablations start from; its answering is that of every method.
+
+    Raises:
+        SettingsError: no such preset, or a combination that makes no sense.
+    """
+    proposers = tuple(config.proposers.split(",")) if config.proposers else None
+    chosen = FermiChoices(
+        preset=config.preset,
+        answering=config.answering,
+        similarity=config.similarity,
+        proposers=cast("tuple[ProposerName, ...] | None", proposers),
+        iterations=config.iterations,
+        max_tokens=config.max_tokens,
+    )
+    settings = fermi_settings(chosen, model=config.model, optimizer=config.optimizer)
+    normalization = {} if config.normalization is None else {"answering.normalization": config.normalization}
+    return changed(settings, {"answering.form": form, **normalization})
+
+
+def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench:
+    """Return the bench with another answering model, which writes its own prompts where no optimizer is named."""
+    Answerer(source.model, bench.answering)
+    return replace(bench, model=source, optimizer=bench.optimizer if config.optimizer else source, shared={})
+
+
+def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
+    if is_remote(config.model):
+        raise SettingsError(f"a method needs open weights, and {config.model!r} is behind an API: leave it out")
+    from idiolect.methods.chameleon.settings import preset
+
+    return OpenWeights(
+        editable_model(opened),
+        opened.fingerprint(),
+        preset(config.chameleon_preset),
+        pairs=config.pairs,
+        pair_tokens=config.pair_tokens,
+    )

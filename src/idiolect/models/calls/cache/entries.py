@@ -1,0 +1,144 @@
+"""Entries: the results that the cache holds, and whose they are.
+
+An entry belongs to every owner who asked for its call, and goes with the last of them. Its result is JSON; one that
+cannot be read counts as not there. The functions here run on the cache's connection, those that write inside a
+transaction of the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+_PAGE = 500
+_OWNED = ("owners", "claims", "uncertain")  # tables that say whose a row is
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """A result in the cache; `shared` if other owners have it too."""
+
+    key: str
+    operation: str
+    model: str
+    kept_at: datetime
+    result: Mapping[str, Any]
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenCalls:
+    """What forgetting an owner did: results deleted, results left to other owners, claims dropped."""
+
+    deleted: int = 0
+    unlinked: int = 0
+    claims: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A call with its result as bytes, about to be stored."""
+
+    key: bytes
+    operation: str
+    model: str
+    kept_at: float
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A result that is there; `linked` if the one who asks is an owner already."""
+
+    result: Mapping[str, Any]
+    linked: bool
+
+
+def encode(result: Mapping[str, Any]) -> bytes:
+    """Return a result as UTF-8 JSON; half characters, which a model may have written, pass.
+
+    Raises:
+        ValueError: it is not strict JSON.
+    """
+    try:
+        text = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except TypeError as error:
+        raise ValueError("a result is not JSON") from error
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decode(stored: object) -> Mapping[str, Any] | None:
+    """Return the result that `encode` wrote; None if it cannot be read."""
+    try:
+        result = json.loads(stored.decode("utf-8", "surrogatepass")) if isinstance(stored, bytes) else None
+    except (ValueError, RecursionError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def find(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> dict[bytes, Found]:
+    """Return the entries with these keys that are there and can be read, by key."""
+    mine = "EXISTS (SELECT 1 FROM owners WHERE entry = id AND owner = ?)"
+    query = f"SELECT key, result, {mine} FROM entries WHERE key IN ({', '.join('?' * len(keys))})"
+    return {
+        key: Found(result, bool(linked))
+        for key, stored, linked in database.execute(query, (owner, *keys))
+        if (result := _decode(stored)) is not None
+    }
+
+
+def add(database: sqlite3.Connection, entry: Entry, *, owner: str) -> None:
+    """Store an entry of this owner's; it takes the place of one with the same key, whose owners stay."""
+    database.execute(
+        "INSERT INTO entries (key, operation, model, kept_at, result) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET kept_at = excluded.kept_at, result = excluded.result",
+        (entry.key, entry.operation, entry.model, entry.kept_at, entry.result),
+    )
+    link(database, [entry.key], owner=owner)
+
+
+def link(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> None:
+    """Make `owner` an owner of those of the entries that are there."""
+    query = "INSERT OR IGNORE INTO owners (entry, owner) SELECT id, ? FROM entries WHERE key = ?"
+    database.executemany(query, [(owner, key) for key in keys])
+
+
+def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
+    """Return a page of this owner's entries with ids above `after`, and the id to go on from; None at the end."""
+    shared = "EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = id AND other.owner <> :owner)"
+    query = (
+        f"SELECT id, key, operation, model, kept_at, result, {shared} FROM owners JOIN entries ON id = entry "
+        f"WHERE owner = :owner AND entry > :after ORDER BY entry LIMIT {_PAGE}"
+    )
+    # Opened and closed here: a reader that waits for its caller would keep the write-ahead log from being emptied.
+    rows = database.execute(query, {"owner": owner, "after": after}).fetchall()
+    page = [
+        KeptCall(key.hex(), operation, model, datetime.fromtimestamp(kept_at, UTC), result, bool(is_shared))
+        for _, key, operation, model, kept_at, stored, is_shared in rows
+        if (result := _decode(stored)) is not None
+    ]
+    return page, rows[-1][0] if len(rows) == _PAGE else None
+
+
+def holds(database: sqlite3.Connection, owner: str) -> bool:
+    """Return whether anything is this owner's: an entry, a claim, or an uncertain call."""
+    query = " OR ".join(f"EXISTS (SELECT 1 FROM {table} WHERE owner = :owner)" for table in _OWNED)
+    (found,) = database.execute(f"SELECT {query}", {"owner": owner}).fetchone()
+    return bool(found)
+
+
+def forget(database: sqlite3.Connection, owner: str) -> ForgottenCalls:
+    """Delete what only this owner has, unlink the rest, drop their claims and uncertain calls."""
+    alone = "NOT EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = entries.id AND other.owner <> :owner)"
+    counts = [
+        database.execute(f"DELETE FROM {statement}", {"owner": owner}).rowcount
+        for statement in (
+            f"entries WHERE id IN (SELECT entry FROM owners WHERE owner = :owner) AND {alone}",
+            *(f"{table} WHERE owner = :owner" for table in _OWNED),
+        )
+    ]
+    return ForgottenCalls(deleted=counts[0], unlinked=counts[1], claims=counts[2] + counts[3])

@@ -1,0 +1,177 @@
+"""The cache's file: made private, opened with SQLite's pragmas, its schema made or checked.
+
+    path → file (0600, in a 0700 folder if that is made) → connection in WAL mode → schema of this version
+
+Plain `sqlite3`, no ORM: this path sees every call, and SQLAlchemy would cost more than all the rest of it. The file's
+`user_version` is the schema's, its `application_id` says that it is Idiolect's.
+
+`synchronous` is FULL: a commit survives a power cut, not only the death of the process. Group commit (`commits.py`)
+shares one fsync among all calls that wait for it, so a slow disk makes the groups larger and not the queue longer.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from idiolect.errors import CacheError
+
+VERSION = 2
+_APPLICATION = int.from_bytes(b"idio")
+
+_CLAIMS = """
+CREATE TABLE claims (
+    key BLOB NOT NULL,
+    token TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (key, token)
+) WITHOUT ROWID
+"""
+_TABLES = f"""
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    kept_at REAL NOT NULL,
+    result BLOB NOT NULL
+);
+CREATE TABLE owners (
+    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+    owner TEXT NOT NULL,
+    PRIMARY KEY (entry, owner)
+) WITHOUT ROWID;
+CREATE INDEX owners_by_owner ON owners (owner, entry);
+{_CLAIMS};
+CREATE TABLE uncertain (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL
+)
+"""
+# Version 1 had a checksum beside each result, and one claim a call: a second process waited for the first one.
+_FROM_VERSION_1 = f"""
+ALTER TABLE entries DROP COLUMN checksum;
+ALTER TABLE claims RENAME TO claims_1;
+{_CLAIMS};
+INSERT INTO claims (key, token, started_at, operation, model, owner)
+    SELECT key, token, started_at, operation, model, owner FROM claims_1;
+DROP TABLE claims_1
+"""
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "it is locked: another process is writing to it",
+    sqlite3.SQLITE_LOCKED: "it is locked: another connection is writing to it",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk could not be read or written",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "it may not be opened",
+    sqlite3.SQLITE_AUTH: "it may not be opened",
+    sqlite3.SQLITE_NOTADB: "the file is not a database",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to go on (its calls are then paid for again)",
+    sqlite3.SQLITE_TOOBIG: "a result is too big for SQLite",
+}
+
+
+@contextmanager
+def cache_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors into `CacheError`, with the path and the reason, no one's texts."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        raise CacheError(f"cache {path}: {_REASONS.get(primary, f'SQLite says: {error}')}") from error
+    except OSError as error:
+        raise CacheError(f"cache {path}: {error.strerror or type(error).__name__}") from error
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that writes: committed at the end, rolled back by an exception."""
+    database.execute("BEGIN IMMEDIATE")  # waits for the lock now, and is never refused one in its middle
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # SQLite rolls some failures back itself
+            database.execute("ROLLBACK")
+        raise
+
+
+def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
+    """A connection to the cache at `path`, which is made if there is none.
+
+    Args:
+        path: the database's file.
+        lock_timeout: seconds to wait for another process's lock.
+
+    Raises:
+        CacheError: cannot be made or opened, is no cache, is made by a newer Idiolect, or is locked.
+    """
+    with cache_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
+        database = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None)
+        try:
+            _version(database, path)  # before anything of someone else's file is changed
+            _set_pragmas(database, lock_timeout=lock_timeout)
+            with transaction(database):
+                _bring_up_to_date(database, _version(database, path))
+        except BaseException:
+            database.close()
+            raise
+    return database
+
+
+def _set_pragmas(database: sqlite3.Connection, *, lock_timeout: float) -> None:
+    for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY"):
+        database.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + lock_timeout
+    while database.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _version(database: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the cache's schema; 0 for an empty database.
+
+    Raises:
+        CacheError: it is another kind of database, or made by a newer Idiolect.
+    """
+    application, version, tables = (
+        database.execute(question).fetchone()[0]
+        for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+    )
+    if (application, version, tables) == (0, 0, 0):
+        return 0
+    if application != _APPLICATION:
+        raise CacheError(f"cache {path}: this is another kind of database")
+    if version > VERSION:
+        raise CacheError(
+            f"cache {path}: made by a newer Idiolect (version {version} of the file, this reads {VERSION})"
+        )
+    return int(version)
+
+
+def _bring_up_to_date(database: sqlite3.Connection, version: int) -> None:
+    if version == VERSION:
+        return
+    for statement in (_FROM_VERSION_1 if version else _TABLES).split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {_APPLICATION}")
+    database.execute(f"PRAGMA user_version = {VERSION}")
