@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from idiolect.cli.assembly import Workbench
 from typer.testing import Result
 
-from idiolect.cli.assembly import Workbench
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import Opinion, Question, User
 from idiolect.store import Store

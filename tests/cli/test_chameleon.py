@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-
-from idiolect.cli import chameleon_learner, chameleon_order, opening
 from idiolect.cli.chameleon_learner import ChameleonLearned
 from idiolect.cli.stale_edits import USER_NOTE as STALE
+
+from idiolect.cli import chameleon_learner, chameleon_order, opening
 from idiolect.errors import MissingExtraError
 from idiolect.methods.evidence import Evidence
 from idiolect.store import Store

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from idiolect.cli.assembly import Workbench
 from typer.testing import Result
 
-from idiolect.cli.assembly import Workbench
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.user import User
@@ -301,6 +301,7 @@ def test_a_limit_that_is_none_is_wrong_use(tmp_path: Path, given: list[str]) -> 
 
 def test_a_model_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from idiolect.cli.assembly import opened
+
     from tests.cli.learning import ANN, record, settings
 
     record(tmp_path / "mimic.jsonl", [ANN])

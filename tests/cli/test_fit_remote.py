@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from idiolect.cli.assembly import Workbench
 from sqlalchemy.exc import DataError, OperationalError
 from typer.testing import Result
 
-from idiolect.cli.assembly import Workbench
 from idiolect.errors import CacheError, SettingsError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import User

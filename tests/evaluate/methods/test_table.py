@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from idiolect.cli.evaluation_config import read_config
 from idiolect.errors import SettingsError
 from idiolect.evaluate.archive import Archive
+from idiolect.evaluate.configuration import read_config
 from idiolect.evaluate.methods.bench import OpenWeights
 from idiolect.evaluate.methods.spec import parse_specs
 from idiolect.evaluate.methods.table import METHODS
