@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.evaluate.measures import Measure
-from idiolect.evaluate.pigeonhole import Judged, Statistic, macro_f1, resampled, resampled_difference, rmse
+from idiolect.evaluate.pigeonhole import ScoredAnswers, Statistic, macro_f1, resampled, resampled_difference, rmse
 from idiolect.evaluate.records import AnswerRecord, Arm
 from idiolect.evaluate.statistics import (
     AnswerKey,
@@ -43,11 +43,11 @@ class ArmAnswers:
         found = ((answer_key(record), single_value(record, measure)) for record in self.records)
         return averaged_over_seeds((key, value) for key, value in found if value is not None)
 
-    def judged(self, measure: Measure, keys: Iterable[AnswerKey]) -> Judged:
+    def scored(self, measure: Measure, keys: Iterable[AnswerKey]) -> ScoredAnswers:
         """What a statistic other than the mean is computed from, for some of the answers."""
         wanted = set(keys)
         kept = [(r, v) for r in self.records if answer_key(r) in wanted and (v := single_value(r, measure)) is not None]
-        return Judged(
+        return ScoredAnswers(
             tuple(answer_key(record) for record, _ in kept),
             tuple(record.truth or "" for record, _ in kept),
             tuple(record.answer for record, _ in kept),
@@ -99,8 +99,8 @@ def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed:
         return None
     if measure.kind == "mean":
         return measure.within(mean_over_people(values))
-    judged = answers.judged(measure, values)
-    found = measure.within(resampled(judged, _statistic(judged, measure, labels), seed=seed))
+    scored = answers.scored(measure, values)
+    found = measure.within(resampled(scored, _statistic(scored, measure, labels), seed=seed))
     return without_interval(found) if _too_few_for(measure, found, labels) else found
 
 
@@ -112,8 +112,8 @@ def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str
         return None
     if measure.kind == "mean":
         return paired_difference(of_a, of_b)
-    sides = [answers.judged(measure, common) for answers in (a, b)]
-    first, second = ((judged, _statistic(judged, measure, labels)) for judged in sides)
+    sides = [answers.scored(measure, common) for answers in (a, b)]
+    first, second = ((scored, _statistic(scored, measure, labels)) for scored in sides)
     found = resampled_difference(first, second, seed=seed)
     if _too_few_for(measure, found.difference, labels):
         return Tested(without_interval(found.difference), None)
@@ -130,8 +130,8 @@ def _too_few_for(measure: Measure, found: Estimate, labels: Sequence[str]) -> bo
     return measure.kind == "macro_f1" and found.answers < ANSWERS_A_LABEL * len(labels)
 
 
-def _statistic(judged: Judged, measure: Measure, labels: Sequence[str]) -> Statistic:
-    return macro_f1(judged, labels) if measure.kind == "macro_f1" else rmse(judged)
+def _statistic(scored: ScoredAnswers, measure: Measure, labels: Sequence[str]) -> Statistic:
+    return macro_f1(scored, labels) if measure.kind == "macro_f1" else rmse(scored)
 
 
 def gain_of_answers(

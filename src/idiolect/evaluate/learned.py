@@ -1,44 +1,21 @@
-"""What is known of what was learned: cost, gates, CHAMELEON's layers, and prompts that another model answers under.
+"""Facts about what was learned: training, CHAMELEON's layers, and prompts that another model answers under.
 
-LearningRecord → spending_of, layers_of → ArmScores, LayerProfile;  arms → transfer_of → Transfer
+LearningRecord → training_notes, layers_of → notes, LayerProfile;  arms → transfer_of → Transfer
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from idiolect.evaluate.records import Arm, LearningRecord, Spent
+from idiolect.evaluate.records import Arm, LearningRecord
 from idiolect.evaluate.summary import Estimate, LayerProfile, Transfer
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What one arm cost, and how many gates let it answer; fields as in `ArmScores`."""
-
-    learning: Spent
-    answering: Spent
-    learned_people: int
-    used: int | None
 
 
 def last_lines(learning: Sequence[LearningRecord]) -> list[LearningRecord]:
     """One record for an arm, seed and person: the last, where a run went on."""
     return list({(record.arm, record.seed, record.user): record for record in learning}.values())
-
-
-def spending_of(learning: Iterable[LearningRecord]) -> Spending:
-    """Sums over people and seeds of one arm."""
-    records = sorted(learning, key=lambda record: (record.user, record.seed))
-    gates = [record.used for record in records if record.used is not None]
-    return Spending(
-        sum((record.learning for record in records), Spent()),
-        sum((record.answering for record in records), Spent()),
-        len(records),
-        sum(gates) if gates else None,
-    )
 
 
 def training_notes(learning: Sequence[LearningRecord]) -> list[str]:

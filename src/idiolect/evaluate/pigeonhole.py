@@ -1,7 +1,7 @@
 """Intervals of measures that are no means, macro-F1 and RMSE: people and questions are resampled (the pigeonhole
 bootstrap of Owen 2007), and scikit-learn computes the measure of each resample through its sample weights.
 
-    judged answers → macro_f1 | rmse → Estimate, p
+    scored answers → macro_f1 | rmse → Estimate, p
 
 An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
 `statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
@@ -44,7 +44,7 @@ Statistic = Callable[[Floats], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredAnswers:
     """Answers of one arm, as `macro_f1` and `rmse` need them.
 
     Args:
@@ -59,7 +59,7 @@ class Judged:
     errors: tuple[float, ...] = ()
 
 
-def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
+def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
     """F1 of each label, averaged over all labels that exist; 0 for one that occurs nowhere (LaMP-2).
 
     Raises:
@@ -73,8 +73,8 @@ def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
     numbers = {label: number for number, label in enumerate(labels)}
-    truths = np.array([numbers.get(truth, -1) for truth in judged.truths])
-    answers = np.array([-1 if answer is None else numbers.get(answer, -1) for answer in judged.answers])
+    truths = np.array([numbers.get(truth, -1) for truth in scored.truths])
+    answers = np.array([-1 if answer is None else numbers.get(answer, -1) for answer in scored.answers])
 
     def of(weights: Floats) -> float:
         kept = weights > 0
@@ -91,7 +91,7 @@ def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
     return of
 
 
-def rmse(judged: Judged) -> Statistic:
+def rmse(scored: ScoredAnswers) -> Statistic:
     """√ of the mean squared error.
 
     Raises:
@@ -101,7 +101,7 @@ def rmse(judged: Judged) -> Statistic:
         from sklearn.metrics import root_mean_squared_error
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
-    errors = np.array(judged.errors)
+    errors = np.array(scored.errors)
     right = np.zeros_like(errors)
 
     def of(weights: Floats) -> float:
@@ -110,24 +110,24 @@ def rmse(judged: Judged) -> Statistic:
     return of
 
 
-def resampled(judged: Judged, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
     """A statistic of one arm's answers, with its interval.
 
     Raises:
         MissingExtraError: scipy is not installed.
         ValueError: no answers.
     """
-    clusters = clusters_of(judged.keys)
-    return _tested(statistic, judged, clusters, seed, resamples).difference
+    clusters = clusters_of(scored.keys)
+    return _tested(statistic, scored, clusters, seed, resamples).difference
 
 
 def resampled_difference(
-    a: tuple[Judged, Statistic], b: tuple[Judged, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
+    a: tuple[ScoredAnswers, Statistic], b: tuple[ScoredAnswers, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Tested:
     """The statistic of a less that of b, over the same people and questions drawn for both.
 
     Args:
-        a, b: judged answers and their statistic; both of the same answers, though maybe of different seeds.
+        a, b: scored answers and their statistic; both of the same answers, though maybe of different seeds.
         seed: of the drawing.
         resamples: how many.
 
@@ -137,7 +137,7 @@ def resampled_difference(
     """
     if set(a[0].keys) != set(b[0].keys):
         raise ValueError("a paired difference needs the same answers on both sides")
-    both = Judged((*a[0].keys, *b[0].keys))
+    both = ScoredAnswers((*a[0].keys, *b[0].keys))
     n = len(a[0].keys)
 
     def difference(weights: Floats) -> float:
@@ -147,10 +147,10 @@ def resampled_difference(
 
 
 def _tested(
-    statistic: Statistic, judged: Judged, clusters: Clusters, seed: int, resamples: int, split: int | None = None
+    statistic: Statistic, scored: ScoredAnswers, clusters: Clusters, seed: int, resamples: int, split: int | None = None
 ) -> Tested:
-    own = _own_weights(judged.keys, split)
-    value, answers = statistic(own), len(set(judged.keys))
+    own = _own_weights(scored.keys, split)
+    value, answers = statistic(own), len(set(scored.keys))
     counts = (clusters.n_users, clusters.n_questions, answers)
     crossed = clusters.shared and answers >= _SHARED_ENOUGH * clusters.n_questions
     resamples = resamples if clusters.n_users > 1 else 0

@@ -30,7 +30,7 @@ from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
-from idiolect.evaluate.records import AnswerRecord, LearningRecord, Spent
+from idiolect.evaluate.records import AnswerRecord, Cost, LearningRecord
 from idiolect.methods.personalization import Answer, Progress
 from idiolect.people.user import Opinion
 
@@ -72,7 +72,7 @@ class Runner:
     workers: int = 1
     observer: Told = _nobody
     finished: Callable[[str, int], None] = _not_told
-    _learned: dict[str, dict[Hashable, tuple[Learned, Spent]]] = field(default_factory=dict)
+    _learned: dict[str, dict[Hashable, tuple[Learned, Cost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -124,19 +124,19 @@ class Runner:
 
     async def _unit(self, case: Case, planned: PlannedArm, seed: int) -> tuple[list[AnswerRecord], LearningRecord]:
         """All answers of one arm for one person."""
-        spent = _Spending()
+        cost = _Spending()
         try:
-            return await self._asked(case, planned, seed, spent)
+            return await self._asked(case, planned, seed, cost)
         except PersonalizationError as error:
             reason = _NAMED.sub("this person", str(error))  # one reason, whoever it is
-            return self._not_scored(case, planned, seed, reason, spent)
+            return self._not_scored(case, planned, seed, reason, cost)
         except UnusableModelError:
             raise
         except ModelError as error:
-            return self._not_scored(case, planned, seed, _FAILED, spent, failure=str(error))
+            return self._not_scored(case, planned, seed, _FAILED, cost, failure=str(error))
 
     async def _asked(
-        self, case: Case, planned: PlannedArm, seed: int, spent: _Spending
+        self, case: Case, planned: PlannedArm, seed: int, cost: _Spending
     ) -> tuple[list[AnswerRecord], LearningRecord]:
         source = next_case(self.bench.benchmark, case) if planned.arm.control == "another's" else case
         if source is None:
@@ -144,28 +144,28 @@ class Runner:
         if planned.arm.n_train is not None:
             source = source.learning_from(planned.arm.n_train)
         own = planned.arm.control == "own"
-        learned, learning = await self._learn(source, planned, seed, spent)
-        spent.learning = learning if own else Spent()
+        learned, learning = await self._learn(source, planned, seed, cost)
+        cost.learning = learning if own else Cost()
         desk = Desk(self.bench, case.user.id, seed, Meter(case.user.id))
         start = time.perf_counter()
         try:
             answers = await self._answers(case, planned, seed, planned.method.examinee(learned, desk))
         finally:
-            spent.answering = desk.meter.spent(seconds=time.perf_counter() - start)
+            cost.answering = desk.meter.cost(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
             raise desk.meter.halted
         return answers, LearningRecord(
             planned.arm,
             seed,
             case.user.id,
-            learning=spent.learning,
-            answering=spent.answering,
+            learning=cost.learning,
+            answering=cost.answering,
             answers=len(answers),
             used=learned.used,
             notes=learned.notes if own else {},
         )
 
-    async def _learn(self, source: Case, planned: PlannedArm, seed: int, spent: _Spending) -> tuple[Learned, Spent]:
+    async def _learn(self, source: Case, planned: PlannedArm, seed: int, cost: _Spending) -> tuple[Learned, Cost]:
         """What is learned from a person; once for methods that share it, and for the person whose control it is."""
         key = (planned.learning_key(self.bench), seed)
         known = self._learned.setdefault(source.user.id, {})
@@ -179,11 +179,11 @@ class Runner:
                     raise  # the run's own limit
                 raise PersonalizationError(_TOO_FEW_CALLS) from error
             finally:
-                spent.learning = desk.meter.spent(seconds=time.perf_counter() - start)
+                cost.learning = desk.meter.cost(seconds=time.perf_counter() - start)
             if desk.meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
                 raise desk.meter.halted
             self._check_halt()
-            known[key] = learned, spent.learning
+            known[key] = learned, cost.learning
         return known[key]
 
     def _check_halt(self) -> None:
@@ -225,7 +225,7 @@ class Runner:
         ]
 
     def _not_scored(
-        self, case: Case, planned: PlannedArm, seed: int, reason: str, spent: _Spending, *, failure: str = ""
+        self, case: Case, planned: PlannedArm, seed: int, reason: str, cost: _Spending, *, failure: str = ""
     ) -> tuple[list[AnswerRecord], LearningRecord]:
         """Records without answers; `failure`: what the model said, which the next run may not hear again."""
         keys = [question_key(opinion.question) for opinion in case.asked]
@@ -239,8 +239,8 @@ class Runner:
             planned.arm,
             seed,
             case.user.id,
-            learning=spent.learning,
-            answering=spent.answering,
+            learning=cost.learning,
+            answering=cost.answering,
             answers=len(records),
             notes={"failed": True, "failure": failure} if failure else {},
         )
@@ -250,8 +250,8 @@ class Runner:
 class _Spending:
     """What an arm has cost so far, also where it comes to nothing."""
 
-    learning: Spent = field(default_factory=Spent)
-    answering: Spent = field(default_factory=Spent)
+    learning: Cost = field(default_factory=Cost)
+    answering: Cost = field(default_factory=Cost)
 
 
 def _judged(

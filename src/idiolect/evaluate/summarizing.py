@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from idiolect.evaluate.arm_answers import ArmAnswers, answers_by_arm, compare, estimate
 from idiolect.evaluate.gains import Questions, best_and_worst, gains_per_person
-from idiolect.evaluate.learned import last_lines, layers_of, spending_of, transfer_of
+from idiolect.evaluate.learned import last_lines, layers_of, transfer_of
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
+from idiolect.evaluate.records import AnswerRecord, Arm, Cost, LearningRecord
 from idiolect.evaluate.statistics import holm
 from idiolect.evaluate.summary import ArmScores, Comparison, Header, Summary
 
@@ -91,8 +91,9 @@ def _arm_scores(
     seed: int,
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
+    of_arm.sort(key=lambda record: (record.user, record.seed))  # sums are the same whatever the order of lines
+    gates = [record.used for record in of_arm if record.used is not None]
     estimates = {measure.name: estimate(found, measure, labels, seed) for measure in measures}
-    spending = spending_of(of_arm)
     reasons = Counter(record.reason or "no reason given" for record in found.left_out)
     seeds = {record.seed for record in (*found.records, *found.left_out)} | {record.seed for record in of_arm}
     return ArmScores(
@@ -103,10 +104,10 @@ def _arm_scores(
         unparsed=sum(record.status == "unparsed" for record in found.records),
         not_scored=dict(sorted(reasons.items())),
         scores={name: value for name, value in estimates.items() if value is not None},
-        learning=spending.learning,
-        answering=spending.answering,
-        learned_people=spending.learned_people,
-        used=spending.used,
+        learning=sum((record.learning for record in of_arm), Cost()),
+        answering=sum((record.answering for record in of_arm), Cost()),
+        learned_people=len(of_arm),
+        used=sum(gates) if gates else None,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from idiolect.evaluate.records import Arm, Spent
+from idiolect.evaluate.records import Arm, Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class ArmScores:
     unparsed: int
     not_scored: Mapping[str, int]
     scores: Mapping[str, Estimate]
-    learning: Spent
-    answering: Spent
+    learning: Cost
+    answering: Cost
     learned_people: int
     used: int | None = None
 

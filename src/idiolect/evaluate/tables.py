@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import Arm, Spent
+from idiolect.evaluate.records import Arm, Cost
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
@@ -80,7 +80,7 @@ def _count_row(scores: ArmScores) -> list[str]:
         f"{scores.learning.calls:,}",
         f"{scores.answering.calls:,}",
         f"{both.calls_made:,}",
-        f"{both.prompt_tokens + both.completion_tokens:,}",
+        f"{both.tokens:,}",
         "unknown" if both.money is None else f"{both.money:.4f}",
         _per_person(scores.learning, people),
         _per_person(scores.answering, people),
@@ -88,8 +88,8 @@ def _count_row(scores: ArmScores) -> list[str]:
     ]
 
 
-def _per_person(spent: Spent, people: int) -> str:
-    return f"{spent.seconds / people:.1f}" if people else "–"
+def _per_person(cost: Cost, people: int) -> str:
+    return f"{cost.seconds / people:.1f}" if people else "–"
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -190,6 +190,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Arm):
         return {"text": str(value), **asdict(value)}
+    if isinstance(value, Cost):
+        return _as_json(value.to_json())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -147,8 +147,8 @@ def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one person costs, learning and answering apart."""
+class CostPerPerson:
+    """The cost of one person, learning and answering apart."""
 
     learning_calls: float
     answering_calls: float
@@ -162,18 +162,16 @@ class Cost:
         return self.learning_calls + self.answering_calls
 
 
-def cost_of(scored: ArmScores) -> Cost:
-    """By people who were learned from and answered for, each once a seed."""
+def cost_of(scored: ArmScores) -> CostPerPerson:
+    """Return the cost over the people who were learned from and answered for, each once a seed."""
     people = scored.learned_people or max(1, scored.people * len(scored.seeds))
-    learning, answering = scored.learning, scored.answering
-    unknown = learning.money is None or answering.money is None
-    tokens = [spent.prompt_tokens + spent.completion_tokens for spent in (learning, answering)]
-    return Cost(
-        learning.calls / people,
-        answering.calls / people,
-        sum(tokens) / people,
-        (learning.seconds + answering.seconds) / people,
-        None if unknown else ((learning.money or 0.0) + (answering.money or 0.0)) / people,
+    both = scored.learning + scored.answering
+    return CostPerPerson(
+        scored.learning.calls / people,
+        scored.answering.calls / people,
+        both.tokens / people,
+        both.seconds / people,
+        None if both.money is None else both.money / people,
     )
 
 
