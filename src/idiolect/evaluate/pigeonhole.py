@@ -5,7 +5,7 @@ bootstrap of Owen 2007), and scikit-learn computes the measure of each resample 
 
 An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
 `statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
-the usual ones. Several seeds are told apart and weigh 1 / seeds each. Questions are drawn only where a question has at
+the usual ones. Several seeds are kept apart and weigh 1 / seeds each. Questions are drawn only where a question has at
 least 1.25 answers on average: drawing both counts the part of the variance that belongs to neither up to three times
 (Owen 2007), needlessly where hardly a question is shared. In between, intervals are wider than they need be.
 
@@ -60,7 +60,7 @@ class ScoredAnswers:
 
 
 def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
-    """F1 of each label, averaged over all labels that exist; 0 for one that occurs nowhere (LaMP-2).
+    """Return macro-F1: the mean F1 over all labels that exist, 0 for one that occurs nowhere (LaMP-2).
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -92,7 +92,7 @@ def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
 
 
 def rmse(scored: ScoredAnswers) -> Statistic:
-    """√ of the mean squared error.
+    """Return the root of the mean squared error.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -111,7 +111,7 @@ def rmse(scored: ScoredAnswers) -> Statistic:
 
 
 def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-    """A statistic of one arm's answers, with its interval.
+    """Return a statistic of one arm's answers, with its interval.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -124,7 +124,7 @@ def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, res
 def resampled_difference(
     a: tuple[ScoredAnswers, Statistic], b: tuple[ScoredAnswers, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Tested:
-    """The statistic of a less that of b, over the same people and questions drawn for both.
+    """Return the statistic of a less that of b, over the same people and questions drawn for both.
 
     Args:
         a, b: scored answers and their statistic; both of the same answers, though maybe of different seeds.
@@ -157,14 +157,14 @@ def _tested(
     drawn = _draw(statistic, own, clusters, np.random.default_rng(seed), resamples, crossed)
     if not len(drawn) or np.ptp(drawn) == 0:
         return Tested(Estimate(value, None, None, *counts, "none: one person, or no variation"), None)
-    told = f"percentile of {len(drawn):,} resamples of people{' and questions' if crossed else ''}, widened"
+    how = f"percentile of {len(drawn):,} resamples of people{' and questions' if crossed else ''}, widened"
     n = min(clusters.n_users, clusters.n_questions) if crossed else clusters.n_users
     low, high = _widened(drawn, n)
-    return Tested(Estimate(value, low, high, *counts, told), _p_value(drawn, n))
+    return Tested(Estimate(value, low, high, *counts, how), _p_value(drawn, n))
 
 
 def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
-    """1 / (answers of the person · seeds of the answer), each side of a difference for itself."""
+    """Return 1 / (answers of the person · seeds of the answer), each side of a difference for itself."""
     sides = [keys] if split is None else [keys[:split], keys[split:]]
     weights = []
     for side in sides:
@@ -180,7 +180,7 @@ def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
 def _draw(
     statistic: Statistic, own: Floats, clusters: Clusters, rng: np.random.Generator, resamples: int, crossed: bool
 ) -> Floats:
-    """The statistic of each resample. Those in which no drawn person is asked a drawn question are left out."""
+    """Return the statistic of each resample in which a drawn person is asked a drawn question."""
     found = []
     for _ in range(resamples):
         weights = own * _times_drawn(clusters.n_users, rng)[clusters.users]
@@ -204,7 +204,7 @@ def _widened(drawn: Floats, n: int) -> tuple[float, float]:
 
 
 def _p_value(drawn: Floats, n: int) -> float:
-    """Two-sided: the inverse of `_widened`, for the share of resamples below 0 (half a resample is never seen)."""
+    """Return the two-sided p: the inverse of `_widened`, for the share of resamples below 0 (at least half of one)."""
     from scipy.special import ndtri
 
     share = (np.sum(drawn < 0) + np.sum(drawn == 0) / 2 + 0.5) / (len(drawn) + 1)

@@ -99,7 +99,7 @@ class PlannedArm:
 
 
 def entry_of(spec: MethodSpec) -> MethodEntry:
-    """The line of the table.
+    """Return a method's line of the table.
 
     Raises:
         SettingsError: there is no such method.
@@ -110,7 +110,7 @@ def entry_of(spec: MethodSpec) -> MethodEntry:
 
 
 def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], ...]:
-    """Pairs of methods, each written as `a - b`.
+    """Return pairs of methods, each written as `a - b`.
 
     Raises:
         SettingsError: not of that form.
@@ -129,7 +129,7 @@ def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], 
 
 
 def planned(options: EvaluationOptions) -> list[PlannedArm]:
-    """All arms, in the order in which one person is worked on: what shares learning stands together."""
+    """Return all arms, in the order in which one person is worked on: arms that share learning stand together."""
     arms: dict[Arm, PlannedArm] = {}
     for spec in options.methods:
         for arm in (*_arms(spec, options), *_transferred(spec, options)):

@@ -78,7 +78,7 @@ class Runner:
         """Work on everybody of this shard.
 
         Raises:
-            HaltedError: a limit of the run was reached, or it was told to stop.
+            HaltedError: a limit of the run was reached, or it was stopped.
             ModelError: no call of the model can succeed.
             OSError: answers cannot be written.
         """
@@ -179,7 +179,7 @@ class Runner:
         """Check that calls are made at all.
 
         Raises:
-            HaltedError: the run was told to stop, or one of its limits is reached.
+            HaltedError: the run was stopped, or one of its limits is reached.
         """
         budget = self.bench.calls.budget
         if budget.exceeded is not None:

@@ -79,7 +79,7 @@ def summarize(
 
 
 def _is_rival(arm: Arm, baseline: Arm) -> bool:
-    """One that gains are told of: learned from the person, answered by the baseline's model."""
+    """Return whether an arm rivals the baseline: it learned from the person, and the baseline's model answers."""
     return arm.control == "own" and arm.answered_by == baseline.answered_by and arm != baseline
 
 
@@ -114,10 +114,10 @@ def _arm_scores(
 def _comparisons(
     arms: Mapping[Arm, ArmAnswers], main: Measure, header: Header, seed: int
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
-    """Primary comparisons with Holm's p, then the others; and a sentence for each primary one that cannot be made."""
+    """Return primary comparisons with Holm's p, then the others; and a sentence for each primary one left out."""
     primary = [_comparison(arms, pair, main, header.labels, seed) for pair in header.primary]
     adjusted = holm([None if found is None else found.p for found in primary])
-    told = [
+    made = [
         replace(found, primary=True, p_holm=p) for found, p in zip(primary, adjusted, strict=True) if found is not None
     ]
     others = [_comparison(arms, pair, main, header.labels, seed) for pair in _further_pairs(list(arms), header)]
@@ -126,11 +126,11 @@ def _comparisons(
         for (a, b), found in zip(header.primary, primary, strict=True)
         if found is None
     ]
-    return (*told, *(found for found in others if found is not None)), tuple(missing)
+    return (*made, *(found for found in others if found is not None)), tuple(missing)
 
 
 def _further_pairs(arms: Sequence[Arm], header: Header) -> list[Pair]:
-    """Each arm against the baseline at the same n, then each against its control; none that is primary."""
+    """Pair each arm with the baseline at the same n, then each with its control, but for the primary pairs."""
     baseline = header.baseline
     over_baseline = [(a, baseline) for a in arms if _is_rival(a, baseline) and a.n_train == baseline.n_train]
     over_control = [(a, replace(a, control="another's")) for a in arms if a.control == "own"]

@@ -18,7 +18,7 @@ class Estimate:
 
     Args:
         value: of the measure; a mean over people, each counting once, unless the measure is no mean (macro-F1, RMSE).
-        low, high: None where there is too little to tell (one person, or no variation at all).
+        low, high: None where there is too little evidence (one person, or no variation at all).
         people, questions, answers: how many different ones it rests on.
         interval: how the interval was made, in a few words.
     """
@@ -95,7 +95,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer to read; texts are "" where the evaluation was told to leave them out."""
+    """An answer to read; texts are "" where they were left out."""
 
     arm: Arm
     user: str

@@ -22,7 +22,7 @@ _KEYS = (
 
 
 def table(summary: Summary) -> str:
-    """Scores with intervals, what they rest on and cost, paired differences, and what a reader has to know."""
+    """Return scores with intervals, what they rest on and cost, paired differences, and notes for the reader."""
     blocks = [
         [_status_line(summary.header), "", f"# {summary.header.title}", "", _people_line(summary)],
         _scores(summary),
@@ -97,11 +97,11 @@ def _differences(summary: Summary) -> list[str]:
         return []
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
-    told = (
+    explanation = (
         "Named beforehand are those with Holm's p, which is over these alone; the others are not corrected. Where a "
         "difference is the same in all answers there is no variance and no p; it counts as 1."
     )
-    return [*_markdown("Paired differences", heads, rows), "", told]
+    return [*_markdown("Paired differences", heads, rows), "", explanation]
 
 
 def _difference_row(comparison: Comparison) -> list[str]:
@@ -127,9 +127,9 @@ def _transfer(summary: Summary) -> list[str]:
     ]
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
     heads = ["learned with ↓, answered by →", *found.models]
-    told = [f"Recordings, not live models: {', '.join(map(_cell, found.replayed))}."] if found.replayed else []
+    recordings = [f"Recordings, not live models: {', '.join(map(_cell, found.replayed))}."] if found.replayed else []
     title = f"Transfer of {found.method} between models: {measure.title}{_unit(measure)}"
-    return [*_markdown(title, heads, rows), *(["", *told] if told else [])]
+    return [*_markdown(title, heads, rows), *(["", *recordings] if recordings else [])]
 
 
 def _left_out(header: Header) -> list[str]:
@@ -167,7 +167,7 @@ def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 def _cell(text: str) -> str:
-    """On one line, and no cell of its own."""
+    """Return the text on one line, and without the sign that ends a cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

@@ -50,7 +50,7 @@ class FermiMethod:
     reads_failures: bool = False
 
     def settings(self, bench: Bench, seed: int) -> FermiSettings:
-        """What it learns with.
+        """Return the settings to learn with.
 
         Raises:
             SettingsError: a combination that makes no sense, or an ablation of what isn't there.
@@ -67,7 +67,7 @@ class FermiMethod:
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Runs Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
+        """Run Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
         settings = self.settings(desk.bench, desk.seed)
         if not case.user.opinions:
             raise PersonalizationError("Fermi learns from answered questions, and there are none")
@@ -91,7 +91,7 @@ class FermiMethod:
 
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
-    """See that brackets change nothing that is the same for all methods of a run.
+    """Check that brackets change nothing that is the same for all methods of a run.
 
     Raises:
         SettingsError: they do; or what is left to be scored at the first question would not count as learning.
@@ -117,7 +117,7 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
 def answering(
     learned: FermiPersonalization, answerer: Answerer, desk: Desk, *, used: bool | None, by: Answerer | None = None
 ) -> Respondent:
-    """What answers with learned prompts.
+    """Return what answers with learned prompts.
 
     Args:
         learned: what was learned.
@@ -132,7 +132,7 @@ def answering(
 
 
 def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
-    """What a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
+    """Return what a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
     best = learned.best
     return {
         "finished": learned.finished,
@@ -147,27 +147,27 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
 
 
 def as_it_is(settings: FermiSettings) -> FermiSettings:
-    """Fermi itself."""
+    """Take nothing away: Fermi itself."""
     return settings
 
 
 def only_llm(settings: FermiSettings) -> FermiSettings:
-    """The paper's proposer alone."""
+    """Leave the paper's proposer alone."""
     return replace(settings, proposers=("llm",))
 
 
 def only_demonstrations(settings: FermiSettings) -> FermiSettings:
-    """Our proposer alone."""
+    """Leave our proposer alone."""
     return replace(settings, proposers=("demonstrations",))
 
 
 def opro(settings: FermiSettings) -> FermiSettings:
-    """OPRO: prompt/score pairs, and one prompt for all questions."""
+    """Turn Fermi into OPRO: prompt/score pairs, and one prompt for all questions."""
     return without_retrieval(without_failures(only_llm(settings)))
 
 
 def without_failures(settings: FermiSettings) -> FermiSettings:
-    """No mis-aligned context anywhere."""
+    """Take away mis-aligned context everywhere."""
     return replace(
         settings,
         meta_prompt=replace(settings.meta_prompt, failures="none"),
@@ -176,10 +176,10 @@ def without_failures(settings: FermiSettings) -> FermiSettings:
 
 
 def symmetric(settings: FermiSettings) -> FermiSettings:
-    """Every prompt shows its failures."""
+    """Let every prompt show its failures."""
     return replace(settings, meta_prompt=replace(settings.meta_prompt, failures="symmetric"))
 
 
 def without_retrieval(settings: FermiSettings) -> FermiSettings:
-    """One prompt for all questions."""
+    """Take away the retrieval: one prompt answers all questions."""
     return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))

@@ -75,7 +75,7 @@ class LampAugmented:
         return replace(question, text=profile_prompt(self._task, question.text, shown))
 
     async def _nearest(self, query: str, items: Sequence[HistoryItem]) -> list[HistoryItem]:
-        """Nearest first; of equally near ones the earlier."""
+        """Return the nearest items, nearest first; of equally near ones the earlier."""
         if not items:
             return []
         form = forms_of(self._task)[0]
@@ -130,7 +130,7 @@ class LampRetrieval:
 
 
 def lamp_task(benchmark: Benchmark) -> str:
-    """The published name of a task whose prompts can be made.
+    """Return the published name of a task whose prompts can be made.
 
     Raises:
         SettingsError: the task is none of LaMP's, or its histories are texts without the scores that prompts quote.

@@ -36,7 +36,7 @@ class People:
 
 
 def no_group(_user: User) -> str:
-    """The group of everybody where there are none."""
+    """Return "", the group of everybody where there are none."""
     return ""
 
 
@@ -51,12 +51,12 @@ class TaskFacts:
 
 
 def group_of_person(key: str) -> Group:
-    """Two of five people are for development; a function of the person's key alone."""
+    """Return a person's group by their key alone: two of five are for development."""
     return "development" if int.from_bytes(hash_rank("group", key)) % 5 < 2 else "reported"
 
 
 def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids of the reported and of the development group, each ordered by a hash of seed and id.
+    """Return the ids of the reported and of the development group, each ordered by a hash of seed and id.
 
     Below `FEWEST_TO_PARTITION` ids all are reported.
 
@@ -74,7 +74,7 @@ def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str
 
 
 def partition(users: Iterable[User], *, seed: int) -> People:
-    """The same for users, who are one person if they have the same `RESPONDENT`."""
+    """Partition users like ids; they are one person if they have the same `RESPONDENT`."""
     by_id = {user.id: user for user in users}
     persons = {user.id: str(user.extra.get(RESPONDENT, user.id)) for user in by_id.values()}
     reported, development = partition_ids(persons, seed=seed)
@@ -117,7 +117,7 @@ def benchmark_of(
 
 
 def nobody_left(task: str, of: int, options: TaskOptions) -> str:
-    """The message when a group has no cases."""
+    """Return the message for a group without cases."""
     if not of and options.group == "development":
         return f"{task}: there are too few people to have a development group"
     return (
@@ -152,7 +152,7 @@ class _Taken:
         return Case(replace(user, opinions=learned, texts=read), asked, held_out, group)
 
     def _once(self, items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
-        """The first of each key: what was answered twice must not be learned from and asked as well."""
+        """Return the first of each key: what was answered twice must not be learned from and asked as well."""
         first: dict[Hashable, T] = {}
         for item in items:
             first.setdefault(key(item), item)
@@ -160,13 +160,13 @@ class _Taken:
         return tuple(first.values())
 
     def notes(self) -> tuple[str, ...]:
-        said = []
+        notes = []
         if self.skipped:
             what = f"fewer than {self.options.train + 1} different opinions (or texts)"
-            said.append(f"{self.skipped} people were passed over: they have {what}.")
+            notes.append(f"{self.skipped} people were passed over: they have {what}.")
         if self.repeated:
-            said.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
-        return tuple(said)
+            notes.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
+        return tuple(notes)
 
 
 def _split(items: tuple[T, ...], options: TaskOptions, kind: str, user_id: str) -> tuple[tuple[T, ...], tuple[T, ...]]:
@@ -176,7 +176,7 @@ def _split(items: tuple[T, ...], options: TaskOptions, kind: str, user_id: str) 
 
 
 def measures_of(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Names of the measures that fit what is asked, the main one first."""
+    """Return names of the measures that fit what is asked, the main one first."""
     asked = [opinion for case in cases for opinion in case.asked]
     kinds = {opinion.question.kind for opinion in asked}
     names: list[str] = []

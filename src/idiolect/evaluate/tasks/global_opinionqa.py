@@ -17,7 +17,7 @@ NAME = "globalopinionqa"
 
 
 def load_global_opinionqa(options: TaskOptions) -> Benchmark:
-    """The benchmark of GlobalOpinionQA, from its table or from a users file with distributions; see `Task.load`."""
+    """Load GlobalOpinionQA, from its table or from a users file with distributions; see `Task.load`."""
     path = data_of(NAME, options)
     if _is_users_file(path):
         return users_benchmark(NAME, options, needs_distribution=True)
@@ -27,7 +27,7 @@ def load_global_opinionqa(options: TaskOptions) -> Benchmark:
 
 
 def _is_users_file(path: Path) -> bool:
-    """Whether it starts like a JSON object; what cannot be opened is told by the reader."""
+    """Return whether a file starts like a JSON object; the reader reports a file that cannot be opened."""
     try:
         with path.open("rb") as stream:
             return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")

@@ -42,7 +42,7 @@ _TITLES = {
 
 
 def load_lamp(lamp_task: str, options: TaskOptions) -> Benchmark:
-    """The benchmark of one LaMP task; see `Task.load`.
+    """Load the benchmark of one LaMP task; see `Task.load`.
 
     Args:
         lamp_task: "LaMP-2".
@@ -84,23 +84,23 @@ class _Published:
     options: TaskOptions
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Whom to read, and how many before the last of them have too short histories."""
+        """Return whom to read, and how many before the last of them have too short histories."""
         return chosen[: self.options.people], 0
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
-        """These people."""
+        """Read these people."""
         return self.file.read(people, history=self.options.history, limit=self.options.train, seed=self.options.seed)
 
     def case(self, person: LampPerson) -> Case | None:
-        """What is learned from, and what is asked."""
+        """Return what is learned from, and what is asked."""
         return Case(person.history, person.asked[: self.options.test])
 
     def all_said(self, person: LampPerson) -> User:
-        """A person who is not reported."""
+        """Return a person who is not reported, with all they said."""
         return replace(person.history, opinions=(*person.asked, *person.history.opinions))
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """What a reader has to know."""
+        """Return what a reader has to know."""
         train = self.options.train
         short = sum(len(case.user.opinions) + len(case.user.texts) < train for case in cases)
         notes = [f"LaMP's published questions about {self.file.form.about}; the histories are cut to {train} items."]
@@ -130,28 +130,28 @@ class _History:
             )
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Whom to read, and how many before the last of them have too short histories."""
+        """Return whom to read, and how many before the last of them have too short histories."""
         long_enough = self.file.with_history(self.options.train + 1)
         taken = [person for person in chosen if person in long_enough][: self.options.people]
         last = chosen.index(taken[-1]) + 1 if self.options.people is not None and taken else len(chosen)
         return taken, last - len(taken)
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
-        """These people, with no more than what is learned from and asked."""
+        """Read these people, with no more than what is learned from and asked."""
         limit = None if self.options.test is None else self.options.train + self.options.test
         return self.file.read(people, limit=limit, seed=self.options.seed, repeats=False)
 
     def case(self, person: LampPerson) -> Case | None:
-        """The history in two parts; None where it is too short."""
+        """Return the history in two parts; None where it is too short."""
         opinions, n = person.history.opinions, self.options.train
         return Case(replace(person.history, opinions=opinions[:n]), opinions[n:]) if len(opinions) > n else None
 
     def all_said(self, person: LampPerson) -> User:
-        """A person who is not reported."""
+        """Return a person who is not reported, with all they said."""
         return person.history
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """What a reader has to know."""
+        """Return what a reader has to know."""
         del cases
         n = self.options.train
         notes = [

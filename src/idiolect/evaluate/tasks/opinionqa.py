@@ -17,7 +17,7 @@ NAME = "opinionqa"
 
 
 def load_opinionqa(options: TaskOptions) -> Benchmark:
-    """The benchmark of OpinionQA, from its folders or, if `data` is a file, from a users file; see `Task.load`."""
+    """Load OpinionQA, from its folders or, if `data` is a file, from a users file; see `Task.load`."""
     path = data_of(NAME, options)
     if path.is_file():
         return users_benchmark(NAME, options)

@@ -13,7 +13,7 @@ from idiolect.people.bundled import ATTRIBUTION, bundled_groups
 
 
 def load_people(options: TaskOptions) -> Benchmark:
-    """The benchmark of the bundled people, whose groups are fixed.
+    """Load the bundled people, whose groups are fixed.
 
     Raises:
         SettingsError: the options name data.

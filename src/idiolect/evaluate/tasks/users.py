@@ -1,6 +1,6 @@
 """The task `users`: whoever a users file describes, by their opinions, their texts or both.
 
-users file → valid users (faults are told) → groups → cases
+users file → valid users (faults are reported) → groups → cases
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _TOPIC = "topic"
 
 
 def load_users(options: TaskOptions) -> Benchmark:
-    """The benchmark of a users file; see `Task.load`."""
+    """Load the benchmark of a users file; see `Task.load`."""
     return users_benchmark("users", options)
 
 
 def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool = False) -> Benchmark:
-    """The same for any task whose data are a users file.
+    """Load the benchmark of any task whose data are a users file.
 
     Args:
         task: its name.
@@ -74,7 +74,7 @@ def data_of(task: str, options: TaskOptions) -> Path:
 
 
 def replaced_note(rows: int) -> tuple[str, ...]:
-    """What has to be said of rows with bytes that are not UTF-8."""
+    """Return notes on rows with bytes that are not UTF-8."""
     return (f"{rows} rows hold bytes that are not UTF-8; they were read with a mark in their place.",) if rows else ()
 
 
@@ -87,7 +87,7 @@ class UsersRead:
 
 
 def read_people(path: Path, *, needs_distribution: bool = False) -> UsersRead:
-    """The valid users of a users file, with valid distributions.
+    """Read the valid users of a users file, with valid distributions.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
@@ -135,7 +135,7 @@ class _Distributions:
 
 
 def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
-    """The group of a user: the value of a profile attribute or unknown key; "" where a user has none.
+    """Return a function to the group of a user: the value of a profile attribute or unknown key; "" without one.
 
     Raises:
         SettingsError: nobody has it.
