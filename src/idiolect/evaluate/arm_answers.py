@@ -82,7 +82,7 @@ def _in_order(arm: Arm, records: list[AnswerRecord]) -> ArmAnswers:
     return ArmAnswers(arm, counted, tuple(record for record in records if record.status == "not scored"))
 
 
-def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Estimate | None:
+def estimate(answers: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Estimate | None:
     """Return a measure of one arm; None where none of its answers has it.
 
     Args:
@@ -104,7 +104,7 @@ def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed:
     return without_interval(found) if _too_few_for(measure, found, labels) else found
 
 
-def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Tested | None:
+def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Tested | None:
     """Return a − b on the answers that both have, None where there is none; arguments and errors as of `estimate`."""
     of_a, of_b = a.single_values(measure), b.single_values(measure)
     common = of_a.keys() & of_b.keys()

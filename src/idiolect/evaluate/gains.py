@@ -51,7 +51,7 @@ class _Pair:
 
 
 def best_and_worst(
-    arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure, questions: Questions, seed: int
+    arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure, *, questions: Questions, seed: int
 ) -> tuple[tuple[ShownAnswer, ...], tuple[ShownAnswer, ...]]:
     """Return the answers that gain most and lose most against the baseline: at most ten each, and three of one arm.
 

@@ -62,7 +62,7 @@ def summarize(
     comparisons, missing = _comparisons(arms, main, header, seed)
     baseline = arms.get(header.baseline, ArmAnswers(header.baseline, ()))
     rivals = [found for arm, found in arms.items() if _is_rival(arm, header.baseline)]
-    best, worst = best_and_worst(rivals, baseline, main, questions, seed)
+    best, worst = best_and_worst(rivals, baseline, main, questions=questions, seed=seed)
     main_scores = {score.arm: score.scores[main.name] for score in scores if main.name in score.scores}
     learners = {arm: score for arm, score in main_scores.items() if arm.method != header.baseline.method}
     return Summary(
@@ -93,7 +93,7 @@ def _arm_scores(
     of_arm = [record for record in learning if record.arm == found.arm]
     of_arm.sort(key=lambda record: (record.user, record.seed))  # sums are the same whatever the order of lines
     gates = [record.used for record in of_arm if record.used is not None]
-    estimates = {measure.name: estimate(found, measure, labels, seed) for measure in measures}
+    estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
     reasons = Counter(record.reason or "no reason given" for record in found.left_out)
     seeds = {record.seed for record in (*found.records, *found.left_out)} | {record.seed for record in of_arm}
     return ArmScores(
@@ -143,5 +143,5 @@ def _comparison(
 ) -> Comparison | None:
     if pair[0] not in arms or pair[1] not in arms:
         return None
-    found = compare(arms[pair[0]], arms[pair[1]], main, labels, seed)
+    found = compare(arms[pair[0]], arms[pair[1]], main, labels=labels, seed=seed)
     return None if found is None else Comparison(*pair, main.name, found.difference, found.p)

@@ -33,7 +33,7 @@ class _KeyedMethod(EvaluatedMethod, Protocol):
 
 
 def _with_settings(method: M) -> Callable[[Overrides], M]:
-    """Return what makes a method whose own fields are what brackets change."""
+    """Return a maker of methods like this one; brackets change its fields."""
     return lambda overrides: changed_by_text(method, overrides)
 
 
