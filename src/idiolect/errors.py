@@ -40,10 +40,12 @@ class Remedy:
     Args:
         setting: its name in Python, such as "answering".
         value: what to set it to; "" where that is the caller's choice.
+        effect: what that does, a verb with its object; "" where that is plain.
     """
 
     setting: str
     value: str = ""
+    effect: str = ""
 
 
 class IdiolectError(Exception):

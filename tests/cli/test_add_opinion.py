@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from idiolect.cli.assembly import Workbench
 from typer.testing import Result
 
+from idiolect.application.fermi import FermiLearner
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import Opinion, Question, User
 from idiolect.store import Store
@@ -196,9 +196,11 @@ FOREIGN = {"method": "fermi", "format": 1, "identity": "another run's", "state":
 
 def _interfering(monkeypatch: pytest.MonkeyPatch, store: Path, times: int, **change: Any) -> list[int]:
     """While learning goes on, another process saves what it learned, so many times, and its checkpoint."""
-    extend, went_on_from = Workbench.extend, []
+    extend, went_on_from = FermiLearner.extend, []
 
-    async def beaten(self: Workbench, before: FermiPersonalization, user: User, **given: Any) -> FermiPersonalization:
+    async def beaten(
+        self: FermiLearner, before: FermiPersonalization, user: User, **given: Any
+    ) -> FermiPersonalization:
         after = await extend(self, before, user, **given)
         went_on_from.append(before.answering.calls)
         with Store.open(store, create=False) as opened:
@@ -209,7 +211,7 @@ def _interfering(monkeypatch: pytest.MonkeyPatch, store: Path, times: int, **cha
                 opened.save_personalization("ann", "fermi", saved.to_json())
         return after
 
-    monkeypatch.setattr(Workbench, "extend", beaten)
+    monkeypatch.setattr(FermiLearner, "extend", beaten)
     return went_on_from
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
-from idiolect.cli.advice import advised, store_of
+from idiolect.cli.advice import Invocation, advised, invocation_of
+from idiolect.cli.app import app
 from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, Remedy, SettingsError
 
 
@@ -18,27 +20,44 @@ from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError,
     ],
 )
 def test_what_is_not_fitted_names_the_command_and_the_store(error: NotFittedError, command: str) -> None:
-    assert advised(error) == f"{error}; {command}"
-    assert advised(error, "my people") == f"{error}; {command} --store 'my people'"
+    assert advised(error, Invocation()) == f"{error}; {command}"
+    assert advised(error, Invocation(store="my people")) == f"{error}; {command} --store 'my people'"
 
 
-def test_remedy_is_spelled_as_an_option() -> None:
-    generate = SettingsError("no log-probabilities", remedy=Remedy("answering", "generate"))
-    tokens = SettingsError("too few tokens", remedy=Remedy("max_tokens"))
-    assert advised(generate) == "no log-probabilities: use --answering generate"
-    assert advised(tokens) == "too few tokens: see --max-tokens"
-    assert advised(IdiolectError("plain")) == "plain"
-    assert advised(ValueError("of Python")) == "of Python"
+FIT = Invocation("fit", frozenset({"answering", "max_tokens"}))
+EVALUATE = Invocation("evaluate", frozenset({"answering", "setting"}))
+GENERATE = SettingsError("no log-probabilities", remedy=Remedy("answering", "generate"))
+SIMILARITY = SettingsError("no embeddings", remedy=Remedy("similarity", "bm25", "does without"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "store"),
+    ("error", "invocation", "told"),
     [
-        (["ask", "--store", "./people", "q"], "./people"),
-        (["ask", "--store=postgresql://x/y"], "postgresql://x/y"),
-        (["ask", "--store"], None),
-        (["ask", "q"], None),
+        (GENERATE, FIT, "no log-probabilities: use --answering generate"),
+        (SettingsError("too few tokens", remedy=Remedy("max_tokens")), FIT, "too few tokens: see --max-tokens"),
+        (GENERATE, Invocation("ask"), "no log-probabilities; fit again with --answering generate"),
+        (GENERATE, Invocation("list"), "no log-probabilities"),
+        (SIMILARITY, EVALUATE, "no embeddings; --set similarity=bm25 does without"),
+        (IdiolectError("plain"), FIT, "plain"),
+        (ValueError("of Python"), FIT, "of Python"),
     ],
 )
-def test_store_is_read_from_the_arguments(arguments: list[str], store: str | None) -> None:
-    assert store_of(arguments) == store
+def test_remedy_is_spelled_as_an_option_of_the_command(error: Exception, invocation: Invocation, told: str) -> None:
+    assert advised(error, invocation) == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "store"),
+    [
+        (["ask", "--store", "./people", "q"], "ask", "./people"),
+        (["users", "show", "--store=postgresql://x/y"], "show", "postgresql://x/y"),
+        (["ask", "--store"], "ask", None),
+        (["ask", "--", "--store", "q"], "ask", None),
+        ([], "", None),
+        (["nonsense"], "", None),
+    ],
+)
+def test_invocation_is_read_from_the_arguments(arguments: list[str], command: str, store: str | None) -> None:
+    invocation = invocation_of(typer.main.get_group(app), arguments)
+    assert (invocation.command, invocation.store) == (command, store)
+    assert ("question" in invocation.options) == (command == "ask")

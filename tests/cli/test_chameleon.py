@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from idiolect.cli.chameleon_learner import ChameleonLearned
-from idiolect.cli.stale_edits import USER_NOTE as STALE
 
-from idiolect.cli import chameleon_learner, chameleon_order, opening
+from idiolect.application import chameleon, model_pool
+from idiolect.application.chameleon import USER_NOTE as STALE
+from idiolect.application.chameleon import ChameleonSummary
+from idiolect.cli.fit_screen import summary_line, summary_remark
 from idiolect.errors import MissingExtraError
 from idiolect.methods.evidence import Evidence
+from idiolect.models.local import LocalModel
+from idiolect.models.similarity import Similarity
 from idiolect.store import Store
 from tests.cli.learning import FAST, SILENT, TEA, run, write_people
 from tests.cli.open_weights import SMALL, fit, learned, save, similarity, too_costly, weights, writer
+from tests.cli.opened_doubles import open_similarities
 
 ASK_TEA = (TEA.text, "--choices", "|".join(TEA.choices))
 
@@ -33,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_sentence_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "open_similarity", similarity)
+    open_similarities(monkeypatch, similarity)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def learned_once(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which something was learned for u1 and u2; tests copy it."""
     folder = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "open_similarity", similarity)
+        open_similarities(patch, similarity)
         people = write_people(folder / "users.jsonl", [writer("u1"), writer("u2")])
         assert fit(people, folder / "store", model).exit_code == 0
     return folder
@@ -114,12 +116,15 @@ def test_a_model_without_open_weights_is_refused(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--optimizer", "embedded"], "--optimizer means nothing to --method chameleon"),
-        (["--proposers", "llm"], "--proposers means nothing"),
-        (["--iterations", "3"], "--iterations means nothing"),
-        (["--preset", "demo"], "chameleon has no preset 'demo': choose of paper, measured"),
-        (["--method", "fermi"], "--pairs means nothing to --method fermi"),
-        (["--method", "fermi", "--preset", "measured"], "fermi has no preset 'measured': choose of api, demo, paper"),
+        (["--optimizer", "embedded"], "--optimizer cannot be used with --method chameleon"),
+        (["--proposers", "llm"], "--proposers cannot be used"),
+        (["--iterations", "3"], "--iterations cannot be used"),
+        (["--preset", "demo"], "chameleon has no preset 'demo': choose one of paper, measured"),
+        (["--method", "fermi"], "--pairs cannot be used with --method fermi"),
+        (
+            ["--method", "fermi", "--preset", "measured"],
+            "fermi has no preset 'measured': choose one of api, demo",
+        ),
     ],
 )
 def test_options_of_the_other_method_are_wrong_use(tmp_path: Path, model: str, given: list[str], told: str) -> None:
@@ -145,10 +150,10 @@ def test_a_similarity_without_embeddings_is_refused(
 def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_name: str, **_remote: object) -> object:
+    def missing(_name: str) -> Similarity:
         raise MissingExtraError("no embeddings here")
 
-    monkeypatch.setattr(opening, "open_similarity", missing)
+    open_similarities(monkeypatch, missing)
     people, store = write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store"
     assert fit(people, store, model).exit_code == 0  # its own texts are one side of the pairs
     paper = fit(people, store, model, "--preset", "paper")
@@ -165,17 +170,15 @@ def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
 def test_a_model_of_an_unknown_family_is_refused_before_anything_is_written(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened_sources = opening.opened_sources
+    open_local_model = model_pool.open_local_model
 
-    @contextmanager
-    def without_mlps(*told: Any) -> Iterator[Any]:
-        with opened_sources(*told) as sources:
-            for source in sources.values():
-                for layer in source.model.network.module.model.layers:  # type: ignore[attr-defined]
-                    layer.mlp = torch.nn.Identity()
-            yield sources
+    def without_mlps(name: str, *, dtype: str | None) -> LocalModel:
+        local = open_local_model(name, dtype=dtype)
+        for layer in local.network.module.model.layers:
+            layer.mlp = torch.nn.Identity()
+        return local
 
-    monkeypatch.setattr(chameleon_learner, "opened_sources", without_mlps)
+    monkeypatch.setattr(model_pool, "open_local_model", without_mlps)
     result = fit(write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store", model)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "layer 0 has no mlp.down_proj" in result.stderr
@@ -251,10 +254,10 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
     costly = too_costly(learned(store, "u1"))
     save(store, "u1", costly)
     assert (costly.used, costly.evidence and costly.evidence.used) == (False, True)
-    counted = ChameleonLearned.of(costly)
+    counted = ChameleonSummary.of(costly)
     assert (counted.used, counted.evidence, counted.too_costly) == (False, costly.gate, True)
-    assert counted.remark == "base answers: every variant costs too much"
-    assert "edited 1" in counted.told
+    assert summary_remark(counted) == "base answers: every variant costs too much"
+    assert "edited 1" in summary_line(counted)
     shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
     assert shown["answered_by"] == "base"
     told = shown["chameleon"]
@@ -266,10 +269,10 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
 def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[float, ...], remark: str) -> None:
     eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
     kept = replace(learned(store, "u1"), trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
-    counted = ChameleonLearned.of(kept)
-    assert (counted.remark, counted.too_costly, counted.evidence) == (remark, False, kept.gate)
-    unjudged = ChameleonLearned.of(replace(kept, evidence=None))
-    assert (unjudged.remark, unjudged.evidence, unjudged.used) == ("not judged: nothing held out", None, True)
+    counted = ChameleonSummary.of(kept)
+    assert (summary_remark(counted), counted.too_costly, counted.evidence) == (remark, False, kept.gate)
+    unjudged = ChameleonSummary.of(replace(kept, evidence=None))
+    assert (summary_remark(unjudged), unjudged.evidence, unjudged.used) == ("not judged: nothing held out", None, True)
 
 
 def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:
@@ -304,7 +307,7 @@ def test_users_show_tells_that_the_packages_are_missing(store: Path, monkeypatch
     def missing() -> None:
         raise MissingExtraError("CHAMELEON needs torch: pip install 'idiolect[local]'")
 
-    monkeypatch.setattr(chameleon_order, "with_extra", missing)
+    monkeypatch.setattr(chameleon, "require_chameleon", missing)
     shown = run("users", "show", "u1", "--store", store)
     assert shown.exit_code == 0
     assert "cannot be read: CHAMELEON needs torch" in " ".join(shown.stdout.split())

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from idiolect.cli import opening
 from idiolect.errors import ModelError
 from idiolect.methods.chameleon.measuring import Text
 from idiolect.models.activations import Activations
@@ -20,6 +19,7 @@ from idiolect.models.language_model import ChoiceRequest
 from idiolect.people.bundled import bundled_groups, bundled_people, bundled_writers
 from tests.cli.learning import mimic, run
 from tests.cli.open_weights import similarity
+from tests.cli.opened_doubles import open_models, open_similarities
 
 
 class EditableMimic(FunctionModel):
@@ -52,13 +52,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[EditableMimic]:
     """The demo on a double; the models that were opened."""
     models: list[EditableMimic] = []
 
-    def open_model(name: str, *, remote: object, dtype: object) -> EditableMimic:
-        assert (name, remote, dtype) == ("embedded", None, None)
+    def open_model(name: str) -> EditableMimic:
+        assert name == "embedded"
         models.append(EditableMimic())
         return models[-1]
 
-    monkeypatch.setattr(opening, "open_model", open_model)
-    monkeypatch.setattr(opening, "open_similarity", similarity)
+    open_models(monkeypatch, open_model)
+    open_similarities(monkeypatch, similarity)
     return models
 
 

@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from idiolect.cli import evaluating, opening
+from idiolect.evaluate import evaluation
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.tasks.table import TASKS
-from idiolect.models.catalog import open_model
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from idiolect.models.replay import RecordingModel
 from tests.api_server import ApiServer, Body, Status
 from tests.cli.interrupting import start
 from tests.cli.learning import run
+from tests.cli.opened_doubles import open_models
 from tests.cli.remote_world import name_of, person
 from tests.evaluate.small_world import lines, said
 from tests.methods.people import number
@@ -82,10 +82,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, FunctionM
     """Models that are functions, by name; a real name opens what it means."""
 
     def install(**models: FunctionModel) -> dict[str, FunctionModel]:
-        def opened(name: str, **named: Any) -> Any:
-            return models[name] if name in models else open_model(name, **named)
-
-        monkeypatch.setattr(opening, "open_model", opened)
+        open_models(monkeypatch, models.get)
         return models
 
     return install
@@ -479,7 +476,7 @@ def test_options_win_over_the_file_and_settings_take_every_form(tmp_path: Path, 
 def test_a_package_that_is_needed_at_the_end_is_missed_at_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluating, "find_spec", lambda name: None if name == "statsmodels" else True)
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == "statsmodels" else True)
     done = run("evaluate", "people", "--out", str(tmp_path / "out"))
     assert done.exit_code == 1
     assert "statsmodels: pip install 'idiolect[evaluate]'" in done.stderr

@@ -7,20 +7,20 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from idiolect.cli import export as command
+from idiolect.application import adapters, model_pool
 from idiolect.cli.app import app
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
-from idiolect.models import catalog
+from idiolect.models.doubles import FunctionModel
 from idiolect.models.edits import Edit
 from idiolect.models.local import LocalModel
 from idiolect.people.user import User
 from idiolect.store import Store
 from idiolect.store.group_records import data_digest
+from tests.cli.opened_doubles import open_models
 from tests.methods.chameleon import planted
 from tests.models import tiny
 
@@ -34,17 +34,28 @@ def store(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def learned_store(store: str) -> str:
+    """A store that holds something for ann and for the critics; `learn` decides what it reads as."""
+    with Store.open(store) as opened:
+        opened.save_personalization("ann", "chameleon", {"format": 1})
+        opened.groups.create("critics", ("ann",))
+        members = opened.groups.read_members("critics")
+        opened.groups.save_personalization("critics", "chameleon", {"format": 1}, fitted_on=members)
+    return store
+
+
+@pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalModel]:
     """The tiny model under every name."""
     found = tiny.local_model()
-    monkeypatch.setattr(catalog, "open_model", lambda _name: found)
+    monkeypatch.setattr(model_pool, "open_local_model", lambda *_, **__: found)
     yield found
     found.close()
 
 
 def learn(monkeypatch: pytest.MonkeyPatch, edit: Edit, fingerprint: str, *, used: bool = True) -> None:
     learned = SimpleNamespace(edit=edit, model="tiny", fingerprint=fingerprint, used=used, gate="12 of 20 got worse")
-    monkeypatch.setattr(command, "_learned", lambda *_: (learned, ""))
+    monkeypatch.setattr(adapters, "read_edit", lambda _record: learned)
 
 
 def run(*arguments: str) -> Result:
@@ -56,10 +67,12 @@ def folders(directory: Path) -> list[Path]:
 
 
 def test_export_writes_a_verified_peft_folder(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: LocalModel, learned_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     learn(monkeypatch, tiny.edit(0), model.fingerprint())
-    result = run(str(tmp_path / "out"), "--user", "ann", "--format", "peft", "--verify", "--json")
+    result = run(
+        str(tmp_path / "out"), "--store", learned_store, "--user", "ann", "--format", "peft", "--verify", "--json"
+    )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert [str(folder) for folder in folders(tmp_path / "out")] == [told["folder"]] == [told["path"]]
@@ -69,10 +82,12 @@ def test_export_writes_a_verified_peft_folder(
 
 
 def test_export_writes_a_gguf_file_and_names_its_owner_when_asked(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: LocalModel, learned_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     learn(monkeypatch, tiny.edit(0), model.fingerprint())
-    result = run(str(tmp_path / "out"), "--group", "critics", "--format", "gguf", "--name-owner")
+    result = run(
+        str(tmp_path / "out"), "--store", learned_store, "--group", "critics", "--format", "gguf", "--name-owner"
+    )
     assert result.exit_code == 0, result.output
     (folder,) = folders(tmp_path / "out")
     assert result.stdout.splitlines()[0] == str(folder / f"{folder.name}.gguf")
@@ -80,7 +95,7 @@ def test_export_writes_a_gguf_file_and_names_its_owner_when_asked(
 
 
 def test_an_adapter_that_fails_its_check_is_not_left_behind(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: LocalModel, learned_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from idiolect.export import peft_folder
 
@@ -89,7 +104,7 @@ def test_an_adapter_that_fails_its_check_is_not_left_behind(
     monkeypatch.setattr(
         peft_folder, "peft_tensors", lambda *told: {name: 1.01 * each for name, each in exact(*told).items()}
     )
-    result = run(str(tmp_path / "out"), "--user", "ann", "--format", "peft", "--verify")
+    result = run(str(tmp_path / "out"), "--store", learned_store, "--user", "ann", "--format", "peft", "--verify")
     assert result.exit_code == 1
     assert "does not do what the edit does" in result.stderr
     assert folders(tmp_path / "out") == []
@@ -104,20 +119,26 @@ def test_an_adapter_that_fails_its_check_is_not_left_behind(
     ],
 )
 def test_what_no_lora_does_is_refused(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, edit: Edit, fingerprint: str | None, reason: str
+    model: LocalModel,
+    learned_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    edit: Edit,
+    fingerprint: str | None,
+    reason: str,
 ) -> None:
     learn(monkeypatch, edit, fingerprint or model.fingerprint())
-    result = run(str(tmp_path / "out"), "--user", "ann", "--format", "peft")
+    result = run(str(tmp_path / "out"), "--store", learned_store, "--user", "ann", "--format", "peft")
     assert result.exit_code == 1
     assert reason in result.stderr
     assert folders(tmp_path / "out") == []
 
 
 def test_an_edit_that_is_not_used_is_exported_only_on_demand(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: LocalModel, learned_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     learn(monkeypatch, tiny.edit(0), model.fingerprint(), used=False)
-    wanted = (str(tmp_path / "out"), "--user", "ann", "--format", "peft")
+    wanted = (str(tmp_path / "out"), "--store", learned_store, "--user", "ann", "--format", "peft")
     refused = run(*wanted)
     assert refused.exit_code == 1
     assert "the base model answers for user ann, not the edit (12 of 20 got worse)" in refused.stderr
@@ -139,18 +160,19 @@ def test_one_of_user_and_group_is_named(tmp_path: Path, whose: tuple[str, ...]) 
     assert "either a user or a group" in result.stderr
 
 
-def test_a_model_behind_an_api_has_no_weights_to_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    remote: Any = SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr(catalog, "open_model", lambda _name: remote)
+def test_a_model_behind_an_api_has_no_weights_to_export(
+    learned_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    open_models(monkeypatch, lambda name: FunctionModel(name))
     learn(monkeypatch, tiny.edit(0), "0" * 64)
-    result = run(str(tmp_path / "out"), "--user", "ann", "--format", "peft")
+    result = run(str(tmp_path / "out"), "--store", learned_store, "--user", "ann", "--format", "peft")
     assert result.exit_code == 1
     assert "no weights to make a LoRA of" in result.stderr
 
 
 def test_what_the_store_holds_is_what_is_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """store → personalization → adapter, for a user and for a group: the files depend on the edit alone."""
-    monkeypatch.setattr(catalog, "open_model", lambda _name: tiny.local_model())
+    monkeypatch.setattr(model_pool, "open_local_model", lambda *_, **__: tiny.local_model())
     with closing(tiny.local_model()) as model:
         fingerprint = model.fingerprint()
     person, target, out = replace(planted.writer(), id="ann"), str(tmp_path / "store"), tmp_path / "out"

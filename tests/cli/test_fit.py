@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import Result
 
-from idiolect.cli.options import PRESETS as OFFERED
-from idiolect.cli.options import Method, Preset
+from idiolect.application.names import CHAMELEON, FERMI, PresetName
+from idiolect.application.names import PRESETS as OFFERED
 from idiolect.methods.chameleon.settings import PRESETS as CHAMELEON_PRESETS
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.settings import PRESETS
@@ -180,9 +180,9 @@ def test_wrong_method_is_told_which_there_are(tmp_path: Path, replay: str) -> No
 
 
 def test_presets_of_the_command_are_those_of_the_methods() -> None:
-    known = {Method.FERMI: set(PRESETS), Method.CHAMELEON: set(CHAMELEON_PRESETS)}
-    assert {method: {each.value for each in offered} for method, offered in OFFERED.items()} == known
-    assert {each.value for each in Preset} == set().union(*known.values())
+    known = {FERMI: set(PRESETS), CHAMELEON: set(CHAMELEON_PRESETS)}
+    assert {method: set(offered) for method, offered in OFFERED.items()} == known
+    assert set(get_args(PresetName)) == set().union(*known.values())
 
 
 HOSTILE = "\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }} {% raw %}\x1b]0;title\x07"
@@ -204,7 +204,8 @@ def test_hostile_texts_neither_draw_nor_run(tmp_path: Path) -> None:
 # A model that waits forever at the user whose profile says so, in a process of its own.
 STOPPABLE = """
 import asyncio, sys
-from idiolect.cli import app, opening
+from idiolect.application import model_pool
+from idiolect.cli import app
 from tests.cli.learning import mimic
 
 class Waiting:
@@ -217,7 +218,7 @@ class Waiting:
             await asyncio.sleep(600)
         return await self.model.choice_logprobs(requests)
 
-opening.open_model = lambda name, remote=None, dtype=None: Waiting()
+model_pool.open_named_model = lambda *_: model_pool.own_model(Waiting())
 app.main()
 """
 

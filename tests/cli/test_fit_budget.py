@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from decimal import Decimal
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from idiolect.cli.assembly import Workbench
 from typer.testing import Result
 
+from idiolect.application.fermi import FermiLearner, open_fermi
+from idiolect.application.model_pool import ModelPool
+from idiolect.application.run import CallSettings
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.user import User
@@ -150,15 +153,15 @@ def test_what_was_stopped_early_is_replaced_by_more(tmp_path: Path) -> None:
 
 
 def test_who_halts_the_budget_is_told_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    users, store, fit_one = write_users(tmp_path / "users.jsonl", ["ann", "bob"]), tmp_path / "store", Workbench.fit
+    users, store, learn = write_users(tmp_path / "users.jsonl", ["ann", "bob"]), tmp_path / "store", FermiLearner.learn
 
-    async def halting(self: Workbench, user: User, **given: Any) -> FermiPersonalization:
+    async def halting(self: FermiLearner, user: User, **given: Any) -> FermiPersonalization:
         if user.id == "bob":
             assert self.calls is not None
             self.calls.budget.halt("the key is refused")
-        return await fit_one(self, user, **given)
+        return await learn(self, user, **given)
 
-    monkeypatch.setattr(Workbench, "fit", halting)
+    monkeypatch.setattr(FermiLearner, "learn", halting)
     with ApiServer(answer) as server:
         result = fit(users, store, server)
     assert result.exit_code == 1
@@ -177,7 +180,7 @@ def test_calls_of_earlier_runs_are_told_until_a_run_comes_to_its_end(
     told = "3 calls were in flight when an earlier run ended"
     with ApiServer(answer) as server:
         with monkeypatch.context() as broken:
-            broken.setattr(Workbench, "fit", lambda *_, **__: 1 / 0)
+            broken.setattr(FermiLearner, "learn", lambda *_, **__: 1 / 0)
             failed = fit(users, store, server)
         assert (failed.exit_code, told in failed.stderr, cleared) == (1, True, [])
         done = fit(users, store, server)
@@ -300,8 +303,6 @@ def test_a_limit_that_is_none_is_wrong_use(tmp_path: Path, given: list[str]) -> 
 
 
 def test_a_model_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from idiolect.cli.assembly import opened
-
     from tests.cli.learning import ANN, record, settings
 
     record(tmp_path / "mimic.jsonl", [ANN])
@@ -309,9 +310,9 @@ def test_a_model_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest
     identities = set()
     for folder, name in ((tmp_path, "mimic.jsonl"), (tmp_path / "folder", str(tmp_path / "mimic.jsonl"))):
         monkeypatch.chdir(folder)
-        with opened(settings(), model=f"replay:{name}") as bench:
-            identities.add(bench.identity)
-            assert bench.made_with == "", "the weights behind a recording are not known"
+        learner = asyncio.run(open_fermi(ModelPool(CallSettings()), settings(), model=f"replay:{name}"))
+        identities.add(learner.identity)
+        assert learner.made_with == "", "the weights behind a recording are not known"
     assert identities == {(f"replay:{tmp_path / 'mimic.jsonl'}", "") * 2 + ("",)}
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from idiolect.cli.assembly import Workbench
 from sqlalchemy.exc import DataError, OperationalError
 from typer.testing import Result
 
+from idiolect.application.fermi import FermiLearner
 from idiolect.errors import CacheError, SettingsError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import User
@@ -159,15 +159,15 @@ def _raising(error: Exception, cause: Exception | None = None) -> Callable[[Ferm
 
 def _bobs(monkeypatch: pytest.MonkeyPatch, change: Callable[[FermiPersonalization], Any], *, after: ApiServer) -> None:
     """What is learned for bob comes out changed, once the server has been busy for a while."""
-    fit_one = Workbench.fit
+    learn = FermiLearner.learn
 
-    async def changed(self: Workbench, user: User, **given: Any) -> Any:
+    async def changed(self: FermiLearner, user: User, **given: Any) -> Any:
         while user.id == "bob" and len(after.requests) < 8:
             await asyncio.sleep(0.005)
-        learned = await fit_one(self, user, **given) if user.id != "bob" or change is _unkeepable else None
+        learned = await learn(self, user, **given) if user.id != "bob" or change is _unkeepable else None
         return learned if user.id != "bob" else change(learned)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Workbench, "fit", changed)
+    monkeypatch.setattr(FermiLearner, "learn", changed)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def _bobs(monkeypatch: pytest.MonkeyPatch, change: Callable[[FermiPersonalizatio
     [
         (_unkeepable, "StoreError", "holds a NUL"),
         (_raising(SettingsError("no such thing")), "SettingsError", "no such thing"),
-        (_raising(ValueError("SECRET is no score")), "PersonalizationError", "a value makes no sense (ValueError;"),
+        (_raising(ValueError("SECRET is no score")), "PersonalizationError", "a value makes no sense (ValueError)"),
         (_raising(StoreError("refused"), DataError("", {}, Exception())), "StoreError", "refused"),
     ],
     ids=["payload", "settings", "value", "row"],
@@ -489,7 +489,9 @@ def test_a_second_ctrl_c_drops_what_is_in_flight_at_once(tmp_path: Path) -> None
         assert fit(users, store, server, "--resume").exit_code == 0
 
 
-SHORT_GRACE = "from idiolect.cli import app, run_calls; run_calls.GRACE_SECONDS = 0.2; app.main()"
+SHORT_GRACE = (
+    "from idiolect.application import blocking; from idiolect.cli import app; blocking.GRACE_SECONDS = 0.2; app.main()"
+)
 
 
 def test_the_end_of_the_grace_drops_what_is_in_flight(tmp_path: Path) -> None:

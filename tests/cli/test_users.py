@@ -22,11 +22,7 @@ from tests.cli.learning import ANN, mimic, settings
 
 EVIL = "evil\x1b[31m[bold]\x1b]0;title\x07"
 LIKES = Question("Do you like [red]ramen[/red]?", ("yes", "no"))
-PAYLOAD = {
-    "prompts": [{"text": "weak", "score": 0.25}, {"text": "Answer as [a] student\nwould.", "score": 0.75, "round": 2}],
-    "settings": {"rounds": 3},
-    "usage": {"calls": 12},
-}
+DAMAGED = {"prompts": [{"text": "Answer as [a] student\nwould.", "score": 0.75}]}
 
 
 @pytest.fixture
@@ -41,7 +37,7 @@ def people(tmp_path: Path) -> Path:
                 User("用户/一", texts=("t",)),
             ]
         )
-        store.save_personalization("u1", "fermi", PAYLOAD)
+        store.save_personalization("u1", "fermi", DAMAGED)
         store.save_personalization("u1", "chameleon", {"prompts": "none", "layers": [1]})
     return folder
 
@@ -96,8 +92,7 @@ def test_show_tells_what_is_known_and_learned(people: Path) -> None:
         "texts     1",
         "learned   chameleon",
         "learned   fermi",
-        "2 prompts, the best scores 0.75:",
-        "Answer as [a] student\n            would.",
+        "cannot be read: not a Fermi personalization of format 2 or older",
     ):
         assert part in result.stdout
     assert "Question 3" not in result.stdout
@@ -109,7 +104,7 @@ def test_show_prints_json(people: Path) -> None:
     assert (user["opinions"], user["texts"]) == (4, 1)
     chameleon, fermi = user["learned"]
     assert "not a CHAMELEON personalization of format 1" in chameleon["error"]
-    assert (fermi["prompts"], fermi["best_prompt"]["score"]) == (2, 0.75)
+    assert fermi["error"].startswith("not a Fermi personalization of format 2 or older")
     assert len(fermi["digest"]) == 64
 
 
@@ -126,29 +121,19 @@ def test_peoples_texts_cannot_draw_on_the_terminal(people: Path, command: str) -
         assert "learned   nothing yet" in result.output
 
 
+@pytest.mark.parametrize("method", ["fermi", "chameleon", "other"])
 @pytest.mark.parametrize(
-    ("payload", "prompts", "best"),
-    [
-        ({}, 0, None),
-        ({"prompts": []}, 0, None),
-        ({"prompts": {"text": "x"}}, 0, None),
-        ({"prompts": ["x", 3, {"score": 1}, {"text": 5}]}, 0, None),
-        ({"prompts": [{"text": "x"}, {"text": "y", "score": None}]}, 2, "x"),
-        (
-            {"prompts": [{"text": "x", "score": "high"}, {"text": "y", "score": True}, {"text": "z", "score": -1}]},
-            3,
-            "z",
-        ),
-        ({"prompts": [{"text": "x", "score": 10**400}]}, 1, "x"),
-    ],
+    "payload",
+    [{}, {"prompts": []}, {"prompts": {"text": "x"}}, {"prompts": ["x", 3, {"text": 5}]}, {"format": 10**400}],
 )
-def test_show_tolerates_any_payload(people: Path, payload: dict[str, Any], prompts: int, best: str | None) -> None:
+def test_show_tolerates_any_payload(people: Path, method: str, payload: dict[str, Any]) -> None:
     with Store.open(people) as store:
-        store.save_personalization("用户/一", "other", payload)
-    assert run("show", "用户/一", "--store", people).exit_code == 0
+        store.save_personalization("用户/一", method, payload)
+    text = run("show", "用户/一", "--store", people)
+    assert text.exit_code == 0
     (learned,) = shown("show", "用户/一", "--store", people, "--json")["learned"]
-    assert learned["prompts"] == prompts
-    assert (learned["best_prompt"] or {}).get("text") == best
+    assert learned["method"] == method
+    assert ("cannot be read" in text.stdout) == ("error" in learned) == (method != "other")
 
 
 @pytest.mark.parametrize(

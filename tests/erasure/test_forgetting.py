@@ -286,7 +286,9 @@ def test_store_that_is_being_read_is_told_and_scrubbed_when_it_is_opened_next(fo
         other.execute("BEGIN")
         other.execute("SELECT * FROM users").fetchall()
         receipt = forget_user(store, ANNA.id)
-        assert "open the store again" in receipt.unfinished[0]
+        assert receipt.unfinished[0].endswith(
+            "; stop that process and open the store again, which finishes the erasure"
+        )
         assert receipt.rows["users"] == 1
         assert not receipt.proven
         with Store.open(folder, lock_timeout=0.1) as still_in_use:

@@ -60,7 +60,7 @@ async def export_adapter(
         raise ExportError(
             f"the base model answers for {owner}, not the edit ({learned.gate}); an engine that loads the adapter "
             "would use it all the same",
-            remedy=Remedy("even_if_unused"),
+            remedy=Remedy("even_if_unused", effect="exports it"),
         )
     check_linear(learned.edit)
     opened = await workspace.models.model(learned.model)

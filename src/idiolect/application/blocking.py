@@ -7,6 +7,7 @@ another event loop runs already. Observers are called in that thread.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -264,7 +265,15 @@ def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, in
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    future = portal.start_task_soon(use_case)
+    ended = threading.Event()
+
+    async def until_ended() -> T:
+        try:
+            return await use_case()
+        finally:
+            ended.set()
+
+    future = portal.start_task_soon(until_ended)
     try:
         return future.result()
     except KeyboardInterrupt:
@@ -274,4 +283,5 @@ def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, in
                 future.result(GRACE_SECONDS)
         finally:
             future.cancel()  # without effect on what has ended
+            ended.wait(GRACE_SECONDS)
         raise

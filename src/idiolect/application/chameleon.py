@@ -37,7 +37,7 @@ LEARNED_FROM = "learned_from"
 USER_NOTE = "profile, opinions or texts have changed since the edit was learned; fit again to include them"
 GROUP_NOTE = "members, or what is known of them, have changed since the edit was learned; fit again to include them"
 
-_ANOTHER_SIMILARITY = Remedy("similarity")
+_ANOTHER_SIMILARITY = Remedy("similarity", effect="names another one")
 
 
 @dataclass(frozen=True, slots=True)

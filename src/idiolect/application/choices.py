@@ -137,8 +137,8 @@ def check_open_weights(model: str) -> None:
         what = "a model behind an API" if kind == "remote" else "a recording"
         raise SettingsError(
             f"CHAMELEON edits the model itself and needs its open weights, which {what} does not give: name embedded, "
-            "a Hugging Face id, or a folder; the method fermi learns prompts and works with every model",
-            remedy=Remedy("method", FERMI),
+            "a Hugging Face id, or a folder",
+            remedy=Remedy("method", FERMI, "learns prompts and works with every model"),
         )
 
 

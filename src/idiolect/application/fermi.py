@@ -115,7 +115,7 @@ class FermiLearner:
             HaltedError: the run was halted before anything was learned.
         """
         learned = await self._fermi(user.id).fit(user, observer=observer, checkpoints=checkpoints)
-        return replace(self._named(learned), made_with=self._made_with)
+        return replace(self._named(learned), made_with=self.made_with)
 
     async def extend(
         self,
@@ -133,7 +133,7 @@ class FermiLearner:
             ModelError: a model could not answer.
             HaltedError: the run was halted before the memory was scored anew.
         """
-        fermi, now = self._fermi(user.id), self._made_with
+        fermi, now = self._fermi(user.id), self.made_with
         after = await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
         if after is learned:
             return learned
@@ -144,7 +144,7 @@ class FermiLearner:
     def learned_here(self, learned: FermiPersonalization) -> bool:
         """Return whether it was learned with these settings and these models, as far as those are known."""
         same = self._named(learned) == learned and learned.settings == self.settings
-        return same and (learned.made_with == self._made_with or "" in (learned.made_with, self._made_with))
+        return same and (learned.made_with == self.made_with or "" in (learned.made_with, self.made_with))
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> FermiSummary | None:
         """Return the summary of prompts learned to the end from the same data, with the same settings and models."""
@@ -165,7 +165,7 @@ class FermiLearner:
         return respondent(learned, self.answerer(learned.user_id), similarity)
 
     @property
-    def _identity(self) -> tuple[str, ...]:
+    def identity(self) -> tuple[str, ...]:
         """What distinguishes these models from all others: lasting names, servers, hashes of weights where known.
 
         A server's URL is part of it because `openai:NAME` may mean another one tomorrow.
@@ -174,10 +174,10 @@ class FermiLearner:
         return *models, server_of(self.similarity.name) if self.similarity.remote else ""
 
     @property
-    def _made_with(self) -> str:
+    def made_with(self) -> str:
         """The digest of the identity; "" where the weights of a model are not known."""
         known = all(each.source.fingerprint for each in self._learns_with)
-        return sha256(json.dumps(self._identity).encode()).hexdigest() if known else ""
+        return sha256(json.dumps(self.identity).encode()).hexdigest() if known else ""
 
     @property
     def _learns_with(self) -> tuple[OpenModel, ...]:
@@ -194,7 +194,7 @@ class FermiLearner:
             self.settings,
             optimizer=self.optimizer.called(self.calls, owner),
             similarity=self.similarity.called(self.calls, owner),
-            identity=self._identity,
+            identity=self.identity,
         )
 
 
@@ -237,8 +237,8 @@ def similarity_remedy(settings: FermiSettings) -> Remedy | None:
     """Return the setting that does without the similarity of these settings."""
     name = settings.retrieval.similarity
     if settings.preset == "paper" and name not in ("minilm", "bm25"):
-        return Remedy("preset", "paper-offline")
-    return Remedy("similarity", "bm25") if name == "minilm" else None
+        return Remedy("preset", "paper-offline", "is the same with the bundled embeddings")
+    return Remedy("similarity", "bm25", "does without embeddings") if name == "minilm" else None
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:

@@ -289,8 +289,8 @@ class ModelPool:
         if unpriced and (self.settings.run.money is not None or self.settings.user.money is not None):
             raise SettingsError(
                 f"the price of {', '.join(unpriced)} is not known, so money cannot be a limit: put it into a file of "
-                "prices (see docs/remote.md), or limit calls or tokens",
-                remedy=Remedy("prices", "FILE"),
+                "prices, or limit calls or tokens",
+                remedy=Remedy("prices", "FILE", "reads one, see docs/remote.md"),
             )
 
     def notes(self) -> list[str]:

@@ -1,53 +1,91 @@
 """Advice on errors, in the words of this command line: an option that avoids one, a command that mends one.
 
-Errors carry facts (`idiolect.errors`); this table turns them into options and commands.
+Errors carry facts (`idiolect.errors`); this module turns them into options of the command that was called.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, OtherWeightsError
+import typer.core
+
+from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, OtherWeightsError, Remedy
+
+_FIXED_BY_FIT = ("ask", "add-opinion")  # commands whose settings are those that something was learned with
 
 
-def advised(error: Exception, store: str | None = None) -> str:
-    """Return the error's message with what to do about it.
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The command that was called.
 
     Args:
-        error: any error.
-        store: the store as the command line names it; None for the default one.
+        command: its last word; "" where none is known.
+        options: names of its parameters.
+        store: the store as its arguments name it; None for the default one.
     """
-    advice = _advice(error, store) if isinstance(error, IdiolectError) else ""
+
+    command: str = ""
+    options: frozenset[str] = frozenset()
+    store: str | None = None
+
+
+def invocation_of(root: typer.core.TyperGroup, arguments: Sequence[str]) -> Invocation:
+    """Return the command that arguments call; what follows "--" is no option."""
+    command: object = root
+    name = ""
+    for argument in arguments:
+        if isinstance(command, typer.core.TyperGroup) and argument in command.commands:
+            command, name = command.commands[argument], argument
+    parameters = command.params if isinstance(command, typer.core.TyperCommand) else []
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return Invocation(name, frozenset(each.name or "" for each in parameters), _store_of(options))
+
+
+def advised(error: Exception, invocation: Invocation) -> str:
+    """Return the error's message with what to do about it."""
+    advice = _advice(error, invocation) if isinstance(error, IdiolectError) else ""
     return f"{error}{advice}"
 
 
-def store_of(arguments: Sequence[str]) -> str | None:
-    """Return the store that a command's arguments name; None where they name none."""
+def _advice(error: IdiolectError, invocation: Invocation) -> str:
+    if isinstance(error, NotFittedError):
+        again = " again" if isinstance(error, GroupNeedsRefitError) else ""
+        return f"; fit it{again}: {_fit_command(error.kind, error.owner, error.method, invocation.store)}"
+    if isinstance(error, OtherWeightsError):
+        command = _fit_command(error.kind, error.owner, "chameleon", invocation.store, model=error.model)
+        return f"; learn it again: {command}"
+    return "" if error.remedy is None else _remedy(error.remedy, invocation)
+
+
+def _remedy(remedy: Remedy, invocation: Invocation) -> str:
+    option = f"--{remedy.setting.replace('_', '-')} {remedy.value}".rstrip()
+    if remedy.setting not in invocation.options:
+        if "setting" in invocation.options:
+            option = f"--set {remedy.setting}={remedy.value or '…'}"
+        elif invocation.command in _FIXED_BY_FIT:
+            return f"; fit again with {option}"
+        else:
+            return ""
+    if remedy.effect:
+        return f"; {option} {remedy.effect}"
+    return f": use {option}" if remedy.value else f": see {option}"
+
+
+def _fit_command(kind: str, owner: str, method: str, store: str | None, *, model: str = "") -> str:
+    options = f" --model {shlex.quote(model)}" if model else ""
+    options += f" --store {shlex.quote(store)}" if store else ""
+    if kind == "group":
+        return f"idiolect groups fit {shlex.quote(owner)}{options}"
+    chosen = "" if method == "fermi" else f" --method {method}"
+    return f"idiolect fit USERS{chosen} --user {shlex.quote(owner)}{options}"
+
+
+def _store_of(arguments: Sequence[str]) -> str | None:
     for place, argument in enumerate(arguments):
         if argument == "--store" and place + 1 < len(arguments):
             return arguments[place + 1]
         if argument.startswith("--store="):
             return argument.removeprefix("--store=")
     return None
-
-
-def _advice(error: IdiolectError, store: str | None) -> str:
-    if isinstance(error, NotFittedError):
-        again = " again" if isinstance(error, GroupNeedsRefitError) else ""
-        return f"; fit it{again}: {_fit_command(error.kind, error.owner, error.method, store)}"
-    if isinstance(error, OtherWeightsError):
-        command = _fit_command(error.kind, error.owner, "chameleon", store)
-        return f"; learn it again: {command} --model {shlex.quote(error.model)}"
-    if error.remedy is None:
-        return ""
-    option = "--" + error.remedy.setting.replace("_", "-")
-    return f": use {option} {error.remedy.value}" if error.remedy.value else f": see {option}"
-
-
-def _fit_command(kind: str, owner: str, method: str, store: str | None) -> str:
-    where = f" --store {shlex.quote(store)}" if store else ""
-    if kind == "group":
-        return f"idiolect groups fit {shlex.quote(owner)}{where}"
-    chosen = "" if method == "fermi" else f" --method {method}"
-    return f"idiolect fit USERS{chosen} --user {shlex.quote(owner)}{where}"

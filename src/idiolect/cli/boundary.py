@@ -16,23 +16,23 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from idiolect.cli.advice import advised, store_of
+from idiolect.cli.advice import Invocation, advised, invocation_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
 from idiolect.errors import IdiolectError, UsersFileError
 
 FAILED = 1
 STOPPED = 130
-_JSON, _STORE = "idiolect.json", "idiolect.store"
+_JSON, _INVOCATION = "idiolect.json", "idiolect.invocation"
 
 
 class Boundary(TyperGroup):
     """The outermost group of commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note, before anything can go wrong, whether JSON is wanted and which store the arguments name."""
+        """Note, before anything can go wrong, whether JSON is wanted and which command is called."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
-        ctx.meta[_STORE] = store_of(options)
+        ctx.meta[_INVOCATION] = invocation_of(self, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -43,8 +43,14 @@ class Boundary(TyperGroup):
         except KeyboardInterrupt:
             stop()
         except Exception as error:
-            _fail(error, as_json=ctx.meta[_JSON], store=ctx.meta[_STORE])
+            _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[_INVOCATION])
         return result
+
+
+def noted_invocation(context: typer.Context) -> Invocation:
+    """Return the command that is being carried out."""
+    invocation: Invocation = context.meta[_INVOCATION]
+    return invocation
 
 
 def stop(what_is_kept: str = "") -> NoReturn:
@@ -57,7 +63,7 @@ def stop(what_is_kept: str = "") -> NoReturn:
     raise typer.Exit(STOPPED)
 
 
-def _fail(error: Exception, *, as_json: bool, store: str | None) -> NoReturn:
+def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoReturn:
     if isinstance(error, typer.Abort | typer.Exit):
         raise error
     if isinstance(error, BrokenPipeError):
@@ -70,26 +76,26 @@ def _fail(error: Exception, *, as_json: bool, store: str | None) -> NoReturn:
     if debugging():
         sys.stderr.write(printable("".join(traceback.format_exception(error))))
     faults = error.faults if isinstance(error, UsersFileError) else ()
-    for line in (_message(error, store), *faults):
+    for line in (_message(error, invocation), *faults):
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
-        _print_error_json(type(error).__name__, _without_number(error, store), faults)
+        _print_error_json(type(error).__name__, _without_number(error, invocation), faults)
     _flush_stdout()
     raise typer.Exit(FAILED)
 
 
-def _message(error: Exception, store: str | None) -> str:
+def _message(error: Exception, invocation: Invocation) -> str:
     if isinstance(error, IdiolectError) or (isinstance(error, OSError) and error.strerror):
-        return f"error: {_without_number(error, store)}"
+        return f"error: {_without_number(error, invocation)}"
     hint = "" if debugging() else " (IDIOLECT_DEBUG=1 shows the traceback)"
     return f"internal error: {type(error).__name__}: {error}{hint}"
 
 
-def _without_number(error: Exception, store: str | None) -> str:
+def _without_number(error: Exception, invocation: Invocation) -> str:
     """Return the error's message with advice, and without Python's numbers of system errors."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
-    return advised(error, store)
+    return advised(error, invocation)
 
 
 def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> None:

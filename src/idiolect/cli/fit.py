@@ -17,7 +17,7 @@ from idiolect.application.names import (
     MethodName,
     PresetName,
 )
-from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.boundary import FAILED, noted_invocation, stop
 from idiolect.cli.interrupts import terminating_like_ctrl_c
 from idiolect.cli.options import (
     BudgetCalls,
@@ -40,6 +40,7 @@ from idiolect.cli.options import (
 if TYPE_CHECKING:
     from idiolect.application.blocking import Workspace
     from idiolect.application.choices import ChameleonChoices, FermiChoices
+    from idiolect.cli.advice import Invocation
     from idiolect.methods.fermi.settings import ProposerName
     from idiolect.people.user import User
     from idiolect.people.users_file import UsersFileReport
@@ -135,6 +136,7 @@ UserOption = Annotated[
 
 
 def fit(
+    context: typer.Context,
     users: UsersArgument,
     method: Annotated[MethodName, typer.Option(help="Learning method.")] = FERMI,
     store: StoreOption = None,
@@ -195,19 +197,25 @@ def fit(
             with waiting("running the dry run"):
                 forecast = space.forecast(people, choices)
             print_forecast(forecast, json=json)
-        elif not _fit(space, people, choices, resume=resume, json=json):
+        elif not _fit(space, people, choices, noted_invocation(context), resume=resume, json=json):
             raise typer.Exit(FAILED)
 
 
 def _fit(
-    space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, resume: bool, json: bool
+    space: Workspace,
+    people: Iterable[User],
+    choices: FermiChoices | ChameleonChoices,
+    invocation: Invocation,
+    *,
+    resume: bool,
+    json: bool,
 ) -> bool:
     """Learn, and print what became of it; return whether all went well."""
     from idiolect.application.choices import FermiChoices
     from idiolect.cli.fit_screen import FitScreen
 
     method: MethodName = FERMI if isinstance(choices, FermiChoices) else CHAMELEON
-    screen = FitScreen(method, json=json, spending=space.spending)
+    screen = FitScreen(method, invocation, json=json, spending=space.spending)
     try:
         with terminating_like_ctrl_c(), screen:
             report = space.fit(people, choices, resume=resume, events=screen.events)

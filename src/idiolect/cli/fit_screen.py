@@ -17,7 +17,7 @@ from idiolect.application.fitting import FitEvents, FitStart, Outcome, State
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast
 from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
-from idiolect.cli.advice import advised
+from idiolect.cli.advice import Invocation, advised
 from idiolect.cli.costs import cost_line, progress_line
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
@@ -40,12 +40,15 @@ class FitScreen:
 
     Args:
         method: what learns.
+        invocation: the command, for advice on errors.
         json: whether each outcome is printed as JSON.
         spending: returns what the run has cost so far.
     """
 
-    def __init__(self, method: MethodName, *, json: bool, spending: Callable[[], Spending]) -> None:
-        self._method, self._json, self._spending = method, json, spending
+    def __init__(
+        self, method: MethodName, invocation: Invocation, *, json: bool, spending: Callable[[], Spending]
+    ) -> None:
+        self._method, self._invocation, self._json, self._spending = method, invocation, json, spending
         self._total = 0
         self._states: Counter[State] = Counter()
         self._learned: list[Outcome] = []
@@ -113,12 +116,15 @@ class FitScreen:
             self._failures.append(outcome)
         elif outcome.summary is not None and not self._json:
             self._learned.append(outcome)
-        self._progress.finished(outcome.user_id, _line(outcome))
+        self._progress.finished(outcome.user_id, _line(outcome, self._invocation))
         with self._progress.aside():
             if debugging() and outcome.error is not None and outcome.error.__cause__ is not None:
                 sys.stderr.write(printable("".join(traceback.format_exception(outcome.error.__cause__))))
             if self._json:
-                print_json(outcome_document(outcome))
+                document = outcome_document(outcome)
+                if outcome.error is not None:
+                    document["error"]["message"] = _reason(outcome, self._invocation)
+                print_json(document)
                 sys.stdout.flush()
 
     def _counts(self) -> str:
@@ -136,7 +142,9 @@ class FitScreen:
         console, n = err(), len(self._failures)
         console.print(f"{n:,} of {self._total:,} users could not be learned; the others are kept:")
         for outcome in self._failures[:_SHOWN_FAILURES]:
-            console.print(f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome))}", markup=False)
+            console.print(
+                f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False
+            )
         if n > _SHOWN_FAILURES:
             console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
             kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
@@ -144,17 +152,17 @@ class FitScreen:
                 console.print(f"  {count:,} × {one_line(kind)}", markup=False)
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(outcome: Outcome, invocation: Invocation) -> str:
     if outcome.error is None:
         return ""
     hidden = isinstance(outcome.error.__cause__, ValueError) and not debugging()
-    return advised(outcome.error) + ("; IDIOLECT_DEBUG=1 shows where" if hidden else "")
+    return advised(outcome.error, invocation) + ("; IDIOLECT_DEBUG=1 shows where" if hidden else "")
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: Outcome, invocation: Invocation) -> str:
     """Return the outcome as a line of progress."""
     if outcome.summary is None:
-        return f"{outcome.state}: {_reason(outcome)}"
+        return f"{outcome.state}: {_reason(outcome, invocation)}"
     harm = "" if outcome.summary.used else ", the base model answers"
     scores = summary_line(outcome.summary)
     return f"{outcome.state}, {scores}, {outcome.seconds:.1f} s{harm if outcome.kept else _STAYS}"
@@ -200,10 +208,10 @@ def _remark(outcome: Outcome) -> str:
     if not outcome.kept:
         return f"{outcome.state}{_STAYS}"
     state = "" if outcome.state == "learned" else outcome.state
-    return ", ".join(part for part in (state, _summary_remark(outcome.summary)) if part)
+    return ", ".join(part for part in (state, summary_remark(outcome.summary)) if part)
 
 
-def _summary_remark(summary: object) -> str:
+def summary_remark(summary: object) -> str:
     """Return why the base model answers, or that nothing judged the edit; "" where there is nothing to say."""
     if isinstance(summary, FermiSummary) and not summary.used:
         return "base answers: " + ("not judged yet" if summary.evidence is None else "no gain on held-out opinions")

@@ -37,7 +37,7 @@ from idiolect.store.schema import (
 
 WIDTH = 24  # characters of a canary; of a longer text, any remnant of twice as many characters holds one
 SHORTEST = 6  # characters of a text that is a canary as a whole
-MOST = 50_000
+MOST = 50_000  # with these, the search takes some 10 s and half a GiB
 _FEWEST_CHARACTERS = 4  # different ones: a rule of dashes identifies nobody
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
 _OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's

@@ -87,19 +87,23 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
         created_at=summary.created_at.isoformat(),
         updated_at=summary.updated_at.isoformat(),
         personalizations=[
-            {"created_at": record.created_at.isoformat(), **_learned(record), "tensors": _tensors_entry(record.tensors)}
+            {
+                "created_at": record.created_at.isoformat(),
+                **_record_entry(record),
+                "tensors": _tensors_entry(record.tensors),
+            }
             for record in learned
         ],
         tensors={record.method: record.tensors for record in learned if record.tensors is not None},
         groups=store.groups.groups_of(user_id),
-        checkpoints=[_learned(record) for record in store.checkpoints(user_id)],
-        calls=[_call(call) for call in calls.values()],
+        checkpoints=[_record_entry(record) for record in store.checkpoints(user_id)],
+        calls=[_call_entry(call) for call in calls.values()],
         artifact_folder=folder,
         artifacts=[path for path in found if path.is_file() and not path.is_symlink()],
     )
 
 
-def _learned(record: PersonalizationRecord | CheckpointRecord) -> dict[str, Any]:
+def _record_entry(record: PersonalizationRecord | CheckpointRecord) -> dict[str, Any]:
     return {
         "method": record.method,
         "updated_at": record.updated_at.isoformat(),
@@ -112,7 +116,7 @@ def _tensors_entry(tensors: bytes | None) -> dict[str, Any] | None:
     return None if tensors is None else {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
 
 
-def _call(call: KeptCall) -> dict[str, Any]:
+def _call_entry(call: KeptCall) -> dict[str, Any]:
     return {
         "operation": call.operation,
         "model": call.model,
@@ -156,7 +160,7 @@ def write_archive(file: BinaryIO, held: Holdings) -> None:
 
 
 def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
-    yield "user.jsonl", iter([_line(held.user)])
+    yield "user.jsonl", iter([_json_line(held.user)])
     for kind, records in (("personalizations", held.personalizations), ("checkpoints", held.checkpoints)):
         for record in records:
             yield f"{kind}/{quote(record['method'], safe='')}.json", iter([_pretty(record)])
@@ -164,7 +168,7 @@ def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
         yield f"personalizations/{quote(method, safe='')}.safetensors", iter([tensors])
     if held.groups:
         yield "groups.json", iter([_pretty(list(held.groups))])
-    yield "calls.jsonl", map(_line, held.calls)
+    yield "calls.jsonl", map(_json_line, held.calls)
     for path in held.artifacts:
         yield f"artifacts/{_name(path, held.artifact_folder)}", _chunks(path)
 
@@ -193,7 +197,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _line(value: object) -> bytes:
+def _json_line(value: object) -> bytes:
     try:
         return (dumps(value) + "\n").encode()
     except UnicodeEncodeError:  # half a character, which a model may have written

@@ -35,7 +35,7 @@ async def open_bench(
         MissingExtraError: packages are missing.
     """
     settings = start_settings(config, form_of(config, benchmark))
-    with suggesting(Remedy("similarity", "bm25")):
+    with suggesting(Remedy("similarity", "bm25", "does without embeddings")):
         similarity = await pool.similarity(settings.retrieval.similarity)
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
     Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way

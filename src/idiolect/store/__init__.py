@@ -1,4 +1,4 @@
-"""Store: what is known and learned about users, in SQLite by default; any SQLAlchemy URL works.
+"""Store: keeps users and what was learned for them, in SQLite by default; any SQLAlchemy URL works.
 
     with Store.open("./people") as store:
         store.save_users(users)

@@ -21,17 +21,17 @@ from idiolect.store.strict_json import checked_text
 
 
 def note(database: Database, path: Path) -> bool:
-    """Note that a cache is used with this store; whether that is new.
+    """Note that a cache is used with this store; return whether that is new.
 
     Raises:
-        StoreError: the store cannot be written, or such a path not be kept.
+        StoreError: the store cannot be written, or cannot keep such a path.
     """
     path = resolved(path)
     if path in _own(database.place) or _is_noted(database, path):
         return False
     try:
         with database.writing() as connection:
-            connection.execute(companions.insert().values(path=_named(database.place, path)))
+            connection.execute(companions.insert().values(path=_kept_path(database.place, path)))
     except StoreError:
         if not _is_noted(database, path):  # else another process was quicker
             raise
@@ -46,11 +46,11 @@ def drop_note(database: Database, path: Path) -> None:
         StoreError: the store cannot be written.
     """
     with database.writing() as connection:
-        connection.execute(companions.delete().where(companions.c.path == _named(database.place, resolved(path))))
+        connection.execute(companions.delete().where(companions.c.path == _kept_path(database.place, resolved(path))))
 
 
 def known_caches(database: Database) -> dict[Path, bool]:
-    """Where the store's caches are or may be, and whether one was noted there; links are resolved.
+    """Return the paths where the store's caches are or may be, links resolved, each with whether it was noted.
 
     Raises:
         StoreError: the store cannot be read.
@@ -62,26 +62,26 @@ def known_caches(database: Database) -> dict[Path, bool]:
 
 
 def _own(place: Place) -> tuple[Path, ...]:
-    """The cache in the folder of the store, however the store was named."""
+    """Return the path of the cache in the store's folder, even for a store that was named by a URL."""
     if place.file is None or place.file.name != FILE_NAME:
         return ()
     return (resolved(place.file.parent / CACHE_NAME),)
 
 
 def _is_noted(database: Database, path: Path) -> bool:
-    query = sa.select(companions.c.path).where(companions.c.path == _named(database.place, path))
+    query = sa.select(companions.c.path).where(companions.c.path == _kept_path(database.place, path))
     with database.reading() as connection:
         return connection.scalar(query) is not None
 
 
-def _named(place: Place, path: Path) -> str:
+def _kept_path(place: Place, path: Path) -> str:
     base = _base(place)
     named = path.relative_to(base) if place.file is not None and path.is_relative_to(base) else path
     return checked_text(str(named), at="the path of the cache")
 
 
 def _base(place: Place) -> Path:
-    """What relative paths are relative to."""
+    """Return the folder that relative paths start from."""
     return Path("/") if place.file is None else resolved(place.file.parent)
 
 

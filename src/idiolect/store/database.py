@@ -1,6 +1,6 @@
 """`Database`: the opened database of a store, and its transactions; `Store` and the erasure are built on it.
 
-What the driver says becomes a `StoreError` here, and so do rows that make no valid value.
+The driver's errors become a `StoreError` here, and so do rows that make no valid value.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class Database:
-    """An engine on a store of the newest revision, and where that is.
+    """An engine on a store of the newest revision, and the store's place.
 
     Args:
-        engine: as `opening.open_engine` made it.
-        place: where the store is.
+        engine: from `opening.open_engine`.
+        place: the store's place.
         lock_timeout: seconds to wait for another process's lock.
     """
 
@@ -50,20 +50,20 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes; committed at the end, undone by an error.
+        """Open a transaction that writes; it is committed at the end, and undone by an error.
 
         Raises:
-            StoreError: locked, closed, or not writable.
+            StoreError: the store is locked, closed, or not writable.
         """
         with store_errors(self.where), self.engine(sqlite_begin="IMMEDIATE").begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database.
+        """Open a transaction that sees one state of the database.
 
         Raises:
-            StoreError: closed, not readable, or what is read makes no valid value.
+            StoreError: the store is closed or not readable, or its rows make no valid value.
         """
         level = {"isolation_level": "REPEATABLE READ"} if self.kind == "postgresql" else {}
         try:
@@ -73,10 +73,10 @@ class Database:
             raise StoreError(f"store {self.where}: what it holds is damaged ({type(error).__name__})") from error
 
     def pages(self, read: Callable[[Connection, str | None], Sequence[T]], *, key: Callable[[T], str]) -> Iterator[T]:
-        """Yield a long list page by page, each page of a transaction of its own, so that others may write meanwhile.
+        """Yield a long list page by page, each page in a transaction of its own, so that others may write meanwhile.
 
         Args:
-            read: returns the page that follows a key (None: the first page), in the order of the keys.
+            read: returns the page that follows a key, in the order of the keys; for None, the first page.
             key: returns an item's key.
 
         Raises:
@@ -92,7 +92,7 @@ class Database:
             after = key(page[-1])
 
     def engine(self, **options: str) -> Engine:
-        """The engine, with execution options.
+        """Return the engine, with execution options.
 
         Raises:
             StoreError: it is closed.

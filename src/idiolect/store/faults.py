@@ -1,7 +1,7 @@
-"""What a database says, in the store's words: every SQLAlchemy error becomes a `StoreError`.
+"""Faults: every SQLAlchemy error becomes a `StoreError` with a reason in plain words.
 
 Messages name the store and the reason, never SQL parameters: those are people's texts. SQLite's own reasons are safe
-to repeat; other databases quote values in theirs, so of those only the kind is told.
+to repeat; other databases quote values in theirs, so a message gives only the kind of their error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def store_errors(where: str) -> Iterator[None]:
 
 
 def reason(error: SQLAlchemyError) -> str:
-    """Why it failed, without anyone's texts."""
+    """Return why the database failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return sqlite_reason(cause)
@@ -49,6 +49,6 @@ def reason(error: SQLAlchemyError) -> str:
 
 
 def sqlite_reason(error: sqlite3.Error) -> str:
-    """Why SQLite failed, in plain words."""
+    """Return why SQLite failed, in plain words."""
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     return _SQLITE_REASONS.get(primary, f"SQLite says: {error}")

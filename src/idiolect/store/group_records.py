@@ -1,9 +1,9 @@
-"""Groups as values: who is in one, and how what was learned for it stands to its members now.
+"""Groups as values: their members, and whether what was learned for them still fits these.
 
     never fitted → fitted ⇄ stale (refit advised)
                         ↘ needs refit: a member it was learned from is gone, and with them what was learned
 
-`data_digest` tells whether a person's data is what a group was fitted on.
+`data_digest` shows whether a person's data has changed since a group was fitted on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from idiolect.store.strict_json import digest
 
 
 class GroupState(StrEnum):
-    """How what was learned for a group stands to its members now; later ones weigh more."""
+    """A group's state, by what was learned for it and its members now; later ones weigh more."""
 
     NEVER_FITTED = "never fitted"
     FITTED = "fitted"
@@ -27,12 +27,12 @@ class GroupState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupFit:
-    """What one method learned for a group, or that it has to learn anew.
+    """The state of one method's learning for a group.
 
     Args:
-        method: which method.
-        since: when it was learned; where it needs a refit, since when.
-        digest: of what was learned, tensors included; None: it needs a refit.
+        method: the method's name.
+        since: when it learned; if it needs a refit, since when it does.
+        digest: SHA-256 of what it learned, tensors included; None if it needs a refit.
         sources: the members it was learned from, in the order of their ids.
         added: members who came since, in that order; they are served all the same.
         changed: sources whose profile, opinions or texts have changed since, in that order.
@@ -47,7 +47,7 @@ class GroupFit:
 
     @property
     def state(self) -> GroupState:
-        """Stale ones are served; one that needs a refit is not."""
+        """The state of this fit: a stale one is still served, one that needs a refit is not."""
         if self.digest is None:
             return GroupState.NEEDS_REFIT
         return GroupState.STALE if self.added or self.changed else GroupState.FITTED
@@ -65,7 +65,7 @@ class Group:
 
     @property
     def state(self) -> GroupState:
-        """That of the fit which is worst off."""
+        """The worst state of all fits."""
         states = {fit.state for fit in self.fits}
         return next((state for state in reversed(GroupState) if state in states), GroupState.NEVER_FITTED)
 
@@ -74,7 +74,7 @@ class Group:
 class Member:
     """A member as `Groups.read_members` read them: the user, and the `token` of this membership.
 
-    Whoever is forgotten or removed and comes back has another token, also with the same data.
+    A user who is forgotten or removed and comes back has another token, even with the same data.
     """
 
     user: User
@@ -83,13 +83,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What the removal of members, or of a whole group, took with it.
+    """The outcome of removing members, or a whole group.
 
     Args:
-        rows: rows deleted, by table.
+        rows: number of rows deleted, by table.
         refit: methods that have to learn anew for the group.
-        unfinished: what is deleted, but whose bytes may still be in the files, and why; whoever opens the store next
-            finishes it.
+        unfinished: files that may still hold bytes of deleted data, and why; the next opening of the store finishes
+            them.
     """
 
     rows: dict[str, int]
@@ -98,7 +98,7 @@ class Removal:
 
 
 def data_digest(user: User) -> str:
-    """SHA-256 (hex) of what a method may learn from: profile, opinions and texts; unknown keys are none of it."""
+    """Return the SHA-256 (hex) of the data a method may learn from: profile, opinions and texts, no unknown keys."""
     opinions = [
         [opinion.question.text, list(opinion.question.choices), opinion.question.ordinal, opinion.answer]
         for opinion in user.opinions

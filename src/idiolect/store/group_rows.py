@@ -1,7 +1,7 @@
-"""SQL on groups: what `Groups` and the erasure of a person do inside one transaction.
+"""SQL on groups, for `Groups` and the erasure of a person; each function runs inside a transaction of its caller.
 
-A group's learned row and its sources (the members it was learned from) live and die together. With a source goes the
-row, which holds that person's influence, and a row of `group_refits` remembers that it has to be learned anew.
+A group's learned row and its sources (the members it was learned from) live and die together. When a source goes, so
+does the row, which holds that person's influence; a row of `group_refits` records that it has to be learned anew.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _FEW = 1000  # up to so many groups, an unknown id is compared with theirs
 
 
 def known_group(connection: Connection, group_id: str, *, lock: bool = False) -> RowMapping:
-    """The group's row.
+    """Return the group's row.
 
     Args:
         connection: in a transaction.
-        group_id: which one.
+        group_id: the group's id.
         lock: keep other writers from it until the transaction ends; SQLite writes alone anyway.
 
     Raises:
@@ -70,7 +70,7 @@ def insert_group(connection: Connection, group_id: str, *, now: datetime) -> Non
 
 
 def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> int:
-    """Add the users to the group; how many were not in it.
+    """Add the users to the group; return how many were not in it.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -118,7 +118,7 @@ def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str
 
 
 def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
-    """Delete the group and all that was learned for it; rows deleted, by table. Its members stay users."""
+    """Delete the group and all that was learned for it, but no user; return the number of deleted rows by table."""
     tables = (group_members, group_personalizations, group_sources, group_refits)
     rows = {"groups": 1} | {table.name: _count(connection, table, table.c.group_id == group_id) for table in tables}
     connection.execute(groups.delete().where(groups.c.id == group_id))  # the others follow, by their foreign keys
@@ -126,14 +126,14 @@ def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
 
 
 def learned_from(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
-    """Group and method of every learned row with a source that fits the conditions, in order."""
+    """Return group and method of every learned row with a source that meets the conditions, in order."""
     columns = (group_sources.c.group_id, group_sources.c.method)
     found = connection.execute(sa.select(*columns).where(*conditions).distinct().order_by(*columns))
     return [(group_id, method) for group_id, method in found]
 
 
 def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *, now: datetime) -> dict[str, int]:
-    """Delete these groups' learned rows, and remember that they are to be learned anew; rows deleted, by table."""
+    """Delete these learned rows and record that they need a refit; return the number of deleted rows by table."""
     rows = {"group_personalizations": 0, "group_sources": 0}
     for group_id, method in learned:
         rows["group_sources"] += _count(connection, group_sources, *_of(group_sources, group_id, method))
@@ -144,7 +144,7 @@ def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *
 
 
 def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict[str, int]:
-    """Take a user who is being forgotten out of every group, with all that was learned from them; rows deleted."""
+    """Delete a user, and all that was learned from them, from every group; return the number of rows by table."""
     theirs = group_members.c.user_id == user_id
     changed = groups.c.id.in_(sa.select(group_members.c.group_id).where(theirs))
     connection.execute(groups.update().where(changed).values(updated_at=now))  # first: whoever saves a fit waits
@@ -185,37 +185,37 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
 
 
 def is_learned_from(user_id: str) -> sa.ColumnElement[bool]:
-    """The condition on a row of `group_personalizations` that the user is among its sources."""
+    """Return the condition on a row of `group_personalizations` that the user is among its sources."""
     table = group_personalizations
     joined = sa.and_(group_sources.c.group_id == table.c.group_id, group_sources.c.method == table.c.method)
     return sa.exists().where(joined, group_sources.c.user_id == user_id)
 
 
 def learned_with(connection: Connection, user_id: str) -> Iterator[RowMapping]:
-    """Every group's learned row that the user is among the sources of, one at a time."""
+    """Yield every learned row with the user among its sources, one at a time."""
     chosen = sa.select(group_personalizations).where(is_learned_from(user_id))
     yield from connection.execution_options(yield_per=1).execute(chosen).mappings()
 
 
 def read_group_learned(connection: Connection, group_id: str, method: str) -> RowMapping | None:
-    """The learned row, if there is one."""
+    """Return the learned row, if there is one."""
     chosen = sa.select(group_personalizations).where(*_of(group_personalizations, group_id, method))
     return connection.execute(chosen).mappings().first()
 
 
 def needs_refit(connection: Connection, group_id: str, method: str) -> bool:
-    """Whether what the method had learned for the group is deleted."""
+    """Return whether what the method had learned for the group is deleted."""
     return _count(connection, group_refits, *_of(group_refits, group_id, method)) > 0
 
 
 def member_ids(connection: Connection, group_id: str) -> tuple[str, ...]:
-    """Who is in the group, in the order of their ids."""
+    """Return the ids of the group's members, in order."""
     members = sa.select(group_members.c.user_id).where(group_members.c.group_id == group_id)
     return tuple(connection.scalars(members.order_by(group_members.c.user_id)))
 
 
 def read_members(connection: Connection, group_id: str) -> tuple[Member, ...]:
-    """Who is in the group, with their data, in the order of their ids; of one state of the database."""
+    """Return the group's members with their data, in the order of their ids, from one state of the database."""
     tokens = _tokens(connection, group_id)  # first: data that comes later than its token is not kept, never the reverse
     found = {user.id: user for batch in _batches(tokens) for user in _users(connection, batch)}
     return tuple(Member(found[user_id], token) for user_id, token in tokens.items())
@@ -228,7 +228,7 @@ def _tokens(connection: Connection, group_id: str) -> dict[str, str]:
 
 
 def group_ids_of(connection: Connection, user_id: str) -> tuple[str, ...]:
-    """The groups that the user is in, in order."""
+    """Return the ids of the user's groups, in order."""
     theirs = sa.select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return tuple(connection.scalars(theirs.order_by(group_members.c.group_id)))
 
@@ -241,8 +241,7 @@ def page_of_groups(connection: Connection, after: str | None) -> list[Group]:
 
 
 def read_group(connection: Connection, group_id: str) -> Group:
-    """The group, its members, and how what was learned for it stands to them; reads the data of those it was learned
-    from, but no tensors.
+    """Return the group, its members and its fits; reads the sources' data, but no tensors.
 
     Raises:
         UnknownGroupError: there is none.

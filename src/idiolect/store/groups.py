@@ -1,9 +1,9 @@
-"""`Groups`: users for whom something is learned together, kept between runs; `Store.groups` is one.
+"""`Groups` (as `Store.groups`): users for whom a method learns together, kept between runs.
 
     create → read_members → fit → save_personalization → personalization   (served to members, and to people never seen)
     a source is forgotten or removed → their row is deleted → GroupNeedsRefitError until it is fitted again
 
-Every call is its own transaction. What is deleted is scrubbed from a SQLite file like an erased person.
+Every call is its own transaction. Deleted rows are scrubbed from a SQLite file like an erased person's.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Groups:
             return read_group(connection, group_id)
 
     def get(self, group_id: str) -> Group:
-        """The group, and how what was learned for it stands to its members now.
+        """Return the group, its members and the state of what was learned for it.
 
         Raises:
             UnknownGroupError: the store holds no such group.
@@ -69,7 +69,7 @@ class Groups:
             return read_group(connection, group_id)
 
     def list(self) -> Iterator[Group]:
-        """Every group, in the order of their ids.
+        """Yield every group, in the order of their ids; read page by page.
 
         Raises:
             StoreError: the store cannot be read.
@@ -77,7 +77,7 @@ class Groups:
         return self._database.pages(page_of_groups, key=lambda group: group.id)
 
     def read_members(self, group_id: str) -> tuple[Member, ...]:
-        """The members with their data, in the order of their ids, to fit on and to hand to `save_personalization`.
+        """Return the members with their data, in the order of their ids, for a fit and then `save_personalization`.
 
         Raises:
             UnknownGroupError: the store holds no such group.
@@ -88,10 +88,10 @@ class Groups:
             return read_members(connection, group_id)
 
     def add_members(self, group_id: str, members: Iterable[str]) -> int:
-        """Add users; what was learned for the group is served to them too, until it is fitted again with them.
+        """Add users; what was learned for the group is served to them too, before it is fitted again with them.
 
         Returns:
-            How many were not in it.
+            The number of users who were not in the group before.
 
         Raises:
             UnknownGroupError: the store holds no such group.
@@ -140,12 +140,12 @@ class Groups:
         """Keep what a method learned for the group, in place of what it had learned before; it can be served again.
 
         Args:
-            group_id: which group.
-            method: which method learned it.
+            group_id: the group's id.
+            method: the method that learned.
             payload: what it learned, as JSON.
             tensors: as for `Store.save_personalization`.
-            fitted_on: everyone whose data went into it, as `read_members` read them before the fit, those too who gave
-                nothing usable. Whose data has merely changed since makes it stale.
+            fitted_on: everyone whose data went into it, as `read_members` read them before the fit, even those who
+                gave nothing usable. A member whose data has changed since makes it stale.
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, tensors without a byte, or `fitted_on` is empty.
@@ -163,7 +163,7 @@ class Groups:
             put_group_learned(connection, row, sources)
 
     def personalization(self, group_id: str, method: str) -> PersonalizationRecord:
-        """What the method learned for the group, stale or not.
+        """Return what the method learned for the group, stale or not.
 
         Raises:
             UnknownGroupError: the store holds no such group.
@@ -182,7 +182,7 @@ class Groups:
         raise NotFittedError(method, group_id, kind="group")
 
     def groups_of(self, user_id: str) -> tuple[str, ...]:
-        """The ids of the groups that the user is in, in order.
+        """Return the ids of the user's groups, in order.
 
         Raises:
             UnknownUserError: the store holds no such user.

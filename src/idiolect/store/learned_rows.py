@@ -1,6 +1,6 @@
-"""SQL on `personalizations` and `checkpoints`: what `Store` does inside one transaction.
+"""SQL on `personalizations` and `checkpoints`, for `Store`; each function runs inside a transaction of its caller.
 
-A personalization is what a method learned; a checkpoint is how far it has come while it still learns.
+A personalization is the result of a method's learning; a checkpoint is its state while it still learns.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any])
 
 
 def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
-    """The row of the user and method, if there is one."""
+    """Return the row of the user and method, if there is one."""
     return connection.execute(sa.select(table).where(*of(table, user_id, method))).mappings().first()
 
 
 def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[RowMapping]:
-    """The user's rows, by method.
+    """Return the user's rows, by method.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -47,7 +47,7 @@ def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[R
 
 
 def held_digest(connection: Connection, user_id: str, method: str) -> str | None:
-    """The digest of what was learned, locked against other writers until the transaction ends.
+    """Return the digest of what was learned, and lock it against other writers until the transaction ends.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -58,5 +58,5 @@ def held_digest(connection: Connection, user_id: str, method: str) -> str | None
 
 
 def of(table: sa.Table, user_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """The condition that picks one user's row of one method."""
+    """Return the conditions that pick one user's row of one method."""
     return table.c.user_id == user_id, table.c.method == method

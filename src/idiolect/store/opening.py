@@ -1,9 +1,9 @@
-"""From a folder or URL to an engine on a store of the newest revision.
+"""Opening: from a folder or URL to an engine on a store of the newest revision.
 
     target → URL → file made private (0600 in a 0700 folder) → engine with SQLite's pragmas → migrated
 
-Transactions on SQLite begin as told by the execution option `sqlite_begin`: IMMEDIATE for those that write, so that
-a lock is waited for at their start and never refused in their middle.
+The execution option `sqlite_begin` sets how a transaction on SQLite begins: IMMEDIATE if it writes, so that it waits
+for a lock at its start and is never refused one later.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CACHE_NAME = "calls.db"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a store is: its URL, its folder if it was named by one, and a printable name without secrets."""
+    """A store's place: its URL, its folder if it was named by one, and a printable name without secrets."""
 
     url: URL
     folder: Path | None
@@ -48,7 +48,7 @@ class Place:
 
     @property
     def cache_path(self) -> Path:
-        """Where the cache of calls belongs: in the store's folder.
+        """The path for the cache of calls, in the store's folder.
 
         A store named by a URL has no folder; its cache is in one of its own below `$IDIOLECT_CACHE`, else below the
         user's cache folder.
@@ -59,7 +59,7 @@ class Place:
         return Path(caches).expanduser().absolute() / self._identity() / CACHE_NAME
 
     def _identity(self) -> str:
-        """Tells databases apart, however they are logged in to; the password is no part of it."""
+        """Return a name of the database that does not depend on who logs in to it and how."""
         url = self.url
         database = os.path.realpath(self.file) if self.file is not None else url.database
         query_hosts = [url.query.get("host"), url.query.get("port")]  # how sockets are named
@@ -68,7 +68,7 @@ class Place:
 
 
 def locate(target: str | Path | None) -> Place:
-    """Where `target` (a folder or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's data folder) is.
+    """Return the place of `target`: a folder or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's data folder.
 
     Raises:
         StoreError: the URL cannot be read.
@@ -86,10 +86,10 @@ def locate(target: str | Path | None) -> Place:
 
 
 def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
-    """An engine on the store at `place`, migrated to the newest revision.
+    """Return an engine on the store at `place`, migrated to the newest revision.
 
     Args:
-        place: where the store is.
+        place: the store's place.
         create: make a store if there is none.
         lock_timeout: seconds to wait for another process's lock.
 

@@ -1,6 +1,6 @@
-"""SQL on `users` and `opinions`: what `Store` does inside one transaction.
+"""SQL on `users` and `opinions`, for `Store`; each function runs inside a transaction of its caller.
 
-Reads and writes rows of `records`; knows no transactions, and nothing of what was learned but the methods' names.
+Reads and writes rows of `records`. Of what was learned it reads only the methods' names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FEW = 1000  # up to so many users, an unknown id is compared with theirs
 
 
 def known_user(connection: Connection, user_id: str) -> RowMapping:
-    """The user's row.
+    """Return the user's row.
 
     Raises:
         UnknownUserError: there is none; the message names ids that are near.
@@ -43,7 +43,7 @@ def _near_ids(connection: Connection, user_id: str) -> list[str]:
 
 
 def read_user(connection: Connection, user_id: str) -> User:
-    """The user.
+    """Return the user.
 
     Raises:
         UnknownUserError: there is none.
@@ -54,7 +54,7 @@ def read_user(connection: Connection, user_id: str) -> User:
 
 
 def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
-    """Users by id, at most `BATCH` of them; an id that comes twice begins a batch, so that the later one wins."""
+    """Yield users by id, `BATCH` at a time; a repeated id begins a new batch, so that the later user wins."""
     batch: dict[str, User] = {}
     for user in people:
         if user.id in batch or len(batch) == BATCH:
@@ -66,8 +66,7 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
 
 
 def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
-    """Write the users. What was entered for them by itself stays, and comes first where the user's new opinions hold
-    the same question.
+    """Write the users. Opinions that were entered one by one stay, in the place of a new one on the same question.
 
     Raises:
         StoreError: a user holds something that a store cannot keep.
@@ -78,7 +77,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        connection.execute(_replace_user(), [_bound(row) for row in rows if row["id"] in known])
+        connection.execute(_replace_user(), [_as_parameters(row) for row in rows if row["id"] in known])
     new = [row for row in rows if row["id"] not in known]
     if new:
         connection.execute(users.insert(), new)
@@ -88,7 +87,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
 
 
 def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
-    """Rows of opinions that were entered by themselves, in order."""
+    """Return the rows of opinions that were entered one by one, in order."""
     chosen = sa.select(opinions).where(opinions.c.user_id.in_(ids), opinions.c.entered)
     return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
 
@@ -97,7 +96,7 @@ def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
     """Put an entered opinion in the place of the row on the same question with the same choices, else at the end.
 
     Returns:
-        Whether that changes what the rows say on the question.
+        Whether this changes the rows' answer to the question, or adds one.
     """
     for position, row in enumerate(rows):
         if (row["question"], row["choices"]) == (entered["question"], entered["choices"]):
@@ -116,7 +115,7 @@ def _replace_user() -> sa.Update:
     )
 
 
-def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+def _as_parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     return {f"b_{name}": value for name, value in row.items() if name != "created_at"}
 
 
@@ -149,7 +148,7 @@ def put_opinion(
 def remove_opinion(
     connection: Connection, user_id: str, question: str, choices: tuple[str, ...] | None, *, now: datetime
 ) -> bool:
-    """Delete the opinion on the question; whether there was one. `choices` None: whatever they are.
+    """Delete the opinion on the question, whatever its choices if `choices` is None; return whether there was one.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -176,7 +175,7 @@ def remove_opinion(
 
 
 def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
-    """The places, from 0, of the user's opinions that were entered by themselves.
+    """Return the places, from 0, of the user's opinions that were entered one by one.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -193,12 +192,12 @@ def page_of_ids(connection: Connection, after: str | None) -> list[str]:
 
 
 def page_of_summaries(connection: Connection, after: str | None) -> list[UserSummary]:
-    """Return the users whose ids follow `after`, counted, in order, at most `BATCH`."""
+    """Return summaries of the users whose ids follow `after`, in order, at most `BATCH`."""
     return _summaries(connection, sa.true() if after is None else users.c.id > after)
 
 
 def read_summary(connection: Connection, user_id: str) -> UserSummary:
-    """The user, counted.
+    """Return the user's summary.
 
     Raises:
         UnknownUserError: there is none.

@@ -1,6 +1,6 @@
-"""Between values and rows: users as the tables keep them, and what the store tells about users.
+"""Records: users and learned payloads as rows of the tables, and the values that the store returns.
 
-Rows are made here, checked, before any SQL runs; a row that makes no valid value when read back means damage.
+Rows are made and checked here, before any SQL runs; a row that makes no valid value when read back means damage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.engine import RowMapping
 
 from idiolect.errors import StoreError
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store.strict_json import checked_text, digest, plain
+from idiolect.store.strict_json import checked_json, checked_text, digest
 
 _MIB = 1 << 20
 MAX_TENSORS = 256 * _MIB  # bytes in one row; databases take them in one piece
@@ -23,10 +23,10 @@ MAX_TENSORS = 256 * _MIB  # bytes in one row; databases take them in one piece
 
 @dataclass(frozen=True, slots=True)
 class SavedUsers:
-    """How many users `Store.save_users` added, and how many it replaced.
+    """The numbers of users that `Store.save_users` added and replaced.
 
-    `entered` counts opinions that `Store.put_opinion` gave these users, and that stayed although what was saved says
-    something else on the question, or nothing.
+    `entered` counts these users' opinions from `Store.put_opinion` that stayed although the saved ones differ on the
+    question, or lack it.
     """
 
     new: int = 0
@@ -39,7 +39,7 @@ class SavedUsers:
 
 @dataclass(frozen=True, slots=True)
 class UserSummary:
-    """A user, counted: what the store holds about them. `methods` are those that learned something, sorted."""
+    """A summary of what the store holds about a user. `methods` are those that learned something, sorted."""
 
     id: str
     n_opinions: int
@@ -51,7 +51,7 @@ class UserSummary:
 
 @dataclass(frozen=True, slots=True)
 class PersonalizationRecord:
-    """What one method learned for one user: plain JSON, maybe the bytes of a safetensors file, a SHA-256 of both."""
+    """What one method learned for one user: plain JSON, maybe the bytes of a safetensors file, the SHA-256 of both."""
 
     method: str
     created_at: datetime
@@ -63,7 +63,7 @@ class PersonalizationRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """How far a method has come with one user: plain JSON, and the SHA-256 of its canonical text."""
+    """The state of a method that still learns for one user: plain JSON, and the SHA-256 of its canonical text."""
 
     method: str
     updated_at: datetime
@@ -72,52 +72,52 @@ class CheckpointRecord:
 
 
 def user_row(user: User, *, now: datetime) -> dict[str, Any]:
-    """The user's row of `users`.
+    """Return the user's row of `users`.
 
     Raises:
-        StoreError: something that a store cannot keep; the message says where it is.
+        StoreError: the user holds something that a store cannot keep; the message gives its place.
     """
     at = f"user {user.id!r}"
     return {
         "id": checked_text(user.id, at=f"{at}: id"),
-        "profile": plain(user.profile.attributes, at=f"{at}: profile"),
-        "texts": plain(user.texts, at=f"{at}: texts"),
-        "extra": plain(user.extra, at=f"{at}: extra"),
+        "profile": checked_json(user.profile.attributes, at=f"{at}: profile"),
+        "texts": checked_json(user.texts, at=f"{at}: texts"),
+        "extra": checked_json(user.extra, at=f"{at}: extra"),
         "created_at": now,
         "updated_at": now,
     }
 
 
 def opinion_rows(user: User) -> list[dict[str, Any]]:
-    """The user's rows of `opinions`, in order.
+    """Return the user's rows of `opinions`, in order.
 
     Raises:
-        StoreError: something that a store cannot keep; the message says where it is.
+        StoreError: the user holds something that a store cannot keep; the message gives its place.
     """
     return [opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
 
 
 def opinion_row(opinion: Opinion, *, user_id: str, position: int, entered: bool = False) -> dict[str, Any]:
-    """The opinion's row of `opinions`.
+    """Return the opinion's row of `opinions`.
 
     Raises:
-        StoreError: something that a store cannot keep; the message says where it is.
+        StoreError: the user holds something that a store cannot keep; the message gives its place.
     """
     at = f"user {user_id!r}: opinions[{position}]"
     return {
         "user_id": user_id,
         "position": position,
         "question": checked_text(opinion.question.text, at=f"{at}.question"),
-        "choices": plain(opinion.question.choices, at=f"{at}.choices"),
+        "choices": checked_json(opinion.question.choices, at=f"{at}.choices"),
         "ordinal": opinion.question.ordinal,
         "answer": checked_text(opinion.answer, at=f"{at}.answer"),
-        "extra": plain(opinion.extra, at=f"{at}.extra"),
+        "extra": checked_json(opinion.extra, at=f"{at}.extra"),
         "entered": entered,
     }
 
 
 def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
-    """The user of a row of `users` and its rows of `opinions`, in order.
+    """Return the user of a row of `users` and its rows of `opinions`, in order.
 
     Raises:
         ValueError: the rows make no valid user.
@@ -139,7 +139,7 @@ def _opinion(row: RowMapping) -> Opinion:
 def personalization_row(
     user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None, *, now: datetime
 ) -> dict[str, Any]:
-    """The row of `personalizations`.
+    """Return the row of `personalizations`.
 
     Raises:
         ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
@@ -152,7 +152,7 @@ def personalization_row(
 def learned_columns(
     method: str, payload: Mapping[str, Any], tensors: bytes | None, *, at: str, now: datetime
 ) -> dict[str, Any]:
-    """What rows of `personalizations` and `group_personalizations` have in common.
+    """Return the columns that rows of `personalizations` and `group_personalizations` have in common.
 
     Raises:
         ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
@@ -176,7 +176,7 @@ def learned_columns(
 
 
 def learned_digest(payload: object, tensors: bytes | None) -> str:
-    """SHA-256 (hex) of what was learned: without tensors that of the payload, else of the digests of both."""
+    """Return the SHA-256 (hex) of the payload if there are no tensors, else of the digests of both."""
     if tensors is None:
         return digest(payload)
     return digest({"payload": digest(payload), "tensors": hashlib.sha256(tensors).hexdigest()})
@@ -186,14 +186,14 @@ def _checked_payload(method: str, payload: Mapping[str, Any], *, at: str) -> dic
     if not method.strip():
         raise ValueError("method is blank")
     checked_text(method, at="method")
-    value = plain(payload, at=at)
+    value = checked_json(payload, at=at)
     if not isinstance(value, dict):
         raise ValueError(f"payload is a {type(payload).__name__}, must be a mapping")
     return value
 
 
 def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """The row of `checkpoints`.
+    """Return the row of `checkpoints`.
 
     Raises:
         ValueError: a blank method, or a payload that is no mapping.
@@ -210,10 +210,10 @@ def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now
 
 
 def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
-    """What a row of `personalizations` or `group_personalizations` says.
+    """Return the record of a row of `personalizations` or `group_personalizations`.
 
     Raises:
-        StoreError: it is not what its digest was made of.
+        StoreError: the row's digest is wrong.
     """
     tensors = None if row["tensors"] is None else bytes(row["tensors"])
     if learned_digest(row["payload"], tensors) != row["digest"]:
@@ -229,10 +229,10 @@ def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
 
 
 def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
-    """What a row of `checkpoints` says.
+    """Return the record of a row of `checkpoints`.
 
     Raises:
-        StoreError: the payload is not the one whose digest was kept with it.
+        StoreError: the row's digest is wrong.
     """
     if digest(row["payload"]) != row["digest"]:
         raise _damaged(row)

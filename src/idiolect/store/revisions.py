@@ -1,4 +1,4 @@
-"""Brings a store to the newest revision when it is opened, with the migrations that the package carries.
+"""Revisions: bring a store to the newest revision when it is opened, with the migrations that the package carries.
 
 A store that is up to date costs one query and no Alembic. Otherwise the migration runs under the database's write
 lock and looks again once it has it, so two processes may open a fresh store at the same moment.
@@ -31,7 +31,7 @@ def migrate(engine: Engine, where: str, *, create: bool) -> None:
 
 
 def stored_revision(connection: Connection) -> str | None:
-    """The store's revision; None where there is no store yet."""
+    """Return the store's revision; None where there is no store yet."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))

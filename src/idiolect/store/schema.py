@@ -23,12 +23,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database: UTC."""
+        """Convert a moment to UTC for the database."""
         del dialect
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database: with its time zone."""
+        """Return a moment from the database with its time zone."""
         del dialect
         if value is None:
             return None
@@ -77,7 +77,7 @@ personalizations = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
-    sa.Column("tensors", sa.LargeBinary),  # a safetensors file; last, so that SQLite reads it only when it is asked for
+    sa.Column("tensors", sa.LargeBinary),  # a safetensors file; last, so that SQLite reads it only when needed
 )
 
 checkpoints = sa.Table(
@@ -90,7 +90,7 @@ checkpoints = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# An erasure whose rows are deleted, but whose bytes may still be in the files: says nothing about who it was.
+# An erasure whose rows are deleted, but whose bytes may still be in the files; holds nothing about the person.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -114,7 +114,7 @@ group_members = sa.Table(
     metadata,
     sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
-    # Drawn at random whenever someone joins: tells who left and came back from who stayed, whatever the clocks say.
+    # Drawn at random whenever someone joins: distinguishes a member who left and came back, whatever the clocks show.
     sa.Column("token", sa.Text, nullable=False),
 )
 
@@ -146,7 +146,7 @@ group_sources = sa.Table(
     ),
 )
 
-# What was learned for the group is deleted, because a member it was learned from is gone; says nothing about who.
+# What was learned for the group is deleted, because a member it was learned from is gone; holds nothing about who.
 group_refits = sa.Table(
     "group_refits",
     metadata,

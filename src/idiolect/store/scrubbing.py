@@ -1,9 +1,9 @@
-"""Scrubbing: what is deleted in a SQLite file leaves its bytes too, and an erasure that was cut off is finished.
+"""Scrubbing: removes the bytes of deleted rows from a SQLite file, and finishes an erasure that was cut off.
 
     mark + delete (one transaction) → scrub → unmark
 
-The mark (a row of `erasures`, which says nothing about who it was) is written with the deletion. Who opens a store that
-has one scrubs first: a process killed in between leaves nothing for good.
+The mark (a row of `erasures`, which holds nothing about the person) is written with the deletion. Opening a store that
+has a mark scrubs it first, so a process killed in between leaves nothing for good.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def mark(connection: Connection) -> str:
-    """Note that an erasure has begun, in the transaction that deletes; its mark, for `unmark`."""
+    """Note that an erasure has begun, in the transaction that deletes; return the mark, for `unmark`."""
     name = secrets.token_hex(8)
     connection.execute(erasures.insert().values(id=name, begun_at=datetime.now(UTC)))
     return name
@@ -49,7 +49,7 @@ def unmark(database: Database, marks: Iterable[str]) -> None:
 
 
 def finish(database: Database, name: str) -> tuple[str, ...]:
-    """Scrub the store and take the mark back; what kept this from being done, if anything: then the mark stays."""
+    """Scrub the store and take the mark back; return the fault that prevented it, if any (the mark stays then)."""
     try:
         scrub(database)
         unmark(database, [name])
@@ -60,10 +60,9 @@ def finish(database: Database, name: str) -> tuple[str, ...]:
 
 
 def finish_interrupted(database: Database) -> int:
-    """Scrub the store and its caches of calls if an erasure was cut off; how many were.
+    """Scrub the store and its caches of calls if erasures were cut off; return how many were.
 
-    Where that is not possible now (another process holds a lock, the disk is read-only) it is left to whoever opens
-    the store next.
+    Where that is not possible now (another process holds a lock, the disk is read-only), the next opening tries again.
 
     Raises:
         StoreError: the store cannot be read.
@@ -86,7 +85,7 @@ def finish_interrupted(database: Database) -> int:
 
 
 def scrub(database: Database) -> None:
-    """Leave no bytes of deleted rows in a SQLite store; elsewhere that is the server's business.
+    """Leave no bytes of deleted rows in a SQLite store; other databases do that on their server.
 
     Raises:
         StoreError: another process uses the store, or it cannot be written.

@@ -1,7 +1,8 @@
-"""Strict JSON: what the store lets into its JSON columns, and the digest of what was learned.
+"""Strict JSON: the values that the store's JSON columns may hold, and their digest.
 
-Every value passes `plain` before it is written: string keys, finite numbers, and only characters that SQLite *and*
-PostgreSQL can keep. So what comes back equals what went in, and `digest` (SHA-256 of the canonical text) can tell.
+Every value passes `checked_json` before it is written: string keys, finite numbers, and only characters that SQLite
+*and* PostgreSQL can keep. So the value read back equals the one written, and `digest` (SHA-256 of the canonical text)
+proves it.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ MAX_DEPTH = 100
 
 
 def checked_text(text: str, *, at: str) -> str:
-    """The text itself.
+    """Return the text itself.
 
     Raises:
-        StoreError: a database cannot keep it; the message says where it is, never what it says.
+        StoreError: a database cannot keep it; the message gives its place, never its content.
     """
     if part := unstorable_part(text):
         raise StoreError(f"{at}: holds {part}, which a store cannot keep")
     return text
 
 
-def plain(value: object, *, at: str) -> Any:
-    """The value as dicts, lists, strings, numbers, booleans and None.
+def checked_json(value: object, *, at: str) -> Any:
+    """Return the value as dicts, lists, strings, numbers, booleans and None.
 
     Args:
-        value: what to keep; mappings and tuples become dicts and lists.
-        at: where the value is, for messages.
+        value: the value to keep; mappings and tuples become dicts and lists.
+        at: the value's place, for messages.
 
     Raises:
         StoreError: not strict JSON (NaN, a key that is no string, another type), too deep, or text that no database
@@ -51,7 +52,7 @@ class _FaultError(Exception):
 
 
 def _unlocated(value: object, depth: int) -> Any:
-    """`_located`, without keeping track of where it is: checkpoints are large and frequent."""
+    """Do as `_located`, without keeping track of the place: checkpoints are large and frequent."""
     kind = type(value)
     if kind is str:
         if unstorable_part(value):  # type: ignore[arg-type]
@@ -96,11 +97,11 @@ def _key(key: object, *, at: str) -> str:
 
 
 def dumps(value: object) -> str:
-    """JSON text of a plain value, in its own order."""
+    """Return the JSON text of a strict value, with its keys in their order."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest(value: object) -> str:
-    """SHA-256 (hex) of the canonical JSON of a plain value: sorted keys, no spaces, UTF-8."""
+    """Return the SHA-256 (hex) of the canonical JSON of a strict value: sorted keys, no spaces, UTF-8."""
     canonical = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""`Store`: users, and what was learned for them, kept between runs.
+"""`Store`: keeps users, and what was learned for them, between runs.
 
-`people` values go in and come out; what a method learned goes in and comes out as plain JSON. Every call is its own
-transaction, and nothing is half written. A `Store` may be used from several threads, and a folder by several processes.
+Users are values of `people`, learned payloads plain JSON. Every call is its own transaction, and nothing is half
+written. A `Store` may be used from several threads, and a folder by several processes.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _LOCK_TIMEOUT = 10.0
 
 
 class Store:
-    """What is kept about users. Open with `Store.open`; close, or use as a context manager."""
+    """A store of users. Open it with `Store.open`; close it, or use it as a context manager."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked_caches: dict[Path, bool] = {}  # and whether there was no note of it before
+        self._noted_caches: dict[Path, bool] = {}  # by `cache_path`, each with whether the note is new
         self._finished_erasures = finish_interrupted(database)
 
     @classmethod
@@ -69,7 +69,8 @@ class Store:
             lock_timeout: seconds to wait for a lock of another process.
 
         Raises:
-            StoreError: no store and not to be created, not a store, made by a newer Idiolect, locked, not readable.
+            StoreError: there is no store and `create` is false; or it is not a store, made by a newer Idiolect, locked
+                or not readable.
         """
         place = locate(target)
         engine = open_engine(place, create=create, lock_timeout=lock_timeout)
@@ -92,18 +93,18 @@ class Store:
 
     @property
     def cache_path(self) -> Path:
-        """Where the cache of calls made for these users belongs; neither it nor its folder need be there.
+        """The path for the cache of calls made for these users; neither it nor its folder need exist.
 
         `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
-        Whoever asks is taken to open it: it is noted, as by `note_cache`, until this store is closed and no cache is
-        there.
+        Reading this property notes the path, as `note_cache` does. If no cache is there when the store is closed, the
+        note is dropped.
 
         Raises:
             StoreError: it cannot be noted.
         """
         path = self._database.place.cache_path
-        if path not in self._asked_caches:
-            self._asked_caches[path] = note(self._database, path)
+        if path not in self._noted_caches:
+            self._noted_caches[path] = note(self._database, path)
         return path
 
     def note_cache(self, path: Path) -> None:
@@ -116,7 +117,7 @@ class Store:
 
     @property
     def finished_erasures(self) -> int:
-        """How many erasures that were cut off were finished when this store was opened."""
+        """The number of interrupted erasures that the opening of this store has finished."""
         return self._finished_erasures
 
     @property
@@ -131,13 +132,13 @@ class Store:
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
-        for path, is_new in self._asked_caches.items():
-            with suppress(StoreError):  # a note too many does no harm
+        for path, is_new in self._noted_caches.items():
+            with suppress(StoreError):  # a needless note does no harm
                 if path.exists():
                     note(self._database, path)  # again: another process may have taken it back
                 elif is_new:
                     drop_note(self._database, path)
-        self._asked_caches.clear()
+        self._noted_caches.clear()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -149,8 +150,10 @@ class Store:
         self.close()
 
     def save_users(self, people: Iterable[User]) -> SavedUsers:
-        """Add users, or replace those whose id the store holds. What was learned for them stays, and so does every
-        opinion that `put_opinion` gave them, in the place of one on the same question.
+        """Add users, or replace those whose id the store holds.
+
+        What was learned for them stays, and so does every opinion from `put_opinion`, in the place of a new one on the
+        same question.
 
         One transaction: when the iterable raises, or a user cannot be kept, the store is as it was.
 
@@ -179,16 +182,16 @@ class Store:
         """Delete the user's opinion on a question, whether it came with a users file or by `put_opinion`.
 
         Args:
-            user_id: whose it is.
-            question: its whole text.
-            choices: its choices, in order; empty: none; None: whatever they are.
+            user_id: the user.
+            question: the question's whole text.
+            choices: the question's choices, in order; empty for a question without; None for any choices.
 
         Returns:
             Whether there was one.
 
         Raises:
             UnknownUserError: the store holds no such user.
-            StoreError: without choices, when there are several on that question; the user has no other opinion and no
+            StoreError: `choices` is None and there are several on that question; the user has no other opinion and no
                 text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
@@ -196,7 +199,7 @@ class Store:
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
-        """Which of the user's opinions `put_opinion` gave them: places in `User.opinions`, from 0.
+        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -206,7 +209,7 @@ class Store:
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
-        """The user.
+        """Return the user.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -216,7 +219,7 @@ class Store:
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
-        """Every user's id, in order; read page by page.
+        """Yield every user's id, in order; read page by page.
 
         Raises:
             StoreError: the store cannot be read.
@@ -224,7 +227,7 @@ class Store:
         return self._database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
-        """Every user, counted, in the order of their ids; read page by page.
+        """Yield every user's summary, in the order of their ids; read page by page.
 
         Raises:
             StoreError: the store cannot be read.
@@ -232,7 +235,7 @@ class Store:
         return self._database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
-        """The user, counted.
+        """Return the user's summary.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -247,10 +250,10 @@ class Store:
         """Keep what a method learned for the user, in place of what it had learned before.
 
         Args:
-            user_id: whose it is.
-            method: which method learned it.
+            user_id: the user.
+            method: the method that learned.
             payload: what it learned, as JSON.
-            tensors: what of it is no JSON: the bytes of a safetensors file, at most `MAX_TENSORS`.
+            tensors: the bytes of a safetensors file, at most `MAX_TENSORS`, for what it learned that is not JSON.
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
@@ -270,17 +273,17 @@ class Store:
         *,
         expected_digest: str | None,
     ) -> bool:
-        """Keep what a method learned, only if what it had learned before is still what the caller has seen.
+        """Keep what a method learned, unless another process has saved something else since the caller looked.
 
         Args:
-            user_id: whose it is.
-            method: which method learned it.
+            user_id: the user.
+            method: the method that learned.
             payload: what it learned, as JSON.
             tensors: as for `save_personalization`.
-            expected_digest: the digest of what the caller has seen; None: nothing.
+            expected_digest: the digest of the record that the caller saw; None if there was none.
 
         Returns:
-            Whether it was kept; if not, another process has saved something else meanwhile.
+            Whether it was kept.
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
@@ -295,7 +298,7 @@ class Store:
             return True
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
-        """What the method learned for the user, without tensors.
+        """Return what the method learned for the user, without tensors.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -305,7 +308,7 @@ class Store:
         return self.personalization_record(user_id, method).payload
 
     def personalization_record(self, user_id: str, method: str) -> PersonalizationRecord:
-        """What the method learned for the user, with its tensors, digest and dates.
+        """Return what the method learned for the user, with its tensors, digest and dates.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -332,7 +335,7 @@ class Store:
             return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
-        """All that was learned for the user, by method.
+        """Return all that was learned for the user, by method.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -342,7 +345,7 @@ class Store:
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
-        """Keep how far a method has come with the user, in place of the checkpoint before; durable when it returns.
+        """Keep a checkpoint of the method's learning, in place of the one before; durable on return.
 
         Raises:
             ValueError: a blank method, or a payload that is no mapping.
@@ -354,7 +357,7 @@ class Store:
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
-        """How far the method has come with the user; None if there is no checkpoint.
+        """Return the checkpoint of the method's learning; None if there is none.
 
         Raises:
             UnknownUserError: the store holds no such user.
@@ -378,7 +381,7 @@ class Store:
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
-        """Every checkpoint of the user, by method.
+        """Return every checkpoint of the user, by method.
 
         Raises:
             UnknownUserError: the store holds no such user.
