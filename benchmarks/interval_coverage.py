@@ -26,7 +26,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from idiolect.evaluate.arm_answers import ANSWERS_A_LABEL
-from idiolect.evaluate.pigeonhole import Judged, macro_f1, resampled, rmse
+from idiolect.evaluate.pigeonhole import ScoredAnswers, macro_f1, resampled, rmse
 from idiolect.evaluate.statistics import AnswerKey, Floats, Integers, mean_over_people, paired_difference
 from idiolect.evaluate.summary import Estimate
 
@@ -194,8 +194,8 @@ def rmse_coverage(design: Design, effects: Effects, simulations: int, seed: int)
         users, questions = design.draw(rng)
         person, question = rng.normal(size=users.max() + 1), rng.normal(size=questions.max() + 1)
         errors = effects.person * person[users] + effects.question * question[questions] + rng.normal(size=len(users))
-        judged = Judged(tuple(keys_of(users, questions)), errors=tuple(map(float, np.abs(errors))))
-        found = resampled(judged, rmse(judged), seed=number, resamples=RMSE_RESAMPLES)
+        scored = ScoredAnswers(tuple(keys_of(users, questions)), errors=tuple(map(float, np.abs(errors))))
+        found = resampled(scored, rmse(scored), seed=number, resamples=RMSE_RESAMPLES)
         tally.add(found.low, found.high, truth)
     return tally
 
@@ -267,11 +267,11 @@ def macro_f1_table(simulations: int) -> list[str]:
 def _macro_f1_of(design: Tags, labels: list[str], rng: np.random.Generator) -> Estimate:
     users, truths, answers = design.draw(rng)
     keys = tuple((f"u{user}", f"q{at}", at) for at, user in enumerate(users))
-    judged = Judged(keys, tuple(labels[t] for t in truths), tuple(labels[a] for a in answers))
+    scored = ScoredAnswers(keys, tuple(labels[t] for t in truths), tuple(labels[a] for a in answers))
     if design.people > 10_000:  # the truth: no interval of it
-        value = macro_f1(judged, labels)(np.ones(len(keys)))
+        value = macro_f1(scored, labels)(np.ones(len(keys)))
         return Estimate(value, None, None, design.people, len(keys), len(keys), "")
-    return resampled(judged, macro_f1(judged, labels), seed=0, resamples=RMSE_RESAMPLES)
+    return resampled(scored, macro_f1(scored, labels), seed=0, resamples=RMSE_RESAMPLES)
 
 
 def page(simulations: int) -> str:

@@ -40,7 +40,7 @@ from idiolect.evaluate.benchmark import Benchmark, Case, question_key
 from idiolect.evaluate.measures import measure_named
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.spec import parse_spec, parse_specs
-from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, parse_primary, planned
+from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, parse_primary, planned
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 from idiolect.evaluate.report.report import render
 from idiolect.evaluate.running import Runner
@@ -139,7 +139,7 @@ def at(arm: Arm, budget: int) -> Arm:
 
 def planned_arms() -> list[PlannedArm]:
     """Of one budget; controls of one method only."""
-    order = EvaluationOrder(
+    order = EvaluationOptions(
         methods=parse_specs(",".join(METHODS)), baseline=parse_spec(BASELINE), primary=parse_primary(PRIMARY)
     )
     return [arm for arm in planned(order) if arm.arm.control == "own" or arm.arm.method == CONTROLLED]

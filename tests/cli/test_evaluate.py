@@ -374,6 +374,7 @@ def test_all_tasks_and_methods_are_listed() -> None:
         (["--methods", "fermi[iterations=x]"], 1, "iterations is 'x', must be a whole number"),
         (["--methods", "fermi["], 1, "names no method"),
         (["--methods", "few-shot[k=0]"], 1, "k is 0"),
+        (["--methods", "fermi-symmetric[proposers=demonstrations]"], 1, "or name an optimizer: see --optimizer"),
         (["--methods", "chameleon"], 1, "layers"),
         (["--primary", "fermi"], 1, "is no comparison"),
         (["--primary", "fermi - chameleon"], 1, "not among the methods"),

@@ -14,7 +14,7 @@ from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.spec import parse_specs
-from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, planned
+from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, planned
 from idiolect.evaluate.running import Runner
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings
@@ -97,7 +97,7 @@ def desk(of: Bench, person: str = "ann", *, seed: int = 0, limit: int | None = N
 
 def arms(methods: str, **changes: Any) -> list[PlannedArm]:
     specs = parse_specs(methods)
-    return planned(EvaluationOrder(specs, baseline=specs[0], **changes))
+    return planned(EvaluationOptions(specs, baseline=specs[0], **changes))
 
 
 async def run(

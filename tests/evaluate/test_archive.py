@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate import archive as archives
 from idiolect.evaluate.archive import Archive, writing_alone
 from idiolect.evaluate.benchmark import question_key
@@ -264,8 +264,12 @@ def test_questions_are_kept_by_their_keys(tmp_path: Path) -> None:
 
 def test_a_second_process_that_writes_the_same_files_is_refused(tmp_path: Path) -> None:
     with writing_alone(tmp_path / "out", (0, 2)):
-        with pytest.raises(SettingsError, match="another process is at work"), writing_alone(tmp_path / "out", (0, 2)):
+        with (
+            pytest.raises(SettingsError, match="another process is at work") as refused,
+            writing_alone(tmp_path / "out", (0, 2)),
+        ):
             pass
+        assert refused.value.remedy == Remedy("shard")
         with writing_alone(tmp_path / "out", (1, 2)):
             pass
     with writing_alone(tmp_path / "out", (0, 2)):

@@ -90,15 +90,15 @@ async def test_calls_that_reach_a_model_are_paid() -> None:
     model = ReachedModel(double(), meter, Price(Decimal(1000), Decimal(2000)))
     await model.complete([request("one"), request("two")])
     await model.choice_logprobs([choice("one")])
-    spent = meter.spent(seconds=1.23456)
+    cost = meter.cost(seconds=1.23456)
     price = Price(Decimal(1000), Decimal(2000))
-    assert spent.calls_made == 3
-    assert spent.money == float(2 * price.cost(10, 2) + price.cost(7, 0))
-    assert spent.seconds == 1.235
+    assert cost.calls_made == 3
+    assert cost.money == float(2 * price.cost(10, 2) + price.cost(7, 0))
+    assert cost.seconds == 1.235
     await ReachedModel(double(), meter, None).complete([request("three")])
-    assert meter.spent(seconds=0).money is None
+    assert meter.cost(seconds=0).money is None
     await model.complete([request("four")])
-    assert meter.spent(seconds=0).money is None
+    assert meter.cost(seconds=0).money is None
 
 
 async def test_a_desk_bills_what_the_run_knows_already() -> None:

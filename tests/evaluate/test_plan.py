@@ -8,18 +8,18 @@ import pytest
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
-from idiolect.evaluate.plan import EvaluationOrder, parse_primary, planned
+from idiolect.evaluate.plan import EvaluationOptions, parse_primary, planned
 from idiolect.evaluate.records import Arm
 from tests.evaluate.small_world import SETTINGS, bench
 
 
-def order(methods: str, **changes: Any) -> EvaluationOrder:
+def options(methods: str, **changes: Any) -> EvaluationOptions:
     specs = parse_specs(methods)
-    return EvaluationOrder(specs, **{"baseline": specs[0], **changes})
+    return EvaluationOptions(specs, **{"baseline": specs[0], **changes})
 
 
 def named(methods: str, **changes: Any) -> list[str]:
-    return [str(each.arm) for each in planned(order(methods, **changes))]
+    return [str(each.arm) for each in planned(options(methods, **changes))]
 
 
 def test_arms_are_methods_with_their_controls() -> None:
@@ -55,7 +55,7 @@ def test_an_arm_is_planned_once() -> None:
 
 
 def test_transfer_names_who_learned_and_who_answers() -> None:
-    found = planned(order("vanilla,fermi[iterations=2]", transfer=("B",), model="A", controls=False))
+    found = planned(options("vanilla,fermi[iterations=2]", transfer=("B",), model="A", controls=False))
     assert [(each.arm, each.learns_with) for each in found] == [
         (Arm("vanilla"), None),
         (Arm("fermi[iterations=2]"), None),
@@ -66,7 +66,7 @@ def test_transfer_names_who_learned_and_who_answers() -> None:
 
 
 def test_arms_that_learn_the_same_have_the_same_key() -> None:
-    found = planned(order("few-shot,few-shot[k=2],fermi,fermi[iterations=2]", transfer=("B",), sizes=(2,)))
+    found = planned(options("few-shot,few-shot[k=2],fermi,fermi[iterations=2]", transfer=("B",), sizes=(2,)))
     by_key: dict[object, list[str]] = {}
     for each in found:
         by_key.setdefault(each.learning_key(bench()), []).append(str(each.arm))
@@ -98,9 +98,9 @@ def test_arms_that_learn_the_same_have_the_same_key() -> None:
         ("fermi", {"transfer": ("A",), "model": "A"}, "which is the model of the run"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(methods: str, changes: dict[str, Any], message: str) -> None:
+def test_options_that_make_no_sense_are_refused(methods: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        order(methods, **changes)
+        options(methods, **changes)
 
 
 def test_comparisons_are_read() -> None:

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from sklearn.metrics import f1_score, root_mean_squared_error
 
 from idiolect.errors import MissingExtraError
-from idiolect.evaluate.pigeonhole import Judged, macro_f1, resampled, resampled_difference, rmse
+from idiolect.evaluate.pigeonhole import ScoredAnswers, macro_f1, resampled, resampled_difference, rmse
 from idiolect.evaluate.statistics import (
     AnswerKey,
     averaged_over_seeds,
@@ -151,12 +151,12 @@ def test_coverage_of_a_crossed_design_is_as_told() -> None:
     assert 0.90 <= held / simulations <= 0.99
 
 
-def tags(seed: int) -> Judged:
+def tags(seed: int) -> ScoredAnswers:
     rng = np.random.default_rng(seed)
     keys = crossed(np.random.default_rng(1), 12, 20, 5)
     truths = rng.choice(list("abc"), size=len(keys))
     answers = [truth if rng.random() < 0.5 else rng.choice([*"abc", "no tag"]) for truth in truths]
-    return Judged(
+    return ScoredAnswers(
         tuple(keys),
         tuple(map(str, truths)),
         (None, *map(str, answers[1:])),
@@ -165,47 +165,47 @@ def tags(seed: int) -> Judged:
 
 
 def test_macro_f1_is_scikit_learns_over_all_labels() -> None:
-    judged, labels = tags(2), ["a", "b", "c", "never"]
-    found = resampled(judged, macro_f1(judged, labels), resamples=100)
-    answers = [answer or "" for answer in judged.answers]
-    expected = f1_score(judged.truths, answers, labels=labels, average="macro", zero_division=0)
+    scored, labels = tags(2), ["a", "b", "c", "never"]
+    found = resampled(scored, macro_f1(scored, labels), resamples=100)
+    answers = [answer or "" for answer in scored.answers]
+    expected = f1_score(scored.truths, answers, labels=labels, average="macro", zero_division=0)
     assert found.value == pytest.approx(expected)
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.value < found.high
     with pytest.raises(ValueError, match="needs the labels"):
-        macro_f1(judged, [])
+        macro_f1(scored, [])
 
 
 def test_rmse_weighs_people_alike_and_seeds_as_one() -> None:
     keys = (("u", "a", 0), ("u", "b", 1), ("v", "c", 0), ("v", "c", 0))
-    judged = Judged(keys, errors=(1.0, 2.0, 3.0, 1.0))
-    expected = root_mean_squared_error([0] * 4, judged.errors, sample_weight=[0.5, 0.5, 0.5, 0.5])
-    found = resampled(judged, rmse(judged), resamples=50)
+    scored = ScoredAnswers(keys, errors=(1.0, 2.0, 3.0, 1.0))
+    expected = root_mean_squared_error([0] * 4, scored.errors, sample_weight=[0.5, 0.5, 0.5, 0.5])
+    found = resampled(scored, rmse(scored), resamples=50)
     assert (found.value, found.people, found.answers) == (pytest.approx(expected), 2, 3)
 
 
 def test_a_resampled_difference_is_of_the_same_answers_and_0_with_itself() -> None:
-    judged = tags(3)
-    side = (judged, rmse(judged))
+    scored = tags(3)
+    side = (scored, rmse(scored))
     same = resampled_difference(side, side, resamples=50)
     assert (same.difference.value, same.difference.low, same.p) == (0.0, None, None)
-    worse = Judged(judged.keys, errors=tuple(error + 2.0 for error in judged.errors))
+    worse = ScoredAnswers(scored.keys, errors=tuple(error + 2.0 for error in scored.errors))
     found = resampled_difference((worse, rmse(worse)), side, resamples=200)
     assert found.difference.value > 0
     assert found.difference.low is not None
     assert found.difference.low > 0
     assert found.p is not None
     assert found.p < 0.05
-    other = Judged(judged.keys[1:], errors=judged.errors[1:])
+    other = ScoredAnswers(scored.keys[1:], errors=scored.errors[1:])
     with pytest.raises(ValueError, match="same answers"):
         resampled_difference(side, (other, rmse(other)))
 
 
 def test_resampling_is_the_same_for_the_same_seed_and_knows_one_person() -> None:
-    judged = tags(4)
-    assert resampled(judged, rmse(judged), resamples=50) == resampled(judged, rmse(judged), resamples=50)
-    alone = Judged((("u", "a", 0), ("u", "b", 1)), errors=(1.0, 3.0))
+    scored = tags(4)
+    assert resampled(scored, rmse(scored), resamples=50) == resampled(scored, rmse(scored), resamples=50)
+    alone = ScoredAnswers((("u", "a", 0), ("u", "b", 1)), errors=(1.0, 3.0))
     assert resampled(alone, rmse(alone)).low is None
 
 

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: what it was told to do, and every answer, so that it goes on where it was stopped.
+"""The folder of an evaluation: its configuration, and every answer, so that it goes on where it was stopped.
 
     config.json     what is evaluated; written before the first answer, and never another evaluation's
     answers*.jsonl  a line an answer; learning*.jsonl: a line an arm and person, written after its answers
@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case, question_key, text_key
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 from idiolect.people.user import Opinion
@@ -60,7 +59,7 @@ class Archive:
 
     @classmethod
     def open(cls, folder: Path, config: Mapping[str, Any], *, shard: tuple[int, int] = (0, 1)) -> Archive:
-        """The folder, made if there is none, with what was found in it.
+        """Open the folder, which is made if there is none, and read what it holds.
 
         Args:
             folder: where to.
@@ -81,7 +80,7 @@ class Archive:
 
     @classmethod
     def read(cls, folder: Path, config: Mapping[str, Any] | None = None) -> Archive:
-        """What is in a folder, which is left as it is: another process may be writing there.
+        """Read a folder, which is left as it is: another process may be writing there.
 
         Args:
             folder: of the evaluation.
@@ -101,11 +100,11 @@ class Archive:
         return archive
 
     def done(self, unit: Unit) -> bool:
-        """Whether all answers of an arm, seed and person are there."""
+        """Return whether all answers of an arm, seed and person are there."""
         return unit in self._done
 
     def tried(self, unit: Unit) -> bool:
-        """Whether they are there, or the model failed; then the next run tries again."""
+        """Return whether they are there, or the model failed; then the next run tries again."""
         return unit in self._done or unit in self._failed
 
     def add(self, answers: Sequence[AnswerRecord], learning: LearningRecord) -> None:
@@ -126,7 +125,7 @@ class Archive:
         _replace(self.folder / "questions.jsonl", text)
 
     def keep_people(self, benchmark: Benchmark) -> None:
-        """Write down what people said, as hashes; and see that it is what they had said.
+        """Write down what people said, as hashes, after a check that it is what they had said.
 
         Raises:
             SettingsError: the folder holds answers about people who had said something else.
@@ -134,8 +133,8 @@ class Archive:
         self.check_people(benchmark)
         path = self.folder / _PEOPLE
         known = _digests(path)
-        said = {case.user.id: _digest(case) for case in benchmark.cases} | {_OTHERS: _digest_of_others(benchmark)}
-        new = {user: digest for user, digest in said.items() if known.get(user) != digest}
+        digests = {case.user.id: _digest(case) for case in benchmark.cases} | {_OTHERS: _digest_of_others(benchmark)}
+        new = {user: digest for user, digest in digests.items() if known.get(user) != digest}
         if new:
             text = "".join(json.dumps({"user": user, "said": digest}) + "\n" for user, digest in new.items())
             with path.open("a", encoding="utf-8") as stream:
@@ -144,7 +143,7 @@ class Archive:
                 os.fsync(stream.fileno())
 
     def check_people(self, benchmark: Benchmark) -> None:
-        """See that answers are about what people say now.
+        """Check that answers are about what people say now.
 
         Raises:
             SettingsError: the folder holds answers about people who had said something else.
@@ -154,15 +153,16 @@ class Archive:
         answered = {answer.user for answer in self.answers} & cases.keys()
         changed = {user for user in answered if known.get(user) not in (None, _digest(cases[user]))}
         changed |= {a.user for a in self.answers if a.user in cases and not _is_about(a, cases[a.user])}
-        if known.get(_OTHERS, digest := _digest_of_others(benchmark)) != digest and self.answers and not changed:
-            raise SettingsError(
-                f"{self.folder} holds answers beside other data: people who are not reported, whom methods count and "
-                "learn from, had said something else, or were others. Name another folder, or the same data to go on"
-            )
         if changed:
             raise SettingsError(
                 f"{self.folder} holds answers about other data: {len(changed)} of its people had said, or were asked, "
                 "something else. Name another folder, or the same data to go on"
+            )
+        others = _digest_of_others(benchmark)
+        if self.answers and known.get(_OTHERS, others) != others:
+            raise SettingsError(
+                f"{self.folder} holds answers beside other data: people who are not reported, whom methods count and "
+                "learn from, had said something else, or were others. Name another folder, or the same data to go on"
             )
 
     def _path(self, kind: str) -> Path:
@@ -170,30 +170,31 @@ class Archive:
         return self.folder / (f"{kind}.jsonl" if shards == 1 else f"{kind}.{place}-of-{shards}.jsonl")
 
     def _read(self, *, repairing: bool) -> None:
+        """Read the files of all shards, and where `repairing` write back those of this one without what is cut off."""
         own = self._path("learning")  # may be missing beside answers, where a run was killed at once
         for path in sorted({*self.folder.glob("learning*.jsonl"), own}):
             answers_path = path.with_name(path.name.replace("learning", "answers", 1))
-            again = path == own and repairing  # what failed is tried again, by whoever it belongs to
-            learning = [each for each in _lines(path, LearningRecord) if not (again and each.notes.get("failed"))]
-            complete = _complete(learning, list(_lines(answers_path, AnswerRecord)))
-            kept = [each for each in learning if _unit(each) in complete]
-            answers = [answer for unit in dict.fromkeys(map(_unit, kept)) for answer in complete[unit]]
-            if again and self._path("answers").exists():
-                _rewrite(path, kept)
-                _rewrite(answers_path, answers)
-            new = [each for each in kept if _unit(each) not in self._done]
-            for each in new:
-                self._count(complete[_unit(each)], each)
+            repaired = repairing and path == own
+            learning = _lines(path, LearningRecord)
+            if repaired:  # what failed is tried again, by the shard that it belongs to
+                learning = [record for record in learning if not record.failed]
+            complete = _complete(learning, _lines(answers_path, AnswerRecord))
+            if repaired and answers_path.exists():
+                _rewrite(path, [record for record, _ in complete])
+                _rewrite(answers_path, [answer for _, answers in complete for answer in answers])
+            for record, answers in complete:
+                if _unit(record) not in self._done:
+                    self._count(answers, record)
 
     def _count(self, answers: Iterable[AnswerRecord], learning: LearningRecord) -> None:
         self.answers += answers
         self.learning.append(learning)
-        (self._failed if learning.notes.get("failed") else self._done).add(_unit(learning))
+        (self._failed if learning.failed else self._done).add(_unit(learning))
 
 
 @contextmanager
 def writing_alone(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """No other process writes the same files meanwhile; the lock ends with the process, however that ends.
+    """Keep other processes from writing the same files meanwhile; the lock ends with the process, however that ends.
 
     Raises:
         SettingsError: one does, or the folder cannot be made.
@@ -204,7 +205,7 @@ def writing_alone(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise SettingsError(
-            f"another process is at work in {folder}; wait for it, or share the work with --shard"
+            f"another process is at work in {folder}; wait for it, or share the work", remedy=Remedy("shard")
         ) from None
     except OSError as error:
         raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
@@ -218,23 +219,37 @@ def _unit(record: AnswerRecord | LearningRecord) -> Unit:
     return record.arm, record.seed, record.user
 
 
-def _complete(learning: Sequence[LearningRecord], answers: Sequence[AnswerRecord]) -> dict[Unit, list[AnswerRecord]]:
-    """The answers of the arms of which none is missing."""
-    by_unit: dict[Unit, list[AnswerRecord]] = {}
+def _complete(
+    learning: Iterable[LearningRecord], answers: Iterable[AnswerRecord]
+) -> list[tuple[LearningRecord, list[AnswerRecord]]]:
+    """Return the units whose answers are all there: the record of each, with its answers.
+
+    A unit that was tried again is there twice; then its last record and its last answers count.
+    """
+    answers_of: dict[Unit, list[AnswerRecord]] = {}
     for answer in answers:
-        by_unit.setdefault(_unit(answer), []).append(answer)
-    told = {_unit(each): each.answers for each in learning}
-    found = {unit: by_unit.get(unit, [])[-n:] if n else [] for unit, n in told.items()}  # the last: an arm tried again
-    counts = Counter({unit: len(each) for unit, each in found.items()})
-    return {unit: each for unit, each in found.items() if counts[unit] == told[unit]}
+        answers_of.setdefault(_unit(answer), []).append(answer)
+    last = {_unit(record): record for record in learning}
+    complete = []
+    for unit, record in last.items():
+        found = answers_of.get(unit, [])
+        if len(found) >= record.answers:
+            complete.append((record, found[len(found) - record.answers :]))
+    return complete
 
 
 def _lines(path: Path, kind: type[Record]) -> Iterable[Record]:
-    """The records of a file; a line that was cut off is left out."""
+    """Yield the records of a file; a line that was cut off is left out."""
+    for line in _json_lines(path):
+        with suppress(ValueError, KeyError, TypeError):
+            yield kind.from_json(line)
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
     with suppress(FileNotFoundError):
         for line in path.read_bytes().split(b"\n"):
-            with suppress(ValueError, KeyError, TypeError):
-                yield kind.from_json(json.loads(line))
+            with suppress(ValueError):
+                yield json.loads(line)
 
 
 def _append(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> None:
@@ -254,7 +269,7 @@ def _line(record: AnswerRecord | LearningRecord) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN: a number that is none becomes null."""
+    """Return the value for JSON, which has no NaN: a number that is none becomes null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -263,7 +278,7 @@ def _finite(value: Any) -> Any:
 
 
 def _is_about(answer: AnswerRecord, case: Case) -> bool:
-    """Whether it answers what the person is asked in this place, and is judged by what they say there."""
+    """Return whether it answers what the person is asked in this place, and is judged by what they say there."""
     asked, place = case.asked, answer.index - len(case.asked)
     if place >= 0:
         return place >= len(case.texts) or answer.question == text_key(case.texts[place])
@@ -272,33 +287,32 @@ def _is_about(answer: AnswerRecord, case: Case) -> bool:
 
 
 def _digest_of_others(benchmark: Benchmark) -> str:
-    """Of what the people said who are not reported; of nothing where these shrink as more are reported."""
+    """Return a hash of what people said who are not reported; of nothing where these shrink as more are reported."""
     total = hashlib.sha256()
     for user in benchmark.others if benchmark.others_are_fixed else ():
-        said = [user.id, [(o.question.text, o.question.choices, o.answer) for o in user.opinions], user.texts]
-        total.update(json.dumps(said).encode())
+        parts = [user.id, [(o.question.text, o.question.choices, o.answer) for o in user.opinions], user.texts]
+        total.update(json.dumps(parts).encode())
     return total.hexdigest()[:16]
 
 
 def _digest(case: Case) -> str:
-    """Of all that a person's numbers depend on."""
+    """Return a hash of all that a person's numbers depend on."""
     user = case.user
-    said = [dict(user.profile.attributes), _said(user.opinions), user.texts, _said(case.asked), case.texts, case.group]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    learned_from = [dict(user.profile.attributes), _as_json(user.opinions), user.texts]
+    parts = [*learned_from, _as_json(case.asked), case.texts, case.group]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _said(opinions: Iterable[Opinion]) -> list[list[Any]]:
+def _as_json(opinions: Iterable[Opinion]) -> list[list[Any]]:
     return [[o.question.text, o.question.choices, o.question.ordinal, o.answer, dict(o.extra)] for o in opinions]
 
 
 def _digests(path: Path) -> dict[str, str]:
-    """By person; the last line of each counts."""
+    """Return the hashes in a file by person; the last line of each counts."""
     found: dict[str, str] = {}
-    with suppress(FileNotFoundError):
-        for line in path.read_bytes().split(b"\n"):
-            with suppress(ValueError, KeyError, TypeError):
-                told = json.loads(line)
-                found[str(told["user"])] = str(told["said"])
+    for line in _json_lines(path):
+        with suppress(KeyError, TypeError):
+            found[str(line["user"])] = str(line["said"])
     return found
 
 
@@ -309,7 +323,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def read_config_of(folder: Path) -> dict[str, Any]:
-    """The configuration that a folder holds.
+    """Return the configuration that a folder holds.
 
     Raises:
         SettingsError: it holds none.
@@ -329,8 +343,8 @@ def read_config_of(folder: Path) -> dict[str, Any]:
 
 
 def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
-    """Write what is evaluated, or see that it is the same. Before the first answer of one process nothing is fixed."""
-    path, plain = folder / "config.json", json.loads(json.dumps(config))
+    """Write what is evaluated, or check that it is the same; nothing is fixed before one process' first answer."""
+    path, new = folder / "config.json", json.loads(json.dumps(config))
     begun = any(each.stat().st_size for each in folder.glob("answers*.jsonl"))
     foreign = [name for name in ("report.html", "table.md", "scores.json") if (folder / name).exists()]
     if foreign and not path.exists():
@@ -338,25 +352,25 @@ def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
     if not path.exists():
         if begun:
             raise SettingsError(f"{folder} holds answers, but no config.json that says of what")
-        _replace(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        _replace(path, json.dumps(new, indent=1, ensure_ascii=False) + "\n")
         return
     held = read_config_of(folder)
     if "format" not in held or "task" not in held:
         raise SettingsError(f"{path} is of something else, and no evaluation's: name another folder")
     begun = begun or not alone
     if begun:
-        _check_config(folder, held, plain)
-        plain["fingerprint"] = plain.get("fingerprint") or held.get("fingerprint", "")
+        _check_config(folder, held, new)
+        new["fingerprint"] = new.get("fingerprint") or held.get("fingerprint", "")
     first = held.get("first") if begun else None
     if not isinstance(first, dict):
-        first = {key: (held if begun else plain).get(key) for key in _GROWING}
-    _replace(path, json.dumps({**plain, "first": first}, indent=1, ensure_ascii=False) + "\n")
+        first = {key: (held if begun else new).get(key) for key in _GROWING}
+    _replace(path, json.dumps({**new, "first": first}, indent=1, ensure_ascii=False) + "\n")
 
 
 def _check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    plain = json.loads(json.dumps(config))
-    other = [key for key in _FIXED if held.get(key) != plain.get(key)]
-    if held.get("fingerprint") and plain.get("fingerprint") and held["fingerprint"] != plain["fingerprint"]:
+    new = json.loads(json.dumps(config))
+    other = [key for key in _FIXED if held.get(key) != new.get(key)]
+    if held.get("fingerprint") and new.get("fingerprint") and held["fingerprint"] != new["fingerprint"]:
         other.append("fingerprint of the model")
     if other:
         raise SettingsError(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.evaluate.measures import Measure
-from idiolect.evaluate.pigeonhole import Judged, Statistic, macro_f1, resampled, resampled_difference, rmse
+from idiolect.evaluate.pigeonhole import ScoredAnswers, Statistic, macro_f1, resampled, resampled_difference, rmse
 from idiolect.evaluate.records import AnswerRecord, Arm
 from idiolect.evaluate.statistics import (
     AnswerKey,
@@ -39,15 +39,15 @@ class ArmAnswers:
     left_out: tuple[AnswerRecord, ...] = ()
 
     def single_values(self, measure: Measure) -> dict[AnswerKey, float]:
-        """A value an answer, averaged over seeds; for macro-F1, which one answer doesn't have, whether it is right."""
+        """Return a value an answer, averaged over seeds; for macro-F1, which no answer has, whether it is right."""
         found = ((answer_key(record), single_value(record, measure)) for record in self.records)
         return averaged_over_seeds((key, value) for key, value in found if value is not None)
 
-    def judged(self, measure: Measure, keys: Iterable[AnswerKey]) -> Judged:
-        """What a statistic other than the mean is computed from, for some of the answers."""
+    def scored(self, measure: Measure, keys: Iterable[AnswerKey]) -> ScoredAnswers:
+        """Return some of the answers, as a statistic other than the mean takes them."""
         wanted = set(keys)
         kept = [(r, v) for r in self.records if answer_key(r) in wanted and (v := single_value(r, measure)) is not None]
-        return Judged(
+        return ScoredAnswers(
             tuple(answer_key(record) for record, _ in kept),
             tuple(record.truth or "" for record, _ in kept),
             tuple(record.answer for record, _ in kept),
@@ -56,19 +56,19 @@ class ArmAnswers:
 
 
 def answer_key(record: AnswerRecord) -> AnswerKey:
-    """Which answer, whoever gave it."""
+    """Return which answer it is, whoever gave it."""
     return record.user, record.question, record.index
 
 
 def single_value(record: AnswerRecord, measure: Measure) -> float | None:
-    """What one answer has of a measure; None if nothing."""
+    """Return the value that one answer has of a measure; None if it has none."""
     if measure.kind == "macro_f1":
         return None if record.truth is None else float(record.answer == record.truth)
     return record.values.get(measure.name)
 
 
 def answers_by_arm(answers: Sequence[AnswerRecord]) -> dict[Arm, ArmAnswers]:
-    """Arms in order of first appearance. An answer that is there twice (a run went on) counts as its last line."""
+    """Return arms in order of first appearance; of an answer that is there twice (a run went on) the last counts."""
     last = {(record.arm, *answer_key(record), record.seed): record for record in answers}
     gathered: dict[Arm, list[AnswerRecord]] = {record.arm: [] for record in answers}
     for record in last.values():
@@ -82,8 +82,8 @@ def _in_order(arm: Arm, records: list[AnswerRecord]) -> ArmAnswers:
     return ArmAnswers(arm, counted, tuple(record for record in records if record.status == "not scored"))
 
 
-def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Estimate | None:
-    """A measure of one arm; None where none of its answers has it.
+def estimate(answers: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Estimate | None:
+    """Return a measure of one arm; None where none of its answers has it.
 
     Args:
         answers, measure: of what, and which.
@@ -99,21 +99,21 @@ def estimate(answers: ArmAnswers, measure: Measure, labels: Sequence[str], seed:
         return None
     if measure.kind == "mean":
         return measure.within(mean_over_people(values))
-    judged = answers.judged(measure, values)
-    found = measure.within(resampled(judged, _statistic(judged, measure, labels), seed=seed))
+    scored = answers.scored(measure, values)
+    found = measure.within(resampled(scored, _statistic(scored, measure, labels), seed=seed))
     return without_interval(found) if _too_few_for(measure, found, labels) else found
 
 
-def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str], seed: int) -> Tested | None:
-    """a − b on the answers that both have; None where there is none. Arguments and errors as of `estimate`."""
+def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Tested | None:
+    """Return a − b on the answers that both have, None where there is none; arguments and errors as of `estimate`."""
     of_a, of_b = a.single_values(measure), b.single_values(measure)
     common = of_a.keys() & of_b.keys()
     if not common:
         return None
     if measure.kind == "mean":
         return paired_difference(of_a, of_b)
-    sides = [answers.judged(measure, common) for answers in (a, b)]
-    first, second = ((judged, _statistic(judged, measure, labels)) for judged in sides)
+    sides = [answers.scored(measure, common) for answers in (a, b)]
+    first, second = ((scored, _statistic(scored, measure, labels)) for scored in sides)
     found = resampled_difference(first, second, seed=seed)
     if _too_few_for(measure, found.difference, labels):
         return Tested(without_interval(found.difference), None)
@@ -121,22 +121,22 @@ def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, labels: Sequence[str
 
 
 def without_interval(found: Estimate) -> Estimate:
-    """A value alone, with the reason why."""
+    """Return a value alone, with the reason why."""
     return replace(found, low=None, high=None, interval=f"none: fewer than {ANSWERS_A_LABEL} answers a label")
 
 
 def _too_few_for(measure: Measure, found: Estimate, labels: Sequence[str]) -> bool:
-    """A resample of few answers lacks labels, whose F1 is 0 then: its macro-F1 is too low, and so is the interval."""
+    """Return whether resamples lack labels: their F1 is 0 then, so that macro-F1 and its interval would be too low."""
     return measure.kind == "macro_f1" and found.answers < ANSWERS_A_LABEL * len(labels)
 
 
-def _statistic(judged: Judged, measure: Measure, labels: Sequence[str]) -> Statistic:
-    return macro_f1(judged, labels) if measure.kind == "macro_f1" else rmse(judged)
+def _statistic(scored: ScoredAnswers, measure: Measure, labels: Sequence[str]) -> Statistic:
+    return macro_f1(scored, labels) if measure.kind == "macro_f1" else rmse(scored)
 
 
 def gain_of_answers(
     answers: ArmAnswers, baseline: Mapping[AnswerKey, float], measure: Measure
 ) -> dict[AnswerKey, float]:
-    """How much better than the baseline each common answer is: upwards, also where the measure is an error."""
+    """Return how much better than the baseline each common answer is: upwards, also where the measure is an error."""
     values = answers.single_values(measure)
     return {key: measure.sign * (value - baseline[key]) for key, value in values.items() if key in baseline}

@@ -45,7 +45,7 @@ class Case:
             raise ValueError(f"nothing is asked of {self.user.id!r}")
 
     def learning_from(self, n: int) -> Case:
-        """The same person, with only the first n training opinions and texts."""
+        """Return the same person, with only the first n training opinions and texts."""
         if n < 1:
             raise ValueError(f"n is {n}, must be at least 1")
         user = replace(self.user, opinions=self.user.opinions[:n], texts=self.user.texts[:n])
@@ -89,10 +89,10 @@ class Benchmark:
 
 
 def question_key(question: Question) -> str:
-    """What tells a question from all others, for whoever shares it: 16 hexadecimal digits of its text and choices."""
+    """Return the identity of a question, the same for all who are asked it: 16 hexadecimal digits."""
     return blake2b("\0".join((question.text, *question.choices)).encode(), digest_size=8).hexdigest()
 
 
 def text_key(text: str) -> str:
-    """The same for a text, which nobody shares: an answer to no question."""
+    """Return the identity of a text, in the same form."""
     return blake2b(f"text\0{text}".encode(), digest_size=8).hexdigest()

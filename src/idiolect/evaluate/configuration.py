@@ -1,6 +1,6 @@
 """The configuration of an evaluation, from a TOML file and from options: one value, checked before anything begins.
 
-    file, options → EvaluationConfig → task order, evaluation order, settings of the methods
+    file, options → EvaluationConfig → task options, evaluation options, settings of the methods
 
 An option wins over the file. Everything that decides on numbers is in here; how much may be spent, how many
 calls are in flight and where the report goes is not.
@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
-from idiolect.evaluate.plan import EvaluationOrder, parse_primary
-from idiolect.evaluate.tasks.task import TaskOrder
+from idiolect.evaluate.plan import EvaluationOptions, parse_primary
+from idiolect.evaluate.tasks.task import TaskOptions
 
 _MOST = 10_000_000
 
@@ -73,9 +73,9 @@ class EvaluationConfig(BaseModel):
             return (value,)
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    def task_order(self) -> TaskOrder:
+    def task_options(self) -> TaskOptions:
         """Which people and questions."""
-        return TaskOrder(
+        return TaskOptions(
             self.data,
             people=self.people,
             train=self.train,
@@ -89,7 +89,7 @@ class EvaluationConfig(BaseModel):
             asks=self.lamp_asks,
         )
 
-    def evaluation_order(self) -> EvaluationOrder:
+    def evaluation_options(self) -> EvaluationOptions:
         """Which arms.
 
         Raises:
@@ -97,7 +97,7 @@ class EvaluationConfig(BaseModel):
         """
         methods = parse_specs(self.methods)
         sizes = tuple(size for size in self.curve_opinions if size < self.train)
-        return EvaluationOrder(
+        return EvaluationOptions(
             methods,
             baseline=self._baseline(methods),
             primary=parse_primary(self.primary),

@@ -28,7 +28,7 @@ from idiolect.evaluate.kept import kept_config
 from idiolect.evaluate.learned import training_notes
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.opening import calling, open_bench
-from idiolect.evaluate.plan import EvaluationOrder, PlannedArm, entry_of, planned
+from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.running import Runner, shard_of
 from idiolect.evaluate.summarizing import summarize
@@ -93,7 +93,7 @@ class Prepared:
 
     config: EvaluationConfig
     benchmark: Benchmark
-    options: EvaluationOrder
+    options: EvaluationOptions
     arms: list[PlannedArm]
 
 
@@ -154,10 +154,10 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
     """
     if config.task not in TASKS:
         raise SettingsError(f"there is no task {config.task!r}: choose one of {', '.join(TASKS)}")
-    options = config.evaluation_order()
+    options = config.evaluation_options()
     _check_extras(options)
     with waiting("reading the data"):
-        benchmark = TASKS[config.task].load(config.task_order())
+        benchmark = TASKS[config.task].load(config.task_options())
     return Prepared(config, benchmark, options, planned(options))
 
 
@@ -337,23 +337,23 @@ def _header(prepared: Prepared, archive: Archive, config: Mapping[str, Any], sto
     )
 
 
-def _check_extras(order: EvaluationOrder) -> None:
+def _check_extras(options: EvaluationOptions) -> None:
     """Check at the beginning that the packages which are needed at the end are installed.
 
     Raises:
         MissingExtraError: a package is not installed.
     """
     needed = dict.fromkeys(_AT_THE_END, "evaluate")
-    if any("dpo" in entry_of(spec).needs for spec in order.methods):
+    if any("dpo" in entry_of(spec).needs for spec in options.methods):
         needed |= {"trl": "dpo", "peft": "dpo"}
     for name, extra in needed.items():
         if find_spec(name) is None:
             raise MissingExtraError(f"this evaluation needs {name}: pip install 'idiolect[{extra}]'")
 
 
-def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], order: EvaluationOrder) -> str:
+def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], options: EvaluationOptions) -> str:
     """Return what is not there yet, in a few words; "" where all is."""
-    units = [(arm.arm, seed, case.user.id) for arm in arms for seed in order.seeds for case in benchmark.cases]
+    units = [(arm.arm, seed, case.user.id) for arm in arms for seed in options.seeds for case in benchmark.cases]
     left = sum(not archive.tried(unit) for unit in units)
     return f"{left:,} of {len(units):,} pairs of arm and person are not done" if left else ""
 

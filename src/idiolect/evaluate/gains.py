@@ -25,7 +25,7 @@ Questions = Mapping[str, tuple[str, tuple[str, ...]]]
 
 
 def gains_per_person(arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure) -> tuple[Gain, ...]:
-    """Each person's mean gain over the answers that arm and baseline have in common; by arm, then by person."""
+    """Return each person's mean gain over the answers that arm and baseline share; by arm, then by person."""
     values = baseline.single_values(measure)
     gains = []
     for answers in arms:
@@ -51,9 +51,9 @@ class _Pair:
 
 
 def best_and_worst(
-    arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure, questions: Questions, seed: int
+    arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure, *, questions: Questions, seed: int
 ) -> tuple[tuple[ShownAnswer, ...], tuple[ShownAnswer, ...]]:
-    """The answers that gain most and lose most against the baseline: at most ten, and three of one arm.
+    """Return the answers that gain most and lose most against the baseline: at most ten each, and three of one arm.
 
     Among equals, a hash of the seed chooses, so that neither the order of people nor anybody's taste does. Texts are
     "" where the questions hold none.
@@ -65,7 +65,7 @@ def best_and_worst(
             (pair for pair in pairs if sign * pair.difference > 0),
             key=lambda pair: (-sign * pair.difference, _drawn(pair.ours, seed)),
         )
-        ends.append(tuple(_shown(pair, questions) for pair in _few_of_each_arm(ranked)))
+        ends.append(tuple(_shown_answer(pair, questions) for pair in _few_of_each_arm(ranked)))
     return ends[0], ends[1]
 
 
@@ -90,19 +90,19 @@ def _few_of_each_arm(ranked: Sequence[_Pair]) -> list[_Pair]:
 
 
 def _drawn(record: AnswerRecord, seed: int) -> bytes:
-    told = "\0".join((str(seed), str(record.arm), record.user, record.question, str(record.index)))
-    return blake2b(told.encode(), digest_size=8).digest()
+    identity = "\0".join((str(seed), str(record.arm), record.user, record.question, str(record.index)))
+    return blake2b(identity.encode(), digest_size=8).digest()
 
 
-def _shown(pair: _Pair, questions: Questions) -> ShownAnswer:
+def _shown_answer(pair: _Pair, questions: Questions) -> ShownAnswer:
     ours = pair.ours
-    known = ours.question in questions
-    text, choices = questions[ours.question] if known else ("", ())
-    truth, answer, theirs = (ours.truth or "", _told(ours), _told(pair.baseline)) if known else ("", "", "")
     values = (pair.value, pair.baseline_value)
-    return ShownAnswer(ours.arm, ours.user, text, choices, truth, answer, theirs, *values)
+    if ours.question not in questions:
+        return ShownAnswer(ours.arm, ours.user, "", (), "", "", "", *values)
+    answers = (ours.truth or "", _answer_text(ours), _answer_text(pair.baseline))
+    return ShownAnswer(ours.arm, ours.user, *questions[ours.question], *answers, *values)
 
 
-def _told(record: AnswerRecord) -> str:
-    """The answer, or what was said instead of one."""
+def _answer_text(record: AnswerRecord) -> str:
+    """Return the answer, or the model's text where none could be read from it."""
     return record.answer if record.answer is not None else record.said or ""

@@ -32,7 +32,7 @@ class Interval:
 
 
 def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
-    """The mean over people.
+    """Return the mean over people with its interval.
 
     Args:
         values: one value a person; at least two people.
@@ -59,7 +59,7 @@ def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) -> Interval:
-    """Mean over people of a − b, for the same people.
+    """Return the mean over people of a − b, for the same people.
 
     Raises:
         ValueError: not the same people, or fewer than two.

@@ -1,54 +1,31 @@
-"""What is known of what was learned: cost, gates, CHAMELEON's layers, and prompts that another model answers under.
+"""Facts about what was learned: training, CHAMELEON's layers, and prompts that another model answers under.
 
-LearningRecord → spending_of, layers_of → ArmScores, LayerProfile;  arms → transfer_of → Transfer
+LearningRecord → training_notes, layers_of → notes, LayerProfile;  arms → transfer_of → Transfer
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from idiolect.evaluate.records import Arm, LearningRecord, Spent
+from idiolect.evaluate.records import Arm, LearningRecord
 from idiolect.evaluate.summary import Estimate, LayerProfile, Transfer
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What one arm cost, and how many gates let it answer; fields as in `ArmScores`."""
-
-    learning: Spent
-    answering: Spent
-    learned_people: int
-    used: int | None
-
-
 def last_lines(learning: Sequence[LearningRecord]) -> list[LearningRecord]:
-    """One record for an arm, seed and person: the last, where a run went on."""
+    """Return one record for each arm, seed and person: the last, where a run went on."""
     return list({(record.arm, record.seed, record.user): record for record in learning}.values())
 
 
-def spending_of(learning: Iterable[LearningRecord]) -> Spending:
-    """Sums over people and seeds of one arm."""
-    records = sorted(learning, key=lambda record: (record.user, record.seed))
-    gates = [record.used for record in records if record.used is not None]
-    return Spending(
-        sum((record.learning for record in records), Spent()),
-        sum((record.answering for record in records), Spent()),
-        len(records),
-        sum(gates) if gates else None,
-    )
-
-
 def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
-    """A sentence an arm that trained for so many steps and seconds: what its score rests on."""
-    told: dict[str, list[Mapping[str, Any]]] = {}
+    """Return a sentence for each arm that trained: the steps and seconds that its score rests on."""
+    notes_of: dict[str, list[Mapping[str, Any]]] = {}
     for record in last_lines(learning):
         if "steps" in record.notes:
-            told.setdefault(str(record.arm), []).append(record.notes)
+            notes_of.setdefault(str(record.arm), []).append(record.notes)
     notes = []
-    for arm, found in told.items():
+    for arm, found in notes_of.items():
         steps, seconds = [int(each["steps"]) for each in found], [float(each["seconds_allowed"]) for each in found]
         notes.append(
             f"{arm} made {min(steps)} to {max(steps)} steps a person, in the {min(seconds):.0f} to {max(seconds):.0f} "
@@ -58,16 +35,16 @@ def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
 
 
 def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfile, ...]]:
-    """Means of each layer's diagnostics by arm, each person and seed counting once; arms without any are left out."""
+    """Return means of each layer's diagnostics by arm, each person and seed counting once; only of arms with any."""
     numbers: dict[str, dict[int, dict[str, list[float]]]] = {}
     for record in sorted(learning, key=lambda record: (record.user, record.seed)):
         for layer in record.notes.get("layers") or ():
-            told = numbers.setdefault(str(record.arm), {}).setdefault(int(layer["layer"]), {})
+            values_of = numbers.setdefault(str(record.arm), {}).setdefault(int(layer["layer"]), {})
             for name, value in layer.items():
                 if name != "layer" and _is_number(value):
-                    told.setdefault(name, []).append(float(value))
+                    values_of.setdefault(name, []).append(float(value))
     return {
-        arm: tuple(LayerProfile(layer, _means(told)) for layer, told in sorted(of_layer.items()))
+        arm: tuple(LayerProfile(layer, _means(values_of)) for layer, values_of in sorted(of_layer.items()))
         for arm, of_layer in numbers.items()
     }
 
@@ -76,14 +53,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _means(told: Mapping[str, list[float]]) -> dict[str, float]:
-    return {name: math.fsum(values) / len(values) for name, values in told.items()}
+def _means(values_of: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: math.fsum(values) / len(values) for name, values in values_of.items()}
 
 
 def transfer_of(
     estimates: Mapping[Arm, Estimate], learned_with: Mapping[Arm, str], replayed: Sequence[str] = ()
 ) -> Transfer | None:
-    """The matrix of the first method that answers with another model than it learned with; None where none does.
+    """Return the matrix of the first method that answers with another model than it learned with; None without one.
 
     Args:
         estimates: of the main measure, by arm.

@@ -38,14 +38,14 @@ from idiolect.people.user import Opinion, Question, QuestionKind
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What is measured, and how it is told.
+    """One thing that is measured, and how it is written.
 
     Args:
         name: in records and in `scores.json`.
         title: for people.
         better: "higher" or "lower".
         kind: how answers become one number: "mean" over people, or a statistic of all answers.
-        unit: "%" for shares, which are told times 100; else what follows the number, "" for nothing.
+        unit: "%" for shares, which are written times 100; else what follows the number, "" for nothing.
         low, high: no value is beyond these, so no interval is either.
     """
 
@@ -63,13 +63,13 @@ class Measure:
         return 1 if self.better == "higher" else -1
 
     def within(self, estimate: Estimate) -> Estimate:
-        """With an interval that ends where values end: what is cut off can't be the truth, so it holds it as often."""
+        """Return the estimate with an interval that ends where values end: the truth can't be in the part cut off."""
         if estimate.low is None or estimate.high is None:
             return estimate
         return replace(estimate, low=max(estimate.low, self.low), high=min(estimate.high, self.high))
 
     def shown(self, value: float, *, signed: bool = False) -> str:
-        """A value as text, without its unit: 0.4512 → "45.1" where the unit is %, else "0.451"."""
+        """Return a value as text, without its unit: 0.4512 → "45.1" where the unit is %, else "0.451"."""
         value, digits = (100 * value, 1) if self.unit == "%" else (value, 3)
         rounded = round(value, digits) + 0.0  # no "-0.0"
         return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
@@ -101,7 +101,7 @@ class Judgement(NamedTuple):
 
 
 def measure_named(name: str) -> Measure:
-    """One of `MEASURES`.
+    """Return one of `MEASURES`.
 
     Raises:
         ValueError: there is none of this name.
@@ -173,7 +173,7 @@ def _rouge() -> Any:
 
 
 def rouge(reference: str, candidate: str) -> Mapping[str, float]:
-    """F-measures of ROUGE-1 and ROUGE-L, by the measure's name; 0 where either side has no words."""
+    """Return the F-measures of ROUGE-1 and ROUGE-L, by the measure's name; 0 where either side has no words."""
     return {name: float(score.fmeasure) for name, score in _rouge().score(reference, candidate).items()}
 
 
@@ -198,7 +198,7 @@ def _population(opinion: Opinion) -> list[float]:
 
 
 def distribution_similarity(population: Sequence[float], predicted: Sequence[float]) -> float:
-    """1 − Jensen-Shannon distance (base 2), in [0, 1]; 0 where nothing is predicted.
+    """Return 1 − Jensen-Shannon distance (base 2), in [0, 1]; 0 where nothing is predicted.
 
     Raises:
         MissingExtraError: scipy is not installed.

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from idiolect.errors import BudgetExceededError, HaltedError
-from idiolect.evaluate.records import Spent
+from idiolect.evaluate.records import Cost
 from idiolect.models.calls.prices import Price
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -82,11 +82,11 @@ class Meter:
             return
         self.money += sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
 
-    def spent(self, *, seconds: float) -> Spent:
-        """As a record."""
-        usage, money = self.usage, None if self.money is None else float(self.money)
-        tokens = (usage.prompt_tokens, usage.completion_tokens)
-        return Spent(self.calls, self.calls_made, *tokens, money, round(seconds, 3))
+    def cost(self, *, seconds: float) -> Cost:
+        """Return what was asked so far, as a record."""
+        usage = Usage(self.calls, self.usage.prompt_tokens, self.usage.completion_tokens)
+        money = None if self.money is None else float(self.money)
+        return Cost(usage, self.calls_made, money, round(seconds, 3))
 
 
 class MeteredModel:

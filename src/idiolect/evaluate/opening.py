@@ -12,7 +12,7 @@ from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
-from idiolect.evaluate.plan import EvaluationOrder, entry_of, planned
+from idiolect.evaluate.plan import EvaluationOptions, entry_of, planned
 from idiolect.methods.answering import Answerer, QuestionForm
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.methods.setting_changes import changed
@@ -25,7 +25,7 @@ _OWNER = "evaluation"  # of calls for embeddings, which many people's questions 
 
 
 async def open_bench(
-    pool: ModelPool, config: EvaluationConfig, options: EvaluationOrder, benchmark: Benchmark
+    pool: ModelPool, config: EvaluationConfig, options: EvaluationOptions, benchmark: Benchmark
 ) -> Bench:
     """Open everything; the pool closes it. Whatever can be wrong with names and settings comes out here.
 

@@ -1,11 +1,11 @@
 """Intervals of measures that are no means, macro-F1 and RMSE: people and questions are resampled (the pigeonhole
 bootstrap of Owen 2007), and scikit-learn computes the measure of each resample through its sample weights.
 
-    judged answers → macro_f1 | rmse → Estimate, p
+    scored answers → macro_f1 | rmse → Estimate, p
 
 An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
 `statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
-the usual ones. Several seeds are told apart and weigh 1 / seeds each. Questions are drawn only where a question has at
+the usual ones. Several seeds are kept apart and weigh 1 / seeds each. Questions are drawn only where a question has at
 least 1.25 answers on average: drawing both counts the part of the variance that belongs to neither up to three times
 (Owen 2007), needlessly where hardly a question is shared. In between, intervals are wider than they need be.
 
@@ -44,7 +44,7 @@ Statistic = Callable[[Floats], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredAnswers:
     """Answers of one arm, as `macro_f1` and `rmse` need them.
 
     Args:
@@ -59,8 +59,8 @@ class Judged:
     errors: tuple[float, ...] = ()
 
 
-def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
-    """F1 of each label, averaged over all labels that exist; 0 for one that occurs nowhere (LaMP-2).
+def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
+    """Return macro-F1: the mean F1 over all labels that exist, 0 for one that occurs nowhere (LaMP-2).
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -73,8 +73,8 @@ def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
     numbers = {label: number for number, label in enumerate(labels)}
-    truths = np.array([numbers.get(truth, -1) for truth in judged.truths])
-    answers = np.array([-1 if answer is None else numbers.get(answer, -1) for answer in judged.answers])
+    truths = np.array([numbers.get(truth, -1) for truth in scored.truths])
+    answers = np.array([-1 if answer is None else numbers.get(answer, -1) for answer in scored.answers])
 
     def of(weights: Floats) -> float:
         kept = weights > 0
@@ -91,8 +91,8 @@ def macro_f1(judged: Judged, labels: Sequence[str]) -> Statistic:
     return of
 
 
-def rmse(judged: Judged) -> Statistic:
-    """√ of the mean squared error.
+def rmse(scored: ScoredAnswers) -> Statistic:
+    """Return the root of the mean squared error.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -101,7 +101,7 @@ def rmse(judged: Judged) -> Statistic:
         from sklearn.metrics import root_mean_squared_error
     except ImportError as error:
         raise MissingExtraError(MISSING_EXTRA) from error
-    errors = np.array(judged.errors)
+    errors = np.array(scored.errors)
     right = np.zeros_like(errors)
 
     def of(weights: Floats) -> float:
@@ -110,24 +110,24 @@ def rmse(judged: Judged) -> Statistic:
     return of
 
 
-def resampled(judged: Judged, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-    """A statistic of one arm's answers, with its interval.
+def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """Return a statistic of one arm's answers, with its interval.
 
     Raises:
         MissingExtraError: scipy is not installed.
         ValueError: no answers.
     """
-    clusters = clusters_of(judged.keys)
-    return _tested(statistic, judged, clusters, seed, resamples).difference
+    clusters = clusters_of(scored.keys)
+    return _tested(statistic, scored, clusters, seed, resamples).difference
 
 
 def resampled_difference(
-    a: tuple[Judged, Statistic], b: tuple[Judged, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
+    a: tuple[ScoredAnswers, Statistic], b: tuple[ScoredAnswers, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Tested:
-    """The statistic of a less that of b, over the same people and questions drawn for both.
+    """Return the statistic of a less that of b, over the same people and questions drawn for both.
 
     Args:
-        a, b: judged answers and their statistic; both of the same answers, though maybe of different seeds.
+        a, b: scored answers and their statistic; both of the same answers, though maybe of different seeds.
         seed: of the drawing.
         resamples: how many.
 
@@ -137,7 +137,7 @@ def resampled_difference(
     """
     if set(a[0].keys) != set(b[0].keys):
         raise ValueError("a paired difference needs the same answers on both sides")
-    both = Judged((*a[0].keys, *b[0].keys))
+    both = ScoredAnswers((*a[0].keys, *b[0].keys))
     n = len(a[0].keys)
 
     def difference(weights: Floats) -> float:
@@ -147,24 +147,24 @@ def resampled_difference(
 
 
 def _tested(
-    statistic: Statistic, judged: Judged, clusters: Clusters, seed: int, resamples: int, split: int | None = None
+    statistic: Statistic, scored: ScoredAnswers, clusters: Clusters, seed: int, resamples: int, split: int | None = None
 ) -> Tested:
-    own = _own_weights(judged.keys, split)
-    value, answers = statistic(own), len(set(judged.keys))
+    own = _own_weights(scored.keys, split)
+    value, answers = statistic(own), len(set(scored.keys))
     counts = (clusters.n_users, clusters.n_questions, answers)
     crossed = clusters.shared and answers >= _SHARED_ENOUGH * clusters.n_questions
     resamples = resamples if clusters.n_users > 1 else 0
     drawn = _draw(statistic, own, clusters, np.random.default_rng(seed), resamples, crossed)
     if not len(drawn) or np.ptp(drawn) == 0:
         return Tested(Estimate(value, None, None, *counts, "none: one person, or no variation"), None)
-    told = f"percentile of {len(drawn):,} resamples of people{' and questions' if crossed else ''}, widened"
+    how = f"percentile of {len(drawn):,} resamples of people{' and questions' if crossed else ''}, widened"
     n = min(clusters.n_users, clusters.n_questions) if crossed else clusters.n_users
     low, high = _widened(drawn, n)
-    return Tested(Estimate(value, low, high, *counts, told), _p_value(drawn, n))
+    return Tested(Estimate(value, low, high, *counts, how), _p_value(drawn, n))
 
 
 def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
-    """1 / (answers of the person · seeds of the answer), each side of a difference for itself."""
+    """Return 1 / (answers of the person · seeds of the answer), each side of a difference for itself."""
     sides = [keys] if split is None else [keys[:split], keys[split:]]
     weights = []
     for side in sides:
@@ -180,7 +180,7 @@ def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
 def _draw(
     statistic: Statistic, own: Floats, clusters: Clusters, rng: np.random.Generator, resamples: int, crossed: bool
 ) -> Floats:
-    """The statistic of each resample. Those in which no drawn person is asked a drawn question are left out."""
+    """Return the statistic of each resample in which a drawn person is asked a drawn question."""
     found = []
     for _ in range(resamples):
         weights = own * _times_drawn(clusters.n_users, rng)[clusters.users]
@@ -204,7 +204,7 @@ def _widened(drawn: Floats, n: int) -> tuple[float, float]:
 
 
 def _p_value(drawn: Floats, n: int) -> float:
-    """Two-sided: the inverse of `_widened`, for the share of resamples below 0 (half a resample is never seen)."""
+    """Return the two-sided p: the inverse of `_widened`, for the share of resamples below 0 (at least half of one)."""
     from scipy.special import ndtri
 
     share = (np.sum(drawn < 0) + np.sum(drawn == 0) / 2 + 0.5) / (len(drawn) + 1)

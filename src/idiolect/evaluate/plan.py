@@ -1,6 +1,6 @@
 """Which arms an evaluation has: from the methods that were named to what is learned and asked for each person.
 
-EvaluationOrder → arms (methods, their controls, points of learning curves) → runner
+EvaluationOptions → arms (methods, their controls, points of learning curves) → runner
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from idiolect.evaluate.records import Arm
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationOrder:
+class EvaluationOptions:
     """What is to be compared.
 
     Args:
@@ -99,7 +99,7 @@ class PlannedArm:
 
 
 def entry_of(spec: MethodSpec) -> MethodEntry:
-    """The line of the table.
+    """Return a method's line of the table.
 
     Raises:
         SettingsError: there is no such method.
@@ -110,7 +110,7 @@ def entry_of(spec: MethodSpec) -> MethodEntry:
 
 
 def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], ...]:
-    """Pairs of methods, each written as `a - b`.
+    """Return pairs of methods, each written as `a - b`.
 
     Raises:
         SettingsError: not of that form.
@@ -128,45 +128,45 @@ def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], 
     return named
 
 
-def planned(order: EvaluationOrder) -> list[PlannedArm]:
-    """All arms, in the order in which one person is worked on: what shares learning stands together."""
+def planned(options: EvaluationOptions) -> list[PlannedArm]:
+    """Return all arms, in the order in which one person is worked on: arms that share learning stand together."""
     arms: dict[Arm, PlannedArm] = {}
-    for spec in order.methods:
-        for arm in (*_arms(spec, order), *_transferred(spec, order)):
+    for spec in options.methods:
+        for arm in (*_arms(spec, options), *_transferred(spec, options)):
             arms.setdefault(arm.arm, arm)
     return list(arms.values())
 
 
-def _transferred(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
+def _transferred(spec: MethodSpec, options: EvaluationOptions) -> Iterator[PlannedArm]:
     """Yield an arm for every pair of models, of which one learns prompts and the other answers under them.
 
     The arm of the run's model with itself is there already. Who answers is always named, so that
     nothing that another model answers is compared with the run's baseline.
     """
     make = entry_of(spec).transferred
-    if make is None or not order.transfer:
+    if make is None or not options.transfer:
         return
-    models = (None, *order.transfer)  # None: the model of the run
+    models = (None, *options.transfer)  # None: the model of the run
     for learns_with, answered_by in product(models, models):
         if learns_with is None and answered_by is None:
             continue
         name = str(spec) if learns_with is None else spec.written(f"learned with {learns_with}")
-        arm = Arm(name, answered_by=answered_by or order.model)
+        arm = Arm(name, answered_by=answered_by or options.model)
         yield PlannedArm(arm, spec, make(spec.overrides, learns_with, answered_by), learns_with)
 
 
-def _arms(spec: MethodSpec, order: EvaluationOrder) -> Iterator[PlannedArm]:
+def _arms(spec: MethodSpec, options: EvaluationOptions) -> Iterator[PlannedArm]:
     entry = entry_of(spec)
     method = entry.make(spec.overrides)
     yield PlannedArm(Arm(str(spec)), spec, method)
-    if order.controls and entry.personal:
+    if options.controls and entry.personal:
         yield PlannedArm(Arm(str(spec), "another's"), spec, method)
-    if order.curves and spec not in order.curves:
+    if options.curves and spec not in options.curves:
         return
     if entry.personal:
-        for size in order.sizes:
+        for size in options.sizes:
             yield PlannedArm(Arm(str(spec), n_train=size), spec, method)
     if entry.iterates:
-        for count in order.iterations:
+        for count in options.iterations:
             other = spec.overriding("iterations", count)
             yield PlannedArm(Arm(str(other)), other, entry.make(other.overrides))

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from idiolect.models.language_model import Usage
+
 Control = Literal["own", "another's"]
 Status = Literal["scored", "unparsed", "not scored"]
 
@@ -33,11 +35,11 @@ class Arm:
     answered_by: str = ""
 
     def __str__(self) -> str:
-        told = [self.method]
-        told += [f"{self.n_train} opinions"] if self.n_train is not None else []
-        told += [f"answered by {self.answered_by}"] if self.answered_by else []
-        told += ["another's"] if self.control == "another's" else []
-        return " · ".join(told)
+        parts = [self.method]
+        parts += [f"{self.n_train} opinions"] if self.n_train is not None else []
+        parts += [f"answered by {self.answered_by}"] if self.answered_by else []
+        parts += ["another's"] if self.control == "another's" else []
+        return " · ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ class AnswerRecord:
     predicted_share: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `arm` in its parts."""
-        return _plain(self)
+        """Return plain JSON values; `arm` in its parts."""
+        return _as_json(self)
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
-        """The inverse of `to_json`.
+        """Read what `to_json` gives.
 
         Raises:
             KeyError, TypeError: not such a line.
@@ -89,34 +91,60 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What something cost.
+class Cost:
+    """The cost of learning or answering.
 
     Args:
-        calls: requests of the method, whether or not the answer was there already; what "equal calls" counts.
-        calls_made: those that reached a model; the others were known from another method or an earlier run.
-        prompt_tokens, completion_tokens: of all its requests.
+        usage: requests of the method, whether or not the answer was there already, and their tokens; "equal calls"
+            counts these requests.
+        calls_made: requests that reached a model; the others were known from another method or an earlier run.
         money: US dollars, of the calls made; None where a price isn't known; 0 for models of this process.
         seconds: of wall time; who asks first pays for answers that methods share.
     """
 
-    calls: int = 0
+    usage: Usage = Usage()
     calls_made: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
     money: float | None = 0.0
     seconds: float = 0.0
 
-    def __add__(self, other: Spent) -> Spent:
-        unknown = self.money is None or other.money is None
-        return Spent(
-            self.calls + other.calls,
+    @property
+    def calls(self) -> int:
+        """Requests of the method."""
+        return self.usage.calls
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.usage.prompt_tokens + self.usage.completion_tokens
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.usage + other.usage,
             self.calls_made + other.calls_made,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            None if unknown else (self.money or 0.0) + (other.money or 0.0),
+            None if self.money is None or other.money is None else self.money + other.money,
             self.seconds + other.seconds,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, all on one level."""
+        return {
+            "calls": self.calls,
+            "calls_made": self.calls_made,
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "money": self.money,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cost:
+        """Read what `to_json` gives.
+
+        Raises:
+            KeyError: not such values.
+        """
+        usage = Usage(values["calls"], values["prompt_tokens"], values["completion_tokens"])
+        return cls(usage, values["calls_made"], values["money"], values["seconds"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +153,7 @@ class LearningRecord:
 
     Args:
         arm, seed, user: as in `AnswerRecord`.
-        learning: cost of learning; for the control, of nothing, since what another person's learning cost is told
-            there.
+        learning: cost of learning; none for the control, since the other person's record has it.
         answering: cost of the answers.
         answers: how many answer records belong to it; fewer in the file means that it was cut off.
         used: whether a gate lets the personalization answer; None where the method has no gate.
@@ -137,31 +164,31 @@ class LearningRecord:
     arm: Arm
     seed: int
     user: str
-    learning: Spent = Spent()
-    answering: Spent = Spent()
+    learning: Cost = Cost()
+    answering: Cost = Cost()
     answers: int = 0
     used: bool | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the model failed, so that the next run tries again."""
+        return bool(self.notes.get("failed"))
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `arm` in its parts."""
-        return _plain(self)
+        """Return plain JSON values; `arm` in its parts."""
+        return {**_as_json(self), "learning": self.learning.to_json(), "answering": self.answering.to_json()}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
-        """The inverse of `to_json`.
+        """Read what `to_json` gives.
 
         Raises:
             KeyError, TypeError: not such a line.
         """
-        parts = {
-            "arm": Arm(**line["arm"]),
-            "learning": Spent(**line["learning"]),
-            "answering": Spent(**line["answering"]),
-        }
-        return cls(**{**line, **parts})
+        costs = {name: Cost.from_json(line[name]) for name in ("learning", "answering")}
+        return cls(**{**line, "arm": Arm(**line["arm"]), **costs})
 
 
-def _plain(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
-    plain = asdict(record)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}

@@ -13,8 +13,9 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from idiolect.errors import (
     BudgetExceededError,
@@ -30,8 +31,8 @@ from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
-from idiolect.evaluate.records import AnswerRecord, LearningRecord, Spent
-from idiolect.methods.personalization import Answer, Progress
+from idiolect.evaluate.records import AnswerRecord, Cost, LearningRecord
+from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
 from idiolect.people.user import Opinion
 
 _LOGLIK = "loglik"
@@ -40,15 +41,13 @@ _FAILED = "the model failed; the next run tries again"
 _TOO_FEW_CALLS = "the calls that a person may cost were spent before anything was learned"
 _NO_TEXTS = "this method says nothing of texts"
 _NO_NUMBER = "the log-likelihood is no number"
-Told = Callable[[Progress], None]
+_NO_NOTES: Mapping[str, Any] = {}
+
+Records = tuple[list[AnswerRecord], LearningRecord]
 
 
-def _nobody(progress: Progress) -> None:
-    del progress
-
-
-def _not_told(user: str, not_scored: int) -> None:
-    del user, not_scored
+def _ignore_person(_user: str, _not_scored: int) -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -61,8 +60,8 @@ class Runner:
         seeds: of the methods.
         archive: where it goes to.
         workers: people that are worked on side by side; more than one for models behind an API only.
-        observer: told of every step.
-        finished: told of every person that is done, with how many answers are not scored.
+        observer: receives every step.
+        finished: receives every person that is done, with how many answers are not scored.
     """
 
     bench: Bench
@@ -70,16 +69,16 @@ class Runner:
     seeds: Sequence[int]
     archive: Archive
     workers: int = 1
-    observer: Told = _nobody
-    finished: Callable[[str, int], None] = _not_told
-    _learned: dict[str, dict[Hashable, tuple[Learned, Spent]]] = field(default_factory=dict)
+    observer: Observer = ignore_progress
+    finished: Callable[[str, int], None] = _ignore_person
+    _learned: dict[str, dict[Hashable, tuple[Learned, Cost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Everybody of this shard.
+        """Work on everybody of this shard.
 
         Raises:
-            HaltedError: a limit of the run was reached, or it was told to stop.
+            HaltedError: a limit of the run was reached, or it was stopped.
             ModelError: no call of the model can succeed.
             OSError: answers cannot be written.
         """
@@ -87,7 +86,7 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for _ in range(self.workers):
                 group.create_task(self._take(waiting))
-        if self._failures:  # why a model can't be called tells more than the halt that came with it
+        if self._failures:  # the reason why a model can't be called explains the halt that came with it
             raise next((each for each in self._failures if not isinstance(each, HaltedError)), self._failures[0])
 
     async def _take(self, waiting: Iterator[Case]) -> None:
@@ -111,86 +110,76 @@ class Runner:
                 learned.close()
 
     async def _person(self, case: Case) -> int:
+        """Work on one person; return how many of their answers are not scored."""
         not_scored, total = 0, len(self.arms) * len(self.seeds)
         for place, (seed, planned) in enumerate((s, a) for s in self.seeds for a in self.arms):
             if self.archive.done((planned.arm, seed, case.user.id)):
                 continue
             self._check_halt()  # methods that make no calls would not hear of it
             self.observer(Progress(case.user.id, str(planned.arm), place, total))
-            answers, learning = await self._unit(case, planned, seed)
+            answers, learning = await self._attempt(_Unit(case, planned, seed))
             self.archive.add(answers, learning)
             not_scored += sum(answer.status == "not scored" for answer in answers)
         return not_scored
 
-    async def _unit(self, case: Case, planned: PlannedArm, seed: int) -> tuple[list[AnswerRecord], LearningRecord]:
-        """All answers of one arm for one person."""
-        spent = _Spending()
+    async def _attempt(self, unit: _Unit) -> Records:
+        """Learn and ask; where that cannot be done for this person, return records without answers."""
         try:
-            return await self._asked(case, planned, seed, spent)
+            return await self._learn_and_ask(unit)
         except PersonalizationError as error:
             reason = _NAMED.sub("this person", str(error))  # one reason, whoever it is
-            return self._not_scored(case, planned, seed, reason, spent)
+            return self._without_answers(unit, reason)
         except UnusableModelError:
             raise
         except ModelError as error:
-            return self._not_scored(case, planned, seed, _FAILED, spent, failure=str(error))
+            return self._without_answers(unit, _FAILED, {"failed": True, "failure": str(error)})
 
-    async def _asked(
-        self, case: Case, planned: PlannedArm, seed: int, spent: _Spending
-    ) -> tuple[list[AnswerRecord], LearningRecord]:
-        source = next_case(self.bench.benchmark, case) if planned.arm.control == "another's" else case
+    async def _learn_and_ask(self, unit: _Unit) -> Records:
+        arm = unit.planned.arm
+        own = arm.control == "own"
+        source = unit.case if own else next_case(self.bench.benchmark, unit.case)
         if source is None:
             raise PersonalizationError("there is nobody else whose personalization could be asked")
-        if planned.arm.n_train is not None:
-            source = source.learning_from(planned.arm.n_train)
-        own = planned.arm.control == "own"
-        learned, learning = await self._learn(source, planned, seed, spent)
-        spent.learning = learning if own else Spent()
-        desk = Desk(self.bench, case.user.id, seed, Meter(case.user.id))
+        if arm.n_train is not None:
+            source = source.learning_from(arm.n_train)
+        learned, learning_cost = await self._learn(source, unit)
+        unit.learning_cost = learning_cost if own else Cost()
+        desk = Desk(self.bench, unit.user, unit.seed, Meter(unit.user))
         start = time.perf_counter()
         try:
-            answers = await self._answers(case, planned, seed, planned.method.examinee(learned, desk))
+            answers = await self._ask(unit, unit.planned.method.examinee(learned, desk))
         finally:
-            spent.answering = desk.meter.spent(seconds=time.perf_counter() - start)
+            unit.answering_cost = desk.meter.cost(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
             raise desk.meter.halted
-        return answers, LearningRecord(
-            planned.arm,
-            seed,
-            case.user.id,
-            learning=spent.learning,
-            answering=spent.answering,
-            answers=len(answers),
-            used=learned.used,
-            notes=learned.notes if own else {},
-        )
+        return answers, unit.finished(len(answers), used=learned.used, notes=learned.notes if own else _NO_NOTES)
 
-    async def _learn(self, source: Case, planned: PlannedArm, seed: int, spent: _Spending) -> tuple[Learned, Spent]:
-        """What is learned from a person; once for methods that share it, and for the person whose control it is."""
-        key = (planned.learning_key(self.bench), seed)
+    async def _learn(self, source: Case, unit: _Unit) -> tuple[Learned, Cost]:
+        """Learn from a person; once for arms that share it, and for the person whose control it is."""
+        key = (unit.planned.learning_key(self.bench), unit.seed)
         known = self._learned.setdefault(source.user.id, {})
         if key not in known:
-            desk = Desk(self.bench, source.user.id, seed, Meter(source.user.id, limit=self.bench.calls_per_person))
+            meter = Meter(source.user.id, limit=self.bench.calls_per_person)
             start = time.perf_counter()
             try:
-                learned = await planned.method.learn(source, desk)
+                learned = await unit.planned.method.learn(source, Desk(self.bench, source.user.id, unit.seed, meter))
             except BudgetExceededError as error:
-                if not desk.meter.refused:
+                if not meter.refused:
                     raise  # the run's own limit
                 raise PersonalizationError(_TOO_FEW_CALLS) from error
             finally:
-                spent.learning = desk.meter.spent(seconds=time.perf_counter() - start)
-            if desk.meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
-                raise desk.meter.halted
+                unit.learning_cost = meter.cost(seconds=time.perf_counter() - start)
+            if meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
+                raise meter.halted
             self._check_halt()
-            known[key] = learned, spent.learning
+            known[key] = learned, unit.learning_cost
         return known[key]
 
     def _check_halt(self) -> None:
-        """Whether calls are made at all.
+        """Check that calls are made at all.
 
         Raises:
-            HaltedError: the run was told to stop, or one of its limits is reached.
+            HaltedError: the run was stopped, or one of its limits is reached.
         """
         budget = self.bench.calls.budget
         if budget.exceeded is not None:
@@ -198,79 +187,69 @@ class Runner:
         if budget.halted is not None:
             raise HaltedError(budget.halted)
 
-    async def _answers(self, case: Case, planned: PlannedArm, seed: int, examinee: Examinee) -> list[AnswerRecord]:
-        measures = self.bench.benchmark.measures
+    async def _ask(self, unit: _Unit, examinee: Examinee) -> list[AnswerRecord]:
+        asked, measures = unit.case.asked, self.bench.benchmark.measures
         records: list[AnswerRecord] = []
-        if case.asked:
-            answers = await examinee.respondent.answer([opinion.question for opinion in case.asked])
-            for index, (opinion, answer) in enumerate(zip(case.asked, answers, strict=True)):
-                records.append(_judged(planned, seed, case, index, opinion, answer, measures))
-        if case.texts and _LOGLIK in measures:
-            records += await self._texts(case, planned, seed, examinee)
+        if asked:
+            answers = await examinee.respondent.answer([opinion.question for opinion in asked])
+            for index, (opinion, answer) in enumerate(zip(asked, answers, strict=True)):
+                records.append(_scored(unit.record(index), opinion, answer, measures))
+        if unit.case.texts and _LOGLIK in measures:
+            records += await _measure_texts(unit, examinee)
         return records
 
-    async def _texts(self, case: Case, planned: PlannedArm, seed: int, examinee: Examinee) -> list[AnswerRecord]:
-        first, user = len(case.asked), case.user.id
-        if examinee.log_likelihoods is None:
-            return [
-                AnswerRecord(planned.arm, seed, user, text_key(text), first + i, "not scored", reason=_NO_TEXTS)
-                for i, text in enumerate(case.texts)
-            ]
-        found = await examinee.log_likelihoods(case.texts)
-        return [
-            AnswerRecord(planned.arm, seed, user, text_key(text), first + i, values={_LOGLIK: round(value, 6)})
-            if math.isfinite(value)
-            else AnswerRecord(planned.arm, seed, user, text_key(text), first + i, "not scored", reason=_NO_NUMBER)
-            for i, (text, value) in enumerate(zip(case.texts, found, strict=True))
-        ]
-
-    def _not_scored(
-        self, case: Case, planned: PlannedArm, seed: int, reason: str, spent: _Spending, *, failure: str = ""
-    ) -> tuple[list[AnswerRecord], LearningRecord]:
-        """Records without answers; `failure`: what the model said, which the next run may not hear again."""
-        keys = [question_key(opinion.question) for opinion in case.asked]
+    def _without_answers(self, unit: _Unit, reason: str, notes: Mapping[str, Any] = _NO_NOTES) -> Records:
+        n = len(unit.case.asked)
         if _LOGLIK in self.bench.benchmark.measures:
-            keys += [text_key(text) for text in case.texts]
-        records = [
-            AnswerRecord(planned.arm, seed, case.user.id, key, index, "not scored", reason=reason)
-            for index, key in enumerate(keys)
-        ]
-        return records, LearningRecord(
-            planned.arm,
-            seed,
-            case.user.id,
-            learning=spent.learning,
-            answering=spent.answering,
-            answers=len(records),
-            notes={"failed": True, "failure": failure} if failure else {},
-        )
+            n += len(unit.case.texts)
+        return [unit.not_scored(index, reason) for index in range(n)], unit.finished(n, notes=notes)
 
 
 @dataclass(slots=True)
-class _Spending:
-    """What an arm has cost so far, also where it comes to nothing."""
+class _Unit:
+    """One arm for one person at work: the beginnings of its records, and its cost, also where it comes to nothing."""
 
-    learning: Spent = field(default_factory=Spent)
-    answering: Spent = field(default_factory=Spent)
+    case: Case
+    planned: PlannedArm
+    seed: int
+    learning_cost: Cost = field(default_factory=Cost)
+    answering_cost: Cost = field(default_factory=Cost)
+
+    @property
+    def user(self) -> str:
+        """The id of the person."""
+        return self.case.user.id
+
+    def record(self, index: int) -> AnswerRecord:
+        """Return the record of an answer, which is still to be filled; texts stand behind the questions."""
+        asked, texts = self.case.asked, self.case.texts
+        key = question_key(asked[index].question) if index < len(asked) else text_key(texts[index - len(asked)])
+        return AnswerRecord(self.planned.arm, self.seed, self.user, key, index)
+
+    def not_scored(self, index: int, reason: str) -> AnswerRecord:
+        """Return the record of an answer that there is not."""
+        return replace(self.record(index), status="not scored", reason=reason)
+
+    def finished(
+        self, answers: int, *, used: bool | None = None, notes: Mapping[str, Any] = _NO_NOTES
+    ) -> LearningRecord:
+        """Return the record of what was learned and what it all cost."""
+        return LearningRecord(
+            self.planned.arm,
+            self.seed,
+            self.user,
+            learning=self.learning_cost,
+            answering=self.answering_cost,
+            answers=answers,
+            used=used,
+            notes=notes,
+        )
 
 
-def _judged(
-    planned: PlannedArm,
-    seed: int,
-    case: Case,
-    index: int,
-    opinion: Opinion,
-    answer: Answer,
-    measures: Sequence[str],
-) -> AnswerRecord:
-    found = judge(opinion, answer, [name for name in measures if name not in (_LOGLIK, "macro_f1")])
-    response = answer.response
-    return AnswerRecord(
-        planned.arm,
-        seed,
-        case.user.id,
-        question_key(opinion.question),
-        index,
+def _scored(record: AnswerRecord, opinion: Opinion, answer: Answer, measures: Sequence[str]) -> AnswerRecord:
+    found, response = judge(opinion, answer, measures), answer.response
+    return replace(
+        record,
         status=found.status,
         values={name: round(value, 6) for name, value in found.values.items()},
         answer=response.answer,
@@ -280,7 +259,20 @@ def _judged(
     )
 
 
+async def _measure_texts(unit: _Unit, examinee: Examinee) -> list[AnswerRecord]:
+    texts, first = unit.case.texts, len(unit.case.asked)
+    if examinee.log_likelihoods is None:
+        return [unit.not_scored(first + place, _NO_TEXTS) for place in range(len(texts))]
+    found = await examinee.log_likelihoods(texts)
+    return [
+        replace(unit.record(index), values={_LOGLIK: round(value, 6)})
+        if math.isfinite(value)
+        else unit.not_scored(index, _NO_NUMBER)
+        for index, (_, value) in enumerate(zip(texts, found, strict=True), first)
+    ]
+
+
 def shard_of(cases: Sequence[Case], shard: tuple[int, int]) -> Sequence[Case]:
-    """A process's share: people who stand together, so that most controls are learned by the same process."""
+    """Return a process's share: people who stand together, so that most controls are learned by the same process."""
     place, shards = shard
     return cases[len(cases) * place // shards : len(cases) * (place + 1) // shards]

@@ -69,14 +69,14 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A difference and its two-sided p; None where there is too little to tell."""
+    """A difference and its two-sided p; None where there is too little evidence."""
 
     difference: Estimate
     p: float | None
 
 
 def clusters_of(keys: Sequence[AnswerKey]) -> Clusters:
-    """Users and questions of answers, in the order of the keys.
+    """Return the users and questions of answers, in the order of the keys.
 
     Raises:
         ValueError: no answers.
@@ -89,7 +89,7 @@ def clusters_of(keys: Sequence[AnswerKey]) -> Clusters:
 
 
 def averaged_over_seeds(values: Iterable[tuple[AnswerKey, float]]) -> dict[AnswerKey, float]:
-    """One value an answer: the mean of those that several seeds gave, whatever their order."""
+    """Return one value an answer: the mean of those that several seeds gave, whatever their order."""
     gathered: dict[AnswerKey, list[float]] = {}
     for key, value in values:
         gathered.setdefault(key, []).append(value)
@@ -97,7 +97,7 @@ def averaged_over_seeds(values: Iterable[tuple[AnswerKey, float]]) -> dict[Answe
 
 
 def mean_over_people(values: Mapping[AnswerKey, float]) -> Estimate:
-    """The mean over people, each counting once, with its interval.
+    """Return the mean over people, each counting once, with its interval.
 
     Raises:
         MissingExtraError: statsmodels or scipy is not installed.
@@ -107,7 +107,7 @@ def mean_over_people(values: Mapping[AnswerKey, float]) -> Estimate:
 
 
 def paired_difference(a: Mapping[AnswerKey, float], b: Mapping[AnswerKey, float]) -> Tested:
-    """Mean over people of a − b, on the answers that both have.
+    """Return the mean over people of a − b, on the answers that both have.
 
     Raises:
         MissingExtraError: statsmodels or scipy is not installed.
@@ -117,7 +117,7 @@ def paired_difference(a: Mapping[AnswerKey, float], b: Mapping[AnswerKey, float]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusted by Holm's method over all of them; one that could not be computed counts as 1, and stays None.
+    """Adjust p values by Holm's method; one that could not be computed counts as 1, and stays None.
 
     Raises:
         MissingExtraError: statsmodels is not installed.
@@ -143,13 +143,13 @@ def _tested(values: Mapping[AnswerKey, float]) -> Tested:
     error, df = math.sqrt(variance), clusters.degrees_of_freedom
     student = student_t()
     half = float(student.ppf((1 + CONFIDENCE) / 2, df)) * error
-    told = f"t with {df} degrees of freedom, clustered by person{' and question' if clusters.shared else ''}"
+    how = f"t with {df} degrees of freedom, clustered by person{' and question' if clusters.shared else ''}"
     p = float(2 * student.sf(abs(mean) / error, df))
-    return Tested(Estimate(mean, mean - half, mean + half, *counts, told), p)
+    return Tested(Estimate(mean, mean - half, mean + half, *counts, how), p)
 
 
 def student_t() -> Any:
-    """scipy's t distribution.
+    """Return scipy's t distribution.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -162,7 +162,7 @@ def student_t() -> Any:
 
 
 def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | None]:
-    """The mean over people and its variance; None for the latter with one person, or where all values are the same.
+    """Return the mean over people and its variance; None for the latter with one person, or if all values are the same.
 
     Args:
         y: a value an answer.

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from idiolect.evaluate.arm_answers import ArmAnswers, answers_by_arm, compare, estimate
 from idiolect.evaluate.gains import Questions, best_and_worst, gains_per_person
-from idiolect.evaluate.learned import last_lines, layers_of, spending_of, transfer_of
+from idiolect.evaluate.learned import last_lines, layers_of, transfer_of
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
+from idiolect.evaluate.records import AnswerRecord, Arm, Cost, LearningRecord
 from idiolect.evaluate.statistics import holm
 from idiolect.evaluate.summary import ArmScores, Comparison, Header, Summary
 
@@ -62,7 +62,7 @@ def summarize(
     comparisons, missing = _comparisons(arms, main, header, seed)
     baseline = arms.get(header.baseline, ArmAnswers(header.baseline, ()))
     rivals = [found for arm, found in arms.items() if _is_rival(arm, header.baseline)]
-    best, worst = best_and_worst(rivals, baseline, main, questions, seed)
+    best, worst = best_and_worst(rivals, baseline, main, questions=questions, seed=seed)
     main_scores = {score.arm: score.scores[main.name] for score in scores if main.name in score.scores}
     learners = {arm: score for arm, score in main_scores.items() if arm.method != header.baseline.method}
     return Summary(
@@ -79,7 +79,7 @@ def summarize(
 
 
 def _is_rival(arm: Arm, baseline: Arm) -> bool:
-    """One that gains are told of: learned from the person, answered by the baseline's model."""
+    """Return whether an arm rivals the baseline: it learned from the person, and the baseline's model answers."""
     return arm.control == "own" and arm.answered_by == baseline.answered_by and arm != baseline
 
 
@@ -91,8 +91,9 @@ def _arm_scores(
     seed: int,
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
-    estimates = {measure.name: estimate(found, measure, labels, seed) for measure in measures}
-    spending = spending_of(of_arm)
+    of_arm.sort(key=lambda record: (record.user, record.seed))  # sums are the same whatever the order of lines
+    gates = [record.used for record in of_arm if record.used is not None]
+    estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
     reasons = Counter(record.reason or "no reason given" for record in found.left_out)
     seeds = {record.seed for record in (*found.records, *found.left_out)} | {record.seed for record in of_arm}
     return ArmScores(
@@ -103,20 +104,20 @@ def _arm_scores(
         unparsed=sum(record.status == "unparsed" for record in found.records),
         not_scored=dict(sorted(reasons.items())),
         scores={name: value for name, value in estimates.items() if value is not None},
-        learning=spending.learning,
-        answering=spending.answering,
-        learned_people=spending.learned_people,
-        used=spending.used,
+        learning=sum((record.learning for record in of_arm), Cost()),
+        answering=sum((record.answering for record in of_arm), Cost()),
+        learned_people=len(of_arm),
+        used=sum(gates) if gates else None,
     )
 
 
 def _comparisons(
     arms: Mapping[Arm, ArmAnswers], main: Measure, header: Header, seed: int
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
-    """Primary comparisons with Holm's p, then the others; and a sentence for each primary one that cannot be made."""
+    """Return primary comparisons with Holm's p, then the others; and a sentence for each primary one left out."""
     primary = [_comparison(arms, pair, main, header.labels, seed) for pair in header.primary]
     adjusted = holm([None if found is None else found.p for found in primary])
-    told = [
+    made = [
         replace(found, primary=True, p_holm=p) for found, p in zip(primary, adjusted, strict=True) if found is not None
     ]
     others = [_comparison(arms, pair, main, header.labels, seed) for pair in _further_pairs(list(arms), header)]
@@ -125,11 +126,11 @@ def _comparisons(
         for (a, b), found in zip(header.primary, primary, strict=True)
         if found is None
     ]
-    return (*told, *(found for found in others if found is not None)), tuple(missing)
+    return (*made, *(found for found in others if found is not None)), tuple(missing)
 
 
 def _further_pairs(arms: Sequence[Arm], header: Header) -> list[Pair]:
-    """Each arm against the baseline at the same n, then each against its control; none that is primary."""
+    """Pair each arm with the baseline at the same n, then each with its control, but for the primary pairs."""
     baseline = header.baseline
     over_baseline = [(a, baseline) for a in arms if _is_rival(a, baseline) and a.n_train == baseline.n_train]
     over_control = [(a, replace(a, control="another's")) for a in arms if a.control == "own"]
@@ -142,5 +143,5 @@ def _comparison(
 ) -> Comparison | None:
     if pair[0] not in arms or pair[1] not in arms:
         return None
-    found = compare(arms[pair[0]], arms[pair[1]], main, labels, seed)
+    found = compare(arms[pair[0]], arms[pair[1]], main, labels=labels, seed=seed)
     return None if found is None else Comparison(*pair, main.name, found.difference, found.p)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from idiolect.evaluate.records import Arm, Spent
+from idiolect.evaluate.records import Arm, Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Estimate:
 
     Args:
         value: of the measure; a mean over people, each counting once, unless the measure is no mean (macro-F1, RMSE).
-        low, high: None where there is too little to tell (one person, or no variation at all).
+        low, high: None where there is too little evidence (one person, or no variation at all).
         people, questions, answers: how many different ones it rests on.
         interval: how the interval was made, in a few words.
     """
@@ -55,8 +55,8 @@ class ArmScores:
     unparsed: int
     not_scored: Mapping[str, int]
     scores: Mapping[str, Estimate]
-    learning: Spent
-    answering: Spent
+    learning: Cost
+    answering: Cost
     learned_people: int
     used: int | None = None
 
@@ -95,7 +95,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer to read; texts are "" where the evaluation was told to leave them out."""
+    """An answer to read; texts are "" where they were left out."""
 
     arm: Arm
     user: str

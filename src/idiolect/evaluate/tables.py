@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import Arm, Spent
+from idiolect.evaluate.records import Arm, Cost
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
@@ -22,7 +22,7 @@ _KEYS = (
 
 
 def table(summary: Summary) -> str:
-    """Scores with intervals, what they rest on and cost, paired differences, and what a reader has to know."""
+    """Return scores with intervals, what they rest on and cost, paired differences, and notes for the reader."""
     blocks = [
         [_status_line(summary.header), "", f"# {summary.header.title}", "", _people_line(summary)],
         _scores(summary),
@@ -80,7 +80,7 @@ def _count_row(scores: ArmScores) -> list[str]:
         f"{scores.learning.calls:,}",
         f"{scores.answering.calls:,}",
         f"{both.calls_made:,}",
-        f"{both.prompt_tokens + both.completion_tokens:,}",
+        f"{both.tokens:,}",
         "unknown" if both.money is None else f"{both.money:.4f}",
         _per_person(scores.learning, people),
         _per_person(scores.answering, people),
@@ -88,8 +88,8 @@ def _count_row(scores: ArmScores) -> list[str]:
     ]
 
 
-def _per_person(spent: Spent, people: int) -> str:
-    return f"{spent.seconds / people:.1f}" if people else "–"
+def _per_person(cost: Cost, people: int) -> str:
+    return f"{cost.seconds / people:.1f}" if people else "–"
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -97,11 +97,11 @@ def _differences(summary: Summary) -> list[str]:
         return []
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
-    told = (
+    explanation = (
         "Named beforehand are those with Holm's p, which is over these alone; the others are not corrected. Where a "
         "difference is the same in all answers there is no variance and no p; it counts as 1."
     )
-    return [*_markdown("Paired differences", heads, rows), "", told]
+    return [*_markdown("Paired differences", heads, rows), "", explanation]
 
 
 def _difference_row(comparison: Comparison) -> list[str]:
@@ -127,9 +127,9 @@ def _transfer(summary: Summary) -> list[str]:
     ]
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
     heads = ["learned with ↓, answered by →", *found.models]
-    told = [f"Recordings, not live models: {', '.join(map(_cell, found.replayed))}."] if found.replayed else []
+    recordings = [f"Recordings, not live models: {', '.join(map(_cell, found.replayed))}."] if found.replayed else []
     title = f"Transfer of {found.method} between models: {measure.title}{_unit(measure)}"
-    return [*_markdown(title, heads, rows), *(["", *told] if told else [])]
+    return [*_markdown(title, heads, rows), *(["", *recordings] if recordings else [])]
 
 
 def _left_out(header: Header) -> list[str]:
@@ -167,7 +167,7 @@ def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 def _cell(text: str) -> str:
-    """On one line, and no cell of its own."""
+    """Return the text on one line, and without the sign that ends a cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -190,6 +190,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Arm):
         return {"text": str(value), **asdict(value)}
+    if isinstance(value, Cost):
+        return _as_json(value.to_json())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

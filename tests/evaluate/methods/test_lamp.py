@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from idiolect import Opinion, Question, User
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk
@@ -129,8 +129,9 @@ def test_other_tasks_are_refused_before_anything_is_asked() -> None:
     with pytest.raises(SettingsError, match="lamp-rag has the prompts of LaMP's tasks, and people is none"):
         key((), bench)
     scoreless, _ = bench_of("lamp-3", User("t", texts=("A pen.",)), ASKED, "5")
-    with pytest.raises(SettingsError, match="leave --history texts out"):
+    with pytest.raises(SettingsError, match="quotes what people gave the items of lamp-3") as refused:
         key((), scoreless)
+    assert refused.value.remedy == Remedy("history", "opinions")
     rated, _ = bench_of("lamp-3", READER, ASKED, "5")
     assert key((), rated) != key((("k", "2"),), rated)
     assert model.completion_requests == []

@@ -12,7 +12,7 @@ from idiolect.evaluate.configuration import read_config
 from idiolect.evaluate.methods.bench import OpenWeights
 from idiolect.evaluate.methods.spec import parse_specs
 from idiolect.evaluate.methods.table import METHODS
-from idiolect.evaluate.plan import EvaluationOrder, planned
+from idiolect.evaluate.plan import EvaluationOptions, planned
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.settings import preset
 from idiolect.models.doubles import FunctionModel
@@ -161,7 +161,7 @@ def test_the_published_evaluations_can_be_planned() -> None:
     files = sorted(folder.glob("*.toml"))
     assert files
     for path in files:
-        order = read_config(path, {}).evaluation_order()
-        assert len(planned(order)) >= len(order.methods)
-        assert isinstance(order, EvaluationOrder)
-        assert parse_specs(",".join(map(str, order.methods))) == order.methods
+        options = read_config(path, {}).evaluation_options()
+        assert len(planned(options)) >= len(options.methods)
+        assert isinstance(options, EvaluationOptions)
+        assert parse_specs(",".join(map(str, options.methods))) == options.methods

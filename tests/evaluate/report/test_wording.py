@@ -5,7 +5,7 @@ import math
 import pytest
 
 from idiolect.evaluate.measures import measure_named
-from idiolect.evaluate.report.wording import amount, cleaned, probability, scalar, shortened, shown, told_apart
+from idiolect.evaluate.report.wording import amount, cleaned, probability, scalar, short_labels, shortened, shown
 
 
 def test_cleaned_keeps_words_and_drops_what_is_none() -> None:
@@ -20,9 +20,9 @@ def test_shortened_keeps_both_ends() -> None:
     assert len(shortened("x" * 900, 30)) == 30
 
 
-def test_told_apart_gives_different_labels_to_different_names() -> None:
+def test_short_labels_of_different_names_differ() -> None:
     names = [f"{'x' * 50}{n}{'y' * 50}" for n in range(3)]
-    assert len(set(told_apart([*names, names[0]]).values())) == 3
+    assert len(set(short_labels([*names, names[0]]).values())) == 3
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.tasks.table import TASKS
-from idiolect.evaluate.tasks.task import TaskOrder
+from idiolect.evaluate.tasks.task import TaskOptions
 from idiolect.people.lamp_forms import RATINGS, TWEETS
 
 
@@ -30,14 +30,14 @@ def reviewer(n: int, reviews: int, *, different: int | None = None) -> dict[str,
     return {"id": str(n), "input": f"{RATINGS.instruction} Asked of {n}.", "profile": profile}
 
 
-def load(folder: Path, **order: Any) -> Benchmark:
-    return TASKS["lamp-3"].load(TaskOrder(folder, **order))
+def load(folder: Path, **options: Any) -> Benchmark:
+    return TASKS["lamp-3"].load(TaskOptions(folder, **options))
 
 
 def test_questions_stand_verbatim_in_lamp_only(tmp_path: Path) -> None:
     folder = write_lamp(tmp_path, "LaMP_3", [reviewer(1, 3)], "4")
     assert load(folder).form == "verbatim"
-    assert TASKS["people"].load(TaskOrder(None)).form == "labelled"
+    assert TASKS["people"].load(TaskOptions(None)).form == "labelled"
 
 
 def test_a_history_is_split_and_nothing_published_is_asked(tmp_path: Path) -> None:
@@ -88,4 +88,4 @@ def test_histories_without_answers_cannot_be_asked(tmp_path: Path) -> None:
         load(write_lamp(tmp_path / "3", "LaMP_3", [reviewer(0, 9)], "4"), asks="history", history="texts")
     tweet = {"id": "1", "input": f"{TWEETS.instruction} Hello.", "profile": [{"text": f"yo {i}"} for i in range(9)]}
     with pytest.raises(SettingsError, match="lamp-7: its histories are texts"):
-        TASKS["lamp-7"].load(TaskOrder(write_lamp(tmp_path / "7", "LaMP_7", [tweet], "hey"), asks="history", train=4))
+        TASKS["lamp-7"].load(TaskOptions(write_lamp(tmp_path / "7", "LaMP_7", [tweet], "hey"), asks="history", train=4))

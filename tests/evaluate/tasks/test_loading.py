@@ -13,7 +13,7 @@ import pytest
 from idiolect.errors import DatasetError, SettingsError, UsersFileError
 from idiolect.evaluate.benchmark import DISTRIBUTION
 from idiolect.evaluate.tasks.table import TASKS
-from idiolect.evaluate.tasks.task import TaskOrder
+from idiolect.evaluate.tasks.task import TaskOptions
 from idiolect.people.bundled import bundled_groups
 from idiolect.people.lamp_forms import MOVIE_TAGS, MOVIES, RATINGS, TWEETS
 
@@ -37,54 +37,54 @@ def test_the_table_has_every_task_by_its_name() -> None:
 @pytest.mark.parametrize("name", [name for name in TASKS if name != "people"])
 def test_tasks_need_their_data(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="needs the data"):
-        TASKS[name].load(TaskOrder(None))
+        TASKS[name].load(TaskOptions(None))
     with pytest.raises((DatasetError, UsersFileError)):
-        TASKS[name].load(TaskOrder(tmp_path / "nowhere"))
+        TASKS[name].load(TaskOptions(tmp_path / "nowhere"))
     with pytest.raises((DatasetError, UsersFileError)):
-        TASKS[name].load(TaskOrder(tmp_path))
+        TASKS[name].load(TaskOptions(tmp_path))
 
 
 def test_people_are_the_bundled_ones_in_their_groups(tmp_path: Path) -> None:
-    reported = TASKS["people"].load(TaskOrder(None, people=5))
+    reported = TASKS["people"].load(TaskOptions(None, people=5))
     assert [case.user.id for case in reported.cases] == [user.id for user in bundled_groups().reported[:5]]
     assert reported.others == bundled_groups().development
     assert reported.measures == ("accuracy", "mae")
-    development = TASKS["people"].load(TaskOrder(None, people=5, group="development"))
+    development = TASKS["people"].load(TaskOptions(None, people=5, group="development"))
     assert len(development.others) == 67
     with pytest.raises(SettingsError, match="come with the package"):
-        TASKS["people"].load(TaskOrder(tmp_path))
+        TASKS["people"].load(TaskOptions(tmp_path))
 
 
 def test_users_are_grouped_by_what_they_have(tmp_path: Path) -> None:
     users = [answerer(f"u{i}", topic=f"T{i % 2}", profile={"Age": str(i % 3)}) for i in range(40)]
     path = write_users(tmp_path / "users.jsonl", users)
-    order = TaskOrder(path, train=4)
-    assert {case.group for case in TASKS["users"].load(order).cases} == {"T0", "T1"}
-    by_age = TASKS["users"].load(TaskOrder(path, train=4, group_by="Age"))
+    options = TaskOptions(path, train=4)
+    assert {case.group for case in TASKS["users"].load(options).cases} == {"T0", "T1"}
+    by_age = TASKS["users"].load(TaskOptions(path, train=4, group_by="Age"))
     assert all(case.group == case.user.profile.attributes["Age"] for case in by_age.cases)
-    one = TASKS["users"].load(TaskOrder(path, train=4, topics=("t1",)))
+    one = TASKS["users"].load(TaskOptions(path, train=4, topics=("t1",)))
     assert {case.group for case in one.cases} == {"T1"} == set(one.other_groups.values())
     with pytest.raises(SettingsError, match="nobody is of the topic 'T9'; topics there: T0, T1"):
-        TASKS["users"].load(TaskOrder(path, topics=("T9",)))
+        TASKS["users"].load(TaskOptions(path, topics=("T9",)))
     with pytest.raises(SettingsError, match="nobody of these people has 'Sex' to group by"):
-        TASKS["users"].load(TaskOrder(path, group_by="Sex"))
+        TASKS["users"].load(TaskOptions(path, group_by="Sex"))
 
 
 def test_lines_that_are_no_users_are_told(tmp_path: Path) -> None:
     bad = answerer("bad") | {"opinions": [{"question": "Q"}, {"answer": "my own words"}]}
     path = write_users(tmp_path / "users.jsonl", [answerer("a"), bad, "{", answerer("a"), "[" * 5000])
-    benchmark = TASKS["users"].load(TaskOrder(path, train=4))
+    benchmark = TASKS["users"].load(TaskOptions(path, train=4))
     assert [case.user.id for case in benchmark.cases] == ["a"]
     assert benchmark.broken.count == 4
     assert [record.place for record in benchmark.broken.first] == [f"users.jsonl:{line}" for line in (2, 3, 4, 5)]
     assert "my own words" not in str(benchmark.broken)
     with pytest.raises(UsersFileError):
-        TASKS["users"].load(TaskOrder(write_users(tmp_path / "none.jsonl", ["{"])))
+        TASKS["users"].load(TaskOptions(write_users(tmp_path / "none.jsonl", ["{"])))
 
 
 def test_writers_are_judged_by_the_likelihood_of_their_texts(tmp_path: Path) -> None:
     path = write_users(tmp_path / "users.jsonl", [{"id": "a", "texts": [f"text {i}" for i in range(9)]}])
-    benchmark = TASKS["users"].load(TaskOrder(path, train=6))
+    benchmark = TASKS["users"].load(TaskOptions(path, train=6))
     assert benchmark.measures == ("loglik",)
     assert (len(benchmark.cases[0].user.texts), len(benchmark.cases[0].texts)) == (6, 3)
 
@@ -96,13 +96,13 @@ def test_countries_come_from_a_users_file_as_well(tmp_path: Path) -> None:
     country["opinions"][0]["distribution"] = [0.5, 0.2]
     del country["opinions"][1]["distribution"]
     path = write_users(tmp_path / "countries.jsonl", [country])
-    benchmark = TASKS["globalopinionqa"].load(TaskOrder(path, train=4))
+    benchmark = TASKS["globalopinionqa"].load(TaskOptions(path, train=4))
     assert benchmark.measures == ("accuracy", "distribution_similarity")
     assert len(benchmark.cases[0].user.opinions) + len(benchmark.cases[0].asked) == 6
     assert [record.place for record in benchmark.broken.first] == [
         f"countries.jsonl: goqa-Peru: opinions[{i}]" for i in (0, 1)
     ]
-    as_users = TASKS["users"].load(TaskOrder(path, train=4))
+    as_users = TASKS["users"].load(TaskOptions(path, train=4))
     assert as_users.broken.count == 1  # there an opinion needs no distribution, but no wrong one
 
 
@@ -110,7 +110,7 @@ def test_countries_come_from_the_published_table(tmp_path: Path) -> None:
     with (tmp_path / "global_opinions.csv").open("w", newline="") as stream:
         rows = ([f"Q{i}?", str(defaultdict(list, {"Peru": [0.4, 0.6]})), "['a', 'b']", "GAS"] for i in range(6))
         csv.writer(stream).writerows([["question", "selections", "options", "source"], *rows])
-    benchmark = TASKS["globalopinionqa"].load(TaskOrder(tmp_path, train=4, group_by="Country"))
+    benchmark = TASKS["globalopinionqa"].load(TaskOptions(tmp_path, train=4, group_by="Country"))
     assert [case.group for case in benchmark.cases] == ["Peru"]
     assert benchmark.cases[0].asked[0].extra[DISTRIBUTION] == pytest.approx([0.4, 0.6])
 
@@ -128,14 +128,14 @@ def test_opinionqa_is_grouped_by_topic(tmp_path: Path) -> None:
         for name, rows in tables.items():
             with (folder / f"{name}.csv").open("w", newline="") as stream:
                 csv.writer(stream).writerows(rows)
-    both = TASKS["opinionqa"].load(TaskOrder(tmp_path, train=4))
+    both = TASKS["opinionqa"].load(TaskOptions(tmp_path, train=4))
     assert {case.group for case in both.cases} == {"Guns", "Political views"}
     respondents = {case.user.extra["respondent"] for case in both.cases}
     assert respondents.isdisjoint(user.extra["respondent"] for user in both.others)
-    one = TASKS["opinionqa"].load(TaskOrder(tmp_path, train=4, topics=("W92",), people=2))
+    one = TASKS["opinionqa"].load(TaskOptions(tmp_path, train=4, topics=("W92",), people=2))
     assert [case.group for case in one.cases] == ["Political views"] * 2
     users = write_users(tmp_path / "users.jsonl", [answerer("a", topic="Guns")])
-    assert TASKS["opinionqa"].load(TaskOrder(users, train=4)).cases[0].group == "Guns"
+    assert TASKS["opinionqa"].load(TaskOptions(users, train=4)).cases[0].group == "Guns"
 
 
 def write_lamp(folder: Path, task: str, questions: list[Any], gold: str) -> Path:
@@ -151,27 +151,27 @@ def test_lamp_asks_the_published_question_after_some_history(tmp_path: Path) -> 
         {"id": str(n), "input": f"{MOVIES.instruction} Movie {n}.", "profile": profile[: 6 if n else 3]}
         for n in range(40)
     ]
-    benchmark = TASKS["lamp-2"].load(TaskOrder(write_lamp(tmp_path, "LaMP_2", questions, "classic"), train=4))
+    benchmark = TASKS["lamp-2"].load(TaskOptions(write_lamp(tmp_path, "LaMP_2", questions, "classic"), train=4))
     assert benchmark.measures == ("accuracy", "macro_f1")
     assert benchmark.labels == MOVIE_TAGS
     assert {len(case.user.opinions) for case in benchmark.cases} <= {3, 4}
     assert {opinion.answer for case in benchmark.cases for opinion in case.asked} == {"classic"}
     assert len(benchmark.cases) + len(benchmark.others) == 40
     assert all("classic" in {opinion.answer for opinion in user.opinions} for user in benchmark.others)
-    fewer = TASKS["lamp-2"].load(TaskOrder(tmp_path, train=4, people=7))
+    fewer = TASKS["lamp-2"].load(TaskOptions(tmp_path, train=4, people=7))
     assert fewer.cases == benchmark.cases[:7]
     assert {user.id for user in fewer.others} == {user.id for user in benchmark.others}
     with pytest.raises(SettingsError, match="have no groups"):
-        TASKS["lamp-2"].load(TaskOrder(tmp_path, topics=("x",)))
+        TASKS["lamp-2"].load(TaskOptions(tmp_path, topics=("x",)))
 
 
 def test_lamp_measures_what_its_authors_do(tmp_path: Path) -> None:
     review = {"id": "1", "input": f"{RATINGS.instruction} Good.", "profile": [{"text": "Bad.", "score": "1"}]}
-    ratings = TASKS["lamp-3"].load(TaskOrder(write_lamp(tmp_path, "LaMP_3", [review], "4")))
+    ratings = TASKS["lamp-3"].load(TaskOptions(write_lamp(tmp_path, "LaMP_3", [review], "4")))
     assert ratings.measures == ("mae", "rmse", "accuracy")
     assert ratings.notes[1] == "1 of 1 people have a history of fewer than 20 items."
     tweet = {"id": "1", "input": f"{TWEETS.instruction} Hello.", "profile": [{"text": "yo"}]}
-    tweets = TASKS["lamp-7"].load(TaskOrder(write_lamp(tmp_path, "LaMP_7", [tweet], "hey")))
+    tweets = TASKS["lamp-7"].load(TaskOptions(write_lamp(tmp_path, "LaMP_7", [tweet], "hey")))
     assert tweets.measures == ("rouge1", "rougeL")
     assert tweets.cases[0].user.texts == ("yo",)
 
@@ -179,4 +179,4 @@ def test_lamp_measures_what_its_authors_do(tmp_path: Path) -> None:
 def test_a_lamp_person_with_nothing_but_what_is_asked_is_passed_over(tmp_path: Path) -> None:
     review = {"id": "1", "input": f"{RATINGS.instruction} Bad.", "profile": [{"text": "Bad.", "score": "1"}]}
     with pytest.raises(DatasetError):
-        TASKS["lamp-3"].load(TaskOrder(write_lamp(tmp_path, "LaMP_3", [review], "4")))
+        TASKS["lamp-3"].load(TaskOptions(write_lamp(tmp_path, "LaMP_3", [review], "4")))

@@ -55,7 +55,7 @@ class Bench:
         optimizer: writes prompts; may be the same.
         calls: cache, budget and turns of the run.
         fermi: settings that Fermi and its ablations start from; their answering is `answering`.
-        dense: nearness of questions by embeddings; None: there are none, BM25 stands in and it is told.
+        dense: nearness of questions by embeddings; None: there are none, BM25 stands in, and a note says so.
         open_weights: None where the model is behind an API.
         calls_per_person: what a method may spend on learning from one person; None: no limit.
         transfer: the same bench with other models, by name: what was learned with one is answered by another.
@@ -77,12 +77,12 @@ class Bench:
 
     @property
     def similarity(self) -> Similarity:
-        """The nearness that methods use which don't say which."""
+        """The nearness that methods use by default."""
         return self.bm25 if self.dense is None else self.dense
 
     @property
     def embedder(self) -> Embedder | None:
-        """Of the dense similarity."""
+        """The dense similarity's; None where there is none."""
         return self.dense.embedder if isinstance(self.dense, EmbeddingSimilarity) else None
 
     def weights(self) -> OpenWeights:
@@ -130,20 +130,20 @@ class Desk:
         return Answerer(self.model, self.bench.answering)
 
     def other(self, model: LanguageModel, *, fingerprint: str) -> LanguageModel:
-        """A model of the method's own, such as one that it trained; counted, and kept nowhere."""
+        """Return a model of the method's own, such as one that it trained, with its calls counted and kept nowhere."""
         return self.called(
             Source(model, model.name, fingerprint=fingerprint, price=self.bench.model.price, cached=False)
         )
 
     def called(self, source: Source) -> LanguageModel:
-        """A model whose calls are counted here, and kept as the source says."""
+        """Return a model whose calls are counted here, and kept as the source says."""
         reached = ReachedModel(source.model, self.meter, source.price)
         called = self.bench.calls.model(replace(source, model=reached), owner=self.person)
         return MeteredModel(called, self.meter, known_as=f"{source.name} {source.fingerprint}")
 
 
 def next_case(benchmark: Benchmark, case: Case) -> Case | None:
-    """The person whose personalization is the control: the next of the cases, the first after the last.
+    """Return the person whose personalization is the control: the next of the cases, the first after the last.
 
     None where there is nobody else.
     """

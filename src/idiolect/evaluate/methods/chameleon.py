@@ -56,7 +56,7 @@ class ChameleonMethod:
     overrides: Overrides = ()
 
     def settings(self, bench: Bench, seed: int) -> ChameleonSettings:
-        """What it learns with.
+        """Return the settings to learn with.
 
         Raises:
             SettingsError: a combination that makes no sense, or a model behind an API.
@@ -75,7 +75,7 @@ class ChameleonMethod:
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Fits the edit; a group's once for all of its members."""
+        """Fit the edit; a group's once for all of its members."""
         if not self.pooled:
             return await self._fit([case.user], desk, owner="")
         members, owner = self._members(case, desk.bench)
@@ -88,7 +88,7 @@ class ChameleonMethod:
         return found
 
     async def fit_timed(self, user: User, desk: Desk) -> Learned:
-        """The person's edit, with `seconds_without_writing` in its notes: what all but the writing of pairs takes.
+        """Fit the person's edit, with `seconds_without_writing` in its notes: the time of all but the writing of pairs.
 
         Pairs come from the cache where they are there, everything else is computed anew.
         """
@@ -112,7 +112,7 @@ class ChameleonMethod:
         return Learned(learned, used=learned.used if gated else None, notes=notes)
 
     def _members(self, case: Case, bench: Bench) -> tuple[Sequence[User], str]:
-        """Who is pooled, and what the group is called."""
+        """Return who is pooled, and the group's name."""
         most = bench.weights().members
         if self.pooled == "unseen":
             return _others(case, bench, most), f"unseen {case.group}"
@@ -155,7 +155,7 @@ def _sizes(weights: OpenWeights, settings: ChameleonSettings) -> dict[str, Any]:
 
 
 def _others(case: Case, bench: Bench, most: int) -> list[User]:
-    """People who aren't reported, of the same group where there are groups; each with as much as the person has."""
+    """Return people who aren't reported, of the person's group if any, each with as much as the person has."""
     groups = bench.benchmark.other_groups
     found = [user for user in bench.benchmark.others if groups.get(user.id, "") == case.group]
     if not found:
@@ -165,7 +165,7 @@ def _others(case: Case, bench: Bench, most: int) -> list[User]:
 
 
 def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
-    """What a record keeps of a personalization: numbers, and none of the texts."""
+    """Return what a record keeps of a personalization: numbers, and none of the texts."""
     return {
         "variant": str(learned.variant),
         "layers": [asdict(layer) for layer in learned.layers],

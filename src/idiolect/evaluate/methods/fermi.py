@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import PersonalizationError, Remedy, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
@@ -50,7 +50,7 @@ class FermiMethod:
     reads_failures: bool = False
 
     def settings(self, bench: Bench, seed: int) -> FermiSettings:
-        """What it learns with.
+        """Return the settings to learn with.
 
         Raises:
             SettingsError: a combination that makes no sense, or an ablation of what isn't there.
@@ -59,14 +59,15 @@ class FermiMethod:
         settings = changed_by_text(settings, self.overrides)
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
-                "this ablation is about what the optimizer reads, and the settings have no LLM proposer: name an "
-                "--optimizer, or proposers=llm in brackets"
+                "this ablation is about what the optimizer reads, and the settings have no LLM proposer; put "
+                "proposers=llm into brackets, or name an optimizer",
+                remedy=Remedy("optimizer"),
             )
         _check_shared(settings, bench)
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Runs Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
+        """Run Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
         settings = self.settings(desk.bench, desk.seed)
         if not case.user.opinions:
             raise PersonalizationError("Fermi learns from answered questions, and there are none")
@@ -90,7 +91,7 @@ class FermiMethod:
 
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
-    """See that brackets change nothing that is the same for all methods of a run.
+    """Check that brackets change nothing that is the same for all methods of a run.
 
     Raises:
         SettingsError: they do; or what is left to be scored at the first question would not count as learning.
@@ -98,7 +99,9 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
     if settings.answering != bench.answering:
         raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
-        raise SettingsError("retrieval.similarity is the same for all methods of an evaluation: --set similarity=…")
+        raise SettingsError(
+            "retrieval.similarity is the same for all methods of an evaluation: set the evaluation's own similarity"
+        )
     if bench.calls_per_person is not None and settings.retrieval.pool != "memory":
         raise SettingsError(
             f"with the pool {settings.retrieval.pool!r} prompts are scored when questions are asked, beyond the calls "
@@ -114,7 +117,7 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
 def answering(
     learned: FermiPersonalization, answerer: Answerer, desk: Desk, *, used: bool | None, by: Answerer | None = None
 ) -> Respondent:
-    """What answers with learned prompts.
+    """Return what answers with learned prompts.
 
     Args:
         learned: what was learned.
@@ -129,7 +132,7 @@ def answering(
 
 
 def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
-    """What a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
+    """Return what a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
     best = learned.best
     return {
         "finished": learned.finished,
@@ -144,27 +147,27 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
 
 
 def as_it_is(settings: FermiSettings) -> FermiSettings:
-    """Fermi itself."""
+    """Take nothing away: Fermi itself."""
     return settings
 
 
 def only_llm(settings: FermiSettings) -> FermiSettings:
-    """The paper's proposer alone."""
+    """Leave the paper's proposer alone."""
     return replace(settings, proposers=("llm",))
 
 
 def only_demonstrations(settings: FermiSettings) -> FermiSettings:
-    """Our proposer alone."""
+    """Leave our proposer alone."""
     return replace(settings, proposers=("demonstrations",))
 
 
 def opro(settings: FermiSettings) -> FermiSettings:
-    """OPRO: prompt/score pairs, and one prompt for all questions."""
+    """Turn Fermi into OPRO: prompt/score pairs, and one prompt for all questions."""
     return without_retrieval(without_failures(only_llm(settings)))
 
 
 def without_failures(settings: FermiSettings) -> FermiSettings:
-    """No mis-aligned context anywhere."""
+    """Take away mis-aligned context everywhere."""
     return replace(
         settings,
         meta_prompt=replace(settings.meta_prompt, failures="none"),
@@ -173,10 +176,10 @@ def without_failures(settings: FermiSettings) -> FermiSettings:
 
 
 def symmetric(settings: FermiSettings) -> FermiSettings:
-    """Every prompt shows its failures."""
+    """Let every prompt show its failures."""
     return replace(settings, meta_prompt=replace(settings.meta_prompt, failures="symmetric"))
 
 
 def without_retrieval(settings: FermiSettings) -> FermiSettings:
-    """One prompt for all questions."""
+    """Take away the retrieval: one prompt answers all questions."""
     return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))

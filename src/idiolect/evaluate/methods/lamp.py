@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
@@ -75,7 +75,7 @@ class LampAugmented:
         return replace(question, text=profile_prompt(self._task, question.text, shown))
 
     async def _nearest(self, query: str, items: Sequence[HistoryItem]) -> list[HistoryItem]:
-        """Nearest first; of equally near ones the earlier."""
+        """Return the nearest items, nearest first; of equally near ones the earlier."""
         if not items:
             return []
         form = forms_of(self._task)[0]
@@ -130,7 +130,7 @@ class LampRetrieval:
 
 
 def lamp_task(benchmark: Benchmark) -> str:
-    """The published name of a task whose prompts can be made.
+    """Return the published name of a task whose prompts can be made.
 
     Raises:
         SettingsError: the task is none of LaMP's, or its histories are texts without the scores that prompts quote.
@@ -143,7 +143,7 @@ def lamp_task(benchmark: Benchmark) -> str:
     texts = any(case.user.texts for case in benchmark.cases)
     if texts and form.asks_of_history and form.label_key != "title":
         raise SettingsError(
-            f"lamp-rag quotes what people gave the items of {benchmark.task}, and texts don't hold it: leave "
-            "--history texts out"
+            f"lamp-rag quotes what people gave the items of {benchmark.task}, and histories of texts don't hold it",
+            remedy=Remedy("history", "opinions"),
         )
     return _TASKS[benchmark.task]

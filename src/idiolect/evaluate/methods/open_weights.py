@@ -29,7 +29,7 @@ _REMEMBERED = 4  # results; one of 2,048 sampled tokens of a small model takes 1
 
 
 def edited(desk: Desk, edit: Edit | None) -> LanguageModel:
-    """The model under an edit; its calls are counted and kept like those of the model itself.
+    """Return the model under an edit; its calls are counted and kept like those of the model itself.
 
     Raises:
         SettingsError: the model is behind an API.
@@ -55,15 +55,15 @@ class DeskWeights:
 
     @property
     def name(self) -> str:
-        """The model's own."""
+        """The model's name."""
         return self._desk.model.name
 
     def with_edit(self, edit: Edit | None) -> LanguageModel:
-        """The model under an edit; its calls count."""
+        """Return the model under an edit; its calls count."""
         return edited(self._desk, edit)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model's; timed."""
+        """Complete as the model does, and time it."""
         start = time.perf_counter()
         try:
             return await self._desk.model.complete(requests)
@@ -71,7 +71,7 @@ class DeskWeights:
             self.writing += time.perf_counter() - start
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model's."""
+        """Score choices as the model does."""
         return await self._desk.model.choice_logprobs(requests)
 
     async def activations(self, texts: Sequence[Text], *, sample: int = 0) -> Activations:

@@ -33,7 +33,7 @@ class _KeyedMethod(EvaluatedMethod, Protocol):
 
 
 def _with_settings(method: M) -> Callable[[Overrides], M]:
-    """Return what makes a method whose own fields are what brackets change."""
+    """Return a maker of methods like this one; brackets change its fields."""
     return lambda overrides: changed_by_text(method, overrides)
 
 
@@ -65,8 +65,8 @@ def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) ->
 def _chameleon(
     help_: str,
     rule: RuleName | Literal[""] = "",
-    pooled: Pooled = "",
     *,
+    pooled: Pooled = "",
     random: bool = False,
 ) -> MethodEntry:
     def make(overrides: Overrides) -> _KeyedMethod:

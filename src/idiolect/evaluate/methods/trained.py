@@ -1,8 +1,8 @@
 """The rival that trains: DPO on the pairs that CHAMELEON learned from, for as long as CHAMELEON took for the rest.
 
 What CHAMELEON does besides writing the pairs (activations, gradients, directions, choosing, judging) is done once more
-with nothing remembered of it, and timed; DPO gets those seconds. So its number of steps depends on the machine; it is
-told, and `dpo[max_steps=5,seconds=100000]` fixes it. `dpo` takes the pairs that the model wrote itself, `dpo-own` the
+with nothing remembered of it, and timed; DPO gets those seconds. So its number of steps depends on the machine; a note
+has it, and `dpo[max_steps=5,seconds=100000]` fixes it. `dpo` takes the pairs that the model wrote itself, `dpo-own` the
 person's own words.
 """
 

@@ -119,6 +119,6 @@ class Section:
 
 
 def section(key: str, title: str, parts: Sequence[Part | None]) -> Section | None:
-    """A section of the parts that there are; None where there are none."""
+    """Return a section of the parts that there are; None where there are none."""
     there = tuple(part for part in parts if part is not None)
     return Section(key, title, there) if there else None

@@ -36,8 +36,8 @@ from idiolect.evaluate.report.wording import (
     is_control,
     measure_of,
     plotted,
+    short_labels,
     shown,
-    told_apart,
 )
 from idiolect.evaluate.summary import Estimate, Summary
 
@@ -56,7 +56,7 @@ class _Curve:
 
 
 def curves_over_opinions(summary: Summary) -> Plot | None:
-    """Of methods that learned from several numbers of opinions."""
+    """Draw the curves of methods that learned from several numbers of opinions."""
 
     def opinions(arm: Arm) -> tuple[Arm, float] | None:
         return replace(arm, n_train=None), _ALL if arm.n_train is None else arm.n_train
@@ -65,12 +65,12 @@ def curves_over_opinions(summary: Summary) -> Plot | None:
 
 
 def curves_over_iterations(summary: Summary) -> Plot | None:
-    """Of methods that learned in several numbers of iterations."""
+    """Draw the curves of methods that learned in several numbers of iterations."""
     return _curves(summary, iterations_of, ("curves-iterations", "iterations"))
 
 
 def iterations_of(arm: Arm) -> tuple[Arm, float] | None:
-    """The arm without its number of iterations, and that number; None where its name doesn't tell it."""
+    """Return the arm without its number of iterations, and that number; None where its name has none."""
     found = _ITERATIONS.search(arm.method)
     if found is None:
         return None
@@ -109,11 +109,11 @@ def _found(summary: Summary, measure: str, place: Callable[[Arm], tuple[Arm, flo
 
 
 def _label(curves: Sequence[_Curve], measure: Measure, along: str) -> str:
-    told = (
+    points = (
         f"{curve.arm}: " + ", ".join(f"{_number(n)}: {shown(measure, estimate.value)}" for n, estimate in curve.points)
         for curve in curves[:8]
     )
-    return f"Learning curves of {measure.title} over {along}. " + "; ".join(told) + "."
+    return f"Learning curves of {measure.title} over {along}. " + "; ".join(points) + "."
 
 
 def _number(n: float) -> str:
@@ -127,7 +127,7 @@ def _draw(axes: Axes, curves: Sequence[_Curve], scale: tuple[Measure, float | No
     if reference is not None:
         axes.axhline(plotted(measure, reference), color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
     methods = list(dict.fromkeys((curve.arm.method, curve.arm.answered_by) for curve in curves))
-    names, ends = told_apart((str(curve.arm) for curve in curves), most=34), []
+    names, ends = short_labels((str(curve.arm) for curve in curves), most=34), []
     for n, curve in enumerate(curves):
         style = methods.index((curve.arm.method, curve.arm.answered_by))
         aside = 0.02 * (n - (len(curves) - 1) / 2)
@@ -158,8 +158,8 @@ def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: 
     )  # fmt: skip
 
 
-def _whisker(axes: Axes, x: float, told: tuple[Estimate, Measure], colour: str) -> None:
-    estimate, measure = told
+def _whisker(axes: Axes, x: float, points: tuple[Estimate, Measure], colour: str) -> None:
+    estimate, measure = points
     if estimate.low is None or estimate.high is None or not (finite(estimate.low) and finite(estimate.high)):
         return
     ends = [plotted(measure, estimate.low), plotted(measure, estimate.high)]

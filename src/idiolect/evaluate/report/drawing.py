@@ -75,7 +75,7 @@ class Canvas:
 
 
 def drawn(canvas: Canvas, draw: Callable[[Figure], None]) -> str:
-    """One plot as an `<svg>` element.
+    """Return one plot as an `<svg>` element.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -111,7 +111,7 @@ def _inlined(svg: str, canvas: Canvas) -> str:
 
 
 def _adapted(tag: str, name: str) -> str:
-    """A tag with the page's colours and font, and with ids of its own."""
+    """Return a tag with the page's colours and font, and with ids of its own."""
     tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
     tag = re.sub(r" transform=\"rotate\(-?0 [^\"]*\"", "", tag)
     tag = re.sub(r"#0a0b0[0-9a-f]", lambda found: f"var(--{_VARIABLES[found[0]]})", tag)
@@ -121,7 +121,7 @@ def _adapted(tag: str, name: str) -> str:
 
 
 def plain_axes(axes: Axes, *, grid: str = "x") -> None:
-    """No frame but what carries a scale; fine lines along the other one."""
+    """Leave no frame but what carries a scale, and draw fine lines along the other one."""
     axes.spines["left" if grid == "x" else "bottom"].set_visible(grid != "x")
     axes.tick_params(axis="y" if grid == "x" else "x", length=0 if grid == "x" else 3.5)
     axes.grid(visible=True, axis="x" if grid == "x" else "y", color=GRID, linewidth=0.7)
@@ -129,7 +129,7 @@ def plain_axes(axes: Axes, *, grid: str = "x") -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places as near as can be to those wanted, at least `gap` apart, and within the limits where there is room."""
+    """Return places as near as can be to those wanted, `gap` or more apart, and within the limits if there is room."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     blocks: list[tuple[float, int]] = []  # centre and number of labels that stand close together
     for i in order:
@@ -158,7 +158,7 @@ class EndLabel:
 
 
 def label_at_right(axes: Axes, labels: Sequence[EndLabel], height: int) -> None:
-    """Texts in a column right of the axes, which are about `height` pixels high, none upon another."""
+    """Write texts in a column right of the axes, which are about `height` pixels high, none upon another."""
     low, high = axes.get_ylim()
     shares = [(label.y - low) / (high - low) for label in labels]
     places = spread(shares, 15 / height, 0.0, 1.0)

@@ -20,9 +20,9 @@ from idiolect.evaluate.report.wording import (
     is_control,
     measure_of,
     plotted,
+    short_labels,
     shown,
     shown_interval,
-    told_apart,
 )
 from idiolect.evaluate.summary import Comparison, Estimate, Summary
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 930
-_TOLD = 12
+_IN_THE_LABEL = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Mark:
 
 
 def scores_forest(summary: Summary) -> Plot | None:
-    """Arms by the first measure; what learned from the person and what learned from another share a row."""
+    """Draw arms by the first measure; the arm that learned from the person and its control share a row."""
     measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     found = [(a.arm, a.scores[measure.name]) for a in summary.arms if measure and measure.name in a.scores]
     found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
@@ -54,8 +54,8 @@ def scores_forest(summary: Summary) -> Plot | None:
     both = {str(_without_control(arm)) for arm, _ in found if is_control(arm)}
     marks = [_score_mark(arm, estimate, rows, (summary.header.baseline, both)) for arm, estimate in found]
     baseline = next((estimate.value for arm, estimate in found if arm == summary.header.baseline), None)
-    labels = told_apart(rows)
-    label = f"Forest plot of {measure.title} with 95 % intervals. " + _told(
+    labels = short_labels(rows)
+    label = f"Forest plot of {measure.title} with 95 % intervals. " + _as_sentence(
         (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
     )
     height = 70 + 26 * len(rows)
@@ -85,15 +85,15 @@ def _without_control(arm: Arm) -> Arm:
 
 
 def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
-    """Paired differences around 0, a panel a measure, because measures have scales of their own."""
+    """Draw paired differences around 0, a panel a measure, because measures have scales of their own."""
     kept = [c for c in comparisons if finite(c.difference.value)]
     panels = {name: [c for c in kept if c.measure == name] for name in dict.fromkeys(c.measure for c in kept)}
     if not panels:
         return None
-    label = "Forest plot of paired differences with 95 % intervals. " + _told(
+    label = "Forest plot of paired differences with 95 % intervals. " + _as_sentence(
         (f"{pair_of(c)}, {measure_of(c.measure).title}", _signed(c), _signed_interval(c)) for c in kept
     )
-    labels = told_apart((pair_of(c) for c in kept), most=58)
+    labels = short_labels((pair_of(c) for c in kept), most=58)
     heights = [64 + 26 * len(panel) for panel in panels.values()]
 
     def draw(figure: Figure) -> None:
@@ -111,7 +111,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
 
 
 def pair_of(comparison: Comparison) -> str:
-    """`a − b`."""
+    """Return `a − b`."""
     return f"{comparison.a} − {comparison.b}"
 
 
@@ -152,7 +152,7 @@ def _forest(
     plain_axes(axes)
 
 
-def _told(estimates: Iterable[tuple[str, str, str]]) -> str:
-    told = [f"{name}: {value} {interval}".rstrip() for name, value, interval in estimates]
-    more = f"; and {len(told) - _TOLD} more, which are in the table" if len(told) > _TOLD else ""
-    return "; ".join(told[:_TOLD]) + more + "."
+def _as_sentence(estimates: Iterable[tuple[str, str, str]]) -> str:
+    marks = [f"{name}: {value} {interval}".rstrip() for name, value, interval in estimates]
+    more = f"; and {len(marks) - _IN_THE_LABEL} more, which are in the table" if len(marks) > _IN_THE_LABEL else ""
+    return "; ".join(marks[:_IN_THE_LABEL]) + more + "."

@@ -34,7 +34,7 @@ def headline_of(summary: Summary) -> Headline:
     header = summary.header
     facts = {
         "Task": header.task,
-        "Models": models_told(header.config),
+        "Models": models_line(header.config),
         "People": _people(summary),
         "Answers": _answers(summary),
         "Arms": f"{len(summary.arms):,}" if summary.arms else "",
@@ -46,8 +46,8 @@ def headline_of(summary: Summary) -> Headline:
     return Headline(header.title or header.task, header.task, kept, _warning(summary))
 
 
-def models_told(config: Mapping[str, Any]) -> str:
-    """The configuration's models in a line: a name, several, or names by what they do."""
+def models_line(config: Mapping[str, Any]) -> str:
+    """Return the configuration's models in a line: a name, several, or names by what they do."""
     found = config.get("models", config.get("model", ""))
     if isinstance(found, Mapping):
         return "; ".join(f"{role}: {_one(model)}" for role, model in found.items() if model)

@@ -38,9 +38,9 @@ from idiolect.evaluate.report.wording import (
     is_control,
     measure_of,
     plotted,
+    short_labels,
     shortened,
     shown,
-    told_apart,
 )
 from idiolect.evaluate.summary import ArmScores, Gain, LayerProfile, Summary
 
@@ -49,22 +49,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 930
-_FEW_PEOPLE = 60  # as many bars can be told apart
+_FEW_PEOPLE = 60  # as many bars can be distinguished
 
 
 # -- gain per person
 
 
 def gain_bars(summary: Summary) -> Plot | None:
-    """People of an arm from the largest gain to the largest loss: a row an arm, a bar a person."""
+    """Draw the people of each arm from the largest gain to the largest loss: a row an arm, a bar a person."""
     gains = gains_by_arm(summary.gains)
     if not gains or not summary.header.measures:
         return None
     measure = measure_of(summary.header.measures[0])
     row = 58 if len(gains) <= 8 else 42
     largest = max((abs(g.gain) for each in gains.values() for g in each), default=0.0)
-    told = (f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in _counts(gains).items())
-    label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(told)[:12]) + "."
+    parts = (
+        f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in _counts(gains).items()
+    )
+    label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(parts)[:12]) + "."
     svg = drawn(
         Canvas("gains", label, _WIDTH, 34 + row * len(gains)),
         lambda figure: _gain_rows(figure.add_subplot(), gains, largest or 1.0),
@@ -79,7 +81,7 @@ def gain_bars(summary: Summary) -> Plot | None:
 
 
 def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
-    """By arm, the largest gain first."""
+    """Return gains by arm, the largest first."""
     found: dict[Arm, list[Gain]] = {}
     for gain in gains:
         if finite(gain.gain):
@@ -88,7 +90,7 @@ def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
 
 
 def better_same_worse(gains: Sequence[Gain]) -> tuple[int, int, int]:
-    """How many people gain, stay and lose."""
+    """Return how many people gain, stay and lose."""
     better, worse = sum(g.gain > 0 for g in gains), sum(g.gain < 0 for g in gains)
     return better, len(gains) - better - worse, worse
 
@@ -98,7 +100,7 @@ def _counts(gains: Mapping[Arm, Sequence[Gain]]) -> dict[Arm, tuple[int, int, in
 
 
 def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) -> None:
-    labels = told_apart(str(arm) for arm in gains)
+    labels = short_labels(str(arm) for arm in gains)
     for row, (_, each) in enumerate(gains.items()):
         axes.plot([0, 1], [row, row], color=GRID, linewidth=0.8)
         _gain_row(axes, row, [gain.gain / largest for gain in each])
@@ -113,7 +115,7 @@ def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) 
 
 
 def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
-    """Bars of one colour are one shape, and where they are many, a block of equal ones is one rectangle."""
+    """Draw the bars of one colour as one shape; where they are many, a block of equal ones is one rectangle."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -130,7 +132,7 @@ def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
 
 
 def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
-    """Left, right and height of each bar; the row is 1 wide."""
+    """Return left, right and height of each bar; the row is 1 wide."""
     width, start, bars = 1 / len(heights), 0, []
     apart = len(heights) <= _FEW_PEOPLE
     for height, block in groupby(heights):
@@ -147,8 +149,8 @@ def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one person costs, learning and answering apart."""
+class CostPerPerson:
+    """The cost of one person, learning and answering apart."""
 
     learning_calls: float
     answering_calls: float
@@ -158,27 +160,25 @@ class Cost:
 
     @property
     def calls(self) -> float:
-        """Of both."""
+        """Calls to learn and to answer together."""
         return self.learning_calls + self.answering_calls
 
 
-def cost_of(scored: ArmScores) -> Cost:
-    """By people who were learned from and answered for, each once a seed."""
+def cost_of(scored: ArmScores) -> CostPerPerson:
+    """Return the cost over the people who were learned from and answered for, each once a seed."""
     people = scored.learned_people or max(1, scored.people * len(scored.seeds))
-    learning, answering = scored.learning, scored.answering
-    unknown = learning.money is None or answering.money is None
-    tokens = [spent.prompt_tokens + spent.completion_tokens for spent in (learning, answering)]
-    return Cost(
-        learning.calls / people,
-        answering.calls / people,
-        sum(tokens) / people,
-        (learning.seconds + answering.seconds) / people,
-        None if unknown else ((learning.money or 0.0) + (answering.money or 0.0)) / people,
+    both = scored.learning + scored.answering
+    return CostPerPerson(
+        scored.learning.calls / people,
+        scored.answering.calls / people,
+        both.tokens / people,
+        both.seconds / people,
+        None if both.money is None else both.money / people,
     )
 
 
 def cost_scatter(summary: Summary) -> Plot | None:
-    """The first measure over calls and over seconds a person; of controls the learning is told with another arm."""
+    """Draw the first measure over calls and seconds a person, without controls, whose learning is another arm's."""
     measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     own = [a for a in summary.arms if not is_control(a.arm)]
     found = [a for a in own if measure and measure.name in a.scores and finite(a.scores[measure.name].value)]
@@ -190,8 +190,10 @@ def cost_scatter(summary: Summary) -> Plot | None:
     if measure is None or not scales:
         return None
     panel = max(300, 70 + 16 * len(found))
-    told = (f"{a.arm}: {amount(cost_of(a).calls)} calls, {shown(measure, a.scores[measure.name].value)}" for a in found)
-    label = f"Cost of a person against {measure.title}. " + "; ".join(list(told)[:12]) + "."
+    parts = (
+        f"{a.arm}: {amount(cost_of(a).calls)} calls, {shown(measure, a.scores[measure.name].value)}" for a in found
+    )
+    label = f"Cost of a person against {measure.title}. " + "; ".join(list(parts)[:12]) + "."
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(len(scales), squeeze=False, gridspec_kw={"hspace": 0.08})
@@ -207,15 +209,15 @@ def cost_scatter(summary: Summary) -> Plot | None:
 
 
 def _cost_labels(found: Sequence[ArmScores], costs: Sequence[float], measure: Measure) -> list[EndLabel]:
-    names = told_apart((str(a.arm) for a in found), most=36)
+    names = short_labels((str(a.arm) for a in found), most=36)
     return [
         EndLabel(cost, plotted(measure, a.scores[measure.name].value), names[str(a.arm)], MUTED)
         for a, cost in zip(found, costs, strict=True)
     ]
 
 
-def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], told: tuple[Measure, Arm]) -> None:
-    measure, baseline = told
+def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], compared: tuple[Measure, Arm]) -> None:
+    measure, baseline = compared
     for scored, cost in zip(found, costs, strict=True):
         colour, shape = (INK, "D") if scored.arm == baseline else (OWN, "o")
         value = plotted(measure, scored.scores[measure.name].value)
@@ -227,7 +229,7 @@ def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], 
 
 
 def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
-    """Powers of ten, and a place of its own for what costs nothing."""
+    """Scale the axis by powers of ten, with a place of its own for what costs nothing."""
     positive = [cost for cost in costs if cost > 0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     last = max(last, first + 1)
@@ -256,7 +258,7 @@ _LAYER_TITLES = {
 
 
 def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> Plot | None:
-    """Small multiples: a panel a diagnostic, a line an arm."""
+    """Draw small multiples: a panel a diagnostic, a line an arm."""
     kept = {arm: layers for arm, layers in profiles.items() if layers}
     there = {key for layers in kept.values() for layer in layers for key, v in layer.values.items() if finite(v)}
     keys = [key for key in _LAYER_TITLES if key in there] + sorted(there - set(_LAYER_TITLES))

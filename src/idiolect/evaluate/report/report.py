@@ -20,7 +20,7 @@ from idiolect.evaluate.summary import Summary
 
 
 def render(summary: Summary) -> str:
-    """The report as HTML; the same summary gives the same text.
+    """Return the report as HTML; the same summary gives the same text.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

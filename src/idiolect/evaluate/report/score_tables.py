@@ -30,7 +30,7 @@ _FEW = 10  # arms of which several people are named
 
 
 def main_table(summary: Summary) -> Table | None:
-    """Arms by the first measure."""
+    """Return the table of arms by the first measure."""
     if not summary.arms or not summary.header.measures:
         return None
     measure = measure_of(summary.header.measures[0])
@@ -54,7 +54,7 @@ def main_table(summary: Summary) -> Table | None:
 
 
 def measures_table(summary: Summary) -> Table | None:
-    """Arms by every measure; left out where there is but one."""
+    """Return the table of arms by every measure; None where there is but one."""
     names = [name for name in summary.header.measures if any(name in arm.scores for arm in summary.arms)]
     if len(names) < 2:
         return None
@@ -68,7 +68,7 @@ def measures_table(summary: Summary) -> Table | None:
 
 
 def comparisons_table(comparisons: Sequence[Comparison], caption: str, *, folded: bool = False) -> Table | None:
-    """Paired differences with their p."""
+    """Return the table of paired differences with their p."""
     if not comparisons:
         return None
     holm = any(c.primary for c in comparisons)
@@ -79,10 +79,10 @@ def comparisons_table(comparisons: Sequence[Comparison], caption: str, *, folded
     columns += ["People", "Answers"]
     rows = tuple(_comparison(c, several, holm) for c in comparisons)
     units = {measure_of(name).unit for name in measures} & {"%"}
-    told = caption + (" in " + measure_of(next(iter(measures))).title if len(measures) == 1 and not folded else "")
-    told += ", first arm minus second" + ("; differences of percentages are in percentage points." if units else ".")
+    title = caption + (" in " + measure_of(next(iter(measures))).title if len(measures) == 1 and not folded else "")
+    title += ", first arm minus second" + ("; differences of percentages are in percentage points." if units else ".")
     numeric = frozenset(range(2 if several else 1, len(columns)))
-    return Table(told, tuple(columns), rows, numeric, folded)
+    return Table(title, tuple(columns), rows, numeric, folded)
 
 
 def _comparison(comparison: Comparison, several: bool, holm: bool) -> tuple[Cell, ...]:
@@ -99,7 +99,7 @@ def _comparison(comparison: Comparison, several: bool, holm: bool) -> tuple[Cell
 
 
 def gains_table(summary: Summary) -> Table | None:
-    """Counts of who gains and loses, and the first of either."""
+    """Return the table of how many people gain and lose, and the first of either."""
     gains = gains_by_arm(summary.gains)
     if not gains or not summary.header.measures:
         return None
@@ -112,20 +112,22 @@ def gains_table(summary: Summary) -> Table | None:
         middle = median(gain.gain for gain in each)
         gaining = [gain for gain in each if gain.gain > 0][:named]
         losing = [gain for gain in reversed(each) if gain.gain < 0][:named]
-        told = Cell(shown(measure, middle, signed=True), order=_order(middle))
+        median_gain = Cell(shown(measure, middle, signed=True), order=_order(middle))
         names = [_people(measure.name, people) for people in (gaining, losing)]
-        rows.append((_arm(arm, summary.header.baseline), *(_count(n) for n in better_same_worse(each)), told, *names))
+        rows.append(
+            (_arm(arm, summary.header.baseline), *(_count(n) for n in better_same_worse(each)), median_gain, *names)
+        )
     caption = f"People by their gain over {summary.header.baseline} in {measure.title}; above 0 is better."
     return Table(caption, columns, tuple(rows), frozenset(range(1, 5)))
 
 
 def _people(measure: str, gains: Sequence[Gain]) -> Cell:
-    told = [f"{gain.user}\u00a0({shown(measure_of(measure), gain.gain, signed=True)})" for gain in gains]
-    return Cell(", ".join(told) or DASH)
+    names = [f"{gain.user}\u00a0({shown(measure_of(measure), gain.gain, signed=True)})" for gain in gains]
+    return Cell(", ".join(names) or DASH)
 
 
 def costs_table(summary: Summary) -> Table | None:
-    """What a person costs, by arm; controls learn nothing anew and are left out."""
+    """Return the table of the cost of a person, by arm; controls learn nothing anew and are left out."""
     rows = []
     for scored in summary.arms:
         cost = cost_of(scored)
@@ -145,7 +147,7 @@ def costs_table(summary: Summary) -> Table | None:
 
 
 def transfer_table(transfer: Transfer | None, measures: Sequence[str]) -> Table | None:
-    """Models that prompts were learned with (rows) by models that answered (columns), tinted by score."""
+    """Return the table of models that learned prompts (rows) by models that answered (columns), tinted by score."""
     if transfer is None or not transfer.cells or not measures:
         return None
     measure = measure_of(measures[0])
@@ -175,7 +177,7 @@ def transfer_table(transfer: Transfer | None, measures: Sequence[str]) -> Table 
 
 
 def uncounted_table(summary: Summary) -> Table | None:
-    """Unparsed answers, and those that are not scored, by reason."""
+    """Return the table of unparsed answers, and of those that are not scored, by reason."""
     reasons = list(dict.fromkeys(reason for arm in summary.arms for reason, n in arm.not_scored.items() if n))
     shown_arms = [arm for arm in summary.arms if arm.unparsed or any(arm.not_scored.values())]
     if not shown_arms:
@@ -194,9 +196,9 @@ def uncounted_table(summary: Summary) -> Table | None:
 
 
 def _arm(arm: Arm, baseline: Arm) -> Cell:
-    """An arm's name; that it learned from another is in the mark, that it is the baseline as well."""
-    plain = Arm(arm.method, "own", arm.n_train, arm.answered_by)
-    return Cell(str(plain), mark="another’s" if is_control(arm) else "baseline" if arm == baseline else "")
+    """Return an arm's name, with a mark if it is a control or the baseline."""
+    own = Arm(arm.method, "own", arm.n_train, arm.answered_by)
+    return Cell(str(own), mark="another’s" if is_control(arm) else "baseline" if arm == baseline else "")
 
 
 def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:

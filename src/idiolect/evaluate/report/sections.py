@@ -39,7 +39,7 @@ _LINES = 7  # as many as colours
 
 
 def sections_of(summary: Summary) -> tuple[Section, ...]:
-    """All sections that have something to tell, in order."""
+    """Return all sections that are not empty, in order."""
     found = (
         section("notes", "What to know", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
         section("scores", "Scores", [scores_forest(summary), main_table(summary)]),
@@ -61,7 +61,7 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
 
 
 def _differences(summary: Summary) -> Section | None:
-    """Plotted are those that were named beforehand, and those in the first measure."""
+    """Return the differences; plotted are those that were named beforehand, and those in the first measure."""
     ordered = sorted(summary.comparisons, key=lambda comparison: not comparison.primary)
     main = summary.header.measures[:1]
     near = [c for c in ordered if c.primary or c.measure in main]
@@ -75,8 +75,8 @@ def _differences(summary: Summary) -> Section | None:
 
 
 def _layers(summary: Summary) -> list[Plot | None]:
-    told = list(summary.layers.items())
-    groups = [dict(told[start : start + _LINES]) for start in range(0, len(told), _LINES)]
+    layers = list(summary.layers.items())
+    groups = [dict(layers[start : start + _LINES]) for start in range(0, len(layers), _LINES)]
     return [layer_grid(group, f"layers-{n}") for n, group in enumerate(groups, 1)]
 
 
@@ -94,7 +94,7 @@ def _answers(summary: Summary) -> list[Answers | Prose | None]:
 
 
 def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
-    """Who took which choice; what is none of the choices is told below them."""
+    """Return an answer with who took which choice; what is none of the choices stands below them."""
     speakers = (("the person", answer.truth), (str(answer.arm), answer.answer), (str(baseline), answer.baseline_answer))
     measure = measure_of(main)
     unit = "\u00a0%" if measure.unit == "%" else ""
@@ -119,8 +119,8 @@ def _broken(header: Header) -> list[Prose | None]:
     were = "was" if header.broken_count == 1 else "were"
     first = f" The first {len(header.broken)}:" if 0 < len(header.broken) < header.broken_count else ""
     count = counted(max(header.broken_count, len(header.broken)), "record", "records")
-    told = f"{count} of the data could not be read and {were} left out.{first}"
-    return [Prose((told,)), Prose(header.broken, listed=True) if header.broken else None]
+    sentence = f"{count} of the data could not be read and {were} left out.{first}"
+    return [Prose((sentence,)), Prose(header.broken, listed=True) if header.broken else None]
 
 
 _GENERAL = (

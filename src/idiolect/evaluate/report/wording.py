@@ -1,10 +1,10 @@
-"""How names, numbers and people's texts are told in the report; the bottom of its flow.
+"""How names, numbers and people's texts are written in the report; the bottom of its flow.
 
     sections, plots → wording
 
 People's and models' texts are hostile: `render` lets `cleaned` drop what is no text (control characters, halves of
-surrogate pairs) before anything else, and the template escapes the rest. A number that is none (NaN, infinite) is told
-as a dash, never as such.
+surrogate pairs) before anything else, and the template escapes the rest. A number that is none (NaN, infinite) is
+written as a dash, never as such.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud
 
 
 def cleaned(value: Any) -> Any:
-    """The same value, whatever is in it, and all its texts without what is no text."""
+    """Return the same value, whatever is in it, and all its texts without what is no text."""
     if isinstance(value, str):
         return _NO_TEXT.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
     if isinstance(value, Mapping):
@@ -40,7 +40,7 @@ def cleaned(value: Any) -> Any:
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """A label on one line, at most so long; its middle is left out, because names differ at both ends."""
+    """Return a label on one line, at most so long; its middle is left out, because names differ at both ends."""
     flat = " ".join(text.split())
     if len(flat) <= most:
         return flat
@@ -48,8 +48,8 @@ def shortened(text: str, most: int = 40) -> str:
     return f"{flat[: most - tail - 1].rstrip()}…{flat[-tail:].lstrip()}"
 
 
-def told_apart(names: Iterable[str], most: int = 40) -> dict[str, str]:
-    """Short labels of long names, different for different names."""
+def short_labels(names: Iterable[str], most: int = 40) -> dict[str, str]:
+    """Return short labels of long names, different for different names."""
     labels: dict[str, str] = {}
     for name in dict.fromkeys(names):
         label, again = shortened(name, most), 1
@@ -61,35 +61,35 @@ def told_apart(names: Iterable[str], most: int = 40) -> dict[str, str]:
 
 
 def measure_of(name: str) -> Measure:
-    """The measure of this name; one that isn't in the table is told by its name."""
+    """Return the measure of this name; one that isn't in the table has its name as title."""
     return MEASURES.get(name, Measure(name, name, "higher"))
 
 
 def headed(measure: Measure) -> str:
-    """Its title as the head of a column, with its unit and the direction that is better."""
+    """Return the measure's title as the head of a column, with its unit and the direction that is better."""
     unit = f" ({measure.unit})" if measure.unit else ""
     return f"{capitalized(measure.title)}{unit}\u00a0{'↑' if measure.better == 'higher' else '↓'}"
 
 
 def capitalized(text: str) -> str:
-    """The first letter as a capital, the others as they are."""
+    """Return the text with its first letter as a capital, the others as they are."""
     return text[:1].upper() + text[1:]
 
 
 def finite(value: float | None) -> bool:
-    """It is a number."""
+    """Return whether it is a number."""
     return value is not None and math.isfinite(value)
 
 
 def shown(measure: Measure, value: float | None, *, signed: bool = False) -> str:
-    """A value without its unit."""
+    """Return a value as text, without its unit."""
     if value is None or not math.isfinite(value):
         return DASH
     return _minus(measure.shown(value, signed=signed))
 
 
 def shown_interval(measure: Measure, estimate: Estimate, *, signed: bool = False) -> str:
-    """`[low, high]`, or nothing where there is no interval."""
+    """Return `[low, high]`, or "" where there is no interval."""
     if not (finite(estimate.low) and finite(estimate.high)):
         return ""
     low, high = shown(measure, estimate.low, signed=signed), shown(measure, estimate.high, signed=signed)
@@ -97,19 +97,19 @@ def shown_interval(measure: Measure, estimate: Estimate, *, signed: bool = False
 
 
 def plotted(measure: Measure, value: float) -> float:
-    """A value on the scale that it is told on."""
+    """Return a value on the scale of its axis."""
     return 100 * value if measure.unit == "%" else value
 
 
 def probability(p: float | None) -> str:
-    """A p value."""
+    """Return a p value as text."""
     if p is None or not math.isfinite(p):
         return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def amount(value: float | None) -> str:
-    """A cost: three digits that count, thousands apart."""
+    """Return a cost as text: three digits that count, thousands apart."""
     if value is None or not math.isfinite(value):
         return DASH
     if value == 0:
@@ -121,17 +121,17 @@ def amount(value: float | None) -> str:
 
 
 def counted(n: int, one: str, more: str) -> str:
-    """ "1 person", "1,200 people"."""
+    """Return a count with its noun: "1 person", "1,200 people"."""
     return f"{n:,} {one if n == 1 else more}"
 
 
 def is_control(arm: Arm) -> bool:
-    """It learned from somebody else."""
+    """Return whether the arm learned from somebody else."""
     return arm.control == "another's"
 
 
 def scalar(value: Any) -> str:
-    """A JSON value that holds no others, as text."""
+    """Return a JSON value that holds no others, as text."""
     if value is None or value == "":
         return DASH
     if isinstance(value, bool):

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from idiolect.errors import DatasetError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case, question_key
-from idiolect.evaluate.tasks.task import Group, TaskOrder
+from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.people.broken_records import BrokenRecords
 from idiolect.people.opinionqa import RESPONDENT
 from idiolect.people.splits import hash_rank, shuffled
@@ -36,12 +36,12 @@ class People:
 
 
 def no_group(_user: User) -> str:
-    """The group of everybody where there are none."""
+    """Return "", the group of everybody where there are none."""
     return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TaskFacts:
     """What a task knows besides its people; see `Benchmark`."""
 
     broken: BrokenRecords = field(default_factory=BrokenRecords)
@@ -51,12 +51,12 @@ class Told:
 
 
 def group_of_person(key: str) -> Group:
-    """Two of five people are for development; a function of the person's key alone."""
+    """Return a person's group by their key alone: two of five are for development."""
     return "development" if int.from_bytes(hash_rank("group", key)) % 5 < 2 else "reported"
 
 
 def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids of the reported and of the development group, each ordered by a hash of seed and id.
+    """Return the ids of the reported and of the development group, each ordered by a hash of seed and id.
 
     Below `FEWEST_TO_PARTITION` ids all are reported.
 
@@ -74,7 +74,7 @@ def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str
 
 
 def partition(users: Iterable[User], *, seed: int) -> People:
-    """The same for users, who are one person if they have the same `RESPONDENT`."""
+    """Partition users like ids; they are one person if they have the same `RESPONDENT`."""
     by_id = {user.id: user for user in users}
     persons = {user.id: str(user.extra.get(RESPONDENT, user.id)) for user in by_id.values()}
     reported, development = partition_ids(persons, seed=seed)
@@ -82,55 +82,55 @@ def partition(users: Iterable[User], *, seed: int) -> People:
 
 
 def benchmark_of(
-    task: str, people: People, order: TaskOrder, *, group_of: Callable[[User], str], told: Told
+    task: str, people: People, options: TaskOptions, *, group_of: Callable[[User], str], facts: TaskFacts
 ) -> Benchmark:
-    """The benchmark that an order makes of people with opinions, texts or both.
+    """Return the benchmark that options make of people with opinions, texts or both.
 
     Args:
         task: its name.
-        people: of the data set; cases come from the group that the order names, in their order.
-        order: how many, and how much of each.
+        people: of the data set; cases come from the group that the options name, in their order.
+        options: how many, and how much of each.
         group_of: the group of a case.
-        told: no `measures` there: those that fit what is asked.
+        facts: no `measures` there: those that fit what is asked.
 
     Raises:
         DatasetError: nobody of the group said enough.
     """
-    chosen = people.reported if order.group == "reported" else people.development
-    taken = _Taken(order)
-    cases = tuple(islice(taken.cases(chosen, group_of), order.people))
+    chosen = people.reported if options.group == "reported" else people.development
+    taken = _Taken(options)
+    cases = tuple(islice(taken.cases(chosen, group_of), options.people))
     if not cases:
-        raise DatasetError(nobody_left(task, len(chosen), order))
+        raise DatasetError(nobody_left(task, len(chosen), options))
     ids = {case.user.id for case in cases}
     others = tuple(user for user in people.development if user.id not in ids)
     return Benchmark(
         task,
         cases,
-        told.measures or measures_of(cases),
+        facts.measures or measures_of(cases),
         others=others,
-        others_are_fixed=order.group == "reported",
-        labels=told.labels,
+        others_are_fixed=options.group == "reported",
+        labels=facts.labels,
         other_groups={user.id: group for user in others if (group := group_of(user))},
-        broken=told.broken,
-        notes=(*told.notes, *taken.notes()),
+        broken=facts.broken,
+        notes=(*facts.notes, *taken.notes()),
     )
 
 
-def nobody_left(task: str, of: int, order: TaskOrder) -> str:
-    """The message when a group has no cases."""
-    if not of and order.group == "development":
+def nobody_left(task: str, of: int, options: TaskOptions) -> str:
+    """Return the message for a group without cases."""
+    if not of and options.group == "development":
         return f"{task}: there are too few people to have a development group"
     return (
-        f"{task}: none of the {of} people of the {order.group} group said enough: to learn from {order.train} opinions "
-        f"or texts and ask others takes {order.train + 1}; is a smaller number to learn from meant?"
+        f"{task}: none of the {of} people of the {options.group} group said enough: to learn from {options.train} "
+        f"opinions or texts and ask others takes {options.train + 1}; is a smaller number to learn from meant?"
     )
 
 
 @dataclass(slots=True)
 class _Taken:
-    """Makes cases, and counts what has to be told."""
+    """Makes cases, and counts what a reader has to know."""
 
-    order: TaskOrder
+    options: TaskOptions
     skipped: int = 0
     repeated: int = 0
 
@@ -145,14 +145,14 @@ class _Taken:
     def _case(self, user: User, group: str) -> Case | None:
         opinions = self._once(user.opinions, lambda opinion: question_key(opinion.question))
         texts = self._once(user.texts, lambda text: text.strip())
-        learned, asked = _split(opinions, self.order, "opinions", user.id)
-        read, held_out = _split(texts, self.order, "texts", user.id)
+        learned, asked = _split(opinions, self.options, "opinions", user.id)
+        read, held_out = _split(texts, self.options, "texts", user.id)
         if not asked and not held_out:
             return None
         return Case(replace(user, opinions=learned, texts=read), asked, held_out, group)
 
     def _once(self, items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
-        """The first of each key: what was answered twice must not be learned from and asked as well."""
+        """Return the first of each key: what was answered twice must not be learned from and asked as well."""
         first: dict[Hashable, T] = {}
         for item in items:
             first.setdefault(key(item), item)
@@ -160,23 +160,23 @@ class _Taken:
         return tuple(first.values())
 
     def notes(self) -> tuple[str, ...]:
-        said = []
+        notes = []
         if self.skipped:
-            what = f"fewer than {self.order.train + 1} different opinions (or texts)"
-            said.append(f"{self.skipped} people were passed over: they have {what}.")
+            what = f"fewer than {self.options.train + 1} different opinions (or texts)"
+            notes.append(f"{self.skipped} people were passed over: they have {what}.")
         if self.repeated:
-            said.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
-        return tuple(said)
+            notes.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
+        return tuple(notes)
 
 
-def _split(items: tuple[T, ...], order: TaskOrder, kind: str, user_id: str) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    mixed = shuffled(items, kind, order.seed, user_id)
-    end = None if order.test is None else order.train + order.test
-    return mixed[: order.train], mixed[order.train : end]
+def _split(items: tuple[T, ...], options: TaskOptions, kind: str, user_id: str) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    mixed = shuffled(items, kind, options.seed, user_id)
+    end = None if options.test is None else options.train + options.test
+    return mixed[: options.train], mixed[options.train : end]
 
 
 def measures_of(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Names of the measures that fit what is asked, the main one first."""
+    """Return names of the measures that fit what is asked, the main one first."""
     asked = [opinion for case in cases for opinion in case.asked]
     kinds = {opinion.question.kind for opinion in asked}
     names: list[str] = []

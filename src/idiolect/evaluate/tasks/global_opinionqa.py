@@ -8,25 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import Told
-from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.cases import TaskFacts
+from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
 from idiolect.people.global_opinionqa import read_global_opinionqa
 
 NAME = "globalopinionqa"
 
 
-def load_global_opinionqa(order: TaskOrder) -> Benchmark:
-    """The benchmark of GlobalOpinionQA, from its table or from a users file with distributions; see `Task.load`."""
-    path = data_of(NAME, order)
+def load_global_opinionqa(options: TaskOptions) -> Benchmark:
+    """Load GlobalOpinionQA, from its table or from a users file with distributions; see `Task.load`."""
+    path = data_of(NAME, options)
     if _is_users_file(path):
-        return users_benchmark(NAME, order, needs_distribution=True)
+        return users_benchmark(NAME, options, needs_distribution=True)
     read = read_global_opinionqa(path)
-    return grouped_benchmark(NAME, read.users, order, Told(broken=read.broken, notes=replaced_note(read.replaced)))
+    facts = TaskFacts(broken=read.broken, notes=replaced_note(read.replaced))
+    return grouped_benchmark(NAME, read.users, options, facts)
 
 
 def _is_users_file(path: Path) -> bool:
-    """Whether it starts like a JSON object; what cannot be opened is told by the reader."""
+    """Return whether a file starts like a JSON object; the reader reports a file that cannot be opened."""
     try:
         with path.open("rb") as stream:
             return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")

@@ -16,7 +16,7 @@ from functools import partial
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.tasks.cases import nobody_left, partition_ids
-from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, replaced_note
 from idiolect.people.lamp import LampFile, LampPerson, open_lamp
 from idiolect.people.user import User
@@ -41,25 +41,25 @@ _TITLES = {
 }
 
 
-def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
-    """The benchmark of one LaMP task; see `Task.load`.
+def load_lamp(lamp_task: str, options: TaskOptions) -> Benchmark:
+    """Load the benchmark of one LaMP task; see `Task.load`.
 
     Args:
         lamp_task: "LaMP-2".
-        order: `data` is a questions file or the task's folder; `topics` and `group_by` must be empty.
+        options: `data` is a questions file or the task's folder; `topics` and `group_by` must be empty.
     """
     name = lamp_task.lower()
-    if order.topics or order.group_by:
+    if options.topics or options.group_by:
         raise SettingsError(f"{name}: LaMP's people have no groups: leave topics and group_by out")
-    file = open_lamp(data_of(name, order), task=lamp_task, split=order.split)
-    asking: _Asking = _History(file, order) if order.asks == "history" else _Published(file, order)
-    reported, development = partition_ids({person: person for person in file.people}, seed=order.seed)
-    chosen = reported if order.group == "reported" else development
+    file = open_lamp(data_of(name, options), task=lamp_task, split=options.split)
+    asking: _Asking = _History(file, options) if options.asks == "history" else _Published(file, options)
+    reported, development = partition_ids({person: person for person in file.people}, seed=options.seed)
+    chosen = reported if options.group == "reported" else development
     taken, too_short = asking.take(chosen)
     people = {person.history.id: person for person in asking.read({*taken, *development})}
     cases = tuple(case for key in taken if key in people and (case := asking.case(people[key])))
     if not cases:
-        raise DatasetError(nobody_left(name, len(chosen), order))
+        raise DatasetError(nobody_left(name, len(chosen), options))
     ids = {case.user.id for case in cases}
     passed_over = too_short + len(taken) - len(cases)
     others = tuple(asking.all_said(people[key]) for key in development if key in people and key not in ids)
@@ -68,7 +68,7 @@ def load_lamp(lamp_task: str, order: TaskOrder) -> Benchmark:
         cases,
         MEASURES[lamp_task],
         others=others,
-        others_are_fixed=order.group == "reported",
+        others_are_fixed=options.group == "reported",
         labels=file.form.labels,
         broken=file.broken,
         notes=(*asking.notes(cases, passed_over), *replaced_note(file.replaced)),
@@ -81,27 +81,27 @@ class _Published:
     """Asks the published questions."""
 
     file: LampFile
-    order: TaskOrder
+    options: TaskOptions
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Whom to read, and how many before the last of them have too short histories."""
-        return chosen[: self.order.people], 0
+        """Return whom to read, and how many before the last of them have too short histories."""
+        return chosen[: self.options.people], 0
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
-        """These people."""
-        return self.file.read(people, history=self.order.history, limit=self.order.train, seed=self.order.seed)
+        """Read these people."""
+        return self.file.read(people, history=self.options.history, limit=self.options.train, seed=self.options.seed)
 
     def case(self, person: LampPerson) -> Case | None:
-        """What is learned from, and what is asked."""
-        return Case(person.history, person.asked[: self.order.test])
+        """Return what is learned from, and what is asked."""
+        return Case(person.history, person.asked[: self.options.test])
 
     def all_said(self, person: LampPerson) -> User:
-        """A person who is not reported."""
+        """Return a person who is not reported, with all they said."""
         return replace(person.history, opinions=(*person.asked, *person.history.opinions))
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """What a reader has to know."""
-        train = self.order.train
+        """Return what a reader has to know."""
+        train = self.options.train
         short = sum(len(case.user.opinions) + len(case.user.texts) < train for case in cases)
         notes = [f"LaMP's published questions about {self.file.form.about}; the histories are cut to {train} items."]
         if short:
@@ -120,40 +120,40 @@ class _History:
     """
 
     file: LampFile
-    order: TaskOrder
+    options: TaskOptions
 
     def __post_init__(self) -> None:
-        if not self.file.form.asks_of_history or self.order.history == "texts":
+        if not self.file.form.asks_of_history or self.options.history == "texts":
             raise SettingsError(
                 f"{self.file.form.task.lower()}: its histories are texts here, which answer no question: ask what is "
                 "published"
             )
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Whom to read, and how many before the last of them have too short histories."""
-        long_enough = self.file.with_history(self.order.train + 1)
-        taken = [person for person in chosen if person in long_enough][: self.order.people]
-        last = chosen.index(taken[-1]) + 1 if self.order.people is not None and taken else len(chosen)
+        """Return whom to read, and how many before the last of them have too short histories."""
+        long_enough = self.file.with_history(self.options.train + 1)
+        taken = [person for person in chosen if person in long_enough][: self.options.people]
+        last = chosen.index(taken[-1]) + 1 if self.options.people is not None and taken else len(chosen)
         return taken, last - len(taken)
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
-        """These people, with no more than what is learned from and asked."""
-        limit = None if self.order.test is None else self.order.train + self.order.test
-        return self.file.read(people, limit=limit, seed=self.order.seed, repeats=False)
+        """Read these people, with no more than what is learned from and asked."""
+        limit = None if self.options.test is None else self.options.train + self.options.test
+        return self.file.read(people, limit=limit, seed=self.options.seed, repeats=False)
 
     def case(self, person: LampPerson) -> Case | None:
-        """The history in two parts; None where it is too short."""
-        opinions, n = person.history.opinions, self.order.train
+        """Return the history in two parts; None where it is too short."""
+        opinions, n = person.history.opinions, self.options.train
         return Case(replace(person.history, opinions=opinions[:n]), opinions[n:]) if len(opinions) > n else None
 
     def all_said(self, person: LampPerson) -> User:
-        """A person who is not reported."""
+        """Return a person who is not reported, with all they said."""
         return person.history
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """What a reader has to know."""
+        """Return what a reader has to know."""
         del cases
-        n = self.order.train
+        n = self.options.train
         notes = [
             f"What is asked are items of the histories of LaMP's people, about {self.file.form.about}: {n} others of "
             "each are learned from. The published questions are not asked."

@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import Told
-from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.cases import TaskFacts
+from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
 from idiolect.people.opinionqa import OpinionQA, read_opinionqa
 
 NAME = "opinionqa"
 
 
-def load_opinionqa(order: TaskOrder) -> Benchmark:
-    """The benchmark of OpinionQA, from its folders or, if `data` is a file, from a users file; see `Task.load`."""
-    path = data_of(NAME, order)
+def load_opinionqa(options: TaskOptions) -> Benchmark:
+    """Load OpinionQA, from its folders or, if `data` is a file, from a users file; see `Task.load`."""
+    path = data_of(NAME, options)
     if path.is_file():
-        return users_benchmark(NAME, order)
-    read = read_opinionqa(path, topics=order.topics)
-    in_topics = replace(order, topics=())  # a wave may be named by its number, which is no group's name
-    found = grouped_benchmark(NAME, read.users, in_topics, Told(broken=read.broken, notes=_notes(read)))
+        return users_benchmark(NAME, options)
+    read = read_opinionqa(path, topics=options.topics)
+    in_topics = replace(options, topics=())  # a wave may be named by its number, which is no group's name
+    found = grouped_benchmark(NAME, read.users, in_topics, TaskFacts(broken=read.broken, notes=_notes(read)))
     respondents = {case.user.id.partition("-")[2] for case in found.cases}
     if len(respondents) == len(found.cases):
         return found

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import People, Told, benchmark_of, no_group
-from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.cases import People, TaskFacts, benchmark_of, no_group
+from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.bundled import ATTRIBUTION, bundled_groups
 
 
-def load_people(order: TaskOrder) -> Benchmark:
-    """The benchmark of the bundled people, whose groups are fixed.
+def load_people(options: TaskOptions) -> Benchmark:
+    """Load the bundled people, whose groups are fixed.
 
     Raises:
-        SettingsError: the order names data.
+        SettingsError: the options name data.
         DatasetError: nobody answered as many questions.
     """
-    if order.data is not None:
+    if options.data is not None:
         raise SettingsError("people: these people come with the package; for a users file of your own: users")
-    if order.topics or order.group_by:
+    if options.topics or options.group_by:
         raise SettingsError("people: the bundled people have no groups: leave topics and group_by out")
     groups = bundled_groups()
-    told = Told(notes=(f"Data: {ATTRIBUTION}.",))
+    facts = TaskFacts(notes=(f"Data: {ATTRIBUTION}.",))
     people = People(groups.reported, groups.development)
-    return benchmark_of("people", people, order, group_of=no_group, told=told)
+    return benchmark_of("people", people, options, group_of=no_group, facts=facts)
 
 
 PEOPLE = Task(

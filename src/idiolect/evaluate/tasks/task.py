@@ -1,8 +1,8 @@
-"""What a task is: a name, and a function from an order (which files, how many people, how much of each) to a benchmark.
+"""What a task is: a name, and a function from options (which files, how many people, how much of each) to a benchmark.
 
-    table.TASKS[name].load(TaskOrder(…)) → Benchmark → runner
+    table.TASKS[name].load(TaskOptions(…)) → Benchmark → runner
 
-The command line makes the order, the modules beside this one fill it.
+The configuration gives the options, the modules beside this one make the benchmark.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Asks = Literal["published", "history"]
 
 
 @dataclass(frozen=True, slots=True)
-class TaskOrder:
+class TaskOptions:
     """What to make a benchmark of.
 
     Args:
@@ -68,10 +68,10 @@ class Task:
         title: for people.
         help: what `data` has to be, in a sentence.
         load: makes the benchmark; raises `DatasetError` (`UsersFileError` for users files) if the data are not there,
-            not in their layout or leave nobody to evaluate, `SettingsError` if the order does not fit the task.
+            not in their layout or leave nobody to evaluate, `SettingsError` if the options do not fit the task.
     """
 
     name: str
     title: str
     help: str
-    load: Callable[[TaskOrder], Benchmark]
+    load: Callable[[TaskOptions], Benchmark]

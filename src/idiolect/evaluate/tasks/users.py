@@ -1,6 +1,6 @@
 """The task `users`: whoever a users file describes, by their opinions, their texts or both.
 
-users file → valid users (faults are told) → groups → cases
+users file → valid users (faults are reported) → groups → cases
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
-from idiolect.evaluate.tasks.cases import People, Told, benchmark_of, partition
-from idiolect.evaluate.tasks.task import Task, TaskOrder
+from idiolect.evaluate.tasks.cases import People, TaskFacts, benchmark_of, partition
+from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
 from idiolect.people.distributions import UnusableSharesError, distribution
 from idiolect.people.json_line import printable
@@ -22,59 +22,59 @@ from idiolect.people.users_file import UsersFileReport, read_users
 _TOPIC = "topic"
 
 
-def load_users(order: TaskOrder) -> Benchmark:
-    """The benchmark of a users file; see `Task.load`."""
-    return users_benchmark("users", order)
+def load_users(options: TaskOptions) -> Benchmark:
+    """Load the benchmark of a users file; see `Task.load`."""
+    return users_benchmark("users", options)
 
 
-def users_benchmark(task: str, order: TaskOrder, *, needs_distribution: bool = False) -> Benchmark:
-    """The same for any task whose data are a users file.
+def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool = False) -> Benchmark:
+    """Load the benchmark of any task whose data are a users file.
 
     Args:
         task: its name.
-        order: `data` is the file.
+        options: `data` is the file.
         needs_distribution: leave out opinions without a distribution over their choices.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
         DatasetError: nobody is left.
-        SettingsError: nobody has what the order groups by, or nobody is of its topics.
+        SettingsError: nobody has what the options group by, or nobody is of its topics.
     """
-    read = read_people(data_of(task, order), needs_distribution=needs_distribution)
-    return grouped_benchmark(task, read.users, order, Told(broken=read.broken))
+    read = read_people(data_of(task, options), needs_distribution=needs_distribution)
+    return grouped_benchmark(task, read.users, options, TaskFacts(broken=read.broken))
 
 
-def grouped_benchmark(task: str, users: tuple[User, ...], order: TaskOrder, told: Told) -> Benchmark:
-    """The benchmark of users in the groups, and of the topics, that the order names.
+def grouped_benchmark(task: str, users: tuple[User, ...], options: TaskOptions, facts: TaskFacts) -> Benchmark:
+    """Return the benchmark of users in the groups, and of the topics, that the options name.
 
     Raises:
         DatasetError: nobody is left.
-        SettingsError: nobody has what the order groups by, or nobody is of its topics.
+        SettingsError: nobody has what the options group by, or nobody is of its topics.
     """
-    group_of = grouping(users, order.group_by)
-    people = partition(users, seed=order.seed)
-    if order.topics:
-        wanted = _wanted(order.topics, {group_of(user) for user in users})
+    group_of = grouping(users, options.group_by)
+    people = partition(users, seed=options.seed)
+    if options.topics:
+        wanted = _wanted(options.topics, {group_of(user) for user in users})
         people = People(
             tuple(user for user in people.reported if group_of(user) in wanted),
             tuple(user for user in people.development if group_of(user) in wanted),
         )
-    return benchmark_of(task, people, order, group_of=group_of, told=told)
+    return benchmark_of(task, people, options, group_of=group_of, facts=facts)
 
 
-def data_of(task: str, order: TaskOrder) -> Path:
-    """The path of an order that needs one.
+def data_of(task: str, options: TaskOptions) -> Path:
+    """Return the path of a task that needs one.
 
     Raises:
         DatasetError: there is none.
     """
-    if order.data is None:
+    if options.data is None:
         raise DatasetError(f"{task}: needs the data, a file or folder of your own: give its path")
-    return order.data
+    return options.data
 
 
 def replaced_note(rows: int) -> tuple[str, ...]:
-    """What has to be said of rows with bytes that are not UTF-8."""
+    """Return notes on rows with bytes that are not UTF-8."""
     return (f"{rows} rows hold bytes that are not UTF-8; they were read with a mark in their place.",) if rows else ()
 
 
@@ -87,7 +87,7 @@ class UsersRead:
 
 
 def read_people(path: Path, *, needs_distribution: bool = False) -> UsersRead:
-    """The valid users of a users file, with valid distributions.
+    """Read the valid users of a users file, with valid distributions.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
@@ -135,7 +135,7 @@ class _Distributions:
 
 
 def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
-    """The group of a user: the value of a profile attribute or unknown key; "" where a user has none.
+    """Return a function to the group of a user: the value of a profile attribute or unknown key; "" without one.
 
     Raises:
         SettingsError: nobody has it.
