@@ -5,17 +5,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from idiolect.errors import BudgetExceededError, SettingsError
 from idiolect.models.calls.prices import Cost
-
-if TYPE_CHECKING:
-    from idiolect.models.calls.budget import Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """The run's or one user's: what is settled, what is reserved, and who waits for room, in order."""
+    """The run's (`owner` is None) or one user's: what is settled, and what is reserved."""
 
     limits: Limits
     owner: str | None
@@ -59,7 +54,6 @@ class Account:
     reserved_calls: int = 0
     reserved_tokens: int = 0
     reserved_money: Decimal = Decimal(0)
-    queue: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
 
     def fits(self, estimate: Cost, now: float) -> bool:
         """Within every limit, whatever becomes of the reservations in flight."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -101,6 +102,8 @@ class Budget:
         self._run = Account(run, None, clock() + (run.seconds or inf))
         self._user_limits = user
         self._users: dict[str, Account] = {}
+        # Who waits for room: for that of a user, then for that of the run; each in the order of coming.
+        self._queues: dict[Account, OrderedDict[Waiter, None]] = {self._run: OrderedDict()}
         self._needs_prices = run.money is not None or user.money is not None
         self._halted: str | None = None
 
@@ -130,7 +133,9 @@ class Budget:
     def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
         """As `reserve`, but None where that would wait or raise."""
         user, run, now = self._account(owner), self._run, self._clock()
-        if self._halted is not None or (self._needs_prices and estimate.money is None) or user.queue or run.queue:
+        if self._halted is not None or (self._needs_prices and estimate.money is None):
+            return None
+        if self._queues[user] or self._queues[run]:
             return None
         if not (user.fits(estimate, now) and run.fits(estimate, now)):
             return None
@@ -159,9 +164,9 @@ class Budget:
         """
         if self._halted is None:
             self._halted = reason
-            for account in (self._run, *self._users.values()):
-                while account.queue:
-                    self._refuse(next(iter(account.queue)), HaltedError(reason))
+            for queue in self._queues.values():
+                while queue:
+                    self._refuse(next(iter(queue)), HaltedError(reason))
 
     @property
     def halted(self) -> str | None:
@@ -179,6 +184,7 @@ class Budget:
         if account is None:
             limits = self._user_limits
             account = self._users[owner] = Account(limits, owner, self._clock() + (limits.seconds or inf))
+            self._queues[account] = OrderedDict()
         return account
 
     def _check_halt(self) -> None:
@@ -211,7 +217,7 @@ class Budget:
 
     async def _wait(self, user: Account, estimate: Cost) -> Reservation:
         waiter = Waiter(user, estimate, asyncio.get_running_loop().create_future(), user)
-        user.queue[waiter] = None
+        self._queues[user][waiter] = None
         self._look_again(user)
         self._watch_time(waiter)
         try:
@@ -247,13 +253,13 @@ class Budget:
     def _look_again(self, user: Account) -> None:
         """Admit the first in line as long as they fit, and refuse who never will: of this user's, then of the run's."""
         self._advance(user)
-        run, now = self._run, self._clock()
-        while run.queue:
-            waiter = next(iter(run.queue))
+        run, queue, now = self._run, self._queues[self._run], self._clock()
+        while queue:
+            waiter = next(iter(queue))
             if waiter.outcome.cancelled():
                 self._leave_queue(waiter)
             elif run.fits(waiter.estimate, now):
-                del run.queue[waiter]
+                del queue[waiter]
                 waiter.queued_in = None
                 run.hold(waiter.estimate)
                 waiter.outcome.set_result(Reservation(self, waiter.user, waiter.estimate))
@@ -262,13 +268,13 @@ class Budget:
 
     def _advance(self, user: Account) -> None:
         """Let who fits their user's limits go on to the queue of the run."""
-        now = self._clock()
-        while user.queue:
-            waiter = next(iter(user.queue))
+        queue, now = self._queues[user], self._clock()
+        while queue:
+            waiter = next(iter(queue))
             if user.fits(waiter.estimate, now):
-                del user.queue[waiter]
+                del queue[waiter]
                 user.hold(waiter.estimate)
-                self._run.queue[waiter] = None
+                self._queues[self._run][waiter] = None
                 waiter.queued_in = self._run
             elif not self._refused(waiter):
                 return
@@ -296,7 +302,7 @@ class Budget:
     def _leave_queue(self, waiter: Waiter) -> None:
         queued_in, waiter.queued_in = waiter.queued_in, None
         assert queued_in is not None
-        del queued_in.queue[waiter]
+        del self._queues[queued_in][waiter]
         if queued_in is self._run:
             waiter.user.hold(waiter.estimate, -1)
             self._advance(waiter.user)
