@@ -148,7 +148,7 @@ def _remote_settings(name: str, order: CallOrder | None) -> RemoteSettings | Non
         return None
     from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
 
-    return RemoteSettings(concurrency=order.concurrency, timeout=order.timeout)
+    return RemoteSettings(concurrency=None, timeout=order.timeout)
 
 
 def _source(name: str, model: LanguageModel, order: CallOrder | None) -> Source:

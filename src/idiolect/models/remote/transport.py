@@ -5,7 +5,7 @@ accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. 
 to it waits.
 
 That HTTP client is used bare: `AsyncOpenAI` over it costs about twice the CPU a call, and its typed `create` about four
-times. Setting stamina up costs a tenth of a call, so the first attempt goes without.
+times.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ class RemoteSettings:
     """How an API is called. Times are in seconds.
 
     Args:
-        concurrency: at most this many requests at once; ≥ 1.
+        concurrency: at most this many requests at once; ≥ 1. None where the caller bounds them, as `calls.turns` does.
         timeout: of one attempt, from connecting to the answer's last byte; > 0.
         connect_timeout: of connecting; > 0.
         attempts: at most this many a call, the first included; ≥ 1.
@@ -59,7 +60,7 @@ class RemoteSettings:
         SettingsError: a value that makes no sense.
     """
 
-    concurrency: int = 16
+    concurrency: int | None = 16
     timeout: float = 120.0
     connect_timeout: float = 10.0
     attempts: int = 6
@@ -71,7 +72,7 @@ class RemoteSettings:
         least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "connect_timeout": 0.001}
         for setting in fields(self):
             value, low = getattr(self, setting.name), least.get(setting.name, 0)
-            if not low <= value < float("inf"):
+            if value is not None and not low <= value < float("inf"):
                 raise SettingsError(f"{setting.name} is {value!r}, must be at least {low} and finite")
         if self.wait_max < self.wait_initial:
             raise SettingsError(f"wait_max is {self.wait_max!r}, must not be less than wait_initial")
@@ -79,12 +80,12 @@ class RemoteSettings:
 
 @dataclass(slots=True)
 class _Line:
-    """What belongs to one event loop: the connections, the free slots, when calls may go on (loop time), and the models
-    that there are where there is no such one."""
+    """What belongs to one event loop: the connections, the bound on requests, when calls may go on (loop time), and the
+    models that there are where there is no such one."""
 
     loop: asyncio.AbstractEventLoop
     client: httpx2.AsyncClient
-    slots: asyncio.Semaphore
+    slots: AbstractAsyncContextManager[Any]
     free_at: float = 0.0
     hint: asyncio.Task[str] | None = None
 
@@ -164,10 +165,7 @@ class ApiClient:
             await line.client.aclose()
 
     async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
-        try:
-            return await self._attempt(path, body, read)
-        except UnansweredError as error:
-            last, made = error, 1
+        """Attempt the call until an answer comes, at most `attempts` times."""
         settings = self.settings
         attempts = stamina.retry_context(
             on=_asked_wait,
@@ -177,17 +175,17 @@ class ApiClient:
             wait_max=settings.wait_max,
             wait_jitter=settings.wait_initial,
         )
+        made = 0
         try:
             async for attempt in _patiently(aiter(attempts)):
                 with attempt:
-                    if attempt.num == 1:  # is made already
-                        raise last
                     made = attempt.num
-                    before_retry()
-                    self.retries += 1
+                    if made > 1:
+                        before_retry()
+                        self.retries += 1
                     return await self._attempt(path, body, read)
         except UnansweredError as error:
-            last = error
+            last = str(error)
         times = "1 attempt" if made == 1 else f"{made} attempts"
         raise ModelError(f"{self.endpoint.base_url}: gave up after {times}, the last: {last}")
 
@@ -254,15 +252,16 @@ class ApiClient:
     def _open(self) -> _Line:
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
-            self._line = _Line(loop, self._client(), asyncio.Semaphore(self.settings.concurrency))
+            bound = self.settings.concurrency
+            self._line = _Line(loop, self._client(), nullcontext() if bound is None else asyncio.Semaphore(bound))
         return self._line
 
     def _client(self) -> httpx2.AsyncClient:
-        limit = self.settings.concurrency
         return openai.DefaultAioHttpClient(
             headers=self._headers(),
             timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
-            limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE),
+            # 0 connections are no limit: whoever waited for one would wait on the attempt's own time.
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=_KEPT_ALIVE),
             follow_redirects=False,  # what people wrote goes where it was sent only
             event_hooks={"response": [self._bound]},
         )
