@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from idiolect.cli.advice import advised
 from idiolect.cli.learner import Learned
 from idiolect.cli.terminal import err, one_line, print_table
 from idiolect.errors import IdiolectError
@@ -47,7 +48,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
         }
         if self.error is not None:
-            shown["error"] = {"type": _kind(self.error), "message": str(self.error)}
+            shown["error"] = {"type": _kind(self.error), "message": advised(self.error)}
         return shown if self.learned is None else shown | self.learned.to_json() | {"kept": self.kept}
 
     def row(self) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if self.learned is None:
-            return f"{self.state}: {self.error}"
+            return f"{self.state}: {self.error and advised(self.error)}"
         harm = "" if self.learned.used else ", the base model answers"
         return f"{self.state}, {self.learned.told}, {self.seconds:.1f} s{harm if self.kept else _STAYS}"
 
@@ -117,7 +118,10 @@ class Ledger:
         n = len(self.failures)
         console.print(f"{n:,} of {self.total:,} users could not be learned; the others are kept:")
         for outcome in self.failures[:_SHOWN_FAILURES]:
-            console.print(f"  {one_line(outcome.user_id)}: {one_line(str(outcome.error))}", markup=False)
+            console.print(
+                f"  {one_line(outcome.user_id)}: {one_line(advised(outcome.error) if outcome.error else '')}",
+                markup=False,
+            )
         if n > _SHOWN_FAILURES:
             console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
             for reason, count in _reasons(self.failures[_SHOWN_FAILURES:]):

@@ -62,7 +62,7 @@ class RemoteModel:
         if self.thoughts_cut_off:
             said.append(
                 f"{self.name}: {self.thoughts_cut_off:,} answers were empty when their tokens were used up: a model "
-                "that thinks needs more of them (--max-tokens)"
+                "that thinks needs more of them (max_tokens)"
             )
         if self.client.timeouts_maybe_billed:
             said.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")

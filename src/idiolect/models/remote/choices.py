@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from idiolect.errors import ModelError, UnusableModelError
+from idiolect.errors import ModelError, Remedy, UnusableModelError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
 from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
 
 MOST_CHOICES = 20  # as many tokens as servers tell at most
+_GENERATE = Remedy("answering", "generate")
 _INSTRUCTION = "Reply with the letter of one choice only."
 _BELOW_THE_TOP = 1.0
 _LEAST = -1e6  # less is no log-probability, but how a server writes "impossible"
@@ -38,8 +39,9 @@ def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
     """
     if len(request.choices) > MOST_CHOICES:
         raise ModelError(
-            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API tells those "
-            f"of {MOST_CHOICES} at most: use --answering generate"
+            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API gives those "
+            f"of {MOST_CHOICES} at most",
+            remedy=_GENERATE,
         )
     body = {
         "model": dialect.model,
@@ -76,7 +78,7 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
 
 def no_logprobs(dialect: Dialect) -> UnusableModelError:
     """The error of a server that tells no log-probabilities."""
-    return UnusableModelError(f"{dialect.model} offers no log-probabilities: use --answering generate")
+    return UnusableModelError(f"{dialect.model} offers no log-probabilities", remedy=_GENERATE)
 
 
 def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
