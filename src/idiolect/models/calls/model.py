@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from idiolect.errors import HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.budget import Budget, Cost, Reservation
@@ -38,8 +38,10 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     LanguageModel,
+    Usage,
 )
 
+AnyRequest = CompletionRequest | ChoiceRequest
 Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
 Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
@@ -63,6 +65,26 @@ class Source:
     price: Price | None = None
     remote: bool = False
     cached: bool = True
+
+
+class CallObserver(Protocol):
+    """Who follows what one user asks of models, and may refuse it."""
+
+    def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
+        """Hear of requests before they are answered; raise to refuse them."""
+        ...
+
+    def answered(self, source: Source, requests: Sequence[AnyRequest], usages: Sequence[Usage]) -> None:
+        """Hear of requests that were answered, by the model or from the cache, and of what each cost its model."""
+        ...
+
+    def reached(self, source: Source, usages: Sequence[Usage]) -> None:
+        """Hear of calls that the model itself answered just now."""
+        ...
+
+    def stopped(self, error: HaltedError) -> None:
+        """Hear that the run refused a call."""
+        ...
 
 
 @dataclass(slots=True)
@@ -91,10 +113,14 @@ class Calls:
     counts: CallCounts = field(default_factory=CallCounts)
     _estimators: dict[str, Estimator] = field(default_factory=dict)
 
-    def model(self, source: Source, *, owner: str) -> CalledModel:
-        """The model as `owner` calls it."""
+    def model(self, source: Source, *, owner: str, observer: CallObserver | None = None) -> CalledModel:
+        """Return the model as `owner` calls it; `observer` follows these calls."""
         estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
-        return CalledModel(self, source, owner, estimator)
+        return CalledModel(
+            source,
+            _Caller(self, source, owner, estimator, _COMPLETES, observer),
+            _Caller(self, source, owner, estimator, _SCORES_CHOICES, observer),
+        )
 
     @asynccontextmanager
     async def admitted(self, owner: str, estimate: Cost) -> AsyncIterator[Reservation]:
@@ -141,10 +167,13 @@ _SCORES_CHOICES: _Ability[ChoiceRequest, ChoiceLogProbs] = _Ability(
 class CalledModel:
     """A `LanguageModel` that calls another one for one user. Made by `Calls.model`."""
 
-    def __init__(self, calls: Calls, source: Source, owner: str, estimator: Estimator) -> None:
-        self._source = source
-        self._completions = _Caller(calls, source, owner, estimator, _COMPLETES)
-        self._choices = _Caller(calls, source, owner, estimator, _SCORES_CHOICES)
+    def __init__(
+        self,
+        source: Source,
+        completions: _Caller[CompletionRequest, Completion],
+        choices: _Caller[ChoiceRequest, ChoiceLogProbs],
+    ) -> None:
+        self._source, self._completions, self._choices = source, completions, choices
 
     @property
     def name(self) -> str:
@@ -176,14 +205,34 @@ class _Caller(Generic[Request, Result]):
     """Calls one ability of a model for one user."""
 
     def __init__(
-        self, calls: Calls, source: Source, owner: str, estimator: Estimator, ability: _Ability[Request, Result]
+        self,
+        calls: Calls,
+        source: Source,
+        owner: str,
+        estimator: Estimator,
+        ability: _Ability[Request, Result],
+        observer: CallObserver | None,
     ) -> None:
         self._calls, self._source, self._owner, self._estimator = calls, source, owner, estimator
         self._ability: _Ability[Request, Result] = ability
+        self._observer = observer
         cache = calls.cache if source.cached else None
         self._kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
 
     async def answer(self, requests: Sequence[Request]) -> list[Result]:
+        """Return the answers in order, and let the observer follow."""
+        if self._observer is None:
+            return await self._answer(requests)
+        self._observer.requested(self._source, requests)
+        try:
+            answers = await self._answer(requests)
+        except HaltedError as error:
+            self._observer.stopped(error)
+            raise
+        self._observer.answered(self._source, requests, [answer.usage for answer in answers])
+        return answers
+
+    async def _answer(self, requests: Sequence[Request]) -> list[Result]:
         """Return the answers in order; the same request twice is one call where answers are kept."""
         keys = self._keys(requests)
         wanted = dict(zip(keys, requests, strict=True))
@@ -274,6 +323,8 @@ class _Caller(Generic[Request, Result]):
                 calls.budget.halt(str(error))
             raise
         calls.counts.made += len(answers)
+        if self._observer is not None:
+            self._observer.reached(self._source, [answer.usage for answer in answers])
         for request, answer in zip(asked.values(), answers, strict=True):
             tries.cost += self._estimator.cost(request, answer.usage)
         return dict(zip(asked, answers, strict=True))
