@@ -1,6 +1,6 @@
 """A meter of what one method asks for one person; it may end the method after so many calls: "equal model calls".
 
-    method → calls.model, which tells the meter of every request, and of every call that gets as far as the model
+    method → calls.model, which reports to the meter every request, and every call that gets as far as the model
 
 A method is billed for every request it makes, whoever asked the same before it: sharing answers saves the run money,
 and must not make a rival look cheap. A request that the method itself repeats is billed once.
@@ -45,7 +45,7 @@ class Meter:
 
     @property
     def calls(self) -> int:
-        """Different requests so far."""
+        """The number of different requests so far."""
         return len(self._seen)
 
     def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
@@ -86,7 +86,7 @@ class Meter:
         self.halted = error
 
     def spent(self, *, seconds: float) -> Spent:
-        """As a record."""
+        """Return what was spent, as a record."""
         usage, money = self.usage, None if self.money is None else float(self.money)
         tokens = (usage.prompt_tokens, usage.completion_tokens)
         return Spent(self.calls, self.calls_made, *tokens, money, round(seconds, 3))

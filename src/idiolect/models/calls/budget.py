@@ -52,20 +52,20 @@ class Reservation:
         self._user = user
 
     def settle(self, actual: Cost) -> None:
-        """The call was made, and cost this."""
+        """End the reservation of a call that was made, and cost this."""
         self._end(actual)
 
     def release(self) -> None:
-        """The call was not made, or is known not to cost anything."""
+        """End the reservation of a call that was not made, or is known not to cost anything."""
         self._end(None)
 
     def settle_try(self, actual: Cost) -> None:
-        """A try of the call brought nothing and may have cost this; the room stays reserved for another one."""
+        """Spend what a try that brought nothing may have cost; the room stays reserved for another one."""
         if self._budget is not None:
             self._budget._spend(self._user, actual)
 
     def check(self) -> None:
-        """Whether the call may be made (again) by now.
+        """Make sure that the call may be made (again) by now.
 
         Raises:
             BudgetExceededError: it does not fit beside what tries of it have cost, or the time is over.
@@ -108,7 +108,7 @@ class Budget:
         self._halted: str | None = None
 
     async def reserve(self, owner: str, estimate: Cost) -> Reservation:
-        """Room for a call of this user's, waiting for it as long as calls in flight may still make some.
+        """Return room for a call of this user's; wait for it as long as calls in flight may still make some.
 
         Args:
             owner: id of the user for whom the call is made.
@@ -131,7 +131,7 @@ class Budget:
         return await self._wait(user, estimate)
 
     def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
-        """As `reserve`, but None where that would wait or raise."""
+        """Do as `reserve`, but return None where that would wait or raise."""
         user, run, now = self._account(owner), self._run, self._clock()
         if self._halted is not None or (self._needs_prices and estimate.money is None):
             return None
@@ -144,7 +144,7 @@ class Budget:
         return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
-        """How many of these calls, from the first on, fit together now; 0 if the first has to wait, or never will.
+        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does.
 
         Args:
             owner: id of the user for whom they are made.
@@ -170,11 +170,11 @@ class Budget:
 
     @property
     def halted(self) -> str | None:
-        """The reason that `halt` was given, None if it wasn't called."""
+        """The reason that `halt` was given; None if it wasn't called."""
         return self._halted
 
     def spent(self, owner: str | None = None) -> Cost:
-        """What is settled so far: by this user, or by all. `money` is None if a part of it is not known."""
+        """Return the cost settled so far, of this user or of all. `money` is None if a part of it is not known."""
         if owner is None:
             return self._run.spent()
         return self._users[owner].spent() if owner in self._users else Cost()
@@ -280,7 +280,7 @@ class Budget:
                 return
 
     def _refused(self, waiter: Waiter) -> bool:
-        """Refuse who will never fit."""
+        """Refuse a waiter that will never fit; return whether it was refused."""
         refusal = self._refusal(waiter.user, waiter.estimate)
         if refusal is not None:
             self._refuse(waiter, refusal)
@@ -292,7 +292,7 @@ class Budget:
         self._leave_queue(waiter)
 
     def _withdraw(self, waiter: Waiter) -> None:
-        """Its task was cancelled: what it holds, or was just given, goes back."""
+        """Take back what a waiter holds, or was just given: its task was cancelled."""
         if waiter.queued_in is not None:
             self._leave_queue(waiter)
             self._look_again(waiter.user)

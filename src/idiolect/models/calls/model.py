@@ -53,7 +53,7 @@ class Source:
     Args:
         model: answers.
         name: what a cache knows it by; names the server as well as the model.
-        fingerprint: hash of weights, edit and chat template; "" where the name says it all.
+        fingerprint: hash of weights, edit and chat template; "" where the name is enough.
         price: per token; None where it isn't known.
         remote: answers each request on its own, so that many are asked side by side.
         cached: False keeps its answers out of the cache (a recording needs none).
@@ -68,7 +68,7 @@ class Source:
 
 
 class CallObserver(Protocol):
-    """Who follows what one user asks of models, and may refuse it."""
+    """An observer of what one user asks of models, which may refuse it."""
 
     def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
         """Hear of requests before they are answered; raise to refuse them."""
@@ -124,7 +124,7 @@ class Calls:
 
     @asynccontextmanager
     async def admitted(self, owner: str, estimate: Cost) -> AsyncIterator[Reservation]:
-        """A turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
+        """Take a turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
 
         Raises:
             HaltedError: no further call is made, see `Budget.reserve`.
@@ -266,7 +266,7 @@ class _Caller(Generic[Request, Result]):
             raise
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if failures:
-            # A failure of the model says more than the halt that came with it.
+            # A failure of the model explains more than the halt that came with it.
             raise next((each for each in failures if isinstance(each, ModelError)), failures[0])
         answered = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         return {key: answer for outcome in answered for key, answer in outcome.items()}
@@ -317,7 +317,7 @@ class _Caller(Generic[Request, Result]):
             raise
         except (ModelError, HaltedError) as error:
             calls.counts.failed += len(asked)
-            if not tries.told:
+            if not tries.reported:
                 tries.cost += Cost(len(asked), money=self._money_of_a_failure())  # made, and of no use
             if isinstance(error, UnusableModelError):
                 calls.budget.halt(str(error))

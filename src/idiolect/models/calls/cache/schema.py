@@ -3,7 +3,7 @@
     path → file (0600, in a 0700 folder if that is made) → connection in WAL mode → schema of this version
 
 Plain `sqlite3`, no ORM: this path sees every call, and SQLAlchemy would cost more than all the rest of it. The file's
-`user_version` is the schema's, its `application_id` says that it is Idiolect's.
+`user_version` is the schema's, its `application_id` marks it as Idiolect's.
 
 `synchronous` is FULL: a commit survives a power cut, not only the death of the process. Group commit (`commits.py`)
 shares one fsync among all calls that wait for it, so a slow disk makes the groups larger and not the queue longer.
@@ -87,7 +87,7 @@ def cache_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that writes: committed at the end, rolled back by an exception."""
+    """Open a transaction that writes: committed at the end, rolled back by an exception."""
     database.execute("BEGIN IMMEDIATE")  # waits for the lock now, and is never refused one in its middle
     try:
         yield
@@ -99,7 +99,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
-    """A connection to the cache at `path`, which is made if there is none.
+    """Return a connection to the cache at `path`, which is made if there is none.
 
     Args:
         path: the database's file.
