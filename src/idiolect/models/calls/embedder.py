@@ -7,7 +7,6 @@ A quarter of the bytes stands in for tokens before a request, and after it where
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -16,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from idiolect.errors import CacheError, HaltedError, ModelError, UnusableModelError
+from idiolect.errors import CacheError, ModelError
 from idiolect.models.calls.budget import Cost, Reservation
 from idiolect.models.calls.kept_calls import KeptCalls, Operation
 from idiolect.models.calls.model import Calls
@@ -98,21 +97,9 @@ class CalledEmbedder:
             reservation.settle(tries.cost)
 
     async def _embed(self, texts: list[str], tries: Tries) -> FloatArray:
-        counts = self._calls.counts
-        try:
-            with tries.paying(self._cost(texts)):
-                rows, cost = await self._embed_priced(texts)
-        except asyncio.CancelledError:
-            counts.dropped += 1
-            raise
-        except (ModelError, HaltedError) as error:
-            counts.failed += 1
-            if not tries.reported:
-                tries.cost += Cost(1)  # made, and of no use
-            if isinstance(error, UnusableModelError):
-                self._calls.budget.halt(str(error))
-            raise
-        counts.made += cost.calls
+        with self._calls.counted(1, tries, failed_try=self._cost(texts), useless=Cost(1)):
+            rows, cost = await self._embed_priced(texts)
+        self._calls.counts.made += cost.calls
         tries.cost += cost
         return rows
 

@@ -10,8 +10,8 @@ finished and kept: it is paid for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -144,6 +144,30 @@ class Calls:
                 yield reservation
         finally:
             reservation.release()
+
+    @contextmanager
+    def counted(self, n: int, tries: Tries, *, failed_try: Cost, useless: Cost) -> Iterator[None]:
+        """Count what becomes of calls that are made inside, if they bring no answer; halt the run if none can.
+
+        Args:
+            n: how many calls.
+            tries: pays for them.
+            failed_try: the cost of a try that may be billed.
+            useless: the cost of the calls, where they fail and their model reports no tries.
+        """
+        try:
+            with tries.paying(failed_try):
+                yield
+        except asyncio.CancelledError:
+            self.counts.dropped += n
+            raise
+        except (ModelError, HaltedError) as error:
+            self.counts.failed += n
+            if not tries.reported:
+                tries.cost += useless
+            if isinstance(error, UnusableModelError):
+                self.budget.halt(str(error))
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,27 +331,13 @@ class _Caller(Generic[Request, Result]):
         return known
 
     async def _ask(self, asked: Mapping[str, Request], tries: Tries) -> dict[str, Result]:
-        calls = self._calls
-        failed = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
-        try:
-            with tries.paying(failed):
-                answers = await self._ability.ask(self._source.model, list(asked.values()))
-        except asyncio.CancelledError:
-            calls.counts.dropped += len(asked)
-            raise
-        except (ModelError, HaltedError) as error:
-            calls.counts.failed += len(asked)
-            if not tries.reported:
-                tries.cost += Cost(len(asked), money=self._money_of_a_failure())  # made, and of no use
-            if isinstance(error, UnusableModelError):
-                calls.budget.halt(str(error))
-            raise
-        calls.counts.made += len(answers)
+        failed_try = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
+        useless = Cost(len(asked), money=None if self._source.price is None else Decimal(0))
+        with self._calls.counted(len(asked), tries, failed_try=failed_try, useless=useless):
+            answers = await self._ability.ask(self._source.model, list(asked.values()))
+        self._calls.counts.made += len(answers)
         if self._observer is not None:
             self._observer.reached(self._source, [answer.usage for answer in answers])
         for request, answer in zip(asked.values(), answers, strict=True):
             tries.cost += self._estimator.cost(request, answer.usage)
         return dict(zip(asked, answers, strict=True))
-
-    def _money_of_a_failure(self) -> Decimal | None:
-        return None if self._source.price is None else Decimal(0)

@@ -1,7 +1,7 @@
 """What the tries of one call may cost: between a call's reservation and the remote model, which tries again.
 
-A try that the server may charge for is spent at once, and the next one needs room beside it. Failed calls of a model that
-reports no tries (a local one) count as the caller thinks fit.
+A try that the server may charge for is spent at once, and the next one needs room beside it. Where a model reports no
+tries (a local one), the caller decides what a failed call costs.
 """
 
 from __future__ import annotations
