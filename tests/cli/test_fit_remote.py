@@ -25,7 +25,7 @@ from idiolect.errors import CacheError, SettingsError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import User
 from idiolect.store import Store
-from tests.api_server import Answer, ApiServer, Body, Hang, Status
+from tests.api_server import Answer, ApiServer, Body, Hang, Status, chat_payload
 from tests.cli.interrupting import start
 from tests.cli.learning import run
 from tests.cli.remote_world import answer, arguments, asked_names, kept_names, learned, person, write_users
@@ -503,6 +503,14 @@ def test_the_end_of_the_grace_drops_what_is_in_flight(tmp_path: Path) -> None:
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert "dropped in flight and may have been billed" in stderr
+
+
+def test_a_server_without_log_probabilities_ends_the_run_with_the_option_that_helps(tmp_path: Path) -> None:
+    users = write_users(tmp_path / "users.jsonl", ["ann"])
+    with ApiServer(lambda *_: chat_payload("A", {})) as server:
+        result = fit(users, tmp_path / "store", server, "--answering", "likelihood")
+    assert result.exit_code == 1
+    assert "offers no log-probabilities: use --answering generate" in result.stderr
 
 
 def test_two_processes_with_the_same_users_send_each_request_once_each_at_most(tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from idiolect.errors import BudgetExceededError, HaltedError
-from idiolect.evaluate.metering import Meter, MeteredModel, ReachedModel
+from idiolect.errors import BudgetExceededError, HaltedError, ModelError
+from idiolect.evaluate.metering import Meter
+from idiolect.models.calls.budget import Budget
+from idiolect.models.calls.model import CalledModel, Calls, Source
 from idiolect.models.calls.prices import Price
+from idiolect.models.calls.turns import Turns
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -38,9 +41,13 @@ def double() -> FunctionModel:
     )
 
 
+def metered(model: FunctionModel, meter: Meter, *, name: str = "m", price: Price | None = None) -> CalledModel:
+    return Calls(Budget(), Turns(4)).model(Source(model, name, price=price), owner="ann", observer=meter)
+
+
 async def test_a_meter_counts_a_repeated_request_once() -> None:
     meter = Meter("ann")
-    model = MeteredModel(double(), meter, known_as="m")
+    model = metered(double(), meter)
     answers = await model.complete([request("one"), request("two"), request("one")])
     assert [answer.text for answer in answers] == ["one", "two", "one"]
     await model.complete([request("one")])
@@ -51,14 +58,14 @@ async def test_a_meter_counts_a_repeated_request_once() -> None:
 
 async def test_a_meter_tells_its_models_apart() -> None:
     meter = Meter("ann")
-    for known_as in ("m", "n", "m"):
-        await MeteredModel(double(), meter, known_as=known_as).complete([request("one")])
+    for name in ("m", "n", "m"):
+        await metered(double(), meter, name=name).complete([request("one")])
     assert meter.calls == 2
 
 
 async def test_a_meter_refuses_what_does_not_fit_and_counts_none_of_it() -> None:
     inner, meter = double(), Meter("ann", limit=3)
-    model = MeteredModel(inner, meter, known_as="m")
+    model = metered(inner, meter)
     await model.complete([request("one"), request("two")])
     assert not meter.refused
     with pytest.raises(BudgetExceededError, match="3 calls a person are allowed, 2 are made, 2 more") as refused:
@@ -80,25 +87,42 @@ async def test_a_meter_remembers_that_the_run_refused() -> None:
 
     meter = Meter("ann")
     with pytest.raises(HaltedError):
-        await MeteredModel(FunctionModel(complete=refuse), meter, known_as="m").complete([request("one")])
+        await metered(FunctionModel(complete=refuse), meter).complete([request("one")])
     assert str(meter.halted) == "stopped by hand"
     assert not meter.refused
 
 
 async def test_calls_that_reach_a_model_are_paid() -> None:
     meter = Meter("ann")
-    model = ReachedModel(double(), meter, Price(Decimal(1000), Decimal(2000)))
+    price = Price(Decimal(1000), Decimal(2000))
+    model = metered(double(), meter, price=price)
     await model.complete([request("one"), request("two")])
     await model.choice_logprobs([choice("one")])
     cost = meter.cost(seconds=1.23456)
-    price = Price(Decimal(1000), Decimal(2000))
     assert cost.calls_made == 3
     assert cost.money == float(2 * price.cost(10, 2) + price.cost(7, 0))
     assert cost.seconds == 1.235
-    await ReachedModel(double(), meter, None).complete([request("three")])
+    await metered(double(), meter).complete([request("three")])
     assert meter.cost(seconds=0).money is None
     await model.complete([request("four")])
     assert meter.cost(seconds=0).money is None
+
+
+async def test_a_request_that_failed_is_billed_when_it_is_answered() -> None:
+    answers = iter([ModelError("no answer came"), Completion("one", "stop", Usage(1, 10, 2, 10))])
+
+    def answer(_request: CompletionRequest) -> Completion:
+        if isinstance(following := next(answers), ModelError):
+            raise following
+        return following
+
+    meter = Meter("ann")
+    model = metered(FunctionModel(complete=answer), meter)
+    with pytest.raises(ModelError):
+        await model.complete([request("one")])
+    assert (meter.calls, meter.usage) == (1, Usage())
+    await model.complete([request("one")])
+    assert (meter.calls, meter.usage.prompt_tokens) == (1, 10)
 
 
 async def test_a_desk_bills_what_the_run_knows_already() -> None:

@@ -199,7 +199,7 @@ def remote_settings(settings: CallSettings) -> RemoteSettings:
     """Return how servers are called."""
     from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
 
-    return RemoteSettings(concurrency=settings.concurrency, timeout=settings.timeout)
+    return RemoteSettings(concurrency=None, timeout=settings.timeout)  # turns bound what is in flight
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""A model that counts what one method asks for one person, and may end it after so many calls: "equal model calls".
+"""A meter of what one method asks for one person; it may end the method after so many calls: "equal model calls".
 
-    method → MeteredModel (counts requests) → calls.model (cache, budget) → ReachedModel (counts what gets there)
+    method → calls.model, which reports to the meter every request, and every call that gets as far as the model
 
 A method is billed for every request it makes, whoever asked the same before it: sharing answers saves the run money,
 and must not make a rival look cheap. A request that the method itself repeats is billed once.
@@ -8,28 +8,17 @@ and must not make a rival look cheap. A request that the method itself repeats i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypeVar
 
 from idiolect.errors import BudgetExceededError, HaltedError
 from idiolect.evaluate.records import Cost
-from idiolect.models.calls.prices import Price
-from idiolect.models.language_model import (
-    ChoiceLogProbs,
-    ChoiceRequest,
-    Completion,
-    CompletionRequest,
-    LanguageModel,
-    Usage,
-)
-
-Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
-Result = TypeVar("Result", Completion, ChoiceLogProbs)
+from idiolect.models.calls.model import AnyRequest, Source
+from idiolect.models.language_model import Usage
 
 
 class Meter:
-    """What one method asked so far for one person, over all of its models.
+    """What one method asked so far for one person, over all of its models: the `CallObserver` of these.
 
     Args:
         owner: the person, for the message.
@@ -37,8 +26,8 @@ class Meter:
 
     Attributes:
         refused: whether more was asked for than the limit allows.
-        halted: why the run refused a call; None if it didn't. A method may make do with what it has learned by then,
-            and that is less than it would learn: whoever keeps it has to look here.
+        halted: the error of a call that the run refused; None if it refused none. A method may make do with what it
+            has learned by then, which is less than it would learn, so check this before you keep that.
     """
 
     def __init__(self, owner: str, *, limit: int | None = None) -> None:
@@ -51,36 +40,50 @@ class Meter:
         self.calls_made = 0
         self.money: Decimal | None = Decimal(0)
         self._owner = owner
-        self._seen: set[tuple[str, object]] = set()
+        self._seen: set[tuple[str, str, AnyRequest]] = set()
+        self._unbilled: set[tuple[str, str, AnyRequest]] = set()  # those of them that have not been answered yet
 
     @property
     def calls(self) -> int:
-        """Different requests so far."""
+        """The number of different requests so far."""
         return len(self._seen)
 
-    def admit(self, model: str, requests: Sequence[Request]) -> list[Request]:
-        """The requests that are new; they count from now on.
+    def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
+        """Count the requests that are new.
 
         Raises:
             BudgetExceededError: they are more than the limit leaves room for; none of them counts then.
         """
-        new = list(dict.fromkeys(request for request in requests if (model, request) not in self._seen))
+        new = {(*_identity(source), request) for request in requests} - self._seen
         if self.limit is not None and self.calls + len(new) > self.limit:
             self.refused = True
             raise BudgetExceededError(
                 f"{self.limit:,} calls a person are allowed, {self.calls:,} are made, {len(new):,} more are asked for",
                 owner=self._owner,
             )
-        self._seen.update((model, request) for request in new)
-        return new
+        self._seen |= new
+        self._unbilled |= new
 
-    def reached(self, usages: Sequence[Usage], price: Price | None) -> None:
-        """So many calls reached a model, at this price; None: not known."""
+    def answered(self, source: Source, requests: Sequence[AnyRequest], usages: Sequence[Usage]) -> None:
+        """Bill each request that was answered, once."""
+        for request, usage in zip(requests, usages, strict=True):
+            key = (*_identity(source), request)
+            if key in self._unbilled:
+                self._unbilled.remove(key)
+                self.usage += usage
+
+    def reached(self, source: Source, usages: Sequence[Usage]) -> None:
+        """Count calls that a model answered just now, and what they cost."""
         self.calls_made += len(usages)
+        price = source.price
         if price is None or self.money is None:
             self.money = None
             return
         self.money += sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
+
+    def stopped(self, error: HaltedError) -> None:
+        """Remember that the run refused a call."""
+        self.halted = error
 
     def cost(self, *, seconds: float) -> Cost:
         """Return what was asked so far, as a record."""
@@ -89,82 +92,6 @@ class Meter:
         return Cost(usage, self.calls_made, money, round(seconds, 3))
 
 
-class MeteredModel:
-    """A `LanguageModel` whose requests a meter counts.
-
-    Args:
-        model: answers.
-        meter: counts.
-        known_as: what tells this model from the method's other ones.
-    """
-
-    def __init__(self, model: LanguageModel, meter: Meter, *, known_as: str) -> None:
-        self._model, self._meter, self._known_as = model, meter, known_as
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._model.name
-
-    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model does.
-
-        Raises:
-            BudgetExceededError: beyond the meter's limit.
-            ModelError, HaltedError: as the model.
-        """
-        new = set(self._meter.admit(self._known_as, requests))
-        answers = await self._asked(self._model.complete(requests))
-        self._bill(requests, answers, new)
-        return answers
-
-    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model does.
-
-        Raises:
-            BudgetExceededError: beyond the meter's limit.
-            ModelError, HaltedError: as the model.
-        """
-        new = set(self._meter.admit(self._known_as, requests))
-        answers = await self._asked(self._model.choice_logprobs(requests))
-        self._bill(requests, answers, new)
-        return answers
-
-    async def _asked(self, answers: Awaitable[list[Result]]) -> list[Result]:
-        try:
-            return await answers
-        except HaltedError as error:
-            self._meter.halted = error
-            raise
-
-    def _bill(
-        self, requests: Sequence[Request], answers: Sequence[Completion | ChoiceLogProbs], new: set[Request]
-    ) -> None:
-        for request, answer in zip(requests, answers, strict=True):
-            if request in new:
-                new.discard(request)
-                self._meter.usage += answer.usage
-
-
-class ReachedModel:
-    """A `LanguageModel` behind the cache, that tells a meter which calls got as far as here."""
-
-    def __init__(self, model: LanguageModel, meter: Meter, price: Price | None) -> None:
-        self._model, self._meter, self._price = model, meter, price
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._model.name
-
-    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model does."""
-        answers = await self._model.complete(requests)
-        self._meter.reached([answer.usage for answer in answers], self._price)
-        return answers
-
-    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model does."""
-        answers = await self._model.choice_logprobs(requests)
-        self._meter.reached([answer.usage for answer in answers], self._price)
-        return answers
+def _identity(source: Source) -> tuple[str, str]:
+    """Return what tells this model from the method's other ones."""
+    return source.name, source.fingerprint

@@ -13,20 +13,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from idiolect.errors import StoreError
-
-_SQLITE_REASONS = {
-    sqlite3.SQLITE_BUSY: "it is locked: another process is writing to it",
-    sqlite3.SQLITE_LOCKED: "it is locked: another connection is writing to it",
-    sqlite3.SQLITE_READONLY: "it is read-only",
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk could not be read or written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_PERM: "it may not be opened",
-    sqlite3.SQLITE_AUTH: "it may not be opened",
-    sqlite3.SQLITE_NOTADB: "the file is not a database",
-    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
-    sqlite3.SQLITE_TOOBIG: "a value is too big for SQLite",
-}
+from idiolect.sqlite import sqlite_reason
 
 
 @contextmanager
@@ -46,9 +33,3 @@ def reason(error: SQLAlchemyError) -> str:
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
     return f"the database refused ({kind}, SQLSTATE {state})" if state else f"the database failed ({kind})"
-
-
-def sqlite_reason(error: sqlite3.Error) -> str:
-    """Return why SQLite failed, in plain words."""
-    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return _SQLITE_REASONS.get(primary, f"SQLite says: {error}")

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from idiolect.errors import StoreError
+from idiolect.sqlite import set_pragmas
 from idiolect.store import strict_json
 from idiolect.store.faults import store_errors
 from idiolect.store.revisions import migrate
@@ -139,7 +138,7 @@ def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not by the driver's guess
         try:
-            _set_pragmas(connection, lock_timeout=lock_timeout)
+            set_pragmas(connection, lock_timeout=lock_timeout)
         except BaseException:
             connection.close()
             raise
@@ -148,19 +147,3 @@ def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
     def begun(connection: Connection) -> None:
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-def _set_pragmas(connection: Any, *, lock_timeout: float) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA secure_delete = ON")
-    deadline = time.monotonic() + lock_timeout
-    while cursor.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-    cursor.close()

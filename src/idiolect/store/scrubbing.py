@@ -22,9 +22,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from idiolect.errors import StoreError
+from idiolect.sqlite import sqlite_reason
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
-from idiolect.store.faults import sqlite_reason, store_errors
+from idiolect.store.faults import store_errors
 from idiolect.store.schema import erasures
 
 _PAUSE = 0.02

@@ -586,3 +586,53 @@ async def test_who_was_admitted_and_halted_before_their_turn_gives_the_room_back
         await soon(task)
     assert model.texts == []
     assert calls.budget._run.reserved_calls == calls.turns.in_flight == 0
+
+
+class Follower:
+    """A `CallObserver` that writes down what it hears, and refuses texts with "no"."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    def requested(self, source: Source, requests: Sequence[CompletionRequest | ChoiceRequest]) -> None:
+        texts = [text_of(each) for each in requests]
+        if "no" in texts:
+            raise ValueError("refused")
+        self.heard.append(("requested", source.name, *texts))
+
+    def answered(
+        self, source: Source, requests: Sequence[CompletionRequest | ChoiceRequest], usages: Sequence[Usage]
+    ) -> None:
+        self.heard.append(("answered", source.name, *map(text_of, requests), *usages))
+
+    def reached(self, source: Source, usages: Sequence[Usage]) -> None:
+        self.heard.append(("reached", source.name, *usages))
+
+    def stopped(self, error: HaltedError) -> None:
+        self.heard.append(("stopped", str(error)))
+
+
+async def test_an_observer_follows_every_request_and_hears_which_calls_reached_the_model(cache: CallCache) -> None:
+    model, calls, follower = Model(), calls_of(cache), Follower()
+    mine = calls.model(Source(model, "echo"), owner="ann", observer=follower)
+    await mine.complete([ask("a"), ask("b")])
+    await mine.choice_logprobs([choose("a")])
+    await mine.complete([ask("a")])  # from the cache
+    with pytest.raises(ValueError, match="refused"):
+        await mine.complete([ask("no")])
+    calls.budget.halt("stopped by hand")
+    with pytest.raises(HaltedError):
+        await mine.complete([ask("c")])
+    assert follower.heard == [
+        ("requested", "echo", "a", "b"),
+        ("reached", "echo", USAGE, USAGE),
+        ("answered", "echo", "a", "b", USAGE, USAGE),
+        ("requested", "echo", "a"),
+        ("reached", "echo", USAGE),
+        ("answered", "echo", "a", USAGE),
+        ("requested", "echo", "a"),
+        ("answered", "echo", "a", USAGE),
+        ("requested", "echo", "c"),
+        ("stopped", "stopped by hand"),
+    ]
+    assert model.texts == ["a", "b", "a"]

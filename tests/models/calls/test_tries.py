@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from idiolect.errors import BudgetExceededError, HaltedError, ModelError, UnusableModelError
+from idiolect.errors import BudgetExceededError, HaltedError, ModelError, Remedy, UnusableModelError
 from idiolect.models.calls.budget import Budget, Cost, Limits
 from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import CalledModel, Calls, Source
@@ -151,8 +151,9 @@ async def test_a_server_without_logprobs_is_asked_by_those_in_flight_only() -> N
     with ApiServer(lambda *_: chat_payload("A", {})) as server:
         async with called(server, concurrency=4) as (model, calls):
             requests = [ChoiceRequest((Message("user", str(n)),), ("yes", "no")) for n in range(30)]
-            with pytest.raises(UnusableModelError, match="--answering generate"):
+            with pytest.raises(UnusableModelError, match="offers no log-probabilities") as caught:
                 await model.choice_logprobs(requests)
+            assert caught.value.remedy == Remedy("answering", "generate")
             assert len(server.requests) <= 4
             assert calls.budget.spent().calls == len(server.requests), "answers came, and are billed"
 

@@ -52,9 +52,10 @@ async def test_model_sends_no_more_at_once_than_its_settings_say() -> None:
         assert len(server.requests) == 12
 
 
-async def test_connections_do_not_limit_the_concurrency() -> None:
+@pytest.mark.parametrize("concurrency", [150, None])
+async def test_connections_do_not_limit_the_concurrency(concurrency: int | None) -> None:
     with ApiServer(latency=0.3) as server:
-        async with open_remote_model(f"{server.url}#m", settings=RemoteSettings(concurrency=150)) as model:
+        async with open_remote_model(f"{server.url}#m", settings=RemoteSettings(concurrency=concurrency)) as model:
             await model.complete([asked(str(number)) for number in range(150)])
         assert server.peak == 150
 

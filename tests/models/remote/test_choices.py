@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.errors import ModelError
+from idiolect.errors import ModelError, Remedy
 from idiolect.models.language_model import ChoiceRequest, Message
 from idiolect.models.remote.chat import open_remote_model
 from idiolect.models.remote.choices import choice_body, read_choices
@@ -19,6 +19,8 @@ from idiolect.models.remote.wire import Dialect
 from tests.api_server import Answer, ApiServer, Body, Status, chat_payload, logprobs_content
 
 ASKED = ChoiceRequest((Message("system", "Be brief."), Message("user", "Tea?")), (" Yes", " No", " Perhaps"), "Answer:")
+
+GENERATE = Remedy("answering", "generate")
 
 
 def payload(top: dict[str, float]) -> Body:
@@ -43,8 +45,9 @@ def test_body_asks_in_a_new_message_after_the_models_own() -> None:
 def test_body_takes_twenty_choices_at_most() -> None:
     choices = tuple(f"c{number}" for number in range(21))
     assert "T. c19" in str(choice_body(ChoiceRequest(ASKED.messages, choices[:20]), Dialect("m")))
-    with pytest.raises(ModelError, match=r"21 choices.*--answering generate"):
+    with pytest.raises(ModelError, match=r"21 choices.*20 at most") as caught:
         choice_body(ChoiceRequest(ASKED.messages, choices), Dialect("m"))
+    assert caught.value.remedy == GENERATE
 
 
 def test_logprobs_of_a_letter_are_summed_over_its_spellings() -> None:
@@ -64,10 +67,11 @@ async def test_choices_that_tie_because_no_letter_is_likely_are_noted_once() -> 
 
 
 @pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}, {"content": ["x"]}, "x", [1]])
-def test_payload_without_logprobs_says_what_to_do(logprobs: Any) -> None:
+def test_payload_without_logprobs_carries_what_to_do(logprobs: Any) -> None:
     answer = {"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]}
-    with pytest.raises(ModelError, match="m offers no log-probabilities: use --answering generate"):
+    with pytest.raises(ModelError, match="m offers no log-probabilities") as caught:
         read_choices(answer, ASKED, Dialect("m"))
+    assert caught.value.remedy == GENERATE
 
 
 @pytest.mark.parametrize("impossible", [-math.inf, math.inf, math.nan, -(10**400), "-1", True])
@@ -115,11 +119,12 @@ async def test_model_tells_the_choices_logprobs() -> None:
         chat_payload("A", {}),
     ],
 )
-async def test_model_without_logprobs_says_what_to_do(answer: Answer) -> None:
+async def test_model_without_logprobs_carries_what_to_do(answer: Answer) -> None:
     with ApiServer(lambda *_: answer) as server:
         async with open_remote_model(f"{server.url}#m", settings=RemoteSettings(wait_initial=0.001)) as model:
-            with pytest.raises(ModelError, match="offers no log-probabilities: use --answering generate"):
+            with pytest.raises(ModelError, match="offers no log-probabilities") as caught:
                 await model.choice_logprobs([ASKED])
+            assert caught.value.remedy == GENERATE
         assert len(server.requests) == 1
 
 

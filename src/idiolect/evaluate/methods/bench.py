@@ -6,12 +6,12 @@ cli (opens the models) → Bench, one for a run → Desk, one for each (method, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
-from idiolect.evaluate.metering import Meter, MeteredModel, ReachedModel
+from idiolect.evaluate.metering import Meter
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.calls.model import Calls, Source
@@ -137,9 +137,7 @@ class Desk:
 
     def called(self, source: Source) -> LanguageModel:
         """Return a model whose calls are counted here, and kept as the source says."""
-        reached = ReachedModel(source.model, self.meter, source.price)
-        called = self.bench.calls.model(replace(source, model=reached), owner=self.person)
-        return MeteredModel(called, self.meter, known_as=f"{source.name} {source.fingerprint}")
+        return self.bench.calls.model(source, owner=self.person, observer=self.meter)
 
 
 def next_case(benchmark: Benchmark, case: Case) -> Case | None:

@@ -1,21 +1,16 @@
 """The accounts of a budget: the limits of the run, and of each user, with what is settled and what is reserved.
 
-`budget` decides who is admitted; an account only says what fits, and in which words it refuses.
+`budget` decides who is admitted; an account only knows what fits, and words the refusal.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from idiolect.errors import BudgetExceededError, SettingsError
 from idiolect.models.calls.prices import Cost
-
-if TYPE_CHECKING:
-    from idiolect.models.calls.budget import Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """The run's or one user's: what is settled, what is reserved, and who waits for room, in order."""
+    """The run's (`owner` is None) or one user's: what is settled, and what is reserved."""
 
     limits: Limits
     owner: str | None
@@ -59,10 +54,9 @@ class Account:
     reserved_calls: int = 0
     reserved_tokens: int = 0
     reserved_money: Decimal = Decimal(0)
-    queue: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
 
     def fits(self, estimate: Cost, now: float) -> bool:
-        """Within every limit, whatever becomes of the reservations in flight."""
+        """Return whether the estimate is within every limit, whatever becomes of the reservations in flight."""
         limits = self.limits
         if now >= self.ends:
             return False
@@ -73,7 +67,7 @@ class Account:
         return limits.money is None or self.money + self.reserved_money + (estimate.money or 0) <= limits.money
 
     def refusal(self, estimate: Cost, now: float) -> BudgetExceededError | None:
-        """Why the estimate will never fit, even with nothing in flight; None if it may."""
+        """Return why the estimate will never fit, even with nothing in flight; None if it may."""
         limits, money = self.limits, estimate.money or Decimal(0)
         if limits.calls is not None and self.calls + estimate.calls > limits.calls:
             return self._exceeded(f"{limits.calls:,} calls", f"{self.calls:,} made")
@@ -88,7 +82,7 @@ class Account:
         return None
 
     def oversized(self, estimate: Cost) -> str | None:
-        """In which words a single call is larger than a whole limit, even an unspent one; None if it isn't."""
+        """Return how a single call is larger than a whole limit, even an unspent one; None if it isn't."""
         limits, money = self.limits, estimate.money or Decimal(0)
         if limits.calls is not None and estimate.calls > limits.calls:
             return f"may take {estimate.calls:,} calls, more than the whole budget of {limits.calls:,}"
@@ -99,7 +93,7 @@ class Account:
         return None
 
     def full(self) -> BudgetExceededError:
-        """The refusal where nothing but calls in flight stands in the way."""
+        """Return the refusal where nothing but calls in flight stands in the way."""
         whose = "" if self.owner is None else f" for user {self.owner!r}"
         return BudgetExceededError(
             f"the budget{whose} has no room for another try: calls in flight need the rest of it", owner=self.owner
@@ -126,16 +120,16 @@ class Account:
 
     @property
     def tokens(self) -> int:
-        """Settled ones, of prompts and completions."""
+        """The settled tokens, of prompts and completions."""
         return self.prompt_tokens + self.completion_tokens
 
     def spent(self) -> Cost:
-        """What is settled."""
+        """Return the settled cost."""
         return Cost(self.calls, self.prompt_tokens, self.completion_tokens, self.money if self.priced else None)
 
 
 def _dollars(money: Decimal) -> str:
-    """Whole cents, or as many decimals as there are."""
+    """Return an amount in whole cents, or with as many decimals as it has."""
     exact = f"{money.normalize():,f}"
     decimals = len(exact.partition(".")[2])
     return f"${exact}" if decimals > 2 else f"${money:,.2f}"

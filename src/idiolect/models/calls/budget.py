@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -51,20 +52,20 @@ class Reservation:
         self._user = user
 
     def settle(self, actual: Cost) -> None:
-        """The call was made, and cost this."""
+        """End the reservation of a call that was made, and cost this."""
         self._end(actual)
 
     def release(self) -> None:
-        """The call was not made, or is known not to cost anything."""
+        """End the reservation of a call that was not made, or is known not to cost anything."""
         self._end(None)
 
     def settle_try(self, actual: Cost) -> None:
-        """A try of the call brought nothing and may have cost this; the room stays reserved for another one."""
+        """Spend what a try that brought nothing may have cost; the room stays reserved for another one."""
         if self._budget is not None:
             self._budget._spend(self._user, actual)
 
     def check(self) -> None:
-        """Whether the call may be made (again) by now.
+        """Make sure that the call may be made (again) by now.
 
         Raises:
             BudgetExceededError: it does not fit beside what tries of it have cost, or the time is over.
@@ -101,11 +102,13 @@ class Budget:
         self._run = Account(run, None, clock() + (run.seconds or inf))
         self._user_limits = user
         self._users: dict[str, Account] = {}
+        # Who waits for room: for that of a user, then for that of the run; each in the order of coming.
+        self._queues: dict[Account, OrderedDict[Waiter, None]] = {self._run: OrderedDict()}
         self._needs_prices = run.money is not None or user.money is not None
         self._halted: str | None = None
 
     async def reserve(self, owner: str, estimate: Cost) -> Reservation:
-        """Room for a call of this user's, waiting for it as long as calls in flight may still make some.
+        """Return room for a call of this user's; wait for it as long as calls in flight may still make some.
 
         Args:
             owner: id of the user for whom the call is made.
@@ -128,9 +131,11 @@ class Budget:
         return await self._wait(user, estimate)
 
     def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
-        """As `reserve`, but None where that would wait or raise."""
+        """Do as `reserve`, but return None where that would wait or raise."""
         user, run, now = self._account(owner), self._run, self._clock()
-        if self._halted is not None or (self._needs_prices and estimate.money is None) or user.queue or run.queue:
+        if self._halted is not None or (self._needs_prices and estimate.money is None):
+            return None
+        if self._queues[user] or self._queues[run]:
             return None
         if not (user.fits(estimate, now) and run.fits(estimate, now)):
             return None
@@ -139,7 +144,7 @@ class Budget:
         return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
-        """How many of these calls, from the first on, fit together now; 0 if the first has to wait, or never will.
+        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does.
 
         Args:
             owner: id of the user for whom they are made.
@@ -159,17 +164,17 @@ class Budget:
         """
         if self._halted is None:
             self._halted = reason
-            for account in (self._run, *self._users.values()):
-                while account.queue:
-                    self._refuse(next(iter(account.queue)), HaltedError(reason))
+            for queue in self._queues.values():
+                while queue:
+                    self._refuse(next(iter(queue)), HaltedError(reason))
 
     @property
     def halted(self) -> str | None:
-        """The reason that `halt` was given, None if it wasn't called."""
+        """The reason that `halt` was given; None if it wasn't called."""
         return self._halted
 
     def spent(self, owner: str | None = None) -> Cost:
-        """What is settled so far: by this user, or by all. `money` is None if a part of it is not known."""
+        """Return the cost settled so far, of this user or of all. `money` is None if a part of it is not known."""
         if owner is None:
             return self._run.spent()
         return self._users[owner].spent() if owner in self._users else Cost()
@@ -179,6 +184,7 @@ class Budget:
         if account is None:
             limits = self._user_limits
             account = self._users[owner] = Account(limits, owner, self._clock() + (limits.seconds or inf))
+            self._queues[account] = OrderedDict()
         return account
 
     def _check_halt(self) -> None:
@@ -211,7 +217,7 @@ class Budget:
 
     async def _wait(self, user: Account, estimate: Cost) -> Reservation:
         waiter = Waiter(user, estimate, asyncio.get_running_loop().create_future(), user)
-        user.queue[waiter] = None
+        self._queues[user][waiter] = None
         self._look_again(user)
         self._watch_time(waiter)
         try:
@@ -247,13 +253,13 @@ class Budget:
     def _look_again(self, user: Account) -> None:
         """Admit the first in line as long as they fit, and refuse who never will: of this user's, then of the run's."""
         self._advance(user)
-        run, now = self._run, self._clock()
-        while run.queue:
-            waiter = next(iter(run.queue))
+        run, queue, now = self._run, self._queues[self._run], self._clock()
+        while queue:
+            waiter = next(iter(queue))
             if waiter.outcome.cancelled():
                 self._leave_queue(waiter)
             elif run.fits(waiter.estimate, now):
-                del run.queue[waiter]
+                del queue[waiter]
                 waiter.queued_in = None
                 run.hold(waiter.estimate)
                 waiter.outcome.set_result(Reservation(self, waiter.user, waiter.estimate))
@@ -262,19 +268,19 @@ class Budget:
 
     def _advance(self, user: Account) -> None:
         """Let who fits their user's limits go on to the queue of the run."""
-        now = self._clock()
-        while user.queue:
-            waiter = next(iter(user.queue))
+        queue, now = self._queues[user], self._clock()
+        while queue:
+            waiter = next(iter(queue))
             if user.fits(waiter.estimate, now):
-                del user.queue[waiter]
+                del queue[waiter]
                 user.hold(waiter.estimate)
-                self._run.queue[waiter] = None
+                self._queues[self._run][waiter] = None
                 waiter.queued_in = self._run
             elif not self._refused(waiter):
                 return
 
     def _refused(self, waiter: Waiter) -> bool:
-        """Refuse who will never fit."""
+        """Refuse a waiter that will never fit; return whether it was refused."""
         refusal = self._refusal(waiter.user, waiter.estimate)
         if refusal is not None:
             self._refuse(waiter, refusal)
@@ -286,7 +292,7 @@ class Budget:
         self._leave_queue(waiter)
 
     def _withdraw(self, waiter: Waiter) -> None:
-        """Its task was cancelled: what it holds, or was just given, goes back."""
+        """Take back what a waiter holds, or was just given: its task was cancelled."""
         if waiter.queued_in is not None:
             self._leave_queue(waiter)
             self._look_again(waiter.user)
@@ -296,7 +302,7 @@ class Budget:
     def _leave_queue(self, waiter: Waiter) -> None:
         queued_in, waiter.queued_in = waiter.queued_in, None
         assert queued_in is not None
-        del queued_in.queue[waiter]
+        del self._queues[queued_in][waiter]
         if queued_in is self._run:
             waiter.user.hold(waiter.estimate, -1)
             self._advance(waiter.user)

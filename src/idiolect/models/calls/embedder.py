@@ -7,7 +7,6 @@ A quarter of the bytes stands in for tokens before a request, and after it where
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -16,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from idiolect.errors import CacheError, HaltedError, ModelError, UnusableModelError
+from idiolect.errors import CacheError, ModelError
 from idiolect.models.calls.budget import Cost, Reservation
 from idiolect.models.calls.kept_calls import KeptCalls, Operation
 from idiolect.models.calls.model import Calls
@@ -32,10 +31,10 @@ _TEXTS = 128  # a call; no more than the remote embedder sends in one request, w
 
 @runtime_checkable
 class CountingEmbedder(Protocol):
-    """An `Embedder` that tells what it cost."""
+    """An `Embedder` that counts its cost."""
 
     async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
-        """As `embed`, with what was really asked of a server.
+        """Return what `embed` returns, with the cost of what a server was really asked.
 
         Raises:
             ModelError: no embeddings came.
@@ -65,7 +64,7 @@ class CalledEmbedder:
         return self._embedder.name
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+        """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 
         Raises:
             ModelError: no embeddings came.
@@ -98,26 +97,14 @@ class CalledEmbedder:
             reservation.settle(tries.cost)
 
     async def _embed(self, texts: list[str], tries: Tries) -> FloatArray:
-        counts = self._calls.counts
-        try:
-            with tries.paying(self._cost(texts)):
-                rows, cost = await self._asked(texts)
-        except asyncio.CancelledError:
-            counts.dropped += 1
-            raise
-        except (ModelError, HaltedError) as error:
-            counts.failed += 1
-            if not tries.told:
-                tries.cost += Cost(1)  # made, and of no use
-            if isinstance(error, UnusableModelError):
-                self._calls.budget.halt(str(error))
-            raise
-        counts.made += cost.calls
+        with self._calls.counted(1, tries, failed_try=self._cost(texts), useless=Cost(1)):
+            rows, cost = await self._embed_priced(texts)
+        self._calls.counts.made += cost.calls
         tries.cost += cost
         return rows
 
-    async def _asked(self, texts: list[str]) -> tuple[FloatArray, Cost]:
-        """The embeddings and what they cost: nothing where the embedder remembers them all."""
+    async def _embed_priced(self, texts: list[str]) -> tuple[FloatArray, Cost]:
+        """Return the embeddings and their cost, which is nothing where the embedder remembers them all."""
         embedder = self._embedder
         if not isinstance(embedder, CountingEmbedder):
             return await embedder.embed(texts), self._cost(texts)
@@ -133,7 +120,7 @@ class CalledEmbedder:
 
 
 def _parts(missing: Mapping[str, str]) -> Iterable[dict[str, str]]:
-    """As many texts as go into one request, so that each request is a call, and is kept when it has come."""
+    """Split texts into requests, so that each request is a call, and is kept when its answer has come."""
     items = list(missing.items())
     return [dict(items[start : start + _TEXTS]) for start in range(0, len(items), _TEXTS)]
 

@@ -12,7 +12,7 @@ _FIRST_RATIO = 0.5  # tokens a byte; English has 0.25, the scripts that cost mos
 _SEEN_ENOUGH = 20
 _MARGIN = 1.25
 _BYTES_AROUND = 16  # what a chat template puts around a message, and around all of them
-_BYTES_OF_A_LIST = 48  # what a chat API is told about a list of choices, and about each of them
+_BYTES_OF_A_LIST = 48  # what a chat API gets to read about a list of choices, and about each of them
 _BYTES_OF_A_CHOICE = 4
 
 
@@ -45,16 +45,16 @@ class Estimator:
         self._completions, self._choices = _Seen(), _Seen()
 
     def estimate(self, request: CompletionRequest | ChoiceRequest) -> Cost:
-        """The most that one request may cost: as many tokens written as it allows."""
+        """Return the most that one request may cost: it writes as many tokens as it allows."""
         written = request.sampling.max_tokens if isinstance(request, CompletionRequest) else int(self._remote)
         return self._priced(1, ceil(self._seen(request).ratio() * self._size(request)), written)
 
     def failed_try(self, request: CompletionRequest | ChoiceRequest) -> Cost:
-        """What a try that brought nothing may have cost: nobody tells, so its prompt counts as estimated."""
+        """Return what a try that brought nothing may have cost: nobody knows, so its prompt counts as estimated."""
         return self._priced(1, self.estimate(request).prompt_tokens, 0)
 
     def cost(self, request: CompletionRequest | ChoiceRequest, usage: Usage) -> Cost:
-        """What the request did cost, by the model's own count; the next estimates follow it."""
+        """Return what the request did cost, by the model's own count; the next estimates follow it."""
         seen = self._seen(request)
         seen.greatest = max(seen.greatest, usage.prompt_tokens / self._size(request))
         seen.count += 1
@@ -68,7 +68,7 @@ class Estimator:
         return Cost(calls, prompt_tokens, completion_tokens, money)
 
     def _size(self, request: CompletionRequest | ChoiceRequest) -> int:
-        """Bytes that the model may read."""
+        """Return how many bytes the model may read."""
         prompt = _bytes(request.prefill) + _BYTES_AROUND
         prompt += sum(_bytes(message.content) + _BYTES_AROUND for message in request.messages)
         if isinstance(request, CompletionRequest):

@@ -10,12 +10,12 @@ finished and kept: it is paid for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from idiolect.errors import HaltedError, ModelError, UnusableModelError
 from idiolect.models.calls.budget import Budget, Cost, Reservation
@@ -38,8 +38,10 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     LanguageModel,
+    Usage,
 )
 
+AnyRequest = CompletionRequest | ChoiceRequest
 Request = TypeVar("Request", CompletionRequest, ChoiceRequest)
 Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
@@ -51,7 +53,7 @@ class Source:
     Args:
         model: answers.
         name: what a cache knows it by; names the server as well as the model.
-        fingerprint: hash of weights, edit and chat template; "" where the name says it all.
+        fingerprint: hash of weights, edit and chat template; "" where the name is enough.
         price: per token; None where it isn't known.
         remote: answers each request on its own, so that many are asked side by side.
         cached: False keeps its answers out of the cache (a recording needs none).
@@ -63,6 +65,26 @@ class Source:
     price: Price | None = None
     remote: bool = False
     cached: bool = True
+
+
+class CallObserver(Protocol):
+    """An observer of what one user asks of models, which may refuse it."""
+
+    def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
+        """Hear of requests before they are answered; raise to refuse them."""
+        ...
+
+    def answered(self, source: Source, requests: Sequence[AnyRequest], usages: Sequence[Usage]) -> None:
+        """Hear of requests that were answered, by the model or from the cache, and of what each cost its model."""
+        ...
+
+    def reached(self, source: Source, usages: Sequence[Usage]) -> None:
+        """Hear of calls that the model itself answered just now."""
+        ...
+
+    def stopped(self, error: HaltedError) -> None:
+        """Hear that the run refused a call."""
+        ...
 
 
 @dataclass(slots=True)
@@ -91,14 +113,18 @@ class Calls:
     counts: CallCounts = field(default_factory=CallCounts)
     _estimators: dict[str, Estimator] = field(default_factory=dict)
 
-    def model(self, source: Source, *, owner: str) -> CalledModel:
-        """The model as `owner` calls it."""
+    def model(self, source: Source, *, owner: str, observer: CallObserver | None = None) -> CalledModel:
+        """Return the model as `owner` calls it; `observer` follows these calls."""
         estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
-        return CalledModel(self, source, owner, estimator)
+        return CalledModel(
+            source,
+            _Caller(self, source, owner, estimator, _COMPLETES, observer),
+            _Caller(self, source, owner, estimator, _SCORES_CHOICES, observer),
+        )
 
     @asynccontextmanager
     async def admitted(self, owner: str, estimate: Cost) -> AsyncIterator[Reservation]:
-        """A turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
+        """Take a turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
 
         Raises:
             HaltedError: no further call is made, see `Budget.reserve`.
@@ -118,6 +144,30 @@ class Calls:
                 yield reservation
         finally:
             reservation.release()
+
+    @contextmanager
+    def counted(self, n: int, tries: Tries, *, failed_try: Cost, useless: Cost) -> Iterator[None]:
+        """Count what becomes of calls that are made inside, if they bring no answer; halt the run if none can.
+
+        Args:
+            n: how many calls.
+            tries: pays for them.
+            failed_try: the cost of a try that may be billed.
+            useless: the cost of the calls, where they fail and their model reports no tries.
+        """
+        try:
+            with tries.paying(failed_try):
+                yield
+        except asyncio.CancelledError:
+            self.counts.dropped += n
+            raise
+        except (ModelError, HaltedError) as error:
+            self.counts.failed += n
+            if not tries.reported:
+                tries.cost += useless
+            if isinstance(error, UnusableModelError):
+                self.budget.halt(str(error))
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +191,13 @@ _SCORES_CHOICES: _Ability[ChoiceRequest, ChoiceLogProbs] = _Ability(
 class CalledModel:
     """A `LanguageModel` that calls another one for one user. Made by `Calls.model`."""
 
-    def __init__(self, calls: Calls, source: Source, owner: str, estimator: Estimator) -> None:
-        self._source = source
-        self._completions = _Caller(calls, source, owner, estimator, _COMPLETES)
-        self._choices = _Caller(calls, source, owner, estimator, _SCORES_CHOICES)
+    def __init__(
+        self,
+        source: Source,
+        completions: _Caller[CompletionRequest, Completion],
+        choices: _Caller[ChoiceRequest, ChoiceLogProbs],
+    ) -> None:
+        self._source, self._completions, self._choices = source, completions, choices
 
     @property
     def name(self) -> str:
@@ -176,14 +229,34 @@ class _Caller(Generic[Request, Result]):
     """Calls one ability of a model for one user."""
 
     def __init__(
-        self, calls: Calls, source: Source, owner: str, estimator: Estimator, ability: _Ability[Request, Result]
+        self,
+        calls: Calls,
+        source: Source,
+        owner: str,
+        estimator: Estimator,
+        ability: _Ability[Request, Result],
+        observer: CallObserver | None,
     ) -> None:
         self._calls, self._source, self._owner, self._estimator = calls, source, owner, estimator
         self._ability: _Ability[Request, Result] = ability
+        self._observer = observer
         cache = calls.cache if source.cached else None
         self._kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
 
     async def answer(self, requests: Sequence[Request]) -> list[Result]:
+        """Return the answers in order, and let the observer follow."""
+        if self._observer is None:
+            return await self._answer(requests)
+        self._observer.requested(self._source, requests)
+        try:
+            answers = await self._answer(requests)
+        except HaltedError as error:
+            self._observer.stopped(error)
+            raise
+        self._observer.answered(self._source, requests, [answer.usage for answer in answers])
+        return answers
+
+    async def _answer(self, requests: Sequence[Request]) -> list[Result]:
         """Return the answers in order; the same request twice is one call where answers are kept."""
         keys = self._keys(requests)
         wanted = dict(zip(keys, requests, strict=True))
@@ -217,7 +290,7 @@ class _Caller(Generic[Request, Result]):
             raise
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if failures:
-            # A failure of the model says more than the halt that came with it.
+            # A failure of the model explains more than the halt that came with it.
             raise next((each for each in failures if isinstance(each, ModelError)), failures[0])
         answered = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         return {key: answer for outcome in answered for key, answer in outcome.items()}
@@ -258,25 +331,13 @@ class _Caller(Generic[Request, Result]):
         return known
 
     async def _ask(self, asked: Mapping[str, Request], tries: Tries) -> dict[str, Result]:
-        calls = self._calls
-        failed = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
-        try:
-            with tries.paying(failed):
-                answers = await self._ability.ask(self._source.model, list(asked.values()))
-        except asyncio.CancelledError:
-            calls.counts.dropped += len(asked)
-            raise
-        except (ModelError, HaltedError) as error:
-            calls.counts.failed += len(asked)
-            if not tries.told:
-                tries.cost += Cost(len(asked), money=self._money_of_a_failure())  # made, and of no use
-            if isinstance(error, UnusableModelError):
-                calls.budget.halt(str(error))
-            raise
-        calls.counts.made += len(answers)
+        failed_try = sum((self._estimator.failed_try(request) for request in asked.values()), Cost())
+        useless = Cost(len(asked), money=None if self._source.price is None else Decimal(0))
+        with self._calls.counted(len(asked), tries, failed_try=failed_try, useless=useless):
+            answers = await self._ability.ask(self._source.model, list(asked.values()))
+        self._calls.counts.made += len(answers)
+        if self._observer is not None:
+            self._observer.reached(self._source, [answer.usage for answer in answers])
         for request, answer in zip(asked.values(), answers, strict=True):
             tries.cost += self._estimator.cost(request, answer.usage)
         return dict(zip(asked, answers, strict=True))
-
-    def _money_of_a_failure(self) -> Decimal | None:
-        return None if self._source.price is None else Decimal(0)

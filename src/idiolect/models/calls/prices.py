@@ -74,7 +74,7 @@ class Price:
                 raise ValueError(f"the price of the {name} is {amount}, must be finite and not negative")
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """US dollars for so many tokens."""
+        """Return US dollars for so many tokens."""
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / _MILLION
 
 
@@ -83,7 +83,7 @@ class PriceTable:
     """Prices by name or pattern of a model.
 
     Args:
-        layers: tables in the order in which they are asked; a key may hold `*`, which stands for any text.
+        layers: tables in the order in which they are read; a key may hold `*`, which stands for any text.
         as_of: the date of the first table that has one.
     """
 
@@ -92,7 +92,7 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceTable:
-        """The packaged prices, after those of the user's file.
+        """Return the packaged prices, after those of the user's file.
 
         Args:
             path: the user's file; None: `$IDIOLECT_PRICES`, else `prices.toml` in the folder of the user's settings,
@@ -110,7 +110,7 @@ class PriceTable:
         return cls((own, packaged), own_date or as_of)
 
     def price(self, model: str) -> Price | None:
-        """What a model costs, None if no table knows.
+        """Return what a model costs; None if no table has it.
 
         The user's table comes before the packaged one. In each the whole name is looked up first, then, for
         `openai:NAME` and `https://api.openai.com/v1#NAME`, the NAME: other servers may charge otherwise for it. An
@@ -151,7 +151,7 @@ def _read(path: Path) -> str:
 
 
 def _parsed(source: str, place: str) -> tuple[dict[str, Price], date | None]:
-    """The table and its date.
+    """Return the table and its date.
 
     Raises:
         SettingsError: all faults, one a line.
@@ -175,7 +175,7 @@ def _parsed(source: str, place: str) -> tuple[dict[str, Price], date | None]:
 
 
 def _price(model: str, entry: Any, faults: list[str]) -> Price | None:
-    """The price, or its faults."""
+    """Return the price, or add its faults."""
     key = f'models."{model}"'
     if not isinstance(entry, dict):
         faults.append(f'{key}: must be like {{ prompt = "0.15", completion = "0.60" }}')
@@ -190,7 +190,7 @@ _PARTS = ("prompt", "completion")
 
 
 def _amount(key: str, value: Any, faults: list[str]) -> Decimal:
-    """US dollars per million tokens; 0 where it is faulty."""
+    """Return US dollars per million tokens; 0 where the value is faulty."""
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
             raise InvalidOperation

@@ -1,7 +1,7 @@
 """What the tries of one call may cost: between a call's reservation and the remote model, which tries again.
 
-A try that the server may charge for is spent at once, and the next one needs room beside it. What a model does not tell
-of (a local one) counts as the caller thinks fit.
+A try that the server may charge for is spent at once, and the next one needs room beside it. Where a model reports no
+tries (a local one), the caller decides what a failed call costs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Tries:
 
     Attributes:
         cost: of what was answered; whoever makes the call adds to it.
-        told: whether the model has told of any try that failed.
+        reported: whether the model has reported any try that failed.
     """
 
     def __init__(self, reservation: Reservation) -> None:
-        self.cost, self.told = Cost(), False
+        self.cost, self.reported = Cost(), False
         self._reservation, self._failed = reservation, Cost()
 
     @contextmanager
@@ -36,11 +36,11 @@ class Tries:
             yield
 
     def before_retry(self) -> None:
-        """See `Payer`."""
+        """Make sure that there is room for another try; see `Payer`."""
         self._reservation.check()
 
     def failed_try(self, maybe_billed: bool) -> None:
-        """See `Payer`."""
-        self.told = True
+        """Spend what a failed try may have cost; see `Payer`."""
+        self.reported = True
         if maybe_billed:
             self._reservation.settle_try(self._failed)

@@ -1,7 +1,7 @@
-"""What a caller wants to know of the tries of one call, and may say to them: between `calls` and `transport`.
+"""What the payer of a call hears of its tries, and may forbid: between `calls` and `transport`.
 
 A call is tried again inside the remote model, where no budget is known. Whoever pays sets a `Payer` around the call;
-`transport` asks it before every further try, also while it waits for one, and tells it of every try that failed.
+`transport` asks it before every further try, also while it waits for one, and reports every try that failed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _SLICE = 0.25  # seconds between questions while waiting
 
 
 class Payer(Protocol):
-    """Who pays for the tries of one call."""
+    """The payer of the tries of one call."""
 
     def before_retry(self) -> None:
-        """Whether there may be another try.
+        """Allow another try, or raise.
 
         Raises:
             HaltedError: the run makes no further ones.
@@ -30,7 +30,7 @@ class Payer(Protocol):
         ...
 
     def failed_try(self, maybe_billed: bool) -> None:
-        """A try brought nothing; `maybe_billed` if the server may charge for it all the same."""
+        """Hear that a try brought nothing; `maybe_billed` if the server may charge for it all the same."""
         ...
 
 
@@ -39,7 +39,7 @@ _payer: ContextVar[Payer | None] = ContextVar("payer", default=None)
 
 @contextmanager
 def paid_by(payer: Payer) -> Iterator[None]:
-    """Everything that is called inside is paid by `payer`, also in tasks that begin there."""
+    """Let `payer` pay for everything that is called inside, also in tasks that begin there."""
     token = _payer.set(payer)
     try:
         yield
@@ -48,19 +48,19 @@ def paid_by(payer: Payer) -> Iterator[None]:
 
 
 def before_retry() -> None:
-    """Ask the payer, if there is one; raises what it raises."""
+    """Ask the payer, if there is one, whether there may be another try; raise what it raises."""
     if (payer := _payer.get()) is not None:
         payer.before_retry()
 
 
 def failed_try(maybe_billed: bool) -> None:
-    """Tell the payer, if there is one."""
+    """Report a try that brought nothing to the payer, if there is one."""
     if (payer := _payer.get()) is not None:
         payer.failed_try(maybe_billed)
 
 
 async def patiently(pause: Awaitable[T]) -> T:
-    """The result of a pause, which ends early with what the payer raises."""
+    """Return the result of a pause, which ends early with what the payer raises."""
     if _payer.get() is None:
         return await pause
     waiting = asyncio.ensure_future(pause)

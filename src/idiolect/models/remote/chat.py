@@ -42,7 +42,7 @@ class RemoteModel:
         if not endpoint.model:
             raise ValueError("the endpoint names no model")
         self.client = ApiClient(endpoint, settings)
-        self.estimated_usages = 0  # answers whose token counts are estimates, because the server didn't tell them
+        self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave none to believe
         self.thoughts_cut_off = 0  # answers that ended before their first word
         self._endpoint, self._dialect = endpoint, Dialect(endpoint.model)
 
@@ -54,22 +54,22 @@ class RemoteModel:
     @property
     def notes(self) -> list[str]:
         """What people should know of how the model took its requests; a sentence each."""
-        said = list(self._dialect.notes)
+        notes = list(self._dialect.notes)
         if self.estimated_usages:
-            said.append(
+            notes.append(
                 f"{self.name}: {self.estimated_usages:,} answers came without believable token counts: estimated"
             )
         if self.thoughts_cut_off:
-            said.append(
+            notes.append(
                 f"{self.name}: {self.thoughts_cut_off:,} answers were empty when their tokens were used up: a model "
-                "that thinks needs more of them (--max-tokens)"
+                "that thinks needs more of them (max_tokens)"
             )
         if self.client.timeouts_maybe_billed:
-            said.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
-        return said
+            notes.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
+        return notes
 
     async def check(self) -> None:
-        """Whether there is a server that takes the key; asked once, before a run begins.
+        """Make sure that there is a server that takes the key; called once, before a run begins.
 
         Raises:
             ModelError: nobody answers there, or the key is refused.
@@ -83,11 +83,11 @@ class RemoteModel:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self.client.aclose()
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """One completion a request, in order; when one fails, the others are cancelled.
+        """Return one completion a request, in order; when one fails, the others are cancelled.
 
         Raises:
             ModelError: no answer came, after all retries; or a request has a prefill.
@@ -95,10 +95,10 @@ class RemoteModel:
         return await together([self._complete(request) for request in requests])
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Log-probabilities of the choices' *letters* in a list of them, see `choices`.
+        """Return the log-probabilities of the choices' *letters* in a list of them, see `choices`.
 
         Raises:
-            ModelError: no answer came, the server tells no log-probabilities, or there are too many choices.
+            ModelError: no answer came, the server gives no log-probabilities, or there are too many choices.
         """
         return await together([self._weigh(request) for request in requests])
 
@@ -120,7 +120,7 @@ class RemoteModel:
         return logprobs
 
     async def _ask(self, body: Callable[[Dialect], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
-        """Sends a body, again without what the model doesn't take; each time it has fewer such parameters."""
+        """Send a body, again without what the model doesn't take; each time it has fewer such parameters."""
         while True:
             sent = body(self._dialect)
             try:
@@ -134,7 +134,7 @@ class RemoteModel:
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:
-    """The model that a name means (see `endpoint`); asks the server where the name leaves the model open.
+    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open.
 
     Raises:
         SettingsError: the name means no remote model, or the key is missing.
@@ -150,7 +150,7 @@ def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> Rem
 
 
 async def find_model(endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS) -> Endpoint:
-    """The endpoint with the only model that its server lists.
+    """Return the endpoint with the only model that its server lists.
 
     Raises:
         ModelError: it lists none or several, or does not answer.

@@ -1,11 +1,11 @@
 """Log-probabilities of choices from a chat API: a stand-in for what a local model computes exactly.
 
-A chat API tells how likely the first token of its own answer is, not of a given text. So the choices are listed as
+A chat API reports how likely the first token of its own answer is, not of a given text. So the choices are listed as
 A, B, C …, the model is asked for a letter, and the result is log p(letter), *not* the log-probability of the choice's
 text: it compares within one request only, and not with a local model's. Over the likeliest tokens T that the server
-tells,
+reports,
 
-    log p(letter) = log Σ_{t ∈ T, t says the letter} p(t),    or the floor min_{t ∈ T} log p(t) − 1 if none does.
+    log p(letter) = log Σ_{t ∈ T, t is the letter} p(t),    or the floor min_{t ∈ T} log p(t) − 1 if none does.
 
 Case, spaces and punctuation around the letter don't matter.
 """
@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from idiolect.errors import ModelError, UnusableModelError
+from idiolect.errors import ModelError, Remedy, UnusableModelError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
 from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
 
-MOST_CHOICES = 20  # as many tokens as servers tell at most
+MOST_CHOICES = 20  # as many tokens as servers report at most
+_GENERATE = Remedy("answering", "generate")
 _INSTRUCTION = "Reply with the letter of one choice only."
 _BELOW_THE_TOP = 1.0
 _LEAST = -1e6  # less is no log-probability, but how a server writes "impossible"
@@ -30,16 +31,19 @@ _AROUND = string.whitespace + string.punctuation + "▁Ġ"  # the last two: spac
 
 
 def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
-    """The body that asks for a choice's letter. The request's prefill is left out: a chat API has no way to begin the
-    model's turn, and the instruction takes its place.
+    """Return the body that asks for a choice's letter.
+
+    The request's prefill is left out: a chat API has no way to begin the model's turn, and the instruction takes its
+    place.
 
     Raises:
-        ModelError: there are more choices than a server tells tokens.
+        ModelError: there are more choices than a server reports tokens.
     """
     if len(request.choices) > MOST_CHOICES:
         raise ModelError(
-            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API tells those "
-            f"of {MOST_CHOICES} at most: use --answering generate"
+            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API gives those "
+            f"of {MOST_CHOICES} at most",
+            remedy=_GENERATE,
         )
     body = {
         "model": dialect.model,
@@ -53,7 +57,7 @@ def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
 
 
 def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tuple[ChoiceLogProbs, bool]:
-    """Each letter's log-probability, and whether the token counts are estimates.
+    """Return each letter's log-probability, and whether the token counts are estimates.
 
     Raises:
         UnansweredError: the payload holds no answer, or no finite log-probability.
@@ -64,19 +68,19 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
         raise no_logprobs(dialect)
     floor = min(top.values()) - _BELOW_THE_TOP
     letters = string.ascii_uppercase[: len(request.choices)]
-    said: dict[str, list[float]] = {letter: [] for letter in letters}
+    by_letter: dict[str, list[float]] = {letter: [] for letter in letters}
     for token, logprob in top.items():
-        said.get(token.strip(_AROUND).upper(), []).append(logprob)
-    if not any(said.values()):
+        by_letter.get(token.strip(_AROUND).upper(), []).append(logprob)
+    if not any(by_letter.values()):
         dialect.note("had no choice's letter among its likeliest tokens: such choices tie, and the first is taken")
-    logprobs = tuple(min(float(np.logaddexp.reduce(said[x])), 0.0) if said[x] else floor for x in letters)
+    logprobs = tuple(min(float(np.logaddexp.reduce(by_letter[x])), 0.0) if by_letter[x] else floor for x in letters)
     usage, estimated = read_usage(payload, _with_letters(request), letters[:1])
     return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated
 
 
 def no_logprobs(dialect: Dialect) -> UnusableModelError:
-    """The error of a server that tells no log-probabilities."""
-    return UnusableModelError(f"{dialect.model} offers no log-probabilities: use --answering generate")
+    """Return the error of a server that gives no log-probabilities."""
+    return UnusableModelError(f"{dialect.model} offers no log-probabilities", remedy=_GENERATE)
 
 
 def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
@@ -91,10 +95,10 @@ def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
 
 
 def _top_logprobs(choice: Any) -> dict[str, float]:
-    """The likeliest first tokens and the one that was said; empty where the server tells none.
+    """Return the likeliest first tokens and the one that was written; empty where the server reports none.
 
     Raises:
-        UnansweredError: it tells some, but none with a finite log-probability.
+        UnansweredError: it reports some, but none with a finite log-probability.
     """
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None

@@ -55,11 +55,11 @@ class RemoteEmbedder:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self.client.aclose()
 
     async def check(self) -> None:
-        """Whether there is a server that takes the key; asked once, before a run begins.
+        """Make sure that there is a server that takes the key; called once, before a run begins.
 
         Raises:
             ModelError: nobody answers there, or the key is refused.
@@ -67,7 +67,7 @@ class RemoteEmbedder:
         await self.client.check()
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+        """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 
         Raises:
             ModelError: no embeddings came, after all retries; or they can't be compared.
@@ -75,7 +75,7 @@ class RemoteEmbedder:
         return (await self.embed_with_usage(texts))[0]
 
     async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
-        """As `embed`, and what it cost: a text that is remembered costs nothing, a request is a call.
+        """Return what `embed` returns, and its cost: a text that is remembered costs nothing, a request is a call.
 
         Raises:
             ModelError: no embeddings came, after all retries; or they can't be compared.
@@ -117,7 +117,7 @@ class RemoteEmbedder:
 
 
 def read_vectors(payload: Any, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The embeddings in a payload, float64, shape (count, d), in the order of their index.
+    """Return the embeddings in a payload, float64, shape (count, d), in the order of their index.
 
     Raises:
         UnansweredError: they are not `count` vectors of finite numbers, of one length.
@@ -137,7 +137,7 @@ def read_vectors(payload: Any, count: int) -> np.ndarray[Any, np.dtype[np.float6
 
 
 def _row(value: Any) -> list[float] | None:
-    """The value if it is numbers that float32 can hold; NaN fails every comparison."""
+    """Return the value if it is numbers that float32 can hold; NaN fails every comparison."""
     if isinstance(value, list) and value and all(type(x) in (int, float) and abs(x) < 1e30 for x in value):
         return value
     return None

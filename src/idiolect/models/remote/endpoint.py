@@ -51,13 +51,13 @@ class Endpoint:
 
 
 def is_remote_name(name: str) -> bool:
-    """Whether a name means a model behind an API; says nothing on whether the name is a good one."""
+    """Return whether a name means a model behind an API, be the name a good one or not."""
     name = name.strip()
     return bool(name.startswith(_OPENAI) or _ANY_URL.match(name) or _OPENAI_MODEL.fullmatch(name))
 
 
 def parse_endpoint(name: str) -> Endpoint | None:
-    """The endpoint that a name means; None if it means no remote model.
+    """Return the endpoint that a name means; None if it means no remote model.
 
     Raises:
         SettingsError: it means one, but its URL or model is no good, or holds a secret.
@@ -75,7 +75,7 @@ def parse_endpoint(name: str) -> Endpoint | None:
 
 
 def read_key(endpoint: Endpoint) -> str:
-    """The endpoint's key from the environment; a dummy where none is set.
+    """Return the endpoint's key from the environment; a dummy where none is set.
 
     Raises:
         SettingsError: OpenAI itself is meant and no key is set, or what is set can't be a key.
@@ -92,7 +92,7 @@ def read_key(endpoint: Endpoint) -> str:
 
 
 def has_key(key: str) -> bool:
-    """Whether `read_key` found a key."""
+    """Return whether `read_key` found a key."""
     return key != _NO_KEY
 
 
@@ -103,7 +103,7 @@ def _variables(endpoint: Endpoint, at_openai: bool) -> tuple[str, ...]:
 
 
 def _base_url(url: str, what: str) -> str:
-    """Scheme, host, port and path as they were written, without a trailing slash or the path of the chat."""
+    """Return scheme, host, port and path as they were written, without a trailing slash or the path of the chat."""
     parts = _split(url, what)
     if "@" in parts.netloc:
         raise SettingsError(f"{what} holds a user or a password: leave them out, keys come from the environment")
@@ -114,7 +114,7 @@ def _base_url(url: str, what: str) -> str:
 
 
 def _split(url: str, what: str) -> SplitResult:
-    """Refuses what is no URL, without repeating it: it may hold a password in the wrong place."""
+    """Split a URL; refuse what is none, without repeating it: it may hold a password in the wrong place."""
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port  # reading the port checks it

@@ -70,7 +70,7 @@ class RejectedError(ModelError):
 
     Args:
         message: what a person may see.
-        unsupported: names of the request's parameters that the server says it doesn't know or support.
+        unsupported: names of the request's parameters that the server doesn't know or support, by its own words.
     """
 
     def __init__(self, message: str, *, unsupported: frozenset[str] = frozenset()) -> None:
@@ -109,7 +109,7 @@ class Reply:
 
 
 def of_status(reply: Reply, call: Call) -> ModelError:
-    """The fault that a reply stands for."""
+    """Return the fault that a reply stands for."""
     error = _error_of(reply.body)
     status = reply.status
     if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
@@ -122,8 +122,8 @@ def of_status(reply: Reply, call: Call) -> ModelError:
         return MissingModelError(f"{call.url} knows no such model or path (HTTP 404)")
     if status in (400, 422):
         unsupported = _unsupported(error, call.body)
-        said = _presentable(error, unsupported)
-        return RejectedError(f"{call.url} takes the request for wrong (HTTP {status}){said}", unsupported=unsupported)
+        reason = _presentable(error, unsupported)
+        return RejectedError(f"{call.url} takes the request for wrong (HTTP {status}){reason}", unsupported=unsupported)
     if 300 <= status < 400:
         return ModelError(f"{call.url} leads elsewhere (HTTP {status}): give the address that it leads to")
     return ModelError(f"{call.url} refuses the request (HTTP {status}){_presentable(error)}")
@@ -141,7 +141,7 @@ def _unanswered(reply: Reply, call: Call) -> ModelError:
 
 
 def of_connection(error: BaseException, call: Call) -> ModelError:
-    """The fault that a failed connection stands for; looks for the true cause under what wraps it."""
+    """Return the fault that a failed connection stands for: the true cause under what wraps it."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ModelError):  # our own, raised inside the client
@@ -159,7 +159,7 @@ def of_connection(error: BaseException, call: Call) -> ModelError:
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a reply asks to wait, > 0; None where it doesn't ask, or not in a way that makes sense."""
+    """Return the seconds that a reply asks to wait, > 0; None where it doesn't ask, or asks for nonsense."""
     wait = _number(headers.get("retry-after-ms"))
     if wait is not None:
         wait /= 1000
@@ -171,7 +171,7 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _error_of(body: bytes) -> Mapping[str, Any]:
-    """The `error` object of a reply, also where a server leaves the outer object out; {} if there is none."""
+    """Return the `error` object of a reply, also where a server leaves the outer object out; {} if there is none."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
@@ -181,7 +181,7 @@ def _error_of(body: bytes) -> Mapping[str, Any]:
 
 
 def _presentable(error: Mapping[str, Any], unsupported: frozenset[str] = frozenset()) -> str:
-    """What the server says, in our words: its message may repeat what people wrote, in any form, or the key."""
+    """Return the server's reason in our words: its message may repeat what people wrote, in any form, or the key."""
     if unsupported:
         return f": it does not take {', '.join(sorted(unsupported))}"
     if context := _CONTEXT.search(str(error.get("message") or "")):
@@ -199,13 +199,13 @@ _UNSUPPORTED = re.compile(
 
 
 def _unsupported(error: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
-    said = f"{error.get('code') or ''} {error.get('message') or ''}"
-    if not _UNSUPPORTED.search(said):
+    words = f"{error.get('code') or ''} {error.get('message') or ''}"
+    if not _UNSUPPORTED.search(words):
         return frozenset()
     param = error.get("param")
     if isinstance(param, str) and param.split(".")[0].split("[")[0] in body:
         return frozenset([param.split(".")[0].split("[")[0]])
-    return frozenset(name for name in body if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", said))
+    return frozenset(name for name in body if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", words))
 
 
 def _chain(error: BaseException) -> Iterable[BaseException]:

@@ -5,7 +5,7 @@ accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. 
 to it waits.
 
 That HTTP client is used bare: `AsyncOpenAI` over it costs about twice the CPU a call, and its typed `create` about four
-times. Setting stamina up costs a tenth of a call, so the first attempt goes without.
+times.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ _ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PR
 _HINT_TIMEOUT = 5.0
 _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
-# Stamina tells of each retry (our reason, no texts). Without a handler, Python would write that to standard error.
+# Stamina logs each retry (our reason, no texts). Without a handler, Python would write that to standard error.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
@@ -47,7 +48,7 @@ class RemoteSettings:
     """How an API is called. Times are in seconds.
 
     Args:
-        concurrency: at most this many requests at once; ≥ 1.
+        concurrency: at most this many requests at once; ≥ 1. None where the caller bounds them, as `calls.turns` does.
         timeout: of one attempt, from connecting to the answer's last byte; > 0.
         connect_timeout: of connecting; > 0.
         attempts: at most this many a call, the first included; ≥ 1.
@@ -59,7 +60,7 @@ class RemoteSettings:
         SettingsError: a value that makes no sense.
     """
 
-    concurrency: int = 16
+    concurrency: int | None = 16
     timeout: float = 120.0
     connect_timeout: float = 10.0
     attempts: int = 6
@@ -71,7 +72,7 @@ class RemoteSettings:
         least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "connect_timeout": 0.001}
         for setting in fields(self):
             value, low = getattr(self, setting.name), least.get(setting.name, 0)
-            if not low <= value < float("inf"):
+            if value is not None and not low <= value < float("inf"):
                 raise SettingsError(f"{setting.name} is {value!r}, must be at least {low} and finite")
         if self.wait_max < self.wait_initial:
             raise SettingsError(f"wait_max is {self.wait_max!r}, must not be less than wait_initial")
@@ -79,23 +80,35 @@ class RemoteSettings:
 
 @dataclass(slots=True)
 class _Line:
-    """What belongs to one event loop: the connections, the free slots, when calls may go on (loop time), and the models
-    that there are where there is no such one."""
+    """What belongs to one event loop.
+
+    Args:
+        loop: this one.
+        client: holds the connections.
+        slots: bounds the requests in flight.
+        free_at: the loop's time at which calls may go on.
+        hint: asks for the models that there are, where there is no such one.
+    """
 
     loop: asyncio.AbstractEventLoop
     client: httpx2.AsyncClient
-    slots: asyncio.Semaphore
+    slots: AbstractAsyncContextManager[Any]
     free_at: float = 0.0
     hint: asyncio.Task[str] | None = None
 
 
 class ApiClient:
-    """Calls one endpoint. Counts `attempts`, `retries` and `timeouts_maybe_billed`: attempts that were given up while
-    the server may have been at work, so that it may charge for them.
+    """Calls one endpoint.
 
     Args:
         endpoint: where; its key is read from the environment now.
         settings: how.
+
+    Attributes:
+        attempts: requests sent so far.
+        retries: those of them that were not the first of their call.
+        timeouts_maybe_billed: attempts that were given up while the server may have been at work, so that it may
+            charge for them.
 
     Raises:
         SettingsError: the key is missing or can't be one.
@@ -108,7 +121,7 @@ class ApiClient:
         self.attempts = self.retries = self.timeouts_maybe_billed = 0
 
     async def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Result]) -> Result:
-        """What `read` makes of the JSON that comes back; where it raises `UnansweredError`, the call is retried.
+        """Return what `read` makes of the JSON that comes back; where it raises `UnansweredError`, the call is retried.
 
         Raises:
             RejectedError: the server takes the request for wrong.
@@ -123,7 +136,7 @@ class ApiClient:
         raise UnusableModelError(missing + await self._hint())
 
     async def models(self) -> list[str]:
-        """The models that the server lists.
+        """Return the models that the server lists.
 
         Raises:
             ModelError: it lists none, or no answer came.
@@ -134,10 +147,10 @@ class ApiClient:
         return names
 
     async def check(self) -> None:
-        """One look whether there is a server that takes the key, before a run begins: retries are for later.
+        """Look once whether there is a server that takes the key, before a run begins: retries are for later.
 
         Raises:
-            ModelError: nobody answers there, or the key is refused. Whatever else the server says is no fault: not
+            ModelError: nobody answers there, or the key is refused. Any other answer is no fault: not
                 all of them list their models.
         """
         line = self._open()
@@ -156,7 +169,7 @@ class ApiClient:
             raise ModelError(f"{self.endpoint.base_url}: {fault}" if isinstance(fault, UnansweredError) else str(fault))
 
     async def aclose(self) -> None:
-        """Closes the connections; a later call opens them anew."""
+        """Close the connections; a later call opens them anew."""
         line, self._line = self._line, None
         if line is not None:
             if line.hint is not None:
@@ -164,10 +177,7 @@ class ApiClient:
             await line.client.aclose()
 
     async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
-        try:
-            return await self._attempt(path, body, read)
-        except UnansweredError as error:
-            last, made = error, 1
+        """Attempt the call until an answer comes, at most `attempts` times."""
         settings = self.settings
         attempts = stamina.retry_context(
             on=_asked_wait,
@@ -177,17 +187,17 @@ class ApiClient:
             wait_max=settings.wait_max,
             wait_jitter=settings.wait_initial,
         )
+        made = 0
         try:
             async for attempt in _patiently(aiter(attempts)):
                 with attempt:
-                    if attempt.num == 1:  # is made already
-                        raise last
                     made = attempt.num
-                    before_retry()
-                    self.retries += 1
+                    if made > 1:
+                        before_retry()
+                        self.retries += 1
                     return await self._attempt(path, body, read)
         except UnansweredError as error:
-            last = error
+            last = str(error)
         times = "1 attempt" if made == 1 else f"{made} attempts"
         raise ModelError(f"{self.endpoint.base_url}: gave up after {times}, the last: {last}")
 
@@ -209,8 +219,11 @@ class ApiClient:
             raise
 
     async def _send(self, line: _Line, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
-        """One HTTP exchange. Faults are raised outside `except`: what the client raises holds the request and the key,
-        and no error may lead there."""
+        """Make one HTTP exchange.
+
+        Faults are raised outside `except`: what the client raises holds the request and the key, and no error may lead
+        there.
+        """
         fault: BaseException
         url = f"{self.endpoint.base_url}{path}"
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
@@ -236,14 +249,14 @@ class ApiClient:
         return Call(self.endpoint.base_url, advice, body or {}, self.settings.max_retry_after)
 
     async def _hint(self) -> str:
-        """As `_listed`, which is asked once for all calls."""
+        """Return what `_listed` returns, which is called once for all calls."""
         line = self._open()
         if line.hint is None:
             line.hint = line.loop.create_task(self._listed())
         return await asyncio.shield(line.hint)
 
     async def _listed(self) -> str:
-        """The models that there are instead; "" if the server doesn't tell."""
+        """Return the models that there are instead, for a message; "" if the server lists none."""
         try:
             async with asyncio.timeout(_HINT_TIMEOUT):
                 names = await self._attempt("/models", None, _model_names)
@@ -254,15 +267,16 @@ class ApiClient:
     def _open(self) -> _Line:
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
-            self._line = _Line(loop, self._client(), asyncio.Semaphore(self.settings.concurrency))
+            bound = self.settings.concurrency
+            self._line = _Line(loop, self._client(), nullcontext() if bound is None else asyncio.Semaphore(bound))
         return self._line
 
     def _client(self) -> httpx2.AsyncClient:
-        limit = self.settings.concurrency
         return openai.DefaultAioHttpClient(
             headers=self._headers(),
             timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
-            limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=_KEPT_ALIVE),
+            # 0 connections are no limit: whoever waited for one would wait on the attempt's own time.
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=_KEPT_ALIVE),
             follow_redirects=False,  # what people wrote goes where it was sent only
             event_hooks={"response": [self._bound]},
         )
@@ -289,7 +303,7 @@ class ApiClient:
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """The results of calls that run at once, in order; the first failure cancels the others and is raised."""
+    """Return the results of calls that run at once, in order; the first failure cancels the others and is raised."""
     if len(calls) == 1:
         return [await calls[0]]
     try:
@@ -321,20 +335,20 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 async def _patiently(attempts: AsyncIterator[Attempt]) -> AsyncIterator[Attempt]:
-    """The attempts; the pauses before them end early when whoever pays allows no further one."""
+    """Yield the attempts; the pauses before them end early when whoever pays allows no further one."""
     while (attempt := await patiently(anext(attempts, None))) is not None:
         yield attempt
 
 
 def _asked_wait(error: Exception) -> bool | float:
-    """Whether stamina tries again, and after how long where the server says so."""
+    """Return whether stamina tries again, and after how many seconds where the server asks to wait."""
     if not isinstance(error, UnansweredError):
         return False
     return True if error.wait is None else error.wait
 
 
 def _json_of(response: httpx2.Response) -> Any:
-    """The body's JSON, whatever content type it claims."""
+    """Return the body's JSON, whatever content type it claims."""
     if not response.content.strip():
         raise UnansweredError("an empty answer")
     try:

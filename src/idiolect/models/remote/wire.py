@@ -27,7 +27,7 @@ _OMITTED = {
 
 @dataclass(slots=True)
 class Dialect:
-    """Which parameters one model takes; `notes` tells people what it doesn't."""
+    """Which parameters one model takes; `notes` has what it doesn't, for people to read."""
 
     model: str
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -46,13 +46,13 @@ class Dialect:
         return bool(refused)
 
     def note(self, what: str) -> None:
-        """Keeps a note on the model, once."""
+        """Keep a note on the model, once."""
         if (note := f"{self.model} {what}") not in self.notes:
             self.notes.append(note)
 
 
 def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
-    """The body that asks for one completion. Each draw is its own call: `n` is not used.
+    """Return the body that asks for one completion. Each draw is its own call: `n` is not used.
 
     Raises:
         ModelError: the request has a prefill.
@@ -76,12 +76,12 @@ def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
 
 
 def message_list(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """Messages as JSON."""
+    """Return messages as JSON."""
     return [{"role": message.role, "content": whole(message.content)} for message in messages]
 
 
 def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completion, bool]:
-    """The completion in a payload, and whether its token counts are estimates. `reasoning_content` is ignored.
+    """Return the completion in a payload, and whether its token counts are estimates. `reasoning_content` is ignored.
 
     Raises:
         UnansweredError: the payload holds no answer.
@@ -94,7 +94,7 @@ def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completio
 
 
 def first_choice(payload: Any) -> Mapping[str, Any]:
-    """The first of a payload's choices.
+    """Return the first of a payload's choices.
 
     Raises:
         UnansweredError: there is none.
@@ -107,30 +107,30 @@ def first_choice(payload: Any) -> Mapping[str, Any]:
 
 
 def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Usage, bool]:
-    """What a call cost, and whether any of it is estimated (a token per four bytes) because the payload doesn't say."""
-    told = payload.get("usage") if isinstance(payload, dict) else None
-    told = told if isinstance(told, dict) else {}
-    prompt, completion = _count(told.get("prompt_tokens")), _count(told.get("completion_tokens"))
+    """Return what a call cost, and whether any of it is estimated (a token per four bytes) for want of a count."""
+    counted = payload.get("usage") if isinstance(payload, dict) else None
+    counted = counted if isinstance(counted, dict) else {}
+    prompt, completion = _count(counted.get("prompt_tokens")), _count(counted.get("completion_tokens"))
     estimated = prompt is None or completion is None
     if prompt is None:
         prompt = sum(_estimate(message.content) for message in messages)
     if completion is None:
         completion = _estimate(text)
-    details = told.get("prompt_tokens_details")
+    details = counted.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
     return Usage(1, prompt, completion, max(prompt - (cached or 0), 0)), estimated
 
 
 def read_prompt_tokens(payload: Any, texts: Sequence[str]) -> int:
-    """The tokens of texts that were embedded: as the payload says, or, where it makes no sense, one per four bytes."""
-    told = payload.get("usage") if isinstance(payload, dict) else None
-    told = told if isinstance(told, dict) else {}
-    counts = [_count(told.get(name)) for name in ("prompt_tokens", "total_tokens")]
+    """Return the tokens of texts that were embedded, by the payload's count or else one per four bytes."""
+    counted = payload.get("usage") if isinstance(payload, dict) else None
+    counted = counted if isinstance(counted, dict) else {}
+    counts = [_count(counted.get(name)) for name in ("prompt_tokens", "total_tokens")]
     return next((count for count in counts if count), None) or max(sum(map(_estimate, texts)), 1)
 
 
 def whole(text: str) -> str:
-    """The text as UTF-8 and a database can keep it: NUL, and half a surrogate pair, which JSON may hold, become "�"."""
+    """Return the text as UTF-8 and a database can keep it: NUL, and half a surrogate pair, become "�"."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -153,7 +153,7 @@ def _content(message: Any) -> str:
 
 
 def _part(part: Any) -> str:
-    """A part of a content; what is no text (such as thinking) counts for nothing."""
+    """Return the text of a part of a content; "" where it is no text (such as thinking)."""
     if isinstance(part, str):
         return part
     text = part.get("text") if isinstance(part, dict) else None
@@ -161,7 +161,7 @@ def _part(part: Any) -> str:
 
 
 def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop string, wherever the server did not end it there."""
+    """Return the text before the first stop string, and whether the server had not ended it there."""
     ends = [end for end in (text.find(mark) for mark in stop) if end >= 0]
     return (text[: min(ends)], True) if ends else (text, False)
 
@@ -175,5 +175,5 @@ def _estimate(text: str) -> int:
 
 
 def _folded(seed: int, draw: int) -> int:
-    """31 bits of seed and draw: what every server takes, and different for the draws of one seed."""
+    """Return 31 bits of seed and draw: what every server takes, and different for the draws of one seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{draw}".encode()).digest()[:4], "big") >> 1

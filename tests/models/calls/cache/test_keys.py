@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.models.calls.cache.keys import _plain, call_key
+from idiolect.models.calls.cache.keys import _as_json, call_key
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams
 
 Request = CompletionRequest | ChoiceRequest
@@ -88,7 +88,7 @@ def test_call_key_is_the_same_in_every_process() -> None:
     golden = "8af33af533ba37f586c415f229e4a375dc96f82d4a926049c41f24e17a85f688"
     assert _key(("complete", "openai:gpt-x", "", _COMPLETION)) == golden
     code = (
-        "from idiolect.models.calls.cache.keys import _plain, call_key\n"
+        "from idiolect.models.calls.cache.keys import _as_json, call_key\n"
         "from idiolect.models.language_model import *\n"
         f"print(call_key('complete', model='openai:gpt-x', fingerprint='', request={_COMPLETION!r}))"
     )
@@ -105,4 +105,4 @@ def test_no_field_of_a_request_is_left_out(request_: Request) -> None:
             return {name: names(item) for name, item in value.items()}
         return [names(item) for item in value] if isinstance(value, list | tuple) else None
 
-    assert names(_plain(request_)) == names(asdict(request_))
+    assert names(_as_json(request_)) == names(asdict(request_))

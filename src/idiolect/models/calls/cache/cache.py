@@ -142,7 +142,7 @@ class CallCache:
         return results
 
     async def begin(self, keys: Sequence[str], *, operation: str, model: str, owner: str) -> None:
-        """Claim calls durably, before they are made: if this process dies meanwhile, they are told as uncertain.
+        """Claim calls durably, before they are made: if this process dies meanwhile, they become uncertain.
 
         After that every path must lead to `keep` or `abandon`, also that of a task which is cancelled here.
 
@@ -190,7 +190,7 @@ class CallCache:
         await self._commits.add(partial(end_claims, keys=digests, token=self._living.token))
 
     def uncertain(self) -> list[UncertainCall]:
-        """Calls that processes left behind that are gone, oldest first; each until `clear_uncertain`.
+        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`.
 
         Raises:
             CacheError: the cache cannot be read or written.
@@ -210,7 +210,7 @@ class CallCache:
             database.execute("DELETE FROM uncertain WHERE id <= ?", (self._last_uncertain,))
 
     def holds(self, owner: str) -> bool:
-        """Whether anything here is this owner's: a result, or a call that was begun.
+        """Return whether anything here is this owner's: a result, or a call that was begun.
 
         Raises:
             CacheError: the cache cannot be read.
@@ -247,7 +247,7 @@ class CallCache:
             )
 
     def calls_of(self, owner: str) -> Iterator[KeptCall]:
-        """Every result that this owner has, in the order in which they were kept; read page by page.
+        """Yield every result that this owner has, in the order in which they were kept; read page by page.
 
         One that cannot be read is passed over.
 
@@ -261,7 +261,7 @@ class CallCache:
             yield from page
 
     def in_use_by_others(self) -> bool:
-        """Whether someone else has this cache open: another living process, or this one a second time.
+        """Return whether someone else has this cache open: another living process, or this one a second time.
 
         Raises:
             CacheError: the folder cannot be read.

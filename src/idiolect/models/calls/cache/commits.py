@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache.schema import cache_errors, transaction
+from idiolect.sqlite import primary_code
 
 T = TypeVar("T")
 _MOMENT = 0.02  # seconds for which the loop stands still to wait for a lock
@@ -114,7 +115,7 @@ class GroupCommit:
 
 
 def _is_locked(error: BaseException) -> bool:
-    return getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_BUSY
+    return primary_code(error.__cause__) == sqlite3.SQLITE_BUSY
 
 
 def _succeed(group: list[_Change]) -> None:

@@ -2,7 +2,7 @@
 
     operation, model, fingerprint, request → canonical JSON → SHA-256
 
-Equal requests have equal keys in every process and on every machine. A key tells nothing of what people wrote.
+Equal requests have equal keys in every process and on every machine. A key reveals nothing of what people wrote.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FORMAT = 1  # counts up when the same request is to get another key
 
 
 def call_key(operation: str, *, model: str, fingerprint: str, request: CompletionRequest | ChoiceRequest) -> str:
-    """The call's key: 64 hexadecimal digits.
+    """Return the call's key: 64 hexadecimal digits.
 
     Args:
         operation: what is asked of the model, such as "complete".
@@ -25,22 +25,22 @@ def call_key(operation: str, *, model: str, fingerprint: str, request: Completio
         fingerprint: hash of the weights, edit and chat template; "" for a remote model, whose name is all we know.
         request: the call.
     """
-    content = [FORMAT, operation, model, fingerprint, _plain(request)]
+    content = [FORMAT, operation, model, fingerprint, _as_json(request)]
     canonical = json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _plain(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
-    """As `dataclasses.asdict` has it, at a tenth of the cost; a test compares the two."""
-    plain: dict[str, Any] = {
+def _as_json(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
+    """Return the request as `dataclasses.asdict` does, at a tenth of the cost; a test compares the two."""
+    content: dict[str, Any] = {
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "prefill": request.prefill,
     }
     if isinstance(request, ChoiceRequest):
-        return {**plain, "choices": request.choices}
+        return {**content, "choices": request.choices}
     sampling = request.sampling
     return {
-        **plain,
+        **content,
         "draw": request.draw,
         "sampling": {
             "max_tokens": sampling.max_tokens,

@@ -1,6 +1,6 @@
 """Results of calls as strict JSON, and back: what the cache of calls holds.
 
-An impossible choice has the log-probability -inf, which JSON cannot say: it is written as null.
+An impossible choice has the log-probability -inf, which JSON cannot hold: it is written as null.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from idiolect.models.language_model import ChoiceLogProbs, Completion, Usage
 
 
 def completion_to_result(completion: Completion) -> dict[str, Any]:
-    """The completion as strict JSON."""
+    """Return the completion as strict JSON."""
     return {"text": completion.text, "finish_reason": completion.finish_reason, "usage": _usage(completion.usage)}
 
 
 def completion_from_result(result: Mapping[str, Any]) -> Completion:
-    """The completion that `completion_to_result` wrote.
+    """Return the completion that `completion_to_result` wrote.
 
     Raises:
         CacheError: this is no completion.
@@ -34,7 +34,7 @@ def completion_from_result(result: Mapping[str, Any]) -> Completion:
 
 
 def logprobs_to_result(logprobs: ChoiceLogProbs) -> dict[str, Any]:
-    """The log-probabilities as strict JSON; -inf becomes null.
+    """Return the log-probabilities as strict JSON; -inf becomes null.
 
     Raises:
         ValueError: one of them is NaN or +inf.
@@ -44,7 +44,7 @@ def logprobs_to_result(logprobs: ChoiceLogProbs) -> dict[str, Any]:
 
 
 def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
-    """The log-probabilities that `logprobs_to_result` wrote, exactly.
+    """Return exactly the log-probabilities that `logprobs_to_result` wrote.
 
     Raises:
         CacheError: these are no log-probabilities.
@@ -57,7 +57,7 @@ def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    """As `dataclasses.asdict` has it, which this path can't afford."""
+    """Return the usage as `dataclasses.asdict` would, which this path can't afford."""
     return {
         "calls": usage.calls,
         "prompt_tokens": usage.prompt_tokens,

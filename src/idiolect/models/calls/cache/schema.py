@@ -3,7 +3,7 @@
     path → file (0600, in a 0700 folder if that is made) → connection in WAL mode → schema of this version
 
 Plain `sqlite3`, no ORM: this path sees every call, and SQLAlchemy would cost more than all the rest of it. The file's
-`user_version` is the schema's, its `application_id` says that it is Idiolect's.
+`user_version` is the schema's, its `application_id` marks it as Idiolect's.
 
 `synchronous` is FULL: a commit survives a power cut, not only the death of the process. Group commit (`commits.py`)
 shares one fsync among all calls that wait for it, so a slow disk makes the groups larger and not the queue longer.
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from idiolect.errors import CacheError
+from idiolect.sqlite import set_pragmas, sqlite_reason
 
 VERSION = 2
 _APPLICATION = int.from_bytes(b"idio")
@@ -69,15 +69,6 @@ DROP TABLE claims_1
 """
 
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "it is locked: another process is writing to it",
-    sqlite3.SQLITE_LOCKED: "it is locked: another connection is writing to it",
-    sqlite3.SQLITE_READONLY: "it is read-only",
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk could not be read or written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_PERM: "it may not be opened",
-    sqlite3.SQLITE_AUTH: "it may not be opened",
-    sqlite3.SQLITE_NOTADB: "the file is not a database",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to go on (its calls are then paid for again)",
     sqlite3.SQLITE_TOOBIG: "a result is too big for SQLite",
 }
@@ -89,15 +80,14 @@ def cache_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise CacheError(f"cache {path}: {_REASONS.get(primary, f'SQLite says: {error}')}") from error
+        raise CacheError(f"cache {path}: {sqlite_reason(error, instead=_REASONS)}") from error
     except OSError as error:
         raise CacheError(f"cache {path}: {error.strerror or type(error).__name__}") from error
 
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that writes: committed at the end, rolled back by an exception."""
+    """Open a transaction that writes: committed at the end, rolled back by an exception."""
     database.execute("BEGIN IMMEDIATE")  # waits for the lock now, and is never refused one in its middle
     try:
         yield
@@ -109,7 +99,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
-    """A connection to the cache at `path`, which is made if there is none.
+    """Return a connection to the cache at `path`, which is made if there is none.
 
     Args:
         path: the database's file.
@@ -125,26 +115,15 @@ def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None)
         try:
             _version(database, path)  # before anything of someone else's file is changed
-            _set_pragmas(database, lock_timeout=lock_timeout)
+            set_pragmas(database, lock_timeout=lock_timeout)
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA temp_store = MEMORY")
             with transaction(database):
                 _bring_up_to_date(database, _version(database, path))
         except BaseException:
             database.close()
             raise
     return database
-
-
-def _set_pragmas(database: sqlite3.Connection, *, lock_timeout: float) -> None:
-    for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY"):
-        database.execute(f"PRAGMA {pragma}")
-    deadline = time.monotonic() + lock_timeout
-    while database.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _version(database: sqlite3.Connection, path: Path) -> int:

@@ -1,0 +1,66 @@
+"""SQLite as the store and the cache of calls use it: how a connection is set up, and in plain words why one failed.
+
+SQLite's own reasons hold nobody's texts, so they are safe to repeat.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "it is locked: another process is writing to it",
+    sqlite3.SQLITE_LOCKED: "it is locked: another connection is writing to it",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk could not be read or written",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "it may not be opened",
+    sqlite3.SQLITE_AUTH: "it may not be opened",
+    sqlite3.SQLITE_NOTADB: "the file is not a database",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
+    sqlite3.SQLITE_TOOBIG: "a value is too big for SQLite",
+}
+_NONE: Mapping[int, str] = MappingProxyType({})
+_PAUSE = 0.02  # seconds between tries to enter WAL mode
+
+
+def sqlite_reason(error: sqlite3.Error, *, instead: Mapping[int, str] = _NONE) -> str:
+    """Return why SQLite failed, in plain words.
+
+    Args:
+        error: of `sqlite3`.
+        instead: reasons by SQLite's primary result code, where the usual one does not say enough.
+    """
+    code = primary_code(error)
+    return instead.get(code) or _REASONS.get(code, f"SQLite says: {error}")
+
+
+def primary_code(error: BaseException | None) -> int:
+    """Return SQLite's primary result code, such as `sqlite3.SQLITE_BUSY`; SQLITE_ERROR where the error has none."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def set_pragmas(connection: sqlite3.Connection, *, lock_timeout: float) -> None:
+    """Let a connection check foreign keys, overwrite what it deletes, and keep a write-ahead log.
+
+    Args:
+        connection: in autocommit mode (`isolation_level` is None), outside a transaction.
+        lock_timeout: seconds to wait for another process's lock, now and in every later statement.
+
+    Raises:
+        sqlite3.Error: the file is locked or cannot be written.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {round(lock_timeout * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    deadline = time.monotonic() + lock_timeout
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
