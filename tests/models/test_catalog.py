@@ -11,7 +11,7 @@ from idiolect.models.catalog import (
     lasting_name,
     open_local_model,
     open_model,
-    open_recording,
+    open_prefixed_model,
     open_remote_model,
     open_similarity,
     price_name,
@@ -29,9 +29,9 @@ from tests.models import tiny
 async def test_a_replay_is_opened_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "recording.jsonl"
     await RecordingModel(FunctionModel(complete=lambda _: "x"), path).complete([CompletionRequest(tiny.ask("x"))])
-    assert kind_of(f"replay:{path}") == "recording"
+    assert kind_of(f"replay:{path}") == "prefixed"
     assert isinstance(open_model(f"replay:{path}"), ReplayModel)
-    assert isinstance(open_recording(f"replay:{path}"), ReplayModel)
+    assert isinstance(open_prefixed_model(f"replay:{path}"), ReplayModel)
 
 
 def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:

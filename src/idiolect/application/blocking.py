@@ -229,6 +229,14 @@ class Workspace:
         prices = self._space.settings.calls.prices
         return self._call(partial(forecast_fermi, users, choices, model=model, optimizer=optimizer, prices=prices))
 
+    def run(self, use_case: Callable[[AsyncWorkspace], Awaitable[T]]) -> T:
+        """Run any use case of `idiolect.application`, or one of your own, that needs nothing but the workspace.
+
+        Args:
+            use_case: an async function of the workspace; `functools.partial` fixes further arguments.
+        """
+        return self._call(partial(use_case, self._space))
+
     def _call(self, use_case: Callable[[], Awaitable[T]]) -> T:
         """Run a use case in the event loop's thread, and wait for it."""
         return wait_for(self._portal, use_case, interrupted=self._interrupted)

@@ -127,14 +127,14 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
 
 
 def check_open_weights(model: str) -> None:
-    """Check that a name means a model with open weights: one behind an API, or a recording, cannot be edited.
+    """Check that a name means a model with open weights: one behind an API cannot be edited, nor a recording.
 
     Raises:
         SettingsError: it does not.
     """
     kind = kind_of(model)
     if kind != "local":
-        what = "a model behind an API" if kind == "remote" else "a recording"
+        what = "a model behind an API" if kind == "remote" else f"{model.partition(':')[0]}:…"
         raise SettingsError(
             f"CHAMELEON edits the model itself and needs its open weights, which {what} does not give: name embedded, "
             "a Hugging Face id, or a folder",

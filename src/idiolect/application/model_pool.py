@@ -24,7 +24,7 @@ from idiolect.models.catalog import (
     kind_of,
     lasting_name,
     open_local_model,
-    open_recording,
+    open_prefixed_model,
     open_remote_embedder,
     open_remote_model,
     open_similarity,
@@ -163,8 +163,8 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
         remote = open_remote_model(name, settings=remote_settings(settings))
         source = Source(remote, remote.name, server_of(name), price=price_of(remote.name), remote=True)
         return OpenModel(source, check=remote.check, notes=lambda: remote.notes, aclose=remote.aclose)
-    if kind == "recording":  # its weights are unknown, and it needs no cache
-        return OpenModel(Source(open_recording(name), lasting, price=_FREE, cached=False))
+    if kind == "prefixed":  # its weights are unknown, and it needs no cache
+        return OpenModel(Source(open_prefixed_model(name), lasting, price=_FREE, cached=False))
     local = open_local_model(name, dtype=settings.dtype)
 
     async def close() -> None:

@@ -15,6 +15,7 @@ opener, whose return type has those methods; `open_model` is for everyone who ne
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
     from idiolect.models.remote.embedding import RemoteEmbedder
     from idiolect.models.remote.transport import RemoteSettings
 
-ModelKind: TypeAlias = Literal["local", "remote", "recording"]
+ModelKind: TypeAlias = Literal["local", "remote", "prefixed"]
 
 _REPLAY = "replay:"
+# Models in this process without weights, by the prefix of their names: what makes one of the rest of a name.
+PREFIXED: Mapping[str, Callable[[str], LanguageModel]] = {
+    _REPLAY: ReplayModel,
+}
 _OWN_NAMES = ("embedded", "minilm", "bm25")  # never folders, whatever lies in the working directory
 
 
@@ -42,15 +47,15 @@ def is_remote(name: str) -> bool:
 
 
 def kind_of(name: str) -> ModelKind:
-    """Return the kind of model that `name` means: in this process, behind an API, or a recording of answers.
+    """Return the kind of model that `name` means: weights in this process, behind an API, or a row of `PREFIXED`.
 
     Raises:
         SettingsError: the name is empty.
     """
     if not name.strip():
         raise SettingsError("the model's name is empty")
-    if name.startswith(_REPLAY):
-        return "recording"
+    if name.startswith(tuple(PREFIXED)):
+        return "prefixed"
     return "remote" if is_remote(name) else "local"
 
 
@@ -68,8 +73,8 @@ def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | 
         MissingExtraError: local models are not installed.
     """
     kind = kind_of(name)
-    if kind == "recording":
-        return open_recording(name)
+    if kind == "prefixed":
+        return open_prefixed_model(name)
     return open_remote_model(name, settings=remote) if kind == "remote" else open_local_model(name, dtype=dtype)
 
 
@@ -114,16 +119,14 @@ def open_remote_model(name: str, *, settings: RemoteSettings | None = None) -> R
     return chat.open_remote_model(name, settings=settings or transport.RemoteSettings())
 
 
-def open_recording(name: str) -> ReplayModel:
-    """Open a recording of one model's answers.
-
-    Args:
-        name: the path of the recording, after "replay:".
+def open_prefixed_model(name: str) -> LanguageModel:
+    """Open a model of the table `PREFIXED`, such as a recording of another model's answers.
 
     Raises:
-        ModelError: there is no such recording, or it holds several models.
+        ModelError: there is no such model; for a recording: no such file, or one that holds several models.
     """
-    return ReplayModel(name.removeprefix(_REPLAY))
+    prefix = next(prefix for prefix in PREFIXED if name.startswith(prefix))
+    return PREFIXED[prefix](name.removeprefix(prefix))
 
 
 def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Similarity:
