@@ -68,13 +68,13 @@ class EvaluationConfig(BaseModel):
     @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
-        """Also as a text with commas, and a single one."""
+        """Take numbers also as a text with commas, and a single one."""
         if isinstance(value, int) and not isinstance(value, bool):
             return (value,)
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def task_options(self) -> TaskOptions:
-        """Which people and questions."""
+        """Return which people and questions are evaluated."""
         return TaskOptions(
             self.data,
             people=self.people,
@@ -90,7 +90,7 @@ class EvaluationConfig(BaseModel):
         )
 
     def evaluation_options(self) -> EvaluationOptions:
-        """Which arms.
+        """Return which arms are evaluated.
 
         Raises:
             SettingsError: a method that there is not, or a comparison of one that isn't named.
@@ -117,16 +117,16 @@ class EvaluationConfig(BaseModel):
 
 
 def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequence[str] = ()) -> EvaluationConfig:
-    """The file's settings, with those of the options that are not None, and those written as NAME=VALUE, in TOML.
+    """Read the file's settings, with those of the options that are not None, and those written as NAME=VALUE, in TOML.
 
     Raises:
         SettingsError: the file cannot be read, has an unknown name, or a value makes no sense.
     """
-    told = _file(path) if path is not None else {}
-    told |= dict(map(_setting, settings))
-    told |= {name: value for name, value in options.items() if value is not None}
+    values = _file(path) if path is not None else {}
+    values |= dict(map(_setting, settings))
+    values |= {name: value for name, value in options.items() if value is not None}
     try:
-        return EvaluationConfig(**told)
+        return EvaluationConfig(**values)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
         where = f"{path}: " if path is not None else ""
@@ -134,7 +134,7 @@ def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequ
 
 
 def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:
-    """The settings with those of an evaluation's folder wherever nothing else was told.
+    """Return the settings with those of an evaluation's folder where the configuration leaves one open.
 
     Raises:
         SettingsError: the folder's are no settings of an evaluation.
@@ -175,12 +175,12 @@ def _file(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
         raise SettingsError(f"{path} is no file")
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
         raise SettingsError(f"{path} is no TOML: {error}") from None
     for name in ("methods", "curve_methods"):  # a list reads better in a file
-        if isinstance(told.get(name), list):
-            told[name] = ",".join(map(str, told[name]))
-    return told
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
+    return values

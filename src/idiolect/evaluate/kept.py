@@ -1,4 +1,4 @@
-"""What an evaluation's folder keeps of its configuration, and how it is told from another evaluation's.
+"""The part of a configuration that an evaluation's folder keeps, by which another evaluation is noticed.
 
     EvaluationConfig, Benchmark, Bench → config.json
 
@@ -24,18 +24,18 @@ _REPLAY = "replay:"
 
 
 def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | None) -> dict[str, Any]:
-    """The configuration as a folder keeps it: what numbers depend on, without paths of this machine.
+    """Return the configuration as a folder keeps it: what numbers depend on, without paths of this machine.
 
     Args:
         config: of the evaluation.
         benchmark: what its task read.
         bench: the opened models; None: nothing is asked.
     """
-    told = config.model_dump(mode="json")
+    values = config.model_dump(mode="json")
     return {
         "task": config.task,
         "data": _data_digest(benchmark, config.group),
-        "split": {name: told[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
+        "split": {name: values[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
         | _unusual("lamp_asks", config.lamp_asks, "published"),
         "models": {
             "model": without_path(config.model),
@@ -44,7 +44,7 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
             "dtype": config.dtype or "default",
         },
         "settings": {
-            name: told[name]
+            name: values[name]
             for name in (
                 "preset",
                 "chameleon_preset",
@@ -60,33 +60,33 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
             )
         }
         | _unusual("form", form_of(config, benchmark), "labelled"),
-        "seeds": told["seeds"],
-        "primary": told["primary"],
+        "seeds": values["seeds"],
+        "primary": values["primary"],
         "baseline": str(config.evaluation_options().baseline),
         "methods": [str(spec) for spec in config.evaluation_options().methods],
         "people": config.people,
         "controls": config.controls,
         "group_by": config.group_by,
-        "curves": {name: told[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
+        "curves": {name: values[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
         "fingerprint": _fingerprint(bench),
         "versions": _versions(),
     }
 
 
 def without_path(model: str) -> str:
-    """A model's name; of a recording or a folder of this machine, the last part of its path."""
+    """Return a model's name; of a recording or a folder of this machine, the last part of its path."""
     if model.startswith(_REPLAY):
         return _REPLAY + Path(model.removeprefix(_REPLAY)).name
     return Path(model).name if Path(model).exists() else model
 
 
 def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
-    """A setting that folders written before it was one don't hold: kept where it is not as it was then."""
+    """Return a setting that older folders lack, where its value is not what was usual then."""
     return {} if value == usual else {name: value}
 
 
 def _data_digest(benchmark: Benchmark, group: str) -> str:
-    """Of the people who are not reported, independent of how many others are asked; see also `Archive.keep_people`."""
+    """Return a hash of the people who are not reported, however many others are asked (`Archive.keep_people`)."""
     asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
     ids = sorted({user.id for user in benchmark.others} | asked)
     return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.configuration import read_config
 from idiolect.evaluate.methods.bench import OpenWeights
@@ -73,6 +73,16 @@ def test_every_method_can_be_made(name: str) -> None:
 def test_a_wrong_setting_is_found_before_anything_is_asked(spec: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         arms(spec)[0].learning_key(bench())
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [("fermi[retrieval.similarity=bm25]", "similarity"), ("fermi-symmetric[proposers=demonstrations]", "optimizer")],
+)
+def test_a_setting_that_is_no_methods_own_is_named(spec: str, remedy: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        arms(spec)[0].learning_key(bench())
+    assert refused.value.remedy == Remedy(remedy)
 
 
 def test_what_has_no_embeddings_or_weights_says_so_at_once() -> None:

@@ -100,7 +100,8 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
         raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
         raise SettingsError(
-            "retrieval.similarity is the same for all methods of an evaluation: set the evaluation's own similarity"
+            "retrieval.similarity is the same for all methods of an evaluation, and no setting for brackets",
+            remedy=Remedy("similarity"),
         )
     if bench.calls_per_person is not None and settings.retrieval.pool != "memory":
         raise SettingsError(
