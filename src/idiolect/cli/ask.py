@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
-from idiolect.cli.options import JsonOption, OrdinalOption, StoreOption, named_owner, split_choices
+from idiolect.cli.options import JsonOption, OrdinalOption, StoreOption, named_owner, stated_question
 
 EXAMPLES = (
     'idiolect ask --user u1 "How much garlic belongs in a soup?"',
@@ -53,15 +53,11 @@ def ask(
     from idiolect.cli.ask_screen import print_asked
     from idiolect.cli.progress import SCREEN
     from idiolect.cli.terminal import out, print_json
-    from idiolect.people.user import Question
 
     owner = named_owner(user, group)
     if owner.kind == "group" and method not in (None, CHAMELEON):
         raise typer.BadParameter("only CHAMELEON learns for groups", param_hint="'--method'")
-    try:
-        asked_question = Question(question, split_choices(choices), ordinal)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    asked_question = stated_question(question, choices, ordinal=ordinal)
     with Workspace.open(store, create=False, events=SCREEN) as space:
         asked = space.ask(owner, asked_question, method=method, with_base=base)
         learned_by_both = user is not None and {FERMI, CHAMELEON} <= set(space.store.summary(user).methods)

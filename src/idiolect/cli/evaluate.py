@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,7 +54,9 @@ _GOING_ON = "the same command goes on from here"
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
-def _shard(text: str) -> tuple[int, int]:
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 0, 1
     found = _SHARD.fullmatch(text.strip())
     if found is None or not int(found[1]) < int(found[2]):
         raise typer.BadParameter(f"{text!r} is no shard; of two processes, one takes 0/2 and the other 1/2")
@@ -168,37 +170,16 @@ def evaluate(
     if list_all:
         print_tasks_and_methods(json=json)
         return
-    options: dict[str, Any] = {
-        "task": task,
-        "data": data,
-        "methods": methods,
-        "primary": primary,
-        "baseline": baseline,
-        "people": people,
-        "train": train,
-        "test": test,
-        "seed": seed,
-        "group": group,
-        "topics": topic,
-        "split": split,
-        "history": history,
-        "controls": controls,
-        "curve_opinions": curve_opinions,
-        "curve_iterations": curve_iterations,
-        "model": model,
-        "optimizer": optimizer,
-        "transfer": transfer,
-        "preset": preset,
-        "answering": answering,
-        "calls_per_person": calls_per_person,
-    }
-    chosen = read_config(config, options, settings=setting or ())
+    who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
+    what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
+    curves = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations, calls_per_person=calls_per_person)
+    models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
+    chosen = read_config(config, who | what | curves | models, settings=setting or ())
     if out is None or not str(out).strip(" ."):
         raise typer.BadParameter("name the folder where the evaluation is kept: --out DIR")
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
-    place = (0, 1) if shard is None else _shard(shard)
-    if not _evaluate(chosen, out, calls, place, report_only=report_only, texts=not no_texts, json=json):
+    if not _evaluate(chosen, out, calls, _shard(shard), report_only=report_only, texts=not no_texts, json=json):
         raise typer.Exit(FAILED)
 
 

@@ -176,8 +176,7 @@ def fit(
     from idiolect.application.blocking import Workspace
     from idiolect.application.choices import ChameleonChoices, FermiChoices
     from idiolect.application.run import CallSettings
-    from idiolect.cli.fit_screen import print_forecast
-    from idiolect.cli.progress import SCREEN, waiting
+    from idiolect.cli.progress import SCREEN
     from idiolect.models.calls.budget import Limits
 
     check_preset(method, preset)
@@ -194,11 +193,21 @@ def fit(
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
-            with waiting("running the dry run"):
-                forecast = space.forecast(people, choices)
-            print_forecast(forecast, json=json)
-        elif not _fit(space, people, choices, noted_invocation(context), resume=resume, json=json):
-            raise typer.Exit(FAILED)
+            _forecast(space, people, choices, json=json)
+        else:
+            _fit(space, people, choices, noted_invocation(context), resume=resume, json=json)
+
+
+def _forecast(
+    space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool
+) -> None:
+    """Print what learning would cost."""
+    from idiolect.cli.fit_screen import print_forecast
+    from idiolect.cli.progress import waiting
+
+    with waiting("running the dry run"):
+        forecast = space.forecast(people, choices)
+    print_forecast(forecast, json=json)
 
 
 def _fit(
@@ -209,8 +218,12 @@ def _fit(
     *,
     resume: bool,
     json: bool,
-) -> bool:
-    """Learn, and print what became of it; return whether all went well."""
+) -> None:
+    """Learn, and print what became of it.
+
+    Raises:
+        typer.Exit: not every user was learned.
+    """
     from idiolect.application.choices import FermiChoices
     from idiolect.cli.fit_screen import FitScreen
 
@@ -228,7 +241,8 @@ def _fit(
         from idiolect.cli.terminal import err
 
         err().print(_GOING_ON, markup=False)
-    return report.complete
+    if not report.complete:
+        raise typer.Exit(FAILED)
 
 
 def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterable[User]:

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from idiolect.application.owner import Owner
+    from idiolect.people.user import Opinion, Question
 
 
 def _money(text: str) -> Decimal:
@@ -89,6 +90,34 @@ def examples(*lines: str) -> str:
 def split_choices(choices: str | None) -> tuple[str, ...]:
     """Return the choices of "a|b|c"; none for None."""
     return () if choices is None else tuple(choice.strip() for choice in choices.split("|"))
+
+
+def stated_question(text: str, choices: str | None, *, ordinal: bool) -> Question:
+    """Return the question that arguments state.
+
+    Raises:
+        typer.BadParameter: they make no question.
+    """
+    from idiolect.people.user import Question
+
+    try:
+        return Question(text, split_choices(choices), ordinal)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def stated_opinion(text: str, choices: str | None, answer: str, *, ordinal: bool) -> Opinion:
+    """Return the opinion that arguments state.
+
+    Raises:
+        typer.BadParameter: they make no opinion.
+    """
+    from idiolect.people.user import Opinion
+
+    try:
+        return Opinion(stated_question(text, choices, ordinal=ordinal), answer)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def named_owner(user: str | None, group: str | None) -> Owner:

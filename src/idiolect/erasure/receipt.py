@@ -10,6 +10,7 @@ _LIMITS = (
     "backups, snapshots and copies elsewhere, exports and recordings of calls are not looked at",
     "logs of the services that the models' calls went to are not looked at",
     "compressed and encrypted copies are not recognized",
+    "a cached answer that cannot be read is deleted, and is not searched for",
     "a disk may keep the blocks of files that were shortened or removed",
 )
 _SERVER_LIMITS = (

@@ -17,7 +17,7 @@ from idiolect.cli.options import (
     PricesOption,
     StoreOption,
     UserIdArgument,
-    split_choices,
+    stated_opinion,
 )
 
 if TYPE_CHECKING:
@@ -65,21 +65,16 @@ def add_opinion(
     from idiolect.cli.progress import SCREEN, UsersProgress
     from idiolect.cli.terminal import err, one_line, print_json
     from idiolect.models.calls.budget import Limits
-    from idiolect.people.user import Opinion, Question
 
-    try:
-        opinion = Opinion(Question(question, split_choices(choices), ordinal), answer)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    opinion = stated_opinion(question, choices, answer, ordinal=ordinal)
     rounds = iterations if learn else None
     calls = CallSettings(run=Limits(budget_calls, budget_tokens, budget_money, budget_time), prices=prices)
     kept: list[str] = []
     with Workspace.open(store, create=False, calls=calls, events=SCREEN) as space:
         try:
             with terminating_like_ctrl_c(), UsersProgress(1) as progress:
-                added = space.add_opinion(
-                    user_id, opinion, iterations=rounds, observer=progress.observe, on_kept=kept.append
-                )
+                observe = progress.observe
+                added = space.add_opinion(user_id, opinion, iterations=rounds, observer=observe, on_kept=kept.append)
         except KeyboardInterrupt:
             if json and kept:
                 print_json({"id": user_id, "opinion": kept[0], "learned": False})
