@@ -129,6 +129,12 @@ PairsOption = Annotated[
         min=2, metavar="K", help="CHAMELEON: how many pairs are written. Default: the preset's.", show_default=False
     ),
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print how many calls, tokens and dollars to expect; do nothing.")
+]
 UserOption = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="Take only this user of the file; may be repeated.", show_default=False),
@@ -152,12 +158,8 @@ def fit(
     seed: SeedOption = 0,
     user: UserOption = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print how many calls, tokens and dollars to expect; do nothing.")
-    ] = False,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
     budget_calls: BudgetCalls = None,
     budget_tokens: BudgetTokens = None,
     budget_money: BudgetMoney = None,
