@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
-from idiolect.cli.options import JsonOption, OrdinalOption, StoreOption, named_owner, stated_question
+from idiolect.cli.options import JsonOption, OrdinalOption, StoreOption, named_owner, option, stated_question
+from idiolect.cli.terminal import out, print_json
 
 EXAMPLES = (
     'idiolect ask --user u1 "How much garlic belongs in a soup?"',
@@ -19,19 +20,12 @@ EXAMPLES = (
 
 def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)],
-    user: Annotated[str | None, typer.Option(metavar="ID", help="User to answer as.", show_default=False)] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Group whose edit answers; for anybody, in it or not.", show_default=False),
-    ] = None,
+    user: Annotated[str | None, option("User to answer as.", "ID")] = None,
+    group: Annotated[str | None, option("Group whose edit answers; for anybody, in it or not.", "NAME")] = None,
     method: Annotated[
-        AskedMethod | None,
-        typer.Option(help="What answers. Default: what was learned; prompts before the edit.", show_default=False),
+        AskedMethod | None, option("What answers. Default: what was learned; prompts before the edit.")
     ] = None,
-    choices: Annotated[
-        str | None,
-        typer.Option(metavar="A|B|…", help="The answers to choose from. Without: free text.", show_default=False),
-    ] = None,
+    choices: Annotated[str | None, option("The answers to choose from. Without: free text.", "A|B|…")] = None,
     ordinal: OrdinalOption = False,
     base: Annotated[
         bool,
@@ -52,7 +46,6 @@ def ask(
     from idiolect.application.documents import asked_document
     from idiolect.cli.ask_screen import print_asked
     from idiolect.cli.progress import SCREEN
-    from idiolect.cli.terminal import out, print_json
 
     owner = named_owner(user, group)
     if owner.kind == "group" and method not in (None, CHAMELEON):

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from idiolect.application.names import AnsweringMode
+from idiolect.cli import options
 from idiolect.cli.boundary import FAILED, stop
-from idiolect.cli.options import (
-    BudgetCalls,
-    BudgetMoney,
-    BudgetTime,
-    BudgetTokens,
-    ConcurrencyOption,
-    JsonOption,
-    NoCacheOption,
-    PricesOption,
-    TimeoutOption,
-)
+from idiolect.cli.options import option
+from idiolect.cli.terminal import err, one_line, print_json
 
 if TYPE_CHECKING:
     from idiolect.application.run import CallSettings
@@ -63,59 +54,52 @@ def _shard(text: str | None) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _option(help_: str, metavar: str | None = None) -> object:
-    return typer.Option(help=help_, metavar=metavar, show_default=False)
-
-
 TaskArgument = Annotated[
     str | None, typer.Argument(metavar="TASK", help="Of those that --list names.", show_default=False)
 ]
-DataOption = Annotated[Path | None, _option("The benchmark's file or folder.", "PATH")]
-OutOption = Annotated[Path | None, _option("The evaluation's folder.", "DIR")]
-ConfigOption = Annotated[Path | None, _option("Settings in TOML, by the names of these options; options win.", "FILE")]
-MethodsOption = Annotated[str | None, _option("Methods with commas. Default: a few.", "NAMES")]
+DataOption = Annotated[Path | None, option("The benchmark's file or folder.", "PATH")]
+OutOption = Annotated[Path | None, option("The evaluation's folder.", "DIR")]
+ConfigOption = Annotated[Path | None, option("Settings in TOML, by the names of these options; options win.", "FILE")]
+MethodsOption = Annotated[str | None, option("Methods with commas. Default: a few.", "NAMES")]
 PrimaryOption = Annotated[
-    list[str] | None, _option("A comparison named beforehand: 'fermi - few-shot'. Repeatable.", "A - B")
+    list[str] | None, option("A comparison named beforehand: 'fermi - few-shot'. Repeatable.", "A - B")
 ]
-BaselineOption = Annotated[str | None, _option("Gains are counted against it. Default: vanilla.", "METHOD")]
-PeopleOption = Annotated[int | None, _option("At most so many people. Default: all.", "N")]
-TrainOption = Annotated[int | None, _option("Opinions (or texts) to learn from. Default: 20.", "N")]
-TestOption = Annotated[int | None, _option("At most so many others are asked. Default: 30.", "N")]
-SeedOption = Annotated[int | None, _option("Of who is taken and of what is asked. Default: 0.", "N")]
+BaselineOption = Annotated[str | None, option("Baseline for the reported gains. Default: vanilla.", "METHOD")]
+PeopleOption = Annotated[int | None, option("Maximum number of people. Default: all.", "N")]
+TrainOption = Annotated[int | None, option("Opinions (or texts) to learn from. Default: 20.", "N")]
+TestOption = Annotated[int | None, option("Maximum number of held-out questions per person. Default: 30.", "N")]
+SeedOption = Annotated[int | None, option("Random seed of people and questions. Default: 0.", "N")]
 GroupOption = Annotated[
-    str | None, _option("reported, or development: other people, to choose settings on.", "reported|development")
+    str | None, option("reported, or development: other people, to choose settings on.", "reported|development")
 ]
-TopicOption = Annotated[list[str] | None, _option("Only people of this topic or group. Repeatable.", "NAME")]
-SplitOption = Annotated[str | None, _option("LaMP: which published file. Default: dev.", "NAME")]
-HistoryOption = Annotated[str | None, _option("LaMP: what histories become. Default: opinions.", "opinions|texts")]
+TopicOption = Annotated[list[str] | None, option("Only people of this topic or group. Repeatable.", "NAME")]
+SplitOption = Annotated[str | None, option("LaMP: which published file. Default: dev.", "NAME")]
+HistoryOption = Annotated[str | None, option("LaMP: what histories become. Default: opinions.", "opinions|texts")]
 ControlsOption = Annotated[
     bool | None,
-    typer.Option("--controls/--no-controls", help="Ask another person's too. Default: yes.", show_default=False),
+    option("Also ask with what was learned from another person. Default: yes.", flag="--controls/--no-controls"),
 ]
-CurveOption = Annotated[str | None, _option("Learning curve: learn from so many opinions too.", "5,10")]
-IterationsCurveOption = Annotated[str | None, _option("Learning curve: learn for so many iterations too.", "1,2,4")]
-ModelOption = Annotated[str | None, _option("The model that answers. Default: embedded.", "M")]
-OptimizerOption = Annotated[str | None, _option("The model that writes prompts. Default: the one that answers.", "M")]
-TransferOption = Annotated[list[str] | None, _option("Prompts go to and come from this model too. Repeatable.", "M")]
+CurveOption = Annotated[str | None, option("Learning curve: learn from so many opinions too.", "5,10")]
+IterationsCurveOption = Annotated[str | None, option("Learning curve: learn for so many iterations too.", "1,2,4")]
+ModelOption = Annotated[str | None, option("The model that answers. Default: embedded.", "M")]
+OptimizerOption = Annotated[str | None, option("The model that writes prompts. Default: the one that answers.", "M")]
+TransferOption = Annotated[list[str] | None, option("Prompts go to and come from this model too. Repeatable.", "M")]
 PresetOption = Annotated[
-    str | None, _option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
+    str | None, option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
 ]
-AnsweringOption = Annotated[AnsweringMode | None, _option("How answers are taken. Default: the preset's.")]
+AnsweringOption = Annotated[AnsweringMode | None, option("How answers are taken. Default: the preset's.")]
 CallsOption = Annotated[
-    int | None, _option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
+    int | None, option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Any setting of a configuration file, such as dtype=bfloat16 or pairs=8. Repeatable.",
-        show_default=False,
+    option(
+        "Any setting of a configuration file, such as dtype=bfloat16 or pairs=8. Repeatable.",
+        "NAME=VALUE",
+        flag="--set",
     ),
 ]
-ShardOption = Annotated[
-    str | None, _option("This process does a part of the people; others do the other parts.", "I/N")
-]
+ShardOption = Annotated[str | None, option("This process does a part of the people; others do the other parts.", "I/N")]
 NoTextsOption = Annotated[
     bool, typer.Option("--no-texts", help="Leave questions and answers out of the report, to publish it.")
 ]
@@ -148,18 +132,18 @@ def evaluate(
     calls_per_person: CallsOption = None,
     setting: SetOption = None,
     shard: ShardOption = None,
-    budget_calls: BudgetCalls = None,
-    budget_tokens: BudgetTokens = None,
-    budget_money: BudgetMoney = None,
-    budget_time: BudgetTime = None,
-    prices: PricesOption = None,
-    concurrency: ConcurrencyOption = 16,
-    timeout: TimeoutOption = 120.0,
-    no_cache: NoCacheOption = False,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    budget_money: options.BudgetMoney = None,
+    budget_time: options.BudgetTime = None,
+    prices: options.PricesOption = None,
+    concurrency: options.ConcurrencyOption = 16,
+    timeout: options.TimeoutOption = 120.0,
+    no_cache: options.NoCacheOption = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Ask nothing: report what is there.")] = False,
     no_texts: NoTextsOption = False,
     list_all: Annotated[bool, typer.Option("--list", help="Name all tasks and methods, and end.")] = False,
-    json: JsonOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Compare methods on a benchmark. `HELP` has more."""
     from idiolect.application.run import CallSettings
@@ -218,29 +202,22 @@ def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, i
     from idiolect.cli.costs import cost_line, progress_line
     from idiolect.cli.interrupts import terminating_like_ctrl_c
     from idiolect.cli.progress import UsersProgress, print_interrupted, print_uncertain, waiting
-    from idiolect.cli.terminal import err, one_line
     from idiolect.evaluate.evaluation import EvaluationEvents, ask_blocking
-    from idiolect.methods.personalization import Progress
 
-    shown: list[UsersProgress] = []
-    with ExitStack() as screen:
+    progress = UsersProgress(noun="people")
 
-        def start(start: EvaluationStart) -> None:
-            def note() -> str:
-                return progress_line(start.run.spending())
+    def start(start: EvaluationStart) -> None:
+        def note() -> str:
+            return progress_line(start.run.spending())
 
-            bars = UsersProgress(start.people, noun="people", many=start.side_by_side, note=note)
-            shown.append(screen.enter_context(bars))
+        progress.expect(start.people, many=start.side_by_side, note=note)
 
-        def observe(progress: Progress) -> None:
-            shown[0].observe(progress)
+    def finish(user: str, not_scored: int) -> None:
+        progress.finished(user, f"{not_scored} answers not scored" if not_scored else "done")
 
-        def finish(user: str, not_scored: int) -> None:
-            shown[0].finished(user, f"{not_scored} answers not scored" if not_scored else "done")
-
-        events = EvaluationEvents(waiting, print_uncertain, start, observe, finish)
-        with terminating_like_ctrl_c():
-            asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=print_interrupted)
+    events = EvaluationEvents(waiting, print_uncertain, start, progress.observe, finish)
+    with terminating_like_ctrl_c(), progress:
+        asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=print_interrupted)
     for note in asked.notes:
         err().print(one_line(note), markup=False)
     err().print(cost_line(asked.spending), markup=False)
@@ -249,7 +226,6 @@ def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, i
 
 def _print_report(summary: Summary, out: Path, *, share_done: bool, json: bool) -> None:
     from idiolect.cli.evaluation_screen import print_summary
-    from idiolect.cli.terminal import err, one_line, print_json
     from idiolect.evaluate.tables import to_json
 
     if json:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from idiolect.cli.options import JsonOption, StoreOption, named_owner
+from idiolect.cli.options import JsonOption, StoreOption, named_owner, option
+from idiolect.cli.terminal import err, out, print_json
 
 if TYPE_CHECKING:
     from idiolect.export.exporting import Exported
@@ -24,12 +25,8 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to put the adapter's own folder into.")],
     format: Annotated[Format, typer.Option("--format", help="peft: PEFT, vLLM, SGLang. gguf: llama.cpp, Ollama.")],
-    user: Annotated[
-        str | None, typer.Option(metavar="ID", help="User whose edit is exported.", show_default=False)
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(metavar="ID", help="Group whose edit is exported.", show_default=False)
-    ] = None,
+    user: Annotated[str | None, option("User whose edit is exported.", "ID")] = None,
+    group: Annotated[str | None, option("Group whose edit is exported.", "ID")] = None,
     dtype: Annotated[Dtype, typer.Option(help="Type of the adapter's tensors.")] = "float32",
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the adapter back and compare; what differs is not written.")
@@ -51,7 +48,6 @@ def export(
     from idiolect.application.blocking import Workspace
     from idiolect.application.choices import require_chameleon
     from idiolect.cli.progress import SCREEN
-    from idiolect.cli.terminal import err, print_json
 
     owner = named_owner(user, group)
     require_chameleon()
@@ -69,7 +65,6 @@ def export(
 
 
 def _print_exported(exported: Exported) -> None:
-    from idiolect.cli.terminal import out
 
     console = out()
     console.print(str(exported.published.path), markup=False)

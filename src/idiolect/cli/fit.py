@@ -17,25 +17,11 @@ from idiolect.application.names import (
     MethodName,
     PresetName,
 )
+from idiolect.cli import options
 from idiolect.cli.boundary import FAILED, noted_invocation, stop
 from idiolect.cli.interrupts import terminating_like_ctrl_c
-from idiolect.cli.options import (
-    BudgetCalls,
-    BudgetMoney,
-    BudgetTime,
-    BudgetTokens,
-    ConcurrencyOption,
-    JsonOption,
-    NoCacheOption,
-    PricesOption,
-    SeedOption,
-    StoreOption,
-    TimeoutOption,
-    UserBudgetCalls,
-    UserBudgetMoney,
-    UserBudgetTime,
-    UserBudgetTokens,
-)
+from idiolect.cli.options import option
+from idiolect.cli.terminal import err, one_line
 
 if TYPE_CHECKING:
     from idiolect.application.blocking import Workspace
@@ -79,73 +65,49 @@ ModelOption = Annotated[
     ),
 ]
 OptimizerOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="M", help="Fermi: the model that writes prompts. Default: the one that answers.", show_default=False
-    ),
+    str | None, option("Fermi: the model that writes prompts. Default: the one that answers.", "M")
 ]
-AnsweringOption = Annotated[
-    AnsweringMode | None, typer.Option(help="How answers are taken. Default: the preset's.", show_default=False)
-]
+AnsweringOption = Annotated[AnsweringMode | None, option("How answers are taken. Default: the preset's.")]
 SimilarityOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Of questions: minilm, bm25, a sentence-transformers id, or a remote one. Default: the preset's.",
-        show_default=False,
-    ),
+    option("Of questions: minilm, bm25, a sentence-transformers id, or a remote one. Default: the preset's.", "NAME"),
 ]
 ProposersOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAMES",
-        help="Fermi: who proposes prompts: llm, demonstrations, or both with a comma. Default: the preset's.",
-        show_default=False,
-    ),
+    option("Fermi: who proposes prompts: llm, demonstrations, or both with a comma. Default: the preset's.", "NAMES"),
 ]
-IterationsOption = Annotated[
-    int | None, typer.Option(min=1, help="Fermi: rounds of learning. Default: the preset's.", show_default=False)
-]
+IterationsOption = Annotated[int | None, option("Fermi: rounds of learning. Default: the preset's.", min=1)]
 PresetOption = Annotated[
     PresetName | None,
-    typer.Option(
-        help="Where the settings start from. Fermi: api (default for a remote model), demo (for a local one), paper, "
-        "paper-offline. CHAMELEON: measured (default), paper.",
-        show_default=False,
+    option(
+        "Where the settings start from. Fermi: api (default for a remote model), demo (for a local one), paper, "
+        "paper-offline. CHAMELEON: measured (default), paper."
     ),
 ]
 MaxTokensOption = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="Tokens that an answer may have, and a proposal at least. Models that think count their thoughts: give "
+    option(
+        "Tokens that an answer may have, and a proposal at least. Models that think count their thoughts: give "
         "them thousands. Default: the preset's.",
-        show_default=False,
+        min=1,
     ),
 ]
-PairsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=2, metavar="K", help="CHAMELEON: how many pairs are written. Default: the preset's.", show_default=False
-    ),
-]
+PairsOption = Annotated[int | None, option("CHAMELEON: how many pairs are written. Default: the preset's.", "K", min=2)]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print how many calls, tokens and dollars to expect; do nothing.")
 ]
-UserOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="ID", help="Take only this user of the file; may be repeated.", show_default=False),
-]
+SkipOption = Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")]
+UserOption = Annotated[list[str] | None, option("Take only this user of the file; may be repeated.", "ID")]
 
 
 def fit(
     context: typer.Context,
     users: UsersArgument,
     method: Annotated[MethodName, typer.Option(help="Learning method.")] = FERMI,
-    store: StoreOption = None,
+    store: options.StoreOption = None,
     model: ModelOption = DEFAULT_MODEL,
     optimizer: OptimizerOption = None,
     preset: PresetOption = None,
@@ -155,24 +117,24 @@ def fit(
     iterations: IterationsOption = None,
     pairs: PairsOption = None,
     max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     user: UserOption = None,
-    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")] = False,
+    skip_invalid: SkipOption = False,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
-    budget_calls: BudgetCalls = None,
-    budget_tokens: BudgetTokens = None,
-    budget_money: BudgetMoney = None,
-    budget_time: BudgetTime = None,
-    user_budget_calls: UserBudgetCalls = None,
-    user_budget_tokens: UserBudgetTokens = None,
-    user_budget_money: UserBudgetMoney = None,
-    user_budget_time: UserBudgetTime = None,
-    prices: PricesOption = None,
-    concurrency: ConcurrencyOption = 16,
-    timeout: TimeoutOption = 120.0,
-    no_cache: NoCacheOption = False,
-    json: JsonOption = False,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    budget_money: options.BudgetMoney = None,
+    budget_time: options.BudgetTime = None,
+    user_budget_calls: options.UserBudgetCalls = None,
+    user_budget_tokens: options.UserBudgetTokens = None,
+    user_budget_money: options.UserBudgetMoney = None,
+    user_budget_time: options.UserBudgetTime = None,
+    prices: options.PricesOption = None,
+    concurrency: options.ConcurrencyOption = 16,
+    timeout: options.TimeoutOption = 120.0,
+    no_cache: options.NoCacheOption = False,
+    json: options.JsonOption = False,
 ) -> None:
     """Learn from every user of a users file. `HELP` has more."""
     from idiolect.application.blocking import Workspace
@@ -228,11 +190,13 @@ def _fit(
     """
     from idiolect.application.choices import FermiChoices
     from idiolect.cli.fit_screen import FitScreen
+    from idiolect.cli.progress import UsersProgress
 
     method: MethodName = FERMI if isinstance(choices, FermiChoices) else CHAMELEON
-    screen = FitScreen(method, invocation, json=json, spending=space.spending)
+    progress = UsersProgress()
+    screen = FitScreen(method, invocation, progress, json=json, spending=space.spending)
     try:
-        with terminating_like_ctrl_c(), screen:
+        with terminating_like_ctrl_c(), progress:
             report = space.fit(people, choices, resume=resume, events=screen.events)
     except KeyboardInterrupt:
         if screen.began:
@@ -240,8 +204,6 @@ def _fit(
         stop(_GOING_ON if screen.began else "nothing was written")
     screen.print_end(notes=report.notes, halted_by=report.halted_by)
     if not report.complete and not screen.failed:
-        from idiolect.cli.terminal import err
-
         err().print(_GOING_ON, markup=False)
     if not report.complete:
         raise typer.Exit(FAILED)
@@ -267,7 +229,6 @@ def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterab
 
 
 def _report_left_out(report: UsersFileReport) -> None:
-    from idiolect.cli.terminal import err, one_line
 
     if report.fault_count and report.users:  # without users it is an error, which names the faults itself
         lines = "1 line is" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines are"

@@ -6,9 +6,6 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 from idiolect.application.chameleon import ChameleonSummary
 from idiolect.application.documents import error_kind, forecast_document, outcome_document
@@ -22,7 +19,6 @@ from idiolect.cli.costs import cost_line, progress_line
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
 from idiolect.methods.evidence import shown_score
-from idiolect.methods.personalization import Progress
 
 _SHOWN_FAILURES = 20
 _STAYS = "; what was learned before stays"
@@ -36,38 +32,36 @@ _CHAMELEON_FORECAST = ("MODEL", "QUERIES", "ANSWERS", "TOKENS AT MOST")
 
 
 class FitScreen:
-    """What a fit shows while it goes on. A context manager; observes through `events`.
+    """What a fit shows while it goes on; it observes through `events`.
 
     Args:
         method: what learns.
         invocation: the command, for advice on errors.
+        progress: shows how far the fit is.
         json: whether each outcome is printed as JSON.
         spending: returns what the run has cost so far.
     """
 
     def __init__(
-        self, method: MethodName, invocation: Invocation, *, json: bool, spending: Callable[[], Spending]
+        self,
+        method: MethodName,
+        invocation: Invocation,
+        progress: UsersProgress,
+        *,
+        json: bool,
+        spending: Callable[[], Spending],
     ) -> None:
-        self._method, self._invocation, self._json, self._spending = method, invocation, json, spending
+        self._method, self._invocation, self._progress = method, invocation, progress
+        self._json, self._spending = json, spending
         self._total = 0
         self._states: Counter[State] = Counter()
         self._learned: list[Outcome] = []
         self._failures: list[Outcome] = []
-        self._progress: UsersProgress | None = None
-        self._shown = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._shown.close()
 
     @property
     def events(self) -> FitEvents:
         """The observers."""
-        return FitEvents(self._start, self._step, self._finish)
+        return FitEvents(self._start, self._progress.observe, self._finish)
 
     @property
     def began(self) -> bool:
@@ -97,15 +91,9 @@ class FitScreen:
             n = start.kept_entered
             opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
             err().print(f"{opinions} entered by add-opinion and differ from the file stay as entered", markup=False)
-        progress = UsersProgress(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
-        self._progress = self._shown.enter_context(progress)
-
-    def _step(self, progress: Progress) -> None:
-        if self._progress is not None:
-            self._progress.observe(progress)
+        self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
 
     def _finish(self, outcome: Outcome) -> None:
-        assert self._progress is not None, "a fit starts before it finishes users"
         self._states[outcome.state] += 1
         if outcome.state == "failed":
             self._failures.append(outcome)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,13 +28,26 @@ def _money(text: str) -> Decimal:
 
 _RUN, _USER = "at most, in the whole run.", "at most, for each user."
 
+
+def option(help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None) -> Any:
+    """Return an option that is shown without a default.
+
+    Args:
+        help: its line of help.
+        metavar: how its value is shown; None: by its type.
+        flag: its name, where that is not its parameter's; or both of a switch, with a slash between.
+        min: the least that a number may be.
+    """
+    flags = (flag,) if flag else ()
+    return typer.Option(*flags, help=help, metavar=metavar, min=min, show_default=False)
+
+
 StoreOption = Annotated[
     str | None,
-    typer.Option(
-        "--store",
-        metavar="DIR|URL",
-        help="Where users are kept: a folder, or a database URL. Default: $IDIOLECT_STORE, else your data folder.",
-        show_default=False,
+    option(
+        "Where users are kept: a folder, or a database URL. Default: $IDIOLECT_STORE, else your data folder.",
+        "DIR|URL",
+        flag="--store",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -44,31 +57,24 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmat
 OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="The choices are a scale in order.")]
 SeedOption = Annotated[int, typer.Option(help="Random seed.")]
 
-BudgetCalls = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Calls {_RUN}", show_default=False)]
-BudgetTokens = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help=f"Tokens {_RUN} Prompts and answers.", show_default=False)
-]
+BudgetCalls = Annotated[int | None, option(f"Calls {_RUN}", "N", min=1)]
+BudgetTokens = Annotated[int | None, option(f"Tokens {_RUN} Prompts and answers.", "N", min=1)]
 BudgetMoney = Annotated[
     Decimal | None,
     typer.Option(parser=_money, metavar="USD", help=f"Money {_RUN} Needs the models' prices.", show_default=False),
 ]
-BudgetTime = Annotated[
-    float | None, typer.Option(min=0.001, metavar="SECONDS", help=f"Time {_RUN}", show_default=False)
-]
-UserBudgetCalls = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Calls {_USER}", show_default=False)]
-UserBudgetTokens = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"Tokens {_USER}", show_default=False)]
+BudgetTime = Annotated[float | None, option(f"Time {_RUN}", "SECONDS", min=0.001)]
+UserBudgetCalls = Annotated[int | None, option(f"Calls {_USER}", "N", min=1)]
+UserBudgetTokens = Annotated[int | None, option(f"Tokens {_USER}", "N", min=1)]
 UserBudgetMoney = Annotated[
     Decimal | None, typer.Option(parser=_money, metavar="USD", help=f"Money {_USER}", show_default=False)
 ]
-UserBudgetTime = Annotated[
-    float | None, typer.Option(min=0.001, metavar="SECONDS", help=f"Time {_USER}", show_default=False)
-]
+UserBudgetTime = Annotated[float | None, option(f"Time {_USER}", "SECONDS", min=0.001)]
 PricesOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Prices of models (TOML) besides the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
-        show_default=False,
+    option(
+        "Prices of models (TOML) besides the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
+        "FILE",
     ),
 ]
 ConcurrencyOption = Annotated[

@@ -28,17 +28,14 @@ class UsersProgress:
     """Progress over users, and within the one that is worked on. A context manager.
 
     Args:
-        total: how many users.
+        total: how many users; None: `expect` will be called, and nothing is shown before.
         noun: what they are called.
-        many: whether several are worked on at a time: then their number is shown, and none of them by itself.
-        note: returns what else is shown; it is called whenever something has changed.
     """
 
-    def __init__(
-        self, total: int, *, noun: str = "users", many: bool = False, note: Callable[[], str] = lambda: ""
-    ) -> None:
-        self._total, self._done = total, 0
-        self._many, self._note = many, note
+    def __init__(self, total: int | None = None, *, noun: str = "users") -> None:
+        self._total, self._done = total or 0, 0
+        self._many = False
+        self._note: Callable[[], str] = str
         self._active: set[str] = set()
         self._shown_at = 0.0
         self._bars = _bars()
@@ -48,9 +45,22 @@ class UsersProgress:
         self._user: str | None = None
 
     def __enter__(self) -> Self:
+        if self._total:
+            self.expect(self._total)
+        return self
+
+    def expect(self, total: int, *, many: bool = False, note: Callable[[], str] = str) -> None:
+        """Begin to show progress.
+
+        Args:
+            total: how many users there are.
+            many: whether several are worked on at a time: then their number is shown, and none of them by itself.
+            note: returns what else is shown; it is called whenever something has changed.
+        """
+        self._total, self._many, self._note = total, many, note
+        self._bars.update(self._all, total=total)
         if self._live:
             self._bars.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -162,6 +162,24 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers
         console.print("  ".join(padded).rstrip(), style="bold" if i == 0 else None, markup=False)
 
 
+def confirm_deletion(what: str) -> None:
+    """Print what would be deleted on stderr, and ask whether to go on.
+
+    Raises:
+        typer.Abort: the answer is no.
+    """
+    import typer
+
+    err().print(safe(what))
+    typer.confirm("Delete all of it?", abort=True, err=True)
+
+
+def listed(ids: Sequence[str], *, most: int = 10) -> str:
+    """Return the first ids, and how many more there are."""
+    shown = ", ".join(one_line(each, limit=40) for each in ids[:most])
+    return shown + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
 def print_finished_erasures(count: int) -> None:
     """Print on stderr how many erasures were finished when the store was opened, if there were any."""
     if count:

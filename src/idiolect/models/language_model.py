@@ -89,6 +89,14 @@ class Usage:
             self.computed_tokens + other.computed_tokens,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls - other.calls,
+            self.prompt_tokens - other.prompt_tokens,
+            self.completion_tokens - other.completion_tokens,
+            self.computed_tokens - other.computed_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

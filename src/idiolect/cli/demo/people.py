@@ -79,15 +79,6 @@ async def try_person(learner: FermiLearner, user: User, progress: UsersProgress)
         progress.observe(Progress(user.id, stage, done, len(methods), learned.best.score, learning))
         answers[name] = await respondent.answer(questions)
     after = personalized.personalization
-    scoring = _difference(after.answering, learned.answering)
+    scoring = after.answering - learned.answering
     answering = sum((answer.usage for given in answers.values() for answer in given), scoring)
     return Trial(user, split, after, answers, learning, answering, time.perf_counter() - start)
-
-
-def _difference(after: Usage, before: Usage) -> Usage:
-    return Usage(
-        after.calls - before.calls,
-        after.prompt_tokens - before.prompt_tokens,
-        after.completion_tokens - before.completion_tokens,
-        after.computed_tokens - before.computed_tokens,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -214,7 +214,7 @@ def _json(trials: list[Trial], settings: FermiSettings, seconds: float) -> dict[
         },
         "n_train": N_TRAIN,
         "people": [_trial_json(trial) for trial in trials],
-        "total": {"scores": _scores_json(_all_scores(trials)), **_usage_json(_all_usage(trials))},
+        "total": {"scores": _scores_json(_all_scores(trials)), **asdict(_all_usage(trials))},
         "seconds": round(seconds, 1),
         "data": ATTRIBUTION,
         "texts": WRITERS_ATTRIBUTION,
@@ -236,7 +236,7 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
             }
             for opinion, without, with_it in _side_by_side(trial)
         ],
-        **_usage_json(trial.learning + trial.answering),
+        **asdict(trial.learning + trial.answering),
         "seconds": round(trial.seconds, 1),
     }
 
@@ -250,13 +250,4 @@ def _scores_json(scores: dict[str, list[Judgement]]) -> dict[str, Any]:
             "unparsed": sum(judgement.status == "unparsed" for judgement in given),
         }
         for method, given in scores.items()
-    }
-
-
-def _usage_json(usage: Usage) -> dict[str, int]:
-    return {
-        "calls": usage.calls,
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "computed_tokens": usage.computed_tokens,
     }

@@ -15,7 +15,17 @@ import typer
 from idiolect.cli.boundary import FAILED
 from idiolect.cli.groups import fit as fitting
 from idiolect.cli.options import GroupIdArgument, JsonOption, StoreOption, YesOption, examples
-from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
+from idiolect.cli.terminal import (
+    confirm_deletion,
+    err,
+    listed,
+    one_line,
+    out,
+    print_finished_erasures,
+    print_json,
+    print_table,
+    safe,
+)
 
 if TYPE_CHECKING:
     from idiolect.store import GroupFit, Store
@@ -29,7 +39,6 @@ Members = Annotated[
     list[str] | None,
     typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
 ]
-_SHOWN = 10
 _NEEDS_REFIT = (
     "deleted, since a member it was learned from was forgotten or removed; it serves nobody until fitted again"
 )
@@ -49,7 +58,8 @@ def create(
     from idiolect.application.documents import group_document
     from idiolect.store import Store
 
-    _check_name(group_id)
+    if not group_id.strip():
+        raise typer.BadParameter("the group's name is blank")
     ids = _ids(members, everyone=everyone)
     with Store.open(store, create=False) as opened:
         made = opened.groups.create(group_id, tuple(opened.user_ids()) if everyone else ids)
@@ -94,7 +104,9 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
         return
     console = out()
     console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
-    console.print(f"members   {len(group.members)}: {_some(group.members)}" if group.members else "members   nobody")
+    console.print(
+        f"members   {len(group.members)}: {safe(listed(group.members))}" if group.members else "members   nobody"
+    )
     for fit in group.fits:
         when = fit.since.astimezone().strftime("%Y-%m-%d %H:%M")
         console.print(f"learned   [bold]{safe(one_line(fit.method))}[/bold]  {when}  {(fit.digest or '-')[:12]}")
@@ -157,10 +169,7 @@ def remove(
 
 @app.command("forget", epilog=examples("idiolect groups forget readers", "idiolect groups forget readers --yes --json"))
 def forget(
-    group_id: GroupIdArgument,
-    yes: YesOption = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
+    group_id: GroupIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
 ) -> None:
     """Delete a group and all that was learned for it; its members stay in the store.
 
@@ -173,8 +182,7 @@ def forget(
     with Store.open(store, create=False) as opened:
         print_finished_erasures(opened.finished_erasures)
         if not yes:
-            err().print(safe(_what_goes(opened, group_id)))
-            typer.confirm("Delete all of it?", abort=True, err=True)
+            confirm_deletion(_what_goes(opened, group_id))
         removal = opened.groups.forget(group_id)
     if json:
         print_json({"group": group_id, "rows": removal.rows, "unfinished": list(removal.unfinished)}, indent=2)
@@ -182,11 +190,6 @@ def forget(
         rows = ", ".join(f"{count} {name}" for name, count in removal.rows.items())
         print_table(("RECEIPT", ""), [("forgotten", group_id), ("rows deleted", rows)])
     _fail_if_unfinished(removal.unfinished)
-
-
-def _check_name(group_id: str) -> None:
-    if not group_id.strip():
-        raise typer.BadParameter("the group's name is blank")
 
 
 def _ids(members: Sequence[str] | None, *, everyone: bool) -> tuple[str, ...]:
@@ -223,15 +226,10 @@ def _advice(fit: GroupFit) -> list[str]:
         return [_NEEDS_REFIT]
     lines = [f"from {_people(len(fit.sources))}"]
     if fit.added:
-        lines.append(f"{_people(len(fit.added))} came since: {_some(fit.added)}")
+        lines.append(f"{_people(len(fit.added))} came since: {safe(listed(fit.added))}")
     if fit.changed:
-        lines.append(f"what {_people(len(fit.changed))} said has changed since: {_some(fit.changed)}")
+        lines.append(f"what {_people(len(fit.changed))} said has changed since: {safe(listed(fit.changed))}")
     return [*lines, "fitting it again is advised"] if len(lines) > 1 else lines
-
-
-def _some(ids: Sequence[str]) -> str:
-    shown = ", ".join(safe(one_line(each, limit=40)) for each in ids[:_SHOWN])
-    return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
 
 
 def _people(count: int) -> str:

@@ -9,11 +9,11 @@ import typer
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, PresetName
 from idiolect.cli.boundary import FAILED, stop
 from idiolect.cli.options import GroupIdArgument, JsonOption, SeedOption, StoreOption
+from idiolect.cli.terminal import err, listed, one_line, out, print_json
 
 if TYPE_CHECKING:
     from idiolect.application.groups import GroupFitted
 
-_SHOWN = 10
 EXAMPLES = ("idiolect groups fit readers", "idiolect groups fit readers --model Qwen/Qwen3-0.6B --preset paper --json")
 
 
@@ -46,7 +46,6 @@ def fit(
     from idiolect.cli.fit_screen import summary_line
     from idiolect.cli.interrupts import terminating_like_ctrl_c
     from idiolect.cli.progress import SCREEN, UsersProgress
-    from idiolect.cli.terminal import err, one_line, print_json
     from idiolect.errors import HaltedError
 
     check_preset(CHAMELEON, preset)
@@ -72,11 +71,8 @@ def fit(
 
 def _print_fitted(group_id: str, fitted: GroupFitted) -> None:
     from idiolect.cli.learned_screen import print_edit
-    from idiolect.cli.terminal import one_line, out
 
     out().print(one_line(f"learned for group {group_id!r}: {fitted.learned.gate}"), markup=False)
     print_edit(fitted.learned, indent=2)
     if fitted.left_out:
-        some = ", ".join(one_line(each, limit=40) for each in fitted.left_out[:_SHOWN])
-        more = f" and {len(fitted.left_out) - _SHOWN} more" if len(fitted.left_out) > _SHOWN else ""
-        out().print(f"left out, with too little history: {some}{more}", markup=False)
+        out().print(f"left out, with too little history: {listed(fitted.left_out)}", markup=False)

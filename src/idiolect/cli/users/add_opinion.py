@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from idiolect.cli import options
 from idiolect.cli.boundary import FAILED, stop
-from idiolect.cli.options import (
-    BudgetCalls,
-    BudgetMoney,
-    BudgetTime,
-    BudgetTokens,
-    JsonOption,
-    OrdinalOption,
-    PricesOption,
-    StoreOption,
-    UserIdArgument,
-    stated_opinion,
-)
+from idiolect.cli.terminal import err, one_line, out, print_json
 
 if TYPE_CHECKING:
     from idiolect.application.opinions import OpinionAdded
@@ -31,27 +21,27 @@ EXAMPLES = (
 
 
 def add_opinion(
-    user_id: UserIdArgument,
+    user_id: options.UserIdArgument,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What was asked.", show_default=False)],
     answer: Annotated[str, typer.Option(metavar="A", help="What the user answered.", show_default=False)],
     choices: Annotated[
         str | None,
         typer.Option(metavar="A|B|…", help="The answers there were to choose from. Without: free text."),
     ] = None,
-    ordinal: OrdinalOption = False,
+    ordinal: options.OrdinalOption = False,
     learn: Annotated[
         bool, typer.Option("--learn/--no-learn", help="Go on learning from it, where something was learned already.")
     ] = True,
     iterations: Annotated[
         int, typer.Option(min=0, help="Rounds of learning to go on with; 0 only scores what is known again.")
     ] = 1,
-    budget_calls: BudgetCalls = None,
-    budget_tokens: BudgetTokens = None,
-    budget_money: BudgetMoney = None,
-    budget_time: BudgetTime = None,
-    prices: PricesOption = None,
-    store: StoreOption = None,
-    json: JsonOption = False,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    budget_money: options.BudgetMoney = None,
+    budget_time: options.BudgetTime = None,
+    prices: options.PricesOption = None,
+    store: options.StoreOption = None,
+    json: options.JsonOption = False,
 ) -> None:
     """Add one more opinion of a user, and learn from it.
 
@@ -63,10 +53,9 @@ def add_opinion(
     from idiolect.application.run import CallSettings
     from idiolect.cli.interrupts import terminating_like_ctrl_c
     from idiolect.cli.progress import SCREEN, UsersProgress
-    from idiolect.cli.terminal import err, one_line, print_json
     from idiolect.models.calls.budget import Limits
 
-    opinion = stated_opinion(question, choices, answer, ordinal=ordinal)
+    opinion = options.stated_opinion(question, choices, answer, ordinal=ordinal)
     rounds = iterations if learn else None
     calls = CallSettings(run=Limits(budget_calls, budget_tokens, budget_money, budget_time), prices=prices)
     kept: list[str] = []
@@ -94,7 +83,6 @@ def _unlearned(change: str) -> str:
 
 
 def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> None:
-    from idiolect.cli.terminal import out
 
     console = out()
     console.print(f"opinion {added.change}", markup=False)

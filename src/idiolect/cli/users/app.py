@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption, examples
+from idiolect.cli.terminal import print_finished_erasures, print_json, print_table
 from idiolect.cli.users import add_opinion, export, forget, remove_opinion, show
 
 app = typer.Typer(help="The people in the store.", no_args_is_help=True, epilog=examples("idiolect users list"))
@@ -17,7 +18,6 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
     With --json: one object a line.
     """
     from idiolect.application.documents import user_summary_document
-    from idiolect.cli.terminal import print_finished_erasures, print_json, print_table
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument
+from idiolect.cli.terminal import err, json_text, one_line, print_json, safe
 
 EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 | jq .user")
 
@@ -27,7 +28,6 @@ def export_user(
     del json  # accepted, as everywhere; here it only decides how errors are printed
     from idiolect.application.blocking import Workspace
     from idiolect.cli.output_file import private_file
-    from idiolect.cli.terminal import err, json_text, one_line, print_json, safe
     from idiolect.erasure.holdings import write_archive
 
     with Workspace.open(store, create=False) as space:

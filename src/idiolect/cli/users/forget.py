@@ -10,7 +10,7 @@ import typer
 
 from idiolect.cli.boundary import FAILED
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOption
-from idiolect.cli.terminal import err, one_line, out, print_finished_erasures, print_json, print_table, safe
+from idiolect.cli.terminal import confirm_deletion, err, one_line, out, print_finished_erasures, print_json, print_table
 
 if TYPE_CHECKING:
     from idiolect.application.people import ToForget
@@ -35,8 +35,7 @@ def forget(
     with Workspace.open(store, create=False) as space:
         print_finished_erasures(space.store.finished_erasures)
         if not yes:
-            err().print(safe(_what_goes(user_id, space.store.where, space.to_forget(user_id))))
-            typer.confirm("Delete all of it?", abort=True, err=True)
+            confirm_deletion(_what_goes(user_id, space.store.where, space.to_forget(user_id)))
         receipt = space.forget(user_id)
     if json:
         print_json(receipt_document(receipt), indent=2)

@@ -8,6 +8,7 @@ import typer
 
 from idiolect.application.names import CHAMELEON
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, split_choices
+from idiolect.cli.terminal import one_line, out, print_json, safe
 
 EXAMPLES = ('idiolect users remove-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot"',)
 
@@ -30,7 +31,6 @@ def remove_opinion(
     until it is fitted anew. An opinion of a users file comes back with the next fit of that file.
     """
     from idiolect.application.blocking import Workspace
-    from idiolect.cli.terminal import one_line, out, print_json, safe
 
     with Workspace.open(store, create=False) as space:
         left = space.remove_opinion(user_id, question, None if choices is None else split_choices(choices))
