@@ -95,8 +95,8 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
     for label in ("base model", "few-shot, all 20 answers", "their most frequent answer", "personalized"):
         assert len(re.findall(rf"^{label} +\d+ % +\d\.\d\d$", result.stdout, re.MULTILINE)) == 3
     assert [line.partition(",")[0] for line in result.stderr.splitlines()] == [
-        f"[1/2] {first.id}: learned and asked",
-        f"[2/2] {second.id}: learned and asked",
+        f"[1/2] {first.id}: learned and compared",
+        f"[2/2] {second.id}: learned and compared",
         "[1/2] president-kennedy: learned and compared",
         "[2/2] character-othello-iago: learned and compared",
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from idiolect.application.blocking import run_blocking
 from idiolect.application.documents import prompt_document
-from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
+from idiolect.application.fermi import open_fermi, similarity_remedy
 from idiolect.application.model_pool import ModelPool
 from idiolect.application.run import CallSettings
 from idiolect.cli.demo.people import N_TRAIN, PERSONALIZED, Trial, try_person
@@ -30,10 +31,14 @@ from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.language_model import Usage
 from idiolect.people.bundled import ATTRIBUTION, WRITERS_ATTRIBUTION, bundled_groups, bundled_writers
+from idiolect.people.user import User
+
+T = TypeVar("T", Trial, WriterTrial)
 
 MODEL = "embedded"
 _PRESET = "demo"
 _SIDE_BY_SIDE = 2
+_TOLD_SETTINGS = ("iterations", "proposals", "proposers", "memory_size", "neighbours", "similarity", "seed")
 _LABELS = {
     "base": "base model",
     "few-shot": f"few-shot, all {N_TRAIN} answers",
@@ -69,42 +74,36 @@ async def _try_all(
     try:
         learner = await open_fermi(pool, settings, model=MODEL)
         await pool.check(learner.similarity, remedy=similarity_remedy(settings))
-        start = time.perf_counter()
-        trials = await _try_people(learner, n_people, json=json)
+        start, people = time.perf_counter(), bundled_groups().development[:n_people]
+        trials = await _try_each(people, "people", partial(try_person, learner), _print_trial, json=json)
+        edits, writers = writer_settings(seed=seed), bundled_writers()
         if not json:
             _print_totals(trials, time.perf_counter() - start)
-        return trials, await _try_writers(learner, seed=seed, json=json)
+            print_writers_head(edits, len(writers))
+        try_one = partial(try_writer, learner, edits)
+        return trials, await _try_each(writers, "writers", try_one, print_writer, json=json)
     finally:
         await pool.aclose()
 
 
-async def _try_people(learner: FermiLearner, n_people: int, *, json: bool) -> list[Trial]:
+async def _try_each(
+    users: Sequence[User],
+    noun: str,
+    try_one: Callable[[User, UsersProgress], Awaitable[T]],
+    print_one: Callable[[T], None],
+    *,
+    json: bool,
+) -> list[T]:
+    """Try one user after the other, and print each as soon as they are done."""
     trials = []
-    with UsersProgress(n_people, noun="people") as progress:
-        for user in bundled_groups().development[:n_people]:
-            trial = await try_person(learner, user, progress)
-            trials.append(trial)
-            progress.finished(user.id, f"learned and asked, {trial.seconds:.0f} s")
-            if not json:
-                with progress.aside():
-                    _print_trial(trial)
-                    sys.stdout.flush()
-    return trials
-
-
-async def _try_writers(learner: FermiLearner, *, seed: int, json: bool) -> list[WriterTrial]:
-    settings, users = writer_settings(seed=seed), bundled_writers()
-    if not json:
-        print_writers_head(settings, len(users))
-    trials = []
-    with UsersProgress(len(users), noun="writers") as progress:
+    with UsersProgress(len(users), noun=noun) as progress:
         for user in users:
-            trial = await try_writer(learner, user, settings, progress)
+            trial = await try_one(user, progress)
             trials.append(trial)
             progress.finished(user.id, f"learned and compared, {trial.seconds:.0f} s")
             if not json:
                 with progress.aside():
-                    print_writer(trial)
+                    print_one(trial)
                     sys.stdout.flush()
     return trials
 
@@ -204,13 +203,8 @@ def _json(trials: list[Trial], settings: FermiSettings, seconds: float) -> dict[
         "model": MODEL,
         "preset": settings.preset,
         "settings": {
-            "iterations": settings.iterations,
-            "proposals": settings.proposals,
-            "proposers": list(settings.proposers),
-            "memory_size": settings.memory_size,
-            "neighbours": settings.retrieval.neighbours,
-            "similarity": settings.retrieval.similarity,
-            "seed": settings.seed,
+            **{name: value for name, value in asdict(settings).items() if name in _TOLD_SETTINGS},
+            **{name: value for name, value in asdict(settings.retrieval).items() if name in _TOLD_SETTINGS},
         },
         "n_train": N_TRAIN,
         "people": [_trial_json(trial) for trial in trials],

@@ -76,7 +76,7 @@ def writer_settings(*, seed: int) -> ChameleonSettings:
 
 
 async def try_writer(
-    opened: FermiLearner, user: User, settings: ChameleonSettings, progress: UsersProgress
+    opened: FermiLearner, settings: ChameleonSettings, user: User, progress: UsersProgress
 ) -> WriterTrial:
     """Learn, and compare on what was kept back.
 

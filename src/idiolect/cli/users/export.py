@@ -15,7 +15,7 @@ EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 |
 
 def export_user(
     user_id: UserIdArgument,
-    file: Annotated[str, typer.Option("--out", metavar="FILE|-", help="The file to write; - is stdout.")] = "-",
+    out: Annotated[str, typer.Option(metavar="FILE|-", help="The file to write; - is stdout.")] = "-",
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -27,7 +27,7 @@ def export_user(
     """
     del json  # accepted, as everywhere; here it only decides how errors are printed
     from idiolect.application.blocking import Workspace
-    from idiolect.cli.output_file import private_file
+    from idiolect.application.private_file import private_file
     from idiolect.erasure.holdings import write_archive
 
     with Workspace.open(store, create=False) as space:
@@ -35,12 +35,12 @@ def export_user(
     for missed in exported.missed:
         err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)
     document = exported.holdings.document()
-    if file == "-":
+    if out == "-":
         print_json(document, indent=2)
         return
-    with private_file(Path(file), force=force) as opened_file:
-        if file.lower().endswith(".zip"):
-            write_archive(opened_file, exported.holdings)
+    with private_file(Path(out), force=force) as file:
+        if out.lower().endswith(".zip"):
+            write_archive(file, exported.holdings)
         else:
-            opened_file.write((json_text(document, indent=2) + "\n").encode())
-    err().print(f"exported user {safe(repr(user_id))} to {safe(file)}")
+            file.write((json_text(document, indent=2) + "\n").encode())
+    err().print(f"exported user {safe(repr(user_id))} to {safe(out)}")

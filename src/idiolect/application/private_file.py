@@ -1,4 +1,4 @@
-"""Files that a command leaves behind: whole or not at all, for their owner's eyes, never over another one unasked."""
+"""Files that hold what people wrote: whole or not at all, for their owner's eyes, never over another one unasked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from idiolect.errors import IdiolectError
+from idiolect.errors import IdiolectError, Remedy
 
 
 @contextmanager
 def private_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A file of mode 0600, open for bytes, that is at `path` once it is written whole; text goes in as UTF-8.
+    """Open a file of mode 0600 for bytes; it is at `path` once it is written whole.
 
     Args:
         path: the file; its folder must exist.
@@ -47,6 +47,6 @@ def _check_place(path: Path, *, force: bool) -> None:
     if not os.path.lexists(path):
         return
     if not stat.S_ISREG(path.lstat().st_mode):  # renaming would put a file in place of a device, such as /dev/stdout
-        raise IdiolectError(f"{path} is a link or a device, not a file; --out - writes to stdout")
+        raise IdiolectError(f"{path} is a link or a device, not a file", remedy=Remedy("out", "-", "writes to stdout"))
     if not force:
-        raise IdiolectError(f"{path} is there already; --force replaces it")
+        raise IdiolectError(f"{path} is there already", remedy=Remedy("force", effect="replaces it"))

@@ -1,4 +1,4 @@
-"""Files that commands leave behind: private, and whole or not there."""
+"""Files that hold what people wrote: private, and whole or not there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from idiolect.cli.output_file import private_file
+from idiolect.application.private_file import private_file
 from idiolect.errors import IdiolectError
 
 
