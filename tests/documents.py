@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +76,18 @@ def blocks_of(document: str) -> list[Block]:
 
 @functools.cache
 def run_document(document: str) -> tuple[BlockRun, ...]:
-    """Run a document's blocks in a new sandbox, once per test session; stops at the first that fails."""
+    """Run a document's blocks in a new sandbox, once per test session; stop at the first that fails."""
+    return run_blocks(blocks_of(document))
+
+
+def run_blocks(blocks: Sequence[Block]) -> tuple[BlockRun, ...]:
+    """Run blocks in a new sandbox, one after the other; stop at the first that fails."""
     sandbox = Path(tempfile.mkdtemp(prefix="idiolect-docs-"))
     atexit.register(shutil.rmtree, sandbox, ignore_errors=True)
     environment = _environment(sandbox)
     runs: list[BlockRun] = []
     with ApiServer(stand_in, models=["NAME"]) as server:
-        for block in blocks_of(document):
+        for block in blocks:
             if runs and runs[-1].status != 0:
                 runs.append(BlockRun(block, sandbox, None))
             else:
