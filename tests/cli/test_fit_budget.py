@@ -8,6 +8,7 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from typer.testing import Result
@@ -15,6 +16,7 @@ from typer.testing import Result
 from idiolect.application.fermi import FermiLearner, open_fermi
 from idiolect.application.model_pool import ModelPool
 from idiolect.application.run import CallSettings
+from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.user import User
@@ -183,8 +185,12 @@ def test_calls_of_earlier_runs_are_told_until_a_run_comes_to_its_end(
             broken.setattr(FermiLearner, "learn", lambda *_, **__: 1 / 0)
             failed = fit(users, store, server)
         assert (failed.exit_code, told in failed.stderr, cleared) == (1, True, [])
+        with monkeypatch.context() as unlearnable:
+            unlearnable.setattr(FermiLearner, "learn", AsyncMock(side_effect=PersonalizationError("too little")))
+            ended = fit(users, store, server)
+        assert (ended.exit_code, told in ended.stderr, cleared) == (1, True, [True])
         done = fit(users, store, server)
-    assert (done.exit_code, told in done.stderr, cleared) == (0, True, [True])
+    assert (done.exit_code, told in done.stderr, cleared) == (0, True, [True, True])
     assert done.stderr.splitlines()[-1].endswith(
         ", 3 calls of earlier runs were never answered and may have been billed"
     )

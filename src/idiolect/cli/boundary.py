@@ -59,8 +59,13 @@ def stop(what_is_kept: str = "") -> NoReturn:
     Raises:
         typer.Exit: always.
     """
-    sys.stderr.write(f"stopped: {what_is_kept}\n" if what_is_kept else "stopped\n")
+    print_stopped(what_is_kept)
     raise typer.Exit(STOPPED)
+
+
+def print_stopped(what_is_kept: str = "") -> None:
+    """Print that the command was stopped, and what is kept."""
+    sys.stderr.write(f"stopped: {what_is_kept}\n" if what_is_kept else "stopped\n")
 
 
 def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoReturn:

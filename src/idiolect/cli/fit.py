@@ -18,7 +18,7 @@ from idiolect.application.names import (
     PresetName,
 )
 from idiolect.cli import options
-from idiolect.cli.boundary import FAILED, noted_invocation, stop
+from idiolect.cli.boundary import FAILED, STOPPED, noted_invocation, print_stopped
 from idiolect.cli.interrupts import terminating_like_ctrl_c
 from idiolect.cli.options import option
 from idiolect.cli.terminal import err, one_line
@@ -157,21 +157,22 @@ def fit(
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
-            _forecast(space, people, choices, json=json)
+            status = _forecast(space, people, choices, json=json)
         else:
-            _fit(space, people, choices, noted_invocation(context), resume=resume, json=json)
+            status = _fit(space, people, choices, noted_invocation(context), resume=resume, json=json)
+    if status:  # outside of the workspace, for which no error has happened
+        raise typer.Exit(status)
 
 
-def _forecast(
-    space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool
-) -> None:
-    """Print what learning would cost."""
+def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool) -> int:
+    """Print what learning would cost; return the exit status."""
     from idiolect.cli.fit_screen import print_forecast
     from idiolect.cli.progress import waiting
 
     with waiting("running the dry run"):
         forecast = space.forecast(people, choices)
     print_forecast(forecast, json=json)
+    return 0
 
 
 def _fit(
@@ -182,12 +183,8 @@ def _fit(
     *,
     resume: bool,
     json: bool,
-) -> None:
-    """Learn, and print what became of it.
-
-    Raises:
-        typer.Exit: not every user was learned.
-    """
+) -> int:
+    """Learn, and print what became of it; return the exit status."""
     from idiolect.application.choices import FermiChoices
     from idiolect.cli.fit_screen import FitScreen
     from idiolect.cli.progress import UsersProgress
@@ -201,12 +198,12 @@ def _fit(
     except KeyboardInterrupt:
         if screen.began:
             screen.print_end()
-        stop(_GOING_ON if screen.began else "nothing was written")
+        print_stopped(_GOING_ON if screen.began else "nothing was written")
+        return STOPPED
     screen.print_end(notes=report.notes, halted_by=report.halted_by)
     if not report.complete and not screen.failed:
         err().print(_GOING_ON, markup=False)
-    if not report.complete:
-        raise typer.Exit(FAILED)
+    return 0 if report.complete else FAILED
 
 
 def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterable[User]:

@@ -59,16 +59,19 @@ def add_opinion(
     rounds = iterations if learn else None
     calls = CallSettings(run=Limits(budget_calls, budget_tokens, budget_money, budget_time), prices=prices)
     kept: list[str] = []
+    added: OpinionAdded | None = None
     with Workspace.open(store, create=False, calls=calls, events=SCREEN) as space:
         try:
             with terminating_like_ctrl_c(), UsersProgress(1) as progress:
                 observe = progress.observe
                 added = space.add_opinion(user_id, opinion, iterations=rounds, observer=observe, on_kept=kept.append)
         except KeyboardInterrupt:
-            if json and kept:
-                print_json({"id": user_id, "opinion": kept[0], "learned": False})
-            stop(_unlearned(kept[0]) if kept else "")
+            pass  # handled below, outside of the workspace, for which no error has happened
         spending = space.spending()
+    if added is None:
+        if json and kept:
+            print_json({"id": user_id, "opinion": kept[0], "learned": False})
+        stop(_unlearned(kept[0]) if kept else "")
     if json:
         print_json(opinion_added_document(user_id, added, spending))
     if added.halted_by is not None:
