@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idiolect.evaluate.records import AnswerRecord, Arm, Cost, LearningRecord
+from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.summarizing import summarize
 from idiolect.evaluate.summary import Header, Summary
 from idiolect.models.language_model import Usage
@@ -172,7 +172,7 @@ def test_macro_f1_comes_from_answers_and_truths() -> None:
 def test_costs_and_gates_are_summed_and_layers_averaged() -> None:
     learning = [
         LearningRecord(
-            FERMI, 0, f"u{user}", Cost(Usage(10, 100, 5), 4, 0.01, 2.0), Cost(Usage(1)), 6, used=user > 0,
+            FERMI, 0, f"u{user}", MethodCost(Usage(10, 100, 5), 4, 0.01, 2.0), MethodCost(Usage(1)), 6, used=user > 0,
             notes={"layers": [{"layer": 2, "loss": float(user), "kept": True}, {"layer": 0, "loss": 1.0}]},
         )
         for user in range(3)

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 
-from idiolect.evaluate.records import Arm, Cost
+from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Header, Summary, Transfer
 from idiolect.evaluate.tables import table, to_json
 from idiolect.models.language_model import Usage
@@ -15,10 +15,19 @@ BASE, FERMI = Arm("vanilla"), Arm("fermi", n_train=20)
 HALF = Estimate(0.5, 0.4, 0.6, 3, 4, 1200, "t")
 GAIN = Estimate(0.05, -0.01, 0.11, 3, 4, 1200, "t with 2 degrees of freedom")
 SCORES = ArmScores(
-    BASE, (0,), 3, 1200, 7, {"nothing | to learn": 2}, {"accuracy": HALF}, Cost(), Cost(Usage(5, 1000, 20), 5), 3
+    BASE,
+    (0,),
+    3,
+    1200,
+    7,
+    {"nothing | to learn": 2},
+    {"accuracy": HALF},
+    MethodCost(),
+    MethodCost(Usage(5, 1000, 20), 5),
+    3,
 )
 LEARNED = replace(
-    SCORES, arm=FERMI, unparsed=0, not_scored={}, learning=Cost(Usage(100, 5000, 50), 40, None, 6.0), used=2,
+    SCORES, arm=FERMI, unparsed=0, not_scored={}, learning=MethodCost(Usage(100, 5000, 50), 40, None, 6.0), used=2,
     scores={"accuracy": replace(HALF, low=None, high=None)},
 )  # fmt: skip
 HEADER = Header(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from idiolect.errors import BudgetExceededError, HaltedError
-from idiolect.evaluate.records import Cost
+from idiolect.evaluate.records import MethodCost
 from idiolect.models.calls.model import AnyRequest, Source
 from idiolect.models.language_model import Usage
 
@@ -85,11 +85,11 @@ class Meter:
         """Remember that the run refused a call."""
         self.halted = error
 
-    def cost(self, *, seconds: float) -> Cost:
+    def cost(self, *, seconds: float) -> MethodCost:
         """Return what was asked so far, as a record."""
         usage = Usage(self.calls, self.usage.prompt_tokens, self.usage.completion_tokens)
         money = None if self.money is None else float(self.money)
-        return Cost(usage, self.calls_made, money, round(seconds, 3))
+        return MethodCost(usage, self.calls_made, money, round(seconds, 3))
 
 
 def _identity(source: Source) -> tuple[str, str]:

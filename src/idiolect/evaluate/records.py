@@ -91,7 +91,7 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class MethodCost:
     """The cost of learning or answering.
 
     Args:
@@ -117,8 +117,8 @@ class Cost:
         """Prompt and completion together."""
         return self.usage.prompt_tokens + self.usage.completion_tokens
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
+    def __add__(self, other: MethodCost) -> MethodCost:
+        return MethodCost(
             self.usage + other.usage,
             self.calls_made + other.calls_made,
             None if self.money is None or other.money is None else self.money + other.money,
@@ -137,7 +137,7 @@ class Cost:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Cost:
+    def from_json(cls, values: Mapping[str, Any]) -> MethodCost:
         """Read what `to_json` gives.
 
         Raises:
@@ -164,8 +164,8 @@ class LearningRecord:
     arm: Arm
     seed: int
     user: str
-    learning: Cost = Cost()
-    answering: Cost = Cost()
+    learning: MethodCost = MethodCost()
+    answering: MethodCost = MethodCost()
     answers: int = 0
     used: bool | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class LearningRecord:
         Raises:
             KeyError, TypeError: not such a line.
         """
-        costs = {name: Cost.from_json(line[name]) for name in ("learning", "answering")}
+        costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
         return cls(**{**line, "arm": Arm(**line["arm"]), **costs})
 
 

@@ -31,7 +31,7 @@ from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
-from idiolect.evaluate.records import AnswerRecord, Cost, LearningRecord
+from idiolect.evaluate.records import AnswerRecord, LearningRecord, MethodCost
 from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
 from idiolect.people.user import Opinion
 
@@ -71,7 +71,7 @@ class Runner:
     workers: int = 1
     observer: Observer = ignore_progress
     finished: Callable[[str, int], None] = _ignore_person
-    _learned: dict[str, dict[Hashable, tuple[Learned, Cost]]] = field(default_factory=dict)
+    _learned: dict[str, dict[Hashable, tuple[Learned, MethodCost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -143,7 +143,7 @@ class Runner:
         if arm.n_train is not None:
             source = source.learning_from(arm.n_train)
         learned, learning_cost = await self._learn(source, unit)
-        unit.learning_cost = learning_cost if own else Cost()
+        unit.learning_cost = learning_cost if own else MethodCost()
         desk = Desk(self.bench, unit.user, unit.seed, Meter(unit.user))
         start = time.perf_counter()
         try:
@@ -154,7 +154,7 @@ class Runner:
             raise desk.meter.halted
         return answers, unit.finished(len(answers), used=learned.used, notes=learned.notes if own else _NO_NOTES)
 
-    async def _learn(self, source: Case, unit: _Unit) -> tuple[Learned, Cost]:
+    async def _learn(self, source: Case, unit: _Unit) -> tuple[Learned, MethodCost]:
         """Learn from a person; once for arms that share it, and for the person whose control it is."""
         key = (unit.planned.learning_key(self.bench), unit.seed)
         known = self._learned.setdefault(source.user.id, {})
@@ -212,8 +212,8 @@ class _Unit:
     case: Case
     planned: PlannedArm
     seed: int
-    learning_cost: Cost = field(default_factory=Cost)
-    answering_cost: Cost = field(default_factory=Cost)
+    learning_cost: MethodCost = field(default_factory=MethodCost)
+    answering_cost: MethodCost = field(default_factory=MethodCost)
 
     @property
     def user(self) -> str:

@@ -17,7 +17,7 @@ from idiolect.evaluate.arm_answers import ArmAnswers, answers_by_arm, compare, e
 from idiolect.evaluate.gains import Questions, best_and_worst, gains_per_person
 from idiolect.evaluate.learned import last_lines, layers_of, transfer_of
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import AnswerRecord, Arm, Cost, LearningRecord
+from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.statistics import holm
 from idiolect.evaluate.summary import ArmScores, Comparison, Header, Summary
 
@@ -104,8 +104,8 @@ def _arm_scores(
         unparsed=sum(record.status == "unparsed" for record in found.records),
         not_scored=dict(sorted(reasons.items())),
         scores={name: value for name, value in estimates.items() if value is not None},
-        learning=sum((record.learning for record in of_arm), Cost()),
-        answering=sum((record.answering for record in of_arm), Cost()),
+        learning=sum((record.learning for record in of_arm), MethodCost()),
+        answering=sum((record.answering for record in of_arm), MethodCost()),
         learned_people=len(of_arm),
         used=sum(gates) if gates else None,
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from idiolect.evaluate.records import Arm, Cost
+from idiolect.evaluate.records import Arm, MethodCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class ArmScores:
     unparsed: int
     not_scored: Mapping[str, int]
     scores: Mapping[str, Estimate]
-    learning: Cost
-    answering: Cost
+    learning: MethodCost
+    answering: MethodCost
     learned_people: int
     used: int | None = None
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
-from idiolect.evaluate.records import Arm, Cost
+from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
@@ -88,7 +88,7 @@ def _count_row(scores: ArmScores) -> list[str]:
     ]
 
 
-def _per_person(cost: Cost, people: int) -> str:
+def _per_person(cost: MethodCost, people: int) -> str:
     return f"{cost.seconds / people:.1f}" if people else "–"
 
 
@@ -190,7 +190,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Arm):
         return {"text": str(value), **asdict(value)}
-    if isinstance(value, Cost):
+    if isinstance(value, MethodCost):
         return _as_json(value.to_json())
     if isinstance(value, float):
         return value if math.isfinite(value) else None

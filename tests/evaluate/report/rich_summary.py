@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from idiolect.evaluate.records import Arm, Cost
+from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.report.report import render
 from idiolect.evaluate.summary import (
     ArmScores,
@@ -71,8 +71,8 @@ def arm_scores(arm: Arm, accuracy: float, people: int = 60) -> ArmScores:
         unparsed=rng.randrange(0, 40),
         not_scored={"nothing could be learned": 14} if arm.method == "fermi" else {},
         scores=scores,
-        learning=Cost(Usage(learns * 2, learns * 900, learns * 40), learns, money, learns * 0.11),
-        answering=Cost(Usage(answering * 2, answering * 300, answering * 4), answering, money, answering * 0.05),
+        learning=MethodCost(Usage(learns * 2, learns * 900, learns * 40), learns, money, learns * 0.11),
+        answering=MethodCost(Usage(answering * 2, answering * 300, answering * 4), answering, money, answering * 0.05),
         learned_people=people * 2,
         used=people + 17 if "chameleon" in arm.method else None,
     )
@@ -243,7 +243,7 @@ def hostile_summary() -> Summary:
     arm, other = Arm(HOSTILE), Arm(HOSTILE, "another's", 5, HOSTILE)
     none = Estimate(math.nan, math.nan, math.inf, 1, 1, 1, HOSTILE)
     some = Estimate(0.5, math.nan, None, 1, 1, 1, HOSTILE)
-    costs = Cost(Usage(10, 5, 5), 10, math.nan, math.nan)
+    costs = MethodCost(Usage(10, 5, 5), 10, math.nan, math.nan)
     scored = [ArmScores(a, (0,), 1, 1, 1, {HOSTILE: 2}, {HOSTILE: e, "mae": none}, costs, costs, 1, 1)
               for a, e in ((arm, some), (other, some), (Arm("a"), none))]  # fmt: skip
     shown = ShownAnswer(arm, HOSTILE, HOSTILE, (HOSTILE, "b"), HOSTILE, HOSTILE * 30, HOSTILE, math.nan, 0.0)
