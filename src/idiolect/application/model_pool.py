@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -217,6 +217,7 @@ class ModelPool:
     _models: dict[str, OpenModel] = field(init=False, default_factory=dict)
     _similarities: dict[str, OpenSimilarity] = field(init=False, default_factory=dict)
     _checked: set[int] = field(init=False, default_factory=set)
+    _closing: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
     _lock: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def add(self, model: LanguageModel) -> str:
@@ -233,12 +234,14 @@ class ModelPool:
             MissingExtraError: local models are not installed.
         """
         async with self._lock:
-            if name not in self._models:
+            key = name if name in self._models else lasting_name(name)
+            if key not in self._models:
                 with self.waiting("opening the models"):
                     opened = await asyncio.to_thread(open_named_model, name, self.settings, self.price)
-                self._models[name] = opened
+                self._closing.push_async_callback(opened.aclose)
+                self._models[key] = opened
                 self._models.setdefault(opened.name, opened)
-        return self._models[name]
+            return self._models[key]
 
     async def similarity(self, name: str) -> OpenSimilarity:
         """Return the similarity of a name, opened at its first use.
@@ -247,9 +250,12 @@ class ModelPool:
             SettingsError: the name means nothing, or the key of a remote model is missing.
             MissingExtraError: sentence embeddings are not installed.
         """
-        if name not in self._similarities:
-            self._similarities[name] = open_named_similarity(name, self.settings, self.price)
-        return self._similarities[name]
+        key = lasting_name(name)
+        if key not in self._similarities:
+            opened = open_named_similarity(name, self.settings, self.price)
+            self._closing.push_async_callback(opened.aclose)
+            self._similarities[key] = opened
+        return self._similarities[key]
 
     async def check(self, *opened: OpenModel | OpenSimilarity, remedy: Remedy | None = None) -> None:
         """Find out, once, whether these can be reached and loaded, before every user fails one by one.
@@ -303,11 +309,8 @@ class ModelPool:
             await each.forget()
 
     async def aclose(self) -> None:
-        """Close everything, in the event loop in which it was used."""
-        for model in self.opened_models():
-            await model.aclose()
-        for similarity in self._similarities.values():
-            await similarity.aclose()
+        """Close everything that was opened here, in the event loop in which it was used."""
+        await self._closing.aclose()
         self._checked.clear()
         self._models.clear()
         self._similarities.clear()
