@@ -40,9 +40,9 @@ def _scores_row(scores: ArmScores, measure: Measure) -> tuple[str, ...]:
 
 def _difference_row(comparison: Comparison, measure: Measure) -> tuple[str, ...]:
     found, p = comparison.difference, comparison.p_holm
-    told = "–" if comparison.p is None or p is None else f"{p:.3f}"
+    p_holm = "–" if comparison.p is None or p is None else f"{p:.3f}"
     value = measure.shown(found.value, signed=True)
-    return f"{comparison.a} − {comparison.b}", value, _interval(found, measure, signed=True), told
+    return f"{comparison.a} − {comparison.b}", value, _interval(found, measure, signed=True), p_holm
 
 
 def _interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str:

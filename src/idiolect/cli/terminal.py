@@ -63,22 +63,22 @@ def quiet_libraries() -> None:
 
 
 def debugging() -> bool:
-    """Whether `IDIOLECT_DEBUG` asks for tracebacks and warnings."""
+    """Return whether `IDIOLECT_DEBUG` asks for tracebacks and warnings."""
     return os.environ.get("IDIOLECT_DEBUG", "") not in ("", "0")
 
 
 def out() -> Console:
-    """A console on stdout, for results. Plain where stdout is no terminal, or `NO_COLOR` is set."""
+    """Return a console on stdout, for results. Plain where stdout is no terminal, or `NO_COLOR` is set."""
     return _console(stderr=False)
 
 
 def err() -> Console:
-    """A console on stderr, for progress and messages. Plain where stderr is no terminal, or `NO_COLOR` is set."""
+    """Return a console on stderr, for progress and messages. Plain where stderr is no terminal, or `NO_COLOR` is set."""
     return _console(stderr=True)
 
 
 def live_err() -> Console:
-    """A console on stderr for what moves: lines are cut at the screen's edge, or they could not be drawn over."""
+    """Return a console on stderr for what moves: lines are cut at the screen's edge, or they could not be drawn over."""
     return _console(stderr=True, soft_wrap=False)
 
 
@@ -89,18 +89,18 @@ def _console(*, stderr: bool, soft_wrap: bool = True) -> Console:
 
 
 def printable(text: str) -> str:
-    """The text without escape sequences, control and direction-changing characters; tabs and newlines stay."""
+    """Return the text without escape sequences, control and direction-changing characters; tabs and newlines stay."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def one_line(text: str, *, limit: int | None = None) -> str:
-    """`printable` on a single line, cut after `limit` characters."""
+    """Return the `printable` text on a single line, cut after `limit` characters."""
     line = _BREAKS.sub(" ", printable(text)).strip()
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def safe(text: str) -> str:
-    """`printable`, and escaped, to be put into rich markup."""
+    """Return the `printable` text, escaped for rich markup."""
     from rich.markup import escape
 
     return escape(printable(text))
@@ -116,7 +116,7 @@ def print_json(value: object, *, indent: int | None = None) -> None:
 
 
 def json_text(value: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Strict JSON; characters that could confuse a terminal are written as escapes.
+    """Return strict JSON; characters that could confuse a terminal are written as escapes.
 
     Raises:
         ValueError: NaN or infinity in `value`.

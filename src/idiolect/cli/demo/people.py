@@ -45,7 +45,7 @@ class Trial:
     seconds: float
 
     def scores(self, method: str) -> list[Judgement]:
-        """The method's answers, judged."""
+        """Return the judgements of the method's answers."""
         return judge_all(self.split.test, self.answers[method], ("accuracy", "mae"))
 
 

@@ -2,7 +2,7 @@
 
     gain = mean over unseen texts of  log p(text | edited) − log p(text | base)      nat per token, never chosen by
 
-Beside it, both continue the beginning of an unseen text. What the gate says is told, whatever it says.
+Beside it, both continue the beginning of an unseen text. The decision of the gate is printed, whatever it is.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class WriterTrial:
 
 
 def writer_settings(*, seed: int) -> ChameleonSettings:
-    """The preset "measured" with fewer and shorter pairs, and its gradient variants only: the demo has four minutes.
+    """Return the preset "measured" with fewer and shorter pairs, and its gradient variants only: the demo has four minutes.
 
     Raises:
         MissingExtraError: local models are not installed.
@@ -105,12 +105,14 @@ async def _continue(model: LanguageModel, beginning: str) -> str:
     from idiolect.methods.texts import PLAIN_REQUEST
 
     sampling = SamplingParams(_CONTINUATION_TOKENS, 0.0)
-    (said,) = await model.complete([CompletionRequest((Message("user", PLAIN_REQUEST),), sampling, prefill=beginning)])
-    return said.text
+    (completion,) = await model.complete(
+        [CompletionRequest((Message("user", PLAIN_REQUEST),), sampling, prefill=beginning)]
+    )
+    return completion.text
 
 
 def print_writers_head(settings: ChameleonSettings, n: int) -> None:
-    """What is about to be done."""
+    """Print what is about to be done."""
     out().print()
     print_wrapped(f"{n} bundled writers, and edits of the embedded model (CHAMELEON)", style="bold")
     generation = settings.generation
@@ -120,7 +122,7 @@ def print_writers_head(settings: ChameleonSettings, n: int) -> None:
 
 
 def print_writer(trial: WriterTrial) -> None:
-    """One writer, whatever came out."""
+    """Print one writer, whatever came out."""
     out().print()
     print_wrapped(trial.user.id, style="bold")
     print_wrapped(f"learned from {N_LEARN} texts, compared on {len(trial.unseen)} others")
@@ -140,7 +142,7 @@ def print_writer(trial: WriterTrial) -> None:
 
 
 def writer_json(trial: WriterTrial) -> dict[str, Any]:
-    """Plain JSON values."""
+    """Return plain JSON values."""
     base, edited = trial.continued
     return {
         "id": trial.user.id,

@@ -193,7 +193,7 @@ def forget(
 
 
 def _ids(members: Sequence[str] | None, *, everyone: bool) -> tuple[str, ...]:
-    """The ids that were named, each once."""
+    """Return the ids that were named, each once."""
     if bool(members) == everyone:
         raise typer.BadParameter("both --members and --all" if everyone else "nobody is named: --members is needed")
     ids = (each.strip() for part in members or () for each in part.split(","))
@@ -219,7 +219,7 @@ def _fail_if_unfinished(unfinished: Iterable[str]) -> None:
 
 
 def _advice(fit: GroupFit) -> list[str]:
-    """What is to be known before it is used, in words; markup."""
+    """Return what to know before it is used, in words; rich markup."""
     from idiolect.store import GroupState
 
     if fit.state == GroupState.NEEDS_REFIT:
