@@ -73,12 +73,12 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return a console on stderr, for progress and messages. Plain where stderr is no terminal, or `NO_COLOR` is set."""
+    """Return a console on stderr, for progress and messages. Plain if stderr is no terminal or `NO_COLOR` is set."""
     return _console(stderr=True)
 
 
 def live_err() -> Console:
-    """Return a console on stderr for what moves: lines are cut at the screen's edge, or they could not be drawn over."""
+    """Return a console on stderr for what moves: lines are cut at the screen's edge, to be drawn over."""
     return _console(stderr=True, soft_wrap=False)
 
 
