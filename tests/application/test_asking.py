@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from idiolect.application.names import AskedMethod
 from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ModelError, NotFittedError, UnknownGroupError, UnknownUserError
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
 from idiolect.people.user import Question
 from idiolect.store import Store
 from tests.api_server import Answer, ApiServer, Body
@@ -65,27 +67,28 @@ async def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path)
     assert record() == scored
 
 
+class Relearned:
+    """The mimic; whenever it is asked, another process saves something else for ann."""
+
+    name = "mimic"
+
+    def __init__(self, store: Path) -> None:
+        self._mimic, self._store = mimic(), store
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        return await self._mimic.complete(requests)
+
+    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
+        with Store.open(self._store, create=False) as other:
+            payload = other.personalization("ann", "fermi")
+            other.save_personalization("ann", "fermi", {**payload, "made_with": "another process"})
+        return await self._mimic.choice_logprobs(requests)
+
+
 async def test_scores_do_not_replace_what_was_learned_meanwhile(store: Path) -> None:
+    assert (await ask_in(WorkspaceSettings(store, Relearned(store)), TEA)).text == "always"
     with Store.open(store, create=False) as held:
-        payload = dict(held.personalization("ann", "fermi").payload)
-
-    def relearn() -> None:
-        with Store.open(store, create=False) as other:
-            other.save_personalization("ann", "fermi", payload | {"made_with": "another process"})
-
-    model = mimic()
-    choose = model._choice_logprobs
-    assert choose is not None
-    asked = choose
-
-    def choosing(request: object) -> object:
-        relearn()
-        return asked(request)  # type: ignore[arg-type]
-
-    model._choice_logprobs = choosing  # type: ignore[assignment]
-    assert (await ask_in(opened(store, model), TEA)).text == "always"
-    with Store.open(store, create=False) as held:
-        assert held.personalization("ann", "fermi").payload["made_with"] == "another process"
+        assert held.personalization("ann", "fermi")["made_with"] == "another process"
 
 
 @pytest.mark.parametrize("text", ["What would you drink?", "Would you drink tea at noon?"])

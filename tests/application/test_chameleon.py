@@ -169,7 +169,7 @@ def test_the_summary_has_what_the_evidence_decided(edited_store: Path, scores: t
     judged = replace(kept, trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
     counted = ChameleonSummary.of(judged)
     assert (counted.used, counted.evidence, counted.too_costly) == (scores == (1.0,), judged.gate, False)
-    assert (counted.base_score, counted.edited_score) == (sum(scores) / len(scores), 0.5)
+    assert (counted.base_score, counted.edited_score) == (0.5, sum(scores) / len(scores))
     unjudged = ChameleonSummary.of(replace(judged, evidence=None))
     assert (unjudged.used, unjudged.evidence, unjudged.base_score, unjudged.edited_score) == (True, None, None, None)
 
@@ -207,7 +207,7 @@ async def test_both_methods_answer_together(edited_store: Path, tiny_weights: st
     assert asked.counts == by[asked.prompts.used, asked.edit.used]
     assert asked.why.endswith(NOT_JUDGED_TOGETHER)
     with Store.open(edited_store) as store:
-        payload = store.personalization("u1", "fermi").payload
-        store.save_personalization("u1", "fermi", dict(payload) | {"model": "embedded"})
+        payload = store.personalization("u1", "fermi")
+        store.save_personalization("u1", "fermi", {**payload, "model": "embedded"})
     with pytest.raises(SettingsError, match="both together need one model"):
         await ask_in(edited_store, method="both")

@@ -38,7 +38,7 @@ def test_choices_differ_from_the_preset_and_nothing_else_does() -> None:
     assert (found.answering.mode, found.answering.max_tokens) == ("generate", 5)
     assert (found.retrieval.similarity, found.proposers, found.iterations, found.seed) == ("bm25", ("llm",), 7, 3)
     assert found.meta_prompt == demo.meta_prompt, "a proposal may have more tokens than an answer"
-    assert (found.preset, found.proposals, found.memory) == (demo.preset, demo.proposals, demo.memory)
+    assert (found.preset, found.proposals, found.evidence) == (demo.preset, demo.proposals, demo.evidence)
     more = fermi_settings(FermiChoices(max_tokens=5000), model=REMOTE)
     assert (more.answering.max_tokens, more.meta_prompt.max_tokens) == (5000, 5000)
 
