@@ -22,7 +22,6 @@ from idiolect import (
     Question,
     Spending,
     Workspace,
-    WorkspaceEvents,
 )
 from idiolect.application import blocking
 from idiolect.application.blocking import run_blocking

@@ -93,5 +93,5 @@ async def test_a_model_that_cannot_answer_that_way_is_refused_at_once() -> None:
     mute = pool.add(FunctionModel("mute"))
     assert (await open_fermi(pool, replace(preset("paper-offline")), model=name)).model.name == name
     assert (await open_fermi(pool, SETTINGS, model=mute)).optimizer is await pool.model(mute)
-    with pytest.raises(ModelError, match="no model at ./nowhere"):
+    with pytest.raises(ModelError, match=r"no model at \./nowhere"):
         await open_fermi(pool, SETTINGS, model=name, optimizer="./nowhere")

@@ -196,9 +196,10 @@ async def test_what_is_not_one_users_ends_the_run_and_calls_in_flight_are_kept(
 ) -> None:
     store = tmp_path / "store"
     with ApiServer(answer, latency=0.05) as server:
-        with monkeypatch.context() as patched, pytest.raises(type(error), match=str(error)):
+        with monkeypatch.context() as patched:
             _bobs(patched, _raising(error, cause), after=server)
-            await fit(store, server, people(*ALL))
+            with pytest.raises(type(error), match=str(error)):
+                await fit(store, server, people(*ALL))
         asked = asked_names(server)
         assert kept_names(store) == set(asked), "a call that was in flight was not kept"
         server.latency = 0.0

@@ -212,7 +212,9 @@ async def test_where_others_keep_saving_it_is_an_error_and_theirs_stays(
 ) -> None:
     _, store = fitted
     continued = _interfering(monkeypatch, store, times, **change)
-    with pytest.raises(StoreError, match="another process learned for user 'ann' at the same time; the opinion is kept"):
+    with pytest.raises(
+        StoreError, match="another process learned for user 'ann' at the same time; the opinion is kept"
+    ):
         await add(store, SOUP)
     assert len(continued) == tries
     assert fermi(store).answering.calls == 1000 * tries
@@ -285,7 +287,7 @@ async def test_an_unknown_question_names_near_ones(answered: Path) -> None:
             with pytest.raises(StoreError, match="has no such opinion; near it are 'Question ") as caught:
                 await remove_opinion(space, "u1", question, choices)
             assert str(caught.value).count("'Question ") == 3
-        with pytest.raises(StoreError, match="has no such opinion$"):
+        with pytest.raises(StoreError, match=r"has no such opinion$"):
             await remove_opinion(space, "u1", "zzz")
         with pytest.raises(UnknownUserError):
             await remove_opinion(space, "u2", "Question 1")

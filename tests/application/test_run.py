@@ -135,9 +135,10 @@ async def test_a_budget_of_money_holds_at_the_prices_of_a_file(tmp_path: Path, n
 @pytest.mark.parametrize("whose", ["run", "user"])
 async def test_money_without_a_price_is_an_error_before_anything(tmp_path: Path, whose: str) -> None:
     limits: dict[str, Any] = {whose: Limits(money=Decimal(5))}
-    with ApiServer(answer) as server:
-        with pytest.raises(SettingsError, match="is not known, so money cannot be a limit") as caught:
-            await fit(tmp_path / "store", server, people("ann"), calls=replace(CALLS, **limits))
+    limited_money = replace(CALLS, **limits)
+    refused = pytest.raises(SettingsError, match="is not known, so money cannot be a limit")
+    with ApiServer(answer) as server, refused as caught:
+        await fit(tmp_path / "store", server, people("ann"), calls=limited_money)
     assert f"the price of {server.url}#m" in str(caught.value)
     assert caught.value.remedy is not None
     assert caught.value.remedy.setting == "prices"
@@ -148,9 +149,8 @@ async def test_money_without_a_price_is_an_error_before_anything(tmp_path: Path,
 async def test_a_faulty_file_of_prices_writes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "prices.toml"
     file.write_text('[models]\n"m" = { prompt = "free" }\n')
-    with ApiServer(answer) as server:
-        with pytest.raises(SettingsError, match="prompt: must be a number"):
-            await fit(tmp_path / "store", server, people("ann"), calls=replace(CALLS, prices=file))
+    with ApiServer(answer) as server, pytest.raises(SettingsError, match="prompt: must be a number"):
+        await fit(tmp_path / "store", server, people("ann"), calls=replace(CALLS, prices=file))
     assert server.log == []
     assert not (tmp_path / "store").exists()
 

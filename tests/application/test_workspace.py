@@ -71,11 +71,17 @@ async def test_model_and_optimizer_may_be_two_objects_of_two_names(tmp_path: Pat
 
 
 async def test_everything_is_closed_at_the_end_also_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        async with AsyncWorkspace(opened(tmp_path / "store")) as space:
+    space = AsyncWorkspace(opened(tmp_path / "store"))
+
+    async def fail() -> None:
+        async with space:
             await open_learner(space, FermiChoices(similarity="bm25"))
-            cache = space.run.calls.cache
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert space.opened_run is not None
+    cache = space.opened_run.calls.cache
     assert cache is not None
     CallCache.open(cache.path).close()
     assert list(space.models.opened_models()) == []

@@ -1,4 +1,4 @@
-"""What tests of whole evaluations share: a users file, models that answer anything, and what differs between no runs."""
+"""What tests of whole evaluations share: a users file, models that answer anything, and results to compare."""
 
 from __future__ import annotations
 
