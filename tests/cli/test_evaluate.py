@@ -226,12 +226,12 @@ def test_options_win_over_the_file_and_settings_take_every_form(tmp_path: Path, 
     data = users(tmp_path)
     given = ("--data", data, "--model", "m", "--train", "4", "--test", "2", "--preset", "api")
     more = ("--set", "similarity=bm25", "--set", 'dtype="float32"', "--set", "controls=false")
-    others = ("--seed", "1", "--people", "1", "--optimizer", "n", "--transfer", "n", "--baseline", "vanilla")
+    others = ("--seed", "1", "--people", "1", "--optimizer", "n", "--baseline", "vanilla")
     compared = ("--primary", "few-shot[k=2,nearness=bm25] - vanilla")
     ends_well(run("evaluate", "users", "--config", path, "--out", out, *given, *more, *others, *compared))
     config = json.loads((out / "config.json").read_text())
     assert (config["split"]["seed"], config["people"], config["baseline"]) == (1, 1, "vanilla")
-    assert (config["models"]["optimizer"], config["models"]["transfer"]) == ("n", ["n"])
+    assert config["models"]["optimizer"] == "n"
     assert config["primary"] == ["few-shot[k=2,nearness=bm25] - vanilla"]
     assert (config["task"], config["split"]["train"], config["seeds"]) == ("users", 4, [5])
     assert config["methods"] == ["vanilla", "few-shot[k=2,nearness=bm25]"]

@@ -44,7 +44,7 @@ def test_a_spent_budget_is_printed_with_the_cost_and_resume_goes_on(
         stopped = fit(users, tmp_path / "store", server, *priced, option, limit)
         prompts, answers = tokens_of(server)
         server.latency = 0.0
-        resumed = fit(users, tmp_path / "store", server, *priced, "--resume", option, f"{limit}00000")
+        resumed = fit(users, tmp_path / "store", server, *priced, "--resume")
     assert (stopped.exit_code, resumed.exit_code) == (1, 0), stopped.output + resumed.output
     assert spent in stopped.stderr
     cost = f", {prompts:,} + {answers:,} tokens, ${Decimal(prompts + answers) / 1000:.4f}, "
