@@ -75,6 +75,7 @@ def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
     assert (told["users"], told["not_learnable"]) == (3, 2)
     shown = dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stdout
     assert "1 user (2 more have no opinions and can't be learned), preset api: about $" in shown
+    assert "about $0.00" in dry_run(users, tmp_path / "store").stdout, "the default model is a local one"
 
 
 @pytest.mark.parametrize(

@@ -247,13 +247,13 @@ class ModelPool:
             MissingExtraError: local models are not installed.
         """
         async with self._lock:
-            if name not in self._models and (known := self._models.get(lasting_name(name))) is not None:
-                self._models[name] = known
             if name not in self._models:
-                with self.waiting("opening the models"):
-                    opened = await asyncio.to_thread(open_named_model, name, self.settings, self.price)
+                opened = self._models.get(lasting_name(name))
+                if opened is None:
+                    with self.waiting("opening the models"):
+                        opened = await asyncio.to_thread(open_named_model, name, self.settings, self.price)
+                    self._models.setdefault(opened.name, opened)
                 self._models[name] = opened
-                self._models.setdefault(opened.name, opened)
         return self._models[name]
 
     async def similarity(self, name: str) -> OpenSimilarity:
