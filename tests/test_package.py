@@ -34,7 +34,7 @@ def test_public_name_is_the_one_that_its_module_defines(name: str) -> None:
 
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'idiolect' has no attribute 'Store'"):
-        _ = idiolect.Store  # type: ignore[attr-defined]
+        _ = idiolect.Store
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

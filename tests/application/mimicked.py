@@ -12,7 +12,7 @@ from idiolect.people.user_record import user_from_record
 from tests.cli import learning
 
 FAST = FermiChoices(similarity="bm25", iterations=2, proposers=("llm", "demonstrations"))
-ANN, BOB, SILENT = map(user_from_record, (learning.ANN, learning.BOB, learning.SILENT))
+ANN, BOB, SILENT = (user_from_record(each) for each in (learning.ANN, learning.BOB, learning.SILENT))
 
 
 def opened(store: Path, model: FunctionModel | None = None, calls: CallSettings | None = None) -> WorkspaceSettings:

@@ -19,6 +19,7 @@ from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import MissingExtraError, ModelError, NotFittedError, OtherWeightsError, SettingsError
 from idiolect.methods.evidence import Evidence
+from idiolect.models.catalog import open_local_model
 from idiolect.models.local import LocalModel
 from idiolect.models.similarity import Bm25Similarity, Similarity
 from idiolect.people.user import Opinion, Question
@@ -101,8 +102,6 @@ async def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
 async def test_a_model_of_an_unknown_family_is_refused_before_anything_is_written(
     tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_local_model = model_pool.open_local_model
-
     def without_mlps(name: str, *, dtype: str | None) -> LocalModel:
         local = open_local_model(name, dtype=dtype)
         for layer in local.network.module.model.layers:

@@ -68,7 +68,7 @@ async def test_prices_come_from_a_file(tmp_path: Path) -> None:
 
 async def test_a_model_of_this_process_costs_nothing() -> None:
     found = await expected(people("ann"), "embedded", choices=replace(FEW, preset=None))
-    assert (found.preset, found.answering.model, found.money) == ("demo", "embedded", 0)
+    assert (found.preset, found.answering.model, found.money) == ("demo", "embedded", Decimal(0))
     assert found.optimizing.counts.calls == 0, "the preset demo has no model write prompts"
 
 
