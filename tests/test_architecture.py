@@ -112,6 +112,22 @@ def _long_functions(source: str) -> Iterator[str]:
                 yield f"{node.name} has {lines} lines, at most {MAX_FUNCTION_LINES}"
 
 
+def _called_or_passed(source: str) -> set[str]:
+    """Names of functions as they are written, such as `asyncio.run`, wherever they are used."""
+    used = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name | ast.Attribute))
+    return {ast.unparse(node) for node in used}
+
+
+@pytest.mark.parametrize(
+    ("function", "places"),
+    [("asyncio.run", ("idiolect.models.remote.chat",)), ("print", ("idiolect.cli",))],
+)
+def test_only_these_start_a_loop_or_print(function: str, places: tuple[str, ...]) -> None:
+    """Use cases run in their caller's loop; the remote model that is left open by its name is found in a thread."""
+    users = {name for name, path in FILES.items() if function in _called_or_passed(path.read_text(encoding="utf-8"))}
+    assert {name for name in users if not name.startswith(places)} == set()
+
+
 def test_no_file_or_folder_has_a_vague_name() -> None:
     paths = [path.relative_to(ROOT) for top in ("src", "tests", "benchmarks") for path in (ROOT / top).rglob("*")]
     assert [str(path) for path in paths if path.stem.strip("_").lower() in VAGUE_NAMES] == []

@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 
 from idiolect.people.user import Question
-from idiolect.store import Store
 from tests.cli.learning import ANN, FAST, SILENT, TEA, opinion, record, run, write_people
 
-FREE = Question("What would you drink?")
-KNOWN = Question("Would you drink tea at noon?")
 CHOICES = "|".join(TEA.choices)
 ASK_TEA = ("--user", "ann", TEA.text, "--choices", f" {CHOICES.replace('|', ' | ')} ", "--ordinal")
 
@@ -21,7 +18,7 @@ ASK_TEA = ("--user", "ann", TEA.text, "--choices", f" {CHOICES.replace('|', ' | 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Ann, learned with a recorded model; and a user about whom nothing was learned."""
-    model = record(tmp_path / "mimic.jsonl", [ANN], asked=(TEA, FREE, KNOWN))
+    model = record(tmp_path / "mimic.jsonl", [ANN])
     people = write_people(tmp_path / "users.jsonl", [ANN, SILENT])
     assert run("fit", people, "--store", tmp_path / "store", "--model", model, *FAST).exit_code == 1
     return tmp_path / "store"
@@ -67,26 +64,6 @@ def test_ask_prints_json(store: Path) -> None:
     assert asked(store, *ASK_TEA)["base"] is None
 
 
-def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path) -> None:
-    def digest() -> tuple[str, Any]:
-        with Store.open(store, create=False) as opened:
-            (kept,) = opened.personalizations("ann")
-            return kept.digest, kept.updated_at
-
-    fitted = digest()
-    run("ask", "--store", store, *ASK_TEA)
-    scored = digest()
-    assert scored[0] != fitted[0]
-    run("ask", "--store", store, *ASK_TEA, "--base")
-    assert digest() == scored
-
-
-def test_a_question_without_choices_is_answered_freely(store: Path) -> None:
-    shown = asked(store, "--user", "ann", FREE.text)
-    assert (shown["choices"], shown["answer"]) == ([], "Tea, I think.")
-    assert asked(store, "--user", "ann", KNOWN.text)["answer"] == "Tea, I think."
-
-
 def test_a_user_of_whom_nothing_is_learned_is_led_to_fit(store: Path) -> None:
     result = run("ask", "--store", store, "--user", "silent", "Tea?", "--json")
     assert result.exit_code == 1
@@ -115,12 +92,6 @@ def test_a_question_that_is_none_is_wrong_use(store: Path, arguments: list[str],
     result = run("ask", "--store", store, "--user", "ann", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in " ".join(result.stderr.split())
-
-
-def test_a_model_that_is_gone_is_an_error(store: Path, tmp_path: Path) -> None:
-    (tmp_path / "mimic.jsonl").unlink()
-    result = run("ask", "--store", store, *ASK_TEA)
-    assert (result.exit_code, "holds no recording" in result.stderr) == (1, True)
 
 
 def test_hostile_texts_do_not_draw(tmp_path: Path) -> None:

@@ -7,16 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
-from idiolect.application.names import CHAMELEON, FERMI, PresetName
-from idiolect.application.names import PRESETS as OFFERED
-from idiolect.methods.chameleon.settings import PRESETS as CHAMELEON_PRESETS
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import PRESETS
 from idiolect.store import Store
 from tests.cli.interrupting import start
 from tests.cli.learning import ANN, BOB, FAST, SILENT, opinion, record, run, write_people
@@ -53,15 +49,6 @@ def test_fit_learns_every_user_and_keeps_them(tmp_path: Path, replay: str) -> No
     ]
     assert learned(tmp_path, "ann").best.score == 1.0
     assert learned(tmp_path, "bob").settings.iterations == 2
-
-
-def test_fit_names_the_models_so_that_they_open_again(
-    tmp_path: Path, replay: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    people = write_people(tmp_path / "users.jsonl", [ANN])
-    monkeypatch.chdir(Path(replay.removeprefix("replay:")).parent)
-    assert fit(tmp_path, people, "replay:mimic.jsonl").exit_code == 0
-    assert (learned(tmp_path, "ann").model, learned(tmp_path, "ann").optimizer) == (replay, replay)
 
 
 def test_fit_prints_one_json_object_a_user(tmp_path: Path, replay: str) -> None:
@@ -124,40 +111,6 @@ def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--model", "replay:nowhere.jsonl"], "holds no recording"),
-        (["--optimizer", "replay:nowhere.jsonl"], "holds no recording"),
-        (["--optimizer", ""], "the model's name is empty"),
-        (["--model", "./nowhere"], "no model at ./nowhere"),
-        (["--model", "ftp://example.org/v1#m"], "must begin with http:// or https://"),
-        (["--model", "https://me:hush@example.org/v1#m"], "holds a user or a password: leave them out"),
-        (["--optimizer", "openai: "], "no model is named: write openai:NAME"),
-        (["--similarity", " "], "the similarity's name is empty"),
-    ],
-)
-def test_a_wrong_name_writes_nothing(tmp_path: Path, replay: str, arguments: list[str], message: str) -> None:
-    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN]), replay, *arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert message in result.stderr
-    assert not (tmp_path / "store").exists()
-
-
-def test_paper_preset_without_its_embeddings_names_the_way_out(
-    tmp_path: Path, replay: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    people = write_people(tmp_path / "users.jsonl", [ANN])
-    arguments = ("fit", people, "--store", tmp_path / "store", "--model", replay)
-    result = run(*arguments, "--preset", "paper")
-    assert result.exit_code == 1
-    assert "all-mpnet-base-v2" in result.stderr
-    assert "--preset paper-offline is the same with the bundled embeddings" in result.stderr
-    assert not (tmp_path / "store").exists()
-
-
-@pytest.mark.parametrize(
     "arguments",
     [
         ["--method", "chameleon"],
@@ -177,12 +130,6 @@ def test_wrong_use_is_status_2_and_writes_nothing(tmp_path: Path, replay: str, a
 
 def test_wrong_method_is_told_which_there_are(tmp_path: Path, replay: str) -> None:
     assert "fermi" in fit(tmp_path, "users.jsonl", replay, "--method", "leopard").stderr
-
-
-def test_presets_of_the_command_are_those_of_the_methods() -> None:
-    known = {FERMI: set(PRESETS), CHAMELEON: set(CHAMELEON_PRESETS)}
-    assert {method: set(offered) for method, offered in OFFERED.items()} == known
-    assert set(get_args(PresetName)) == set().union(*known.values())
 
 
 HOSTILE = "\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }} {% raw %}\x1b]0;title\x07"

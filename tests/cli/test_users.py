@@ -196,16 +196,6 @@ def test_remove_opinion_takes_it_back(people: Path) -> None:
     assert removed == {"user": EVIL, "removed": True, "opinions": 1}
 
 
-def test_remove_opinion_on_an_unknown_question_names_near_ones(people: Path) -> None:
-    result = run("remove-opinion", "u1", "Qestion 9", "--store", people, "--json")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("error: user 'u1' has no such opinion; near it are 'Question ")
-    assert result.stderr.count("'Question ") == 3
-    assert json.loads(result.stdout)["error"]["type"] == "StoreError"
-    far = run("remove-opinion", EVIL, "zzz", "--store", people)
-    assert far.stderr.endswith("has no such opinion\n")
-
-
 def test_export_holds_everything(people: Path) -> None:
     document = shown("export", "u1", "--store", people)
     with Store.open(people) as store:

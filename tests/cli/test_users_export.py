@@ -18,7 +18,7 @@ from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
 from idiolect.store import Store
-from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, key_of, learn, payload_of
+from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, key_of, learn, payload_of
 
 HALF = {"text": "half \ud83d", "finish_reason": "length"}
 
@@ -124,21 +124,9 @@ def test_failed_archive_leaves_nothing_behind(people: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["people"]
 
 
-def test_answer_that_cannot_be_read_is_left_out_and_the_others_are_exported(people: Path) -> None:
-    damage(people)
+def test_a_cache_that_is_missing_is_told(people: Path, tmp_path: Path) -> None:
+    with Store.open(people) as store:
+        store.note_cache(tmp_path / "gone.db")
     result = run(ANNA.id, "--store", people)
     assert result.exit_code == 0
-    assert len(json.loads(result.stdout)["calls"]) == 3
-
-
-def test_calls_of_every_cache_are_exported_and_a_missing_one_is_told(people: Path, tmp_path: Path) -> None:
-    with Store.open(people) as store, CallCache.open(tmp_path / "other.db") as cache:
-        store.note_cache(cache.path)
-        store.note_cache(tmp_path / "gone.db")
-        asyncio.run(call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id))
-        asyncio.run(call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id))
-    result = run(ANNA.id, "--store", people)
-    results = [one["result"] for one in json.loads(result.stdout)["calls"]]
-    assert {"text": "elsewhere"} in results
-    assert len(results) == 5
     assert f"cache {tmp_path / 'gone.db'}: is not there" in result.stderr

@@ -18,7 +18,7 @@ from idiolect.cli.app import app
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.store import Store
-from tests.erasure.keeping import ANNA, BORIS, damage, learn
+from tests.erasure.keeping import ANNA, BORIS, learn
 
 
 @pytest.fixture
@@ -80,33 +80,10 @@ def test_what_is_left_is_an_error_that_names_files_and_no_texts(people: Path) ->
     assert ids(people) == [BORIS.id]  # deleted all the same
 
 
-def test_forgetting_twice_is_an_error(people: Path) -> None:
-    assert run("forget", ANNA.id, "--yes", "--store", people).exit_code == 0
-    again = run("forget", ANNA.id, "--yes", "--store", people)
-    assert again.exit_code == 1
-    assert again.stderr == f"error: the store holds no user '{ANNA.id}'\n"
-
-
 def test_nobody_to_ask_is_wrong_use(people: Path) -> None:
     result = run("forget", ANNA.id, "--store", people)
     assert result.exit_code == 2
     assert "--yes is needed where nobody can be asked" in result.stderr
-    assert ids(people) == [ANNA.id, BORIS.id]
-
-
-def test_no_cache_is_made_for_it(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
-        store.save_users([ANNA])
-    result = run("forget", ANNA.id, "--yes", "--json", "--store", tmp_path)
-    assert json.loads(result.stdout)["calls"] == {"deleted": 0, "left_to_others": 0}
-    assert not (tmp_path / "calls.db").exists()
-
-
-def test_cache_in_use_is_an_error(people: Path) -> None:
-    with CallCache.open(people / "calls.db"):
-        result = run("forget", ANNA.id, "--yes", "--store", people)
-    assert result.exit_code == 1
-    assert "another process is using it" in result.stderr
     assert ids(people) == [ANNA.id, BORIS.id]
 
 
@@ -131,14 +108,6 @@ def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert result.exit_code == 0
     assert result.stderr == "an erasure that had been cut off is finished now (1)\n"
-
-
-def test_answer_that_cannot_be_read_does_not_stop_it(people: Path) -> None:
-    damage(people)
-    result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
-    assert (result.exit_code, result.stderr) == (0, "")
-    receipt = json.loads(result.stdout)
-    assert receipt["calls"] == {"deleted": 2, "left_to_others": 1}
 
 
 def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:

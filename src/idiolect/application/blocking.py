@@ -115,9 +115,7 @@ class Workspace:
 
     def halt(self, reason: str = "halted") -> None:
         """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
-        run = self._space.opened_run
-        if run is not None:
-            self._loop.call_soon_threadsafe(run.halt, reason)
+        self._loop.call_soon_threadsafe(self._space.halt, reason)
 
     def fit(
         self,

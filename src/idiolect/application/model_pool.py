@@ -60,6 +60,13 @@ class _Weights(Protocol):
     def fingerprint(self) -> str: ...
 
 
+@runtime_checkable
+class _Prefixes(Protocol):
+    """A model that remembers prompts."""
+
+    async def forget_prefixes(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenModel:
     """A language model that was opened.
@@ -142,6 +149,7 @@ def own_model(model: LanguageModel) -> OpenModel:
     return OpenModel(
         Source(model, model.name, price=_FREE, cached=False),
         take_fingerprint=str if known is None else known.fingerprint,
+        forget=model.forget_prefixes if isinstance(model, _Prefixes) else _nothing_to_do,
     )
 
 
@@ -221,8 +229,14 @@ class ModelPool:
     _lock: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def add(self, model: LanguageModel) -> str:
-        """Take in a model that the caller made and closes; return the name that it has here."""
-        self._models[model.name] = own_model(model)
+        """Take in a model that the caller made and closes; return the name that it has here.
+
+        Raises:
+            ValueError: another model has that name.
+        """
+        known = self._models.setdefault(model.name, own_model(model))
+        if known.model is not model:
+            raise ValueError(f"two models are named {model.name!r}: give each a name of its own")
         return model.name
 
     async def model(self, name: str) -> OpenModel:

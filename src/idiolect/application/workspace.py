@@ -75,6 +75,7 @@ class AsyncWorkspace:
         self._events = events
         self._store: Store | None = None
         self._run: Run | None = None
+        self._halted = ""
         self._opened = ExitStack()
 
     @property
@@ -101,12 +102,20 @@ class AsyncWorkspace:
             calls, store = self.settings.calls, self.store
             path = store.cache_path if calls.cached else None
             self._run = self._opened.enter_context(open_run(calls, path, on_uncertain=self._events.uncertain))
+            if self._halted:
+                self._run.halt(self._halted)
         return self._run
 
     @property
     def opened_run(self) -> Run | None:
         """The calls if any use case has needed them, else None."""
         return self._run
+
+    def halt(self, reason: str) -> None:
+        """Make no further call, also if none was made yet; those in flight are finished and kept."""
+        self._halted = reason
+        if self._run is not None:
+            self._run.halt(reason)
 
     async def __aenter__(self) -> Self:
         return self

@@ -219,7 +219,7 @@ async def ask_people(
     Args:
         prepared: what is asked.
         out: the evaluation's folder.
-        calls: how models may be called, and how much.
+        calls: how models may be called, and how much; the type of weights is the configuration's.
         shard: (i, n): this process asks the i-th of n parts of the people.
         events: observers.
 
@@ -228,7 +228,7 @@ async def ask_people(
         ModelError, MissingExtraError: a model cannot be had, or no call of it can succeed.
     """
     config, benchmark = prepared.config, prepared.benchmark
-    pool = ModelPool(calls, events.waiting)
+    pool = ModelPool(replace(calls, dtype=config.dtype), events.waiting)
     try:
         bench = await open_bench(pool, config, prepared.options, benchmark)
         pool.check_prices()

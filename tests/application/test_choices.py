@@ -1,0 +1,88 @@
+"""Settings from choices: what None leaves to the preset, and models whose weights cannot be edited."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from idiolect.application.choices import (
+    ChameleonChoices,
+    FermiChoices,
+    chameleon_settings,
+    check_open_weights,
+    fermi_settings,
+)
+from idiolect.application.names import CHAMELEON, FERMI, PRESETS, PresetName
+from idiolect.errors import SettingsError
+from idiolect.methods.chameleon import settings as chameleon
+from idiolect.methods.fermi import settings as fermi
+
+LOCAL, REMOTE = "embedded", "gpt-4o-mini"
+
+
+def test_names_of_presets_are_those_of_the_methods() -> None:
+    known = {FERMI: set(fermi.PRESETS), CHAMELEON: set(chameleon.PRESETS)}
+    assert {method: set(offered) for method, offered in PRESETS.items()} == known
+    assert set(get_args(PresetName)) == set().union(*known.values())
+
+
+@pytest.mark.parametrize(("model", "name"), [(LOCAL, "demo"), (REMOTE, "api"), ("http://127.0.0.1:9/v1#m", "api")])
+def test_without_choices_the_model_decides_on_the_preset(model: str, name: str) -> None:
+    assert fermi_settings(FermiChoices(), model=model) == fermi.preset(name)
+
+
+def test_choices_differ_from_the_preset_and_nothing_else_does() -> None:
+    choices = FermiChoices("demo", "generate", "bm25", ("llm",), 7, 5, seed=3)
+    found, demo = fermi_settings(choices, model=LOCAL), fermi.preset("demo")
+    assert (found.answering.mode, found.answering.max_tokens) == ("generate", 5)
+    assert (found.retrieval.similarity, found.proposers, found.iterations, found.seed) == ("bm25", ("llm",), 7, 3)
+    assert found.meta_prompt == demo.meta_prompt, "a proposal may have more tokens than an answer"
+    assert (found.preset, found.proposals, found.evidence) == (demo.preset, demo.proposals, demo.evidence)
+    more = fermi_settings(FermiChoices(max_tokens=5000), model=REMOTE)
+    assert (more.answering.max_tokens, more.meta_prompt.max_tokens) == (5000, 5000)
+
+
+def test_a_named_optimizer_proposes_unless_the_proposers_are_named() -> None:
+    assert fermi.preset("demo").proposers == ("demonstrations",)
+    named = fermi_settings(FermiChoices(), model=LOCAL, optimizer=LOCAL)
+    assert named.proposers == ("llm", "demonstrations")
+    both = fermi_settings(FermiChoices(proposers=("demonstrations",)), model=LOCAL, optimizer=LOCAL)
+    assert both.proposers == ("demonstrations",)
+
+
+def test_a_remote_optimizer_is_given_no_prefilled_text() -> None:
+    assert fermi_settings(FermiChoices("demo"), model=LOCAL, optimizer=LOCAL).meta_prompt.prefill
+    remote = fermi_settings(FermiChoices("demo"), model=LOCAL, optimizer=REMOTE)
+    assert remote.meta_prompt == fermi.preset("api").meta_prompt
+
+
+def test_pairs_may_be_fewer_than_the_preset_needs_at_least() -> None:
+    measured = chameleon.preset("measured").generation
+    found = chameleon_settings(ChameleonChoices(pairs=2, max_tokens=6, seed=4), model=LOCAL)
+    assert (found.generation.pairs, found.generation.least_pairs, found.generation.seed) == (2, 2, 4)
+    assert (found.generation.max_tokens, found.answering.max_tokens) == (6, 6)
+    many = chameleon_settings(ChameleonChoices(pairs=measured.least_pairs + 9), model=LOCAL)
+    assert many.generation.least_pairs == measured.least_pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("gpt-4o-mini", "a model behind an API"),
+        ("http://127.0.0.1:9/v1#x", "a model behind an API"),
+        ("replay:answers.jsonl", "a recording"),
+    ],
+)
+def test_a_model_without_open_weights_is_refused_and_fermi_named(name: str, what: str) -> None:
+    for check in (check_open_weights, lambda model: chameleon_settings(ChameleonChoices(), model=model)):
+        with pytest.raises(SettingsError, match=f"needs its open weights, which {what}") as caught:
+            check(name)
+        assert caught.value.remedy is not None
+        assert (caught.value.remedy.setting, caught.value.remedy.value) == ("method", "fermi")
+
+
+@pytest.mark.parametrize("choices", [FermiChoices(preset="bold"), FermiChoices(iterations=0)])
+def test_settings_that_make_no_sense_are_errors(choices: FermiChoices) -> None:
+    with pytest.raises(SettingsError):
+        fermi_settings(choices, model=LOCAL)

@@ -1,0 +1,84 @@
+"""One edit for a group: whose it is, who is left out, and what nobody keeps of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from idiolect.application.asking import ask
+from idiolect.application.chameleon import GROUP_NOTE
+from idiolect.application.groups import fit_group
+from idiolect.application.owner import Owner
+from idiolect.application.people import forget
+from idiolect.application.run import CallSettings
+from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
+from idiolect.errors import GroupNeedsRefitError, HaltedError, NotFittedError, PersonalizationError, UnknownGroupError
+from idiolect.models.calls.budget import Limits
+from idiolect.people.user import User
+from tests.application.edited import SMALL, U1, U2
+from tests.application.mimicked import SILENT
+from tests.cli.learning import TEA
+
+pytestmark = pytest.mark.usefixtures("hashed")
+READERS = Owner.group("readers")
+
+
+def workspace(tmp_path: Path, model: str, limit: int | None = None) -> WorkspaceSettings:
+    return WorkspaceSettings(tmp_path / "store", model, calls=CallSettings(run=Limits(calls=limit)))
+
+
+async def test_an_edit_of_all_members_answers_until_one_is_forgotten(tmp_path: Path, tiny_weights: str) -> None:
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([U1, U2])
+        space.store.groups.create("readers", ("u1", "u2"))
+        with pytest.raises(NotFittedError) as early:
+            await ask(space, READERS, TEA)
+        assert (early.value.owner, early.value.kind) == ("readers", "group")
+        fitted = await fit_group(space, "readers", SMALL)
+        assert (fitted.learned.members, fitted.left_out, len(fitted.learned.pairs) > 6) == (("u1", "u2"), (), True)
+        asked = await ask(space, READERS, TEA)
+        assert (asked.edit, asked.owner, asked.stale) == (fitted.learned, READERS, "")
+        space.store.save_users([User("u2", texts=(*U2.texts, "One more."), opinions=U2.opinions)])
+        assert (await ask(space, READERS, TEA)).stale == GROUP_NOTE
+        assert (await forget(space, "u1")).proven
+        with pytest.raises(GroupNeedsRefitError):
+            await ask(space, READERS, TEA)
+
+
+async def test_nothing_of_a_groups_fit_is_in_the_cache(tmp_path: Path, tiny_weights: str) -> None:
+    """The pool cannot tell members apart, and no cached text may outlive one of them."""
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([U1, U2])
+        space.store.groups.create("readers", ("u1", "u2"))
+        await fit_group(space, "readers", SMALL)
+        cache, calls = space.run.calls.cache, space.run.spending().calls
+        assert cache is not None
+        assert [list(cache.calls_of(owner)) for owner in ("u1", "u2", "readers")] == [[], [], []]
+        assert calls == 12
+        await fit_group(space, "readers", SMALL)
+        assert (space.run.spending().calls, space.run.spending().from_cache) == (2 * calls, 0)
+
+
+async def test_members_with_too_little_history_are_left_out(tmp_path: Path, tiny_weights: str) -> None:
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([SILENT, U1])
+        space.store.groups.create("readers", ("u1", "silent"))
+        space.store.groups.create("silence", ("silent",))
+        fitted = await fit_group(space, "readers", SMALL)
+        assert (fitted.learned.members, fitted.left_out) == (("u1",), ("silent",))
+        with pytest.raises(PersonalizationError):
+            await fit_group(space, "silence", SMALL)
+        with pytest.raises(UnknownGroupError):
+            await fit_group(space, "writers", SMALL)
+
+
+async def test_a_budget_stops_it_and_what_was_learned_before_stays(tmp_path: Path, tiny_weights: str) -> None:
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([U1])
+        space.store.groups.create("readers", ("u1",))
+        before = (await fit_group(space, "readers", SMALL)).learned
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights, limit=2)) as space:
+        with pytest.raises(HaltedError, match="the budget of 2 calls is spent"):
+            await fit_group(space, "readers", SMALL)
+        assert (await ask(space, READERS, TEA)).edit == before
