@@ -71,7 +71,7 @@ def test_pairs_may_be_fewer_than_the_preset_needs_at_least() -> None:
     [
         ("gpt-4o-mini", "a model behind an API"),
         ("http://127.0.0.1:9/v1#x", "a model behind an API"),
-        ("replay:answers.jsonl", "a recording"),
+        ("replay:answers.jsonl", "replay:…"),
     ],
 )
 def test_a_model_without_open_weights_is_refused_and_fermi_named(name: str, what: str) -> None:

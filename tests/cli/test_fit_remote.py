@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from tests.api_server import Answer, ApiServer, Body, Hang, Status
+from tests.api_server import Answer, ApiServer, Body, Hang, Status, chat_payload
 from tests.cli.interrupting import start
 from tests.cli.learning import run
 from tests.cli.remote_world import answer, arguments, asked_names, kept_names, learned, person, write_users
