@@ -71,7 +71,7 @@ from idiolect import Workspace
 from idiolect.application.counting import count_opinions
 
 with Workspace.open(create=False) as space:
-    print(space.run(count_opinions))
+    print(space.call(count_opinions))
 """
     assert run(changed, "-c", script) == "4\n"
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from idiolect.application.run import CallSettings, Spending
     from idiolect.application.workspace import AsyncWorkspace, WorkspaceEvents, WorkspaceSettings
     from idiolect.evaluate.configuration import EvaluationConfig
-    from idiolect.evaluate.evaluation import EvaluationEvents
-    from idiolect.evaluate.evaluation import evaluate as run_evaluation
+    from idiolect.evaluate.evaluation import EvaluationEvents, run_evaluation
     from idiolect.export.exporting import ExportOptions
     from idiolect.models.calls.budget import Limits
     from idiolect.people.user import Opinion, Question, QuestionKind, User, UserProfile
@@ -89,7 +88,7 @@ _PLACES = {
     "fit_users": "application.fitting:fit_users",
     "open_learner": "application.fitting:open_learner",
     "read_users": "people.users_file:read_users",
-    "run_evaluation": "evaluate.evaluation:evaluate",
+    "run_evaluation": "evaluate.evaluation:run_evaluation",
 }
 
 

@@ -20,6 +20,7 @@ and which command learns what is missing, only the command line knows, and adds 
     │   └── VerificationError   an exported adapter does not do there what the edit does here
     └── StoreError              the store cannot be opened, read or written
         ├── UnknownUserError    no such user in the store
+        ├── BusyError           a user's data is in use, so it cannot be deleted now
         ├── UnknownGroupError   no such group in the store
         └── NotFittedError      the user or group is there, but nothing has been learned for them
             └── GroupNeedsRefitError  something had been, but from a member who is gone since
@@ -139,6 +140,10 @@ class UnknownUserError(StoreError):
     """The store holds no such user."""
 
 
+class BusyError(StoreError):
+    """A user's data is in use by another use case, so it cannot be deleted now."""
+
+
 class UnknownGroupError(StoreError):
     """The store holds no such group."""
 
@@ -170,3 +175,14 @@ class GroupNeedsRefitError(NotFittedError):
         return (
             f"{kind} {owner!r}: a member was forgotten or removed, and what {method!r} had learned from them is deleted"
         )
+
+
+def error_kind(error: BaseException | None) -> str:
+    """Return the name that this module has for an error; a module's own kinds of error may change.
+
+    For an error that is not Idiolect's, return the name of its class; "" for None.
+    """
+    if error is None:
+        return ""
+    own = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return next(own, type(error).__name__)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from idiolect import (
+    AsyncWorkspace,
     CallSettings,
     FitEvents,
     Opinion,
@@ -22,11 +23,15 @@ from idiolect import (
     Question,
     Spending,
     Workspace,
+    WorkspaceSettings,
+    fit_users,
+    open_learner,
 )
-from idiolect.application import blocking
-from idiolect.application.blocking import run_blocking
+from idiolect.application import portal
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast
-from idiolect.errors import HaltedError, SettingsError, UnknownUserError
+from idiolect.application.persons import forget
+from idiolect.errors import BusyError, HaltedError, SettingsError, UnknownUserError
+from idiolect.methods.personalization import Progress
 from tests.api_server import Answer, ApiServer, Body, Hang
 from tests.application.edited import SMALL, U1
 from tests.application.mimicked import ANN, BOB, FAST, SILENT
@@ -88,7 +93,7 @@ def test_a_closed_workspace_is_of_no_use(tmp_path: Path) -> None:
     assert list(space.store.user_ids()) == []
     space.close()
     space.close()
-    with pytest.raises(RuntimeError, match="not running"):
+    with pytest.raises(RuntimeError, match="the workspace is closed"):
         space.ask("ann", TEA)
 
 
@@ -108,7 +113,7 @@ def test_observers_may_ask_what_was_spent_and_halt(tmp_path: Path) -> None:
     with Workspace.open(store, model=model) as space:
         report = space.fit([ANN, BOB, THIRD], FAST, events=FitEvents(finished=finished))
         assert report.halted_by == "enough"
-        assert states(report) == {"ann": "learned", "bob": "not learned"}, "the third was begun"
+        assert states(report) == {"ann": "learned"}, "somebody was begun after the halt"
         assert spent[0].calls == report.spending.calls == report.outcomes[0].summary.calls > 0  # type: ignore[union-attr]
         before = learned(store)
         assert states(space.fit([BOB], FAST)) == {"bob": "not learned"}
@@ -137,6 +142,71 @@ def test_an_observer_that_fails_ends_the_use_case_with_its_error(tmp_path: Path)
         with pytest.raises(ZeroDivisionError, match="oh"):
             space.fit([ANN, BOB], FAST, events=FitEvents(finished=finished))
         assert list(learned(tmp_path / "store")["ann"]) == ["fermi"], "what was learned before is kept"
+        assert learned(tmp_path / "store")["bob"] == {}, "somebody was begun afterwards"
+        assert space.ask("ann", TEA).text == "always", "the workspace goes on"
+
+
+def test_a_value_error_of_an_observer_is_no_fault_of_the_user(tmp_path: Path) -> None:
+    def progress(_: Progress) -> None:
+        raise ValueError("of the observer")
+
+    with Workspace.open(tmp_path / "store", model=mimic()) as space:
+        with pytest.raises(ValueError, match="of the observer"):
+            space.fit([ANN], FAST, events=FitEvents(progress=progress))
+        assert list(learned(tmp_path / "store")["ann"]) == ["fermi"]
+
+
+def test_an_observer_may_read_the_store_and_may_not_wait(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    def finished(outcome: Outcome) -> None:
+        seen.append(space.store.summary(outcome.user_id).methods)
+        space.ask(outcome.user_id, TEA)
+
+    with (
+        Workspace.open(tmp_path / "store", model=mimic()) as space,
+        pytest.raises(RuntimeError, match="an observer cannot wait for a use case"),
+    ):
+        space.fit([ANN], FAST, events=FitEvents(finished=finished))
+    assert seen == [("fermi",)]
+
+
+def test_an_observer_that_exits_leaves_a_workspace_that_closes(tmp_path: Path) -> None:
+    def finished(_: Outcome) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit), Workspace.open(tmp_path / "store", model=mimic()) as space:
+        space.fit([ANN], FAST, events=FitEvents(finished=finished))
+    assert list(learned(tmp_path / "store")) == ["ann"]
+
+
+async def test_a_person_who_is_being_learned_is_not_forgotten(tmp_path: Path) -> None:
+    """What learning does next would be kept after the receipt."""
+    held: set[bool] = set()
+    events = FitEvents(progress=lambda progress: held.add(space.works_on(progress.user_id)))
+    async with AsyncWorkspace(WorkspaceSettings(tmp_path / "store", model=mimic())) as space:
+        learner = await open_learner(space, FAST)
+        assert (await fit_users(space, learner, [ANN], events=events)).complete
+        assert held == {True}
+        with space.working_on("ann"), pytest.raises(BusyError, match="is being learned or asked here"):
+            await forget(space, "ann")
+        assert (await forget(space, "ann")).proven
+
+
+def test_a_use_case_that_ends_in_spite_of_ctrl_c_hands_its_result_over() -> None:
+    async def ends() -> str:
+        await asyncio.sleep(0.2)  # until the other thread waits
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        await asyncio.sleep(0.2)
+        return "receipt"
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(portal.Interrupted) as ended:
+            portal.run_blocking(ends, interrupted=lambda _: True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.result == "receipt"
 
 
 # Ctrl-C, in a process whose main thread waits
@@ -202,7 +272,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 
 def test_the_end_of_the_grace_cancels_what_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """`KeyboardInterrupt` is raised in this thread by a signal, while a use case hangs."""
-    monkeypatch.setattr(blocking, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(portal, "GRACE_SECONDS", 0.1)
     happened: list[str] = []
 
     async def hangs() -> None:
@@ -217,7 +287,7 @@ def test_the_end_of_the_grace_cancels_what_does_not_end(monkeypatch: pytest.Monk
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_blocking(hangs, interrupted=lambda _: happened.append("interrupted"))
+            portal.run_blocking(hangs, interrupted=lambda _: happened.append("interrupted") or True)
     finally:
         signal.signal(signal.SIGINT, before)
     assert happened == ["interrupted", "cancelled"]
@@ -230,9 +300,9 @@ def test_a_use_cases_own_error_and_value_come_out() -> None:
     async def error() -> int:
         raise UnknownUserError("nobody")
 
-    assert run_blocking(value) == 3
+    assert portal.run_blocking(value) == 3
     with pytest.raises(UnknownUserError, match="nobody"):
-        run_blocking(error)
+        portal.run_blocking(error)
 
 
 def test_calls_are_made_as_the_settings_have_it(tmp_path: Path) -> None:

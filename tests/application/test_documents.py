@@ -18,7 +18,7 @@ from idiolect.application.forecasting import forecast_chameleon, forecast_fermi
 from idiolect.application.groups import fit_group
 from idiolect.application.opinions import add_opinion
 from idiolect.application.owner import Owner
-from idiolect.application.people import forget, known_about
+from idiolect.application.persons import forget, known_about
 from idiolect.application.run import Spending
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import (

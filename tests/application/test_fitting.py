@@ -177,7 +177,7 @@ async def test_what_fails_for_one_user_does_not_stop_the_others(
         report = await fit(tmp_path / "store", server, people(*ALL))
     assert states(report) == {"ann": "learned", "bob": "failed", "eve": "learned"}
     (failed,) = [outcome for outcome in report.outcomes if outcome.error is not None]
-    assert type(failed.error) is kind
+    assert isinstance(failed.error, kind)
     assert message in str(failed.error)
     assert "SECRET" not in str(failed.error)
 

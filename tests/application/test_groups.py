@@ -10,7 +10,7 @@ from idiolect.application.asking import ask
 from idiolect.application.chameleon import GROUP_NOTE
 from idiolect.application.groups import fit_group
 from idiolect.application.owner import Owner
-from idiolect.application.people import forget
+from idiolect.application.persons import forget
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import GroupNeedsRefitError, HaltedError, NotFittedError, PersonalizationError, UnknownGroupError

@@ -96,7 +96,7 @@ async def test_forgetting_empties_the_prefix_cache_of_local_models_whoever_opene
         pool = ModelPool(CallSettings())
         pool.add(mine)
         await pool.model("named")
-        await pool.forget()
+        await pool.forget_prompts()
         assert forgotten == [mine, named]
         await pool.aclose()
 

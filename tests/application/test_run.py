@@ -247,6 +247,8 @@ async def test_calls_of_earlier_runs_are_reported_until_a_run_comes_to_its_end(
     assert (reported, cleared) == ([3], [])
     with open_run(CALLS, path, on_uncertain=reported.append) as run:
         assert run.spending().uncertain == 3
+        assert cleared == [], "no use case has come to its end"
+        run.come_to_an_end()
     assert (reported, cleared) == ([3, 3], [True])
     with open_run(CALLS, None, on_uncertain=reported.append) as run:
         assert (run.calls.cache, run.spending().uncertain) == (None, 0)

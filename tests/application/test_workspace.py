@@ -11,7 +11,7 @@ from idiolect.application.asking import ask
 from idiolect.application.choices import FermiChoices
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.owner import Owner
-from idiolect.application.people import known_about
+from idiolect.application.persons import known_about
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import SettingsError, StoreError
 from idiolect.models.calls.cache import CallCache

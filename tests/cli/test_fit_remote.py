@@ -216,7 +216,7 @@ def test_a_second_ctrl_c_drops_what_is_in_flight_at_once(tmp_path: Path) -> None
 
 
 SHORT_GRACE = (
-    "from idiolect.application import blocking; from idiolect.cli import app; blocking.GRACE_SECONDS = 0.2; app.main()"
+    "from idiolect.application import portal; from idiolect.cli import app; portal.GRACE_SECONDS = 0.2; app.main()"
 )
 
 

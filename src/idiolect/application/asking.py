@@ -48,6 +48,7 @@ class Asked:
         explanation: how the prompt was chosen; None where none was.
         edit: what CHAMELEON learned; None where prompts alone answer.
         stale: one sentence where the data has changed since the edit was learned, else "".
+        learned_by: the methods that have learned for the owner.
     """
 
     owner: Owner
@@ -58,6 +59,7 @@ class Asked:
     explanation: Explanation | None = None
     edit: ChameleonPersonalization | None = None
     stale: str = ""
+    learned_by: tuple[str, ...] = ()
 
     @property
     def response(self) -> Response:
@@ -107,16 +109,30 @@ async def ask(
         with_base: also ask the model without anything learned; edits always do.
 
     Raises:
+        ValueError: a method that does not learn for groups, and a group.
         NotFittedError: the method has learned nothing for the owner.
         GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
         OtherWeightsError: the model has other weights than the edit was learned on.
         PersonalizationError: what is stored is damaged.
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; or prompts and edit were
             learned with different ones.
-        StoreError: there is no such user or group, or the store cannot be read or written.
+        HaltedError: the workspace makes no further calls.
+        StoreError, CacheError: there is no such user or group, or the store or the cache cannot be read or written.
     """
+    with workspace.working_on(owner.id):
+        asked = await _ask(workspace, owner, question, method=method, with_base=with_base)
+    if workspace.opened_run is not None:  # an edit alone makes no calls
+        workspace.opened_run.come_to_an_end()
+    return asked
+
+
+async def _ask(
+    workspace: AsyncWorkspace, owner: Owner, question: Question, *, method: AskedMethod | None, with_base: bool
+) -> Asked:
     store = workspace.store
     if owner.kind == "group":
+        if method not in (None, CHAMELEON):
+            raise ValueError(f"method is {method!r}, and only CHAMELEON learns for groups")
         return await _ask_edited(workspace, owner, store.groups.personalization(owner.id, CHAMELEON), question)
     learned = {record.method: record for record in store.personalizations(owner.id)}
     chosen = method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
@@ -125,10 +141,12 @@ async def ask(
         if each not in learned:
             raise NotFittedError(each, owner.id)
     if chosen == "both":
-        return await _ask_both(workspace, owner, learned[FERMI], learned[CHAMELEON], question)
-    if chosen == CHAMELEON:
-        return await _ask_edited(workspace, owner, learned[CHAMELEON], question)
-    return await _ask_prompted(workspace, owner, learned[FERMI], question, with_base=with_base)
+        asked = await _ask_both(workspace, owner, learned[FERMI], learned[CHAMELEON], question)
+    elif chosen == CHAMELEON:
+        asked = await _ask_edited(workspace, owner, learned[CHAMELEON], question)
+    else:
+        asked = await _ask_prompted(workspace, owner, learned[FERMI], question, with_base=with_base)
+    return replace(asked, learned_by=tuple(learned))
 
 
 async def _ask_prompted(

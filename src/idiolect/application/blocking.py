@@ -6,27 +6,24 @@ another event loop runs already. Observers are called in that thread.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
 from idiolect.application.adapters import AdapterExported, export_adapter
 from idiolect.application.asking import Asked, ask
 from idiolect.application.choices import ChameleonChoices, FermiChoices
 from idiolect.application.fitting import NO_EVENTS, FitEvents, FitReport, fit_users, open_learner
-from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast_chameleon, forecast_fermi
+from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast
 from idiolect.application.groups import GroupFitted, fit_group
 from idiolect.application.names import DEFAULT_MODEL, AskedMethod
-from idiolect.application.opinions import Change, OpinionAdded, add_opinion, ignore_change, remove_opinion
+from idiolect.application.observers import ignore
+from idiolect.application.opinions import Change, OpinionAdded, add_opinion, remove_opinion
 from idiolect.application.owner import Owner
-from idiolect.application.people import ExportedPerson, Known, ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.persons import ExportedPerson, Known, ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.portal import STOPPED_BY_HAND, Portal
 from idiolect.application.run import CallSettings, Spending
 from idiolect.application.workspace import (
     NO_WORKSPACE_EVENTS,
@@ -45,27 +42,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GRACE_SECONDS = 10.0  # after Ctrl-C, for calls in flight
-STOPPED_BY_HAND = "stopped by hand"
 _DEFAULT_CALLS, _DEFAULT_CHOICES = CallSettings(), FermiChoices()
 
 
 class Workspace:
     """A store, models, and everything that can be done with them. Close it, or use it as a context manager.
 
-    Ctrl-C during a use case halts it: no further call is made, calls in flight are finished and kept for up to ten
-    seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised. A workspace that was halted makes no
-    calls any more; open another one.
+    Ctrl-C during a use case halts it: no further call is made, calls in flight are waited for and kept for up to ten
+    seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised, as `portal.Interrupted` with the result
+    if the use case came to its end. A workspace that was halted, or has reached a limit, makes no calls any more; open
+    another one. Observers run in the event loop's thread: of the workspace they may use `store`, `spending` and `halt`.
     """
 
     def __init__(self, settings: WorkspaceSettings, events: WorkspaceEvents) -> None:
         self._events = events
-        with ExitStack() as opened:
-            self._portal = opened.enter_context(start_blocking_portal(name="idiolect"))
-            self._loop = self._portal.call(asyncio.get_running_loop)
-            workspace = self._portal.call(partial(AsyncWorkspace, settings, events=events))
-            self._space: AsyncWorkspace = opened.enter_context(self._portal.wrap_async_context_manager(workspace))
-            self._opened = opened.pop_all()
+        self._portal = Portal()
+        try:
+            self._space = self._portal.enter(partial(AsyncWorkspace, settings, events=events))
+        except BaseException:
+            self._portal.close()
+            raise
 
     @classmethod
     def open(
@@ -97,25 +93,27 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._opened.__exit__(kind, error, traceback)
+        self.close()
 
     def close(self) -> None:
-        """Close the store and the models; the workspace cannot be used afterwards."""
-        self._opened.close()
+        """Halt what is running, then close the store and the models; the workspace cannot be used afterwards."""
+        self.halt("the workspace is closed")
+        self._portal.close()
 
     @property
     def store(self) -> Store:
-        """The store: users, groups, and what was learned for them."""
-        return self._portal.call(lambda: self._space.store)
+        """The store: users, groups, and what was learned for them. For any thread, observers included."""
+        if self._portal.closed:
+            raise RuntimeError("the workspace is closed")
+        return self._space.store
 
     def spending(self) -> Spending:
         """Return what this workspace's calls have cost so far; from any thread, observers included."""
-        run = self._space.opened_run
-        return Spending() if run is None else run.spending()
+        return self._space.spending()
 
     def halt(self, reason: str = "halted") -> None:
         """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
-        self._loop.call_soon_threadsafe(self._space.halt, reason)
+        self._portal.soon(partial(self._space.halt, reason))
 
     def fit(
         self,
@@ -153,6 +151,8 @@ class Workspace:
             method: what answers; None: what was learned, prompts before the edit.
             with_base: also ask the model without anything learned.
         """
+        if isinstance(question, Question) and (choices or ordinal):
+            raise ValueError("choices and ordinal are the question's own where a Question is given")
         asked = Question(question, tuple(choices), ordinal) if isinstance(question, str) else question
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
@@ -164,7 +164,7 @@ class Workspace:
         *,
         iterations: int | None = 1,
         observer: Observer = ignore_progress,
-        on_kept: Callable[[Change], None] = ignore_change,
+        on_kept: Callable[[Change], None] = ignore,
     ) -> OpinionAdded:
         """Keep one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
         add = partial(add_opinion, self._space, user_id, opinion)
@@ -175,19 +175,19 @@ class Workspace:
         return self._call(partial(remove_opinion, self._space, user_id, question, choices))
 
     def known_about(self, user_id: str) -> Known:
-        """Return what is known and learned about a user; see `people.known_about`."""
+        """Return what is known and learned about a user; see `persons.known_about`."""
         return self._call(partial(known_about, self._space, user_id))
 
     def export_person(self, user_id: str) -> ExportedPerson:
-        """Collect everything that is held about a user; see `people.export_person`."""
+        """Collect everything that is held about a user; see `persons.export_person`."""
         return self._call(partial(export_person, self._space, user_id))
 
     def to_forget(self, user_id: str) -> ToForget:
-        """Count what `forget` would delete; see `people.to_forget`."""
+        """Count what `forget` would delete; see `persons.to_forget`."""
         return self._call(partial(to_forget, self._space, user_id))
 
     def forget(self, user_id: str) -> Receipt:
-        """Delete everything that is held about a user, and return the receipt; see `people.forget`."""
+        """Delete everything that is held about a user, and return the receipt; see `persons.forget`."""
         return self._call(partial(forget, self._space, user_id))
 
     def fit_group(
@@ -221,13 +221,12 @@ class Workspace:
         self, users: Iterable[User], choices: FermiChoices | ChameleonChoices = _DEFAULT_CHOICES
     ) -> FermiForecast | ChameleonForecast:
         """Forecast what learning from these users would cost; nothing is called and nothing is written."""
-        model, optimizer = self._space.model, self._space.optimizer
-        if isinstance(choices, ChameleonChoices):
-            return forecast_chameleon(users, choices, model=model)
-        prices = self._space.settings.calls.prices
-        return self._call(partial(forecast_fermi, users, choices, model=model, optimizer=optimizer, prices=prices))
+        space = self._space
+        prices = space.settings.calls.prices
+        cost = partial(forecast, users, choices, model=space.model, optimizer=space.optimizer, prices=prices)
+        return self._call(cost)
 
-    def run(self, use_case: Callable[[AsyncWorkspace], Awaitable[T]]) -> T:
+    def call(self, use_case: Callable[[AsyncWorkspace], Awaitable[T]]) -> T:
         """Run any use case of `idiolect.application`, or one of your own, that needs nothing but the workspace.
 
         Args:
@@ -237,57 +236,11 @@ class Workspace:
 
     def _call(self, use_case: Callable[[], Awaitable[T]]) -> T:
         """Run a use case in the event loop's thread, and wait for it."""
-        return wait_for(self._portal, use_case, interrupted=self._interrupted)
+        return self._portal.call(use_case, interrupted=self._interrupted)
 
-    def _interrupted(self) -> None:
+    def _interrupted(self) -> bool:
         run = self._space.opened_run
-        self._events.interrupted(0 if run is None else run.in_flight)
+        if run is not None:
+            self._events.interrupted(run.in_flight)
         self.halt(STOPPED_BY_HAND)
-
-
-def _halt_nothing(portal: BlockingPortal) -> None:
-    del portal
-
-
-def run_blocking(
-    use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[BlockingPortal], None] = _halt_nothing
-) -> T:
-    """Run a use case in an event loop of its own, and wait for it; another loop may run in this thread.
-
-    Args:
-        use_case: what is run.
-        interrupted: is called at Ctrl-C with the portal to that loop, to halt the use case.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed.
-    """
-    with start_blocking_portal(name="idiolect") as portal:
-        return wait_for(portal, use_case, interrupted=partial(interrupted, portal))
-
-
-def wait_for(portal: BlockingPortal, use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], None]) -> T:
-    """Run a use case in a portal's event loop and wait for it. Ctrl-C halts it first, and cancels it after a while.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed.
-    """
-    ended = threading.Event()
-
-    async def until_ended() -> T:
-        try:
-            return await use_case()
-        finally:
-            ended.set()
-
-    future = portal.start_task_soon(until_ended)
-    try:
-        return future.result()
-    except KeyboardInterrupt:
-        try:
-            interrupted()
-            with suppress(Exception):  # the halt comes out as an error, and the interruption stands for it
-                future.result(GRACE_SECONDS)
-        finally:
-            future.cancel()  # without effect on what has ended
-            ended.wait(GRACE_SECONDS)
-        raise
+        return run is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from idiolect.application.names import FERMI, AnsweringMode
+from idiolect.application.names import CHAMELEON, FERMI, AnsweringMode, MethodName
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.methods.setting_changes import changed
@@ -38,6 +38,11 @@ class FermiChoices:
     max_tokens: int | None = None
     seed: int = 0
 
+    @property
+    def method(self) -> MethodName:
+        """The method that these are choices of."""
+        return FERMI
+
 
 @dataclass(frozen=True, slots=True)
 class ChameleonChoices:
@@ -58,6 +63,11 @@ class ChameleonChoices:
     pairs: int | None = None
     max_tokens: int | None = None
     seed: int = 0
+
+    @property
+    def method(self) -> MethodName:
+        """The method that these are choices of."""
+        return CHAMELEON
 
 
 def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None = None) -> FermiSettings:

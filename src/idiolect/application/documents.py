@@ -18,10 +18,10 @@ from idiolect.application.forecasting import ChameleonForecast, FermiForecast, R
 from idiolect.application.groups import GroupFitted
 from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.application.opinions import OpinionAdded
-from idiolect.application.people import Known
+from idiolect.application.persons import Known
 from idiolect.application.run import Spending
 from idiolect.erasure.receipt import Receipt
-from idiolect.errors import IdiolectError, MissingExtraError, PersonalizationError
+from idiolect.errors import MissingExtraError, PersonalizationError, error_kind
 from idiolect.methods.answering import Response
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
 Document = dict[str, Any]
-
-
-def error_kind(error: IdiolectError | None) -> str:
-    """Return the name that `idiolect.errors` has for the error; a module's own kinds of error may change."""
-    return next((kind.__name__ for kind in type(error).__mro__ if kind.__module__ == IdiolectError.__module__), "")
 
 
 def outcome_document(outcome: Outcome) -> Document:

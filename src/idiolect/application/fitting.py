@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -22,10 +23,11 @@ from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.application.fermi import check_fermi, open_fermi
 from idiolect.application.learner import Fitted, LearnedSummary, Learner
+from idiolect.application.observers import ignore
 from idiolect.application.run import Run, Spending
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import CacheError, HaltedError, IdiolectError, PersonalizationError, StoreError
-from idiolect.methods.personalization import Observer, ignore_progress
+from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.people.user import User
 from idiolect.store import Store
 
@@ -71,10 +73,6 @@ class FitStart:
     side_by_side: bool
 
 
-def _ignore(event: object) -> None:
-    del event
-
-
 @dataclass(frozen=True, slots=True)
 class FitEvents:
     """Observers of a fit. They are called in the event loop, and have to return quickly.
@@ -85,9 +83,9 @@ class FitEvents:
         finished: receives every user's outcome.
     """
 
-    started: Callable[[FitStart], None] = _ignore
+    started: Callable[[FitStart], None] = ignore
     progress: Observer = ignore_progress
-    finished: Callable[[Outcome], None] = _ignore
+    finished: Callable[[Outcome], None] = ignore
 
 
 NO_EVENTS = FitEvents()
@@ -142,14 +140,14 @@ async def open_learner(
     learner: Learner
     if isinstance(choices, ChameleonChoices):
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
-        pool.check_prices()
+        pool.check_prices(edits.model, *([edits.similarity] if edits.similarity else []))
         await check_chameleon(pool, edits)
         learner = replace(edits, calls=workspace.run.calls)
     else:
         optimizer = optimizer or workspace.optimizer
         settings = fermi_settings(choices, model=model, optimizer=optimizer)
         prompts = await open_fermi(pool, settings, model=model, optimizer=optimizer)
-        pool.check_prices()
+        pool.check_prices(prompts.model, prompts.optimizer, prompts.similarity)
         await check_fermi(pool, prompts)
         learner = replace(prompts, calls=workspace.run.calls)
     return learner
@@ -179,10 +177,11 @@ async def fit_users(
     saved = workspace.store.save_users(_noting(users, ids))
     side_by_side = learner.remote and len(ids) > 1
     events.started(FitStart(len(ids), saved.entered, side_by_side))
-    work = _Work(workspace.store, workspace.run, learner, resume, events)
+    work = _Work(workspace, learner, resume, events)
     concurrency = workspace.settings.calls.concurrency
     await work.all(ids, workers=_USERS_PER_TURN * concurrency if learner.remote else 1)
     run = workspace.run
+    run.come_to_an_end()
     notes = tuple(workspace.models.notes())
     return FitReport(tuple(work.outcomes), len(ids), run.halted_by, run.spending(), notes)
 
@@ -195,15 +194,28 @@ def _noting(users: Iterable[User], ids: list[str]) -> Iterator[User]:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The work of one fit: workers that take user after user. `failures` are errors that end the run."""
+    """The work of one fit: workers that take user after user.
 
-    store: Store
-    run: Run
+    `failures` are errors that end the fit: of the store or the cache, which end the workspace's calls as well, and of
+    observers.
+    """
+
+    workspace: AsyncWorkspace
     learner: Learner
     resume: bool
     events: FitEvents
     outcomes: list[Outcome] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """The workspace's store."""
+        return self.workspace.store
+
+    @property
+    def run(self) -> Run:
+        """The workspace's calls."""
+        return self.workspace.run
 
     async def all(self, ids: list[str], *, workers: int) -> None:
         """Learn every user; end early when the run is halted. An error that ends it is raised when all have ended."""
@@ -219,13 +231,21 @@ class _Work:
             await asyncio.sleep(0)  # a model that never waits would leave a halt no chance
             try:
                 outcome = await self._fit_stored(user_id)
-                self.outcomes.append(outcome)
-                self.events.finished(outcome)
             except Exception as error:  # not one user's; the others are not cancelled, calls in flight are paid for
                 self.failures.append(error)
                 self.run.halt(f"an error ended the run ({type(error).__name__})")
-            if self.run.halted_by is not None:
                 return
+            self.outcomes.append(outcome)
+            self._observed(partial(self.events.finished, outcome))
+            if self.run.halted_by is not None or self.failures:
+                return
+
+    def _observed(self, event: Callable[[], None]) -> None:
+        """Call an observer. Its error ends the fit after the users who are being learned, and is no fault of theirs."""
+        try:
+            event()
+        except BaseException as error:  # one like SystemExit would end the event loop
+            self.failures.append(error)
 
     async def _fit_stored(self, user_id: str) -> Outcome:
         """Learn one user; an error that is only theirs is part of the outcome."""
@@ -235,9 +255,10 @@ class _Work:
         error: IdiolectError | None = None
         kept = True
         try:
-            user = self.store.user(user_id)
-            n = len(user.opinions)
-            state, summary, kept = await self._fit_one(user)
+            with self.workspace.working_on(user_id):
+                user = self.store.user(user_id)
+                n = len(user.opinions)
+                state, summary, kept = await self._fit_one(user)
         except HaltedError as halted:
             state, error = "not learned", halted
         except (IdiolectError, ValueError) as failed:
@@ -245,6 +266,9 @@ class _Work:
                 raise
             state, error = "failed", _without_texts(failed)
         return Outcome(user_id, n, time.perf_counter() - start, state, summary, error, kept)
+
+    def _observe(self, progress: Progress) -> None:
+        self._observed(partial(self.events.progress, progress))
 
     async def _fit_one(self, user: User) -> tuple[State, LearnedSummary, bool]:
         """Return the state, the summary, and whether the store holds what was learned."""
@@ -254,7 +278,7 @@ class _Work:
             if known is not None:
                 return "already learned", known, True
         checkpoints = StoredCheckpoints(self.store, user.id, method, fresh=not self.resume)
-        fitted = await self.learner.fit(user, observer=self.events.progress, checkpoints=checkpoints)
+        fitted = await self.learner.fit(user, observer=self._observe, checkpoints=checkpoints)
         if not fitted.finished:
             return "stopped early", fitted.summary, self._save_unfinished(user.id, fitted)
         self.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
@@ -271,11 +295,15 @@ class _Work:
         return self.store.compare_and_save_personalization(user_id, method, fitted.payload, expected_digest=expected)
 
 
+class UnexpectedValueError(PersonalizationError):
+    """A value that makes no sense, learning from one user; its cause may hold the user's texts."""
+
+
 def _without_texts(error: IdiolectError | ValueError) -> IdiolectError:
     """Return the error as it may be shown: a `ValueError` may name a value that is somebody's text."""
     if isinstance(error, IdiolectError):
         return error
-    shown = PersonalizationError(f"a value makes no sense ({type(error).__name__})")
+    shown = UnexpectedValueError(f"a value makes no sense ({type(error).__name__})")
     shown.__cause__ = error
     return shown
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.errors import PersonalizationError
-from idiolect.methods.fermi.forecast import Forecast, RoleForecast, forecast
+from idiolect.methods.fermi.forecast import Forecast, RoleForecast
+from idiolect.methods.fermi.forecast import forecast as simulate
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import is_remote, kind_of, lasting_name, price_name
 from idiolect.people.user import User
@@ -87,6 +88,24 @@ class ChameleonForecast:
     most_completion_tokens: int = 0
 
 
+async def forecast(
+    users: Iterable[User],
+    choices: FermiChoices | ChameleonChoices,
+    *,
+    model: str,
+    optimizer: str | None = None,
+    prices: Path | None = None,
+) -> FermiForecast | ChameleonForecast:
+    """Forecast what learning from these users would cost, by the method whose choices are given.
+
+    Raises:
+        SettingsError, MissingExtraError: as `forecast_fermi` and `forecast_chameleon`.
+    """
+    if isinstance(choices, ChameleonChoices):
+        return forecast_chameleon(users, choices, model=model)
+    return await forecast_fermi(users, choices, model=model, optimizer=optimizer, prices=prices)
+
+
 async def forecast_fermi(
     users: Iterable[User],
     choices: FermiChoices,
@@ -111,7 +130,7 @@ async def forecast_fermi(
     writer = model if optimizer is None else optimizer
     kind_of(writer)
     people, table = list(users), PriceTable.load(prices)
-    expected = await forecast(people, settings)
+    expected = await simulate(people, settings)
     return FermiForecast(
         settings.preset,
         expected,

@@ -8,11 +8,13 @@ Whatever can be wrong with a name comes out here, before anything is learned or 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 from idiolect.application.run import CallSettings
 from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
@@ -37,6 +39,7 @@ from idiolect.models.similarity import Embedder, EmbeddingSimilarity, Similarity
 if TYPE_CHECKING:
     from idiolect.models.remote.transport import RemoteSettings
 
+T = TypeVar("T")
 PriceOf = Callable[[str], Price | None]
 Waiting = Callable[[str], AbstractContextManager[None]]
 
@@ -91,6 +94,11 @@ class OpenModel:
     def model(self) -> LanguageModel:
         """The model itself."""
         return self.source.model
+
+    @property
+    def price(self) -> Price | None:
+        """The price of its tokens; None where it is not known."""
+        return self.source.price
 
     @property
     def name(self) -> str:
@@ -226,7 +234,7 @@ class ModelPool:
     _similarities: dict[str, OpenSimilarity] = field(init=False, default_factory=dict)
     _checked: set[int] = field(init=False, default_factory=set)
     _closing: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
-    _lock: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    _opening: dict[str, asyncio.Future[None]] = field(init=False, default_factory=dict)
 
     def add(self, model: LanguageModel) -> str:
         """Take in a model that the caller made and closes; return the name that it has here.
@@ -247,15 +255,23 @@ class ModelPool:
             ModelError: there is no such model, or it cannot be read.
             MissingExtraError: local models are not installed.
         """
-        async with self._lock:
-            key = name if name in self._models else lasting_name(name)
-            if key not in self._models:
-                with self.waiting("opening the models"):
-                    opened = await asyncio.to_thread(open_named_model, name, self.settings, self.price)
-                self._closing.push_async_callback(opened.aclose)
-                self._models[key] = opened
-                self._models.setdefault(opened.name, opened)
-            return self._models[key]
+        key = name if name in self._models else lasting_name(name)
+        if key not in self._models:
+            opening = self._opening.get(key)
+            if opening is None:
+                opening = self._opening[key] = asyncio.ensure_future(self._open(name, key))
+            await asyncio.shield(opening)  # whoever else waits for it still gets it if this caller is cancelled
+        return self._models[key]
+
+    async def _open(self, name: str, key: str) -> None:
+        try:
+            with self.waiting("opening the models"):
+                opened = await in_background(partial(open_named_model, name, self.settings, self.price))
+            self._closing.push_async_callback(opened.aclose)
+            self._models[key] = opened
+            self._models.setdefault(opened.name, opened)
+        finally:
+            del self._opening[key]
 
     async def similarity(self, name: str) -> OpenSimilarity:
         """Return the similarity of a name, opened at its first use.
@@ -299,13 +315,13 @@ class ModelPool:
             self._prices = PriceTable.load(self.settings.prices)
         return self._prices.price(price_name(name))
 
-    def check_prices(self) -> None:
-        """Check that every price is known where money is limited.
+    def check_prices(self, *opened: OpenModel | OpenSimilarity) -> None:
+        """Check that the price of each is known where money is limited.
 
         Raises:
-            SettingsError: a remote model has none.
+            SettingsError: one has none.
         """
-        unpriced = self._unpriced()
+        unpriced = sorted({each.name for each in opened if each.price is None})
         if unpriced and (self.settings.run.money is not None or self.settings.user.money is not None):
             raise SettingsError(
                 f"the price of {', '.join(unpriced)} is not known, so money cannot be a limit: put it into a file of "
@@ -317,22 +333,24 @@ class ModelPool:
         """Return what the models report about how they took their requests, a sentence each."""
         return [note for each in self.opened_models() for note in each.notes()]
 
-    async def forget(self) -> None:
+    async def forget_prompts(self) -> None:
         """Drop what models remember of people's prompts."""
         for each in self.opened_models():
             await each.forget()
 
     async def aclose(self) -> None:
         """Close everything that was opened here, in the event loop in which it was used."""
+        for opening in self._opening.values():
+            opening.cancel()  # its thread ends by itself
         await self._closing.aclose()
         self._checked.clear()
         self._models.clear()
         self._similarities.clear()
 
-    def _unpriced(self) -> list[str]:
-        models = {each.name: each.source.price for each in self.opened_models()}
-        similarities = {each.name: each.price for each in self._similarities.values()}
-        return sorted(name for name, price in (models | similarities).items() if price is None)
+    def opened(self) -> Iterator[OpenModel | OpenSimilarity]:
+        """Yield everything that is open."""
+        yield from self.opened_models()
+        yield from self._similarities.values()
 
     def opened_models(self) -> Iterator[OpenModel]:
         """Yield each opened model once: it is known by the name it was asked for by, and by its lasting one."""
@@ -351,3 +369,30 @@ def suggesting(remedy: Remedy | None) -> Iterator[None]:
     except (MissingExtraError, ModelError) as error:
         error.remedy = error.remedy or remedy
         raise
+
+
+async def in_background(work: Callable[[], T]) -> T:
+    """Run work in a thread that nobody waits for when the event loop ends: loading weights takes seconds, and Ctrl-C
+    should not."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(cast("T", result))
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work()
+        except BaseException as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="idiolect-opening", daemon=True).start()
+    return await done

@@ -10,6 +10,7 @@ from typing import Literal
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.fermi import FermiLearner, check_fermi, open_fermi
 from idiolect.application.names import CHAMELEON, FERMI
+from idiolect.application.observers import ignore
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import HaltedError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -55,11 +56,6 @@ class _Held:
     digest: str
 
 
-def ignore_change(change: Change) -> None:
-    """Ignore that an opinion was kept."""
-    del change
-
-
 async def add_opinion(
     workspace: AsyncWorkspace,
     user_id: str,
@@ -67,7 +63,7 @@ async def add_opinion(
     *,
     iterations: int | None = 1,
     observer: Observer = ignore_progress,
-    on_kept: Callable[[Change], None] = ignore_change,
+    on_kept: Callable[[Change], None] = ignore,
 ) -> OpinionAdded:
     """Keep one more opinion of a user, and continue learning from it where something was learned.
 
@@ -84,6 +80,7 @@ async def add_opinion(
         StoreError: the store cannot be read or written; or other processes keep learning for this user (the opinion
             is kept).
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
+        CacheError: the cache cannot be opened, read or written; the opinion is kept.
     """
     store = workspace.store
     change = store.put_opinion(user_id, opinion)
@@ -94,13 +91,15 @@ async def add_opinion(
         return OpinionAdded(change, edited=edited)
     learned, pool = held.learned, workspace.models
     learner = await open_fermi(pool, learned.settings, model=learned.model, optimizer=learned.optimizer)
-    pool.check_prices()
+    pool.check_prices(learner.model, learner.optimizer, learner.similarity)
     await check_fermi(pool, learner)
     learner = replace(learner, calls=workspace.run.calls)
     try:
-        before, after = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
+        with workspace.working_on(user_id):
+            before, after = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
     except HaltedError as halted:
         return OpinionAdded(change, halted_by=workspace.run.halted_by or str(halted), edited=edited)
+    workspace.run.come_to_an_end()
     return OpinionAdded(change, before, after, edited=edited)
 
 

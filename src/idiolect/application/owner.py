@@ -13,6 +13,10 @@ class Owner:
     kind: Literal["user", "group"]
     id: str
 
+    def __post_init__(self) -> None:
+        if self.kind not in ("user", "group"):
+            raise ValueError(f"kind is {self.kind!r}, must be 'user' or 'group'")
+
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 

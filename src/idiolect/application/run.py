@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from idiolect.application.observers import ignore
 from idiolect.models.calls.budget import Budget, Limits
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.model import Calls
@@ -92,6 +93,11 @@ class Run:
         """Make no further call; those in flight are finished and kept."""
         self.calls.budget.halt(reason)
 
+    def come_to_an_end(self) -> None:
+        """Note that a use case has ended without an error: the calls of earlier runs need not be reported again."""
+        if self.calls.cache is not None and self.uncertain:
+            self.calls.cache.clear_uncertain()
+
     def uncached(self) -> Calls:
         """Return calls of the same budget and turns whose answers are neither looked up nor kept."""
         return Calls(self.calls.budget, self.calls.turns, None, self.calls.counts)
@@ -112,16 +118,11 @@ class Run:
         )
 
 
-def ignore_count(count: int) -> None:
-    """Ignore a number of calls."""
-    del count
-
-
 @contextmanager
 def open_run(
-    settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore_count
+    settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore
 ) -> Iterator[Run]:
-    """Open the calls of a run. Uncertain calls are reported until a run that reported them ends without an error.
+    """Open the calls of a run. Uncertain calls are reported until a use case that reported them comes to its end.
 
     Args:
         settings: how models may be called.
@@ -137,8 +138,6 @@ def open_run(
         if uncertain:
             on_uncertain(uncertain)
         yield Run(Calls(Budget(run=settings.run, user=settings.user), Turns(settings.concurrency), cache), uncertain)
-        if cache is not None and uncertain:
-            cache.clear_uncertain()  # not after an error, nor a crash: the next run reports them again
     finally:
         if cache is not None:
             cache.close()

@@ -5,8 +5,9 @@ Everything is opened at its first use, so that a use case which fails on a name 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,8 @@ from typing import Self
 
 from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
 from idiolect.application.names import DEFAULT_MODEL
-from idiolect.application.run import CallSettings, Run, ignore_count, open_run
+from idiolect.application.observers import ignore
+from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.models.language_model import LanguageModel
 from idiolect.store import Store
 
@@ -32,8 +34,8 @@ class WorkspaceEvents:
     """
 
     waiting: Waiting = wait_quietly
-    uncertain: Callable[[int], None] = ignore_count
-    interrupted: Callable[[int], None] = ignore_count
+    uncertain: Callable[[int], None] = ignore
+    interrupted: Callable[[int], None] = ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class AsyncWorkspace:
         self._store: Store | None = None
         self._run: Run | None = None
         self._halted = ""
+        self._busy: Counter[str] = Counter()
         self._opened = ExitStack()
 
     @property
@@ -112,10 +115,30 @@ class AsyncWorkspace:
         return self._run
 
     def halt(self, reason: str) -> None:
-        """Make no further call, also if none was made yet; those in flight are finished and kept."""
+        """Make no further call, also if none was made yet; those in flight are finished and kept.
+
+        Call it in the thread of the workspace's event loop.
+        """
         self._halted = reason
         if self._run is not None:
             self._run.halt(reason)
+
+    def spending(self) -> Spending:
+        """Return what this workspace's calls have cost so far."""
+        return Spending() if self._run is None else self._run.spending()
+
+    @contextmanager
+    def working_on(self, user_id: str) -> Iterator[None]:
+        """Note that a use case holds a user's data as long as the context lasts: nobody is forgotten meanwhile."""
+        self._busy[user_id] += 1
+        try:
+            yield
+        finally:
+            self._busy[user_id] -= 1
+
+    def works_on(self, user_id: str) -> bool:
+        """Return whether a use case holds the user's data now."""
+        return self._busy[user_id] > 0
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -45,6 +46,7 @@ def ask(
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import asked_document
     from idiolect.cli.ask_screen import print_asked
+    from idiolect.cli.interrupts import even_if_interrupted
     from idiolect.cli.progress import SCREEN
 
     owner = named_owner(user, group)
@@ -52,11 +54,10 @@ def ask(
         raise typer.BadParameter("only CHAMELEON learns for groups", param_hint="'--method'")
     asked_question = stated_question(question, choices, ordinal=ordinal)
     with Workspace.open(store, create=False, events=SCREEN) as space:
-        asked = space.ask(owner, asked_question, method=method, with_base=base)
-        learned_by_both = user is not None and {FERMI, CHAMELEON} <= set(space.store.summary(user).methods)
+        asked = even_if_interrupted(partial(space.ask, owner, asked_question, method=method, with_base=base))
     if json:
         print_json(asked_document(asked), indent=2)
         return
     print_asked(asked, with_base=base)
-    if method is None and learned_by_both:
+    if method is None and {FERMI, CHAMELEON} <= set(asked.learned_by):
         out().print("\nCHAMELEON has learned for them too: --method chameleon, or --method both")

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from idiolect.cli.advice import Invocation, advised, invocation_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
-from idiolect.errors import IdiolectError, UsersFileError
+from idiolect.errors import IdiolectError, UsersFileError, error_kind
 
 FAILED = 1
 STOPPED = 130
@@ -84,7 +84,7 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
     for line in (_message(error, invocation), *faults):
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
-        _print_error_json(type(error).__name__, _without_number(error, invocation), faults)
+        _print_error_json(error_kind(error), _without_number(error, invocation), faults)
     _flush_stdout()
     raise typer.Exit(FAILED)
 

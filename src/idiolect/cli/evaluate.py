@@ -189,6 +189,8 @@ def _evaluate(
         try:
             asked = _ask(prepared, out, calls, shard)
         except KeyboardInterrupt:
+            if not (out / "config.json").exists():  # stopped before there was anything to summarize
+                raise
             asked, by_hand = AskedPeople("stopped by hand"), True
     summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=waiting)
     write_report(summary, out, waiting=waiting)

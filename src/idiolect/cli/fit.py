@@ -185,19 +185,18 @@ def _fit(
     json: bool,
 ) -> int:
     """Learn, and print what became of it; return the exit status."""
-    from idiolect.application.choices import FermiChoices
+    from idiolect.application.portal import Interrupted
     from idiolect.cli.fit_screen import FitScreen
     from idiolect.cli.progress import UsersProgress
 
-    method: MethodName = FERMI if isinstance(choices, FermiChoices) else CHAMELEON
     progress = UsersProgress()
-    screen = FitScreen(method, invocation, progress, json=json, spending=space.spending)
+    screen = FitScreen(choices.method, invocation, progress, json=json, spending=space.spending)
     try:
         with terminating_like_ctrl_c(), progress:
             report = space.fit(people, choices, resume=resume, events=screen.events)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if screen.began:
-            screen.print_end()
+            screen.print_end(notes=stopped.result.notes if isinstance(stopped, Interrupted) else ())
         print_stopped(_GOING_ON if screen.began else "nothing was written")
         return STOPPED
     screen.print_end(notes=report.notes, halted_by=report.halted_by)

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from idiolect.application.chameleon import ChameleonSummary
-from idiolect.application.documents import error_kind, forecast_document, outcome_document
+from idiolect.application.documents import forecast_document, outcome_document
 from idiolect.application.fermi import FermiSummary
-from idiolect.application.fitting import FitEvents, FitStart, Outcome, State
+from idiolect.application.fitting import FitEvents, FitStart, Outcome, State, UnexpectedValueError
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast
 from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
@@ -18,6 +18,7 @@ from idiolect.cli.advice import Invocation, advised
 from idiolect.cli.costs import cost_line, progress_line
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
+from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
 
 _SHOWN_FAILURES = 20
@@ -138,7 +139,7 @@ class FitScreen:
 def _reason(outcome: Outcome, invocation: Invocation) -> str:
     if outcome.error is None:
         return ""
-    hidden = isinstance(outcome.error.__cause__, ValueError) and not debugging()
+    hidden = isinstance(outcome.error, UnexpectedValueError) and not debugging()
     return advised(outcome.error, invocation) + ("; IDIOLECT_DEBUG=1 shows where" if hidden else "")
 
 

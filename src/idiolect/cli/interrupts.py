@@ -1,11 +1,25 @@
-"""Signals: SIGTERM ends a long command as Ctrl-C does, with what was paid for kept."""
+"""Signals: SIGTERM ends a long command as Ctrl-C does, and what has come to its end all the same is shown."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from idiolect.application.portal import Interrupted
+
+T = TypeVar("T")
+
+
+def even_if_interrupted(use_case: Callable[[], T]) -> T:
+    """Return the result of a use case, also if it came to its end after Ctrl-C."""
+    try:
+        return use_case()
+    except Interrupted as ended:
+        result: T = ended.result
+        return result
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Column
 
-from idiolect.application.blocking import GRACE_SECONDS
+from idiolect.application.portal import GRACE_SECONDS
 from idiolect.application.workspace import WorkspaceEvents
 from idiolect.cli.terminal import err, live_err, one_line
 from idiolect.methods.personalization import Progress
@@ -28,7 +28,7 @@ class UsersProgress:
     """Progress over users, and within the one that is worked on. A context manager.
 
     Args:
-        total: how many users; None: `expect` will be called, and nothing is shown before.
+        total: how many users; None: `expect` will be called. Nothing is shown before the first step of the work.
         noun: what they are called.
     """
 
@@ -45,12 +45,10 @@ class UsersProgress:
         self._user: str | None = None
 
     def __enter__(self) -> Self:
-        if self._total:
-            self.expect(self._total)
         return self
 
     def expect(self, total: int, *, many: bool = False, note: Callable[[], str] = str) -> None:
-        """Begin to show progress.
+        """Set how much there is to show.
 
         Args:
             total: how many users there are.
@@ -59,8 +57,6 @@ class UsersProgress:
         """
         self._total, self._many, self._note = total, many, note
         self._bars.update(self._all, total=total)
-        if self._live:
-            self._bars.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -72,6 +68,7 @@ class UsersProgress:
         """Show a step of the work on one user."""
         if not self._live:
             return
+        self._bars.start()  # without effect when it has begun
         self._active.add(progress.user_id)
         now = time.monotonic()
         if self._many:

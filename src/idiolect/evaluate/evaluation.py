@@ -15,11 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from anyio.from_thread import BlockingPortal
-
-from idiolect.application.blocking import STOPPED_BY_HAND, run_blocking
 from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
-from idiolect.application.run import CallSettings, Run, Spending, ignore_count, open_run
+from idiolect.application.observers import ignore
+from idiolect.application.portal import STOPPED_BY_HAND, Portal, run_blocking
+from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.errors import HaltedError, MissingExtraError, SettingsError
 from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
@@ -56,14 +55,6 @@ class EvaluationStart:
     side_by_side: bool
 
 
-def _ignore_start(start: EvaluationStart) -> None:
-    del start
-
-
-def _ignore_person(user: str, not_scored: int) -> None:
-    del user, not_scored
-
-
 @dataclass(frozen=True, slots=True)
 class EvaluationEvents:
     """Observers of an evaluation. They are called in its event loop, and have to return quickly.
@@ -77,10 +68,10 @@ class EvaluationEvents:
     """
 
     waiting: Waiting = wait_quietly
-    uncertain: Callable[[int], None] = ignore_count
-    started: Callable[[EvaluationStart], None] = _ignore_start
+    uncertain: Callable[[int], None] = ignore
+    started: Callable[[EvaluationStart], None] = ignore
     progress: Observer = ignore_progress
-    finished: Callable[[str, int], None] = _ignore_person
+    finished: Callable[[str, int], None] = ignore
 
 
 NO_EVALUATION_EVENTS = EvaluationEvents()
@@ -114,7 +105,7 @@ class AskedPeople:
     notes: tuple[str, ...] = ()
 
 
-def evaluate(
+def run_evaluation(
     config: EvaluationConfig,
     out: Path,
     *,
@@ -139,8 +130,8 @@ def evaluate(
     """
     prepared = prepare(config, waiting=events.waiting)
     asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events)
-    summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts)
-    write_report(summary, out)
+    summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=events.waiting)
+    write_report(summary, out, waiting=events.waiting)
     return summary
 
 
@@ -180,7 +171,7 @@ def ask_blocking(
     calls: CallSettings,
     shard: tuple[int, int] = _WHOLE,
     events: EvaluationEvents = NO_EVALUATION_EVENTS,
-    interrupted: Callable[[int], None] = ignore_count,
+    interrupted: Callable[[int], None] = ignore,
 ) -> AskedPeople:
     """Ask all people, as `ask_people` does, in an event loop of its own. Ctrl-C halts the calls first.
 
@@ -189,7 +180,7 @@ def ask_blocking(
         interrupted: receives the number of calls in flight when Ctrl-C is pressed.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; every answer is kept.
+        Interrupted, KeyboardInterrupt: Ctrl-C was pressed; every answer is kept.
     """
     runs: list[Run] = []
 
@@ -197,10 +188,11 @@ def ask_blocking(
         runs.append(start.run)
         events.started(start)
 
-    def halt(portal: BlockingPortal) -> None:
-        for run in runs:
+    def halt(portal: Portal) -> bool:
+        for run in runs:  # none while the models are opened
             interrupted(run.in_flight)
-            portal.call(run.halt, STOPPED_BY_HAND)
+            portal.soon(partial(run.halt, STOPPED_BY_HAND))
+        return bool(runs)
 
     ask = partial(ask_people, prepared, out, calls=calls, shard=shard, events=replace(events, started=start))
     return run_blocking(ask, interrupted=halt)
@@ -231,7 +223,7 @@ async def ask_people(
     pool = ModelPool(replace(calls, dtype=config.dtype), events.waiting)
     try:
         bench = await open_bench(pool, config, prepared.options, benchmark)
-        pool.check_prices()
+        pool.check_prices(*pool.opened())
         with writing_alone(out, shard):
             archive = Archive.open(out, kept_config(config, benchmark, bench), shard=shard)
             archive.keep_people(benchmark)
@@ -240,6 +232,7 @@ async def ask_people(
             with open_run(calls, out / "cache" / "calls.db", on_uncertain=events.uncertain) as run:
                 called = await calling(bench, run.calls, pool)
                 stopped_by = await _asked(prepared, called, archive, run, shard=shard, events=events)
+                run.come_to_an_end()
                 notes = tuple(pool.notes())
                 share_done = shard != _WHOLE and not stopped_by
                 return AskedPeople(stopped_by, share_done, run.spending(), notes)

@@ -2,7 +2,7 @@
 
     EvaluationConfig, Benchmark, Bench → config.json
 
-`evaluate.archive` compares what must not change; `evaluation_config.as_kept` reads it back for a report.
+`evaluate.archive` compares what must not change; `configuration.as_kept` reads it back for a report.
 """
 
 from __future__ import annotations

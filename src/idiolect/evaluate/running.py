@@ -96,10 +96,10 @@ class Runner:
             await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
             try:
                 not_scored = await self._person(case)
+                self.finished(case.user.id, not_scored)
             except Exception as error:  # the others finish what is in flight: it may be paid for
                 self._failures.append(error)
                 return
-            self.finished(case.user.id, not_scored)
             if self.workers == 1:
                 self._forget(case.user.id)
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from idiolect.application.blocking import run_blocking
 from idiolect.application.documents import prompt_document
 from idiolect.application.fermi import open_fermi, similarity_remedy
 from idiolect.application.model_pool import ModelPool
+from idiolect.application.portal import run_blocking
 from idiolect.application.run import CallSettings
 from idiolect.cli.demo.people import N_TRAIN, PERSONALIZED, Trial, try_person
 from idiolect.cli.demo.writers import (

@@ -44,7 +44,7 @@ def fit(
     from idiolect.application.run import CallSettings
     from idiolect.cli.fit import check_preset
     from idiolect.cli.fit_screen import summary_line
-    from idiolect.cli.interrupts import terminating_like_ctrl_c
+    from idiolect.cli.interrupts import even_if_interrupted, terminating_like_ctrl_c
     from idiolect.cli.progress import SCREEN, UsersProgress
     from idiolect.errors import HaltedError
 
@@ -56,7 +56,8 @@ def fit(
             terminating_like_ctrl_c(),
             UsersProgress(1, noun="groups") as progress,
         ):
-            fitted = space.fit_group(group_id, choices, observer=progress.observe)
+            observe = progress.observe
+            fitted = even_if_interrupted(lambda: space.fit_group(group_id, choices, observer=observe))
             progress.finished(group_id, f"learned, {summary_line(ChameleonSummary.of(fitted.learned))}")
     except KeyboardInterrupt:
         stop("nothing was learned; what was learned before stays")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +52,7 @@ def add_opinion(
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import opinion_added_document
     from idiolect.application.run import CallSettings
-    from idiolect.cli.interrupts import terminating_like_ctrl_c
+    from idiolect.cli.interrupts import even_if_interrupted, terminating_like_ctrl_c
     from idiolect.cli.progress import SCREEN, UsersProgress
     from idiolect.models.calls.budget import Limits
 
@@ -63,8 +64,8 @@ def add_opinion(
     with Workspace.open(store, create=False, calls=calls, events=SCREEN) as space:
         try:
             with terminating_like_ctrl_c(), UsersProgress(1) as progress:
-                observe = progress.observe
-                added = space.add_opinion(user_id, opinion, iterations=rounds, observer=observe, on_kept=kept.append)
+                add = partial(space.add_opinion, user_id, opinion, iterations=rounds)
+                added = even_if_interrupted(partial(add, observer=progress.observe, on_kept=kept.append))
         except KeyboardInterrupt:
             pass  # handled below, outside of the workspace, for which no error has happened
         spending = space.spending()

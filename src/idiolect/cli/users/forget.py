@@ -13,7 +13,7 @@ from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOpt
 from idiolect.cli.terminal import confirm_deletion, err, one_line, out, print_finished_erasures, print_json, print_table
 
 if TYPE_CHECKING:
-    from idiolect.application.people import ToForget
+    from idiolect.application.persons import ToForget
     from idiolect.erasure.receipt import Receipt
 
 EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
@@ -29,6 +29,7 @@ def forget(
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import receipt_document
+    from idiolect.cli.interrupts import even_if_interrupted
 
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("--yes is needed where nobody can be asked")
@@ -36,7 +37,7 @@ def forget(
         print_finished_erasures(space.store.finished_erasures)
         if not yes:
             confirm_deletion(_what_goes(user_id, space.store.where, space.to_forget(user_id)))
-        receipt = space.forget(user_id)
+        receipt = even_if_interrupted(lambda: space.forget(user_id))
     if json:
         print_json(receipt_document(receipt), indent=2)
     else:

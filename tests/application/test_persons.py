@@ -10,7 +10,7 @@ import pytest
 
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.opinions import add_opinion
-from idiolect.application.people import ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.persons import ToForget, export_person, forget, known_about, to_forget
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache

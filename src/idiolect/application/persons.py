@@ -9,7 +9,7 @@ from idiolect.erasure.caches import opened_caches
 from idiolect.erasure.forgetting import forget_user, has_leftovers
 from idiolect.erasure.holdings import Holdings, holdings
 from idiolect.erasure.receipt import Receipt
-from idiolect.errors import UnknownUserError
+from idiolect.errors import BusyError, UnknownUserError
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.user import User
 from idiolect.store import PersonalizationRecord, UserSummary
@@ -109,12 +109,15 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
     Local models drop what they remember of prompts, too.
 
     Raises:
+        BusyError: a use case of this workspace holds the user's data; nothing is deleted.
         UnknownUserError: nothing is held about such a user.
         StoreError: another process uses a cache (nothing is deleted then), or the store cannot be written.
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
+    if workspace.works_on(user_id):  # what it does next would be kept after the receipt
+        raise BusyError(f"user {user_id!r} is being learned or asked here; wait until that has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
-    await workspace.models.forget()
+    await workspace.models.forget_prompts()
     return receipt
 
 
