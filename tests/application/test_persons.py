@@ -113,7 +113,10 @@ async def test_no_cache_is_made_for_a_receipt(tmp_path: Path) -> None:
 
 async def test_a_cache_that_another_workspace_uses_stops_everything(held: Path) -> None:
     async with AsyncWorkspace(WorkspaceSettings(held)) as space:
-        with CallCache.open(held / "calls.db"), pytest.raises(StoreError, match="another process is using it"):
+        with (
+            CallCache.open(held / "calls.db"),
+            pytest.raises(StoreError, match="another process or workspace is using it"),
+        ):
             await forget(space, ANNA.id)
     assert ids(held) == [ANNA.id, BORIS.id]
 

@@ -274,7 +274,7 @@ def test_files_that_cannot_be_read_leave_it_unproven(kept: tuple[Store, CallCach
 
 def test_cache_in_use_by_another_refuses_before_anything_is_deleted(kept: tuple[Store, CallCache]) -> None:
     store, cache = kept
-    with CallCache.open(cache.path), pytest.raises(StoreError, match="another process is using it"):
+    with CallCache.open(cache.path), pytest.raises(StoreError, match="another process or workspace is using it"):
         forget_user(store, ANNA.id, cache=cache)
     assert store.user(ANNA.id) == ANNA
     assert len(list(cache.calls_of(ANNA.id))) == 3

@@ -18,9 +18,9 @@ from idiolect.evaluate.evaluation import (
     EvaluationEvents,
     EvaluationStart,
     ask_blocking,
-    evaluate,
     prepare,
     prepare_report,
+    run_evaluation,
     summarize_folder,
     write_report,
 )
@@ -72,15 +72,15 @@ def test_a_budget_leaves_a_partial_report_and_the_same_call_goes_on(tmp_path: Pa
     data, out = users(tmp_path), tmp_path / "out"
     with ApiServer(served) as server:
         config = small(data, f"{server.url}#m")
-        assert evaluate(config, tmp_path / "undisturbed").header.status == "complete"
+        assert run_evaluation(config, tmp_path / "undisturbed").header.status == "complete"
         before = len(server.requests)
-        stopped = evaluate(config, out, calls=CallSettings(run=Limits(calls=limit)))
+        stopped = run_evaluation(config, out, calls=CallSettings(run=Limits(calls=limit)))
         assert len(server.requests) - before <= limit
         assert (stopped.header.status, "calls" in stopped.header.stopped_by) == ("stopped", True)
         assert scores(out)["stopped_by"] == stopped.header.stopped_by
         assert "**Partial" in (out / "table.md").read_text()
         assert "stopped" in (out / "report.html").read_text().casefold()
-        assert evaluate(config, out).header.status == "complete"
+        assert run_evaluation(config, out).header.status == "complete"
     assert scores(out) == scores(tmp_path / "undisturbed")
     assert table(out) == table(tmp_path / "undisturbed")
 
@@ -99,14 +99,14 @@ def test_an_observer_may_halt_it_and_the_same_call_goes_on(tmp_path: Path, doubl
     asked = ask_blocking(prepare(small(data)), out, calls=CallSettings(), events=halting)
     assert (begun[0].people, begun[0].side_by_side) == (3, False)
     assert (asked.stopped_by, asked.share_done, len(done)) == ("enough", False, 1)
-    assert evaluate(small(data), out).header.status == "complete"
-    evaluate(small(data), tmp_path / "undisturbed")
+    assert run_evaluation(small(data), out).header.status == "complete"
+    run_evaluation(small(data), tmp_path / "undisturbed")
     assert lines(out) == lines(tmp_path / "undisturbed")
 
 
 async def test_it_works_inside_a_running_event_loop(tmp_path: Path, double: Any) -> None:
     double(m=answering())
-    assert evaluate(small(users(tmp_path), methods="vanilla"), tmp_path / "out").header.status == "complete"
+    assert run_evaluation(small(users(tmp_path), methods="vanilla"), tmp_path / "out").header.status == "complete"
 
 
 def test_a_model_that_fails_for_somebody_is_not_scored_and_tried_again(tmp_path: Path) -> None:
@@ -117,15 +117,15 @@ def test_a_model_that_fails_for_somebody_is_not_scored_and_tried_again(tmp_path:
 
     with ApiServer(broken) as server:
         config = small(data, f"{server.url}#m", methods="vanilla,profile")
-        evaluate(config, out)
+        run_evaluation(config, out)
         found = scores(out)
         (profile,) = [each for each in found["arms"] if each["arm"]["text"] == "profile"]
         assert (profile["answers"], sum(profile["not_scored"].values())) == (2, 2)
         report_again(config, out)
         assert scores(out) == found
         server.answer = served
-        evaluate(config, out)
-        evaluate(config, tmp_path / "undisturbed")
+        run_evaluation(config, out)
+        run_evaluation(config, tmp_path / "undisturbed")
     assert scores(out) == scores(tmp_path / "undisturbed")
 
 
@@ -136,17 +136,17 @@ def test_the_same_evaluation_comes_to_the_same(tmp_path: Path, double: Any) -> N
     double(m=answering())
     data = users(tmp_path)
     for out in ("a", "b"):
-        evaluate(small(data), tmp_path / out)
+        run_evaluation(small(data), tmp_path / out)
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
     assert scores(tmp_path / "a") == scores(tmp_path / "b")
-    evaluate(small(data, seeds=(1,)), tmp_path / "c")
+    run_evaluation(small(data, seeds=(1,)), tmp_path / "c")
     assert lines(tmp_path / "a") != lines(tmp_path / "c")
 
 
 def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) -> None:
     double(m=answering(), n=answering("n"))
     data, out = users(tmp_path), tmp_path / "out"
-    evaluate(small(data), out)
+    run_evaluation(small(data), out)
     before = (out / "answers.jsonl").read_bytes(), (out / "table.md").read_bytes()
     changes: list[tuple[dict[str, Any], str]] = [
         ({"primary": ("fermi - vanilla",)}, "primary"),
@@ -160,19 +160,19 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
     ]
     for change, other in changes:
         with pytest.raises(SettingsError, match=f"another evaluation .*{other}"):
-            evaluate(small(data, **change), out)
+            run_evaluation(small(data, **change), out)
     assert ((out / "answers.jsonl").read_bytes(), (out / "table.md").read_bytes()) == before
 
 
 def test_people_who_said_something_else_are_refused(tmp_path: Path, double: Any) -> None:
     double(m=answering())
     data, out = users(tmp_path), tmp_path / "out"
-    evaluate(small(data), out)
+    run_evaluation(small(data), out)
     people = [json.loads(line) for line in data.read_text().splitlines()]
     for opinion in people[0]["opinions"]:
         opinion["answer"] = "soup"
     data.write_text("".join(json.dumps(each) + "\n" for each in people))
-    for again in (evaluate, report_again):
+    for again in (run_evaluation, report_again):
         with pytest.raises(SettingsError, match="other data: 1 of its people") as caught:
             again(small(data), out)
         assert "soup" not in str(caught.value)
@@ -181,12 +181,12 @@ def test_people_who_said_something_else_are_refused(tmp_path: Path, double: Any)
 def test_methods_and_people_grow_and_the_report_names_them(tmp_path: Path, double: Any) -> None:
     double(m=answering())
     data, out = users(tmp_path, "ann", "bob", "cyd"), tmp_path / "out"
-    evaluate(small(data, people=2, methods="vanilla,profile"), out)
+    run_evaluation(small(data, people=2, methods="vanilla,profile"), out)
     assert len(lines(out, "learning")) == 3 * 2
-    grown = evaluate(small(data, methods="few-shot,vanilla,profile"), out)
+    grown = run_evaluation(small(data, methods="few-shot,vanilla,profile"), out)
     assert "added after the first answers: few-shot" in grown.header.notes
     undisturbed = tmp_path / "undisturbed"
-    evaluate(small(data, methods="few-shot,vanilla,profile"), undisturbed)
+    run_evaluation(small(data, methods="few-shot,vanilla,profile"), undisturbed)
     found = [each for each in lines(out) if each["arm"]["control"] == "own"]
     assert found == [each for each in lines(undisturbed) if each["arm"]["control"] == "own"]
     assert [each["arm"] for each in scores(out)["arms"]] == [each["arm"] for each in scores(undisturbed)["arms"]], (
@@ -201,12 +201,12 @@ def test_shards_and_a_report_are_the_unsharded_run(tmp_path: Path, double: Any) 
     asked = ask_blocking(prepared, out, calls=CallSettings(), shard=(0, 2))
     assert (asked.share_done, asked.stopped_by) == (True, "")
     assert summarize_folder(prepared, out).header.stopped_by.endswith("pairs of arm and person are not done")
-    assert evaluate(small(data), out, shard=(1, 2)).header.status == "complete"
+    assert run_evaluation(small(data), out, shard=(1, 2)).header.status == "complete"
     before = {path.name: path.read_bytes() for path in (*out.glob("*.jsonl"), out / "config.json")}
     report_again(small(data), out)
     after = {path.name: path.read_bytes() for path in (*out.glob("*.jsonl"), out / "config.json")}
     assert after == before, "a report changes nothing of what is kept"
-    evaluate(small(data), tmp_path / "undisturbed")
+    run_evaluation(small(data), tmp_path / "undisturbed")
     assert scores(out) == scores(tmp_path / "undisturbed")
     assert table(out) == table(tmp_path / "undisturbed")
 
@@ -214,7 +214,7 @@ def test_shards_and_a_report_are_the_unsharded_run(tmp_path: Path, double: Any) 
 def test_a_report_needs_only_what_the_folder_does_not_hold(tmp_path: Path, double: Any) -> None:
     models = double(m=answering())
     data, out = users(tmp_path), tmp_path / "out"
-    evaluate(small(data, people=1, primary=("fermi - profile",), seeds=(0, 1)), out)
+    run_evaluation(small(data, people=1, primary=("fermi - profile",), seeds=(0, 1)), out)
     found, asked = scores(out), len(models["m"].completion_requests)
     report_again(EvaluationConfig(task="users", data=data), out)
     assert scores(out) == found
@@ -233,18 +233,18 @@ def test_the_place_of_an_evaluation_is_checked(tmp_path: Path, double: Any) -> N
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(SettingsError, match="cannot be used"):
-            evaluate(small(data), out)
+            run_evaluation(small(data), out)
     assert (tmp_path / "file").read_text() == "mine"
-    evaluate(small(data), broken)
+    run_evaluation(small(data), broken)
     (broken / "config.json").write_text("{")
-    for again in (evaluate, report_again):
+    for again in (run_evaluation, report_again):
         with pytest.raises(SettingsError, match="is no JSON"):
             again(small(data), broken)
     (broken / "config.json").write_text('{"first": 3}')
     with pytest.raises(SettingsError):
         report_again(EvaluationConfig(task="users", data=data), broken)
     (tmp_path / "empty").mkdir()
-    assert evaluate(small(data), tmp_path / "empty").header.status == "complete"
+    assert run_evaluation(small(data), tmp_path / "empty").header.status == "complete"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_what_makes_no_sense_is_an_error_before_anything_is_asked(
 ) -> None:
     double(m=answering())
     with pytest.raises(kind, match=message):
-        evaluate(EvaluationConfig(**SMALL | {"data": users(tmp_path), "model": "m"} | change), tmp_path / "out")
+        run_evaluation(EvaluationConfig(**SMALL | {"data": users(tmp_path), "model": "m"} | change), tmp_path / "out")
     assert not (tmp_path / "out" / "answers.jsonl").exists()
 
 
@@ -273,7 +273,7 @@ def test_a_package_that_is_needed_at_the_end_is_missed_at_the_beginning(
 ) -> None:
     monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == "statsmodels" else True)
     with pytest.raises(MissingExtraError, match=r"statsmodels: pip install 'idiolect\[evaluate\]'"):
-        evaluate(EvaluationConfig(task="people"), tmp_path / "out")
+        run_evaluation(EvaluationConfig(task="people"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -287,7 +287,7 @@ def test_weights_are_of_the_type_that_the_configuration_names(tmp_path: Path, mo
 
     monkeypatch.setattr(model_pool, "open_local_model", open_tiny)
     config = small(users(tmp_path), "tiny", methods="uniform", dtype="bfloat16", answering="likelihood")
-    evaluate(config, tmp_path / "out", calls=CallSettings(dtype="float16"))
+    run_evaluation(config, tmp_path / "out", calls=CallSettings(dtype="float16"))
     assert opened == ["bfloat16"]
     assert json.loads((tmp_path / "out" / "config.json").read_text())["models"]["dtype"] == "bfloat16"
 
@@ -300,9 +300,9 @@ def test_transfer_by_replay_comes_to_the_live_matrix(tmp_path: Path, double: Any
     double(a=a, b=b)
     data, live, out = users(tmp_path), tmp_path / "live", tmp_path / "replayed"
     ungated: dict[str, Any] = {"methods": "vanilla,fermi", "preset": "paper-offline"}  # the prompts are what answers
-    evaluate(small(data, "a", transfer=("b",), **ungated), live)
+    run_evaluation(small(data, "a", transfer=("b",), **ungated), live)
     names = [f"replay:{tmp_path / name}.jsonl" for name in ("a", "b")]
-    evaluate(small(data, names[0], transfer=(names[1],), **ungated), out)
+    run_evaluation(small(data, names[0], transfer=(names[1],), **ungated), out)
 
     def matrix(folder: Path, models: list[str]) -> dict[tuple[int, int], Any]:
         transfer = scores(folder)["transfer"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from idiolect.application.chameleon import read_edit, stale_note, under_edit
 from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
@@ -109,7 +109,7 @@ async def ask(
         with_base: also ask the model without anything learned; edits always do.
 
     Raises:
-        ValueError: a method that does not learn for groups, and a group.
+        ValueError: there is no such method, or it does not learn for groups.
         NotFittedError: the method has learned nothing for the owner.
         GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
         OtherWeightsError: the model has other weights than the edit was learned on.
@@ -130,6 +130,8 @@ async def _ask(
     workspace: AsyncWorkspace, owner: Owner, question: Question, *, method: AskedMethod | None, with_base: bool
 ) -> Asked:
     store = workspace.store
+    if method not in (None, *get_args(AskedMethod)):
+        raise ValueError(f"method is {method!r}, must be one of {', '.join(get_args(AskedMethod))}")
     if owner.kind == "group":
         if method not in (None, CHAMELEON):
             raise ValueError(f"method is {method!r}, and only CHAMELEON learns for groups")

@@ -96,7 +96,12 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
-        """Halt what is running, then close the store and the models; the workspace cannot be used afterwards."""
+        """Halt what is running, then close the store and the models; the workspace cannot be used afterwards.
+
+        Raises:
+            RuntimeError: this is the thread of the event loop, as in an observer.
+        """
+        self._portal.check_thread()
         self.halt("the workspace is closed")
         self._portal.close()
 
@@ -153,7 +158,7 @@ class Workspace:
         """
         if isinstance(question, Question) and (choices or ordinal):
             raise ValueError("choices and ordinal are the question's own where a Question is given")
-        asked = Question(question, tuple(choices), ordinal) if isinstance(question, str) else question
+        asked = Question(question, choices, ordinal) if isinstance(question, str) else question
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
 

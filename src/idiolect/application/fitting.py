@@ -171,6 +171,7 @@ async def fit_users(
         events: observers.
 
     Raises:
+        ValueError: two users have the same id; nothing is saved then.
         StoreError, CacheError: they cannot be read or written; what was learned before is kept.
     """
     ids: list[str] = []
@@ -187,7 +188,11 @@ async def fit_users(
 
 
 def _noting(users: Iterable[User], ids: list[str]) -> Iterator[User]:
+    seen: set[str] = set()
     for user in users:
+        if user.id in seen:
+            raise ValueError(f"two users have the id {user.id!r}")
+        seen.add(user.id)
         ids.append(user.id)
         yield user
 

@@ -76,12 +76,15 @@ async def add_opinion(
         on_kept: is called when the opinion is in the store, before anything is learned.
 
     Raises:
+        ValueError: iterations is no whole number from 0.
         UnknownUserError: the store holds no such user.
         StoreError: the store cannot be read or written; or other processes keep learning for this user (the opinion
             is kept).
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
         CacheError: the cache cannot be opened, read or written; the opinion is kept.
     """
+    if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
+        raise ValueError(f"iterations is {iterations!r}, must be a whole number from 0, or None")
     store = workspace.store
     change = store.put_opinion(user_id, opinion)
     on_kept(change)

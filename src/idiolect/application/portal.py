@@ -61,8 +61,7 @@ class Portal:
         """
         if self.closed:
             raise RuntimeError("the workspace is closed")
-        if threading.get_ident() == self._loop_thread:
-            raise RuntimeError("an observer cannot wait for a use case; it may call spending() and halt()")
+        self.check_thread()
         work = _Work(use_case)
         self._running.add(work)
         try:
@@ -83,6 +82,15 @@ class Portal:
         if work.error is not None:
             raise work.error
         return work.result  # type: ignore[return-value]  # without an error there is a result
+
+    def check_thread(self) -> None:
+        """Check that this is not the event loop's own thread.
+
+        Raises:
+            RuntimeError: it is.
+        """
+        if threading.get_ident() == self._loop_thread:
+            raise RuntimeError("an observer cannot wait for a use case; it may call spending() and halt()")
 
     def soon(self, function: Callable[[], object]) -> None:
         """Call a function in the event loop's thread, now or soon; from any thread. Do nothing once it is closed."""

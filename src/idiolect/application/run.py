@@ -27,6 +27,9 @@ class CallSettings:
         prices: a file of prices; None: the packaged ones, and the user's own if there are any.
         cached: whether answers are looked up and kept.
         dtype: of local models' weights; None for the default.
+
+    Raises:
+        ValueError: concurrency below 1, or a timeout that is not above 0.
     """
 
     run: Limits = Limits()
@@ -36,6 +39,12 @@ class CallSettings:
     prices: Path | None = None
     cached: bool = True
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency is {self.concurrency}, must be at least 1")
+        if not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
 from idiolect.application.names import DEFAULT_MODEL
 from idiolect.application.observers import ignore
 from idiolect.application.run import CallSettings, Run, Spending, open_run
-from idiolect.models.language_model import LanguageModel
+from idiolect.models.language_model import ChoiceModel, CompletionModel, LanguageModel
 from idiolect.store import Store
 
 _DEFAULT_CALLS = CallSettings()
@@ -152,4 +152,10 @@ class AsyncWorkspace:
             await self.models.aclose()
 
     def _named(self, model: str | LanguageModel) -> str:
-        return model if isinstance(model, str) else self.models.add(model)
+        if isinstance(model, str):
+            return model
+        if not isinstance(model, CompletionModel | ChoiceModel):
+            raise TypeError(
+                f"a model is a name, or has `name` and `complete` or `choice_logprobs`; not {type(model)!r}"
+            )
+        return self.models.add(model)

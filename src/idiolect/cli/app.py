@@ -16,7 +16,7 @@ from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
-from idiolect.cli.terminal import quiet_libraries
+from idiolect.cli.terminal import open_closed_streams, quiet_libraries
 from idiolect.cli.users.app import app as users
 from idiolect.version import __version__
 
@@ -65,6 +65,7 @@ def main() -> None:
         SystemExit: always, with the exit status.
     """
     quiet_libraries()
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -60,6 +61,13 @@ def quiet_libraries() -> None:
         warnings.simplefilter("ignore")
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def open_closed_streams() -> None:
+    """Let what is printed go nowhere where the caller has closed stdout or stderr: Python has no stream there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the process ends
 
 
 def debugging() -> bool:

@@ -107,7 +107,7 @@ class AskedPeople:
 
 def run_evaluation(
     config: EvaluationConfig,
-    out: Path,
+    out: str | Path,
     *,
     calls: CallSettings = _DEFAULT_CALLS,
     shard: tuple[int, int] = _WHOLE,
@@ -128,6 +128,7 @@ def run_evaluation(
         SettingsError, DatasetError, UsersFileError, MissingExtraError, ModelError: as `prepare` and `ask_people`.
         KeyboardInterrupt: Ctrl-C was pressed; every answer is kept, and the same call goes on.
     """
+    out = Path(out)
     prepared = prepare(config, waiting=events.waiting)
     asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events)
     summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=events.waiting)
@@ -219,6 +220,8 @@ async def ask_people(
         SettingsError: the folder holds another evaluation, another process is at work in it, or a price is not known.
         ModelError, MissingExtraError: a model cannot be had, or no call of it can succeed.
     """
+    if not 0 <= shard[0] < shard[1]:
+        raise SettingsError(f"shard is {shard}, must be (i, n) with 0 ≤ i < n")
     config, benchmark = prepared.config, prepared.benchmark
     pool = ModelPool(replace(calls, dtype=config.dtype), events.waiting)
     try:

@@ -6,6 +6,7 @@ from what there is   score the memory on new opinions → n × { propose K → s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -89,6 +90,7 @@ class Learning:
             ModelError: a model could not answer.
         """
         while self.state.step != "learned":
+            await asyncio.sleep(0)  # steps that need no call would leave a cancellation no chance
             state = await self._steps[self.state.step]()
             self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
             self._bookmark.save(self.state)
@@ -141,7 +143,7 @@ class Learning:
                 optimizing=self._optimizing,
             )
             state = replace(state, history=(*state.history, iteration), half=Half())
-            if len(state.history) == task.first + task.iterations:
+            if len(state.history) >= task.first + task.iterations:
                 return replace(state, step="pool")
         return replace(state, step="propose" if step == "score" else "score")
 
