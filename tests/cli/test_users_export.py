@@ -18,6 +18,7 @@ from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
 from idiolect.store import Store
+from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, key_of, learn, payload_of
 
 HALF = {"text": "half \ud83d", "finish_reason": "length"}
@@ -133,8 +134,8 @@ def test_answer_that_cannot_be_read_is_left_out_and_the_others_are_exported(peop
 
 def test_calls_of_every_cache_are_exported_and_a_missing_one_is_told(people: Path, tmp_path: Path) -> None:
     with Store.open(people) as store, CallCache.open(tmp_path / "other.db") as cache:
-        store.note_cache(cache.path)
-        store.note_cache(tmp_path / "gone.db")
+        note(store.database, cache.path)
+        note(store.database, tmp_path / "gone.db")
         asyncio.run(call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id))
         asyncio.run(call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id))
     result = run(ANNA.id, "--store", people)

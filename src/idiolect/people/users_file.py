@@ -111,19 +111,6 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def check_users_file(source: str | Path) -> UsersFileReport:
-    """Read a users file and report on all of it.
-
-    Args:
-        source: the file; "-" is standard input, which is used up by this.
-
-    Raises:
-        UsersFileError: the file cannot be opened or read; faults of its lines don't raise.
-    """
-    with _opened(source) as (path, stream):
-        return _first_pass(path, stream).report()
-
-
 def read_users(
     source: str | Path, *, skip_invalid: bool = False, on_report: Callable[[UsersFileReport], None] | None = None
 ) -> Iterator[User]:

@@ -96,8 +96,8 @@ class Store:
         """The path for the cache of calls made for these users; neither it nor its folder need exist.
 
         `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
-        Reading this property notes the path, as `note_cache` does. If no cache is there when the store is closed, the
-        note is dropped.
+        Reading this property notes the path, so that an erasure looks there. If no cache is there when the store is
+        closed, the note is dropped.
 
         Raises:
             StoreError: it cannot be noted.
@@ -106,14 +106,6 @@ class Store:
         if path not in self._noted_caches:
             self._noted_caches[path] = note(self._database, path)
         return path
-
-    def note_cache(self, path: Path) -> None:
-        """Remember that calls made for these users are kept at `path`, so that an erasure looks there.
-
-        Raises:
-            StoreError: it cannot be noted.
-        """
-        note(self._database, path)
 
     @property
     def finished_erasures(self) -> int:
