@@ -25,7 +25,7 @@ class FunctionModel:
     """A `LanguageModel` that asks plain functions, one request at a time, and remembers what it was asked.
 
     Args:
-        name: what `name` says.
+        name: the model's name.
         complete: the text, or a whole `Completion`, for one request.
         choice_logprobs: one log-probability a choice, or a whole `ChoiceLogProbs`, for one request.
 
@@ -40,14 +40,9 @@ class FunctionModel:
         complete: CompleteFunction | None = None,
         choice_logprobs: ChoiceFunction | None = None,
     ) -> None:
-        self._name, self._complete, self._choice_logprobs = name, complete, choice_logprobs
+        self.name, self._complete, self._choice_logprobs = name, complete, choice_logprobs
         self.completion_requests: list[CompletionRequest] = []
         self.choice_requests: list[ChoiceRequest] = []
-
-    @property
-    def name(self) -> str:
-        """The given name."""
-        return self._name
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """One completion a request, in order.
@@ -56,7 +51,7 @@ class FunctionModel:
             ModelError: the model was given no function for this.
         """
         if self._complete is None:
-            raise ModelError(f"the model {self._name!r} writes no text")
+            raise ModelError(f"the model {self.name!r} writes no text")
         self.completion_requests.extend(requests)
         return [_completion(request, self._complete(request)) for request in requests]
 
@@ -67,7 +62,7 @@ class FunctionModel:
             ModelError: the model was given no function for this.
         """
         if self._choice_logprobs is None:
-            raise ModelError(f"the model {self._name!r} scores no choices")
+            raise ModelError(f"the model {self.name!r} scores no choices")
         self.choice_requests.extend(requests)
         return [_choice_logprobs(request, self._choice_logprobs(request)) for request in requests]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from idiolect.errors import NotFittedError, StoreError
@@ -49,12 +48,17 @@ _LOCK_TIMEOUT = 10.0
 
 
 class Store:
-    """A store of users. Open it with `Store.open`; close it, or use it as a context manager."""
+    """A store of users. Open it with `Store.open`; close it, or use it as a context manager.
+
+    Attributes:
+        database: the opened database, for the erasure.
+        finished_erasures: the number of interrupted erasures that the opening of this store has finished.
+    """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._noted_caches: dict[Path, bool] = {}  # by `cache_path`, each with whether the note is new
-        self._finished_erasures = finish_interrupted(database)
+        self.finished_erasures = finish_interrupted(database)
 
     @classmethod
     def open(
@@ -84,12 +88,12 @@ class Store:
     @property
     def where(self) -> str:
         """The folder or URL, printable (without password)."""
-        return self._database.where
+        return self.database.where
 
     @property
     def folder(self) -> Path | None:
         """The folder that the store was named by; None for a URL."""
-        return self._database.place.folder
+        return self.database.place.folder
 
     @property
     def cache_path(self) -> Path:
@@ -102,43 +106,31 @@ class Store:
         Raises:
             StoreError: it cannot be noted.
         """
-        path = self._database.place.cache_path
+        path = self.database.place.cache_path
         if path not in self._noted_caches:
-            self._noted_caches[path] = note(self._database, path)
+            self._noted_caches[path] = note(self.database, path)
         return path
-
-    @property
-    def finished_erasures(self) -> int:
-        """The number of interrupted erasures that the opening of this store has finished."""
-        return self._finished_erasures
-
-    @property
-    def database(self) -> Database:
-        """The opened database, for the erasure."""
-        return self._database
 
     @property
     def groups(self) -> Groups:
         """Groups of these users."""
-        return Groups(self._database)
+        return Groups(self.database)
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
         for path, is_new in self._noted_caches.items():
             with suppress(StoreError):  # a needless note does no harm
                 if path.exists():
-                    note(self._database, path)  # again: another process may have taken it back
+                    note(self.database, path)  # again: another process may have taken it back
                 elif is_new:
-                    drop_note(self._database, path)
+                    drop_note(self.database, path)
         self._noted_caches.clear()
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def save_users(self, people: Iterable[User]) -> SavedUsers:
@@ -153,7 +145,7 @@ class Store:
             StoreError: a user holds something that a store cannot keep, or the store cannot be written.
         """
         saved = SavedUsers()
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             for batch in batches(people):
                 saved += save_batch(connection, batch, now=datetime.now(UTC))
         return saved
@@ -167,7 +159,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the opinion holds something that a store cannot keep, or the store cannot be written.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
@@ -187,7 +179,7 @@ class Store:
                 text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
@@ -197,7 +189,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
@@ -207,7 +199,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
@@ -216,7 +208,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        return self._database.pages(page_of_ids, key=str)
+        return self.database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
         """Yield every user's summary, in the order of their ids; read page by page.
@@ -224,7 +216,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        return self._database.pages(page_of_summaries, key=lambda user: user.id)
+        return self.database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
         """Return the user's summary.
@@ -233,7 +225,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return read_summary(connection, user_id)
 
     def save_personalization(
@@ -253,7 +245,7 @@ class Store:
             StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put_learned(connection, personalizations, row)
 
     def compare_and_save_personalization(
@@ -283,7 +275,7 @@ class Store:
             StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             if held_digest(connection, user_id, method) != expected_digest:
                 return False
             put_learned(connection, personalizations, row)
@@ -319,7 +311,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read, or what it holds is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             known_user(connection, user_id)
             if unstorable_part(method) is not None:
                 return None
@@ -333,7 +325,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
@@ -345,7 +337,7 @@ class Store:
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
@@ -355,7 +347,7 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read, or the checkpoint is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             known_user(connection, user_id)
             if unstorable_part(method) is not None:
                 return None
@@ -369,7 +361,7 @@ class Store:
             StoreError: the store cannot be written.
         """
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
@@ -379,5 +371,5 @@ class Store:
             UnknownUserError: the store holds no such user.
             StoreError: the store cannot be read, or a checkpoint is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

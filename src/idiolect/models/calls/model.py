@@ -197,12 +197,7 @@ class CalledModel:
         completions: _Caller[CompletionRequest, Completion],
         choices: _Caller[ChoiceRequest, ChoiceLogProbs],
     ) -> None:
-        self._source, self._completions, self._choices = source, completions, choices
-
-    @property
-    def name(self) -> str:
-        """The model's own name."""
-        return self._source.model.name
+        self.name, self._completions, self._choices = source.model.name, completions, choices
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Return what the model answers, or what it answered before.

@@ -44,12 +44,8 @@ class RemoteModel:
         self.client = ApiClient(endpoint, settings)
         self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave none to believe
         self.thoughts_cut_off = 0  # answers that ended before their first word
-        self._endpoint, self._dialect = endpoint, Dialect(endpoint.model)
-
-    @property
-    def name(self) -> str:
-        """URL#MODEL, or openai:MODEL; holds no secret."""
-        return self._endpoint.name
+        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; holds no secret
+        self._dialect = Dialect(endpoint.model)
 
     @property
     def notes(self) -> list[str]:

@@ -40,13 +40,9 @@ class RemoteEmbedder:
         if not endpoint.model:
             raise ValueError("the endpoint names no model")
         self.client = ApiClient(endpoint, settings)
+        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; holds no secret
         self._endpoint, self._remember = endpoint, remember
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
-
-    @property
-    def name(self) -> str:
-        """URL#MODEL, or openai:MODEL; holds no secret."""
-        return self._endpoint.name
 
     async def __aenter__(self) -> RemoteEmbedder:
         return self

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from idiolect.errors import CacheError
@@ -49,12 +48,13 @@ class CallCache:
     """What calls answered. Open with `CallCache.open`; close, or use as a context manager.
 
     Attributes:
+        path: the database's file.
         in_flight: the calls that tasks of this process are making (`calls.kept_calls`): by key, a future that is done
             when the call has ended, with a result or without.
     """
 
     def __init__(self, database: sqlite3.Connection, path: Path, living: Living, *, lock_timeout: float) -> None:
-        self._database, self._path, self._living = database, path, living
+        self._database, self.path, self._living = database, path, living
         self._commits = GroupCommit(database, path, lock_timeout=lock_timeout)
         self._begun: set[str] = set()
         self.in_flight: dict[str, asyncio.Future[None]] = {}
@@ -101,11 +101,6 @@ class CallCache:
         _put_down(database, living)
         return None
 
-    @property
-    def path(self) -> Path:
-        """The database's file."""
-        return self._path
-
     def close(self) -> None:
         """Write what waits to be written, and close. Calls that were begun and not ended become uncertain."""
         if self._closed:
@@ -113,15 +108,13 @@ class CallCache:
         self._commits.flush()
         self._closed = True
         self._living.end()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             self._database.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def look_up(self, keys: Sequence[str], *, owner: str) -> list[Mapping[str, Any] | None]:
@@ -237,12 +230,12 @@ class CallCache:
             CacheError: another process kept it from doing so, or the cache cannot be written.
         """
         self._flush()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             self._database.execute("VACUUM")
             busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise CacheError(
-                f"cache {self._path}: another process is reading it, so bytes of what was deleted may still be in its "
+                f"cache {self.path}: another process is reading it, so bytes of what was deleted may still be in its "
                 "-wal file, until it is scrubbed when that process has ended"
             )
 
@@ -266,7 +259,7 @@ class CallCache:
         Raises:
             CacheError: the folder cannot be read.
         """
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             return any(self._living.is_alive(token) for token in self._living.others())
 
     async def _look_up_page(self, keys: Sequence[str], owner: str) -> list[Mapping[str, Any] | None]:
@@ -279,7 +272,7 @@ class CallCache:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise CacheError(f"cache {self._path}: is closed")
+            raise CacheError(f"cache {self.path}: is closed")
 
     def _flush(self) -> None:
         self._check_open()
@@ -288,13 +281,13 @@ class CallCache:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         self._check_open()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             yield self._database
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         self._flush()
-        with cache_errors(self._path), transaction(self._database):
+        with cache_errors(self.path), transaction(self._database):
             yield self._database
 
 
