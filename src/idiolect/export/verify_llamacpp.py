@@ -69,7 +69,7 @@ def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts
         base: the GGUF file that `network` was read from.
     """
     before, held = llamacpp_logits(base, prompts)
-    here = cache(partial(_logits, network, tuple(prompts)))
+    here = cache(partial(edited_logits, network, prompts))
     noise = float((before - here(None)).norm())
     strengths = (k for k in _AMPLIFIED if float((here(edit.scaled(k)) - here(None)).norm()) >= _OVER_NOISE * noise)
     amplified = next(strengths, _AMPLIFIED[-1])
@@ -83,10 +83,6 @@ def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts
         tolerance=TOLERANCES.get(held, QUANTIZED),
         amplified=amplified,
     )
-
-
-def _logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> Tensor:
-    return edited_logits(network, edit, prompts)
 
 
 def llamacpp_logits(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -19,7 +18,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from idiolect.errors import StoreError, UnknownGroupError
 from idiolect.people.user import User, unstorable_part
 from idiolect.store.group_records import Group, GroupFit, Member, Removal, data_digest
-from idiolect.store.people_rows import BATCH, known_user
+from idiolect.store.people_rows import BATCH, hint_of_near_ids, known_user
 from idiolect.store.records import user_from_rows
 from idiolect.store.schema import (
     group_members,
@@ -31,8 +30,6 @@ from idiolect.store.schema import (
     users,
 )
 from idiolect.store.strict_json import checked_text
-
-_FEW = 1000  # up to so many groups, an unknown id is compared with theirs
 
 
 def known_group(connection: Connection, group_id: str, *, lock: bool = False) -> RowMapping:
@@ -51,10 +48,7 @@ def known_group(connection: Connection, group_id: str, *, lock: bool = False) ->
         row = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
         if row is not None:
             return row
-    ids = list(connection.scalars(sa.select(groups.c.id).order_by(groups.c.id).limit(_FEW)))
-    near = get_close_matches(group_id, ids, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint}")
+    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint_of_near_ids(connection, groups, group_id)}")
 
 
 def insert_group(connection: Connection, group_id: str, *, now: datetime) -> None:

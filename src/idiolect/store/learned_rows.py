@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from idiolect.people.user import unstorable_part
 from idiolect.store.people_rows import known_user
 from idiolect.store.schema import personalizations
 
@@ -31,7 +32,14 @@ def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any])
 
 
 def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
-    """Return the row of the user and method, if there is one."""
+    """Return the row of the user and method, if there is one.
+
+    Raises:
+        UnknownUserError: there is no such user.
+    """
+    known_user(connection, user_id)
+    if unstorable_part(method) is not None:
+        return None
     return connection.execute(sa.select(table).where(*of(table, user_id, method))).mappings().first()
 
 

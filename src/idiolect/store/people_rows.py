@@ -19,7 +19,7 @@ from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion
 from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
-_FEW = 1000  # up to so many users, an unknown id is compared with theirs
+_FEW = 1000  # up to so many users or groups, an unknown id is compared with theirs
 
 
 def known_user(connection: Connection, user_id: str) -> RowMapping:
@@ -32,14 +32,14 @@ def known_user(connection: Connection, user_id: str) -> RowMapping:
         row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
         if row is not None:
             return row
-    near = _near_ids(connection, user_id)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownUserError(f"the store holds no user {user_id!r}{hint}")
+    raise UnknownUserError(f"the store holds no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
 
 
-def _near_ids(connection: Connection, user_id: str) -> list[str]:
-    ids = list(connection.scalars(sa.select(users.c.id).order_by(users.c.id).limit(_FEW + 1)))
-    return get_close_matches(user_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -> str:
+    """Return a question for people whether they mean an id of the table that is near; "" if there is none."""
+    ids = list(connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1)))
+    near = get_close_matches(unknown_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def read_user(connection: Connection, user_id: str) -> User:

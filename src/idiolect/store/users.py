@@ -22,7 +22,6 @@ from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
     entered_places,
-    known_user,
     page_of_ids,
     page_of_summaries,
     put_opinion,
@@ -312,9 +311,6 @@ class Store:
             StoreError: the store cannot be read, or what it holds is damaged.
         """
         with self.database.reading() as connection:
-            known_user(connection, user_id)
-            if unstorable_part(method) is not None:
-                return None
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
@@ -348,9 +344,6 @@ class Store:
             StoreError: the store cannot be read, or the checkpoint is damaged.
         """
         with self.database.reading() as connection:
-            known_user(connection, user_id)
-            if unstorable_part(method) is not None:
-                return None
             row = read_learned(connection, checkpoints, user_id, method)
             return None if row is None else checkpoint_from_row(row).payload
 
