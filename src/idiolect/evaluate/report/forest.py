@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.report.cells import Plot
-from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, Canvas, drawn, plain_axes
+from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, drawn, plain_axes
 from idiolect.evaluate.report.wording import (
     capitalized,
     finite,
@@ -58,12 +58,14 @@ def scores_forest(summary: Summary) -> Plot | None:
     label = f"Forest plot of {measure.title} with 95 % intervals. " + _as_sentence(
         (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
     )
-    height = 70 + 26 * len(rows)
     svg = drawn(
-        Canvas("scores", label, _WIDTH, height),
         lambda figure: _forest(
             figure.add_subplot(), marks, [labels[row] for row in rows], (measure, baseline, headed(measure))
         ),
+        "scores",
+        label=label,
+        width=_WIDTH,
+        height=70 + 26 * len(rows),
     )
     legend = (("own", "learned from the person"), ("another", "learned from another person")) if both else ()
     caption = f"{capitalized(measure.title)} and its 95 % interval."
@@ -91,7 +93,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
     if not panels:
         return None
     label = "Forest plot of paired differences with 95 % intervals. " + _as_sentence(
-        (f"{pair_of(c)}, {measure_of(c.measure).title}", _signed(c), _signed_interval(c)) for c in kept
+        (f"{pair_of(c)}, {measure_of(c.measure).title}", *_signed(c)) for c in kept
     )
     labels = short_labels((pair_of(c) for c in kept), most=58)
     heights = [64 + 26 * len(panel) for panel in panels.values()]
@@ -104,7 +106,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
             _forest(ax, marks, [labels[pair_of(c)] for c in panel], (measure, 0.0, _difference_head(measure)))
 
     return Plot(
-        drawn(Canvas("differences", label, _WIDTH, sum(heights)), draw),
+        drawn(draw, "differences", label=label, width=_WIDTH, height=sum(heights)),
         "Paired differences and their 95 % intervals; the dashed line is no difference.",
         (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
     )
@@ -121,12 +123,9 @@ def _difference_head(measure: Measure) -> str:
     return f"Difference in {measure.title}{unit}; {side} 0, the first is better"
 
 
-def _signed(comparison: Comparison) -> str:
-    return shown(measure_of(comparison.measure), comparison.difference.value, signed=True)
-
-
-def _signed_interval(comparison: Comparison) -> str:
-    return shown_interval(measure_of(comparison.measure), comparison.difference, signed=True)
+def _signed(comparison: Comparison) -> tuple[str, str]:
+    measure, difference = measure_of(comparison.measure), comparison.difference
+    return shown(measure, difference.value, signed=True), shown_interval(measure, difference, signed=True)
 
 
 def _forest(

@@ -36,7 +36,7 @@ from idiolect.models.calls.cache.claims import (
     wait_for_erasure,
 )
 from idiolect.models.calls.cache.commits import GroupCommit
-from idiolect.models.calls.cache.entries import Entry, ForgottenCalls, KeptCall
+from idiolect.models.calls.cache.entries import ForgottenCalls, KeptCall
 from idiolect.models.calls.cache.schema import cache_errors, open_database, transaction
 from idiolect.people.user import unstorable_part
 
@@ -295,7 +295,7 @@ def _store(database: sqlite3.Connection, results: Mapping[bytes, bytes], *, toke
     """Turn claims into entries. A claim that is not there any more is of an owner who was forgotten meanwhile."""
     now = time.time()
     for key, claim in end_claims(database, list(results), token=token).items():
-        entries.add(database, Entry(key, claim.operation, claim.model, now, results[key]), owner=claim.owner)
+        entries.add(database, key, results[key], claim=claim, kept_at=now)
 
 
 def _put_down(database: sqlite3.Connection, living: Living | None) -> None:
