@@ -114,13 +114,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
 
 @contextmanager
 def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
-    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user.
-
-    Raises:
-        UnknownUserError: neither the store nor a cache holds such a user.
-        StoreError: another process uses one of the caches.
-        CacheError: another process is forgetting a user.
-    """
+    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user."""
     _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
     with ExitStack() as stack:
         for path in _cache_paths(store.database, caches):
@@ -139,11 +133,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
 
 
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the store holds the user; False means that only calls or artifacts are left.
-
-    Raises:
-        UnknownUserError: nothing is left.
-    """
+    """Return whether the store holds the user; if not, only calls or artifacts are left. Raise if nothing is."""
     try:
         with store.database.reading() as connection:
             known_user(connection, user_id)

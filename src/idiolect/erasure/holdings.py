@@ -66,11 +66,6 @@ class Holdings:
 def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) -> Holdings:
     """Collect everything held about the user.
 
-    Args:
-        store: the user's store.
-        user_id: the user.
-        caches: the store's caches of calls.
-
     Raises:
         UnknownUserError: the store holds no such user.
         StoreError: the store cannot be read.

@@ -176,11 +176,7 @@ class Runner:
         return known[key]
 
     def _check_halt(self) -> None:
-        """Check that calls are made at all.
-
-        Raises:
-            HaltedError: the run was stopped, or one of its limits is reached.
-        """
+        """Raise what ended the run, if anything has."""
         budget = self.bench.calls.budget
         if budget.exceeded is not None:
             raise budget.exceeded

@@ -164,10 +164,6 @@ def student_t() -> Any:
 def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | None]:
     """Return the mean over people and its variance; None for the latter with one person, or if all values are the same.
 
-    Args:
-        y: a value an answer.
-        clusters: of the same answers, in the same order.
-
     Raises:
         MissingExtraError: statsmodels is not installed.
     """

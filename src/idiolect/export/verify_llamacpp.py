@@ -62,12 +62,7 @@ def base_file(model: str) -> Path:
 
 
 def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts: Sequence[Ids]) -> Verification:
-    """Compares llama.cpp with the hooks, with the adapter and without it.
-
-    Args:
-        adapter: the GGUF file of `gguf_files`.
-        base: the GGUF file that `network` was read from.
-    """
+    """Compares llama.cpp with the hooks, with the adapter and without it."""
     before, held = llamacpp_logits(base, prompts)
     here = cache(partial(edited_logits, network, prompts))
     noise = float((before - here(None)).norm())

@@ -116,11 +116,7 @@ class Enriched:
             self._written[question], self._unpaid[question] = text, usage
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what was written.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Ask each question behind what was written."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         responses = await self._answerer.answer(asked)

@@ -58,11 +58,7 @@ class RetrievalAugmented:
         self._similarity = Bm25Similarity() if similarity is None else similarity
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what is nearest to it.
-
-        Raises:
-            ModelError: the model or the similarity could not answer.
-        """
+        """Ask each question behind what is nearest to it."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         return [Answer(response) for response in await self._answerer.answer(asked)]

@@ -62,11 +62,6 @@ def kind_of(name: str) -> ModelKind:
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
     """Open the language model that `name` means, whatever its kind; loading a local one takes seconds.
 
-    Args:
-        name: see above.
-        remote: as in `open_remote_model`.
-        dtype: as in `open_local_model`.
-
     Raises:
         SettingsError: the name means nothing, or the key of a remote model is missing.
         ModelError: there is no such model, or it cannot be read.

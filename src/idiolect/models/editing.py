@@ -125,9 +125,6 @@ class TokenEdits:
 class Editor:
     """Edits one network, pass by pass.
 
-    Args:
-        module: a Hugging Face causal LM.
-
     Raises:
         ModelError: its layers are not built like those of a family known here.
     """

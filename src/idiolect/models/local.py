@@ -74,12 +74,6 @@ class LocalModel:
     Usage is true cost: where requests share tokens, the first (sorted by prompt) that needs one is charged for it, so
     that `computed_tokens` sums to what went through the network. With `prefix_reuse=False` each choice pays for the
     whole prompt, and `computed_tokens` is then more than `prompt_tokens`.
-
-    Args:
-        network: a Hugging Face causal LM.
-        tokenizer: its tokenizer.
-        name: what the user called it.
-        settings: how to compute.
     """
 
     def __init__(self, network: Any, tokenizer: Any, *, name: str, settings: LocalSettings | None = None) -> None:
@@ -164,9 +158,6 @@ class LocalModel:
 
     async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
         """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); see `models.gradients`.
-
-        Args:
-            texts: as in `activations`.
 
         Raises:
             ModelError, ValueError: as `activations`.

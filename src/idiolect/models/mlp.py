@@ -32,9 +32,6 @@ class MlpEnd:
 def mlp_ends(model: Any) -> list[MlpEnd]:
     """The end of every decoder layer's MLP, in order.
 
-    Args:
-        model: a Hugging Face causal LM.
-
     Raises:
         ModelError: its layers are not built like those of a family known here.
     """

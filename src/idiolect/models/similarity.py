@@ -46,11 +46,7 @@ class Similarity(Protocol):
 
 
 class EmbeddingSimilarity:
-    """Cosine of sentence embeddings, in [-1, 1].
-
-    Args:
-        embedder: gives unit-norm vectors.
-    """
+    """Cosine of sentence embeddings, in [-1, 1]."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder, self.name = embedder, embedder.name

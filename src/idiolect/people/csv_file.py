@@ -80,10 +80,6 @@ class CsvFile:
 def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
     """Open a CSV file with a header.
 
-    Args:
-        path: of the file.
-        log: where broken rows are logged.
-
     Raises:
         DatasetError: it cannot be opened or read, or is empty; while rows are read, too.
     """

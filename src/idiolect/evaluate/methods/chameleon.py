@@ -136,11 +136,7 @@ class ChameleonMethod:
         return unprompted(edited(desk, edit), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the edit: the settings, and who is pooled.
-
-        Raises:
-            SettingsError: as from `settings`.
-        """
+        """Return what decides on the edit: the settings, and who is pooled."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
 
 
@@ -246,9 +242,5 @@ class Combined:
         return Examinee.with_texts(respondent, model)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on both parts.
-
-        Raises:
-            SettingsError: as from the settings of either.
-        """
+        """Return what decides on both parts."""
         return ("fermi+chameleon", self.fermi.learning_key(bench), self.chameleon.learning_key(bench))

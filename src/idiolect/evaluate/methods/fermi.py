@@ -83,20 +83,12 @@ class FermiMethod:
         return Examinee(answering(learned.value, desk.answerer, desk, used=learned.used))
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the prompts: the settings.
-
-        Raises:
-            SettingsError: as from `settings`.
-        """
+        """Return what decides on the prompts: the settings."""
         return ("fermi", self.settings(bench, 0))
 
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
-    """Check that brackets change nothing that is the same for all methods of a run.
-
-    Raises:
-        SettingsError: they do; or what is left to be scored at the first question would not count as learning.
-    """
+    """Check that brackets change nothing that is the same for all methods of a run."""
     if settings.answering != bench.answering:
         raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:

@@ -162,11 +162,7 @@ class Chameleon:
         pooled.add(data, roles)
 
     async def _edits(self, pooled: _Pool) -> tuple[Measured, dict[Variant, Edit]]:
-        """What the pooled pairs come to, and the edit of every variant.
-
-        Raises:
-            PersonalizationError: there is no direction in them.
-        """
+        """What the pooled pairs come to, and the edit of every variant."""
         settings = self._settings
         fitted, held = pooled.held_out(settings.directions.held_out_share)
         gradients = any(variant.rule == "gradient" for variant in settings.variants)
@@ -229,11 +225,7 @@ class Chameleon:
 
 
 def _checked(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `make` makes of measured directions.
-
-    Raises:
-        PersonalizationError: a direction is degenerate.
-    """
+    """Return what `make` makes of measured directions; a degenerate direction is a `PersonalizationError`."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:

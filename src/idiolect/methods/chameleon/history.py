@@ -15,12 +15,7 @@ from idiolect.people.user import Opinion, User
 
 
 def history_items(user: User, *, max_chars: int) -> list[str]:
-    """Everything the user said, opinions first, in order; longer items are cut between words.
-
-    Args:
-        user: whose.
-        max_chars: ≥ 1.
-    """
+    """Everything the user said, opinions first, in order; longer items are cut between words."""
     texts = [*map(_question_and_answer, user.opinions), *user.texts]
     return [cut(text, max_chars) for text in texts]
 

@@ -83,10 +83,6 @@ class InsightPrompted:
         self._answerer = answerer
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask all questions under the insight.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Ask all questions under the insight."""
         asked = [PromptedQuestion(self.prompt, question) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]

@@ -83,11 +83,7 @@ class RetrievalOfPrompt:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Choose a prompt for each question, then ask all of them.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Choose a prompt for each question, then ask all of them."""
         if not questions:
             return []
         choices = await self._choose(questions)

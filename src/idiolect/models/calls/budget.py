@@ -111,10 +111,6 @@ class Budget:
     async def reserve(self, owner: str, estimate: Cost) -> Reservation:
         """Return room for a call of this user's; wait for it as long as calls in flight may still make some.
 
-        Args:
-            owner: id of the user for whom the call is made.
-            estimate: the most that the call may cost.
-
         Raises:
             BudgetExceededError: it fits no more; `owner` is set where the limit is the user's own.
             HaltedError: `halt` was called, before or while waiting.
@@ -145,12 +141,7 @@ class Budget:
         return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
-        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does.
-
-        Args:
-            owner: id of the user for whom they are made.
-            estimates: the most that each may cost.
-        """
+        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does."""
         user, run, now, together = self._account(owner), self._run, self._clock(), Cost()
         for n, estimate in enumerate(estimates):
             together += estimate

@@ -71,11 +71,7 @@ class RemoteEmbedder:
         return (await self.embed_with_usage(texts))[0]
 
     async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
-        """Return what `embed` returns, and its cost: a text that is remembered costs nothing, a request is a call.
-
-        Raises:
-            ModelError: no embeddings came, after all retries; or they can't be compared.
-        """
+        """Return what `embed` returns, and its cost: a text that is remembered costs nothing, a request is a call."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32), Usage()
         held = {text: self._memo[text] for text in texts if text in self._memo}
