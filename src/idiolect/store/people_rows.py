@@ -1,6 +1,7 @@
 """SQL on `users` and `opinions`, for `Store`; each function runs inside a transaction of its caller.
 
-Reads and writes rows of `records`. Of what was learned it reads only the methods' names.
+Reads and writes rows of `records`. Of what was learned it reads only the methods' names. Whatever takes a user's id
+raises `UnknownUserError` where there is no such user.
 """
 
 from __future__ import annotations
@@ -43,11 +44,7 @@ def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -
 
 
 def read_user(connection: Connection, user_id: str) -> User:
-    """Return the user.
-
-    Raises:
-        UnknownUserError: there is none.
-    """
+    """Return the user."""
     row = known_user(connection, user_id)
     given = sa.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return user_from_rows(row, connection.execute(given).mappings())
@@ -125,7 +122,6 @@ def put_opinion(
     """Put the opinion in the place of the one on the same question with the same choices, else at the end.
 
     Raises:
-        UnknownUserError: there is no such user.
         StoreError: the opinion holds something that a store cannot keep.
     """
     # The user's row is written first: on PostgreSQL that keeps two writers from taking the same position.
@@ -151,7 +147,6 @@ def remove_opinion(
     """Delete the opinion on the question, whatever its choices if `choices` is None; return whether there was one.
 
     Raises:
-        UnknownUserError: there is no such user.
         StoreError: there are opinions on that question with different choices, and none are named; or nothing would
             be left of the user.
     """
@@ -175,11 +170,7 @@ def remove_opinion(
 
 
 def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
-    """Return the places, from 0, of the user's opinions that were entered one by one.
-
-    Raises:
-        UnknownUserError: there is no such user.
-    """
+    """Return the places, from 0, of the user's opinions that were entered one by one."""
     known_user(connection, user_id)
     flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
@@ -197,11 +188,7 @@ def page_of_summaries(connection: Connection, after: str | None) -> list[UserSum
 
 
 def read_summary(connection: Connection, user_id: str) -> UserSummary:
-    """Return the user's summary.
-
-    Raises:
-        UnknownUserError: there is none.
-    """
+    """Return the user's summary."""
     known_user(connection, user_id)
     return _summaries(connection, users.c.id == user_id)[0]
 
