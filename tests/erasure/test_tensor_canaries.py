@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from idiolect.erasure import forgetting
+from idiolect.erasure.byte_search import Patterns
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.holdings import holdings, write_archive
-from idiolect.erasure.tensor_canaries import MOST, WIDTH, count_in_tensors, slices, unshared
+from idiolect.erasure.tensor_canaries import MOST, WIDTH, slices, unshared
 from idiolect.store import Store
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from tests.erasure.keeping import ANNA, BORIS, everything
@@ -160,7 +161,7 @@ def test_slices_that_others_hold_are_none() -> None:
     shifted = b"x" * ((1 << 20) - 40_000) + HERS[20_000:]  # across the border of what is hashed at once
     assert unshared(pieces, [HIS, shifted]) == [piece for piece in pieces if HERS.index(piece) < 20_000]
     assert unshared([], [HIS]) == []
-    assert count_in_tensors(pieces, [shifted, HIS, HERS]) == len(pieces) + sum(piece in shifted for piece in pieces)
+    assert Patterns(pieces).count([shifted, HIS, HERS]) == len(pieces) + sum(piece in shifted for piece in pieces)
 
 
 def test_shared_tensors_are_no_leak(store: Store) -> None:

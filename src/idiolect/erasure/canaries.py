@@ -103,31 +103,26 @@ def _is_distinctive(piece: str) -> bool:
 
 def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
     """Return the pieces that occur in none of the other texts."""
-    by_bytes = {_utf8(piece): piece for piece in pieces}
+    by_bytes = {utf8(piece): piece for piece in pieces}
     patterns = Patterns(by_bytes)
-    shared = {by_bytes[found] for text in others for found in patterns.find(_utf8(text))}
+    shared = {by_bytes[found] for text in others for found in patterns.find(utf8(text))}
     return [piece for piece in pieces if piece not in shared]
-
-
-def count_in_texts(patterns: Iterable[bytes], texts: Iterable[str]) -> int:
-    """Count the occurrences of all patterns in the texts."""
-    compiled = Patterns(patterns)
-    return sum(1 for text in texts for _ in compiled.find(_utf8(text)))
 
 
 def forms(piece: str) -> set[bytes]:
     """Return the ways to write the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
     spellings = (piece, json.dumps(piece, ensure_ascii=False)[1:-1], json.dumps(piece)[1:-1])
-    return {*map(_utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
+    return {*map(utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
+    """Return the bytes of a text; half characters, which a model may have written, pass."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
     """Stream every value in the rows that are not the user's, and the words of the tables' layout."""
-    yield from _layout()
+    yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
     for table in (companions, groups, group_refits):
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
     theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
@@ -159,11 +154,6 @@ def _unescaped(value: str) -> Iterator[str]:
         yield from strings(json.loads(value), keys=True)
     except ValueError:  # a text with a backslash, not JSON
         return
-
-
-def _layout() -> Iterator[str]:
-    for table in metadata.sorted_tables:
-        yield str(sa.schema.CreateTable(table))
 
 
 @cache

@@ -24,11 +24,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from idiolect.erasure.byte_search import SearchedFile, search_files
+from idiolect.erasure.byte_search import Patterns, SearchedFile, search_files
 from idiolect.erasure.caches import OpenedCaches, opened_caches
 from idiolect.erasure.canaries import (
     candidates,
-    count_in_texts,
     forms,
     own_words,
     row_texts,
@@ -36,10 +35,11 @@ from idiolect.erasure.canaries import (
     texts_of_learned,
     texts_of_others,
     texts_of_user,
+    utf8,
     without_shared,
 )
 from idiolect.erasure.receipt import Found, Receipt, limits
-from idiolect.erasure.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
+from idiolect.erasure.tensor_canaries import row_tensors, slices, tensors_of_others, unshared
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing
@@ -114,7 +114,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
 
 @contextmanager
 def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
-    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user."""
+    """Keep others from the store's caches, even from caches yet to be made; yield whether the store holds the user."""
     _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
     with ExitStack() as stack:
         for path in _cache_paths(store.database, caches):
@@ -311,8 +311,7 @@ class _Search:
 
     def _in_rows(self) -> int:
         with self._store.database.reading() as connection:
-            in_texts = count_in_texts(self._patterns, row_texts(connection))
-            return in_texts + count_in_tensors(self._patterns, row_tensors(connection))
+            return Patterns(self._patterns).count(chain(map(utf8, row_texts(connection)), row_tensors(connection)))
 
 
 def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:

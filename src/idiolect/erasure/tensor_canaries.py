@@ -48,12 +48,6 @@ def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
     return [piece for piece in pieces if piece not in shared]
 
 
-def count_in_tensors(patterns: Iterable[bytes], tensors: Iterable[bytes]) -> int:
-    """Count the occurrences of all patterns in the tensors."""
-    compiled = Patterns(patterns)
-    return sum(1 for content in tensors for _ in compiled.find(content))
-
-
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
     """Yield the tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
     yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
