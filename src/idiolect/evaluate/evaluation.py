@@ -30,7 +30,7 @@ from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.opening import calling, open_bench
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import Arm
-from idiolect.evaluate.running import Runner, shard_of
+from idiolect.evaluate.running import Runner, ignore_person, shard_of
 from idiolect.evaluate.summarizing import summarize
 from idiolect.evaluate.summary import Header, Summary
 from idiolect.evaluate.tables import table, to_json
@@ -60,10 +60,6 @@ def _ignore_start(start: EvaluationStart) -> None:
     del start
 
 
-def _ignore_person(user: str, not_scored: int) -> None:
-    del user, not_scored
-
-
 @dataclass(frozen=True, slots=True)
 class EvaluationEvents:
     """Observers of an evaluation. They are called in its event loop, and have to return quickly.
@@ -80,7 +76,7 @@ class EvaluationEvents:
     uncertain: Callable[[int], None] = ignore_count
     started: Callable[[EvaluationStart], None] = _ignore_start
     progress: Observer = ignore_progress
-    finished: Callable[[str, int], None] = _ignore_person
+    finished: Callable[[str, int], None] = ignore_person
 
 
 NO_EVALUATION_EVENTS = EvaluationEvents()

@@ -46,8 +46,8 @@ _NO_NOTES: Mapping[str, Any] = {}
 Records = tuple[list[AnswerRecord], LearningRecord]
 
 
-def _ignore_person(_user: str, _not_scored: int) -> None:
-    pass
+def ignore_person(_user: str, _not_scored: int) -> None:
+    """Do nothing with a person who is done."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Runner:
     archive: Archive
     workers: int = 1
     observer: Observer = ignore_progress
-    finished: Callable[[str, int], None] = _ignore_person
+    finished: Callable[[str, int], None] = ignore_person
     _learned: dict[str, dict[Hashable, tuple[Learned, Cost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import Arm, Cost
+from idiolect.evaluate.report.wording import probability
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
@@ -110,8 +111,8 @@ def _difference_row(comparison: Comparison) -> list[str]:
         f"{comparison.a} − {comparison.b}",
         f"{measure.title}{_unit(measure, difference=True)}",
         _estimate(found, measure, signed=True),
-        _p(comparison.p),
-        "counts as 1" if comparison.primary and comparison.p is None else _p(comparison.p_holm),
+        probability(comparison.p),
+        "counts as 1" if comparison.primary and comparison.p is None else probability(comparison.p_holm),
         *(f"{count:,}" for count in (found.people, found.questions, found.answers)),
         found.interval,
     ]
@@ -153,12 +154,6 @@ def _estimate(found: Estimate | None, measure: Measure, *, signed: bool = False)
     if found.low is None or found.high is None:
         return f"{value} [no interval]"
     return f"{value} [{measure.shown(found.low, signed=signed)}, {measure.shown(found.high, signed=signed)}]"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

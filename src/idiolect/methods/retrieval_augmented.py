@@ -95,7 +95,8 @@ async def nearest_items(
     """
     if not questions or not history:
         return [[] for _ in questions]
-    matrix = await similarity.similarity([_asked(q) for q in questions], [_document(item) for item in history])
+    documents = [item if isinstance(item, str) else _asked(item.question) for item in history]
+    matrix = await similarity.similarity([_asked(q) for q in questions], documents)
     return [
         [history[int(i)] for i in np.argsort(-row, kind="stable") if not _answers(history[int(i)], question)][:k]
         for row, question in zip(matrix, questions, strict=True)  # row: (items,)
@@ -104,10 +105,6 @@ async def nearest_items(
 
 def _asked(question: Question) -> str:
     return "\n".join((question.text, *question.choices))
-
-
-def _document(item: Item) -> str:
-    return item if isinstance(item, str) else _asked(item.question)
 
 
 def _answers(item: Item, question: Question) -> bool:

@@ -73,14 +73,11 @@ class ChatFormat:
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         try:
-            return self._template(messages)
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         except TemplateError as error:
             if messages and messages[0]["role"] == "system":  # some templates (Gemma's) know no system role
                 return self._render(_fold_system(messages))
             raise ModelError(f"the model's chat template refuses the messages: {error}") from error
-
-    def _template(self, messages: list[dict[str, str]]) -> str:
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -262,7 +262,8 @@ def _fits(connection: Connection, group_id: str, members: Sequence[str]) -> Iter
         )
         rows = connection.execute(chosen.order_by(group_sources.c.user_id))
         sources: dict[str, str] = {row.user_id: row.data_digest for row in rows}
-        held |= _data_digests(connection, [user_id for user_id in sources if user_id not in held])
+        for batch in _batches(user_id for user_id in sources if user_id not in held):
+            held |= {user.id: data_digest(user) for user in _users(connection, batch)}
         yield GroupFit(
             method=method,
             since=since,
@@ -277,10 +278,6 @@ def _refits(connection: Connection, group_id: str) -> Iterator[GroupFit]:
     rows = sa.select(group_refits.c.method, group_refits.c.since).where(group_refits.c.group_id == group_id)
     for method, since in connection.execute(rows):
         yield GroupFit(method=method, since=since, digest=None)
-
-
-def _data_digests(connection: Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    return {user.id: data_digest(user) for batch in _batches(user_ids) for user in _users(connection, batch)}
 
 
 def _users(connection: Connection, user_ids: Sequence[str]) -> Iterator[User]:
