@@ -49,6 +49,9 @@ _LOCK_TIMEOUT = 10.0
 class Store:
     """A store of users. Open it with `Store.open`; close it, or use it as a context manager.
 
+    Whatever reads or writes raises a `StoreError` where the store cannot be read or written, or is damaged, and an
+    `UnknownUserError` for the id of a user that it does not hold.
+
     Attributes:
         database: the opened database, for the erasure.
         finished_erasures: the number of interrupted erasures that the opening of this store has finished.
@@ -155,7 +158,6 @@ class Store:
         Questions are the same if their whole texts are equal, and their choices in order.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             StoreError: the opinion holds something that a store cannot keep, or the store cannot be written.
         """
         with self.database.writing() as connection:
@@ -173,7 +175,6 @@ class Store:
             Whether there was one.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             StoreError: `choices` is None and there are several on that question; the user has no other opinion and no
                 text; or the store cannot be written.
         """
@@ -182,48 +183,25 @@ class Store:
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
-        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
+        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`."""
         with self.database.reading() as connection:
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
-        """Return the user.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
+        """Return the user."""
         with self.database.reading() as connection:
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
-        """Yield every user's id, in order; read page by page.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """Yield every user's id, in order; read page by page."""
         return self.database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
-        """Yield every user's summary, in the order of their ids; read page by page.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """Yield every user's summary, in the order of their ids; read page by page."""
         return self.database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
-        """Return the user's summary.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
+        """Return the user's summary."""
         with self.database.reading() as connection:
             return read_summary(connection, user_id)
 
@@ -240,7 +218,6 @@ class Store:
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            UnknownUserError: the store holds no such user.
             StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
@@ -270,7 +247,6 @@ class Store:
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            UnknownUserError: the store holds no such user.
             StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
@@ -284,9 +260,7 @@ class Store:
         """Return what the method learned for the user, without tensors.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             NotFittedError: the method has learned nothing for this user.
-            StoreError: the store cannot be read.
         """
         return self.personalization_record(user_id, method).payload
 
@@ -294,9 +268,7 @@ class Store:
         """Return what the method learned for the user, with its tensors, digest and dates.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             NotFittedError: the method has learned nothing for this user.
-            StoreError: the store cannot be read, or what it holds is damaged.
         """
         record = self.find_personalization(user_id, method)
         if record is None:
@@ -304,23 +276,13 @@ class Store:
         return record
 
     def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
-        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or what it holds is damaged.
-        """
+        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing."""
         with self.database.reading() as connection:
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
-        """Return all that was learned for the user, by method.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
+        """Return all that was learned for the user, by method."""
         with self.database.reading() as connection:
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
@@ -329,7 +291,6 @@ class Store:
 
         Raises:
             ValueError: a blank method, or a payload that is no mapping.
-            UnknownUserError: the store holds no such user.
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
@@ -337,32 +298,18 @@ class Store:
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
-        """Return the checkpoint of the method's learning; None if there is none.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or the checkpoint is damaged.
-        """
+        """Return the checkpoint of the method's learning; None if there is none."""
         with self.database.reading() as connection:
             row = read_learned(connection, checkpoints, user_id, method)
             return None if row is None else checkpoint_from_row(row).payload
 
     def drop_checkpoint(self, user_id: str, method: str) -> None:
-        """Delete the checkpoint, if there is one.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
+        """Delete the checkpoint, if there is one."""
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
             with self.database.writing() as connection:
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
-        """Return every checkpoint of the user, by method.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or a checkpoint is damaged.
-        """
+        """Return every checkpoint of the user, by method."""
         with self.database.reading() as connection:
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

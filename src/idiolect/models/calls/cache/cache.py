@@ -47,6 +47,8 @@ _PAGE = 500  # keys looked up at a time
 class CallCache:
     """What calls answered. Open with `CallCache.open`; close, or use as a context manager.
 
+    Whatever reads or writes raises a `CacheError` where the cache cannot be read or written, or is closed.
+
     Attributes:
         path: the database's file.
         in_flight: the calls that tasks of this process are making (`calls.kept_calls`): by key, a future that is done
@@ -124,7 +126,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`, or the owner cannot be stored.
-            CacheError: the cache cannot be read or written.
         """
         _check_storable(owner=owner)
         results: list[Mapping[str, Any] | None] = []
@@ -141,7 +142,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`, or another argument cannot be stored.
-            CacheError: the cache cannot be written, or is closed.
         """
         _check_storable(owner=owner, operation=operation, model=model)
         digests = [_digest(key) for key in keys]
@@ -158,7 +158,6 @@ class CallCache:
 
         Raises:
             ValueError: a call was not begun, or a result is not strict JSON.
-            CacheError: the cache cannot be written, or is closed.
         """
         for key in results:
             if key not in self._begun:
@@ -175,7 +174,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`.
-            CacheError: the cache cannot be written, or is closed.
         """
         digests = [_digest(key) for key in keys]
         self._check_open()
@@ -183,31 +181,19 @@ class CallCache:
         await self._commits.add(partial(end_claims, keys=digests, token=self._living.token))
 
     def uncertain(self) -> list[UncertainCall]:
-        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`.
-
-        Raises:
-            CacheError: the cache cannot be read or written.
-        """
+        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`."""
         with self._writing() as database:
             bury_the_dead(database, self._living)
             calls, self._last_uncertain = uncertain_calls(database)
         return calls
 
     def clear_uncertain(self) -> None:
-        """Drop the uncertain calls that `uncertain` has returned; later ones stay.
-
-        Raises:
-            CacheError: the cache cannot be written.
-        """
+        """Drop the uncertain calls that `uncertain` has returned; later ones stay."""
         with self._writing() as database:
             database.execute("DELETE FROM uncertain WHERE id <= ?", (self._last_uncertain,))
 
     def holds(self, owner: str) -> bool:
-        """Return whether anything here is this owner's: a result, or a call that was begun.
-
-        Raises:
-            CacheError: the cache cannot be read.
-        """
+        """Return whether anything here is this owner's: a result, or a call that was begun."""
         with self._reading() as database:
             return entries.holds(database, owner)
 
@@ -216,9 +202,6 @@ class CallCache:
 
         Calls of this owner that are still being made are not kept. Bytes of what was deleted may stay in the file's
         write-ahead log until `scrub`.
-
-        Raises:
-            CacheError: the cache cannot be written.
         """
         with self._writing() as database:
             return entries.forget(database, owner)
@@ -243,9 +226,6 @@ class CallCache:
         """Yield every result that this owner has, in the order in which they were kept; read page by page.
 
         One that cannot be read is passed over.
-
-        Raises:
-            CacheError: the cache cannot be read.
         """
         after: int | None = 0
         while after is not None:
