@@ -28,11 +28,11 @@ from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
-from idiolect.methods.chameleon.controls import random_edit
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
+from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel, LanguageModel
 from idiolect.models.similarity import Embedder
