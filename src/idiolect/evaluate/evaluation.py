@@ -212,12 +212,7 @@ async def ask_people(
 ) -> AskedPeople:
     """Let every arm learn and answer for every person, and keep each answer; what the folder holds is not asked again.
 
-    Args:
-        prepared: what is asked.
-        out: the evaluation's folder.
-        calls: how models may be called, and how much.
-        shard: (i, n): this process asks the i-th of n parts of the people.
-        events: observers.
+    Arguments are those of `evaluate`; `prepared` is what is asked.
 
     Raises:
         SettingsError: the folder holds another evaluation, another process is at work in it, or a price is not known.

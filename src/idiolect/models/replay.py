@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from idiolect.models.language_model import (
 from idiolect.models.similarity import FloatArray, Similarity
 
 FORMAT = 1
+
+Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
 
 class Recording:
@@ -98,23 +100,19 @@ class RecordingModel:
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """As the model does."""
-        results = await self._model.complete(requests)
-        for request, result in zip(requests, results, strict=True):
-            self._add("complete", request, result)
-        return results
+        return self._kept("complete", requests, await self._model.complete(requests))
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """As the model does."""
-        results = await self._model.choice_logprobs(requests)
-        for request, result in zip(requests, results, strict=True):
-            self._add("choice_logprobs", request, result)
-        return results
+        return self._kept("choice_logprobs", requests, await self._model.choice_logprobs(requests))
 
-    def _add(
-        self, operation: str, request: CompletionRequest | ChoiceRequest, result: Completion | ChoiceLogProbs
-    ) -> None:
-        key = _key(operation, self.name, asdict(request))
-        self._recording.add(key, operation=operation, model=self.name, result=asdict(result))
+    def _kept(
+        self, operation: str, requests: Sequence[CompletionRequest | ChoiceRequest], results: list[Result]
+    ) -> list[Result]:
+        for request, result in zip(requests, results, strict=True):
+            key = _key(operation, self.name, asdict(request))
+            self._recording.add(key, operation=operation, model=self.name, result=asdict(result))
+        return results
 
 
 class ReplayModel:

@@ -236,18 +236,11 @@ class Store:
         """Keep what a method learned, unless another process has saved something else since the caller looked.
 
         Args:
-            user_id: the user.
-            method: the method that learned.
-            payload: what it learned, as JSON.
-            tensors: as for `save_personalization`.
+            user_id, method, payload, tensors: as for `save_personalization`, and so is what is raised.
             expected_digest: the digest of the record that the caller saw; None if there was none.
 
         Returns:
             Whether it was kept.
-
-        Raises:
-            ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection:

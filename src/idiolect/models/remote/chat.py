@@ -65,11 +65,7 @@ class RemoteModel:
         return notes
 
     async def check(self) -> None:
-        """Make sure that there is a server that takes the key; called once, before a run begins.
-
-        Raises:
-            ModelError: nobody answers there, or the key is refused.
-        """
+        """Make sure that there is a server that takes the key, see `ApiClient.check`."""
         await self.client.check()
 
     async def __aenter__(self) -> RemoteModel:
@@ -130,12 +126,7 @@ class RemoteModel:
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:
-    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open.
-
-    Raises:
-        SettingsError: the name means no remote model, or the key is missing.
-        ModelError: the name leaves the model open and the server does not list exactly one.
-    """
+    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open."""
     endpoint = parse_endpoint(name)
     if endpoint is None:
         raise SettingsError(f"{name!r} names no model behind an API")

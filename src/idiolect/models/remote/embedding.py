@@ -55,11 +55,7 @@ class RemoteEmbedder:
         await self.client.aclose()
 
     async def check(self) -> None:
-        """Make sure that there is a server that takes the key; called once, before a run begins.
-
-        Raises:
-            ModelError: nobody answers there, or the key is refused.
-        """
+        """Make sure that there is a server that takes the key, see `ApiClient.check`."""
         await self.client.check()
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
