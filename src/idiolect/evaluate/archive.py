@@ -125,11 +125,7 @@ class Archive:
         _replace(self.folder / "questions.jsonl", text)
 
     def keep_people(self, benchmark: Benchmark) -> None:
-        """Write down what people said, as hashes, after a check that it is what they had said.
-
-        Raises:
-            SettingsError: the folder holds answers about people who had said something else.
-        """
+        """Write down what people said, as hashes, after `check_people`."""
         self.check_people(benchmark)
         path = self.folder / _PEOPLE
         known = _digests(path)

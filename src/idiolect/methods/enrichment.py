@@ -63,7 +63,6 @@ class Enrichment:
     Args:
         answerer: asks the model.
         writer: writes the enrichment; in LLM-Rec's spirit the same model.
-        settings: how.
         similarity: which items of the history are near a question; None: BM25.
     """
 

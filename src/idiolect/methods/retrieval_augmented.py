@@ -64,11 +64,7 @@ class RetrievalAugmented:
         return [Answer(response) for response in await self._answerer.answer(asked)]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
-        """What stands in front of each question, in order.
-
-        Raises:
-            ModelError: the similarity could not answer.
-        """
+        """What stands in front of each question, in order."""
         nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
         return [self._prompt(items) for items in nearest]
 

@@ -60,13 +60,7 @@ def kind_of(name: str) -> ModelKind:
 
 
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
-    """Open the language model that `name` means, whatever its kind; loading a local one takes seconds.
-
-    Raises:
-        SettingsError: the name means nothing, or the key of a remote model is missing.
-        ModelError: there is no such model, or it cannot be read.
-        MissingExtraError: local models are not installed.
-    """
+    """Open the language model that `name` means, whatever its kind, as that kind's opener does."""
     kind = kind_of(name)
     if kind == "prefixed":
         return open_prefixed_model(name)

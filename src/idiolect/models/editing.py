@@ -149,11 +149,7 @@ class Editor:
         return RowEdits(self._stack(edits))
 
     def tokens(self, edits: Sequence[Edit | None]) -> TokenEdits:
-        """The edits of a packed sequence's tokens, each acting whatever its positions; None: the token stays as it is.
-
-        Raises:
-            ModelError: an edit is for another shape of model.
-        """
+        """The edits of a packed sequence's tokens, each acting whatever its positions; else as `rows`."""
         return TokenEdits(self._stack(edits))
 
     def forget(self) -> None:

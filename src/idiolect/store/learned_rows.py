@@ -50,6 +50,6 @@ def held_digest(connection: Connection, user_id: str, method: str) -> str | None
     return connection.scalar(held.with_for_update())  # SQLite writes alone anyway
 
 
-def of(table: sa.Table, user_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """Return the conditions that pick one user's row of one method."""
-    return table.c.user_id == user_id, table.c.method == method
+def of(table: sa.Table, owner_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Return the conditions that pick the rows of one method and one user or group, whose id is the first column."""
+    return table.primary_key.columns[0] == owner_id, table.c.method == method

@@ -20,6 +20,7 @@ from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion
 from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
+_REPLACED = ("profile", "texts", "extra", "updated_at")  # columns of a user who is saved again
 _FEW = 1000  # up to so many users or groups, an unknown id is compared with theirs
 
 
@@ -74,7 +75,10 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        connection.execute(_replace_user(), [_as_parameters(row) for row in rows if row["id"] in known])
+        connection.execute(
+            _replace_user(),
+            [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in rows if row["id"] in known],
+        )
     new = [row for row in rows if row["id"] not in known]
     if new:
         connection.execute(users.insert(), new)
@@ -104,16 +108,11 @@ def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
 
 
 def _replace_user() -> sa.Update:
-    names = ("profile", "texts", "extra", "updated_at")
     return (
         users.update()
         .where(users.c.id == sa.bindparam("b_id"))
-        .values({name: sa.bindparam(f"b_{name}") for name in names})
+        .values({name: sa.bindparam(f"b_{name}") for name in _REPLACED})
     )
-
-
-def _as_parameters(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in row.items() if name != "created_at"}
 
 
 def put_opinion(

@@ -53,12 +53,16 @@ class Store:
     `UnknownUserError` for the id of a user that it does not hold.
 
     Attributes:
+        where: the folder or URL, printable (without password).
+        folder: the folder that the store was named by; None for a URL.
+        groups: groups of these users.
         database: the opened database, for the erasure.
         finished_erasures: the number of interrupted erasures that the opening of this store has finished.
     """
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        self.database, self.groups = database, Groups(database)
+        self.where, self.folder = database.where, database.place.folder
         self._noted_caches: dict[Path, bool] = {}  # by `cache_path`, each with whether the note is new
         self.finished_erasures = finish_interrupted(database)
 
@@ -88,16 +92,6 @@ class Store:
             raise
 
     @property
-    def where(self) -> str:
-        """The folder or URL, printable (without password)."""
-        return self.database.where
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder that the store was named by; None for a URL."""
-        return self.database.place.folder
-
-    @property
     def cache_path(self) -> Path:
         """The path for the cache of calls made for these users; neither it nor its folder need exist.
 
@@ -112,11 +106,6 @@ class Store:
         if path not in self._noted_caches:
             self._noted_caches[path] = note(self.database, path)
         return path
-
-    @property
-    def groups(self) -> Groups:
-        """Groups of these users."""
-        return Groups(self.database)
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""

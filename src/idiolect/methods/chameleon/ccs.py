@@ -101,7 +101,6 @@ def fit_ccs(personalized: Tensor, neutral: Tensor, settings: CcsSettings, genera
     Args:
         personalized: H_P, shape (K, L, d), of any float type; computed in float32.
         neutral: H_N, the same shape; row i is the other side of pair i.
-        settings: how.
         generator: draws the initial probes, on the CPU.
 
     Raises:

@@ -61,7 +61,6 @@ class Chameleon:
 
     Args:
         model: open weights.
-        settings: how.
         embedder: of the history's items; None will do where the personalized sides are the user's own words.
         writer: who writes insights and pairs: `model`, as it is called through a cache or a budget; None: itself.
         identity: of the weights; None: the model's name.

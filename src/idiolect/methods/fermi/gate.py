@@ -105,11 +105,7 @@ def _mean(scores: Iterable[float]) -> float:
 def respondent(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> RetrievalOfPrompt | FixedPrompt:
-    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so.
-
-    Raises:
-        SettingsError: other answering settings than learned with, or no similarity.
-    """
+    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so."""
     return RetrievalOfPrompt(learned, answerer, similarity) if learned.used else base(answerer)
 
 

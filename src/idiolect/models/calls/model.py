@@ -210,13 +210,7 @@ class CalledModel:
         return await self._completions.answer(requests)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Return what the model answers, or what it answered before.
-
-        Raises:
-            ModelError: the model could not answer.
-            HaltedError: the run makes no further calls; what was in flight is kept.
-            CacheError: the cache cannot be read or written.
-        """
+        """Return what the model answers, or what it answered before; raises as `complete`."""
         return await self._choices.answer(requests)
 
 

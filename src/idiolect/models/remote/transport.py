@@ -102,7 +102,6 @@ class ApiClient:
 
     Args:
         endpoint: where; its key is read from the environment now.
-        settings: how.
 
     Attributes:
         attempts: requests sent so far.
