@@ -30,16 +30,19 @@ from idiolect.erasure.canaries import (
     candidates,
     forms,
     own_words,
+    row_tensors,
     row_texts,
+    slices,
     strings,
+    tensors_of_others,
     texts_of_learned,
     texts_of_others,
     texts_of_user,
+    unshared,
     utf8,
     without_shared,
 )
 from idiolect.erasure.receipt import Found, Receipt, limits
-from idiolect.erasure.tensor_canaries import row_tensors, slices, tensors_of_others, unshared
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing

@@ -61,11 +61,6 @@ class Clusters:
         """Some question is asked of two people."""
         return len(np.unique(self.users * self.n_questions + self.questions)) > self.n_questions > 1
 
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Of t: one less than there are users, or questions if they are shared and fewer."""
-        return min(self.n_users, self.n_questions if self.shared else self.n_users) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Tested:
@@ -134,7 +129,8 @@ def _tested(values: Mapping[AnswerKey, float]) -> Tested:
     counts = (clusters.n_users, clusters.n_questions, len(keys))
     if variance is None:
         return Tested(Estimate(mean, None, None, *counts, "none: one person, or no variation"), None)
-    error, df = math.sqrt(variance), clusters.degrees_of_freedom
+    fewest = min(clusters.n_users, clusters.n_questions) if clusters.shared else clusters.n_users
+    error, df = math.sqrt(variance), fewest - 1
     student = student_t()
     half = float(student.ppf((1 + CONFIDENCE) / 2, df)) * error
     how = f"t with {df} degrees of freedom, clustered by person{' and question' if clusters.shared else ''}"

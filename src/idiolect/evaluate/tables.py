@@ -25,7 +25,7 @@ _KEYS = (
 def table(summary: Summary) -> str:
     """Return scores with intervals, what they rest on and cost, paired differences, and notes for the reader."""
     blocks = [
-        [_status_line(summary.header), "", f"# {summary.header.title}", "", _people_line(summary)],
+        _head(summary),
         _scores(summary),
         _counts_and_costs(summary),
         _differences(summary),
@@ -36,17 +36,16 @@ def table(summary: Summary) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _status_line(header: Header) -> str:
-    if header.status == "complete":
-        return "Complete."
-    return f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
-
-
-def _people_line(summary: Summary) -> str:
-    return (
-        f"{summary.people} of {summary.header.people_asked} people have answers. Means over people, each counting "
-        f"once, with 95 % intervals; baseline: {_cell(str(summary.header.baseline))}."
+def _head(summary: Summary) -> list[str]:
+    header = summary.header
+    status = "Complete."
+    if header.status != "complete":
+        status = f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
+    people = (
+        f"{summary.people} of {header.people_asked} people have answers. Means over people, each counting once, with "
+        f"95 % intervals; baseline: {_cell(str(header.baseline))}."
     )
+    return [status, "", f"# {header.title}", "", people]
 
 
 def _scores(summary: Summary) -> list[str]:

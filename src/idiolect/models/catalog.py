@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.remote.endpoint import Endpoint, is_remote_name, parse_endpoint
+from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
@@ -145,14 +145,10 @@ def open_remote_embedder(name: str, *, settings: RemoteSettings | None = None) -
     from idiolect.models.remote.embedding import RemoteEmbedder
     from idiolect.models.remote.transport import RemoteSettings
 
-    return RemoteEmbedder(_named_endpoint(name), settings=settings or RemoteSettings())
-
-
-def _named_endpoint(name: str) -> Endpoint:
     endpoint = parse_endpoint(name)
     if endpoint is None or not endpoint.model:
         raise SettingsError("a remote embedding model is named openai:NAME or URL#NAME")
-    return endpoint
+    return RemoteEmbedder(endpoint, settings=settings or RemoteSettings())
 
 
 def lasting_name(name: str) -> str:

@@ -157,11 +157,7 @@ class LocalModel:
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
     async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
-        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); see `models.gradients`.
-
-        Raises:
-            ModelError, ValueError: as `activations`.
-        """
+        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); errors as in `activations`."""
         if not texts:
             raise ValueError("no texts to take gradients of")
         encoded = [self._encode_text(messages, answer) for messages, answer in texts]

@@ -75,10 +75,8 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        connection.execute(
-            _replace_user(),
-            [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in rows if row["id"] in known],
-        )
+        again = [row for row in rows if row["id"] in known]
+        connection.execute(_replace_user(), [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in again])
     new = [row for row in rows if row["id"] not in known]
     if new:
         connection.execute(users.insert(), new)

@@ -177,12 +177,7 @@ def _checked_payload(method: str, payload: Mapping[str, Any], *, at: str) -> dic
 
 
 def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return the row of `checkpoints`.
-
-    Raises:
-        ValueError: a blank method, or a payload that is no mapping.
-        StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
-    """
+    """Return the row of `checkpoints`; what is refused is as for `learned_columns`."""
     value = _checked_payload(method, payload, at=f"what {method} learned for user {user_id!r}")
     return {
         "user_id": user_id,

@@ -6,7 +6,7 @@ Summary → scores_forest (arms, own beside another's), differences_forest (arou
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from idiolect.evaluate.measures import Measure
@@ -50,8 +50,8 @@ def scores_forest(summary: Summary) -> Plot | None:
     found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
     if measure is None or not found:
         return None
-    rows = list(dict.fromkeys(str(_without_control(arm)) for arm, _ in found))
-    both = {str(_without_control(arm)) for arm, _ in found if is_control(arm)}
+    rows = list(dict.fromkeys(str(replace(arm, control="own")) for arm, _ in found))
+    both = {str(replace(arm, control="own")) for arm, _ in found if is_control(arm)}
     marks = [_score_mark(arm, estimate, rows, (summary.header.baseline, both)) for arm, estimate in found]
     baseline = next((estimate.value for arm, estimate in found if arm == summary.header.baseline), None)
     labels = short_labels(rows)
@@ -74,16 +74,12 @@ def scores_forest(summary: Summary) -> Plot | None:
 
 
 def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[Arm, set[str]]) -> _Mark:
-    name, control = str(_without_control(arm)), is_control(arm)
+    name, control = str(replace(arm, control="own")), is_control(arm)
     row, (baseline, both) = rows.index(name), known
     if arm == baseline:
         return _Mark(row, estimate, INK, shape="D")
     nudge = 0.16 if name in both else 0.0
     return _Mark(row + (nudge if control else -nudge), estimate, ANOTHER if control else OWN, hollow=control)
-
-
-def _without_control(arm: Arm) -> Arm:
-    return Arm(arm.method, "own", arm.n_train, arm.answered_by)
 
 
 def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:

@@ -31,9 +31,6 @@ class RemoteEmbedder:
         endpoint: which; it must name a model.
         settings: how it is called.
         remember: how many texts' embeddings are kept.
-
-    Raises:
-        SettingsError: the key is missing or can't be one.
     """
 
     def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS, remember: int = 4096) -> None:
