@@ -99,11 +99,7 @@ def scrub(database: Database) -> None:
 
 
 def truncate_log(database: Database) -> None:
-    """Empty SQLite's write-ahead log, after the last small write.
-
-    Raises:
-        StoreError: another process uses the store, or it cannot be written.
-    """
+    """Empty SQLite's write-ahead log, after the last small write; raises as `scrub`."""
     if database.kind == "sqlite":
         with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
             _truncate_log(connection.driver_connection, database.where, time.monotonic() + database.lock_timeout)

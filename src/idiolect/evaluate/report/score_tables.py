@@ -198,9 +198,8 @@ def uncounted_table(summary: Summary) -> Table | None:
 
 def _arm(arm: Arm, baseline: Arm) -> Cell:
     """Return an arm's name, with a mark if it is a control or the baseline."""
-    return Cell(
-        str(replace(arm, control="own")), mark="another’s" if is_control(arm) else "baseline" if arm == baseline else ""
-    )
+    mark = "another’s" if is_control(arm) else "baseline" if arm == baseline else ""
+    return Cell(str(replace(arm, control="own")), mark=mark)
 
 
 def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:

@@ -33,9 +33,6 @@ class RemoteModel:
     Args:
         endpoint: which; it must name a model (`find_model` completes one that doesn't).
         settings: how it is called.
-
-    Raises:
-        SettingsError: the key is missing or can't be one.
     """
 
     def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS) -> None:
