@@ -36,9 +36,9 @@ from gepa.api import optimize
 from gepa.core.adapter import EvaluationBatch, GEPAAdapter
 from gepa.core.callbacks import GEPACallback, ValsetEvaluatedEvent
 from gepa.utils.stop_condition import MaxCandidateProposalsStopper
+from intervals import mean_interval, paired_difference
 
 from idiolect import Opinion, User
-from idiolect.evaluate.intervals import mean_interval, paired_difference
 from idiolect.evaluate.measures import judge_all
 from idiolect.methods.answering import Answerer, PromptedQuestion, question_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from idiolect.evaluate.intervals import Interval, mean_interval, paired_difference
+from intervals import Interval, mean_interval, paired_difference
 
 _TITLES = {
     "writers": "log-probability of the writers' own unseen texts, nat per token",

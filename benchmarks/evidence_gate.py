@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from intervals import Interval, mean_interval
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from idiolect.evaluate.intervals import Interval, mean_interval
 from idiolect.methods.evidence import EvidenceSettings, weigh
 from idiolect.people.bundled import bundled_people
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from intervals import mean_interval
+
 from idiolect import Opinion
-from idiolect.evaluate.intervals import mean_interval
 from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.optimizer import Fermi

@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from intervals import Interval, mean_interval, paired_difference
+
 from idiolect import Opinion, User
-from idiolect.evaluate.intervals import Interval, mean_interval, paired_difference
 from idiolect.evaluate.measures import judge_all
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile

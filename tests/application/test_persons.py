@@ -17,6 +17,7 @@ from idiolect.models.calls.cache import CallCache
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
 from idiolect.store import Store
+from idiolect.store.companions import note
 from tests.api_server import ApiServer
 from tests.application.mimicked import ANN, FAST, SILENT, opened
 from tests.application.served import FEW, fit_in, people, settings, states
@@ -150,8 +151,8 @@ async def test_an_answer_that_cannot_be_read_stops_neither_export_nor_erasure(he
 
 async def test_calls_of_every_cache_are_exported_and_a_missing_one_is_named(held: Path, tmp_path: Path) -> None:
     with Store.open(held) as store, CallCache.open(tmp_path / "other.db") as cache:
-        store.note_cache(cache.path)
-        store.note_cache(tmp_path / "gone.db")
+        note(store.database, cache.path)
+        note(store.database, tmp_path / "gone.db")
         await call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id)
         await call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id)
     missing = f"cache {tmp_path / 'gone.db'}: is not there, but was used with this store"

@@ -18,6 +18,7 @@ from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
 from idiolect.store import Store
+from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, key_of, learn, payload_of
 
 HALF = {"text": "half \ud83d", "finish_reason": "length"}
@@ -126,7 +127,7 @@ def test_failed_archive_leaves_nothing_behind(people: Path, tmp_path: Path) -> N
 
 def test_a_cache_that_is_missing_is_told(people: Path, tmp_path: Path) -> None:
     with Store.open(people) as store:
-        store.note_cache(tmp_path / "gone.db")
+        note(store.database, tmp_path / "gone.db")
     result = run(ANNA.id, "--store", people)
     assert result.exit_code == 0
     assert f"cache {tmp_path / 'gone.db'}: is not there" in result.stderr

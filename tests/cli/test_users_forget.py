@@ -18,6 +18,7 @@ from idiolect.cli.app import app
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.store import Store
+from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, learn
 
 
@@ -122,7 +123,7 @@ def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
 
 def test_missing_cache_is_an_error_with_advice(people: Path, tmp_path: Path) -> None:
     with Store.open(people) as store:
-        store.note_cache(tmp_path / "gone.db")
+        note(store.database, tmp_path / "gone.db")
     result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["proven"] is False

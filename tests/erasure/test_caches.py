@@ -12,6 +12,7 @@ from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.cache.claims import erasing
 from idiolect.store import Store
+from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, everything, learn
 
 
@@ -46,8 +47,8 @@ async def test_noted_cache_that_is_gone_or_no_cache_is_named_and_nothing_is_prov
     with Store.open(tmp_path / "people") as store, CallCache.open(store.cache_path) as cache:
         await learn(store, cache, ANNA)
         (tmp_path / "text").write_text("no cache, but long enough to be looked at " * 100)
-        store.note_cache(tmp_path / "gone" / "calls.db")
-        store.note_cache(tmp_path / "text")
+        note(store.database, tmp_path / "gone" / "calls.db")
+        note(store.database, tmp_path / "text")
     with Store.open(tmp_path / "people") as store:
         receipt = forget_user(store, ANNA.id)
     assert receipt.caches_missed == (
@@ -63,7 +64,7 @@ async def test_cache_in_the_folder_is_known_to_a_url_and_moves_with_the_folder(t
     with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
         await learn(store, cache, ANNA)
         (folder / "more").mkdir()
-        store.note_cache(folder / "more" / "calls.db")
+        note(store.database, folder / "more" / "calls.db")
     shutil.move(folder, tmp_path / "moved")
     CallCache.open(tmp_path / "moved" / "more" / "calls.db").close()
     with Store.open(f"sqlite:///{tmp_path}/moved/idiolect.db") as store:

@@ -25,7 +25,8 @@ from idiolect.erasure.forgetting import artifact_folder, forget_user
 from idiolect.erasure.receipt import Receipt
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, entries
-from idiolect.models.calls.cache.entries import Entry, ForgottenCalls
+from idiolect.models.calls.cache.claims import Claim
+from idiolect.models.calls.cache.entries import ForgottenCalls
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store import Store
 from tests.erasure.keeping import (
@@ -386,8 +387,8 @@ async def test_call_that_ends_during_the_erasure_goes_too(
 
     def delete_then_another(*arguments: Any, **named: Any) -> Any:
         deleted = delete(*arguments, **named)
-        late = Entry(b"k" * 32, "complete", "m", 0.0, b'{"text":"late words of hers"}')
-        entries.add(cache._database, late, owner=ANNA.id)
+        late = b'{"text":"late words of hers"}'
+        entries.add(cache._database, b"k" * 32, late, claim=Claim("complete", "m", ANNA.id), kept_at=0.0)
         return deleted
 
     monkeypatch.setattr(forgetting, "_delete", delete_then_another)

@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from idiolect.erasure import forgetting
+from idiolect.erasure.byte_search import Patterns
+from idiolect.erasure.canaries import MOST_SLICES, SLICE_WIDTH, slices, unshared
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.holdings import holdings, write_archive
-from idiolect.erasure.tensor_canaries import MOST, WIDTH, count_in_tensors, slices, unshared
 from idiolect.store import Store
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from tests.erasure.keeping import ANNA, BORIS, everything
@@ -98,7 +99,7 @@ def test_tensors_that_stay_are_found_out(store: Store, monkeypatch: pytest.Monke
     canaries = forgetting._canaries
 
     def of_tensors_only(*arguments: Any, **named: Any) -> list[frozenset[bytes]]:
-        return [each for each in canaries(*arguments, **named) if all(len(form) == WIDTH for form in each)]
+        return [each for each in canaries(*arguments, **named) if all(len(form) == SLICE_WIDTH for form in each)]
 
     monkeypatch.setattr(forgetting, "_canaries", of_tensors_only)
     sabotage(monkeypatch, store)
@@ -138,7 +139,7 @@ def test_group_that_lost_a_source_remembers_only_that_it_needs_a_refit(store: St
 
 def test_slices_lie_in_every_page_and_none_in_the_header() -> None:
     pieces = slices(HERS)
-    assert {len(piece) for piece in pieces} == {WIDTH}
+    assert {len(piece) for piece in pieces} == {SLICE_WIDTH}
     header = 8 + int.from_bytes(HERS[:8], "little")
     for shift in (0, 1, 977, 4091):
         for page in range(header + shift, len(HERS) - PAGE, PAGE):
@@ -148,9 +149,9 @@ def test_slices_lie_in_every_page_and_none_in_the_header() -> None:
 
 
 def test_slices_of_large_tensors_are_limited_and_of_nothing_distinctive_none() -> None:
-    large = random.Random(4).randbytes(3 * MOST * 1000)
+    large = random.Random(4).randbytes(3 * MOST_SLICES * 1000)
     pieces = slices(large)
-    assert 0.9 * MOST < len(pieces) <= MOST
+    assert 0.9 * MOST_SLICES < len(pieces) <= MOST_SLICES
     assert large.index(pieces[-1]) > 0.99 * len(large)
     assert slices(bytes(100_000)) == slices(b"\x00\x00\x80\x3f" * 25_000) == slices(b"short") == slices(b"") == []
 
@@ -160,7 +161,7 @@ def test_slices_that_others_hold_are_none() -> None:
     shifted = b"x" * ((1 << 20) - 40_000) + HERS[20_000:]  # across the border of what is hashed at once
     assert unshared(pieces, [HIS, shifted]) == [piece for piece in pieces if HERS.index(piece) < 20_000]
     assert unshared([], [HIS]) == []
-    assert count_in_tensors(pieces, [shifted, HIS, HERS]) == len(pieces) + sum(piece in shifted for piece in pieces)
+    assert Patterns(pieces).count([shifted, HIS, HERS]) == len(pieces) + sum(piece in shifted for piece in pieces)
 
 
 def test_shared_tensors_are_no_leak(store: Store) -> None:

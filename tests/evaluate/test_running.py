@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,14 +42,13 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, write: int, *, written: float) -> 
     """The archive dies at its n-th write, of which this share gets to the file."""
     append, count = archives._append, [0]
 
-    def watched(path: Path, records: Sequence[Any]) -> None:
+    def watched(path: Path, text: str) -> None:
         count[0] += 1
         if count[0] == write:
-            text = "".join(map(archives._line, records))
             with path.open("a") as stream:
                 stream.write(text[: int(len(text) * written)])
             raise Died
-        append(path, records)
+        append(path, text)
 
     monkeypatch.setattr(archives, "_append", watched)
     return count

@@ -37,7 +37,7 @@ def logits(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
 def test_users_and_the_base_in_turn_get_what_each_gets_alone(embedded_model: LocalModel, served: Any) -> None:
     ids = prompts(embedded_model)[0]
     network = embedded_model.network.module
-    alone = {user: edited_logits(network, edit, [ids]) for user, edit in ({None: None} | USERS).items()}  # type: ignore[dict-item]
+    alone = {user: edited_logits(network, [ids], edit) for user, edit in ({None: None} | USERS).items()}  # type: ignore[dict-item]
     scale = float(alone[None].abs().max())
     assert min(float((alone[None] - alone[user]).abs().max()) for user in USERS) > 0.05 * scale
     assert float((alone["ann"] - alone["bob"]).abs().max()) > 0.05 * scale
@@ -58,7 +58,7 @@ def test_a_mixed_batch_gives_every_row_its_own(embedded_model: LocalModel, serve
         mixed = served(torch.tensor([list(ids)] * len(rows)), adapter_names=rows).logits[:, -8:]
     network = embedded_model.network.module
     for row, user in zip(mixed, rows, strict=True):
-        alone = edited_logits(network, USERS.get(user), [ids])
+        alone = edited_logits(network, [ids], USERS.get(user))
         assert float((row - alone).abs().max()) < 1e-5 * float(alone.abs().max())
 
 

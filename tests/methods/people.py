@@ -15,6 +15,7 @@ from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt
+from idiolect.methods.fermi.scoring import Scorer
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
@@ -103,3 +104,8 @@ class TableSimilarity:
 
 def generating(model: FunctionModel) -> Answerer:
     return Answerer(model, AnsweringSettings())
+
+
+def unscored(scorer: Scorer, prompt: Prompt, born: int) -> ScoredPrompt:
+    """A prompt with nothing asked yet."""
+    return ScoredPrompt(prompt, born, (None,) * len(scorer.opinions))

@@ -10,7 +10,7 @@ import pytest
 
 from idiolect.models.calls.cache import CallCache
 from idiolect.store import Store
-from idiolect.store.companions import known_caches
+from idiolect.store.companions import known_caches, note
 from tests.erasure.keeping import everything
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_asking_for_the_cache_of_a_folder_writes_nothing(tmp_path: Path) -> None
 
 def test_erasure_that_was_cut_off_is_finished_in_every_cache(tmp_path: Path) -> None:
     with Store.open(tmp_path / "people") as store, CallCache.open(tmp_path / "other.db") as cache:
-        store.note_cache(cache.path)
+        note(store.database, cache.path)
         cache._database.execute("PRAGMA secure_delete = OFF")
         cache._database.execute("CREATE TABLE words AS SELECT 'what she said' AS said")
         cache._database.execute("DELETE FROM words")

@@ -58,6 +58,10 @@ class Patterns:
         """Yield every occurrence of a pattern, overlapping ones too."""
         return self.find_across([buffer])
 
+    def count(self, buffers: Iterable[bytes]) -> int:
+        """Return the number of occurrences of all patterns in the buffers, one by one."""
+        return sum(1 for buffer in buffers for _ in self.find(buffer))
+
     def find_across(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield every occurrence of a pattern in the chunks put together, one after the other."""
         kept = b""

@@ -2,6 +2,10 @@
 
 They are cut out of everything held about the person. A string that somebody else's data or Idiolect's own files hold
 too is not a canary, for it may stay: two people may share a question, and with it a model's answer.
+
+Canaries of tensors are slices of their bytes. A database cuts a long value into pages (SQLite: 4,092 bytes each in a
+page of 4,096); slices lie closer together than that, so every page holds whole ones. A slice that another row holds too
+(a constant of a model or a format) is not a canary.
 """
 
 from __future__ import annotations
@@ -42,6 +46,11 @@ _FEWEST_CHARACTERS = 4  # different ones: a rule of dashes identifies nobody
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
 _OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
 _SOURCE = (".py", ".jinja", ".toml")
+SLICE_WIDTH = 32  # bytes of a canary of tensors
+MOST_SLICES = 20_000
+_SLICE_STEP = 1000  # bytes from one slice to the next; more only where there would be too many
+_FEWEST_BYTES = 10  # different ones: zeros and padding identify nobody
+_HEADER_LENGTH = 8  # bytes of a safetensors file that hold the length of its header
 
 
 def texts_of_user(user: User) -> Iterator[str]:
@@ -103,31 +112,24 @@ def _is_distinctive(piece: str) -> bool:
 
 def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
     """Return the pieces that occur in none of the other texts."""
-    by_bytes = {_utf8(piece): piece for piece in pieces}
-    patterns = Patterns(by_bytes)
-    shared = {by_bytes[found] for text in others for found in patterns.find(_utf8(text))}
-    return [piece for piece in pieces if piece not in shared]
-
-
-def count_in_texts(patterns: Iterable[bytes], texts: Iterable[str]) -> int:
-    """Count the occurrences of all patterns in the texts."""
-    compiled = Patterns(patterns)
-    return sum(1 for text in texts for _ in compiled.find(_utf8(text)))
+    kept = set(unshared(map(utf8, pieces), map(utf8, others)))
+    return [piece for piece in pieces if utf8(piece) in kept]
 
 
 def forms(piece: str) -> set[bytes]:
     """Return the ways to write the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
     spellings = (piece, json.dumps(piece, ensure_ascii=False)[1:-1], json.dumps(piece)[1:-1])
-    return {*map(_utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
+    return {*map(utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
+    """Return the bytes of a text; half characters, which a model may have written, pass."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
     """Stream every value in the rows that are not the user's, and the words of the tables' layout."""
-    yield from _layout()
+    yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
     for table in (companions, groups, group_refits):
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
     theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
@@ -161,11 +163,6 @@ def _unescaped(value: str) -> Iterator[str]:
         return
 
 
-def _layout() -> Iterator[str]:
-    for table in metadata.sorted_tables:
-        yield str(sa.schema.CreateTable(table))
-
-
 @cache
 def own_words() -> tuple[str, ...]:
     """Return the source, templates and price lists of Idiolect, without the people that come with it."""
@@ -179,3 +176,46 @@ def _source_texts(folder: Traversable) -> Iterator[str]:
                 yield from _source_texts(entry)
         elif entry.name.endswith(_SOURCE):
             yield entry.read_text(encoding="utf-8")
+
+
+def slices(tensors: bytes) -> list[bytes]:
+    """Return the possible canaries of a safetensors file: slices of its numbers, spread evenly if there are many."""
+    start = _first_number(tensors)
+    step = max(_SLICE_STEP, -(-(len(tensors) - start) // MOST_SLICES))
+    places = range(start, len(tensors) - SLICE_WIDTH + 1, step)
+    found = dict.fromkeys(tensors[place : place + SLICE_WIDTH] for place in places)
+    return [piece for piece in found if len(set(piece)) >= _FEWEST_BYTES]
+
+
+def _first_number(tensors: bytes) -> int:
+    """Return where the header (names and shapes, as in any file of the kind) ends; 0 where there is none."""
+    end = _HEADER_LENGTH + int.from_bytes(tensors[:_HEADER_LENGTH], "little")
+    return end if tensors[_HEADER_LENGTH : _HEADER_LENGTH + 1] == b"{" and end < len(tensors) else 0
+
+
+def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
+    """Return the slices that are in none of the other tensors."""
+    pieces = list(pieces)
+    if not pieces:
+        return []  # reads none of the others
+    patterns = Patterns(pieces)
+    shared = {found for content in others for found in patterns.find(content)}
+    return [piece for piece in pieces if piece not in shared]
+
+
+def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
+    """Yield the tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
+    yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
+    yield from _tensors(connection, group_personalizations, ~is_learned_from(user_id))
+
+
+def row_tensors(connection: Connection) -> Iterator[bytes]:
+    """Yield all tensors of the store, one at a time."""
+    for table in (personalizations, group_personalizations):
+        yield from _tensors(connection, table, sa.true())
+
+
+def _tensors(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[bytes]:
+    chosen = sa.select(table.c.tensors).where(condition, table.c.tensors.is_not(None))
+    for content in connection.execution_options(yield_per=1).scalars(chosen):
+        yield bytes(content)

@@ -24,22 +24,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from idiolect.erasure.byte_search import SearchedFile, search_files
+from idiolect.erasure.byte_search import Patterns, SearchedFile, search_files
 from idiolect.erasure.caches import OpenedCaches, opened_caches
 from idiolect.erasure.canaries import (
     candidates,
-    count_in_texts,
     forms,
     own_words,
+    row_tensors,
     row_texts,
+    slices,
     strings,
+    tensors_of_others,
     texts_of_learned,
     texts_of_others,
     texts_of_user,
+    unshared,
+    utf8,
     without_shared,
 )
 from idiolect.erasure.receipt import Found, Receipt, limits
-from idiolect.erasure.tensor_canaries import count_in_tensors, row_tensors, slices, tensors_of_others, unshared
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing
@@ -114,13 +117,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
 
 @contextmanager
 def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
-    """Keep everybody else from the store's caches, even caches yet to be made; yield whether the store holds the user.
-
-    Raises:
-        UnknownUserError: neither the store nor a cache holds such a user.
-        StoreError: another process uses one of the caches.
-        CacheError: another process is forgetting a user.
-    """
+    """Keep others from the store's caches, even from caches yet to be made; yield whether the store holds the user."""
     _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
     with ExitStack() as stack:
         for path in _cache_paths(store.database, caches):
@@ -139,11 +136,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
 
 
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the store holds the user; False means that only calls or artifacts are left.
-
-    Raises:
-        UnknownUserError: nothing is left.
-    """
+    """Return whether the store holds the user; if not, only calls or artifacts are left. Raise if nothing is."""
     try:
         with store.database.reading() as connection:
             known_user(connection, user_id)
@@ -321,8 +314,7 @@ class _Search:
 
     def _in_rows(self) -> int:
         with self._store.database.reading() as connection:
-            in_texts = count_in_texts(self._patterns, row_texts(connection))
-            return in_texts + count_in_tensors(self._patterns, row_tensors(connection))
+            return Patterns(self._patterns).count(chain(map(utf8, row_texts(connection)), row_tensors(connection)))
 
 
 def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:

@@ -66,11 +66,6 @@ class Holdings:
 def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) -> Holdings:
     """Collect everything held about the user.
 
-    Args:
-        store: the user's store.
-        user_id: the user.
-        caches: the store's caches of calls.
-
     Raises:
         UnknownUserError: the store holds no such user.
         StoreError: the store cannot be read.
@@ -90,7 +85,9 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
             {
                 "created_at": record.created_at.isoformat(),
                 **_record_entry(record),
-                "tensors": _tensors_entry(record.tensors),
+                "tensors": None
+                if record.tensors is None
+                else {"bytes": len(record.tensors), "sha256": hashlib.sha256(record.tensors).hexdigest()},
             }
             for record in learned
         ],
@@ -110,10 +107,6 @@ def _record_entry(record: PersonalizationRecord | CheckpointRecord) -> dict[str,
         "digest": record.digest,
         "payload": record.payload,
     }
-
-
-def _tensors_entry(tensors: bytes | None) -> dict[str, Any] | None:
-    return None if tensors is None else {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
 
 
 def _call_entry(call: KeptCall) -> dict[str, Any]:

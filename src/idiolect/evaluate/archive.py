@@ -113,8 +113,8 @@ class Archive:
         Raises:
             OSError: the files cannot be written.
         """
-        _append(self._path("answers"), answers)
-        _append(self._path("learning"), [learning])
+        _append(self._path("answers"), "".join(map(_line, answers)))
+        _append(self._path("learning"), _line(learning))
         self._count(answers, learning)
 
     def add_questions(self, benchmark: Benchmark) -> None:
@@ -125,11 +125,7 @@ class Archive:
         _replace(self.folder / "questions.jsonl", text)
 
     def keep_people(self, benchmark: Benchmark) -> None:
-        """Write down what people said, as hashes, after a check that it is what they had said.
-
-        Raises:
-            SettingsError: the folder holds answers about people who had said something else.
-        """
+        """Write down what people said, as hashes, after `check_people`."""
         self.check_people(benchmark)
         path = self.folder / _PEOPLE
         known = _digests(path)
@@ -137,10 +133,7 @@ class Archive:
         new = {user: digest for user, digest in digests.items() if known.get(user) != digest}
         if new:
             text = "".join(json.dumps({"user": user, "said": digest}) + "\n" for user, digest in new.items())
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
+            _append(path, text)
 
     def check_people(self, benchmark: Benchmark) -> None:
         """Check that answers are about what people say now.
@@ -180,8 +173,8 @@ class Archive:
                 learning = [record for record in learning if not record.failed]
             complete = _complete(learning, _lines(answers_path, AnswerRecord))
             if repaired and answers_path.exists():
-                _rewrite(path, [record for record, _ in complete])
-                _rewrite(answers_path, [answer for _, answers in complete for answer in answers])
+                _replace(path, "".join(_line(record) for record, _ in complete))
+                _replace(answers_path, "".join(_line(answer) for _, answers in complete for answer in answers))
             for record, answers in complete:
                 if _unit(record) not in self._done:
                     self._count(answers, record)
@@ -252,16 +245,11 @@ def _json_lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
 
 
-def _append(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> None:
-    text = "".join(map(_line, records))
+def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _rewrite(path: Path, records: Sequence[AnswerRecord | LearningRecord]) -> None:
-    _replace(path, "".join(map(_line, records)))
 
 
 def _line(record: AnswerRecord | LearningRecord) -> str:

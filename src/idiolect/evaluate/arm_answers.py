@@ -85,11 +85,6 @@ def _in_order(arm: Arm, records: list[AnswerRecord]) -> ArmAnswers:
 def estimate(answers: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Estimate | None:
     """Return a measure of one arm; None where none of its answers has it.
 
-    Args:
-        answers, measure: of what, and which.
-        labels: all answers that exist, for macro-F1.
-        seed: of the resampling.
-
     Raises:
         MissingExtraError: the extra `evaluate` is not installed.
         ValueError: macro-F1 without labels.

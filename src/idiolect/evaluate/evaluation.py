@@ -334,11 +334,7 @@ def _header(prepared: Prepared, archive: Archive, config: Mapping[str, Any], sto
 
 
 def _check_extras(options: EvaluationOptions) -> None:
-    """Check at the beginning that the packages which are needed at the end are installed.
-
-    Raises:
-        MissingExtraError: a package is not installed.
-    """
+    """Check at the beginning that the packages which are needed at the end are installed."""
     needed = dict.fromkeys(_AT_THE_END, "evaluate")
     if any("dpo" in entry_of(spec).needs for spec in options.methods):
         needed |= {"trl": "dpo", "peft": "dpo"}

@@ -68,7 +68,7 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         "controls": config.controls,
         "group_by": config.group_by,
         "curves": {name: values[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
-        "fingerprint": _fingerprint(bench),
+        "fingerprint": "" if bench is None else bench.model.fingerprint,
         "versions": _versions(),
     }
 
@@ -90,10 +90,6 @@ def _data_digest(benchmark: Benchmark, group: str) -> str:
     asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
     ids = sorted({user.id for user in benchmark.others} | asked)
     return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]
-
-
-def _fingerprint(bench: Bench | None) -> str:
-    return "" if bench is None else bench.model.fingerprint
 
 
 def _versions() -> dict[str, str]:

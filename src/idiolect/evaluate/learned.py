@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from idiolect.evaluate.records import Arm, LearningRecord
@@ -44,17 +45,16 @@ def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfil
                 if name != "layer" and _is_number(value):
                     values_of.setdefault(name, []).append(float(value))
     return {
-        arm: tuple(LayerProfile(layer, _means(values_of)) for layer, values_of in sorted(of_layer.items()))
+        arm: tuple(
+            LayerProfile(layer, {name: fmean(values) for name, values in values_of.items()})
+            for layer, values_of in sorted(of_layer.items())
+        )
         for arm, of_layer in numbers.items()
     }
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _means(values_of: Mapping[str, list[float]]) -> dict[str, float]:
-    return {name: math.fsum(values) / len(values) for name, values in values_of.items()}
 
 
 def transfer_of(

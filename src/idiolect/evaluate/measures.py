@@ -128,11 +128,7 @@ def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgemen
 
 
 def judge_all(opinions: Sequence[Opinion], answers: Sequence[Answer], measures: Sequence[str]) -> list[Judgement]:
-    """Judge answers against opinions, pairwise; both in the same order.
-
-    Raises:
-        MissingExtraError, ValueError: as from `judge`; also where there are more of one than of the other.
-    """
+    """Judge answers against opinions, pairwise; both in the same order, and as many; raises as `judge`."""
     return [judge(opinion, answer, measures) for opinion, answer in zip(opinions, answers, strict=True)]
 
 

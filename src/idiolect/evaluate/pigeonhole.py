@@ -12,7 +12,7 @@ least 1.25 answers on average: drawing both counts the part of the variance that
 A percentile interval is too short for few people, as the normal quantile is in a mean's interval. It is widened as
 Hesterberg (2015, "What teachers should know about the bootstrap") does, from the quantile α/2 to
 Φ(−√(n / (n − 1)) t_{α/2, n−1}), where n is what the degrees of freedom of `statistics` are one less than; p is the
-α at which this interval touches 0.
+α at which this interval touches 0. Without scipy and scikit-learn (extra `evaluate`) a `MissingExtraError` is raised.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
     """Return macro-F1: the mean F1 over all labels that exist, 0 for one that occurs nowhere (LaMP-2).
 
     Raises:
-        MissingExtraError: scikit-learn is not installed.
         ValueError: no labels.
     """
     if not labels:
@@ -92,11 +91,7 @@ def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
 
 
 def rmse(scored: ScoredAnswers) -> Statistic:
-    """Return the root of the mean squared error.
-
-    Raises:
-        MissingExtraError: scikit-learn is not installed.
-    """
+    """Return the root of the mean squared error."""
     try:
         from sklearn.metrics import root_mean_squared_error
     except ImportError as error:
@@ -114,7 +109,6 @@ def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, res
     """Return a statistic of one arm's answers, with its interval.
 
     Raises:
-        MissingExtraError: scipy is not installed.
         ValueError: no answers.
     """
     clusters = clusters_of(scored.keys)
@@ -132,7 +126,6 @@ def resampled_difference(
         resamples: how many.
 
     Raises:
-        MissingExtraError: scipy is not installed.
         ValueError: not the same answers, or none.
     """
     if set(a[0].keys) != set(b[0].keys):

@@ -11,10 +11,9 @@ from itertools import product
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.bench import Bench
-from idiolect.evaluate.methods.entry import MethodEntry
 from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
-from idiolect.evaluate.methods.table import METHODS
+from idiolect.evaluate.methods.table import METHODS, MethodEntry
 from idiolect.evaluate.records import Arm
 
 

@@ -3,7 +3,8 @@
     runner → AnswerRecord, LearningRecord → JSON lines → summary → tables, report
 
 An `Arm` is what gives one column of a table: a method, as it learned from so many opinions with one seed, whether from
-the person themself or from somebody else (the control).
+the person themself or from somebody else (the control). `from_json` raises a `KeyError` or
+`TypeError` for what `to_json` does not give.
 """
 
 from __future__ import annotations
@@ -82,11 +83,7 @@ class AnswerRecord:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
-        """Read what `to_json` gives.
-
-        Raises:
-            KeyError, TypeError: not such a line.
-        """
+        """Read what `to_json` gives."""
         return cls(**{**line, "arm": Arm(**line["arm"]), "predicted_share": tuple(line["predicted_share"])})
 
 
@@ -138,11 +135,7 @@ class MethodCost:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> MethodCost:
-        """Read what `to_json` gives.
-
-        Raises:
-            KeyError: not such values.
-        """
+        """Read what `to_json` gives."""
         usage = Usage(values["calls"], values["prompt_tokens"], values["completion_tokens"])
         return cls(usage, values["calls_made"], values["money"], values["seconds"])
 
@@ -181,11 +174,7 @@ class LearningRecord:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
-        """Read what `to_json` gives.
-
-        Raises:
-            KeyError, TypeError: not such a line.
-        """
+        """Read what `to_json` gives."""
         costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
         return cls(**{**line, "arm": Arm(**line["arm"]), **costs})
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from idiolect.application.observers import ignore
 from idiolect.errors import (
     BudgetExceededError,
     HaltedError,
@@ -46,10 +47,6 @@ _NO_NOTES: Mapping[str, Any] = {}
 Records = tuple[list[AnswerRecord], LearningRecord]
 
 
-def _ignore_person(_user: str, _not_scored: int) -> None:
-    pass
-
-
 @dataclass(slots=True)
 class Runner:
     """One run.
@@ -70,7 +67,7 @@ class Runner:
     archive: Archive
     workers: int = 1
     observer: Observer = ignore_progress
-    finished: Callable[[str, int], None] = _ignore_person
+    finished: Callable[[str, int], None] = ignore
     _learned: dict[str, dict[Hashable, tuple[Learned, MethodCost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
 
@@ -176,11 +173,7 @@ class Runner:
         return known[key]
 
     def _check_halt(self) -> None:
-        """Check that calls are made at all.
-
-        Raises:
-            HaltedError: the run was stopped, or one of its limits is reached.
-        """
+        """Raise what ended the run, if anything has."""
         budget = self.bench.calls.budget
         if budget.exceeded is not None:
             raise budget.exceeded

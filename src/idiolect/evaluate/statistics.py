@@ -13,7 +13,7 @@ The maximum, because the sum of three noisy terms may be too small, or below 0. 
 quantile has one degree of freedom less than there are users or questions, whichever are fewer; where no two people
 share a question, one less than users (then V_questions is V_answers, and only users count). statsmodels computes V.
 How often these intervals hold the truth: docs/results/interval-coverage.md. Measures that are no means (macro-F1,
-RMSE) are in `pigeonhole`.
+RMSE) are in `pigeonhole`. Without scipy and statsmodels (extra `evaluate`) a `MissingExtraError` is raised.
 """
 
 from __future__ import annotations
@@ -61,11 +61,6 @@ class Clusters:
         """Some question is asked of two people."""
         return len(np.unique(self.users * self.n_questions + self.questions)) > self.n_questions > 1
 
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Of t: one less than there are users, or questions if they are shared and fewer."""
-        return min(self.n_users, self.n_questions if self.shared else self.n_users) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Tested:
@@ -100,7 +95,6 @@ def mean_over_people(values: Mapping[AnswerKey, float]) -> Estimate:
     """Return the mean over people, each counting once, with its interval.
 
     Raises:
-        MissingExtraError: statsmodels or scipy is not installed.
         ValueError: no values.
     """
     return _tested(values).difference
@@ -110,18 +104,13 @@ def paired_difference(a: Mapping[AnswerKey, float], b: Mapping[AnswerKey, float]
     """Return the mean over people of a − b, on the answers that both have.
 
     Raises:
-        MissingExtraError: statsmodels or scipy is not installed.
         ValueError: no answer in common.
     """
     return _tested({key: a[key] - b[key] for key in a if key in b})
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust p values by Holm's method; one that could not be computed counts as 1, and stays None.
-
-    Raises:
-        MissingExtraError: statsmodels is not installed.
-    """
+    """Adjust p values by Holm's method; one that could not be computed counts as 1, and stays None."""
     if not p_values:
         return []
     try:
@@ -140,7 +129,8 @@ def _tested(values: Mapping[AnswerKey, float]) -> Tested:
     counts = (clusters.n_users, clusters.n_questions, len(keys))
     if variance is None:
         return Tested(Estimate(mean, None, None, *counts, "none: one person, or no variation"), None)
-    error, df = math.sqrt(variance), clusters.degrees_of_freedom
+    fewest = min(clusters.n_users, clusters.n_questions) if clusters.shared else clusters.n_users
+    error, df = math.sqrt(variance), fewest - 1
     student = student_t()
     half = float(student.ppf((1 + CONFIDENCE) / 2, df)) * error
     how = f"t with {df} degrees of freedom, clustered by person{' and question' if clusters.shared else ''}"
@@ -149,11 +139,7 @@ def _tested(values: Mapping[AnswerKey, float]) -> Tested:
 
 
 def student_t() -> Any:
-    """Return scipy's t distribution.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
-    """
+    """Return scipy's t distribution."""
     try:
         from scipy.stats import t
     except ImportError as error:
@@ -162,15 +148,7 @@ def student_t() -> Any:
 
 
 def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | None]:
-    """Return the mean over people and its variance; None for the latter with one person, or if all values are the same.
-
-    Args:
-        y: a value an answer.
-        clusters: of the same answers, in the same order.
-
-    Raises:
-        MissingExtraError: statsmodels is not installed.
-    """
+    """Return the mean over people and its variance, None with one person or if all values are the same."""
     if np.ptp(y) <= _ROUNDING * max(1.0, float(np.max(np.abs(y)))):
         return float(y[0]), None
     mean = math.fsum(clusters.weights * y) / clusters.n_users

@@ -12,6 +12,7 @@ from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import Arm, MethodCost
+from idiolect.evaluate.report.wording import probability
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
@@ -24,7 +25,7 @@ _KEYS = (
 def table(summary: Summary) -> str:
     """Return scores with intervals, what they rest on and cost, paired differences, and notes for the reader."""
     blocks = [
-        [_status_line(summary.header), "", f"# {summary.header.title}", "", _people_line(summary)],
+        _head(summary),
         _scores(summary),
         _counts_and_costs(summary),
         _differences(summary),
@@ -35,17 +36,16 @@ def table(summary: Summary) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _status_line(header: Header) -> str:
-    if header.status == "complete":
-        return "Complete."
-    return f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
-
-
-def _people_line(summary: Summary) -> str:
-    return (
-        f"{summary.people} of {summary.header.people_asked} people have answers. Means over people, each counting "
-        f"once, with 95 % intervals; baseline: {_cell(str(summary.header.baseline))}."
+def _head(summary: Summary) -> list[str]:
+    header = summary.header
+    status = "Complete."
+    if header.status != "complete":
+        status = f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
+    people = (
+        f"{summary.people} of {header.people_asked} people have answers. Means over people, each counting once, with "
+        f"95 % intervals; baseline: {_cell(str(header.baseline))}."
     )
+    return [status, "", f"# {header.title}", "", people]
 
 
 def _scores(summary: Summary) -> list[str]:
@@ -110,8 +110,8 @@ def _difference_row(comparison: Comparison) -> list[str]:
         f"{comparison.a} − {comparison.b}",
         f"{measure.title}{_unit(measure, difference=True)}",
         _estimate(found, measure, signed=True),
-        _p(comparison.p),
-        "counts as 1" if comparison.primary and comparison.p is None else _p(comparison.p_holm),
+        probability(comparison.p),
+        "counts as 1" if comparison.primary and comparison.p is None else probability(comparison.p_holm),
         *(f"{count:,}" for count in (found.people, found.questions, found.answers)),
         found.interval,
     ]
@@ -153,12 +153,6 @@ def _estimate(found: Estimate | None, measure: Measure, *, signed: bool = False)
     if found.low is None or found.high is None:
         return f"{value} [no interval]"
     return f"{value} [{measure.shown(found.low, signed=signed)}, {measure.shown(found.high, signed=signed)}]"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -6,7 +6,6 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -43,7 +42,7 @@ class Origin:
 
 def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
     """What the adapter is, as JSON."""
-    values: Mapping[str, Any] = {
+    return {
         "made_by": f"idiolect {__version__}, {origin.made_by}",
         "base_model": origin.base,
         "base_fingerprint": origin.fingerprint,
@@ -51,8 +50,8 @@ def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
         "layers": list(lora.layers),
         "rank": lora.rank,
         "dtype": dtype,
+        **({"whose": origin.whose} if origin.whose else {}),
     }
-    return {**values, "whose": origin.whose} if origin.whose else dict(values)
 
 
 def page(name: str, lora: Lora, origin: Origin, *, serving: str) -> str:

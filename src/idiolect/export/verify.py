@@ -100,7 +100,7 @@ class Verification:
             raise VerificationError(f"the adapter does not do what the edit does: {self}; nothing was exported")
 
 
-def edited_logits(network: Any, edit: Edit | None, prompts: Sequence[Ids]) -> Tensor:
+def edited_logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> Tensor:
     """Logits of the network in this process, its edit run by hooks.
 
     Returns:

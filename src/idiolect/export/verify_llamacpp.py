@@ -62,14 +62,9 @@ def base_file(model: str) -> Path:
 
 
 def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts: Sequence[Ids]) -> Verification:
-    """Compares llama.cpp with the hooks, with the adapter and without it.
-
-    Args:
-        adapter: the GGUF file of `gguf_files`.
-        base: the GGUF file that `network` was read from.
-    """
+    """Compares llama.cpp with the hooks, with the adapter and without it."""
     before, held = llamacpp_logits(base, prompts)
-    here = cache(partial(_logits, network, tuple(prompts)))
+    here = cache(partial(edited_logits, network, prompts))
     noise = float((before - here(None)).norm())
     strengths = (k for k in _AMPLIFIED if float((here(edit.scaled(k)) - here(None)).norm()) >= _OVER_NOISE * noise)
     amplified = next(strengths, _AMPLIFIED[-1])
@@ -83,10 +78,6 @@ def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts
         tolerance=TOLERANCES.get(held, QUANTIZED),
         amplified=amplified,
     )
-
-
-def _logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> Tensor:
-    return edited_logits(network, edit, prompts)
 
 
 def llamacpp_logits(

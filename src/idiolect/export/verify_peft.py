@@ -47,17 +47,13 @@ def verify_peft(folder: Path, network: Any, edit: Edit, prompts: Sequence[Ids], 
     coarsest = max((held, dtype), key=lambda each: TOLERANCES[each].difference if each in TOLERANCES else 0.0)
     numbers = f"base in {_name(held)}, adapter in {_name(dtype)}"
     return compare(
-        partial(_logits, network, prompts),
+        partial(edited_logits, network, prompts),
         edit,
         (before, after),
         engine=f"PEFT {peft.__version__}",
         numbers=numbers,
         tolerance=TOLERANCES.get(coarsest, TOLERANCES[torch.float32]),
     )
-
-
-def _logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> torch.Tensor:
-    return edited_logits(network, edit, prompts)
 
 
 def shared_copy(network: Any) -> Any:

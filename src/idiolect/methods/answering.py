@@ -142,14 +142,9 @@ class Answerer:
             raise SettingsError(message, remedy=Remedy("answering", "generate"))
         if settings.mode == "generate" and not isinstance(model, CompletionModel):
             raise SettingsError(f"model {model.name!r} writes no text", remedy=Remedy("answering", "likelihood"))
-        self._model = model
+        self._model, self.model_name = model, model.name
         self.settings = settings
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
-
-    @property
-    def model_name(self) -> str:
-        """Name of the answering model."""
-        return self._model.name
 
     async def answer(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         """One response a question, in order. Questions under one prompt belong in one call: they share its prefix.

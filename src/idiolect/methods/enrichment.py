@@ -6,7 +6,8 @@
 
 Lyu et al., "LLM-Rec", Findings of NAACL 2024 (arXiv 2307.15780), Section 2: engagement-guided prompts show the model
 neighbours of an item, recommendation-driven ones say what the text is for. There items are enriched and a recommender
-ranks them; here a question is, its neighbours are the nearest items of the history, and the model itself answers.
+ranks them; here a question is, its neighbours are the nearest items of the history, and the model itself answers. A
+model that cannot answer is a `ModelError`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,6 @@ class Enrichment:
     Args:
         answerer: asks the model.
         writer: writes the enrichment; in LLM-Rec's spirit the same model.
-        settings: how.
         similarity: which items of the history are near a question; None: BM25.
     """
 
@@ -78,11 +78,7 @@ class Enrichment:
         self._writer = _Writer(writer, settings or EnrichmentSettings(), similarity or Bm25Similarity())
 
     async def fit(self, user: User, *, observer: Observer = ignore_progress) -> Enriched:
-        """Write about the person, where the strategy has that; one call.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Write about the person, where the strategy has that; one call."""
         observer(Progress(user.id, "writing about the person", 0, 1))
         history: tuple[Item, ...] = (*user.opinions, *user.texts)
         about, usage = await self._writer.about_person(history)
@@ -105,22 +101,14 @@ class Enriched:
         self._unpaid: dict[Question, Usage] = {}
 
     async def enrich(self, questions: Sequence[Question]) -> None:
-        """Write about those questions that nothing has been written about, one call each; `answer` does it as well.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Write about those questions that nothing has been written about, one call each; `answer` does it as well."""
         missing = [question for question in dict.fromkeys(questions) if question not in self._written]
         written = await self._writer.about_questions(missing, self._history)
         for question, (text, usage) in zip(missing, written, strict=True):
             self._written[question], self._unpaid[question] = text, usage
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what was written.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Ask each question behind what was written."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         responses = await self._answerer.answer(asked)
@@ -130,11 +118,7 @@ class Enriched:
         ]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
-        """What stands in front of each question, in order; writes what is missing.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """What stands in front of each question, in order; writes what is missing."""
         await self.enrich(questions)
         return [
             render("enriched_prompt.jinja", {"person": self.about, "question": self._written[question]})

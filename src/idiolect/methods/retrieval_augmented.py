@@ -58,21 +58,13 @@ class RetrievalAugmented:
         self._similarity = Bm25Similarity() if similarity is None else similarity
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what is nearest to it.
-
-        Raises:
-            ModelError: the model or the similarity could not answer.
-        """
+        """Ask each question behind what is nearest to it."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         return [Answer(response) for response in await self._answerer.answer(asked)]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
-        """What stands in front of each question, in order.
-
-        Raises:
-            ModelError: the similarity could not answer.
-        """
+        """What stands in front of each question, in order."""
         nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
         return [self._prompt(items) for items in nearest]
 
@@ -99,7 +91,8 @@ async def nearest_items(
     """
     if not questions or not history:
         return [[] for _ in questions]
-    matrix = await similarity.similarity([_asked(q) for q in questions], [_document(item) for item in history])
+    documents = [item if isinstance(item, str) else _asked(item.question) for item in history]
+    matrix = await similarity.similarity([_asked(q) for q in questions], documents)
     return [
         [history[int(i)] for i in np.argsort(-row, kind="stable") if not _answers(history[int(i)], question)][:k]
         for row, question in zip(matrix, questions, strict=True)  # row: (items,)
@@ -108,10 +101,6 @@ async def nearest_items(
 
 def _asked(question: Question) -> str:
     return "\n".join((question.text, *question.choices))
-
-
-def _document(item: Item) -> str:
-    return item if isinstance(item, str) else _asked(item.question)
 
 
 def _answers(item: Item, question: Question) -> bool:

@@ -80,10 +80,3 @@ def check_source(source: str) -> None:
         _environment().parse(source)
     except TemplateError as error:
         raise SettingsError(f"the template can't be used: {error}") from error
-
-
-def template_source(template: str) -> str:
-    """The text of a packaged template file (it is part of what a cached or replayed call depends on)."""
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, template)[0]

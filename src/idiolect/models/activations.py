@@ -7,16 +7,14 @@ taken in the hooks, so that a pass holds one layer's outputs at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from idiolect.errors import ModelError
-from idiolect.models.mlp import MlpEnd, mlp_ends
+from idiolect.models.mlp import MlpEnd, changing_outputs, mlp_ends
 from idiolect.models.network import Network
 
 Ids = tuple[int, ...]
@@ -120,32 +118,15 @@ class _Answers:
 def _run(network: Network, ends: Sequence[MlpEnd], answers: _Answers) -> list[tuple[Tensor, Tensor, Tensor]]:
     found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def keep(layer: int, x: Tensor) -> None:
-        found[layer] = answers.reduce(x)
+    def see(at: int, x: Tensor) -> Tensor:
+        found[at] = answers.reduce(x)
+        return x
 
-    with _watching(ends, keep):
+    with changing_outputs(ends, see):
         network.logits(1, input_ids=answers.ids, attention_mask=answers.mask, use_cache=False)
     if len(found) < len(ends):
         raise ModelError(f"only {len(found)} of {len(ends)} layers' MLPs ran: their outputs cannot be captured")
-    return [found[end.layer] for end in ends]
-
-
-@contextmanager
-def _watching(ends: Sequence[MlpEnd], keep: Callable[[int, Tensor], None]) -> Iterator[None]:
-    """While it lasts, `keep` gets each layer's index and output."""
-
-    def hook(layer: int) -> Callable[..., None]:
-        def see(_module: Any, _inputs: Any, output: Any) -> None:
-            keep(layer, output[0] if isinstance(output, tuple) else output)
-
-        return see
-
-    handles = [end.module.register_forward_hook(hook(end.layer)) for end in ends]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return [found[at] for at in range(len(ends))]
 
 
 def _batches(texts: Sequence[EncodedText], size: int) -> Iterator[list[int]]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from idiolect.errors import SettingsError
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.remote.endpoint import Endpoint, is_remote_name, parse_endpoint
+from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
@@ -60,18 +60,7 @@ def kind_of(name: str) -> ModelKind:
 
 
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
-    """Open the language model that `name` means, whatever its kind; loading a local one takes seconds.
-
-    Args:
-        name: see above.
-        remote: as in `open_remote_model`.
-        dtype: as in `open_local_model`.
-
-    Raises:
-        SettingsError: the name means nothing, or the key of a remote model is missing.
-        ModelError: there is no such model, or it cannot be read.
-        MissingExtraError: local models are not installed.
-    """
+    """Open the language model that `name` means, whatever its kind, as that kind's opener does."""
     kind = kind_of(name)
     if kind == "prefixed":
         return open_prefixed_model(name)
@@ -156,14 +145,10 @@ def open_remote_embedder(name: str, *, settings: RemoteSettings | None = None) -
     from idiolect.models.remote.embedding import RemoteEmbedder
     from idiolect.models.remote.transport import RemoteSettings
 
-    return RemoteEmbedder(_named_endpoint(name), settings=settings or RemoteSettings())
-
-
-def _named_endpoint(name: str) -> Endpoint:
     endpoint = parse_endpoint(name)
     if endpoint is None or not endpoint.model:
         raise SettingsError("a remote embedding model is named openai:NAME or URL#NAME")
-    return endpoint
+    return RemoteEmbedder(endpoint, settings=settings or RemoteSettings())
 
 
 def lasting_name(name: str) -> str:

@@ -43,7 +43,8 @@ class ChatFormat:
         """
         plain = [{"role": m.role, "content": self.defuse(m.content)} for m in messages]
         if not getattr(self._tokenizer, "chat_template", None):
-            return self._ids(_plain_lines(plain) + self.defuse(prefill), special=True)
+            lines = [f"{message['role']}: {message['content']}\n" for message in plain]
+            return self._ids("".join(lines) + "assistant:" + self.defuse(prefill), special=True)
         return self._ids(self._render(plain) + self.defuse(prefill), special=False)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
@@ -73,14 +74,11 @@ class ChatFormat:
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         try:
-            return self._template(messages)
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         except TemplateError as error:
             if messages and messages[0]["role"] == "system":  # some templates (Gemma's) know no system role
                 return self._render(_fold_system(messages))
             raise ModelError(f"the model's chat template refuses the messages: {error}") from error
-
-    def _template(self, messages: list[dict[str, str]]) -> str:
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -89,11 +87,6 @@ def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
         return [{"role": "user", "content": system["content"]}]
     first = {"role": rest[0]["role"], "content": f"{system['content']}\n\n{rest[0]['content']}"}
     return [first, *rest[1:]]
-
-
-def _plain_lines(messages: list[dict[str, str]]) -> str:
-    lines = [f"{message['role']}: {message['content']}\n" for message in messages]
-    return "".join(lines) + "assistant:"
 
 
 def _control_strings(tokenizer: Any) -> re.Pattern[str]:

@@ -25,11 +25,12 @@ class FunctionModel:
     """A `LanguageModel` that asks plain functions, one request at a time, and remembers what it was asked.
 
     Args:
-        name: what `name` says.
+        name: the model's name.
         complete: the text, or a whole `Completion`, for one request.
         choice_logprobs: one log-probability a choice, or a whole `ChoiceLogProbs`, for one request.
 
-    A bare text or bare numbers are given the usage of a model whose tokens are the blank-separated words.
+    A request that it was given no function for is a `ModelError`. A bare text or bare numbers are given the usage of a
+    model whose tokens are the blank-separated words.
     `completion_requests` and `choice_requests` hold every request so far, in order.
     """
 
@@ -40,34 +41,21 @@ class FunctionModel:
         complete: CompleteFunction | None = None,
         choice_logprobs: ChoiceFunction | None = None,
     ) -> None:
-        self._name, self._complete, self._choice_logprobs = name, complete, choice_logprobs
+        self.name, self._complete, self._choice_logprobs = name, complete, choice_logprobs
         self.completion_requests: list[CompletionRequest] = []
         self.choice_requests: list[ChoiceRequest] = []
 
-    @property
-    def name(self) -> str:
-        """The given name."""
-        return self._name
-
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """One completion a request, in order.
-
-        Raises:
-            ModelError: the model was given no function for this.
-        """
+        """One completion a request, in order."""
         if self._complete is None:
-            raise ModelError(f"the model {self._name!r} writes no text")
+            raise ModelError(f"the model {self.name!r} writes no text")
         self.completion_requests.extend(requests)
         return [_completion(request, self._complete(request)) for request in requests]
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """The log-probabilities of each request's choices, in order.
-
-        Raises:
-            ModelError: the model was given no function for this.
-        """
+        """The log-probabilities of each request's choices, in order."""
         if self._choice_logprobs is None:
-            raise ModelError(f"the model {self._name!r} scores no choices")
+            raise ModelError(f"the model {self.name!r} scores no choices")
         self.choice_requests.extend(requests)
         return [_choice_logprobs(request, self._choice_logprobs(request)) for request in requests]
 

@@ -12,7 +12,7 @@ every one of them ran is checked there.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from idiolect.errors import ModelError
 from idiolect.models.edits import Edit
-from idiolect.models.mlp import mlp_ends
+from idiolect.models.mlp import changing_outputs, mlp_ends
 
 _HELD_BYTES = 512 * 2**20  # of edits kept on the network's device for the next batches
 
@@ -125,9 +125,6 @@ class TokenEdits:
 class Editor:
     """Edits one network, pass by pass.
 
-    Args:
-        module: a Hugging Face causal LM.
-
     Raises:
         ModelError: its layers are not built like those of a family known here.
     """
@@ -152,11 +149,7 @@ class Editor:
         return RowEdits(self._stack(edits))
 
     def tokens(self, edits: Sequence[Edit | None]) -> TokenEdits:
-        """The edits of a packed sequence's tokens, each acting whatever its positions; None: the token stays as it is.
-
-        Raises:
-            ModelError: an edit is for another shape of model.
-        """
+        """The edits of a packed sequence's tokens, each acting whatever its positions; else as `rows`."""
         return TokenEdits(self._stack(edits))
 
     def forget(self) -> None:
@@ -172,21 +165,12 @@ class Editor:
         """
         ran = [0] * len(edits.layers)
 
-        def hook(at: int) -> Callable[..., Any]:
-            def edit(_module: Any, _inputs: Any, output: Any) -> Any:
-                ran[at] += 1
-                if isinstance(output, tuple):  # some mixtures of experts hand their routing on
-                    return (edits.apply(at, output[0]), *output[1:])
-                return edits.apply(at, output)
+        def edited(at: int, x: Tensor) -> Tensor:
+            ran[at] += 1
+            return edits.apply(at, x)
 
-            return edit
-
-        handles = [self._ends[layer].module.register_forward_hook(hook(at)) for at, layer in enumerate(edits.layers)]
-        try:
+        with changing_outputs([self._ends[layer] for layer in edits.layers], edited):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
         if not all(ran):
             raise ModelError("an edit had no effect: no forward pass came through the layers that it is for")
 

@@ -40,15 +40,10 @@ class SentenceEmbedder:
     """
 
     def __init__(self, name: str = BUNDLED, *, device: str | None = None, remember: int = 4096) -> None:
-        self._name, self._device, self._remember = name, device, remember
+        self.name, self._device, self._remember = name, device, remember
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
         self._model: Any = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-embedder")
-
-    @property
-    def name(self) -> str:
-        """What the user called it."""
-        return self._name
 
     async def __aenter__(self) -> SentenceEmbedder:
         return self
@@ -73,12 +68,12 @@ class SentenceEmbedder:
         except (ModelError, MissingExtraError):
             raise
         except Exception as error:
-            raise ModelError(f"the embedding model {self._name!r} failed: {error}") from error
+            raise ModelError(f"the embedding model {self.name!r} failed: {error}") from error
 
     def _embed(self, texts: list[str]) -> FloatArray:
         """Runs in the worker: what is not remembered is embedded in one batch."""
         if self._model is None:
-            self._model = _load(self._name, self._device)
+            self._model = _load(self.name, self._device)
         held = {text: self._memo[text] for text in texts if text in self._memo}
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from idiolect.models.chat_format import ChatFormat
 from idiolect.models.editing import RowEdits
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import SamplingParams
@@ -24,16 +25,6 @@ Ids = tuple[int, ...]
 Start = tuple[Ids, Edit | None]  # what rows can share a prefill by: the prompt and the edit
 
 _COMPACT_BELOW = 0.8  # rows still alive, as a fraction of the batch, under which the finished ones are dropped
-
-
-class Decoder(Protocol):
-    """What generation needs to know of the tokenizer."""
-
-    stop_ids: frozenset[int]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ class _Row:
     text: str = ""
     finish: Literal["stop", "length"] | None = None
 
-    def take(self, token: int, decoder: Decoder) -> None:
+    def take(self, token: int, decoder: ChatFormat) -> None:
         """Appends a token and decides whether the row is done."""
         self.ids.append(token)
         stops = self.item.sampling.stop
@@ -85,7 +76,9 @@ class _Row:
         self.finish, self.text = reason, text
 
 
-def generate(items: Sequence[EncodedPrompt], *, network: Network, decoder: Decoder, batch_size: int) -> list[Generated]:
+def generate(
+    items: Sequence[EncodedPrompt], *, network: Network, decoder: ChatFormat, batch_size: int
+) -> list[Generated]:
     """Completes every item, in order; rows are grouped by prompt length, at most `batch_size` at a time."""
     order = sorted(range(len(items)), key=lambda i: (len(items[i].prompt), items[i].prompt, _label(items[i].edit)))
     done: dict[int, Generated] = {}
@@ -107,7 +100,7 @@ def _label(edit: Edit | None) -> str:
     return "" if edit is None else edit.digest
 
 
-def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: Decoder) -> list[_Row]:
+def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: ChatFormat) -> list[_Row]:
     starts = list(dict.fromkeys(item.start for item in items))
     rows, charged = [], set[Start]()
     for item in items:
@@ -124,7 +117,7 @@ def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: D
     return rows
 
 
-def _write(rows: list[_Row], state: _State, decoder: Decoder) -> None:
+def _write(rows: list[_Row], state: _State, decoder: ChatFormat) -> None:
     """Feeds the batch its own tokens until every row is done."""
     alive = rows
     while True:

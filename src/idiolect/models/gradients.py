@@ -7,14 +7,13 @@ Nothing is trained: the weights get no gradients, and stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from idiolect.models.activations import EncodedText
-from idiolect.models.mlp import mlp_ends
+from idiolect.models.mlp import changing_outputs, mlp_ends
 from idiolect.models.network import Network
 
 
@@ -54,27 +53,17 @@ def _gradients_of(texts: Sequence[EncodedText], network: Network) -> Tensor:
     first = max(min(text.start for text in texts), 1) - 1
     pushes: list[Tensor] = []
 
-    def push() -> Callable[..., Any]:
-        def add(_module: Any, _inputs: Any, output: Any) -> Any:
-            x = output[0] if isinstance(output, tuple) else output  # (B, T, d)
-            z = torch.zeros(len(texts), 1, x.shape[-1], device=x.device, dtype=x.dtype, requires_grad=True)
-            pushes.append(z)
-            pushed = x.view(*ids.shape, -1) + z
-            return (pushed.view_as(x), *output[1:]) if isinstance(output, tuple) else pushed.view_as(x)
+    def pushed(_at: int, x: Tensor) -> Tensor:
+        z = torch.zeros(len(texts), 1, x.shape[-1], device=x.device, dtype=x.dtype, requires_grad=True)
+        pushes.append(z)
+        return (x.view(*ids.shape, -1) + z).view_as(x)
 
-        return add
-
-    handles = [end.module.register_forward_hook(push()) for end in mlp_ends(network.module)]
-    try:
-        with torch.enable_grad():
-            keep = torch.arange(first, width - 1, device=ids.device)  # (kept,)
-            logits = network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
-            logprobs = logits.log_softmax(dim=-1).gather(2, ids[:, first + 1 :, None])[..., 0]  # (B, kept)
-            weights = _answer_weights(texts, first, logprobs.shape[1]).to(logprobs)  # (B, kept)
-            (logprobs * weights).sum().backward()  # type: ignore[no-untyped-call]
-    finally:
-        for handle in handles:
-            handle.remove()
+    with changing_outputs(mlp_ends(network.module), pushed), torch.enable_grad():
+        keep = torch.arange(first, width - 1, device=ids.device)  # (kept,)
+        logits = network.logits(keep, input_ids=ids, attention_mask=mask, use_cache=False)  # (B, kept, V)
+        logprobs = logits.log_softmax(dim=-1).gather(2, ids[:, first + 1 :, None])[..., 0]  # (B, kept)
+        weights = _answer_weights(texts, first, logprobs.shape[1]).to(logprobs)  # (B, kept)
+        (logprobs * weights).sum().backward()  # type: ignore[no-untyped-call]
     gradients = [z.grad[:, 0].float().cpu() for z in pushes if z.grad is not None]
     assert len(gradients) == len(pushes)
     return torch.stack(gradients, dim=1)  # (B, L, d)

@@ -77,7 +77,7 @@ def quiet() -> Iterator[None]:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     bar = getattr(gguf_reading, "tqdm", None)  # that module draws its bar whatever the setting is
     if bar is not None:
-        setattr(gguf_reading, "tqdm", _no_bar)  # noqa: B010 (for mypy: the name is not exported)
+        setattr(gguf_reading, "tqdm", lambda iterable, **_: iterable)  # noqa: B010 (for mypy: the name is not exported)
     try:
         yield
     finally:
@@ -86,7 +86,3 @@ def quiet() -> Iterator[None]:
             setattr(gguf_reading, "tqdm", bar)  # noqa: B010
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _no_bar(iterable: Iterator[object], **_: object) -> Iterator[object]:
-    return iterable

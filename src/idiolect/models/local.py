@@ -74,16 +74,10 @@ class LocalModel:
     Usage is true cost: where requests share tokens, the first (sorted by prompt) that needs one is charged for it, so
     that `computed_tokens` sums to what went through the network. With `prefix_reuse=False` each choice pays for the
     whole prompt, and `computed_tokens` is then more than `prompt_tokens`.
-
-    Args:
-        network: a Hugging Face causal LM.
-        tokenizer: its tokenizer.
-        name: what the user called it.
-        settings: how to compute.
     """
 
     def __init__(self, network: Any, tokenizer: Any, *, name: str, settings: LocalSettings | None = None) -> None:
-        self._name, self.settings = name, settings or LocalSettings()
+        self.name, self.settings = name, settings or LocalSettings()
         self.tokenizer = tokenizer
         self.network = Network(network)
         self.format = ChatFormat(tokenizer, _generation_eos(network))
@@ -98,11 +92,6 @@ class LocalModel:
         self._completions = Coalescer(self._generate, self._worker)
         self._choices = Coalescer(self._score, self._worker)
         self._closed = False
-
-    @property
-    def name(self) -> str:
-        """What the user called it."""
-        return self._name
 
     async def __aenter__(self) -> LocalModel:
         return self
@@ -168,14 +157,7 @@ class LocalModel:
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
     async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
-        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); see `models.gradients`.
-
-        Args:
-            texts: as in `activations`.
-
-        Raises:
-            ModelError, ValueError: as `activations`.
-        """
+        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); errors as in `activations`."""
         if not texts:
             raise ValueError("no texts to take gradients of")
         encoded = [self._encode_text(messages, answer) for messages, answer in texts]
@@ -246,11 +228,11 @@ class LocalModel:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> ModelError:
-        return ModelError(f"the model {self._name!r} failed: {type(error).__name__}: {error}")
+        return ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}")
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ModelError(f"the model {self._name!r} is closed")
+            raise ModelError(f"the model {self.name!r} is closed")
 
     def _encode_prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
         prompt = self.format.prompt_ids(request.messages, request.prefill)
@@ -294,12 +276,7 @@ class EditedModel:
     """
 
     def __init__(self, model: LocalModel, edit: Edit | None) -> None:
-        self.model, self.edit = model, edit
-
-    @property
-    def name(self) -> str:
-        """What the user called the model."""
-        return self.model.name
+        self.name, self.model, self.edit = model.name, model, edit
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """As the model's, under the edit."""

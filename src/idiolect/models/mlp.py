@@ -6,10 +6,12 @@ more after that. A mixture of experts has several down projections, so it is edi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from idiolect.errors import ModelError
 
@@ -32,9 +34,6 @@ class MlpEnd:
 def mlp_ends(model: Any) -> list[MlpEnd]:
     """The end of every decoder layer's MLP, in order.
 
-    Args:
-        model: a Hugging Face causal LM.
-
     Raises:
         ModelError: its layers are not built like those of a family known here.
     """
@@ -42,6 +41,26 @@ def mlp_ends(model: Any) -> list[MlpEnd]:
     if not isinstance(layers, nn.ModuleList) or not layers:
         raise ModelError(f"{type(model).__name__}: its decoder layers are not where they are looked for")
     return [_end(index, layer, type(model).__name__) for index, layer in enumerate(layers)]
+
+
+@contextmanager
+def changing_outputs(ends: Sequence[MlpEnd], change: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """While it lasts, each of the ends puts out what `change` makes of its place among them, from 0, and its output."""
+
+    def hook(at: int) -> Callable[..., Any]:
+        def changed(_module: Any, _inputs: Any, output: Any) -> Any:
+            if isinstance(output, tuple):  # some mixtures of experts hand their routing on
+                return (change(at, output[0]), *output[1:])
+            return change(at, output)
+
+        return changed
+
+    handles = [end.module.register_forward_hook(hook(at)) for at, end in enumerate(ends)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _decoder(model: Any) -> Any:

@@ -43,11 +43,7 @@ class Network:
 
     @cached_property
     def editor(self) -> Editor:
-        """Edits this network.
-
-        Raises:
-            ModelError: its layers are not built like those of a family known here.
-        """
+        """Edits this network."""
         return Editor(self.module)
 
     def editing(self, edits: Edits | None) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from idiolect.models.language_model import (
 from idiolect.models.similarity import FloatArray, Similarity
 
 FORMAT = 1
+
+Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
 
 class Recording:
@@ -94,32 +96,23 @@ class RecordingModel:
     """Passes everything on to `model`, and appends each result to the recording at `path`."""
 
     def __init__(self, model: LanguageModel, path: str | Path) -> None:
-        self._model, self._recording = model, Recording(path)
-
-    @property
-    def name(self) -> str:
-        """The recorded model's name."""
-        return self._model.name
+        self.name, self._model, self._recording = model.name, model, Recording(path)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """As the model does."""
-        results = await self._model.complete(requests)
-        for request, result in zip(requests, results, strict=True):
-            self._add("complete", request, result)
-        return results
+        return self._kept("complete", requests, await self._model.complete(requests))
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """As the model does."""
-        results = await self._model.choice_logprobs(requests)
-        for request, result in zip(requests, results, strict=True):
-            self._add("choice_logprobs", request, result)
-        return results
+        return self._kept("choice_logprobs", requests, await self._model.choice_logprobs(requests))
 
-    def _add(
-        self, operation: str, request: CompletionRequest | ChoiceRequest, result: Completion | ChoiceLogProbs
-    ) -> None:
-        key = _key(operation, self.name, asdict(request))
-        self._recording.add(key, operation=operation, model=self.name, result=asdict(result))
+    def _kept(
+        self, operation: str, requests: Sequence[CompletionRequest | ChoiceRequest], results: list[Result]
+    ) -> list[Result]:
+        for request, result in zip(requests, results, strict=True):
+            key = _key(operation, self.name, asdict(request))
+            self._recording.add(key, operation=operation, model=self.name, result=asdict(result))
+        return results
 
 
 class ReplayModel:
@@ -135,12 +128,7 @@ class ReplayModel:
 
     def __init__(self, path: str | Path, *, model: str | None = None) -> None:
         self._recording = Recording(path)
-        self._name = model or self._recording.only_model()
-
-    @property
-    def name(self) -> str:
-        """The recorded model's name."""
-        return self._name
+        self.name = model or self._recording.only_model()
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """The recorded completions.
@@ -164,7 +152,7 @@ class ReplayModel:
         ]
 
     def _find(self, operation: str, request: CompletionRequest | ChoiceRequest) -> Any:
-        key = _key(operation, self._name, asdict(request))
+        key = _key(operation, self.name, asdict(request))
         result = self._recording.find(key)
         if result is None:
             raise _unseen(self._recording.path, operation, key, _outline(request))
@@ -175,12 +163,7 @@ class RecordingSimilarity:
     """Passes everything on to `similarity`, and appends each result to the recording at `path`."""
 
     def __init__(self, similarity: Similarity, path: str | Path) -> None:
-        self._similarity, self._recording = similarity, Recording(path)
-
-    @property
-    def name(self) -> str:
-        """The recorded similarity's name."""
-        return self._similarity.name
+        self.name, self._similarity, self._recording = similarity.name, similarity, Recording(path)
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """As the similarity does."""
@@ -195,12 +178,7 @@ class ReplaySimilarity:
 
     def __init__(self, path: str | Path, *, model: str | None = None) -> None:
         self._recording = Recording(path)
-        self._name = model or self._recording.only_model()
-
-    @property
-    def name(self) -> str:
-        """The recorded similarity's name."""
-        return self._name
+        self.name = model or self._recording.only_model()
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """The recorded scores, shape (len(queries), len(documents)).
@@ -208,7 +186,7 @@ class ReplaySimilarity:
         Raises:
             UnseenRequestError: these queries and documents were never recorded together.
         """
-        key = _key("similarity", self._name, [list(queries), list(documents)])
+        key = _key("similarity", self.name, [list(queries), list(documents)])
         result = self._recording.find(key)
         if result is None:
             outline = f"{len(queries)} queries, {len(documents)} documents"

@@ -46,19 +46,10 @@ class Similarity(Protocol):
 
 
 class EmbeddingSimilarity:
-    """Cosine of sentence embeddings, in [-1, 1].
-
-    Args:
-        embedder: gives unit-norm vectors.
-    """
+    """Cosine of sentence embeddings, in [-1, 1]."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.embedder = embedder
-
-    @property
-    def name(self) -> str:
-        """The embedder's name."""
-        return self.embedder.name
+        self.embedder, self.name = embedder, embedder.name
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """float32, shape (len(queries), len(documents)).
@@ -80,10 +71,7 @@ class Bm25Similarity:
     stop words and no stemming, which would suit one language only.
     """
 
-    @property
-    def name(self) -> str:
-        """ "bm25"."""
-        return "bm25"
+    name = "bm25"
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """float32, shape (len(queries), len(documents))."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MAX_BROKEN_KEPT = 1000
@@ -48,11 +47,6 @@ class BrokenRecordsLog:
         self.count += 1
         if len(self._first) < MAX_BROKEN_KEPT:
             self._first.append(BrokenRecord(place, message))
-
-    def extend(self, records: Iterable[BrokenRecord]) -> None:
-        """Add several records."""
-        for record in records:
-            self.add(record.place, record.message)
 
     @property
     def records(self) -> BrokenRecords:

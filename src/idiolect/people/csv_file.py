@@ -7,17 +7,19 @@ Below the readers of OpinionQA and GlobalOpinionQA. A byte order mark is dropped
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from idiolect.errors import DatasetError
 from idiolect.people.broken_records import BrokenRecordsLog
 from idiolect.people.json_line import printable
 
 REPLACEMENT = "\ufffd"
+
+_MAX_LINE = 1 << 20  # characters: a file without line ends must not be in memory as one line
 
 
 @dataclass(slots=True)
@@ -80,10 +82,6 @@ class CsvFile:
 def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
     """Open a CSV file with a header.
 
-    Args:
-        path: of the file.
-        log: where broken rows are logged.
-
     Raises:
         DatasetError: it cannot be opened or read, or is empty; while rows are read, too.
     """
@@ -92,7 +90,7 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
         raise DatasetError(f"{name}: is no file")
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            rows = csv.reader(_lines(stream))
+            rows = csv.reader(iter(partial(stream.readline, _MAX_LINE), ""))
             header = next(rows, None)
             if not header:
                 raise DatasetError(f"{name}: is empty")
@@ -104,12 +102,3 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
         raise DatasetError(f"{printable(str(path))}: cannot be read: {reason}") from error
     except csv.Error as error:
         raise DatasetError(f"{name}: its header cannot be read as CSV: {error}") from error
-
-
-_MAX_LINE = 1 << 20
-
-
-def _lines(stream: TextIO) -> Iterable[str]:
-    """Lines of bounded length: a file without line ends must not be in memory as one line."""
-    while line := stream.readline(_MAX_LINE):
-        yield line

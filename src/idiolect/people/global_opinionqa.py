@@ -9,7 +9,7 @@ people answered is kept beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
             source = "" if source_place is None else row[source_place].strip()
             for country, opinion in _answers(place, [row[column] for column in places], source, log):
                 opinions.setdefault(country, []).append(opinion)
-    users = tuple(_country(name, answers) for name, answers in opinions.items())
+    users = tuple(User(f"goqa-{name}", {"Country": name}, answers) for name, answers in opinions.items())
     if not users:
         raise DatasetError(f"{table.name}: no country has a valid answer ({log.count} broken records)")
     return GlobalOpinionQA(users, log.records, table.replaced)
@@ -74,10 +74,6 @@ def _file(path: Path) -> Path:
     if found is None:
         raise DatasetError(f"{printable(str(path))}: holds no {FILE_NAME}")
     return found
-
-
-def _country(name: str, opinions: Iterable[Opinion]) -> User:
-    return User(f"goqa-{name}", UserProfile({"Country": name}), tuple(opinions))
 
 
 def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -> Iterator[tuple[str, Opinion]]:

@@ -2,7 +2,8 @@
 
 Salemi et al. (arXiv 2304.11406), aggregation of prompts for retrieved items (their "in-prompt augmentation", function
 φ_p and AIP, table of prompts in the appendix); LaMP/prompts/prompts.py in github.com/LaMP-Benchmark/LaMP. Which items
-is a retriever's to say; what it compares, as the authors have it, is here (their φ_q and corpus).
+is a retriever's to say; what it compares, as the authors have it, is here (their φ_q and corpus). A task that is none
+of LaMP's is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -54,9 +55,6 @@ def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
         task: "LaMP-1" … "LaMP-5", "LaMP-7".
         text: the input as published.
         history: the items to show, in that order.
-
-    Raises:
-        ValueError: no such task.
     """
     form = form_of(task, text)
     if not history:
@@ -70,11 +68,7 @@ def profile_prompt(task: str, text: str, history: Sequence[HistoryItem]) -> str:
 
 
 def retrieval_query(task: str, text: str) -> str:
-    """Return what the history is searched for: an input's item without its instruction, in LaMP-1 both references.
-
-    Raises:
-        ValueError: no such task.
-    """
+    """Return what the history is searched for: an input's item without its instruction, in LaMP-1 both references."""
     form = form_of(task, text)
     if form is CITATIONS:
         return " ".join(_QUOTED.findall(text)[1:3]) or text  # the first is the paper that cites
@@ -106,31 +100,19 @@ def _cut(text: str, max_chars: int) -> str:
 
 
 def form_of(task: str, text: str) -> LampForm:
-    """Return which of the task's forms an input has: LaMP-2 is about movies unless it asks about news.
-
-    Raises:
-        ValueError: no such task.
-    """
+    """Return which of the task's forms an input has: LaMP-2 is about movies unless it asks about news."""
     forms = forms_of(task)
     return next((form for form in forms if form.contradiction(text) is None), forms[0])
 
 
 def history_item(task: str, opinion: Opinion) -> HistoryItem:
-    """The history item that an opinion of `read_lamp`'s was made of.
-
-    Raises:
-        ValueError: no such task.
-    """
+    """The history item that an opinion of `read_lamp`'s was made of."""
     form = form_of(task, opinion.question.text)
     return HistoryItem(opinion.question.text.removeprefix(form.instruction).strip(), opinion.answer)
 
 
 def history_item_of_text(task: str, text: str) -> HistoryItem:
-    """Return the history item that a text of `read_lamp`'s was made of.
-
-    Raises:
-        ValueError: no such task.
-    """
+    """Return the history item that a text of `read_lamp`'s was made of."""
     if forms_of(task)[0].label_key != "title":
         return HistoryItem(text)
     title, _, rest = text.partition("\n")

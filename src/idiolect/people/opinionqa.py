@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,8 +98,10 @@ def read_opinionqa(
         raise ValueError(f"min_opinions {min_opinions} and limit {limit} must be at least 1")
     counts = _Counts()
     waves = _of_topics(_waves(path), topics)
-    rows = (user for wave in waves for user in _Wave(wave, counts, min_opinions).users())
-    users = tuple(rows) if limit is None else _lowest(rows, limit, seed)
+    rows: Iterator[User] = (user for wave in waves for user in _Wave(wave, counts, min_opinions).users())
+    if limit is not None:
+        rows = iter(heapq.nsmallest(limit, rows, key=lambda user: hash_rank("people", seed, user.id)))
+    users = tuple(rows)
     if not users:
         raise DatasetError(
             f"{printable(str(path))}: nobody gave {min_opinions} valid answers ({counts.log.count} broken records)"
@@ -113,11 +115,6 @@ class _Counts:
     without_answer: int = 0
     other_attributes: int = 0
     replaced: int = 0
-
-
-def _lowest(users: Iterable[User], limit: int, seed: int) -> tuple[User, ...]:
-    ranked = ((hash_rank("people", seed, user.id), user) for user in users)
-    return tuple(user for _, user in heapq.nsmallest(limit, ranked, key=lambda pair: pair[0]))
 
 
 def _waves(path: Path) -> list[Path]:

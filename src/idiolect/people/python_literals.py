@@ -20,9 +20,6 @@ class UnreadableLiteralError(ValueError):
 def python_literal(text: str) -> Any:
     """The value that a literal stands for.
 
-    Args:
-        text: of a cell.
-
     Raises:
         UnreadableLiteralError: anything else than a literal, or one that is too long or too deep.
     """

@@ -149,7 +149,7 @@ def user_from_record(record: Mapping[str, Any]) -> User:
         if not problems:
             return _built(validated)
     except ValidationError as error:
-        problems += _in_plain_words(error)
+        problems += [_problem(detail) for detail in error.errors(include_url=False) if not _is_known(detail)]
     raise InvalidRecordError(tuple(problems))
 
 
@@ -166,11 +166,6 @@ def _built(record: _UserRecord) -> User:
 def _built_opinion(record: _OpinionRecord) -> Opinion:
     question = Question(text=record.question, choices=tuple(record.choices or ()), ordinal=record.ordinal)
     return Opinion(question=question, answer=record.answer, extra=record.model_extra or {})
-
-
-def _in_plain_words(error: ValidationError) -> list[Problem]:
-    details = error.errors(include_url=False)
-    return [_problem(detail) for detail in details if not _is_known(detail)]
 
 
 def _is_known(detail: ErrorDetails) -> bool:

@@ -77,8 +77,6 @@ class UsersFileReport:
     Args:
         path: the file as it was named, "<stdin>" for standard input.
         users: valid users.
-        opinions: of the valid users.
-        texts: of the valid users.
         invalid_lines: lines with at least one fault.
         fault_count: all faults.
         faults: the first `MAX_FAULTS_KEPT` of them.
@@ -86,8 +84,6 @@ class UsersFileReport:
 
     path: str
     users: int
-    opinions: int
-    texts: int
     invalid_lines: int
     fault_count: int
     faults: tuple[Fault, ...]
@@ -109,19 +105,6 @@ class UsersFileReport:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def check_users_file(source: str | Path) -> UsersFileReport:
-    """Read a users file and report on all of it.
-
-    Args:
-        source: the file; "-" is standard input, which is used up by this.
-
-    Raises:
-        UsersFileError: the file cannot be opened or read; faults of its lines don't raise.
-    """
-    with _opened(source) as (path, stream):
-        return _first_pass(path, stream).report()
 
 
 def read_users(
@@ -167,8 +150,6 @@ class _Findings:
     path: str
     last_line: int = 0
     users: int = 0
-    opinions: int = 0
-    texts: int = 0
     invalid: array[int] = field(default_factory=lambda: array("Q"))  # numbers of lines, ascending
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
@@ -178,17 +159,10 @@ class _Findings:
         return UsersFileReport(
             path=self.path,
             users=self.users,
-            opinions=self.opinions,
-            texts=self.texts,
             invalid_lines=len(self.invalid),
             fault_count=self.fault_count,
             faults=tuple(self.faults),
         )
-
-    def add_user(self, user: User) -> None:
-        self.users += 1
-        self.opinions += len(user.opinions)
-        self.texts += len(user.texts)
 
     def add_faults(self, line: int, problems: Iterable[Problem]) -> None:
         self.invalid.append(line)
@@ -239,13 +213,13 @@ def _check_line(found: _Findings, number: int, line: bytes | None) -> None:
         return
     problems = found.repeated_id(number, record.get("id"))
     try:
-        user = user_from_record(record)
+        user_from_record(record)
     except InvalidRecordError as error:
         problems += error.problems
     if problems:
         found.add_faults(number, problems)
     else:
-        found.add_user(user)
+        found.users += 1
 
 
 def _second_pass(path: str, stream: BinaryIO, last: int, invalid: array[int]) -> Iterator[User]:

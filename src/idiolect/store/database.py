@@ -25,23 +25,18 @@ class Database:
         engine: from `opening.open_engine`.
         place: the store's place.
         lock_timeout: seconds to wait for another process's lock.
+
+    Attributes:
+        where: the folder or URL, printable (without password).
+        kind: SQLAlchemy's name of the database: `sqlite`, `postgresql`, …
     """
 
     def __init__(self, engine: Engine, place: Place, *, lock_timeout: float) -> None:
         self._engine = engine
         self._closed = False
-        self.place = place
+        self.place, self.where = place, place.name
+        self.kind = engine.dialect.name
         self.lock_timeout = lock_timeout
-
-    @property
-    def where(self) -> str:
-        """The folder or URL, printable (without password)."""
-        return self.place.name
-
-    @property
-    def kind(self) -> str:
-        """SQLAlchemy's name of the database: `sqlite`, `postgresql`, …"""
-        return self._engine.dialect.name
 
     def close(self) -> None:
         """Close every connection; the database cannot be used afterwards."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -19,7 +18,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from idiolect.errors import StoreError, UnknownGroupError
 from idiolect.people.user import User, unstorable_part
 from idiolect.store.group_records import Group, GroupFit, Member, Removal, data_digest
-from idiolect.store.people_rows import BATCH, known_user
+from idiolect.store.learned_rows import of
+from idiolect.store.people_rows import BATCH, hint_of_near_ids, known_user
 from idiolect.store.records import user_from_rows
 from idiolect.store.schema import (
     group_members,
@@ -31,8 +31,6 @@ from idiolect.store.schema import (
     users,
 )
 from idiolect.store.strict_json import checked_text
-
-_FEW = 1000  # up to so many groups, an unknown id is compared with theirs
 
 
 def known_group(connection: Connection, group_id: str, *, lock: bool = False) -> RowMapping:
@@ -51,10 +49,7 @@ def known_group(connection: Connection, group_id: str, *, lock: bool = False) ->
         row = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
         if row is not None:
             return row
-    ids = list(connection.scalars(sa.select(groups.c.id).order_by(groups.c.id).limit(_FEW)))
-    near = get_close_matches(group_id, ids, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint}")
+    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint_of_near_ids(connection, groups, group_id)}")
 
 
 def insert_group(connection: Connection, group_id: str, *, now: datetime) -> None:
@@ -136,8 +131,8 @@ def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *
     """Delete these learned rows and record that they need a refit; return the number of deleted rows by table."""
     rows = {"group_personalizations": 0, "group_sources": 0}
     for group_id, method in learned:
-        rows["group_sources"] += _count(connection, group_sources, *_of(group_sources, group_id, method))
-        where = _of(group_personalizations, group_id, method)
+        rows["group_sources"] += _count(connection, group_sources, *of(group_sources, group_id, method))
+        where = of(group_personalizations, group_id, method)
         rows["group_personalizations"] += connection.execute(group_personalizations.delete().where(*where)).rowcount
         connection.execute(group_refits.insert().values(group_id=group_id, method=method, since=now))
     return {table: count for table, count in rows.items() if count}
@@ -174,10 +169,10 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
             f"group {group_id!r}: {gone} of the people it was fitted on were forgotten or removed while it was fitted,"
             " whether or not they are back; what was learned is not kept, fit it again"
         )
-    table, where = group_personalizations, _of(group_personalizations, group_id, method)
+    table, where = group_personalizations, of(group_personalizations, group_id, method)
     held = connection.scalar(sa.select(table.c.created_at).where(*where))
     connection.execute(table.delete().where(*where))  # with its sources
-    connection.execute(group_refits.delete().where(*_of(group_refits, group_id, method)))
+    connection.execute(group_refits.delete().where(*of(group_refits, group_id, method)))
     connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))
     named = {"group_id": group_id, "method": method}
     rows = [{**named, "user_id": user_id, "data_digest": data_digest(member.user)} for user_id, member in read.items()]
@@ -199,13 +194,13 @@ def learned_with(connection: Connection, user_id: str) -> Iterator[RowMapping]:
 
 def read_group_learned(connection: Connection, group_id: str, method: str) -> RowMapping | None:
     """Return the learned row, if there is one."""
-    chosen = sa.select(group_personalizations).where(*_of(group_personalizations, group_id, method))
+    chosen = sa.select(group_personalizations).where(*of(group_personalizations, group_id, method))
     return connection.execute(chosen).mappings().first()
 
 
 def needs_refit(connection: Connection, group_id: str, method: str) -> bool:
     """Return whether what the method had learned for the group is deleted."""
-    return _count(connection, group_refits, *_of(group_refits, group_id, method)) > 0
+    return _count(connection, group_refits, *of(group_refits, group_id, method)) > 0
 
 
 def member_ids(connection: Connection, group_id: str) -> tuple[str, ...]:
@@ -264,11 +259,12 @@ def _fits(connection: Connection, group_id: str, members: Sequence[str]) -> Iter
     held: dict[str, str] = {}  # digests of the data as it is now
     for method, since, digest in connection.execute(sa.select(*columns).where(table.c.group_id == group_id)).all():
         chosen = sa.select(group_sources.c.user_id, group_sources.c.data_digest).where(
-            *_of(group_sources, group_id, method)
+            *of(group_sources, group_id, method)
         )
         rows = connection.execute(chosen.order_by(group_sources.c.user_id))
         sources: dict[str, str] = {row.user_id: row.data_digest for row in rows}
-        held |= _data_digests(connection, [user_id for user_id in sources if user_id not in held])
+        for batch in _batches(user_id for user_id in sources if user_id not in held):
+            held |= {user.id: data_digest(user) for user in _users(connection, batch)}
         yield GroupFit(
             method=method,
             since=since,
@@ -283,10 +279,6 @@ def _refits(connection: Connection, group_id: str) -> Iterator[GroupFit]:
     rows = sa.select(group_refits.c.method, group_refits.c.since).where(group_refits.c.group_id == group_id)
     for method, since in connection.execute(rows):
         yield GroupFit(method=method, since=since, digest=None)
-
-
-def _data_digests(connection: Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    return {user.id: data_digest(user) for batch in _batches(user_ids) for user in _users(connection, batch)}
 
 
 def _users(connection: Connection, user_ids: Sequence[str]) -> Iterator[User]:
@@ -306,7 +298,3 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def _count(connection: Connection, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0
-
-
-def _of(table: sa.Table, group_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return table.c.group_id == group_id, table.c.method == method

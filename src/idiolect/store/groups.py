@@ -37,7 +37,11 @@ from idiolect.store.scrubbing import finish, mark
 
 
 class Groups:
-    """The groups of an opened store."""
+    """The groups of an opened store.
+
+    Whatever reads or writes raises a `StoreError` where the store cannot be read or written, or is damaged, and an
+    `UnknownGroupError` or `UnknownUserError` for the id of a group or user that it does not hold.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -59,30 +63,16 @@ class Groups:
             return read_group(connection, group_id)
 
     def get(self, group_id: str) -> Group:
-        """Return the group, its members and the state of what was learned for it.
-
-        Raises:
-            UnknownGroupError: the store holds no such group.
-            StoreError: the store cannot be read.
-        """
+        """Return the group, its members and the state of what was learned for it."""
         with self._database.reading() as connection:
             return read_group(connection, group_id)
 
     def list(self) -> Iterator[Group]:
-        """Yield every group, in the order of their ids; read page by page.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
+        """Yield every group, in the order of their ids; read page by page."""
         return self._database.pages(page_of_groups, key=lambda group: group.id)
 
     def read_members(self, group_id: str) -> tuple[Member, ...]:
-        """Return the members with their data, in the order of their ids, for a fit and then `save_personalization`.
-
-        Raises:
-            UnknownGroupError: the store holds no such group.
-            StoreError: the store cannot be read.
-        """
+        """Return the members with their data, in the order of their ids, for a fit and then `save_personalization`."""
         with self._database.reading() as connection:
             known_group(connection, group_id)
             return read_members(connection, group_id)
@@ -94,9 +84,7 @@ class Groups:
             The number of users who were not in the group before.
 
         Raises:
-            UnknownGroupError: the store holds no such group.
             UnknownUserError: the store holds no such user; then none is added.
-            StoreError: the store cannot be written.
         """
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
@@ -106,7 +94,6 @@ class Groups:
         """Take users out of the group; what was learned for it from any of them is deleted.
 
         Raises:
-            UnknownGroupError: the store holds no such group.
             StoreError: one is not in the group (then all stay), or the store cannot be written.
         """
         with self._database.writing() as connection:
@@ -116,12 +103,7 @@ class Groups:
         return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._database, name))
 
     def forget(self, group_id: str) -> Removal:
-        """Delete the group and all that was learned for it; its members stay in the store.
-
-        Raises:
-            UnknownGroupError: the store holds no such group.
-            StoreError: the store cannot be written.
-        """
+        """Delete the group and all that was learned for it; its members stay in the store."""
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
             rows = delete_group(connection, group_id)
@@ -149,7 +131,6 @@ class Groups:
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, tensors without a byte, or `fitted_on` is empty.
-            UnknownGroupError: the store holds no such group.
             StoreError: one of those it was fitted on was forgotten or removed meanwhile, even if they are back (then it
                 is not kept); or the payload, tensors or store as for `Store.save_personalization`.
         """
@@ -166,10 +147,8 @@ class Groups:
         """Return what the method learned for the group, stale or not.
 
         Raises:
-            UnknownGroupError: the store holds no such group.
             GroupNeedsRefitError: a member it was learned from was forgotten or removed; it has to be fitted again.
             NotFittedError: the method has learned nothing for this group.
-            StoreError: the store cannot be read, or what it holds is damaged.
         """
         with self._database.reading() as connection:
             known_group(connection, group_id)
@@ -182,12 +161,7 @@ class Groups:
         raise NotFittedError(method, group_id, kind="group")
 
     def groups_of(self, user_id: str) -> tuple[str, ...]:
-        """Return the ids of the user's groups, in order.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
+        """Return the ids of the user's groups, in order."""
         with self._database.reading() as connection:
             known_user(connection, user_id)
             return group_ids_of(connection, user_id)

@@ -1,6 +1,7 @@
 """SQL on `personalizations` and `checkpoints`, for `Store`; each function runs inside a transaction of its caller.
 
-A personalization is the result of a method's learning; a checkpoint is its state while it still learns.
+A personalization is the result of a method's learning; a checkpoint is its state while it still learns. Whatever takes
+a user's id raises `UnknownUserError` where there is no such user.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from idiolect.people.user import unstorable_part
 from idiolect.store.people_rows import known_user
 from idiolect.store.schema import personalizations
 
@@ -18,11 +20,7 @@ _KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
 
 
 def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
-    """Write a row of either table, in place of the one of the same user and method.
-
-    Raises:
-        UnknownUserError: there is no such user.
-    """
+    """Write a row of either table, in place of the one of the same user and method."""
     known_user(connection, row["user_id"])
     kept = {name: value for name, value in row.items() if name not in _KEPT_ONCE}
     changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
@@ -32,31 +30,26 @@ def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any])
 
 def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
     """Return the row of the user and method, if there is one."""
+    known_user(connection, user_id)
+    if unstorable_part(method) is not None:
+        return None
     return connection.execute(sa.select(table).where(*of(table, user_id, method))).mappings().first()
 
 
 def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[RowMapping]:
-    """Return the user's rows, by method.
-
-    Raises:
-        UnknownUserError: there is no such user.
-    """
+    """Return the user's rows, by method."""
     known_user(connection, user_id)
     rows = sa.select(table).where(table.c.user_id == user_id).order_by(table.c.method)
     return list(connection.execute(rows).mappings())
 
 
 def held_digest(connection: Connection, user_id: str, method: str) -> str | None:
-    """Return the digest of what was learned, and lock it against other writers until the transaction ends.
-
-    Raises:
-        UnknownUserError: there is no such user.
-    """
+    """Return the digest of what was learned, and lock it against other writers until the transaction ends."""
     known_user(connection, user_id)
     held = sa.select(personalizations.c.digest).where(*of(personalizations, user_id, method))
     return connection.scalar(held.with_for_update())  # SQLite writes alone anyway
 
 
-def of(table: sa.Table, user_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """Return the conditions that pick one user's row of one method."""
-    return table.c.user_id == user_id, table.c.method == method
+def of(table: sa.Table, owner_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Return the conditions that pick the rows of one method and one user or group, whose id is the first column."""
+    return table.primary_key.columns[0] == owner_id, table.c.method == method

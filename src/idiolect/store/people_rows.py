@@ -1,6 +1,7 @@
 """SQL on `users` and `opinions`, for `Store`; each function runs inside a transaction of its caller.
 
-Reads and writes rows of `records`. Of what was learned it reads only the methods' names.
+Reads and writes rows of `records`. Of what was learned it reads only the methods' names. Whatever takes a user's id
+raises `UnknownUserError` where there is no such user.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion
 from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
-_FEW = 1000  # up to so many users, an unknown id is compared with theirs
+_REPLACED = ("profile", "texts", "extra", "updated_at")  # columns of a user who is saved again
+_FEW = 1000  # up to so many users or groups, an unknown id is compared with theirs
 
 
 def known_user(connection: Connection, user_id: str) -> RowMapping:
@@ -32,22 +34,18 @@ def known_user(connection: Connection, user_id: str) -> RowMapping:
         row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
         if row is not None:
             return row
-    near = _near_ids(connection, user_id)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownUserError(f"the store holds no user {user_id!r}{hint}")
+    raise UnknownUserError(f"the store holds no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
 
 
-def _near_ids(connection: Connection, user_id: str) -> list[str]:
-    ids = list(connection.scalars(sa.select(users.c.id).order_by(users.c.id).limit(_FEW + 1)))
-    return get_close_matches(user_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -> str:
+    """Return a question for people whether they mean an id of the table that is near; "" if there is none."""
+    ids = list(connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1)))
+    near = get_close_matches(unknown_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def read_user(connection: Connection, user_id: str) -> User:
-    """Return the user.
-
-    Raises:
-        UnknownUserError: there is none.
-    """
+    """Return the user."""
     row = known_user(connection, user_id)
     given = sa.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return user_from_rows(row, connection.execute(given).mappings())
@@ -77,7 +75,8 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        connection.execute(_replace_user(), [_as_parameters(row) for row in rows if row["id"] in known])
+        again = [row for row in rows if row["id"] in known]
+        connection.execute(_replace_user(), [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in again])
     new = [row for row in rows if row["id"] not in known]
     if new:
         connection.execute(users.insert(), new)
@@ -107,16 +106,11 @@ def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
 
 
 def _replace_user() -> sa.Update:
-    names = ("profile", "texts", "extra", "updated_at")
     return (
         users.update()
         .where(users.c.id == sa.bindparam("b_id"))
-        .values({name: sa.bindparam(f"b_{name}") for name in names})
+        .values({name: sa.bindparam(f"b_{name}") for name in _REPLACED})
     )
-
-
-def _as_parameters(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in row.items() if name != "created_at"}
 
 
 def put_opinion(
@@ -125,7 +119,6 @@ def put_opinion(
     """Put the opinion in the place of the one on the same question with the same choices, else at the end.
 
     Raises:
-        UnknownUserError: there is no such user.
         StoreError: the opinion holds something that a store cannot keep.
     """
     # The user's row is written first: on PostgreSQL that keeps two writers from taking the same position.
@@ -151,7 +144,6 @@ def remove_opinion(
     """Delete the opinion on the question, whatever its choices if `choices` is None; return whether there was one.
 
     Raises:
-        UnknownUserError: there is no such user.
         StoreError: there are opinions on that question with different choices, and none are named; or nothing would
             be left of the user.
     """
@@ -175,11 +167,7 @@ def remove_opinion(
 
 
 def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
-    """Return the places, from 0, of the user's opinions that were entered one by one.
-
-    Raises:
-        UnknownUserError: there is no such user.
-    """
+    """Return the places, from 0, of the user's opinions that were entered one by one."""
     known_user(connection, user_id)
     flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
@@ -197,11 +185,7 @@ def page_of_summaries(connection: Connection, after: str | None) -> list[UserSum
 
 
 def read_summary(connection: Connection, user_id: str) -> UserSummary:
-    """Return the user's summary.
-
-    Raises:
-        UnknownUserError: there is none.
-    """
+    """Return the user's summary."""
     known_user(connection, user_id)
     return _summaries(connection, users.c.id == user_id)[0]
 

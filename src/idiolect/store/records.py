@@ -1,6 +1,7 @@
 """Records: users and learned payloads as rows of the tables, and the values that the store returns.
 
-Rows are made and checked here, before any SQL runs; a row that makes no valid value when read back means damage.
+Rows are made and checked here, before any SQL runs: what a store cannot keep is a `StoreError` that gives its place. A
+row that makes no valid value when read back means damage.
 """
 
 from __future__ import annotations
@@ -72,11 +73,7 @@ class CheckpointRecord:
 
 
 def user_row(user: User, *, now: datetime) -> dict[str, Any]:
-    """Return the user's row of `users`.
-
-    Raises:
-        StoreError: the user holds something that a store cannot keep; the message gives its place.
-    """
+    """Return the user's row of `users`."""
     at = f"user {user.id!r}"
     return {
         "id": checked_text(user.id, at=f"{at}: id"),
@@ -89,20 +86,12 @@ def user_row(user: User, *, now: datetime) -> dict[str, Any]:
 
 
 def opinion_rows(user: User) -> list[dict[str, Any]]:
-    """Return the user's rows of `opinions`, in order.
-
-    Raises:
-        StoreError: the user holds something that a store cannot keep; the message gives its place.
-    """
+    """Return the user's rows of `opinions`, in order."""
     return [opinion_row(opinion, user_id=user.id, position=position) for position, opinion in enumerate(user.opinions)]
 
 
 def opinion_row(opinion: Opinion, *, user_id: str, position: int, entered: bool = False) -> dict[str, Any]:
-    """Return the opinion's row of `opinions`.
-
-    Raises:
-        StoreError: the user holds something that a store cannot keep; the message gives its place.
-    """
+    """Return the opinion's row of `opinions`."""
     at = f"user {user_id!r}: opinions[{position}]"
     return {
         "user_id": user_id,
@@ -139,12 +128,7 @@ def _opinion(row: RowMapping) -> Opinion:
 def personalization_row(
     user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None, *, now: datetime
 ) -> dict[str, Any]:
-    """Return the row of `personalizations`.
-
-    Raises:
-        ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-        StoreError: the payload is not strict JSON, or holds text that a store cannot keep; or the tensors are too big.
-    """
+    """Return the row of `personalizations`."""
     learned = learned_columns(method, payload, tensors, at=f"what {method} learned for user {user_id!r}", now=now)
     return {"user_id": user_id, **learned}
 
@@ -193,12 +177,7 @@ def _checked_payload(method: str, payload: Mapping[str, Any], *, at: str) -> dic
 
 
 def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return the row of `checkpoints`.
-
-    Raises:
-        ValueError: a blank method, or a payload that is no mapping.
-        StoreError: the payload is not strict JSON, or holds text that a store cannot keep.
-    """
+    """Return the row of `checkpoints`; what is refused is as for `learned_columns`."""
     value = _checked_payload(method, payload, at=f"what {method} learned for user {user_id!r}")
     return {
         "user_id": user_id,

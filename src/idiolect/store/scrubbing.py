@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from idiolect.errors import StoreError
-from idiolect.sqlite import sqlite_reason
+from idiolect.sqlite import primary_code, sqlite_reason
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
 from idiolect.store.faults import store_errors
@@ -52,12 +52,16 @@ def unmark(database: Database, marks: Iterable[str]) -> None:
 def finish(database: Database, name: str) -> tuple[str, ...]:
     """Scrub the store and take the mark back; return the fault that prevented it, if any (the mark stays then)."""
     try:
-        scrub(database)
-        unmark(database, [name])
-        truncate_log(database)
+        _scrub_and_unmark(database, [name])
     except StoreError as error:
         return (str(error),)
     return ()
+
+
+def _scrub_and_unmark(database: Database, marks: Iterable[str]) -> None:
+    scrub(database)
+    unmark(database, marks)
+    truncate_log(database)
 
 
 def finish_interrupted(database: Database) -> int:
@@ -76,9 +80,7 @@ def finish_interrupted(database: Database) -> int:
         for cache_path in known_caches(database):
             if cache_path.exists():
                 scrub_file(cache_path, timeout=database.lock_timeout)
-        scrub(database)
-        unmark(database, marks)
-        truncate_log(database)
+        _scrub_and_unmark(database, marks)
     except StoreError as error:
         _log.warning("an erasure that was cut off is not finished yet: %s", error)
         return 0
@@ -97,11 +99,7 @@ def scrub(database: Database) -> None:
 
 
 def truncate_log(database: Database) -> None:
-    """Empty SQLite's write-ahead log, after the last small write.
-
-    Raises:
-        StoreError: another process uses the store, or it cannot be written.
-    """
+    """Empty SQLite's write-ahead log, after the last small write; raises as `scrub`."""
     if database.kind == "sqlite":
         with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
             _truncate_log(connection.driver_connection, database.where, time.monotonic() + database.lock_timeout)
@@ -135,7 +133,7 @@ def _scrub(connection: Any, where: str, timeout: float) -> None:
         cursor.execute("VACUUM")
         _truncate_log(connection, where, deadline)
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise _in_use(where) from error
         raise StoreError(f"{where}: {sqlite_reason(error)}") from error
     finally:

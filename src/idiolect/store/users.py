@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from idiolect.errors import NotFittedError, StoreError
@@ -23,7 +22,6 @@ from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
     entered_places,
-    known_user,
     page_of_ids,
     page_of_summaries,
     put_opinion,
@@ -49,12 +47,24 @@ _LOCK_TIMEOUT = 10.0
 
 
 class Store:
-    """A store of users. Open it with `Store.open`; close it, or use it as a context manager."""
+    """A store of users. Open it with `Store.open`; close it, or use it as a context manager.
+
+    Whatever reads or writes raises a `StoreError` where the store cannot be read or written, or is damaged, and an
+    `UnknownUserError` for the id of a user that it does not hold.
+
+    Attributes:
+        where: the folder or URL, printable (without password).
+        folder: the folder that the store was named by; None for a URL.
+        groups: groups of these users.
+        database: the opened database, for the erasure.
+        finished_erasures: the number of interrupted erasures that the opening of this store has finished.
+    """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database, self.groups = database, Groups(database)
+        self.where, self.folder = database.where, database.place.folder
         self._noted_caches: dict[Path, bool] = {}  # by `cache_path`, each with whether the note is new
-        self._finished_erasures = finish_interrupted(database)
+        self.finished_erasures = finish_interrupted(database)
 
     @classmethod
     def open(
@@ -82,71 +92,36 @@ class Store:
             raise
 
     @property
-    def where(self) -> str:
-        """The folder or URL, printable (without password)."""
-        return self._database.where
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder that the store was named by; None for a URL."""
-        return self._database.place.folder
-
-    @property
     def cache_path(self) -> Path:
         """The path for the cache of calls made for these users; neither it nor its folder need exist.
 
         `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
-        Reading this property notes the path, as `note_cache` does. If no cache is there when the store is closed, the
-        note is dropped.
+        Reading this property notes the path, so that an erasure looks there. If no cache is there when the store is
+        closed, the note is dropped.
 
         Raises:
             StoreError: it cannot be noted.
         """
-        path = self._database.place.cache_path
+        path = self.database.place.cache_path
         if path not in self._noted_caches:
-            self._noted_caches[path] = note(self._database, path)
+            self._noted_caches[path] = note(self.database, path)
         return path
-
-    def note_cache(self, path: Path) -> None:
-        """Remember that calls made for these users are kept at `path`, so that an erasure looks there.
-
-        Raises:
-            StoreError: it cannot be noted.
-        """
-        note(self._database, path)
-
-    @property
-    def finished_erasures(self) -> int:
-        """The number of interrupted erasures that the opening of this store has finished."""
-        return self._finished_erasures
-
-    @property
-    def database(self) -> Database:
-        """The opened database, for the erasure."""
-        return self._database
-
-    @property
-    def groups(self) -> Groups:
-        """Groups of these users."""
-        return Groups(self._database)
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
         for path, is_new in self._noted_caches.items():
             with suppress(StoreError):  # a needless note does no harm
                 if path.exists():
-                    note(self._database, path)  # again: another process may have taken it back
+                    note(self.database, path)  # again: another process may have taken it back
                 elif is_new:
-                    drop_note(self._database, path)
+                    drop_note(self.database, path)
         self._noted_caches.clear()
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def save_users(self, people: Iterable[User]) -> SavedUsers:
@@ -161,7 +136,7 @@ class Store:
             StoreError: a user holds something that a store cannot keep, or the store cannot be written.
         """
         saved = SavedUsers()
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             for batch in batches(people):
                 saved += save_batch(connection, batch, now=datetime.now(UTC))
         return saved
@@ -172,10 +147,9 @@ class Store:
         Questions are the same if their whole texts are equal, and their choices in order.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             StoreError: the opinion holds something that a store cannot keep, or the store cannot be written.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
@@ -190,58 +164,34 @@ class Store:
             Whether there was one.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             StoreError: `choices` is None and there are several on that question; the user has no other opinion and no
                 text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
-        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
-        with self._database.reading() as connection:
+        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`."""
+        with self.database.reading() as connection:
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
-        """Return the user.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
-        with self._database.reading() as connection:
+        """Return the user."""
+        with self.database.reading() as connection:
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
-        """Yield every user's id, in order; read page by page.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
-        return self._database.pages(page_of_ids, key=str)
+        """Yield every user's id, in order; read page by page."""
+        return self.database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
-        """Yield every user's summary, in the order of their ids; read page by page.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
-        return self._database.pages(page_of_summaries, key=lambda user: user.id)
+        """Yield every user's summary, in the order of their ids; read page by page."""
+        return self.database.pages(page_of_summaries, key=lambda user: user.id)
 
     def summary(self, user_id: str) -> UserSummary:
-        """Return the user's summary.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
-        with self._database.reading() as connection:
+        """Return the user's summary."""
+        with self.database.reading() as connection:
             return read_summary(connection, user_id)
 
     def save_personalization(
@@ -257,11 +207,10 @@ class Store:
 
         Raises:
             ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            UnknownUserError: the store holds no such user.
             StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put_learned(connection, personalizations, row)
 
     def compare_and_save_personalization(
@@ -276,22 +225,14 @@ class Store:
         """Keep what a method learned, unless another process has saved something else since the caller looked.
 
         Args:
-            user_id: the user.
-            method: the method that learned.
-            payload: what it learned, as JSON.
-            tensors: as for `save_personalization`.
+            user_id, method, payload, tensors: as for `save_personalization`, and so is what is raised.
             expected_digest: the digest of the record that the caller saw; None if there was none.
 
         Returns:
             Whether it was kept.
-
-        Raises:
-            ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            UnknownUserError: the store holds no such user.
-            StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             if held_digest(connection, user_id, method) != expected_digest:
                 return False
             put_learned(connection, personalizations, row)
@@ -301,9 +242,7 @@ class Store:
         """Return what the method learned for the user, without tensors.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             NotFittedError: the method has learned nothing for this user.
-            StoreError: the store cannot be read.
         """
         return self.personalization_record(user_id, method).payload
 
@@ -311,9 +250,7 @@ class Store:
         """Return what the method learned for the user, with its tensors, digest and dates.
 
         Raises:
-            UnknownUserError: the store holds no such user.
             NotFittedError: the method has learned nothing for this user.
-            StoreError: the store cannot be read, or what it holds is damaged.
         """
         record = self.find_personalization(user_id, method)
         if record is None:
@@ -321,27 +258,14 @@ class Store:
         return record
 
     def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
-        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or what it holds is damaged.
-        """
-        with self._database.reading() as connection:
-            known_user(connection, user_id)
-            if unstorable_part(method) is not None:
-                return None
+        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing."""
+        with self.database.reading() as connection:
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
-        """Return all that was learned for the user, by method.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read.
-        """
-        with self._database.reading() as connection:
+        """Return all that was learned for the user, by method."""
+        with self.database.reading() as connection:
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
@@ -349,43 +273,25 @@ class Store:
 
         Raises:
             ValueError: a blank method, or a payload that is no mapping.
-            UnknownUserError: the store holds no such user.
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
-        """Return the checkpoint of the method's learning; None if there is none.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or the checkpoint is damaged.
-        """
-        with self._database.reading() as connection:
-            known_user(connection, user_id)
-            if unstorable_part(method) is not None:
-                return None
+        """Return the checkpoint of the method's learning; None if there is none."""
+        with self.database.reading() as connection:
             row = read_learned(connection, checkpoints, user_id, method)
             return None if row is None else checkpoint_from_row(row).payload
 
     def drop_checkpoint(self, user_id: str, method: str) -> None:
-        """Delete the checkpoint, if there is one.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
+        """Delete the checkpoint, if there is one."""
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
-        """Return every checkpoint of the user, by method.
-
-        Raises:
-            UnknownUserError: the store holds no such user.
-            StoreError: the store cannot be read, or a checkpoint is damaged.
-        """
-        with self._database.reading() as connection:
+        """Return every checkpoint of the user, by method."""
+        with self.database.reading() as connection:
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from idiolect.errors import MissingExtraError
-from idiolect.evaluate.report.drawing import Canvas, drawn, spread
+from idiolect.evaluate.report.drawing import drawn, spread
 
 
 def test_labels_stay_where_there_is_room() -> None:
@@ -33,4 +33,4 @@ def test_no_labels_need_no_places() -> None:
 def test_drawing_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"idiolect\[evaluate\]"):
-        drawn(Canvas("a", "a", 10, 10), lambda _: None)
+        drawn(lambda _: None, "a", label="a", width=10, height=10)

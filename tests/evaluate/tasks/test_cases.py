@@ -11,11 +11,9 @@ from idiolect.errors import DatasetError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Case, question_key
 from idiolect.evaluate.tasks.cases import (
     People,
-    TaskFacts,
     benchmark_of,
     group_of_person,
     measures_of,
-    no_group,
     partition,
     partition_ids,
 )
@@ -58,7 +56,7 @@ def test_few_people_are_all_reported() -> None:
     assert len(partition(CROWD[:9], seed=0).reported) == 9
     few = partition(CROWD[:9], seed=0)
     with pytest.raises(DatasetError, match="too few people to have a development group"):
-        benchmark_of("t", few, replace(OPTIONS, group="development"), group_of=no_group, facts=TaskFacts())
+        benchmark_of("t", few, replace(OPTIONS, group="development"))
 
 
 def test_one_respondent_is_in_one_group_with_all_waves() -> None:
@@ -70,7 +68,7 @@ def test_one_respondent_is_in_one_group_with_all_waves() -> None:
 
 
 def test_cases_learn_from_some_and_are_asked_others() -> None:
-    benchmark = benchmark_of("t", partition(CROWD, seed=0), OPTIONS, group_of=no_group, facts=TaskFacts())
+    benchmark = benchmark_of("t", partition(CROWD, seed=0), OPTIONS)
     for case in benchmark.cases:
         assert (len(case.user.opinions), len(case.asked)) == (4, 3)
         assert not set(case.user.opinions) & set(case.asked)
@@ -82,17 +80,14 @@ def test_cases_learn_from_some_and_are_asked_others() -> None:
 
 def test_fewer_people_are_the_first_of_more() -> None:
     people = partition(CROWD, seed=0)
-    five, all_of_them = (
-        benchmark_of("t", people, replace(OPTIONS, people=n), group_of=no_group, facts=TaskFacts()).cases
-        for n in (5, None)
-    )
+    five, all_of_them = (benchmark_of("t", people, replace(OPTIONS, people=n)).cases for n in (5, None))
     assert five == all_of_them[:5]
 
 
 def test_development_cases_are_not_among_the_others() -> None:
     options = replace(OPTIONS, group="development", people=3)
     people = partition(CROWD, seed=0)
-    benchmark = benchmark_of("t", people, options, group_of=lambda user: user.id[-1], facts=TaskFacts())
+    benchmark = benchmark_of("t", people, options, group_of=lambda user: user.id[-1])
     assert len(benchmark.others) == len(people.development) - 3
     assert {case.user.id for case in benchmark.cases} <= {user.id for user in people.development}
     assert benchmark.other_groups == {user.id: user.id[-1] for user in benchmark.others}
@@ -101,12 +96,12 @@ def test_development_cases_are_not_among_the_others() -> None:
 
 def test_people_who_said_too_little_are_counted() -> None:
     people = People((person("a", 4), person("b", 5), person("c", 0, 2)), ())
-    benchmark = benchmark_of("t", people, OPTIONS, group_of=no_group, facts=TaskFacts(notes=("First.",)))
+    benchmark = benchmark_of("t", people, OPTIONS, notes=("First.",))
     assert [case.user.id for case in benchmark.cases] == ["b"]
     assert benchmark.notes[0] == "First."
     assert benchmark.notes[1].startswith("2 people were passed over")
     with pytest.raises(DatasetError, match="none of the 3 people of the reported group said enough: to learn from 9"):
-        benchmark_of("t", people, replace(OPTIONS, train=9), group_of=no_group, facts=TaskFacts())
+        benchmark_of("t", people, replace(OPTIONS, train=9))
 
 
 def test_what_is_said_twice_is_not_learned_from_and_asked() -> None:
@@ -114,7 +109,7 @@ def test_what_is_said_twice_is_not_learned_from_and_asked() -> None:
     twice = replace(twice, opinions=twice.opinions * 2)
     for seed in range(20):
         options = replace(OPTIONS, seed=seed, test=None)
-        benchmark = benchmark_of("t", People((twice,), ()), options, group_of=no_group, facts=TaskFacts())
+        benchmark = benchmark_of("t", People((twice,), ()), options)
         (case,) = benchmark.cases
         learned = {question_key(opinion.question) for opinion in case.user.opinions}
         assert learned.isdisjoint(question_key(opinion.question) for opinion in case.asked)
@@ -123,7 +118,7 @@ def test_what_is_said_twice_is_not_learned_from_and_asked() -> None:
 
 
 def test_texts_are_held_out_too() -> None:
-    benchmark = benchmark_of("t", People((person("a", 10, 6),), ()), OPTIONS, group_of=no_group, facts=TaskFacts())
+    benchmark = benchmark_of("t", People((person("a", 10, 6),), ()), OPTIONS)
     (case,) = benchmark.cases
     assert (len(case.user.texts), len(case.texts)) == (4, 2)
     assert not set(case.user.texts) & set(case.texts)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idiolect.methods.chameleon.diagnostics import cosine_sizes, cosine_with_mean, cosines_between_users, edit_size
+from idiolect.methods.chameleon.diagnostics import cosine_sizes, cosine_with_mean, edit_size
 
 
 def test_cosine_sizes_know_neither_sign_nor_length() -> None:
@@ -15,11 +15,6 @@ def test_cosine_sizes_know_neither_sign_nor_length() -> None:
 def test_cosine_with_mean_is_that_of_the_mean_row() -> None:
     activations = torch.tensor([[[2.0, 1.0]], [[2.0, -1.0]]])
     assert cosine_with_mean(torch.tensor([[7.0, 0.0]]), activations).tolist() == [1]
-
-
-def test_cosines_between_users_are_per_layer() -> None:
-    thetas = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[-2.0, 0.0], [0.0, 1.0]]])  # (users, L, d)
-    assert cosines_between_users(thetas).tolist() == [[[1, 1], [1, 1]], [[1, 0], [0, 1]]]
 
 
 def test_edit_size_is_the_mean_of_what_tokens_move_by() -> None:
@@ -38,7 +33,7 @@ def test_diagnostics_refuse_what_has_no_direction() -> None:
     with pytest.raises(ValueError, match="length 0 or not finite"):
         cosine_sizes(torch.zeros(1, 2), torch.ones(1, 2))
     with pytest.raises(ValueError, match="length 0 or not finite"):
-        cosines_between_users(torch.full((2, 1, 2), torch.nan))
+        cosine_sizes(torch.full((1, 2), torch.nan), torch.ones(1, 2))
     with pytest.raises(ValueError, match="finite length above 0"):
         edit_size(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2))
 
@@ -48,7 +43,5 @@ def test_diagnostics_refuse_other_shapes() -> None:
         cosine_sizes(torch.ones(1, 2), torch.ones(2, 2))
     with pytest.raises(ValueError, match=r"must be \(K, L, d\)"):
         cosine_with_mean(torch.ones(1, 2), torch.ones(1, 2))
-    with pytest.raises(ValueError, match=r"must be \(users, L, d\)"):
-        cosines_between_users(torch.ones(1, 2))
     with pytest.raises(ValueError, match="tokens are"):
         edit_size(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 3))

@@ -24,7 +24,7 @@ from idiolect.methods.personalization import Progress
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from tests.methods.fermi.interrupting import BOTH, GATED, Meter, Pages, planted
-from tests.methods.people import SCALE, TableSimilarity, number, paper, random_answers, rater, ratings
+from tests.methods.people import SCALE, TableSimilarity, number, paper, random_answers, rater, ratings, unscored
 from tests.planted_world import AnsweringModel, TopicSimilarity, question, respondent
 
 NEAR = TableSimilarity(lambda q, d: number(q + d) % 7)
@@ -63,7 +63,7 @@ async def literally(learned: FermiPersonalization, scored: ScoredPrompt) -> Scor
     quotes = () if scored.prompt.text == first else quoted_opinions(scored.prompt.text, learned.opinions)
     assert scored.prompt.quotes == quotes
     scorer = Scorer(learned.opinions, Answerer(random_answers(), learned.settings.answering))
-    return (await scorer.complete([scorer.unscored(scored.prompt, scored.born)]))[0]
+    return (await scorer.complete([unscored(scorer, scored.prompt, scored.born)]))[0]
 
 
 @pytest.mark.parametrize("seed", range(12))

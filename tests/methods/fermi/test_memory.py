@@ -22,13 +22,7 @@ def test_the_memory_keeps_the_best_and_the_older_of_equals() -> None:
     memory = Memory(3).updated([scored("c", [1.0, 0.0], born=3), scored("a", [0.5, 0.5], born=1)])
     memory = memory.updated([scored("d", [0.0, 1.0], born=4), scored("b", [1.0, 1.0], born=2)])
     assert [entry.prompt.text for entry in memory.entries] == ["b", "a", "c"]
-    assert memory.best.prompt.text == "b"
     assert memory.size == 3
-
-
-def test_an_empty_memory_has_no_best() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        _ = Memory(1).best
 
 
 def test_the_memory_takes_no_prompt_that_is_not_fully_scored() -> None:

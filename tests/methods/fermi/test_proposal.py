@@ -245,7 +245,7 @@ def test_filter_keeps_the_reason_of_a_draw_without_a_text() -> None:
 
 def test_filter_rejects_repeats_of_anything_seen() -> None:
     chosen = ProposalFilter(SETTINGS)
-    chosen.see([Prompt("Answer the question.")])
+    chosen.seen.add(Prompt("Answer the question.").identity)
     first = Proposal(0, Prompt("A text about tea.", origin="llm"))
     again = Proposal(1, Prompt("a TEXT  about\ntea.", origin="llm"))
     initial = Proposal(2, Prompt("answer the question.", origin="llm"))

@@ -21,7 +21,7 @@ from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures
 from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
-from tests.methods.people import SCALE, asked_question, learn, paper, random_answers, rater, ratings, steady
+from tests.methods.people import SCALE, asked_question, learn, paper, random_answers, rater, ratings, steady, unscored
 from tests.planted_world import AnsweringModel, Optimizer, respondent
 
 
@@ -60,7 +60,7 @@ async def both_ways(
     racing, scoring = Scorer(opinions, answerer), Scorer(opinions, answerer)
     counts = FailureCounts.of(n)
     for g, rows in enumerate(generations):
-        new = [racing.unscored(Prompt(f"P{g}.{k}", quotes=quotes[g][k]), 10 * g + k) for k in range(len(rows))]
+        new = [unscored(racing, Prompt(f"P{g}.{k}", quotes=quotes[g][k]), 10 * g + k) for k in range(len(rows))]
         before = racing.usage.calls, scoring.usage.calls
         ran = await race(racing, new, raced, counts=counts, wave=wave)
         count_failures(counts, ran)
@@ -101,8 +101,8 @@ async def test_race_is_exact_where_prompts_quote(quotes: tuple[tuple[int, ...], 
 async def test_race_drops_a_prompt_as_soon_as_it_is_beaten() -> None:
     opinions, model = world({"good": [0] * 6, "bad": [9] * 6}, 6)
     scorer = Scorer(opinions, Answerer(model, AnsweringSettings()))
-    memory = Memory(1).updated(await scorer.complete([scorer.unscored(Prompt("good"), 0)]))
-    ran = await race(scorer, [scorer.unscored(Prompt("bad"), 1)], memory, counts=FailureCounts.of(6), wave=1)
+    memory = Memory(1).updated(await scorer.complete([unscored(scorer, Prompt("good"), 0)]))
+    ran = await race(scorer, [unscored(scorer, Prompt("bad"), 1)], memory, counts=FailureCounts.of(6), wave=1)
     assert scorer.usage.calls == 6 + 1
     assert not ran[0].complete
 
@@ -110,8 +110,8 @@ async def test_race_drops_a_prompt_as_soon_as_it_is_beaten() -> None:
 async def test_race_drops_an_equal_prompt_that_is_younger() -> None:
     opinions, model = world({"old": [0] * 6, "young": [0] * 6}, 6)
     scorer = Scorer(opinions, Answerer(model, AnsweringSettings()))
-    memory = Memory(1).updated(await scorer.complete([scorer.unscored(Prompt("old"), 0)]))
-    await race(scorer, [scorer.unscored(Prompt("young"), 1)], memory, counts=FailureCounts.of(6), wave=2)
+    memory = Memory(1).updated(await scorer.complete([unscored(scorer, Prompt("old"), 0)]))
+    await race(scorer, [unscored(scorer, Prompt("young"), 1)], memory, counts=FailureCounts.of(6), wave=2)
     assert scorer.usage.calls == 6 + 2  # its upper bound can only equal the score, and the older one wins
 
 
@@ -119,14 +119,14 @@ async def test_race_asks_the_hardest_opinions_first() -> None:
     opinions, model = world({"P": [0] * 4}, 4)
     scorer = Scorer(opinions, Answerer(model, AnsweringSettings()))
     counts = FailureCounts([2, 2, 0, 2], [0.0, 2.0, 0.0, 1.0])
-    await race(scorer, [scorer.unscored(Prompt("P"), 0)], Memory(1), counts=counts, wave=1)
+    await race(scorer, [unscored(scorer, Prompt("P"), 0)], Memory(1), counts=counts, wave=1)
     assert [asked_question(r) for r in model.completion_requests] == ["Number 1", "Number 2", "Number 3", "Number 0"]
 
 
 async def test_nothing_is_asked_twice_or_where_it_is_quoted() -> None:
     opinions, model = world({"P": [0] * 3}, 3)
     scorer = Scorer(opinions, Answerer(model, AnsweringSettings()))
-    prompts = [scorer.unscored(Prompt("P", quotes=(1,)), 0)]
+    prompts = [unscored(scorer, Prompt("P", quotes=(1,)), 0)]
     prompts = await scorer.fill(prompts, [(0, 0), (0, 0), (0, 1)])
     prompts = await scorer.complete(prompts)
     assert [asked_question(r) for r in model.completion_requests] == ["Number 0", "Number 2"]
@@ -139,7 +139,7 @@ async def test_a_demonstration_prompt_sees_each_question_without_its_own_example
     opinions = (*ratings(4), twice)
     model = FunctionModel(complete=lambda _: "1")
     scorer = Scorer(opinions, Answerer(model, AnsweringSettings()))
-    await scorer.complete([scorer.unscored(Prompt("Go.", tuple(range(5))), 0)])
+    await scorer.complete([unscored(scorer, Prompt("Go.", tuple(range(5))), 0)])
     shown = []
     for request, opinion in zip(model.completion_requests, opinions, strict=True):
         content = request.messages[-1].content

@@ -84,7 +84,7 @@ async def test_limit_of_tokens_is_renamed_for_models_that_want_it() -> None:
             await model.complete([asked("a")])
             await model.complete([asked("b"), asked("c")])
             assert model.notes == []
-            assert model.client.retries == 0
+            assert model.client.attempts == 4
         assert ["max_tokens" in received.body for received in server.requests] == [True, False, False, False]
         assert server.requests[-1].body["max_completion_tokens"] == 64
 

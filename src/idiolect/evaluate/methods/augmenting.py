@@ -30,10 +30,6 @@ _MAX_CHARS = 600  # of a text that is shown
 class Retrieval:
     """The method "rag".
 
-    Args:
-        k: how many items.
-        nearness: how they are found.
-
     Raises:
         SettingsError: k below 1.
     """
@@ -66,19 +62,11 @@ class EnrichedAnswers:
         self._enriched: Enriched | None = None
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
+        """Return one answer a question."""
         return await (await self._fitted()).answer(questions)
 
     async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Return nat per token of each text, behind what was written about the person.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
+        """Return nat per token of each text, behind what was written about the person."""
         return await text_log_likelihoods(texts, self._desk.model, prompt=(await self._fitted()).about)
 
     async def _fitted(self) -> Enriched:

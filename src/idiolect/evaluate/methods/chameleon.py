@@ -5,6 +5,8 @@
     chameleon-contrastive           θ_P out of the pairs' differences
     chameleon-random                as large as `chameleon`'s edit, along random directions
     chameleon-group, -unseen        fitted on pooled people: the reported ones, the person among them; or others only
+    insights                        CHAMELEON's own insight about the person in the prompt, and no edit
+    fermi+chameleon                 the edited model, under the prompts that Fermi learned with the plain one
 
 A group's edit is learned once and used for all. "Another's" of a method is the next person's edit.
 """
@@ -20,17 +22,20 @@ from typing import Any, Literal
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
+from idiolect.evaluate.methods.fermi import FermiMethod, answering
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
-from idiolect.methods.chameleon.controls import random_edit
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
+from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel, LanguageModel
+from idiolect.models.similarity import Embedder
 from idiolect.people.user import User
 
 _LEAST_OF_A_MEMBER = 2
@@ -131,11 +136,7 @@ class ChameleonMethod:
         return unprompted(edited(desk, edit), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the edit: the settings, and who is pooled.
-
-        Raises:
-            SettingsError: as from `settings`.
-        """
+        """Return what decides on the edit: the settings, and who is pooled."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
 
 
@@ -177,3 +178,69 @@ def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
         ],
         "members": len(learned.members),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsMethod:
+    """Writes the insights once a person; needs embeddings to choose what they are written from, and no open weights."""
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Have the model write."""
+        written = await self._method(desk).fit(case.user)
+        return Learned(written.insights)
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model under the insight."""
+        prompted = self._method(desk).prompted(learned.value)
+        return Examinee.with_texts(prompted, desk.model, prompt=prompted.prompt)
+
+    def _method(self, desk: Desk) -> InsightsInPrompt:
+        embedder = self._embedder(desk.bench)
+        settings = replace(GREEDY, seed=desk.seed)
+        return InsightsInPrompt(desk.model, desk.bench.answering, embedder=embedder, settings=settings)
+
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on the insights.
+
+        Raises:
+            SettingsError: there are no embeddings.
+        """
+        return ("insights", self._embedder(bench).name)
+
+    def _embedder(self, bench: Bench) -> Embedder:
+        if bench.embedder is None:
+            raise SettingsError("insights are written from items chosen by embeddings, and the similarity has none")
+        return bench.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """The method "fermi+chameleon".
+
+    Each part is used as its own gate says; where neither may, the base model answers. No evidence judges both together.
+    """
+
+    fermi: FermiMethod
+    chameleon: ChameleonMethod
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Learn both, one after the other; what they did before is found in the cache."""
+        prompts = await self.fermi.learn(case, desk)
+        try:
+            edit = await self.chameleon.learn(case, desk)
+        except PersonalizationError as error:
+            raise PersonalizationError(f"of the two, CHAMELEON learned nothing: {error}") from error
+        notes = {"used_prompts": prompts.used is not False, "used_edit": edit.used is not False}
+        return Learned((prompts, edit), used=prompts.used is not False or edit.used is not False, notes=notes)
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the edited model under prompts that are chosen by their scores with the plain one."""
+        prompts, edit = learned.value
+        model = edited(desk, None if edit.used is False else edit.value.edit)
+        by = Answerer(model, desk.bench.answering)
+        respondent = answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by)
+        return Examinee.with_texts(respondent, model)
+
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return what decides on both parts."""
+        return ("fermi+chameleon", self.fermi.learning_key(bench), self.chameleon.learning_key(bench))

@@ -7,6 +7,7 @@
     fermi-symmetric       no asymmetry: every listed prompt shows all its failures
     fermi-no-retrieval    the best prompt answers every question instead of Retrieval-of-Prompt
 
+Another model may answer under the prompts that one has learned: `TransferredPrompts` shows whether they outlive it.
 Ablations that are about the meta-prompt need a proposer that reads it: where the settings have only demonstrations they
 say so instead of measuring nothing.
 """
@@ -82,20 +83,12 @@ class FermiMethod:
         return Examinee(answering(learned.value, desk.answerer, desk, used=learned.used))
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the prompts: the settings.
-
-        Raises:
-            SettingsError: as from `settings`.
-        """
+        """Return what decides on the prompts: the settings."""
         return ("fermi", self.settings(bench, 0))
 
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
-    """Check that brackets change nothing that is the same for all methods of a run.
-
-    Raises:
-        SettingsError: they do; or what is left to be scored at the first question would not count as learning.
-    """
+    """Check that brackets change nothing that is the same for all methods of a run."""
     if settings.answering != bench.answering:
         raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
@@ -145,6 +138,38 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
         "best_demonstrations": len(best.prompt.demonstrations),
         "pool": len(learned.prompts),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class TransferredPrompts:
+    """Learns with one model; its scores choose the prompt, and the other model is asked under it.
+
+    Args:
+        fermi: what learns.
+        learns_with, answered_by: names in `Bench.transfer`; None: the model of the run.
+    """
+
+    fermi: FermiMethod
+    learns_with: str | None = None
+    answered_by: str | None = None
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Learn as Fermi does, with the one model."""
+        return await self.fermi.learn(case, _at(desk, self.learns_with))
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the other model under the prompts; or without any, where a gate says so."""
+        home, away = _at(desk, self.learns_with), _at(desk, self.answered_by)
+        return Examinee(answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer))
+
+
+def _at(desk: Desk, model: str | None) -> Desk:
+    """Return the same desk with another model; the meter stays."""
+    if model is None:
+        return desk
+    if model not in desk.bench.transfer:
+        raise SettingsError(f"the model {model!r} is not opened")
+    return replace(desk, bench=desk.bench.transfer[model])
 
 
 def as_it_is(settings: FermiSettings) -> FermiSettings:

@@ -40,15 +40,7 @@ _TASKS = {task.lower(): task for task in LAMP_TASKS}
 
 
 class LampAugmented:
-    """The model behind LaMP's prompts.
-
-    Args:
-        answerer: asks the model.
-        task: "LaMP-2".
-        user: whose history it is.
-        settings: how many items, and how long.
-        similarity: which are near.
-    """
+    """The model behind LaMP's prompts."""
 
     def __init__(
         self, answerer: Answerer, task: str, user: User, settings: LampRetrieval, similarity: Similarity
@@ -60,11 +52,7 @@ class LampAugmented:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer a question.
-
-        Raises:
-            ModelError, HaltedError: the model could not answer.
-        """
+        """Return one answer a question."""
         asked = [PromptedQuestion("", await self._augmented(question)) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]
 

@@ -50,13 +50,8 @@ class DeskWeights:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+        self._desk, self.name = desk, desk.bench.model.model.name
         self.writing = 0.0
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._desk.model.name
 
     def with_edit(self, edit: Edit | None) -> LanguageModel:
         """Return the model under an edit; its calls count."""

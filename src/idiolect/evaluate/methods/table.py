@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from idiolect.errors import SettingsError
@@ -11,12 +11,10 @@ from idiolect.evaluate.methods import fermi
 from idiolect.evaluate.methods.augmenting import EnrichmentMethod, Retrieval
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.counting import Majority, Uniform
-from idiolect.evaluate.methods.entry import MethodEntry
 from idiolect.evaluate.methods.lamp import LampRetrieval
 from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.evaluate.methods.spec import Overrides
-from idiolect.evaluate.methods.transferred import TransferredPrompts
 from idiolect.methods.setting_changes import changed_by_text
 
 if TYPE_CHECKING:
@@ -26,6 +24,33 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
+
+
+@dataclass(frozen=True, slots=True)
+class MethodEntry:
+    """One method that can be named.
+
+    Args:
+        help: one sentence.
+        make: the method with the changes that stand in brackets behind its name.
+        learning_key: takes these changes and a bench, and gives what decides on what is learned: methods with the same
+            key learn the same from a person, and do it once. Raises SettingsError where the settings make no sense on
+            this bench. None: the method shares with nobody, and making it is all the check that its settings need.
+        transferred: takes the changes, a model that learns and one that answers (None: the model of the run); only of
+            methods that learn prompts, which another model can be asked under.
+        personal: it depends on whom it learned from: then another person's is its control, and it has a learning curve
+            over opinions.
+        needs: "weights": open weights; "dpo": the extra of that name.
+        iterates: it learns prompts in iterations: it has a learning curve over those.
+    """
+
+    help: str
+    make: Callable[[Overrides], EvaluatedMethod]
+    learning_key: Callable[[Overrides, Bench], Hashable] | None = None
+    transferred: Callable[[Overrides, str | None, str | None], EvaluatedMethod] | None = None
+    personal: bool = True
+    needs: frozenset[str] = frozenset()
+    iterates: bool = False
 
 
 class _KeyedMethod(EvaluatedMethod, Protocol):
@@ -56,8 +81,8 @@ def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) ->
     def make(overrides: Overrides) -> fermi.FermiMethod:
         return fermi.FermiMethod(change, overrides, reads_failures)
 
-    def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> TransferredPrompts:
-        return TransferredPrompts(make(overrides), learns_with, answered_by)
+    def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> fermi.TransferredPrompts:
+        return fermi.TransferredPrompts(make(overrides), learns_with, answered_by)
 
     return replace(_keyed(help_, make), iterates=True, transferred=transferred)
 
@@ -88,14 +113,13 @@ def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
 
 
 def _insights(overrides: Overrides) -> _KeyedMethod:
-    from idiolect.evaluate.methods.insights import InsightsMethod
+    from idiolect.evaluate.methods.chameleon import InsightsMethod
 
     return changed_by_text(InsightsMethod(), overrides)
 
 
 def _combined(overrides: Overrides) -> _KeyedMethod:
-    from idiolect.evaluate.methods.chameleon import ChameleonMethod
-    from idiolect.evaluate.methods.combined import Combined
+    from idiolect.evaluate.methods.chameleon import ChameleonMethod, Combined
 
     if overrides:
         raise SettingsError("fermi+chameleon takes no settings in brackets: it is made of fermi and chameleon")

@@ -23,7 +23,6 @@ from idiolect.evaluate.report.drawing import (
     MUTED,
     PAPER,
     SERIES,
-    Canvas,
     EndLabel,
     drawn,
     label_at_right,
@@ -89,8 +88,11 @@ def _curves(summary: Summary, place: Callable[[Arm], tuple[Arm, float] | None], 
     reference = baseline.value if baseline is not None and finite(baseline.value) else None
     height = max(_HEIGHT, 90 + 16 * len(curves))
     svg = drawn(
-        Canvas(name, _label(curves, measure, along), _WIDTH, height),
         lambda figure: _draw(figure.add_subplot(), curves, (measure, reference, along), height - 60),
+        name,
+        label=_label(curves, measure, along),
+        width=_WIDTH,
+        height=height,
     )
     caption = f"{capitalized(measure.title)} over {along}, with 95 % intervals."
     if any(is_control(curve.arm) for curve in curves):

@@ -58,24 +58,14 @@ _SETTINGS: dict[str, Any] = {
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """What is to be drawn on.
+def drawn(draw: Callable[[Figure], None], name: str, *, label: str, width: int, height: int) -> str:
+    """Return one plot as an `<svg>` element.
 
     Args:
+        draw: draws it.
         name: of the plot, unlike all others of the page; letters and "-".
         label: what the plot shows, for those who don't see it.
         width, height: in CSS pixels.
-    """
-
-    name: str
-    label: str
-    width: int
-    height: int
-
-
-def drawn(canvas: Canvas, draw: Callable[[Figure], None]) -> str:
-    """Return one plot as an `<svg>` element.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -90,24 +80,22 @@ def drawn(canvas: Canvas, draw: Callable[[Figure], None]) -> str:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # the page's fonts have more than ours
         matplotlib.rcdefaults()
         settings: Any = matplotlib.rcParams
-        settings.update(_SETTINGS | {"svg.hashsalt": canvas.name})
-        figure = Figure(figsize=(canvas.width / 72, canvas.height / 72), dpi=72, layout="constrained")
+        settings.update(_SETTINGS | {"svg.hashsalt": name})
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         draw(figure)
         figure.savefig(written, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(written.getvalue(), canvas)
+    opening = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" style="--width: {width}px">'
+    return opening + _inlined(written.getvalue(), name)
 
 
 _TAG = re.compile(r"<[^!?][^>]*>")
 
 
-def _inlined(svg: str, canvas: Canvas) -> str:
+def _inlined(svg: str, name: str) -> str:
+    """Return what is inside of a file's `<svg>` element, as it may stand in the page."""
     inner = svg[svg.index(">", svg.index("<svg")) + 1 :]
     inner = re.sub(r"<style.*?</style>|<!--.*?-->", "", inner, flags=re.DOTALL)
-    opening = (
-        f'<svg role="img" aria-label="{escape(canvas.label)}" viewBox="0 0 {canvas.width} {canvas.height}" '
-        f'style="--width: {canvas.width}px">'
-    )
-    return opening + _TAG.sub(lambda tag: _adapted(tag[0], canvas.name), inner).strip()
+    return _TAG.sub(lambda tag: _adapted(tag[0], name), inner).strip()
 
 
 def _adapted(tag: str, name: str) -> str:

@@ -6,13 +6,13 @@ Summary → scores_forest (arms, own beside another's), differences_forest (arou
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.report.cells import Plot
-from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, Canvas, drawn, plain_axes
+from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, drawn, plain_axes
 from idiolect.evaluate.report.wording import (
     capitalized,
     finite,
@@ -50,20 +50,22 @@ def scores_forest(summary: Summary) -> Plot | None:
     found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
     if measure is None or not found:
         return None
-    rows = list(dict.fromkeys(str(_without_control(arm)) for arm, _ in found))
-    both = {str(_without_control(arm)) for arm, _ in found if is_control(arm)}
+    rows = list(dict.fromkeys(str(replace(arm, control="own")) for arm, _ in found))
+    both = {str(replace(arm, control="own")) for arm, _ in found if is_control(arm)}
     marks = [_score_mark(arm, estimate, rows, (summary.header.baseline, both)) for arm, estimate in found]
     baseline = next((estimate.value for arm, estimate in found if arm == summary.header.baseline), None)
     labels = short_labels(rows)
     label = f"Forest plot of {measure.title} with 95 % intervals. " + _as_sentence(
         (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
     )
-    height = 70 + 26 * len(rows)
     svg = drawn(
-        Canvas("scores", label, _WIDTH, height),
         lambda figure: _forest(
             figure.add_subplot(), marks, [labels[row] for row in rows], (measure, baseline, headed(measure))
         ),
+        "scores",
+        label=label,
+        width=_WIDTH,
+        height=70 + 26 * len(rows),
     )
     legend = (("own", "learned from the person"), ("another", "learned from another person")) if both else ()
     caption = f"{capitalized(measure.title)} and its 95 % interval."
@@ -72,16 +74,12 @@ def scores_forest(summary: Summary) -> Plot | None:
 
 
 def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[Arm, set[str]]) -> _Mark:
-    name, control = str(_without_control(arm)), is_control(arm)
+    name, control = str(replace(arm, control="own")), is_control(arm)
     row, (baseline, both) = rows.index(name), known
     if arm == baseline:
         return _Mark(row, estimate, INK, shape="D")
     nudge = 0.16 if name in both else 0.0
     return _Mark(row + (nudge if control else -nudge), estimate, ANOTHER if control else OWN, hollow=control)
-
-
-def _without_control(arm: Arm) -> Arm:
-    return Arm(arm.method, "own", arm.n_train, arm.answered_by)
 
 
 def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
@@ -91,7 +89,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
     if not panels:
         return None
     label = "Forest plot of paired differences with 95 % intervals. " + _as_sentence(
-        (f"{pair_of(c)}, {measure_of(c.measure).title}", _signed(c), _signed_interval(c)) for c in kept
+        (f"{pair_of(c)}, {measure_of(c.measure).title}", *_signed(c)) for c in kept
     )
     labels = short_labels((pair_of(c) for c in kept), most=58)
     heights = [64 + 26 * len(panel) for panel in panels.values()]
@@ -104,7 +102,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
             _forest(ax, marks, [labels[pair_of(c)] for c in panel], (measure, 0.0, _difference_head(measure)))
 
     return Plot(
-        drawn(Canvas("differences", label, _WIDTH, sum(heights)), draw),
+        drawn(draw, "differences", label=label, width=_WIDTH, height=sum(heights)),
         "Paired differences and their 95 % intervals; the dashed line is no difference.",
         (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
     )
@@ -121,12 +119,9 @@ def _difference_head(measure: Measure) -> str:
     return f"Difference in {measure.title}{unit}; {side} 0, the first is better"
 
 
-def _signed(comparison: Comparison) -> str:
-    return shown(measure_of(comparison.measure), comparison.difference.value, signed=True)
-
-
-def _signed_interval(comparison: Comparison) -> str:
-    return shown_interval(measure_of(comparison.measure), comparison.difference, signed=True)
+def _signed(comparison: Comparison) -> tuple[str, str]:
+    measure, difference = measure_of(comparison.measure), comparison.difference
+    return shown(measure, difference.value, signed=True), shown_interval(measure, difference, signed=True)
 
 
 def _forest(

@@ -15,13 +15,7 @@ from idiolect.evaluate.summary import Summary
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What stands at the top.
-
-    Args:
-        title, task: of the evaluation.
-        facts: names and texts.
-        warning: why it is partial; "" if it is complete.
-    """
+    """What stands at the top."""
 
     title: str
     task: str

@@ -24,7 +24,6 @@ from idiolect.evaluate.report.drawing import (
     MUTED,
     OWN,
     SERIES,
-    Canvas,
     EndLabel,
     drawn,
     label_at_right,
@@ -63,13 +62,15 @@ def gain_bars(summary: Summary) -> Plot | None:
     measure = measure_of(summary.header.measures[0])
     row = 58 if len(gains) <= 8 else 42
     largest = max((abs(g.gain) for each in gains.values() for g in each), default=0.0)
-    parts = (
-        f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in _counts(gains).items()
-    )
+    counts = {arm: better_same_worse(each) for arm, each in gains.items()}
+    parts = (f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in counts.items())
     label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(parts)[:12]) + "."
     svg = drawn(
-        Canvas("gains", label, _WIDTH, 34 + row * len(gains)),
         lambda figure: _gain_rows(figure.add_subplot(), gains, largest or 1.0),
+        "gains",
+        label=label,
+        width=_WIDTH,
+        height=34 + row * len(gains),
     )
     unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
     caption = (
@@ -93,10 +94,6 @@ def better_same_worse(gains: Sequence[Gain]) -> tuple[int, int, int]:
     """Return how many people gain, stay and lose."""
     better, worse = sum(g.gain > 0 for g in gains), sum(g.gain < 0 for g in gains)
     return better, len(gains) - better - worse, worse
-
-
-def _counts(gains: Mapping[Arm, Sequence[Gain]]) -> dict[Arm, tuple[int, int, int]]:
-    return {arm: better_same_worse(each) for arm, each in gains.items()}
 
 
 def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) -> None:
@@ -202,7 +199,7 @@ def cost_scatter(summary: Summary) -> Plot | None:
             ax.set_xlabel(title)
             label_at_right(ax, _cost_labels(found, costs, measure), panel - 60)
 
-    svg = drawn(Canvas("costs", label, _WIDTH, panel * len(scales)), draw)
+    svg = drawn(draw, "costs", label=label, width=_WIDTH, height=panel * len(scales))
     caption = f"{capitalized(measure.title)} over what a person costs, on a logarithmic scale."
     caption += " The diamond is the baseline." if any(a.arm == summary.header.baseline for a in found) else ""
     return Plot(svg, caption)
@@ -277,7 +274,7 @@ def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> P
         for ax in axes[-1]:
             ax.set_xlabel("Layer")
 
-    svg = drawn(Canvas(name, label, _WIDTH, 30 + 200 * down), draw)
+    svg = drawn(draw, name, label=label, width=_WIDTH, height=30 + 200 * down)
     legend = tuple((f"series-{n % len(SERIES) + 1}", arm) for n, arm in enumerate(kept))
     return Plot(svg, "Means over people, by layer of the model.", legend)
 

@@ -20,11 +20,7 @@ from idiolect.evaluate.summary import Summary
 
 
 def render(summary: Summary) -> str:
-    """Return the report as HTML; the same summary gives the same text.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
+    """Return the report as HTML; the same summary gives the same text."""
     kept: Summary = cleaned(summary)
     template = _environment().get_template("report.html.jinja")
     return template.render(head=headline_of(kept), sections=sections_of(kept))

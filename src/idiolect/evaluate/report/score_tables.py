@@ -6,6 +6,7 @@ Summary → Table → sections
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 from idiolect.evaluate.records import Arm
@@ -197,8 +198,8 @@ def uncounted_table(summary: Summary) -> Table | None:
 
 def _arm(arm: Arm, baseline: Arm) -> Cell:
     """Return an arm's name, with a mark if it is a control or the baseline."""
-    own = Arm(arm.method, "own", arm.n_train, arm.answered_by)
-    return Cell(str(own), mark="another’s" if is_control(arm) else "baseline" if arm == baseline else "")
+    mark = "another’s" if is_control(arm) else "baseline" if arm == baseline else ""
+    return Cell(str(replace(arm, control="own")), mark=mark)
 
 
 def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:

@@ -55,7 +55,11 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         section("uncounted", "Unparsed and not scored", [uncounted_table(summary)]),
         section("broken", "Broken records", _broken(summary.header)),
         section("intervals", "How the intervals are made", _intervals(summary)),
-        section("configuration", "Configuration", [_configuration(summary.header.config)]),
+        section(
+            "configuration",
+            "Configuration",
+            [Definitions(_entries(summary.header.config)) if summary.header.config else None],
+        ),
     )
     return tuple(each for each in found if each is not None)
 
@@ -146,10 +150,6 @@ def _intervals(summary: Summary) -> list[Prose | Definitions | None]:
         return []
     sentences = _GENERAL if summary.comparisons else _GENERAL[:1]
     return [Prose(sentences), Definitions(tuple(entries)) if entries else None]
-
-
-def _configuration(config: Mapping[str, Any]) -> Definitions | None:
-    return Definitions(_entries(config)) if config else None
 
 
 def _entries(config: Mapping[str, Any]) -> tuple[Entry, ...]:

@@ -9,7 +9,7 @@ file. What is asked is never among what is learned from, not even as a repetitio
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -19,12 +19,14 @@ from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.people.broken_records import BrokenRecords
 from idiolect.people.opinionqa import RESPONDENT
 from idiolect.people.splits import hash_rank, shuffled
-from idiolect.people.user import Opinion, QuestionKind, User
+from idiolect.people.user import QuestionKind, User
 
 FEWEST_TO_PARTITION = 10
 """With fewer people than this, nobody is set apart for development."""
 
 T = TypeVar("T")
+
+_NONE_BROKEN = BrokenRecords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,6 @@ class People:
 def no_group(_user: User) -> str:
     """Return "", the group of everybody where there are none."""
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFacts:
-    """What a task knows besides its people; see `Benchmark`."""
-
-    broken: BrokenRecords = field(default_factory=BrokenRecords)
-    notes: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    measures: tuple[str, ...] = ()
 
 
 def group_of_person(key: str) -> Group:
@@ -82,7 +74,13 @@ def partition(users: Iterable[User], *, seed: int) -> People:
 
 
 def benchmark_of(
-    task: str, people: People, options: TaskOptions, *, group_of: Callable[[User], str], facts: TaskFacts
+    task: str,
+    people: People,
+    options: TaskOptions,
+    *,
+    group_of: Callable[[User], str] = no_group,
+    broken: BrokenRecords = _NONE_BROKEN,
+    notes: tuple[str, ...] = (),
 ) -> Benchmark:
     """Return the benchmark that options make of people with opinions, texts or both.
 
@@ -91,7 +89,7 @@ def benchmark_of(
         people: of the data set; cases come from the group that the options name, in their order.
         options: how many, and how much of each.
         group_of: the group of a case.
-        facts: no `measures` there: those that fit what is asked.
+        broken, notes: as in `Benchmark`.
 
     Raises:
         DatasetError: nobody of the group said enough.
@@ -106,13 +104,12 @@ def benchmark_of(
     return Benchmark(
         task,
         cases,
-        facts.measures or measures_of(cases),
+        measures_of(cases),
         others=others,
         others_are_fixed=options.group == "reported",
-        labels=facts.labels,
         other_groups={user.id: group for user in others if (group := group_of(user))},
-        broken=facts.broken,
-        notes=(*facts.notes, *taken.notes()),
+        broken=broken,
+        notes=(*notes, *taken.notes()),
     )
 
 
@@ -182,11 +179,7 @@ def measures_of(cases: Iterable[Case]) -> tuple[str, ...]:
     names: list[str] = []
     names += ["accuracy"] if kinds - {QuestionKind.FREE_TEXT} else []
     names += ["mae"] if QuestionKind.ORDINAL in kinds else []
-    names += ["distribution_similarity"] if any(map(_has_distribution, asked)) else []
+    names += ["distribution_similarity"] if any(DISTRIBUTION in opinion.extra for opinion in asked) else []
     names += ["rouge1", "rougeL"] if QuestionKind.FREE_TEXT in kinds else []
     names += ["loglik"] if any(case.texts for case in cases) else []
     return tuple(names)
-
-
-def _has_distribution(opinion: Opinion) -> bool:
-    return DISTRIBUTION in opinion.extra

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import TaskFacts
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
 from idiolect.people.global_opinionqa import read_global_opinionqa
@@ -22,8 +21,7 @@ def load_global_opinionqa(options: TaskOptions) -> Benchmark:
     if _is_users_file(path):
         return users_benchmark(NAME, options, needs_distribution=True)
     read = read_global_opinionqa(path)
-    facts = TaskFacts(broken=read.broken, notes=replaced_note(read.replaced))
-    return grouped_benchmark(NAME, read.users, options, facts)
+    return grouped_benchmark(NAME, read.users, options, broken=read.broken, notes=replaced_note(read.replaced))
 
 
 def _is_users_file(path: Path) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import TaskFacts
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
 from idiolect.people.opinionqa import OpinionQA, read_opinionqa
@@ -23,7 +22,7 @@ def load_opinionqa(options: TaskOptions) -> Benchmark:
         return users_benchmark(NAME, options)
     read = read_opinionqa(path, topics=options.topics)
     in_topics = replace(options, topics=())  # a wave may be named by its number, which is no group's name
-    found = grouped_benchmark(NAME, read.users, in_topics, TaskFacts(broken=read.broken, notes=_notes(read)))
+    found = grouped_benchmark(NAME, read.users, in_topics, broken=read.broken, notes=_notes(read))
     respondents = {case.user.id.partition("-")[2] for case in found.cases}
     if len(respondents) == len(found.cases):
         return found

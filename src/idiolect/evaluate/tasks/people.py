@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.tasks.cases import People, TaskFacts, benchmark_of, no_group
+from idiolect.evaluate.tasks.cases import People, benchmark_of
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.bundled import ATTRIBUTION, bundled_groups
 
@@ -24,9 +24,8 @@ def load_people(options: TaskOptions) -> Benchmark:
     if options.topics or options.group_by:
         raise SettingsError("people: the bundled people have no groups: leave topics and group_by out")
     groups = bundled_groups()
-    facts = TaskFacts(notes=(f"Data: {ATTRIBUTION}.",))
     people = People(groups.reported, groups.development)
-    return benchmark_of("people", people, options, group_of=no_group, facts=facts)
+    return benchmark_of("people", people, options, notes=(f"Data: {ATTRIBUTION}.",))
 
 
 PEOPLE = Task(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from idiolect.errors import DatasetError, SettingsError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
-from idiolect.evaluate.tasks.cases import People, TaskFacts, benchmark_of, partition
+from idiolect.evaluate.tasks.cases import People, benchmark_of, partition
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
 from idiolect.people.distributions import UnusableSharesError, distribution
@@ -40,11 +40,16 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
         DatasetError: nobody is left.
         SettingsError: nobody has what the options group by, or nobody is of its topics.
     """
-    read = read_people(data_of(task, options), needs_distribution=needs_distribution)
-    return grouped_benchmark(task, read.users, options, TaskFacts(broken=read.broken))
+    path = data_of(task, options)
+    reports: list[UsersFileReport] = []
+    checked = _Distributions(path.name, needs_distribution)
+    users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
+    return grouped_benchmark(task, users, options, broken=_broken_lines(path, reports[0]) + checked.log.records)
 
 
-def grouped_benchmark(task: str, users: tuple[User, ...], options: TaskOptions, facts: TaskFacts) -> Benchmark:
+def grouped_benchmark(
+    task: str, users: tuple[User, ...], options: TaskOptions, *, broken: BrokenRecords, notes: tuple[str, ...] = ()
+) -> Benchmark:
     """Return the benchmark of users in the groups, and of the topics, that the options name.
 
     Raises:
@@ -59,7 +64,7 @@ def grouped_benchmark(task: str, users: tuple[User, ...], options: TaskOptions, 
             tuple(user for user in people.reported if group_of(user) in wanted),
             tuple(user for user in people.development if group_of(user) in wanted),
         )
-    return benchmark_of(task, people, options, group_of=group_of, facts=facts)
+    return benchmark_of(task, people, options, group_of=group_of, broken=broken, notes=notes)
 
 
 def data_of(task: str, options: TaskOptions) -> Path:
@@ -76,26 +81,6 @@ def data_of(task: str, options: TaskOptions) -> Path:
 def replaced_note(rows: int) -> tuple[str, ...]:
     """Return notes on rows with bytes that are not UTF-8."""
     return (f"{rows} rows hold bytes that are not UTF-8; they were read with a mark in their place.",) if rows else ()
-
-
-@dataclass(frozen=True, slots=True)
-class UsersRead:
-    """The users of a file, and its records that were left out."""
-
-    users: tuple[User, ...]
-    broken: BrokenRecords
-
-
-def read_people(path: Path, *, needs_distribution: bool = False) -> UsersRead:
-    """Read the valid users of a users file, with valid distributions.
-
-    Raises:
-        UsersFileError: the file cannot be read or has no valid line.
-    """
-    reports: list[UsersFileReport] = []
-    checked = _Distributions(path.name, needs_distribution)
-    users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
-    return UsersRead(users, _broken_lines(path, reports[0]) + checked.log.records)
 
 
 def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:

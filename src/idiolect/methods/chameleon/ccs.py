@@ -101,11 +101,7 @@ def fit_ccs(personalized: Tensor, neutral: Tensor, settings: CcsSettings, genera
     Args:
         personalized: H_P, shape (K, L, d), of any float type; computed in float32.
         neutral: H_N, the same shape; row i is the other side of pair i.
-        settings: how.
         generator: draws the initial probes, on the CPU.
-
-    Raises:
-        ValueError: see `fit_ccs_from`.
     """
     ours, _ = rows_by_layer(personalized, neutral)  # (L, K, d)
     probes = initial_probes(ours.shape[0], settings.restarts, ours.shape[2], generator)

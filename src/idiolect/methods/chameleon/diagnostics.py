@@ -49,24 +49,6 @@ def cosine_with_mean(theta: Tensor, activations: Tensor) -> Tensor:
     return cosine_sizes(theta, activations.float().mean(dim=0))
 
 
-def cosines_between_users(thetas: Tensor) -> Tensor:
-    """|cos| between every two users' directions, per layer.
-
-    Args:
-        thetas: shape (users, L, d).
-
-    Returns:
-        float32 (L, users, users), 0..1, symmetric, ones on the diagonal.
-
-    Raises:
-        ValueError: another shape, no users, or a direction of length 0 or not finite.
-    """
-    if thetas.ndim != 3 or not thetas.numel():
-        raise ValueError(f"directions are {tuple(thetas.shape)}, must be (users, L, d)")
-    unit = _unit(thetas).transpose(0, 1)  # (L, users, d)
-    return (unit @ unit.mT).abs().clamp(max=1)
-
-
 def edit_size(tokens: Tensor, read: Tensor, write: Tensor, gate: Gate = "none") -> float:
     """How far the edit of one layer moves a token, relative to the token: 0 or more.
 

@@ -92,11 +92,6 @@ class DpoResult:
     seconds: float
     losses: tuple[float, ...]
 
-    @property
-    def loss(self) -> float:
-        """The loss of the last step."""
-        return self.losses[-1]
-
 
 async def train_dpo(
     pairs: Sequence[Pair],
@@ -112,7 +107,6 @@ async def train_dpo(
     Args:
         pairs: at least two.
         model: unedited.
-        settings: how.
         clock: monotonic seconds.
 
     Raises:

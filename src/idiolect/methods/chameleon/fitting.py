@@ -61,7 +61,6 @@ class Chameleon:
 
     Args:
         model: open weights.
-        settings: how.
         embedder: of the history's items; None will do where the personalized sides are the user's own words.
         writer: who writes insights and pairs: `model`, as it is called through a cache or a budget; None: itself.
         identity: of the weights; None: the model's name.
@@ -162,11 +161,7 @@ class Chameleon:
         pooled.add(data, roles)
 
     async def _edits(self, pooled: _Pool) -> tuple[Measured, dict[Variant, Edit]]:
-        """What the pooled pairs come to, and the edit of every variant.
-
-        Raises:
-            PersonalizationError: there is no direction in them.
-        """
+        """What the pooled pairs come to, and the edit of every variant."""
         settings = self._settings
         fitted, held = pooled.held_out(settings.directions.held_out_share)
         gradients = any(variant.rule == "gradient" for variant in settings.variants)
@@ -229,11 +224,7 @@ class Chameleon:
 
 
 def _checked(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `make` makes of measured directions.
-
-    Raises:
-        PersonalizationError: a direction is degenerate.
-    """
+    """Return what `make` makes of measured directions; a degenerate direction is a `PersonalizationError`."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:

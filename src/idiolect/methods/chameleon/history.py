@@ -11,17 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from idiolect.models.similarity import Embedder, FloatArray
-from idiolect.people.user import Opinion, User
+from idiolect.people.user import User
 
 
 def history_items(user: User, *, max_chars: int) -> list[str]:
-    """Everything the user said, opinions first, in order; longer items are cut between words.
-
-    Args:
-        user: whose.
-        max_chars: ≥ 1.
-    """
-    texts = [*map(_question_and_answer, user.opinions), *user.texts]
+    """Everything the user said, opinions first, in order; longer items are cut between words."""
+    texts = [*(f"{opinion.question.text} → {opinion.answer}" for opinion in user.opinions), *user.texts]
     return [cut(text, max_chars) for text in texts]
 
 
@@ -45,10 +40,6 @@ def first_component_scores(vectors: FloatArray) -> FloatArray:
     _, _, components = np.linalg.svd(centred, full_matrices=False)  # (min(n, d), d)
     scores: FloatArray = centred @ components[0]
     return scores
-
-
-def _question_and_answer(opinion: Opinion) -> str:
-    return f"{opinion.question.text} → {opinion.answer}"
 
 
 def cut(text: str, max_chars: int) -> str:

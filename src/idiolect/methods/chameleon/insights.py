@@ -29,7 +29,6 @@ class InsightsInPrompt:
         model: answers, unedited.
         answering: how questions are put; the prompt is the system message whatever `prompt_role` is here.
         embedder: of the history's items.
-        writer: who writes; `model` as it is called through a cache or a budget; None: itself.
         settings: of the history and the insights; those of CHAMELEON, but greedy.
 
     Raises:
@@ -42,12 +41,11 @@ class InsightsInPrompt:
         answering: AnsweringSettings,
         *,
         embedder: Embedder,
-        writer: CompletionModel | None = None,
         settings: GenerationSettings = GREEDY,
     ) -> None:
         self._answerer = Answerer(model, replace(answering, prompt_role="system"))
         self._embedder, self._settings = embedder, settings
-        self._writer: CompletionModel = model if writer is None else writer
+        self._writer: CompletionModel = model
 
     async def fit(self, user: User, *, observer: Observer = ignore_progress) -> InsightPrompted:
         """Write the insights: two calls, as CHAMELEON makes them.
@@ -83,10 +81,6 @@ class InsightPrompted:
         self._answerer = answerer
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask all questions under the insight.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Ask all questions under the insight."""
         asked = [PromptedQuestion(self.prompt, question) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]

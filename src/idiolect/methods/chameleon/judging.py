@@ -6,7 +6,7 @@
               probabilities (texts)
 
 The fluency of an edited model is the mean log-probability per token of neutral texts that the base model wrote; its
-change is minus an estimate of KL(base ‖ edited).
+change is minus an estimate of KL(base ‖ edited). A model that cannot answer is a `ModelError`.
 """
 
 from __future__ import annotations
@@ -44,32 +44,20 @@ class ItemScores:
 
 
 async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
-    """log p of what the person said, per item: nat per token for texts and free answers, nat for choices.
-
-    Raises:
-        ModelError: the model could not answer.
-    """
+    """log p of what the person said, per item: nat per token for texts and free answers, nat for choices."""
     found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
     scores = tuple(_log_likelihood(item, each) for item, each in zip(items, found, strict=True))
     return ItemScores(scores, sum((each.usage for each in found), Usage()))
 
 
 async def fluency(texts: Sequence[Text], model: LanguageModel) -> ItemScores:
-    """Mean log-probability per token of each text, in nat.
-
-    Raises:
-        ModelError: the model could not answer.
-    """
+    """Mean log-probability per token of each text, in nat."""
     found = await model.choice_logprobs([ChoiceRequest(messages, (answer,)) for messages, answer in texts])
     return ItemScores(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
 
 
 async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
-    """A score in [0, 1] per item; see the module's text.
-
-    Raises:
-        ModelError: the model could not answer.
-    """
+    """A score in [0, 1] per item; see the module's text."""
     opinions = [item for item in items if isinstance(item, Opinion)]
     answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
     aligned = iter(

@@ -98,7 +98,6 @@ async def measure(
         fitted: what directions come from.
         held_out: what breaks ties between layers, and on whose neutral sides fluency is measured; may be empty.
         model: unedited.
-        settings: how.
         seed: of CCS's restarts.
         gradients: False leaves out the backward pass.
 

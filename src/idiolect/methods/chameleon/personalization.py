@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import InstanceOf, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -96,7 +96,7 @@ class ChameleonPersonalization:
     fingerprint: str
     settings: ChameleonSettings
     variant: Variant
-    edit: Edit
+    edit: InstanceOf[Edit]  # its tensors are no JSON
     insights: tuple[Insights, ...]
     pairs: tuple[Pair, ...]
     dropped: Mapping[DropReason, int]
@@ -132,8 +132,7 @@ class ChameleonPersonalization:
 
     def to_json(self) -> dict[str, Any]:
         """The card: plain JSON values, without tensors."""
-        values = {name: getattr(self, name) for name in _Card.__dataclass_fields__}
-        card: dict[str, Any] = _adapter().dump_python(_Card(**values), mode="json")
+        card: dict[str, Any] = _adapter().dump_python(self, mode="json", exclude={"edit"})
         return card | {"positions": self.edit.positions, "edit_gate": self.edit.gate, "edit": self.edit.digest}
 
     def tensor_bytes(self) -> bytes:
@@ -158,47 +157,21 @@ class ChameleonPersonalization:
             )
         own = {name: value for name, value in card.items() if name not in ("positions", "edit_gate", "edit")}
         try:
-            checked = _adapter().validate_python(own)
+            return _adapter().validate_python({**own, "edit": _edit(card, tensors)})
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
             raise PersonalizationError(f"the stored personalization is damaged at {places}") from None
         except SettingsError as error:
             raise PersonalizationError(f"the stored personalization is damaged at settings: {error}") from None
-        values = {name: getattr(checked, name) for name in _Card.__dataclass_fields__}
-        return cls(**values, edit=_edit(card, tensors))
 
     def judged(self, evidence: Evidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
         """The same with what held-out history says, and the cost of asking it."""
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Card:
-    """All that goes into JSON."""
-
-    user_id: str
-    model: str
-    fingerprint: str
-    settings: ChameleonSettings
-    variant: Variant
-    insights: tuple[Insights, ...]
-    pairs: tuple[Pair, ...]
-    dropped: Mapping[DropReason, int]
-    layers: tuple[LayerDiagnostics, ...]
-    trials: tuple[Trial, ...]
-    n_learned: int
-    n_chosen: int
-    n_judged: int
-    usage: Usage
-    members: tuple[str, ...] = ()
-    evidence: Evidence | None = None
-    method: Literal["chameleon"] = "chameleon"
-    format: int = FORMAT
-
-
 @cache
-def _adapter() -> TypeAdapter[_Card]:
-    return TypeAdapter(_Card)
+def _adapter() -> TypeAdapter[ChameleonPersonalization]:
+    return TypeAdapter(ChameleonPersonalization)
 
 
 def _edit(card: Mapping[str, Any], tensors: bytes | None) -> Edit:

@@ -203,11 +203,7 @@ def likeness(one: str, other: str) -> float:
 
 
 def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: GenerationSettings) -> tuple[Pair, ...]:
-    """The pairs, if they are enough to compute a direction from.
-
-    Raises:
-        PersonalizationError: they are not; never is a direction made up.
-    """
+    """Return the pairs, or raise if they are too few to compute a direction from: never is one made up."""
     kept = tuple(pairs)
     if len(kept) < settings.least_pairs:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no more were to be had"

@@ -1,7 +1,7 @@
 """Every decision of CHAMELEON that is a choice, by name, with the presets.
 
 The paper is arXiv 2503.01048. Where it leaves something open (marked [?] below) the setting says so. Departures of ours
-are settings too; they are off in the preset `paper`.
+are settings too; they are off in the preset `paper`. A value that makes no sense is a `SettingsError`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ class GenerationSettings:
         least_difference: a pair whose two sides share more than 1 − this of their words is degenerate and dropped.
         least_pairs: fewer left than this is an error.
         seed: of every draw.
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     history_items: int = 5
@@ -76,9 +73,6 @@ class DirectionSettings:
         ccs: of θ_N.
         held_out_share: of the pairs, that break ties between layers, in [0, 1).
         sample: tokens per layer that the addition's reader is fitted on.
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     ccs: CcsSettings = field(default_factory=CcsSettings)
@@ -102,9 +96,6 @@ class Variant:
             activation.
         alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
         layers: how many, those with the lowest CCS loss; None: all.
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     rule: RuleName = "literal"
@@ -145,9 +136,6 @@ class ChameleonSettings:
         answering: how the person's questions are put.
         similarity: whose embeddings select the history.
         evidence: the gate: a share of the history that judges the result; 0: none.
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     preset: str = "custom"

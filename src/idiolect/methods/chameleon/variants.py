@@ -1,6 +1,11 @@
-"""From directions to an edit: which layers, and which rule at which strength (`rules` has the equations)."""
+"""From directions to an edit: which layers, and which rule at which strength (`rules` has the equations).
+
+`random_edit` is the control of every edit: the same layers, rule and strength along directions that mean nothing.
+"""
 
 from __future__ import annotations
+
+import hashlib
 
 import torch
 from torch import Tensor
@@ -9,7 +14,7 @@ from idiolect.methods.chameleon.diagnostics import cosine_sizes, cosine_with_mea
 from idiolect.methods.chameleon.directions import orthogonalize
 from idiolect.methods.chameleon.layer_choice import choose_layers
 from idiolect.methods.chameleon.measuring import Measured
-from idiolect.methods.chameleon.personalization import LayerDiagnostics
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, LayerDiagnostics
 from idiolect.methods.chameleon.rules import addition, two_step
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
 from idiolect.models.edits import Edit, LayerEdit
@@ -66,11 +71,44 @@ def _layer_edit(layer: int, variant: Variant, measured: Measured, theta_p: Tenso
     if variant.rule == "gradient":
         step = torch.nn.functional.normalize(theta_p[layer], dim=0) * measured.scale[layer]  # (d,)
         return addition(step, measured.reader[layer], strength=variant.alpha)
+    return _two_steps(variant, theta_p[layer], theta_n[layer])
+
+
+def _two_steps(variant: Variant, theta_p: Tensor, theta_n: Tensor) -> LayerEdit:
     alpha = 0.0 if variant.rule == "n_only" else variant.alpha
     beta = 0.0 if variant.rule == "p_only" else variant.beta
-    return two_step(theta_p[layer], theta_n[layer], alpha=alpha, beta=beta)
+    return two_step(theta_p, theta_n, alpha=alpha, beta=beta)
 
 
 def _size(edit: Edit, layer: int, tokens: Tensor) -> float:
     done = edit.layers.get(layer)
     return 0.0 if done is None else edit_size(tokens[layer], done.read, done.write, edit.gate)
+
+
+def random_edit(learned: ChameleonPersonalization, *, seed: int) -> Edit:
+    """An edit as large as the learned one along random directions.
+
+    Where the rule adds a vector, what is read stays and a random vector of equal length is written; else both
+    directions are drawn anew, at the same strengths.
+
+    Args:
+        learned: whose layers, rule and strengths count.
+        seed: another one, other directions; combined with whose it is.
+    """
+    drawn = hashlib.blake2b(f"{seed}:{learned.user_id}".encode(), digest_size=7).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(drawn))
+    variant, edit = learned.variant, learned.edit
+    layers: dict[int, LayerEdit] = {}
+    for index, layer in edit.layers.items():
+        if variant.rule in ("addition", "gradient"):
+            lengths = layer.write.norm(dim=1, keepdim=True)  # (r, 1)
+            layers[index] = LayerEdit(layer.read, lengths * _random_directions(layer.write, generator))
+        else:
+            p, n = _random_directions(torch.empty(2, edit.width), generator)  # (d,) each
+            layers[index] = _two_steps(variant, p, n)
+    return Edit(layers, positions=edit.positions, gate=edit.gate)
+
+
+def _random_directions(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Unit rows of that shape."""
+    return torch.nn.functional.normalize(torch.randn(like.shape, generator=generator), dim=1)

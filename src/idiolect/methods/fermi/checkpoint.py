@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -126,16 +126,10 @@ def run_identity(user: User, settings: FermiSettings, *, models: Sequence[str | 
     """
     opinions = [(o.question.text, o.question.choices, o.question.ordinal, o.answer) for o in user.opinions]
     profile = list(user.profile.attributes.items())  # in order: prompts show it
-    known = _settings_adapter().dump_python(settings, mode="json")
-    canonical = json.dumps([known, list(models), user.id, profile, opinions, origin], sort_keys=True)
+    canonical = json.dumps([asdict(settings), list(models), user.id, profile, opinions, origin], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @cache
 def _adapter() -> TypeAdapter[State]:
     return TypeAdapter(State)
-
-
-@cache
-def _settings_adapter() -> TypeAdapter[FermiSettings]:
-    return TypeAdapter(FermiSettings)

@@ -7,7 +7,7 @@ cost; where it is not (the prompt shows a changed or a removed opinion), the cel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
@@ -67,7 +67,8 @@ def _matched(known: Sequence[Opinion], opinions: Sequence[Opinion]) -> tuple[lis
     """Return what became of each known opinion (None: it is gone), and the new opinions."""
     now: list[Opinion | None] = [None] * len(known)
     new = list(opinions)
-    for key in (_with_answer, _question):  # equal opinions first: a question may have been asked twice
+    keys: tuple[Callable[[Opinion], object], ...] = (lambda o: (o.question, o.answer), lambda o: o.question)
+    for key in keys:  # equal opinions first: a question may have been asked twice
         free: dict[object, list[int]] = {}
         for place in reversed(range(len(known))):
             if now[place] is None:
@@ -80,14 +81,6 @@ def _matched(known: Sequence[Opinion], opinions: Sequence[Opinion]) -> tuple[lis
                 rest.append(opinion)
         new = rest
     return now, new
-
-
-def _with_answer(opinion: Opinion) -> object:
-    return opinion.question, opinion.answer
-
-
-def _question(opinion: Opinion) -> object:
-    return opinion.question
 
 
 def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:

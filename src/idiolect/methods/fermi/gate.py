@@ -85,15 +85,14 @@ def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) 
     scores: dict[int, float] = {}
     for index, opinion in enumerate(opinions):
         others = [k for k, other in enumerate(opinions) if not same_question(other.question, opinion.question)]
-        means = [(_mean(_known(each, others)), each.cells[index]) for each in complete]
+        means = [
+            (_mean(cell.score for k in others if (cell := each.cells[k]) is not None), each.cells[index])
+            for each in complete
+        ]
         answered = [(mean, cell.score) for mean, cell in means if cell is not None]
         if answered:
             scores[index] = max(answered, key=lambda pair: pair[0])[1]  # the first, that is the oldest, of equals
     return scores
-
-
-def _known(scored: ScoredPrompt, indices: Iterable[int]) -> list[float]:
-    return [cell.score for index in indices if (cell := scored.cells[index]) is not None]
 
 
 def _mean(scores: Iterable[float]) -> float:
@@ -105,11 +104,7 @@ def _mean(scores: Iterable[float]) -> float:
 def respondent(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> RetrievalOfPrompt | FixedPrompt:
-    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so.
-
-    Raises:
-        SettingsError: other answering settings than learned with, or no similarity.
-    """
+    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so."""
     return RetrievalOfPrompt(learned, answerer, similarity) if learned.used else base(answerer)
 
 

@@ -106,14 +106,3 @@ class Memory:
         """The L best of (memory ∪ new)."""
         ranked = sorted((*self.entries, *new), key=lambda entry: (-entry.score, entry.born))
         return Memory(self.size, tuple(ranked[: self.size]))
-
-    @property
-    def best(self) -> ScoredPrompt:
-        """The prompt with the highest score, the oldest of equals.
-
-        Raises:
-            ValueError: the memory is empty.
-        """
-        if not self.entries:
-            raise ValueError("the memory is empty")
-        return self.entries[0]

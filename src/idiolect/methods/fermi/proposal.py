@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -197,10 +197,6 @@ class ProposalFilter:
     rejected: dict[str, int] = field(default_factory=dict)
     seen: set[Identity] = field(default_factory=set)
 
-    def see(self, prompts: Iterable[Prompt]) -> None:
-        """Never accept these again."""
-        self.seen.update(prompt.identity for prompt in prompts)
-
     def accept(self, proposals: Sequence[Proposal], context: Context) -> list[Prompt]:
         """The acceptable prompts among the proposals, in order; the others are counted in `rejected`."""
         accepted = []
@@ -209,7 +205,7 @@ class ProposalFilter:
             if prompt is None:
                 self.rejected[reason] = self.rejected.get(reason, 0) + 1
             else:
-                self.see([prompt])
+                self.seen.add(prompt.identity)
                 accepted.append(prompt)
         return accepted
 

@@ -83,11 +83,7 @@ class RetrievalOfPrompt:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Choose a prompt for each question, then ask all of them.
-
-        Raises:
-            ModelError: the model could not answer.
-        """
+        """Choose a prompt for each question, then ask all of them."""
         if not questions:
             return []
         choices = await self._choose(questions)
@@ -114,7 +110,10 @@ class RetrievalOfPrompt:
             await self._score((k, n.index) for grounds in all_grounds for n in grounds.nearest for k in everything)
             # 2) Without retrieval, or where a prompt quotes all of the nearest opinions, there is no such score: the
             #    overall score stands in.
-            await self._score_overall((grounds, self._unscored_nearby(grounds)) for grounds in all_grounds)
+            await self._score_overall(
+                (grounds, [k for k in everything if grounds.score_nearby(self._pool[k]) is None])
+                for grounds in all_grounds
+            )
             overall = self._overall_scores(all_grounds)
             scores = [self._scores(grounds, overall[grounds.excluded]) for grounds in all_grounds]
             tied = [self._best(grounds, each) for grounds, each in zip(all_grounds, scores, strict=True)]
@@ -177,9 +176,6 @@ class RetrievalOfPrompt:
             for k, scored in enumerate(self._pool)
             if not excluded.isdisjoint(scored.prompt.quotes) or quoted_opinions(scored.prompt.text, judged)
         )
-
-    def _unscored_nearby(self, grounds: _Grounds) -> list[int]:
-        return [k for k, prompt in enumerate(self._pool) if grounds.score_nearby(prompt) is None]
 
     def _overall_scores(self, all_grounds: Iterable[_Grounds]) -> dict[frozenset[int], list[float | None]]:
         """Return the overall score of every prompt (None where it isn't known), by the set of excluded opinions."""

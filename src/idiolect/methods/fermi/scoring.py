@@ -58,10 +58,6 @@ class Scorer:
         self._answerer = answerer
         self.usage = usage
 
-    def unscored(self, prompt: Prompt, born: int) -> ScoredPrompt:
-        """Return the prompt with nothing asked yet."""
-        return ScoredPrompt(prompt, born, (None,) * len(self.opinions))
-
     async def fill(self, prompts: Sequence[ScoredPrompt], cells: Iterable[Cell]) -> list[ScoredPrompt]:
         """Ask the cells that are neither known nor quoted; leave-one-out is applied to every one of them.
 

@@ -1,7 +1,8 @@
 """Every decision of Fermi that is a choice, by name, with the presets.
 
 The paper is arXiv 2406.18678. Where it leaves something open (marked [?] below) the setting says so instead of
-a silent choice. Departures of ours are settings too; they are off in the preset `paper`.
+a silent choice. Departures of ours are settings too; they are off in the preset `paper`. A value that makes no sense is
+a `SettingsError`.
 """
 
 from __future__ import annotations
@@ -50,9 +51,6 @@ class MetaPromptSettings:
         max_tokens: of a proposal.
         min_chars, max_chars: shorter or longer proposals are rejected.
         max_quoted_share: a proposal that quotes a greater share of the opinions is rejected; in [0, 1).
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     failures: FailureContext = "asymmetric"
@@ -93,9 +91,6 @@ class DemonstrationSettings:
         keep_share: share of the parent prompt's demonstrations kept when there are more than fit; in [0, 1].
         prefer: "misaligned" opinions of the parent prompt come first, then others; "any" draws from all alike, without
             a look at what went wrong (an ablation).
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     max_demonstrations: int = 8
@@ -124,9 +119,6 @@ class RetrievalSettings:
         with_choices: a question is embedded with its choices.
         demonstration_order: how a chosen prompt's examples stand when it answers. "as_scored" keeps their order,
             "nearest_last" puts those nearest to the question last, where a small model heeds them most (ours).
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     pool: PoolName = "last"
@@ -167,9 +159,6 @@ class FermiSettings:
         seed: of every draw; combined with user, iteration and draw.
         evidence: "do no harm" (ours): a share of the opinions is held out of learning and decides whether the
             personalization or the base model answers; share 0 holds nothing out.
-
-    Raises:
-        SettingsError: a value that makes no sense.
     """
 
     preset: str = "custom"

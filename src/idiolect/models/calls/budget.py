@@ -92,6 +92,7 @@ class Budget:
 
     Attributes:
         exceeded: the first time that a limit of the run was exceeded, None so far.
+        halted: the reason that `halt` was given; None if it wasn't called.
     """
 
     def __init__(
@@ -105,14 +106,10 @@ class Budget:
         # Who waits for room: for that of a user, then for that of the run; each in the order of coming.
         self._queues: dict[Account, OrderedDict[Waiter, None]] = {self._run: OrderedDict()}
         self._needs_prices = run.money is not None or user.money is not None
-        self._halted: str | None = None
+        self.halted: str | None = None
 
     async def reserve(self, owner: str, estimate: Cost) -> Reservation:
         """Return room for a call of this user's; wait for it as long as calls in flight may still make some.
-
-        Args:
-            owner: id of the user for whom the call is made.
-            estimate: the most that the call may cost.
 
         Raises:
             BudgetExceededError: it fits no more; `owner` is set where the limit is the user's own.
@@ -133,7 +130,7 @@ class Budget:
     def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
         """Do as `reserve`, but return None where that would wait or raise."""
         user, run, now = self._account(owner), self._run, self._clock()
-        if self._halted is not None or (self._needs_prices and estimate.money is None):
+        if self.halted is not None or (self._needs_prices and estimate.money is None):
             return None
         if self._queues[user] or self._queues[run]:
             return None
@@ -144,12 +141,7 @@ class Budget:
         return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
-        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does.
-
-        Args:
-            owner: id of the user for whom they are made.
-            estimates: the most that each may cost.
-        """
+        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does."""
         user, run, now, together = self._account(owner), self._run, self._clock(), Cost()
         for n, estimate in enumerate(estimates):
             together += estimate
@@ -162,16 +154,11 @@ class Budget:
 
         What is in flight can still be settled. The first reason stays. Call it in the thread of the event loop.
         """
-        if self._halted is None:
-            self._halted = reason
+        if self.halted is None:
+            self.halted = reason
             for queue in self._queues.values():
                 while queue:
                     self._refuse(next(iter(queue)), HaltedError(reason))
-
-    @property
-    def halted(self) -> str | None:
-        """The reason that `halt` was given; None if it wasn't called."""
-        return self._halted
 
     def spent(self, owner: str | None = None) -> Cost:
         """Return the cost settled so far, of this user or of all. `money` is None if a part of it is not known."""
@@ -188,8 +175,8 @@ class Budget:
         return account
 
     def _check_halt(self) -> None:
-        if self._halted is not None:
-            raise HaltedError(self._halted)
+        if self.halted is not None:
+            raise HaltedError(self.halted)
 
     def _check(self, user: Account, estimate: Cost) -> None:
         self._check_halt()

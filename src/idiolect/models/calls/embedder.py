@@ -55,13 +55,8 @@ class CalledEmbedder:
 
     def __init__(self, calls: Calls, embedder: Embedder, *, known_as: str, price: Price | None, owner: str) -> None:
         self._calls, self._embedder, self._price, self._owner = calls, embedder, price, owner
-        self._known_as = known_as
+        self.name, self._known_as = embedder.name, known_as
         self._kept = KeptCalls(Operation(_OPERATION, _to_result, _from_result), calls.cache, known_as, owner)
-
-    @property
-    def name(self) -> str:
-        """The embedder's own name."""
-        return self._embedder.name
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.

@@ -29,7 +29,7 @@ class Operation(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class KeptCalls(Generic[Answer]):
-    """One owner's calls of one model.
+    """One owner's calls of one model; a cache that cannot be read or written is a `CacheError`.
 
     Args:
         operation: what is asked of it.
@@ -44,11 +44,7 @@ class KeptCalls(Generic[Answer]):
     owner: str
 
     async def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """Return the answers that are kept, by key.
-
-        Raises:
-            CacheError: the cache cannot be read or written.
-        """
+        """Return the answers that are kept, by key."""
         if self.cache is None or not keys:
             return {}
         found = await self.cache.look_up(keys, owner=self.owner)
@@ -64,9 +60,6 @@ class KeptCalls(Generic[Answer]):
         Args:
             keys: of the calls, all different.
             ask: makes the calls with the keys it is given.
-
-        Raises:
-            CacheError: the cache cannot be read or written.
         """
         if self.cache is None:
             return await ask(list(keys))

@@ -197,12 +197,7 @@ class CalledModel:
         completions: _Caller[CompletionRequest, Completion],
         choices: _Caller[ChoiceRequest, ChoiceLogProbs],
     ) -> None:
-        self._source, self._completions, self._choices = source, completions, choices
-
-    @property
-    def name(self) -> str:
-        """The model's own name."""
-        return self._source.model.name
+        self.name, self._completions, self._choices = source.model.name, completions, choices
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Return what the model answers, or what it answered before.
@@ -215,13 +210,7 @@ class CalledModel:
         return await self._completions.answer(requests)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Return what the model answers, or what it answered before.
-
-        Raises:
-            ModelError: the model could not answer.
-            HaltedError: the run makes no further calls; what was in flight is kept.
-            CacheError: the cache cannot be read or written.
-        """
+        """Return what the model answers, or what it answered before; raises as `complete`."""
         return await self._choices.answer(requests)
 
 

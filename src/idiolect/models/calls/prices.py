@@ -151,11 +151,7 @@ def _read(path: Path) -> str:
 
 
 def _parsed(source: str, place: str) -> tuple[dict[str, Price], date | None]:
-    """Return the table and its date.
-
-    Raises:
-        SettingsError: all faults, one a line.
-    """
+    """Return the table and its date; raise with all faults, one a line."""
     try:
         content = tomllib.loads(source, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from types import TracebackType
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class Turns:
@@ -34,12 +35,17 @@ class Turns:
         # Owners in the order of the round. A future that is done was cancelled: it is skipped when its turn comes.
         self._round: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    def take(self, owner: str) -> Turn:
-        """Return a turn of this owner's, for `async with`; entering it waits until there is one.
+    @asynccontextmanager
+    async def take(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a turn of this owner's, and hold it.
 
         A task that is cancelled while it waits leaves no hole: a turn that it was just given goes to the next.
         """
-        return Turn(self, owner)
+        await self._enter(owner)
+        try:
+            yield
+        finally:
+            self._leave()
 
     async def _enter(self, owner: str) -> None:
         if self.in_flight < self.concurrency:  # then nobody waits: a turn given back goes to a waiter at once
@@ -71,21 +77,3 @@ class Turns:
                 self._round[owner] = futures  # at the end: the others come first
             return
         self.in_flight -= 1
-
-
-class Turn:
-    """One turn; `Turns.take` makes it."""
-
-    __slots__ = ("_owner", "_turns")
-
-    def __init__(self, turns: Turns, owner: str) -> None:
-        self._turns = turns
-        self._owner = owner
-
-    async def __aenter__(self) -> None:
-        await self._turns._enter(self._owner)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._turns._leave()

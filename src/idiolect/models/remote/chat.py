@@ -33,9 +33,6 @@ class RemoteModel:
     Args:
         endpoint: which; it must name a model (`find_model` completes one that doesn't).
         settings: how it is called.
-
-    Raises:
-        SettingsError: the key is missing or can't be one.
     """
 
     def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS) -> None:
@@ -44,12 +41,8 @@ class RemoteModel:
         self.client = ApiClient(endpoint, settings)
         self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave none to believe
         self.thoughts_cut_off = 0  # answers that ended before their first word
-        self._endpoint, self._dialect = endpoint, Dialect(endpoint.model)
-
-    @property
-    def name(self) -> str:
-        """URL#MODEL, or openai:MODEL; holds no secret."""
-        return self._endpoint.name
+        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; holds no secret
+        self._dialect = Dialect(endpoint.model)
 
     @property
     def notes(self) -> list[str]:
@@ -69,11 +62,7 @@ class RemoteModel:
         return notes
 
     async def check(self) -> None:
-        """Make sure that there is a server that takes the key; called once, before a run begins.
-
-        Raises:
-            ModelError: nobody answers there, or the key is refused.
-        """
+        """Make sure that there is a server that takes the key, see `ApiClient.check`."""
         await self.client.check()
 
     async def __aenter__(self) -> RemoteModel:
@@ -134,12 +123,7 @@ class RemoteModel:
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:
-    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open.
-
-    Raises:
-        SettingsError: the name means no remote model, or the key is missing.
-        ModelError: the name leaves the model open and the server does not list exactly one.
-    """
+    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open."""
     endpoint = parse_endpoint(name)
     if endpoint is None:
         raise SettingsError(f"{name!r} names no model behind an API")

@@ -95,11 +95,7 @@ def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
 
 
 def _top_logprobs(choice: Any) -> dict[str, float]:
-    """Return the likeliest first tokens and the one that was written; empty where the server reports none.
-
-    Raises:
-        UnansweredError: it reports some, but none with a finite log-probability.
-    """
+    """Return the likeliest first tokens and the one that was written; empty where the server reports none."""
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None

@@ -31,22 +31,15 @@ class RemoteEmbedder:
         endpoint: which; it must name a model.
         settings: how it is called.
         remember: how many texts' embeddings are kept.
-
-    Raises:
-        SettingsError: the key is missing or can't be one.
     """
 
     def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS, remember: int = 4096) -> None:
         if not endpoint.model:
             raise ValueError("the endpoint names no model")
         self.client = ApiClient(endpoint, settings)
+        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; holds no secret
         self._endpoint, self._remember = endpoint, remember
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
-
-    @property
-    def name(self) -> str:
-        """URL#MODEL, or openai:MODEL; holds no secret."""
-        return self._endpoint.name
 
     async def __aenter__(self) -> RemoteEmbedder:
         return self
@@ -59,11 +52,7 @@ class RemoteEmbedder:
         await self.client.aclose()
 
     async def check(self) -> None:
-        """Make sure that there is a server that takes the key; called once, before a run begins.
-
-        Raises:
-            ModelError: nobody answers there, or the key is refused.
-        """
+        """Make sure that there is a server that takes the key, see `ApiClient.check`."""
         await self.client.check()
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
@@ -75,11 +64,7 @@ class RemoteEmbedder:
         return (await self.embed_with_usage(texts))[0]
 
     async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
-        """Return what `embed` returns, and its cost: a text that is remembered costs nothing, a request is a call.
-
-        Raises:
-            ModelError: no embeddings came, after all retries; or they can't be compared.
-        """
+        """Return what `embed` returns, and its cost: a text that is remembered costs nothing, a request is a call."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32), Usage()
         held = {text: self._memo[text] for text in texts if text in self._memo}

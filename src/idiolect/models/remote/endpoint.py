@@ -68,7 +68,7 @@ def parse_endpoint(name: str) -> Endpoint | None:
     if _ANY_URL.match(name):
         url, _, model = name.partition("#")
         base_url = _base_url(url, "the model's URL")
-        variable = f"{_KEY}_{_in_a_variable(urlsplit(base_url).netloc)}"
+        variable = f"{_KEY}_{re.sub(r'[^A-Z0-9]', '_', urlsplit(base_url).netloc.upper())}"
         return Endpoint(base_url, _model(model) if model.strip() else "", variable)
     base_url = _base_url(os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI_URL, "OPENAI_BASE_URL")
     return Endpoint(base_url, _model(name.removeprefix(_OPENAI)), "OPENAI_API_KEY", openai=True)
@@ -138,7 +138,3 @@ def _model(model: str) -> str:
     if not model.isprintable() or re.search(r"\s", model) or len(model) > 200:
         raise SettingsError("the model's name holds spaces or unusual characters, or is longer than 200")
     return model
-
-
-def _in_a_variable(netloc: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "_", netloc.upper())

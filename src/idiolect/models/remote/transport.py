@@ -102,11 +102,9 @@ class ApiClient:
 
     Args:
         endpoint: where; its key is read from the environment now.
-        settings: how.
 
     Attributes:
         attempts: requests sent so far.
-        retries: those of them that were not the first of their call.
         timeouts_maybe_billed: attempts that were given up while the server may have been at work, so that it may
             charge for them.
 
@@ -118,7 +116,7 @@ class ApiClient:
         self.endpoint, self.settings = endpoint, settings
         self._key = read_key(endpoint)
         self._line: _Line | None = None
-        self.attempts = self.retries = self.timeouts_maybe_billed = 0
+        self.attempts = self.timeouts_maybe_billed = 0
 
     async def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Result]) -> Result:
         """Return what `read` makes of the JSON that comes back; where it raises `UnansweredError`, the call is retried.
@@ -194,7 +192,6 @@ class ApiClient:
                     made = attempt.num
                     if made > 1:
                         before_retry()
-                        self.retries += 1
                     return await self._attempt(path, body, read)
         except UnansweredError as error:
             last = str(error)

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from idiolect.errors import CacheError
@@ -37,7 +36,7 @@ from idiolect.models.calls.cache.claims import (
     wait_for_erasure,
 )
 from idiolect.models.calls.cache.commits import GroupCommit
-from idiolect.models.calls.cache.entries import Entry, ForgottenCalls, KeptCall
+from idiolect.models.calls.cache.entries import ForgottenCalls, KeptCall
 from idiolect.models.calls.cache.schema import cache_errors, open_database, transaction
 from idiolect.people.user import unstorable_part
 
@@ -48,13 +47,16 @@ _PAGE = 500  # keys looked up at a time
 class CallCache:
     """What calls answered. Open with `CallCache.open`; close, or use as a context manager.
 
+    Whatever reads or writes raises a `CacheError` where the cache cannot be read or written, or is closed.
+
     Attributes:
+        path: the database's file.
         in_flight: the calls that tasks of this process are making (`calls.kept_calls`): by key, a future that is done
             when the call has ended, with a result or without.
     """
 
     def __init__(self, database: sqlite3.Connection, path: Path, living: Living, *, lock_timeout: float) -> None:
-        self._database, self._path, self._living = database, path, living
+        self._database, self.path, self._living = database, path, living
         self._commits = GroupCommit(database, path, lock_timeout=lock_timeout)
         self._begun: set[str] = set()
         self.in_flight: dict[str, asyncio.Future[None]] = {}
@@ -101,11 +103,6 @@ class CallCache:
         _put_down(database, living)
         return None
 
-    @property
-    def path(self) -> Path:
-        """The database's file."""
-        return self._path
-
     def close(self) -> None:
         """Write what waits to be written, and close. Calls that were begun and not ended become uncertain."""
         if self._closed:
@@ -113,15 +110,13 @@ class CallCache:
         self._commits.flush()
         self._closed = True
         self._living.end()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             self._database.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def look_up(self, keys: Sequence[str], *, owner: str) -> list[Mapping[str, Any] | None]:
@@ -131,7 +126,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`, or the owner cannot be stored.
-            CacheError: the cache cannot be read or written.
         """
         _check_storable(owner=owner)
         results: list[Mapping[str, Any] | None] = []
@@ -148,7 +142,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`, or another argument cannot be stored.
-            CacheError: the cache cannot be written, or is closed.
         """
         _check_storable(owner=owner, operation=operation, model=model)
         digests = [_digest(key) for key in keys]
@@ -165,7 +158,6 @@ class CallCache:
 
         Raises:
             ValueError: a call was not begun, or a result is not strict JSON.
-            CacheError: the cache cannot be written, or is closed.
         """
         for key in results:
             if key not in self._begun:
@@ -182,7 +174,6 @@ class CallCache:
 
         Raises:
             ValueError: a key is no `call_key`.
-            CacheError: the cache cannot be written, or is closed.
         """
         digests = [_digest(key) for key in keys]
         self._check_open()
@@ -190,31 +181,19 @@ class CallCache:
         await self._commits.add(partial(end_claims, keys=digests, token=self._living.token))
 
     def uncertain(self) -> list[UncertainCall]:
-        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`.
-
-        Raises:
-            CacheError: the cache cannot be read or written.
-        """
+        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`."""
         with self._writing() as database:
             bury_the_dead(database, self._living)
             calls, self._last_uncertain = uncertain_calls(database)
         return calls
 
     def clear_uncertain(self) -> None:
-        """Drop the uncertain calls that `uncertain` has returned; later ones stay.
-
-        Raises:
-            CacheError: the cache cannot be written.
-        """
+        """Drop the uncertain calls that `uncertain` has returned; later ones stay."""
         with self._writing() as database:
             database.execute("DELETE FROM uncertain WHERE id <= ?", (self._last_uncertain,))
 
     def holds(self, owner: str) -> bool:
-        """Return whether anything here is this owner's: a result, or a call that was begun.
-
-        Raises:
-            CacheError: the cache cannot be read.
-        """
+        """Return whether anything here is this owner's: a result, or a call that was begun."""
         with self._reading() as database:
             return entries.holds(database, owner)
 
@@ -223,9 +202,6 @@ class CallCache:
 
         Calls of this owner that are still being made are not kept. Bytes of what was deleted may stay in the file's
         write-ahead log until `scrub`.
-
-        Raises:
-            CacheError: the cache cannot be written.
         """
         with self._writing() as database:
             return entries.forget(database, owner)
@@ -237,12 +213,12 @@ class CallCache:
             CacheError: another process kept it from doing so, or the cache cannot be written.
         """
         self._flush()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             self._database.execute("VACUUM")
             busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise CacheError(
-                f"cache {self._path}: another process is reading it, so bytes of what was deleted may still be in its "
+                f"cache {self.path}: another process is reading it, so bytes of what was deleted may still be in its "
                 "-wal file, until it is scrubbed when that process has ended"
             )
 
@@ -250,9 +226,6 @@ class CallCache:
         """Yield every result that this owner has, in the order in which they were kept; read page by page.
 
         One that cannot be read is passed over.
-
-        Raises:
-            CacheError: the cache cannot be read.
         """
         after: int | None = 0
         while after is not None:
@@ -266,7 +239,7 @@ class CallCache:
         Raises:
             CacheError: the folder cannot be read.
         """
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             return any(self._living.is_alive(token) for token in self._living.others())
 
     async def _look_up_page(self, keys: Sequence[str], owner: str) -> list[Mapping[str, Any] | None]:
@@ -279,7 +252,7 @@ class CallCache:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise CacheError(f"cache {self._path}: is closed")
+            raise CacheError(f"cache {self.path}: is closed")
 
     def _flush(self) -> None:
         self._check_open()
@@ -288,13 +261,13 @@ class CallCache:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         self._check_open()
-        with cache_errors(self._path):
+        with cache_errors(self.path):
             yield self._database
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         self._flush()
-        with cache_errors(self._path), transaction(self._database):
+        with cache_errors(self.path), transaction(self._database):
             yield self._database
 
 
@@ -302,7 +275,7 @@ def _store(database: sqlite3.Connection, results: Mapping[bytes, bytes], *, toke
     """Turn claims into entries. A claim that is not there any more is of an owner who was forgotten meanwhile."""
     now = time.time()
     for key, claim in end_claims(database, list(results), token=token).items():
-        entries.add(database, Entry(key, claim.operation, claim.model, now, results[key]), owner=claim.owner)
+        entries.add(database, key, results[key], claim=claim, kept_at=now)
 
 
 def _put_down(database: sqlite3.Connection, living: Living | None) -> None:

@@ -31,11 +31,7 @@ class Living:
     """Which of the caches opened on one database are alive; `token` is this one's name."""
 
     def __init__(self, database: Path, *, lock_timeout: float) -> None:
-        """Take the lock. Inside a transaction, so that no one tidies the file up before it is locked.
-
-        Raises:
-            OSError: the lock's file cannot be made.
-        """
+        """Take the lock. Inside a transaction, so that no one tidies the file up before it is locked."""
         self._database = database
         self.token = secrets.token_hex(8)
         self._lock = filelock.FileLock(self._file(self.token), timeout=lock_timeout, mode=0o600, thread_local=False)

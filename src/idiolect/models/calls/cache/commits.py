@@ -53,9 +53,6 @@ class GroupCommit:
         """Return a future of what `apply` returns, done as soon as that is durable; CacheError if it cannot be written.
 
         The change is made in any case from now on, whether or not anyone still awaits the future.
-
-        Args:
-            apply: makes the change, inside a transaction.
         """
         loop = asyncio.get_running_loop()
         change = _Change(apply, loop.create_future())

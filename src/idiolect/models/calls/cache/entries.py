@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from idiolect.models.calls.cache.claims import Claim
+
 _PAGE = 500
 _OWNED = ("owners", "claims", "uncertain")  # tables that say whose a row is
 
@@ -37,17 +39,6 @@ class ForgottenCalls:
     deleted: int = 0
     unlinked: int = 0
     claims: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A call with its result as bytes, about to be stored."""
-
-    key: bytes
-    operation: str
-    model: str
-    kept_at: float
-    result: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +82,14 @@ def find(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> 
     }
 
 
-def add(database: sqlite3.Connection, entry: Entry, *, owner: str) -> None:
-    """Store an entry of this owner's; it takes the place of one with the same key, whose owners stay."""
+def add(database: sqlite3.Connection, key: bytes, result: bytes, *, claim: Claim, kept_at: float) -> None:
+    """Store the result of a claimed call; it takes the place of one with the same key, whose owners stay."""
     database.execute(
         "INSERT INTO entries (key, operation, model, kept_at, result) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO UPDATE SET kept_at = excluded.kept_at, result = excluded.result",
-        (entry.key, entry.operation, entry.model, entry.kept_at, entry.result),
+        (key, claim.operation, claim.model, kept_at, result),
     )
-    link(database, [entry.key], owner=owner)
+    link(database, [key], owner=claim.owner)
 
 
 def link(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> None:

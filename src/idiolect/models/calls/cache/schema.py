@@ -127,11 +127,7 @@ def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
 
 
 def _version(database: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the cache's schema; 0 for an empty database.
-
-    Raises:
-        CacheError: it is another kind of database, or made by a newer Idiolect.
-    """
+    """Return the version of the cache's schema, 0 for an empty database; refuse other databases and newer versions."""
     application, version, tables = (
         database.execute(question).fetchone()[0]
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
