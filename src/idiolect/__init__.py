@@ -60,44 +60,29 @@ __all__ = [
     "run_evaluation",
 ]
 
-# Each public name with its module, and the name that it has there.
-_PLACES = {
-    "Asked": "application.asking:Asked",
-    "AsyncWorkspace": "application.workspace:AsyncWorkspace",
-    "CallSettings": "application.run:CallSettings",
-    "ChameleonChoices": "application.choices:ChameleonChoices",
-    "EvaluationConfig": "evaluate.configuration:EvaluationConfig",
-    "EvaluationEvents": "evaluate.evaluation:EvaluationEvents",
-    "ExportOptions": "export.exporting:ExportOptions",
-    "FermiChoices": "application.choices:FermiChoices",
-    "FitEvents": "application.fitting:FitEvents",
-    "FitReport": "application.fitting:FitReport",
-    "Limits": "models.calls.budget:Limits",
-    "Opinion": "people.user:Opinion",
-    "Outcome": "application.fitting:Outcome",
-    "Owner": "application.owner:Owner",
-    "Question": "people.user:Question",
-    "QuestionKind": "people.user:QuestionKind",
-    "Spending": "application.run:Spending",
-    "User": "people.user:User",
-    "UserProfile": "people.user:UserProfile",
-    "Workspace": "application.blocking:Workspace",
-    "WorkspaceEvents": "application.workspace:WorkspaceEvents",
-    "WorkspaceSettings": "application.workspace:WorkspaceSettings",
-    "ask": "application.asking:ask",
-    "fit_users": "application.fitting:fit_users",
-    "open_learner": "application.fitting:open_learner",
-    "read_users": "people.users_file:read_users",
-    "run_evaluation": "evaluate.evaluation:run_evaluation",
+# The module of each public name; `idiolect.` goes before it.
+_MODULES = {
+    "application.asking": ("Asked", "ask"),
+    "application.blocking": ("Workspace",),
+    "application.choices": ("ChameleonChoices", "FermiChoices"),
+    "application.fitting": ("FitEvents", "FitReport", "Outcome", "fit_users", "open_learner"),
+    "application.owner": ("Owner",),
+    "application.run": ("CallSettings", "Spending"),
+    "application.workspace": ("AsyncWorkspace", "WorkspaceEvents", "WorkspaceSettings"),
+    "evaluate.configuration": ("EvaluationConfig",),
+    "evaluate.evaluation": ("EvaluationEvents", "run_evaluation"),
+    "export.exporting": ("ExportOptions",),
+    "models.calls.budget": ("Limits",),
+    "people.user": ("Opinion", "Question", "QuestionKind", "User", "UserProfile"),
+    "people.users_file": ("read_users",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    place = _PLACES.get(name)
-    if place is None:
-        raise AttributeError(f"module 'idiolect' has no attribute {name!r}")
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(f"idiolect.{module}"), attribute)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"idiolect.{module}"), name)
+    raise AttributeError(f"module 'idiolect' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

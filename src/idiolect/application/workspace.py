@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
@@ -143,11 +142,9 @@ class AsyncWorkspace:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         try:
-            self._opened.__exit__(kind, error, traceback)
+            self._opened.close()
         finally:
             await self.models.aclose()
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from idiolect.cli import ask, evaluate, export, fit
-from idiolect.cli.boundary import STOPPED, Boundary, drop_stdout
+from idiolect.cli.boundary import STOPPED, Boundary, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
@@ -75,10 +75,7 @@ def main() -> None:
         sys.stderr.write("stopped\n")
         sys.exit(STOPPED)
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            drop_stdout()
+        flush_stdout()
 
 
 if __name__ == "__main__":

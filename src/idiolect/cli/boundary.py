@@ -22,7 +22,7 @@ from idiolect.errors import IdiolectError, UsersFileError, error_kind
 
 FAILED = 1
 STOPPED = 130
-_JSON, _INVOCATION = "idiolect.json", "idiolect.invocation"
+_JSON, INVOCATION = "idiolect.json", "idiolect.invocation"
 
 
 class Boundary(TyperGroup):
@@ -32,7 +32,7 @@ class Boundary(TyperGroup):
         """Note, before anything can go wrong, whether JSON is wanted and which command is called."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
-        ctx.meta[_INVOCATION] = invocation_of(self, args)
+        ctx.meta[INVOCATION] = invocation_of(self, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -43,14 +43,8 @@ class Boundary(TyperGroup):
         except KeyboardInterrupt:
             stop()
         except Exception as error:
-            _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[_INVOCATION])
+            _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[INVOCATION])
         return result
-
-
-def noted_invocation(context: typer.Context) -> Invocation:
-    """Return the command that is being carried out."""
-    invocation: Invocation = context.meta[_INVOCATION]
-    return invocation
 
 
 def stop(what_is_kept: str = "") -> NoReturn:
@@ -85,7 +79,7 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
         _print_error_json(error_kind(error), _without_number(error, invocation), faults)
-    _flush_stdout()
+    flush_stdout()
     raise typer.Exit(FAILED)
 
 
@@ -113,7 +107,8 @@ def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> 
         drop_stdout()
 
 
-def _flush_stdout() -> None:
+def flush_stdout() -> None:
+    """Write what was printed; whoever read it may be gone."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -201,9 +201,15 @@ def _evaluate(
 
 
 def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, int]) -> AskedPeople:
-    from idiolect.cli.costs import cost_line, progress_line
     from idiolect.cli.interrupts import terminating_like_ctrl_c
-    from idiolect.cli.progress import UsersProgress, print_interrupted, print_uncertain, waiting
+    from idiolect.cli.progress import (
+        UsersProgress,
+        cost_line,
+        print_interrupted,
+        print_uncertain,
+        progress_line,
+        waiting,
+    )
     from idiolect.evaluate.evaluation import EvaluationEvents, ask_blocking
 
     progress = UsersProgress(noun="people")

@@ -18,7 +18,7 @@ from idiolect.application.names import (
     PresetName,
 )
 from idiolect.cli import options
-from idiolect.cli.boundary import FAILED, STOPPED, noted_invocation, print_stopped
+from idiolect.cli.boundary import FAILED, INVOCATION, STOPPED, print_stopped
 from idiolect.cli.interrupts import terminating_like_ctrl_c
 from idiolect.cli.options import option
 from idiolect.cli.terminal import err, one_line
@@ -159,7 +159,7 @@ def fit(
         if dry_run:
             status = _forecast(space, people, choices, json=json)
         else:
-            status = _fit(space, people, choices, noted_invocation(context), resume=resume, json=json)
+            status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # outside of the workspace, for which no error has happened
         raise typer.Exit(status)
 

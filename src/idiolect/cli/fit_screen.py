@@ -15,8 +15,7 @@ from idiolect.application.forecasting import ChameleonForecast, FermiForecast
 from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
 from idiolect.cli.advice import Invocation, advised
-from idiolect.cli.costs import cost_line, progress_line
-from idiolect.cli.progress import UsersProgress
+from idiolect.cli.progress import UsersProgress, cost_line, progress_line
 from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
 from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 
 from idiolect.application.portal import GRACE_SECONDS
+from idiolect.application.run import Spending
 from idiolect.application.workspace import WorkspaceEvents
 from idiolect.cli.terminal import err, live_err, one_line
 from idiolect.methods.personalization import Progress
@@ -58,9 +58,7 @@ class UsersProgress:
         self._total, self._many, self._note = total, many, note
         self._bars.update(self._all, total=total)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._bars.stop()
 
@@ -122,6 +120,32 @@ def waiting(what: str) -> Iterator[None]:
         return
     with console.status(one_line(what), spinner="line"):
         yield
+
+
+def progress_line(spending: Spending) -> str:
+    """Return the cost so far: "1,234 calls, 35/s, $0.12"."""
+    parts = [f"{spending.calls:,} calls", f"{spending.calls / max(spending.seconds, 1e-3):.3g}/s"]
+    if spending.from_cache:
+        parts.append(f"{spending.from_cache:,} from the cache")
+    if spending.money:
+        parts.append(f"${spending.money:.4f}")
+    return ", ".join(parts)
+
+
+def cost_line(spending: Spending) -> str:
+    """Return the cost of a whole run, in a sentence."""
+    money = "cost not known" if spending.money is None else f"${spending.money:.4f}"
+    tokens = f"{spending.prompt_tokens:,} + {spending.completion_tokens:,} tokens"
+    parts = [f"{spending.calls:,} calls", tokens, money, f"{spending.seconds:.1f} s"]
+    if spending.from_cache:
+        parts.append(f"{spending.from_cache:,} answers from the cache")
+    if spending.failed:
+        parts.append(f"{spending.failed:,} calls failed")
+    if spending.dropped:
+        parts.append(f"{spending.dropped:,} calls were dropped in flight and may have been billed")
+    if spending.uncertain:
+        parts.append(f"{spending.uncertain:,} calls of earlier runs were never answered and may have been billed")
+    return ", ".join(parts)
 
 
 def print_uncertain(count: int) -> None:
