@@ -3,14 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from idiolect.errors import ModelError, UnseenRequestError
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, LanguageModel, Message, SamplingParams
-from idiolect.models.replay import RecordingModel, RecordingSimilarity, ReplayModel, ReplaySimilarity
-from idiolect.models.similarity import Bm25Similarity
+from idiolect.models.replay import RecordingModel, ReplayModel
 from tests.models import tiny
 
 SAYING = CompletionRequest(tiny.ask("My secret is ünïcödé."), SamplingParams(stop=("\n",)), draw=2, prefill="I")
@@ -105,12 +103,3 @@ async def test_line_separators_in_a_result_are_no_ends_of_lines(tmp_path: Path) 
 def test_a_missing_recording_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no recording"):
         ReplayModel(tmp_path / "none.jsonl")
-
-
-async def test_similarities_replay_exactly(tmp_path: Path) -> None:
-    path = tmp_path / "recording.jsonl"
-    scores = await RecordingSimilarity(Bm25Similarity(), path).similarity(["a cat"], ["the cat", "dogs"])
-    replay = ReplaySimilarity(path)
-    np.testing.assert_array_equal(await replay.similarity(["a cat"], ["the cat", "dogs"]), scores)
-    with pytest.raises(UnseenRequestError, match="1 queries, 1 documents"):
-        await replay.similarity(["a cat"], ["the cat"])

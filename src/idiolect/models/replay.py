@@ -13,8 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from idiolect.errors import ModelError, UnseenRequestError
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -24,7 +22,6 @@ from idiolect.models.language_model import (
     LanguageModel,
     Usage,
 )
-from idiolect.models.similarity import FloatArray, Similarity
 
 FORMAT = 1
 
@@ -157,41 +154,6 @@ class ReplayModel:
         if result is None:
             raise _unseen(self._recording.path, operation, key, _outline(request))
         return result
-
-
-class RecordingSimilarity:
-    """Passes everything on to `similarity`, and appends each result to the recording at `path`."""
-
-    def __init__(self, similarity: Similarity, path: str | Path) -> None:
-        self.name, self._similarity, self._recording = similarity.name, similarity, Recording(path)
-
-    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        """As the similarity does."""
-        scores = await self._similarity.similarity(queries, documents)
-        key = _key("similarity", self.name, [list(queries), list(documents)])
-        self._recording.add(key, operation="similarity", model=self.name, result=scores.tolist())
-        return scores
-
-
-class ReplaySimilarity:
-    """Answers from the recording at `path`, and only from it; `model` as for `ReplayModel`."""
-
-    def __init__(self, path: str | Path, *, model: str | None = None) -> None:
-        self._recording = Recording(path)
-        self.name = model or self._recording.only_model()
-
-    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        """The recorded scores, shape (len(queries), len(documents)).
-
-        Raises:
-            UnseenRequestError: these queries and documents were never recorded together.
-        """
-        key = _key("similarity", self.name, [list(queries), list(documents)])
-        result = self._recording.find(key)
-        if result is None:
-            outline = f"{len(queries)} queries, {len(documents)} documents"
-            raise _unseen(self._recording.path, "similarity", key, outline)
-        return np.asarray(result, dtype=np.float32).reshape(len(queries), len(documents))
 
 
 def _key(operation: str, model: str, request: Any) -> str:
