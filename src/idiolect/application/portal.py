@@ -1,6 +1,8 @@
 """An event loop in a thread of its own, for callers that don't await. Ctrl-C halts what runs there, then cancels it.
 
-caller's thread: call ─ waits ─ Ctrl-C → interrupted() → up to ten seconds → cancel      loop's thread: the use case
+    call ─ the use case runs there ─ Ctrl-C here → interrupted() → up to ten seconds → cancel → result or error here
+
+The thread is a daemon, so that a workspace which nobody closes does not keep the process alive.
 """
 
 from __future__ import annotations
