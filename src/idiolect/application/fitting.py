@@ -24,12 +24,11 @@ from idiolect.application.choices import ChameleonChoices, FermiChoices, chamele
 from idiolect.application.fermi import check_fermi, open_fermi
 from idiolect.application.learner import Fitted, LearnedSummary, Learner
 from idiolect.application.observers import ignore
-from idiolect.application.run import Run, Spending
+from idiolect.application.run import Spending
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import CacheError, HaltedError, IdiolectError, PersonalizationError, StoreError
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.people.user import User
-from idiolect.store import Store
 
 State = Literal["learned", "already learned", "stopped early", "not learned", "failed"]
 _USERS_PER_TURN = 2  # users at work per call in flight: enough that some always has calls to make
@@ -212,16 +211,6 @@ class _Work:
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
 
-    @property
-    def store(self) -> Store:
-        """The workspace's store."""
-        return self.workspace.store
-
-    @property
-    def run(self) -> Run:
-        """The workspace's calls."""
-        return self.workspace.run
-
     async def all(self, ids: list[str], *, workers: int) -> None:
         """Learn every user; end early when the run is halted. An error that ends it is raised when all have ended."""
         waiting = iter(ids)
@@ -238,11 +227,11 @@ class _Work:
                 outcome = await self._fit_stored(user_id)
             except Exception as error:  # not one user's; the others are not cancelled, calls in flight are paid for
                 self.failures.append(error)
-                self.run.halt(f"an error ended the run ({type(error).__name__})")
+                self.workspace.run.halt(f"an error ended the run ({type(error).__name__})")
                 return
             self.outcomes.append(outcome)
             self._observed(partial(self.events.finished, outcome))
-            if self.run.halted_by is not None or self.failures:
+            if self.workspace.run.halted_by is not None or self.failures:
                 return
 
     def _observed(self, event: Callable[[], None]) -> None:
@@ -261,7 +250,7 @@ class _Work:
         kept = True
         try:
             with self.workspace.working_on(user_id):
-                user = self.store.user(user_id)
+                user = self.workspace.store.user(user_id)
                 n = len(user.opinions)
                 state, summary, kept = await self._fit_one(user)
         except HaltedError as halted:
@@ -278,26 +267,26 @@ class _Work:
     async def _fit_one(self, user: User) -> tuple[State, LearnedSummary, bool]:
         """Return the state, the summary, and whether the store holds what was learned."""
         method = self.learner.method
-        if self.resume and (held := self.store.find_personalization(user.id, method)) is not None:
+        if self.resume and (held := self.workspace.store.find_personalization(user.id, method)) is not None:
             known = self.learner.already_learned(held, user)
             if known is not None:
                 return "already learned", known, True
-        checkpoints = StoredCheckpoints(self.store, user.id, method, fresh=not self.resume)
+        checkpoints = StoredCheckpoints(self.workspace.store, user.id, method, fresh=not self.resume)
         fitted = await self.learner.fit(user, observer=self._observe, checkpoints=checkpoints)
         if not fitted.finished:
             return "stopped early", fitted.summary, self._save_unfinished(user.id, fitted)
-        self.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
+        self.workspace.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
         checkpoints.drop()
         return "learned", fitted.summary, True
 
     def _save_unfinished(self, user_id: str, fitted: Fitted) -> bool:
         """Keep it, unless the store holds something that was learned to the end; return whether it was kept."""
-        method = self.learner.method
-        held = self.store.find_personalization(user_id, method)
+        store, method = self.workspace.store, self.learner.method
+        held = store.find_personalization(user_id, method)
         if held is not None and held.payload.get("finished", True):  # the format before had no such field
             return False
         expected = None if held is None else held.digest
-        return self.store.compare_and_save_personalization(user_id, method, fitted.payload, expected_digest=expected)
+        return store.compare_and_save_personalization(user_id, method, fitted.payload, expected_digest=expected)
 
 
 class UnexpectedValueError(PersonalizationError):
