@@ -25,7 +25,7 @@ and which command learns what is missing, only the command line knows, and adds 
         └── NotFittedError      the user or group is there, but nothing has been learned for them
             └── GroupNeedsRefitError  something had been, but from a member who is gone since
 
-A wrong argument to a function is a plain `ValueError` that names the bad value.
+A wrong argument to a function is a plain `ValueError` that names the bad value, or a `TypeError` that names its type.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_a_halt_while_models_are_opened_stops_before_the_first_call(tmp_path: Pa
     with Workspace.open(tmp_path / "store", model=model) as space:
         space.halt()
         report = space.fit([ANN], FAST)
-        assert (report.halted_by, states(report)) == ("halted", {"ann": "not learned"})
+        assert (report.halted_by, states(report)) == ("halted by the caller", {"ann": "not learned"})
     assert model.choice_requests == []
 
 

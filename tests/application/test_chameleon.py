@@ -205,6 +205,7 @@ async def test_both_methods_answer_together(edited_store: Path, tiny_weights: st
     by = {(True, True): "prompt and edit", (True, False): "prompt", (False, True): "edited", (False, False): "base"}
     assert asked.counts == by[asked.prompts.used, asked.edit.used]
     assert asked.why.endswith(NOT_JUDGED_TOGETHER)
+    assert "Fermi: not judged, as its settings have it. CHAMELEON: " in asked.why
     with Store.open(edited_store) as store:
         payload = store.personalization("u1", "fermi")
         store.save_personalization("u1", "fermi", {**payload, "model": "embedded"})

@@ -81,7 +81,7 @@ def test_an_unknown_user_and_a_missing_store_are_errors(store: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Tea?", "--choices", "yes"], "a single choice is no choice"),
+        (["Tea?", "--choices", "yes,no"], "choices are separated by |"),
         (["Tea?", "--choices", "yes| yes "], "two choices are equal"),
         (["Tea?", "--choices", "yes||no"], "a choice is blank"),
         (["Tea?", "--ordinal"], "ordinal needs choices"),

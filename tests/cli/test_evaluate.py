@@ -195,6 +195,11 @@ def test_without_a_folder_is_wrong_use(tmp_path: Path) -> None:
     assert (without.exit_code, "--out DIR" in without.stderr) == (2, True)
 
 
+def test_without_a_task_is_wrong_use(tmp_path: Path) -> None:
+    without = run("evaluate", "--out", tmp_path / "out")
+    assert (without.exit_code, "name a TASK" in without.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
@@ -203,7 +208,7 @@ def test_without_a_folder_is_wrong_use(tmp_path: Path) -> None:
         (b"task = \"users\"\nseeds = [\"a\"]\n", "seeds"),
         (b"task = \"users\"\nprimary = \"a - b\"\n", "primary: "),
         (b"task = \"users\"\nmethods = []\n", "no method is named"),
-        (b"methods = \"vanilla\"\n", "task: Field required"),
+        (b"methods = \"vanilla\"\n", "task: is missing"),
         (b"task = \"nothing\"\n", "no task 'nothing'"),
         (b"task = \n", "is no TOML"),
         (b"\xff\xfe", "is no TOML"),

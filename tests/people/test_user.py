@@ -46,11 +46,25 @@ def test_question_kind_follows_its_choices(question: Question, kind: QuestionKin
         (lambda: User("u1", texts=("",)), "a text is blank"),
         (lambda: User("u1"), "opinions, texts or both"),
         (lambda: User("u1", texts=TEXTS, extra={"profile": {}}), "extra holds 'profile'"),
+        (lambda: User(1, texts=TEXTS), "id must be text, but is of type int"),
+        (lambda: User("u1", "old", texts=TEXTS), "profile must map names to texts, but is of type str"),
+        (lambda: User("u1", {"old": True}, texts=TEXTS), "profile attribute 'old' must be text, but is of type bool"),
+        (lambda: User("u1", opinions={"Tea?": "yes"}), "opinions must be a list, not a value of type dict"),
+        (lambda: User("u1", opinions=[("Tea?", "yes")]), "a list of Opinion, but one is of type tuple"),
+        (lambda: User("u1", texts=5), "texts must be a list, not a value of type int"),
+        (lambda: Question("Tea?", {"yes", "no"}), "choices must be a list, not a value of type set"),
+        (lambda: Question("Tea?", [1, 2]), "a choice must be text, but is of type int"),
+        (lambda: Question("Tea?", ["yes", "no"], "yes"), "ordinal must be True or False, but is of type str"),
+        (lambda: Opinion(None, "yes"), "question must be text or a Question, but is of type NoneType"),
     ],
 )
 def test_values_refuse_what_makes_no_sense(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_numbers_in_a_profile_become_text_as_in_a_users_file() -> None:
+    assert User("u1", {"Age": 34, "Height": 1.8}, texts=TEXTS).profile == UserProfile({"Age": "34", "Height": "1.8"})
 
 
 def test_lists_mappings_and_plain_questions_become_the_values_that_are_kept() -> None:

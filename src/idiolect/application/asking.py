@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from idiolect.application.arguments import check_type
 from idiolect.application.chameleon import read_edit, stale_note, under_edit
 from idiolect.application.fermi import FermiLearner, open_fermi, similarity_remedy
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
@@ -81,7 +82,8 @@ class Asked:
     def why(self) -> str:
         """Why this answer counts, in a sentence or two."""
         if self.edit is not None and self.prompts is not None:
-            gates = f"Fermi: {self.prompts.gate}. CHAMELEON: {self.edit.gate}"
+            fermi = self.prompts.gate or "not judged, as its settings have it"
+            gates = f"Fermi: {fermi}. CHAMELEON: {self.edit.gate}"
             return f"{self.counts} answers. {gates}\n{NOT_JUDGED_TOGETHER}"
         if self.edit is not None:
             return self.edit.gate
@@ -110,6 +112,7 @@ async def ask(
 
     Raises:
         ValueError: there is no such method, or it does not learn for groups.
+        TypeError: `owner` or `question` is something else.
         NotFittedError: the method has learned nothing for the owner.
         GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
         OtherWeightsError: the model has other weights than the edit was learned on.
@@ -119,6 +122,8 @@ async def ask(
         HaltedError: the workspace makes no further calls.
         StoreError, CacheError: there is no such user or group, or the store or the cache cannot be read or written.
     """
+    check_type("owner", owner, Owner)
+    check_type("question", question, Question)
     with workspace.working_on(owner.id):
         asked = await _ask(workspace, owner, question, method=method, with_base=with_base)
     if workspace.opened_run is not None:  # an edit alone makes no calls

@@ -45,7 +45,7 @@ _DEFAULT_CALLS, _DEFAULT_CHOICES = CallSettings(), FermiChoices()
 
 
 class Workspace:
-    """A store, models, and everything that can be done with them. Close it, or use it as a context manager.
+    """A store, models, and everything that can be done with them: `Workspace.open`. Close it, or use it in a `with`.
 
     Ctrl-C during a use case halts it: no further call is made, calls in flight are waited for and kept for up to ten
     seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised, as `portal.Interrupted` with the result
@@ -78,7 +78,8 @@ class Workspace:
         Args:
             target: the store: a folder, or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
             model: the model that answers where something is learned: "embedded", "gpt-4o-mini", a URL, a Hugging Face
-                id, a folder, or a model of your own.
+                id, a folder, or a model of your own. What was learned before is asked with the model that it was
+                learned with; one of your own has to be given here again.
             optimizer: the model that writes prompts; None: the one that answers.
             calls: how models may be called, and how much.
             create: whether a store is made where there is none.
@@ -113,7 +114,7 @@ class Workspace:
         """Return what this workspace's calls have cost so far; from any thread, observers included."""
         return self._space.spending()
 
-    def halt(self, reason: str = "halted") -> None:
+    def halt(self, reason: str = "halted by the caller") -> None:
         """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
         self._portal.soon(partial(self._space.halt, reason))
 

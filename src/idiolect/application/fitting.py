@@ -18,6 +18,7 @@ from typing import Literal
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from idiolect.application.arguments import check_type
 from idiolect.application.chameleon import check_chameleon, open_chameleon
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
@@ -131,10 +132,12 @@ async def open_learner(
         optimizer: the model that writes prompts; None: the workspace's, or else the answering one.
 
     Raises:
+        TypeError: `choices` is something else.
         SettingsError: a setting or a name makes no sense, or money is limited and a price is not known.
         ModelError, MissingExtraError: a model cannot be had.
         StoreError, CacheError: the store or the cache cannot be opened.
     """
+    check_type("choices", choices, (FermiChoices, ChameleonChoices))
     pool, model = workspace.models, model or workspace.model
     learner: Learner
     if isinstance(choices, ChameleonChoices):
@@ -171,6 +174,7 @@ async def fit_users(
 
     Raises:
         ValueError: two users have the same id; nothing is saved then.
+        TypeError: `users` holds something else.
         StoreError, CacheError: they cannot be read or written; what was learned before is kept.
     """
     ids: list[str] = []
@@ -189,6 +193,7 @@ async def fit_users(
 def _noting(users: Iterable[User], ids: list[str]) -> Iterator[User]:
     seen: set[str] = set()
     for user in users:
+        check_type("a user", user, User, hint="idiolect.people.users_file reads a file of users")
         if user.id in seen:
             raise ValueError(f"two users have the id {user.id!r}")
         seen.add(user.id)

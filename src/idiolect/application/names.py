@@ -9,6 +9,7 @@ MethodName = Literal["fermi", "chameleon"]
 AskedMethod = Literal["fermi", "chameleon", "both"]
 AnsweringMode = Literal["generate", "likelihood"]
 PresetName = Literal["api", "demo", "paper", "paper-offline", "measured"]
+ChameleonPresetName = Literal["paper", "measured"]
 
 FERMI: Final = "fermi"
 CHAMELEON: Final = "chameleon"

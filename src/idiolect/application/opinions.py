@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
+from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.fermi import FermiLearner, check_fermi, open_fermi
 from idiolect.application.names import CHAMELEON, FERMI
@@ -77,12 +78,14 @@ async def add_opinion(
 
     Raises:
         ValueError: iterations is no whole number from 0.
+        TypeError: `opinion` is something else.
         UnknownUserError: the store holds no such user.
         StoreError: the store cannot be read or written; or other processes keep learning for this user (the opinion
             is kept).
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
         CacheError: the cache cannot be opened, read or written; the opinion is kept.
     """
+    check_type("opinion", opinion, Opinion)
     if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
         raise ValueError(f"iterations is {iterations!r}, must be a whole number from 0, or None")
     store = workspace.store

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from idiolect.application.arguments import check_type
 from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
 from idiolect.application.names import DEFAULT_MODEL
 from idiolect.application.observers import ignore
@@ -47,6 +48,9 @@ class WorkspaceSettings:
         optimizer: the model that writes prompts; None: the one that answers.
         calls: how models may be called, and how much.
         create: whether a store is made where there is none.
+
+    Raises:
+        TypeError: a value of another type.
     """
 
     target: str | Path | None = None
@@ -54,6 +58,10 @@ class WorkspaceSettings:
     optimizer: str | LanguageModel | None = None
     calls: CallSettings = _DEFAULT_CALLS
     create: bool = True
+
+    def __post_init__(self) -> None:
+        check_type("target", self.target, (str, Path, type(None)))
+        check_type("calls", self.calls, CallSettings)
 
 
 NO_WORKSPACE_EVENTS = WorkspaceEvents()
@@ -69,6 +77,7 @@ class AsyncWorkspace:
     def __init__(
         self, settings: WorkspaceSettings = _DEFAULT_SETTINGS, *, events: WorkspaceEvents = NO_WORKSPACE_EVENTS
     ) -> None:
+        check_type("settings", settings, WorkspaceSettings)
         self.settings = settings
         self.models = ModelPool(settings.calls, events.waiting)
         self.model = self._named(settings.model)

@@ -154,17 +154,28 @@ def evaluate(
     if list_all:
         print_tasks_and_methods(json=json)
         return
+    _check_task(task, config, setting)
     who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
     what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
     curves = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations, calls_per_person=calls_per_person)
     models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
     chosen = read_config(config, who | what | curves | models, settings=setting or ())
-    if out is None or not str(out).strip(" ."):
-        raise typer.BadParameter("name the folder where the evaluation is kept: --out DIR")
+    folder = _named_folder(out)
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
-    if not _evaluate(chosen, out, calls, _shard(shard), report_only=report_only, texts=not no_texts, json=json):
+    if not _evaluate(chosen, folder, calls, _shard(shard), report_only=report_only, texts=not no_texts, json=json):
         raise typer.Exit(FAILED)
+
+
+def _check_task(task: str | None, config: Path | None, settings: list[str] | None) -> None:
+    if task is None and config is None and not any(each.startswith("task") for each in settings or ()):
+        raise typer.BadParameter("name a TASK: idiolect evaluate --list prints them")
+
+
+def _named_folder(out: Path | None) -> Path:
+    if out is None or not str(out).strip(" ."):
+        raise typer.BadParameter("name the folder where the evaluation is kept: --out DIR")
+    return out
 
 
 def _evaluate(

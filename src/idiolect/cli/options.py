@@ -106,10 +106,12 @@ def stated_question(text: str, choices: str | None, *, ordinal: bool) -> Questio
     """
     from idiolect.people.user import Question
 
+    several = split_choices(choices)
     try:
-        return Question(text, split_choices(choices), ordinal)
+        return Question(text, several, ordinal)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        hint = "; choices are separated by |" if len(several) == 1 else ""
+        raise typer.BadParameter(f"{error}{hint}") from error
 
 
 def stated_opinion(text: str, choices: str | None, answer: str, *, ordinal: bool) -> Opinion:

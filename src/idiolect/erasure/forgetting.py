@@ -130,7 +130,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
             if cache.in_use_by_others():
                 raise StoreError(
                     f"cache {cache.path}: another process or workspace is using it and might store calls of the user"
-                    " again; wait until it has ended, or stop it"
+                    " again; wait until it has ended, or close it"
                 )
         yield _is_held(store, user_id, caches)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
@@ -64,6 +65,12 @@ class EvaluationConfig(BaseModel):
     pairs: int | None = Field(None, ge=2)
     pair_tokens: int | None = Field(None, ge=1)
     calls_per_person: int | None = Field(None, ge=1)
+
+    @field_validator("methods", "curve_methods", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Take names also as a list, which reads better in a file."""
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
     @classmethod
@@ -128,9 +135,15 @@ def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequ
     try:
         return EvaluationConfig(**values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        faults = map(_fault, error.errors(include_input=False))
         where = f"{path}: " if path is not None else ""
         raise SettingsError(f"{where}{'; '.join(faults)}") from None
+
+
+def _fault(fault: ErrorDetails) -> str:
+    name = ".".join(map(str, fault["loc"]))
+    words = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+    return f"{name}: {words}"
 
 
 def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:
@@ -175,12 +188,8 @@ def _file(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
         raise SettingsError(f"{path} is no file")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
         raise SettingsError(f"{path} is no TOML: {error}") from None
-    for name in ("methods", "curve_methods"):  # a list reads better in a file
-        if isinstance(values.get(name), list):
-            values[name] = ",".join(map(str, values[name]))
-    return values

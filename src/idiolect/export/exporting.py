@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
@@ -40,12 +40,25 @@ class ExportOptions:
         directory: where the adapter's own folder is made.
         dtype: of the tensors.
         verify: load the adapter back and compare, before it gets its name.
+
+    Raises:
+        ValueError: a format or type that there is not.
     """
 
     format: Format
     directory: Path
     dtype: Dtype = "float32"
     verify: bool = False
+
+    if TYPE_CHECKING:
+
+        def __init__(self, format: Format, directory: Path | str, dtype: Dtype = ..., verify: bool = ...) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name, value, possible in (("format", self.format, get_args(Format)), ("dtype", self.dtype, DTYPES)):
+            if value not in possible:
+                raise ValueError(f"{name} is {value!r}, must be one of {', '.join(possible)}")
+        object.__setattr__(self, "directory", Path(self.directory))
 
 
 @dataclass(frozen=True, slots=True)

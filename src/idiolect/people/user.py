@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -42,6 +43,8 @@ def unstorable_part(text: str) -> str | None:
 
 
 def _check_text(name: str, text: str) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"{name} must be text, but is of type {type(text).__name__}")
     if not text or text.isspace():
         raise ValueError(f"{name} is blank")
     if part := unstorable_part(text):
@@ -49,8 +52,10 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _as_tuple(name: str, values: Iterable[T]) -> tuple[T, ...]:
-    if isinstance(values, str):  # a tuple of its letters is never meant
-        raise ValueError(f"{name} must be a list, not a single text")
+    # A tuple of a text's letters or of a dict's keys is never meant, and a set has no order.
+    if isinstance(values, str | Mapping | AbstractSet) or not isinstance(values, Iterable):
+        found = "a single text" if isinstance(values, str) else f"a value of type {type(values).__name__}"
+        raise ValueError(f"{name} must be a list, not {found}")
     return tuple(values)
 
 
@@ -82,7 +87,7 @@ class UserProfile:
     """A user's attributes (Fermi's `U_pro`), for example `{"Age": "18-29"}`; may be empty.
 
     Raises:
-        ValueError: an attribute's name or value is blank or unstorable.
+        ValueError: an attribute's name or value is blank, unstorable, or no text.
     """
 
     attributes: Mapping[str, str] = field(default_factory=_nothing)
@@ -131,6 +136,8 @@ class Question:
             _check_text("a choice", choice)
         if len({choice.strip() for choice in self.choices}) != len(self.choices):
             raise ValueError("two choices are equal")
+        if not isinstance(self.ordinal, bool):
+            raise ValueError(f"ordinal must be True or False, but is of type {type(self.ordinal).__name__}")
         if self.ordinal and not self.choices:
             raise ValueError("ordinal needs choices")
 
@@ -166,6 +173,8 @@ class Opinion:
     def __post_init__(self) -> None:
         if isinstance(self.question, str):
             object.__setattr__(self, "question", Question(self.question))
+        if not isinstance(self.question, Question):
+            raise ValueError(f"question must be text or a Question, but is of type {type(self.question).__name__}")
         _check_text("answer", self.answer)
         if self.question.choices and self.answer not in self.question.choices:
             raise ValueError("answer is not one of the choices")
@@ -178,7 +187,7 @@ class User:
 
     Args:
         id: unique among the users of a file or store; not blank.
-        profile: attributes, also as a plain mapping; may be empty.
+        profile: attributes, also as a plain mapping, in which numbers become text; may be empty.
         opinions: what they answered; may be empty if there are texts.
         texts: things they wrote that answer no question.
         extra: keys of the users file that Idiolect doesn't know, kept as they were.
@@ -199,7 +208,7 @@ class User:
         def __init__(
             self,
             id: str,
-            profile: UserProfile | Mapping[str, str] = ...,
+            profile: UserProfile | Mapping[str, str | float] = ...,
             opinions: Iterable[Opinion] = ...,
             texts: Iterable[str] = ...,
             extra: Mapping[str, Any] = ...,
@@ -207,12 +216,22 @@ class User:
 
     def __post_init__(self) -> None:
         if not isinstance(self.profile, UserProfile):
-            object.__setattr__(self, "profile", UserProfile(self.profile))
+            object.__setattr__(self, "profile", _profile_of(self.profile))
         object.__setattr__(self, "opinions", _as_tuple("opinions", self.opinions))
         object.__setattr__(self, "texts", _as_tuple("texts", self.texts))
         _check_text("id", self.id)
+        for opinion in self.opinions:
+            if not isinstance(opinion, Opinion):
+                raise ValueError(f"opinions must be a list of Opinion, but one is of type {type(opinion).__name__}")
         for text in self.texts:
             _check_text("a text", text)
         if not self.opinions and not self.texts:
             raise ValueError("a user needs opinions, texts or both")
         object.__setattr__(self, "extra", _frozen_extra(self.extra, USER_KEYS))
+
+
+def _profile_of(attributes: Any) -> UserProfile:
+    if not isinstance(attributes, Mapping):
+        raise ValueError(f"profile must map names to texts, but is of type {type(attributes).__name__}")
+    numbers = {name: str(value) for name, value in attributes.items() if type(value) in (int, float)}
+    return UserProfile({**attributes, **numbers})

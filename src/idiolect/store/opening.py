@@ -101,7 +101,7 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
     if create:
         _make_private(place)
     elif place.file is not None and not place.file.exists():
-        raise StoreError(f"there is no store at {place.name}")
+        raise StoreError(f"there is no store at {place.name}; fitting a user makes one")
     try:
         with store_errors(place.name):
             migrate(engine, place.name, create=create)

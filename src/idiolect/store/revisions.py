@@ -24,7 +24,7 @@ def migrate(engine: Engine, where: str, *, create: bool) -> None:
     with engine.begin() as connection:
         revision = stored_revision(connection)
     if revision is None and not create:
-        raise StoreError(f"there is no store at {where}")
+        raise StoreError(f"there is no store at {where}; fitting a user makes one")
     if revision != REVISION:
         with engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
             _upgrade(connection, where)

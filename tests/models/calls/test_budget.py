@@ -55,7 +55,9 @@ def test_a_cost_is_not_negative(bad: tuple[Any, ...]) -> None:
     ],
 )  # fmt: skip
 def test_limits_are_positive_and_finite(bad: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=f"the limit on {next(iter(bad))} is .*, must be greater than 0 and finite"):
+    with pytest.raises(
+        SettingsError, match=f"the limit on {next(iter(bad))} is .*, must be a number, greater than 0 and finite"
+    ):
         Limits(**bad)
 
 

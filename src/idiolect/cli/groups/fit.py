@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, PresetName
+from idiolect.application.names import DEFAULT_MODEL, ChameleonPresetName
 from idiolect.cli.boundary import FAILED, stop
 from idiolect.cli.options import GroupIdArgument, JsonOption, SeedOption, StoreOption
 from idiolect.cli.terminal import err, listed, one_line, out, print_json
@@ -23,7 +23,7 @@ def fit(
         str, typer.Option(metavar="M", help="Open weights: embedded, a Hugging Face id, or a folder.")
     ] = DEFAULT_MODEL,
     preset: Annotated[
-        PresetName | None, typer.Option(help="Where the settings start from: measured (default) or paper.")
+        ChameleonPresetName | None, typer.Option(help="Where the settings start from: measured (default) or paper.")
     ] = None,
     pairs: Annotated[
         int | None,
@@ -42,13 +42,11 @@ def fit(
     from idiolect.application.choices import ChameleonChoices
     from idiolect.application.documents import group_fitted_document
     from idiolect.application.run import CallSettings
-    from idiolect.cli.fit import check_preset
     from idiolect.cli.fit_screen import summary_line
     from idiolect.cli.interrupts import even_if_interrupted, terminating_like_ctrl_c
     from idiolect.cli.progress import SCREEN, UsersProgress
     from idiolect.errors import HaltedError
 
-    check_preset(CHAMELEON, preset)
     choices, calls = ChameleonChoices(preset, pairs=pairs, seed=seed), CallSettings(cached=False)
     try:
         with (

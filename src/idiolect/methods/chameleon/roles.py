@@ -62,7 +62,7 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
     if len(wordings) < least:
         raise PersonalizationError(
             f"{owner!r} has {len(wordings)} different opinions and texts, {least} are needed to learn from: "
-            "give a longer history, or take Fermi, which can do with one opinion"
+            "give a longer history, ask for fewer pairs, or take Fermi, which can do with one opinion"
         )
     n_judging = min(round(len(wordings) * settings.evidence.share), len(wordings) - least)
     n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)

@@ -35,8 +35,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("calls", "tokens", "money", "seconds"):
             limit = getattr(self, name)
-            if limit is not None and not (isfinite(limit) and limit > 0):
-                raise SettingsError(f"the limit on {name} is {limit}, must be greater than 0 and finite")
+            if limit is not None and not (isinstance(limit, int | float | Decimal) and isfinite(limit) and limit > 0):
+                raise SettingsError(f"the limit on {name} is {limit}, must be a number, greater than 0 and finite")
 
 
 @dataclass(slots=True, eq=False)
