@@ -212,34 +212,27 @@ def _evaluate(
 
 
 def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, int]) -> AskedPeople:
+    from idiolect.cli import progress as live
     from idiolect.cli.interrupts import terminating_like_ctrl_c
-    from idiolect.cli.progress import (
-        UsersProgress,
-        cost_line,
-        print_interrupted,
-        print_uncertain,
-        progress_line,
-        waiting,
-    )
     from idiolect.evaluate.evaluation import EvaluationEvents, ask_blocking
 
-    progress = UsersProgress(noun="people")
+    progress = live.UsersProgress(noun="people")
 
     def start(start: EvaluationStart) -> None:
         def note() -> str:
-            return progress_line(start.run.spending())
+            return live.progress_line(start.run.spending())
 
         progress.expect(start.people, many=start.side_by_side, note=note)
 
     def finish(user: str, not_scored: int) -> None:
         progress.finished(user, f"{not_scored} answers not scored" if not_scored else "done")
 
-    events = EvaluationEvents(waiting, print_uncertain, start, progress.observe, finish)
+    events = EvaluationEvents(live.waiting, live.print_uncertain, start, progress.observe, finish)
     with terminating_like_ctrl_c(), progress:
-        asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=print_interrupted)
+        asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=live.print_interrupted)
     for note in asked.notes:
         err().print(one_line(note), markup=False)
-    err().print(cost_line(asked.spending), markup=False)
+    err().print(live.cost_line(asked.spending), markup=False)
     return asked
 
 

@@ -143,7 +143,7 @@ def fit(
     from idiolect.cli.progress import SCREEN
     from idiolect.models.calls.budget import Limits
 
-    check_preset(method, preset)
+    _check_preset(method, preset)
     choices: FermiChoices | ChameleonChoices
     if method == CHAMELEON:
         _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
@@ -225,19 +225,14 @@ def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterab
 
 
 def _report_left_out(report: UsersFileReport) -> None:
-
     if report.fault_count and report.users:  # without users it is an error, which names the faults itself
         lines = "1 line is" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines are"
         for line in (f"{report}: {lines} left out", *report.faults):
             err().print(one_line(str(line)), markup=False)
 
 
-def check_preset(method: MethodName, preset: str | None) -> None:
-    """Check that the method has this preset.
-
-    Raises:
-        typer.BadParameter: it has not.
-    """
+def _check_preset(method: MethodName, preset: str | None) -> None:
+    """Refuse a preset that the method does not have."""
     known = PRESETS[method]
     if preset is not None and preset not in known:
         raise typer.BadParameter(f"{method} has no preset {preset!r}: choose one of {', '.join(known)}")

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from idiolect.application.portal import Interrupted
 
@@ -18,8 +18,7 @@ def even_if_interrupted(use_case: Callable[[], T]) -> T:
     try:
         return use_case()
     except Interrupted as ended:
-        result: T = ended.result
-        return result
+        return cast("T", ended.result)
 
 
 @contextmanager

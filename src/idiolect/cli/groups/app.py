@@ -39,9 +39,6 @@ Members = Annotated[
     list[str] | None,
     typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
 ]
-_NEEDS_REFIT = (
-    "deleted, since a member it was learned from was forgotten or removed; it serves nobody until fitted again"
-)
 
 
 @app.command(
@@ -104,9 +101,8 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
         return
     console = out()
     console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
-    console.print(
-        f"members   {len(group.members)}: {safe(listed(group.members))}" if group.members else "members   nobody"
-    )
+    members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "nobody"
+    console.print(f"members   {members}")
     for fit in group.fits:
         when = fit.since.astimezone().strftime("%Y-%m-%d %H:%M")
         console.print(f"learned   [bold]{safe(one_line(fit.method))}[/bold]  {when}  {(fit.digest or '-')[:12]}")
@@ -210,8 +206,7 @@ def _what_goes(store: Store, group_id: str) -> str:
 
 
 def _fail_if_unfinished(unfinished: Iterable[str]) -> None:
-    faults = list(unfinished)
-    for fault in faults:
+    for fault in (faults := list(unfinished)):
         err().print(f"error: deleted, but not scrubbed from the files yet: {one_line(fault)}", markup=False)
     if faults:
         err().print("error: the next command that opens the store (for example: idiolect groups list) finishes that")
@@ -223,7 +218,9 @@ def _advice(fit: GroupFit) -> list[str]:
     from idiolect.store import GroupState
 
     if fit.state == GroupState.NEEDS_REFIT:
-        return [_NEEDS_REFIT]
+        return [
+            "deleted, since a member it was learned from was forgotten or removed; it serves nobody until fitted again"
+        ]
     lines = [f"from {_people(len(fit.sources))}"]
     if fit.added:
         lines.append(f"{_people(len(fit.added))} came since: {safe(listed(fit.added))}")

@@ -54,8 +54,7 @@ def fit(
             terminating_like_ctrl_c(),
             UsersProgress(1, noun="groups") as progress,
         ):
-            observe = progress.observe
-            fitted = even_if_interrupted(lambda: space.fit_group(group_id, choices, observer=observe))
+            fitted = even_if_interrupted(lambda: space.fit_group(group_id, choices, observer=progress.observe))
             progress.finished(group_id, f"learned, {summary_line(ChameleonSummary.of(fitted.learned))}")
     except KeyboardInterrupt:
         stop("nothing was learned; what was learned before stays")

@@ -26,12 +26,11 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
             for summary in opened.users():
                 print_json(user_summary_document(summary))
             return
-        header = ("ID", "OPINIONS", "TEXTS", "LEARNED BY")
         rows = (
             (user.id, str(user.n_opinions), str(user.n_texts), ", ".join(user.methods) or "-")
             for user in opened.users()
         )
-        print_table(header, rows)
+        print_table(("ID", "OPINIONS", "TEXTS", "LEARNED BY"), rows)
 
 
 app.command("show", epilog=examples(*show.EXAMPLES))(show.show_user)
