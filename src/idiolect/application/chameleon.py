@@ -176,11 +176,13 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
 
 
 async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
-    """Find out whether the embeddings can be had.
+    """Find out, before anything is learned, whether the prices are known that limits need, and the embeddings there.
 
     Raises:
-        ModelError, MissingExtraError: they cannot.
+        SettingsError: money is limited, and a price is not known.
+        ModelError, MissingExtraError: the embeddings cannot be had.
     """
+    pool.check_prices(learner.model, *([learner.similarity] if learner.similarity else []))
     if learner.similarity is not None:
         await pool.check(learner.similarity, remedy=_ANOTHER_SIMILARITY)
 

@@ -224,11 +224,13 @@ async def open_fermi(
 
 
 async def check_fermi(pool: ModelPool, learner: FermiLearner) -> None:
-    """Find out whether the models can be reached and the similarity can be had.
+    """Find out, before anything is learned, whether the prices are known that limits need, and all can be reached.
 
     Raises:
-        ModelError, MissingExtraError: something cannot.
+        SettingsError: money is limited, and a price is not known.
+        ModelError, MissingExtraError: a model cannot be reached, or the similarity cannot be had.
     """
+    pool.check_prices(learner.model, learner.optimizer, learner.similarity)
     await pool.check(learner.model, learner.optimizer)
     await pool.check(learner.similarity, remedy=similarity_remedy(learner.settings))
 

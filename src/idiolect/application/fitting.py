@@ -142,14 +142,12 @@ async def open_learner(
     learner: Learner
     if isinstance(choices, ChameleonChoices):
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
-        pool.check_prices(edits.model, *([edits.similarity] if edits.similarity else []))
         await check_chameleon(pool, edits)
         learner = replace(edits, calls=workspace.run.calls)
     else:
         optimizer = optimizer or workspace.optimizer
         settings = fermi_settings(choices, model=model, optimizer=optimizer)
         prompts = await open_fermi(pool, settings, model=model, optimizer=optimizer)
-        pool.check_prices(prompts.model, prompts.optimizer, prompts.similarity)
         await check_fermi(pool, prompts)
         learner = replace(prompts, calls=workspace.run.calls)
     return learner

@@ -54,7 +54,6 @@ async def fit_group(
     groups, pool, model = workspace.store.groups, workspace.models, model or workspace.model
     members = groups.read_members(group_id)
     learner = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
-    pool.check_prices(learner.model, *([learner.similarity] if learner.similarity else []))
     await check_chameleon(pool, learner)
     method = replace(learner, calls=workspace.run.uncached()).chameleon(group_id)
     learned = await method.fit_group(group_id, [member.user for member in members], observer=observer)

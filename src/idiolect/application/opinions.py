@@ -97,7 +97,6 @@ async def add_opinion(
         return OpinionAdded(change, edited=edited)
     learned, pool = held.learned, workspace.models
     learner = await open_fermi(pool, learned.settings, model=learned.model, optimizer=learned.optimizer)
-    pool.check_prices(learner.model, learner.optimizer, learner.similarity)
     await check_fermi(pool, learner)
     learner = replace(learner, calls=workspace.run.calls)
     try:

@@ -39,6 +39,7 @@ Members = Annotated[
     list[str] | None,
     typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
 ]
+EveryoneOption = Annotated[bool, typer.Option("--all", help="Every user of the store.")]
 
 
 @app.command(
@@ -47,7 +48,7 @@ Members = Annotated[
 def create(
     group_id: GroupIdArgument,
     members: Members = None,
-    everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
+    everyone: EveryoneOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -116,7 +117,7 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
 def add(
     group_id: GroupIdArgument,
     members: Members = None,
-    everyone: Annotated[bool, typer.Option("--all", help="Every user of the store.")] = False,
+    everyone: EveryoneOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
