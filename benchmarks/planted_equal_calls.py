@@ -413,7 +413,7 @@ def page(outcome: Outcome, *, plot: str, command: str) -> str:
     return "\n".join(
         [
             OPENING.format(title=TITLE, people=trial.people),
-            *("## What it says", "", "Primary:", "", *sentences(outcome, PRIMARY), ""),
+            *("## What it shows", "", "Primary:", "", *sentences(outcome, PRIMARY), ""),
             *("Secondary:", "", *sentences(outcome, SECONDARY), ""),
             *(READING.format(alpha=ALPHA, **counts), ""),
             *(known, f"![accuracy against calls]({plot})", ""),
