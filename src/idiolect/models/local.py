@@ -61,11 +61,11 @@ class LocalSettings:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, but must be at least 1")
+            raise ValueError(f"batch_size is {self.batch_size}, must be at least 1")
         if self.max_pass_tokens < 1:
-            raise ValueError(f"max_pass_tokens is {self.max_pass_tokens}, but must be at least 1")
+            raise ValueError(f"max_pass_tokens is {self.max_pass_tokens}, must be at least 1")
         if self.prefix_cache_tokens < 0:
-            raise ValueError(f"prefix_cache_tokens is {self.prefix_cache_tokens}, but must not be negative")
+            raise ValueError(f"prefix_cache_tokens is {self.prefix_cache_tokens}, must not be negative")
 
 
 class LocalModel:

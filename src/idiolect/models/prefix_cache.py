@@ -34,7 +34,7 @@ class PrefixCache:
 
     def __init__(self, capacity: int) -> None:
         if capacity < 0:
-            raise ValueError(f"capacity is {capacity}, but must not be negative")
+            raise ValueError(f"capacity is {capacity}, must not be negative")
         self.capacity = capacity
         self.clear()
 
