@@ -84,7 +84,7 @@ def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
         ('{"id": 3}', (), "2 faults on 1 line"),
         (json.dumps(person("ann")), ("--user", "bob"), "the file holds no user 'bob'"),
         (json.dumps(person("ann")), ("--prices", "nowhere.toml"), "can't be read"),
-        (json.dumps(person("ann")), ("--model", "http://me:hush@x/v1#m"), "holds a user or a password"),
+        (json.dumps(person("ann")), ("--model", "http://me:hush@x/v1#m"), "contains a user or a password"),
     ],
 )
 def test_faults_are_errors_here_too(tmp_path: Path, lines: str, more: tuple[str, ...], message: str) -> None:

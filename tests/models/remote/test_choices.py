@@ -79,7 +79,7 @@ def test_logprobs_that_are_not_finite_are_no_answer(impossible: Any) -> None:
     entry = {"token": "A", "logprob": impossible}
     content = [{**entry, "top_logprobs": [entry, {"token": "B", "logprob": impossible}]}]
     answer = {"choices": [{"message": {"content": "A"}, "logprobs": {"content": content}}]}
-    with pytest.raises(UnansweredError, match="no finite numbers"):
+    with pytest.raises(UnansweredError, match="not finite numbers"):
         read_choices(answer, ASKED, Dialect("m"))
     content[0]["top_logprobs"][1] = {"token": "B", "logprob": -0.5}
     assert read_choices(answer, ASKED, Dialect("m"))[0].logprobs == (-1.5, -0.5, -1.5)
