@@ -149,7 +149,9 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
     )
     for title, pick in (("Scoring", "scoring"), ("Writing", "writing")):
         print(f"## {title}\n\n| setting | alone | two at once, each | beside a busy core |\n|---|---|---|---|")
-        reference = median(found, "torch", "alone", pick) if "torch" in names else median(found, names[0], "alone", pick)
+        reference = (
+            median(found, "torch", "alone", pick) if "torch" in names else median(found, names[0], "alone", pick)
+        )
         for name in names:
             cells = []
             for situation in ("alone", "two", "busy"):

@@ -181,7 +181,7 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
         return OpenModel(source, check=remote.check, notes=lambda: remote.notes, aclose=remote.aclose)
     if kind == "prefixed":  # its weights are unknown, and it needs no cache
         return OpenModel(Source(open_prefixed_model(name), lasting, price=_FREE, cached=False))
-    local = open_local_model(name, dtype=settings.dtype)
+    local = open_local_model(name, dtype=settings.dtype, scoring_dtype=settings.scoring_dtype)
 
     async def close() -> None:
         local.close()

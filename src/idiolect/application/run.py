@@ -27,6 +27,7 @@ class CallSettings:
         prices: a file of prices; None: the packaged ones, and the user's own if there are any.
         cached: whether answers are looked up and kept.
         dtype: of local models' weights; None for the default.
+        scoring_dtype: of a second copy of local models' weights, which scores choices; None for no copy.
 
     Raises:
         ValueError: concurrency below 1, or a timeout that is not above 0.
@@ -39,6 +40,7 @@ class CallSettings:
     prices: Path | None = None
     cached: bool = True
     dtype: str | None = None
+    scoring_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:

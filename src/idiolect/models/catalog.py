@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from idiolect.errors import SettingsError
+from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
@@ -67,20 +67,34 @@ def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | 
     return open_remote_model(name, settings=remote) if kind == "remote" else open_local_model(name, dtype=dtype)
 
 
-def open_local_model(name: str, *, dtype: str | None = None) -> LocalModel:
+def open_local_model(name: str, *, dtype: str | None = None, scoring_dtype: str | None = None) -> LocalModel:
     """Load a model into this process, which takes seconds.
 
     Args:
         name: "embedded", a Hugging Face id, or a folder.
         dtype: of the weights, such as "bfloat16"; None means float32 on a CPU and the weights' own dtype on a GPU.
+        scoring_dtype: of a second copy of the weights, which scores choices; None for no copy.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
         MissingExtraError: local models are not installed.
     """
-    from idiolect.models.local import load_local_model
+    from idiolect.models.local import LocalSettings, load_local_model
 
-    return load_local_model(name, dtype=dtype)
+    return load_local_model(name, dtype=dtype, settings=LocalSettings(scoring_dtype=scoring_dtype))
+
+
+def faster_scoring_dtype() -> str | None:
+    """Return the dtype that this CPU scores choices in faster than in float32, measured now; None if there is none.
+
+    Raises:
+        MissingExtraError: local models are not installed.
+    """
+    try:
+        from idiolect.models import precision
+    except ImportError as error:
+        raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
+    return precision.faster_scoring_dtype()
 
 
 def as_local_model(model: LanguageModel) -> LocalModel | None:

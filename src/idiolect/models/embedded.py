@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
+_BLOCKS_IN_ROW = 256
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -84,8 +85,18 @@ class _Header:
         if kind in _SCALARS:
             self._at += length * struct.calcsize(_SCALARS[kind])
             return
+        if kind == _STRING:
+            self._skip_strings(length)
+            return
         for _ in range(length):
             self._value(kind)
+
+    def _skip_strings(self, number: int) -> None:
+        """Skip that many strings; a vocabulary has 98,000 of them, so nothing is decoded."""
+        at, length_at = self._at, struct.Struct("<Q").unpack_from
+        for _ in range(number):
+            at += 8 + length_at(self._data, at)[0]
+        self._at = at
 
     def _tensor(self) -> tuple[str, _Tensor]:
         name = self._string()
@@ -149,14 +160,17 @@ def _weight(name: str, tensor: _Tensor, header: _Header, data: mmap.mmap) -> tor
     """Dequantize a tensor's weight to float32, in the tensor's shape."""
     per_block, block_bytes = GGML_QUANT_SIZES[tensor.kind]
     start = header.data_start + tensor.offset
-    raw = data[start : start + prod(tensor.shape) // per_block * block_bytes]
-    blocks = np.frombuffer(raw, dtype=np.uint8).reshape(*tensor.shape[:-1], -1)
-    weight = dequantize(_typed(blocks, tensor.kind), tensor.kind).astype(np.float32, copy=True)
+    n_blocks = prod(tensor.shape) // per_block
+    blocks = np.frombuffer(data[start : start + n_blocks * block_bytes], dtype=np.uint8)
+    # gguf dequantizes 16 rows at a time; rows of one weight's width would make 13,000 small steps of it.
+    rows = blocks.reshape(n_blocks // gcd(n_blocks, _BLOCKS_IN_ROW), -1)
+    weight = dequantize(_typed(rows, tensor.kind), tensor.kind).reshape(tensor.shape)
+    weight = np.require(weight, np.float32, ["WRITEABLE"])
     heads = {"attn_q": "llama.attention.head_count", "attn_k": "llama.attention.head_count_kv"}
     for part, key in heads.items():
         if f".{part}." in name:
             weight = _unpermute(weight, header.fields[key])
-    return torch.from_numpy(np.ascontiguousarray(weight.reshape(tensor.shape)))
+    return torch.from_numpy(np.ascontiguousarray(weight))
 
 
 def _typed(blocks: NDArray[np.uint8], kind: GGMLQuantizationType) -> NDArray[Any]:

