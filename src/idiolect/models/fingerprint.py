@@ -24,7 +24,7 @@ import torch
 from platformdirs import user_cache_path
 
 _DIGEST_BYTES = 64
-_SAMPLED = 256  # elements of each weight
+_SAMPLED = 64  # elements of each weight
 _READERS = ("idiolect", "transformers", "torch", "gguf", "safetensors")
 
 
