@@ -143,9 +143,9 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
     print("# Two on one machine\n")
     print(
         "What work on the embedded model takes when the machine is not idle. Each process scores "
-        f"{N_SCORED} questions in turn, then writes {N_WRITTEN} times {NEW_TOKENS} tokens, {BATCH} at a time. Medians of "
-        f"{rounds} rounds in seconds (two at once: of {2 * rounds} processes); in brackets the ratio to torch's default "
-        f"alone. {CORES} cores, {platform.machine()}, Python {platform.python_version()}.\n"
+        f"{N_SCORED} questions in turn, then writes {N_WRITTEN} times {NEW_TOKENS} tokens, {BATCH} at a time. "
+        f"Medians of {rounds} rounds in seconds (two at once: of {2 * rounds} processes); in brackets the ratio to torch's "
+        f"default alone. {CORES} cores, {platform.machine()}, Python {platform.python_version()}.\n"
     )
     for title, pick in (("Scoring", "scoring"), ("Writing", "writing")):
         print(f"## {title}\n\n| setting | alone | two at once, each | beside a busy core |\n|---|---|---|---|")
@@ -161,7 +161,8 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
             print(f"| {EXPLAINED[name]} | {' | '.join(cells)} |")
         print()
     print(
-        "Two processes that share the machine without any loss take 2 × each, and so does one that is left half of it.\n\n"
+        "Two processes that share the machine without any loss take 2 × each, and so does one that is left half of "
+        "it.\n\n"
         "Made by `python benchmarks/two_at_once.py`."
     )
 

@@ -7,18 +7,22 @@ network, `adapt` compares the time that the cores were busy with the time that t
 
     threads = clamp(round(cores - busy cores of other processes), 1, most)
 
-The number of threads changes no result: a test compares the bits.
+The number of threads changes no result, which a test checks bit by bit: where MKL would add up in another order, its
+strict reproducible mode is switched on (`MKL_CBWR`, unless the user has set it). The number is set in OpenMP alone, by threadpoolctl, because
+`torch.set_num_threads` also switches a setting of MKL under which torch 2.13's batched LU fails (`MKL_DYNAMIC`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import cache
 
 import psutil
 import torch
+from threadpoolctl import LibController, ThreadpoolController
 
 _INTERVAL_S = 0.25  # the system counts busy time in steps of 10 ms, so shorter intervals are noise
 _USERS_CHOICE = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -71,13 +75,28 @@ def adapt() -> None:
     if _by_load is None:
         return
     threads = _by_load.count()
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    if torch.get_num_threads() != threads:  # the call also lets torch choose its own number first, once in each thread
+        for library in _openmp():
+            library.set_num_threads(threads)
+
+
+def _add_up_in_one_order(environment: MutableMapping[str, str]) -> None:
+    """Make MKL's matrix products independent of the number of threads; MKL reads this at its first product."""
+    branch = torch.backends.cpu.get_cpu_capability()
+    if branch in ("AVX2", "AVX512"):
+        environment.setdefault("MKL_CBWR", f"{branch},STRICT")
 
 
 def chosen_by_user(environment: Mapping[str, str]) -> bool:
     """Return whether the environment fixes the number of threads."""
     return any(environment.get(name) for name in _USERS_CHOICE)
+
+
+@cache
+def _openmp() -> list[LibController]:
+    """Return the OpenMP runtimes in this process."""
+    found: list[LibController] = ThreadpoolController().select(user_api="openmp").lib_controllers
+    return found
 
 
 def _cores() -> list[int]:
@@ -99,6 +118,7 @@ def _busy(times: object) -> float:
     return float(sum(seconds for name, seconds in counted.items() if name not in not_busy))
 
 
+_add_up_in_one_order(os.environ)
 _by_load: ThreadsByLoad | None = None
 if not chosen_by_user(os.environ):
     _by_load = ThreadsByLoad(cores=len(_cores()), most=torch.get_num_threads(), read=_cpu_times)

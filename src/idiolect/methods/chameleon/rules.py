@@ -63,12 +63,20 @@ def constant_reader(tokens: Tensor, *, ridge: float = 1e-2) -> Tensor:
     penalty = ridge * x.square().mean(dim=(1, 2))[:, None, None]  # (L, 1, 1): λ · mean ‖x‖² / d
     if m < d:  # the same solution out of the smaller system
         gram = x @ x.transpose(1, 2) + m * penalty * torch.eye(m, dtype=x.dtype)  # (L, m, m)
-        weights = torch.linalg.solve(gram, x.new_ones(len(x), m, 1))  # (L, m, 1)
+        weights = _solved(gram, x.new_ones(len(x), m, 1))  # (L, m, 1)
         found: Tensor = (x.transpose(1, 2) @ weights)[..., 0].float()
         return found
     covariance = x.transpose(1, 2) @ x / m + penalty * torch.eye(d, dtype=x.dtype)  # (L, d, d)
-    found = torch.linalg.solve(covariance, x.mean(dim=1)[..., None])[..., 0].float()
+    found = _solved(covariance, x.mean(dim=1)[..., None])[..., 0].float()
     return found
+
+
+def _solved(positive: Tensor, right: Tensor) -> Tensor:
+    """Return the solution of positive · z = right for each layer; positive: (L, n, n), positive definite.
+
+    By Cholesky's factors: batched LU fails in torch 2.13 after `torch.set_num_threads` or with MKL_DYNAMIC=FALSE.
+    """
+    return torch.cholesky_solve(right, torch.linalg.cholesky(positive))
 
 
 def _unit(theta: Tensor, name: str) -> Tensor:
