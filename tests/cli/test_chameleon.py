@@ -111,7 +111,7 @@ def test_dry_run_counts_what_would_be_written(tmp_path: Path) -> None:
     people = write_people(tmp_path / "users.jsonl", [writer("u1"), writer("u2"), SILENT])
     shown = run("fit", people, *SMALL, "--dry-run")
     assert "2 users (1 more have too few opinions and texts), preset measured" in shown.stdout
-    assert "Nothing was called" in shown.stdout
+    assert "No call was made" in shown.stdout
 
 
 def test_ask_shows_base_and_edited_side_by_side(store: Path) -> None:
@@ -174,7 +174,7 @@ def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:
     assert STALE not in " ".join(run(*ask).stdout.split()) + " ".join(run(*show).stdout.split())
     removed = run("users", "remove-opinion", "u1", writer("u1")["opinions"][0]["question"], "--store", store)
     assert removed.exit_code == 0, removed.stderr
-    assert "the edit stays as it was: idiolect fit USERS --method chameleon learns one anew" in removed.stdout
+    assert "the edit stays as it was; to learn a new edit: idiolect fit USERS --method chameleon" in removed.stdout
     assert "add-opinion" not in removed.stdout
     for command in (ask, show):
         told = run(*command)
@@ -271,7 +271,7 @@ def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, m
         opened.groups.create("readers", ("u1", "silent"))
     result = run("groups", "fit", "readers", "--model", model, "--pairs", "6", "--store", store)
     assert result.exit_code == 0, result.stderr
-    assert "left out, with too little history: silent" in result.stdout
+    assert "left out because of too little history: silent" in result.stdout
 
 
 @pytest.mark.parametrize("given", [[], ["--user", "u1", "--group", "g"], ["--group", "g", "--method", "both"]])
@@ -283,5 +283,5 @@ def test_an_opinion_added_later_is_known_to_the_edit_only_when_learned_anew(stor
     given = ("users", "add-opinion", "u1", "Would you drink wine at noon?", "--answer", "no", "--store", store)
     told = run(*given).stdout
     assert "opinion added" in told
-    assert "the edit does not know it yet" in told
+    assert "the edit does not include it yet" in told
     assert "nothing was learned" not in told

@@ -114,7 +114,7 @@ def test_what_is_stopped_is_printed_and_what_is_there_reported(tmp_path: Path) -
         stopped = run(*told(data, out, model, "--budget-calls", "9"))
         assert stopped.exit_code == 1, stopped.output
         assert "stopped: " in stopped.stderr
-        assert "the same command goes on" in stopped.stderr
+        assert "to continue, run the same command" in stopped.stderr
         ends_well(run(*told(data, out, model)))
         asked = len(server.requests)
         reported = run("evaluate", "users", "--data", data, "--out", out, "--report-only", "--no-texts", "--json")
@@ -128,7 +128,7 @@ def test_a_share_that_is_done_is_told_from_all_of_them(tmp_path: Path, double: A
     double(m=answering())
     first = run(*told(users(tmp_path), tmp_path / "out", "m", "--shard", "0/2", methods="vanilla"))
     assert first.exit_code == 0
-    assert "this share is done; of all of them, " in first.stderr
+    assert "this share is done; of all shares, " in first.stderr
     assert "are not done" in first.stderr
 
 
@@ -170,8 +170,8 @@ def test_all_tasks_and_methods_are_listed() -> None:
         (["--preset", "none"], 1, "no preset"),
         (["--model", ""], 1, "name is empty"),
         (["--transfer", "m"], 1, "the model of the run"),
-        (["--shard", "2/2"], 2, "no shard"),
-        (["--shard", "one"], 2, "no shard"),
+        (["--shard", "2/2"], 2, "expected I/N"),
+        (["--shard", "one"], 2, "expected I/N"),
         (["--no-such-option"], 2, "No such option"),
         (["--prices", "nowhere.toml", "--budget-money", "1"], None, ""),
     ],

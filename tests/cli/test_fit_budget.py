@@ -52,7 +52,7 @@ def test_a_spent_budget_is_printed_with_the_cost_and_resume_goes_on(
     assert spent in stopped.stderr
     cost = f", {prompts:,} + {answers:,} tokens, ${Decimal(prompts + answers) / 1000:.4f}, "
     assert cost in stopped.stderr.splitlines()[-2]
-    assert stopped.stderr.splitlines()[-1].endswith("the same command with --resume goes on from here")
+    assert stopped.stderr.splitlines()[-1].endswith("to continue, run the same command with --resume")
     assert "Traceback" not in stopped.output
 
 
@@ -75,8 +75,8 @@ def test_what_was_learned_before_and_stays_is_printed(tmp_path: Path) -> None:
         assert fit(users, store, server).exit_code == 0
         stopped = fit(users, store, server, "--seed", "5", "--budget-calls", "14")
         told = json.loads(fit(users, store, server, "--seed", "5", "--budget-calls", "1", "--resume", "--json").stdout)
-    assert stopped.stdout.splitlines()[1].endswith("stopped early; what was learned before stays")
-    assert " s; what was learned before stays" in stopped.stderr
+    assert stopped.stdout.splitlines()[1].endswith("stopped early; the earlier result was kept")
+    assert " s; the earlier result was kept" in stopped.stderr
     assert told["kept"] is False
 
 
@@ -111,7 +111,7 @@ def test_a_budget_of_each_user_names_its_user(tmp_path: Path) -> None:
     assert result.exit_code == 1
     for user in ("ann", "bob"):
         assert f"{user}: not learned: the budget of 2 calls for user '{user}' is spent: 2 made" in result.stderr
-    assert result.stderr.splitlines()[-1].endswith("--resume goes on from here")
+    assert result.stderr.splitlines()[-1].endswith("--resume")
 
 
 @pytest.mark.parametrize("option", ["--budget-money", "--user-budget-money"])
