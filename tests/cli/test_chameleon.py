@@ -78,7 +78,7 @@ def test_fit_prints_json_lines_with_its_own_columns(tmp_path: Path, model: str) 
 def test_a_model_without_open_weights_is_refused(tmp_path: Path) -> None:
     result = fit(write_people(tmp_path / "users.jsonl", [writer("u1")]), tmp_path / "store", "gpt-4o-mini")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "needs its open weights" in result.stderr
+    assert "needs open weights" in result.stderr
     assert "--method fermi learns prompts" in result.stderr
     assert not (tmp_path / "store").exists()
 
@@ -140,7 +140,7 @@ def test_ask_refuses_an_edit_of_unknown_weights_and_quotes_what_fits_again(store
     for whose, owner in (("--user", "u1"), ("--group", "my readers")):
         result = run("ask", "--store", spaced, whose, owner, *ASK_TEA)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "it is not known on which weights the edit was learned" in result.stderr
+        assert "it is unknown which weights the edit was learned on" in result.stderr
         assert f"idiolect {fits[whose]} {where}" in result.stderr
 
 
@@ -224,7 +224,7 @@ def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -
     printed = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "both")
     assert printed.stdout.startswith(shown["answered_by"])
     assert "Fermi: " in printed.stdout
-    assert "no evidence has judged prompt and edit together" in " ".join(printed.stdout.split())
+    assert "there is no evidence on prompt and edit together" in " ".join(printed.stdout.split())
     edit_alone = run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--method", "chameleon")
     assert {line.split()[0] for line in edit_alone.stdout.splitlines()[:2]} == {"base", "edited"}
 

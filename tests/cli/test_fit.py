@@ -87,7 +87,7 @@ def test_skip_invalid_goes_on_and_counts_what_is_left_out(tmp_path: Path, replay
     people = write_people(tmp_path / "users.jsonl", [FAULTY, ANN, "{"])
     result = fit(tmp_path, people, replay, "--skip-invalid")
     assert result.exit_code == 0, result.stderr
-    assert "3 faults on 2 lines: 2 lines are left out" in result.stderr
+    assert "3 faults on 2 lines: skipped 2 lines" in result.stderr
     assert ":3: line:" in result.stderr
     assert learned(tmp_path, "ann").user_id == "ann"
     only_faults = fit(tmp_path, write_people(tmp_path / "bad.jsonl", [FAULTY]), replay, "--skip-invalid")

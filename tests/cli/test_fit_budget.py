@@ -123,7 +123,7 @@ def test_money_without_a_price_names_the_option_that_has_one(
     with ApiServer(answer) as server:
         result = fit(users, tmp_path / "store", server, option, "5")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"error: the price of {server.url}#m is not known, so money cannot be a limit" in result.stderr
+    assert f"error: the price of {server.url}#m is unknown, so money cannot be limited" in result.stderr
     assert "--prices FILE" in result.stderr
 
 
