@@ -189,7 +189,7 @@ def test_users_show_tells_what_is_wrong_with_a_damaged_edit(store: Path) -> None
     kept = learned(store, "u1")
     with Store.open(store, create=False) as opened:
         opened.save_personalization("u1", "chameleon", kept.to_json())
-    reason = "the stored personalization has lost its directions; learn it again"
+    reason = "the stored personalization has lost its directions; fit it again"
     assert f"cannot be read: {reason}" in " ".join(run("users", "show", "u1", "--store", store).stdout.split())
     document: Any = json.loads(run("users", "show", "u1", "--store", store, "--json").stdout)
     (told,) = document["learned"]

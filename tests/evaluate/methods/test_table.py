@@ -47,7 +47,7 @@ def test_every_method_can_be_made(name: str) -> None:
     assert entry.make(()) == entry.make(())
     assert entry.help
     opened = bench(open_weights=OpenWeights(None, "1", preset("measured")))  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=r"there is no setting 'nonsense'|takes no settings in brackets"):
+    with pytest.raises(SettingsError, match=r"unknown setting 'nonsense'|takes no settings in brackets"):
         arms(f"{name}[nonsense=1]")[0].learning_key(opened)
 
 
