@@ -129,7 +129,7 @@ def test_a_share_that_is_done_is_told_from_all_of_them(tmp_path: Path, double: A
     first = run(*told(users(tmp_path), tmp_path / "out", "m", "--shard", "0/2", methods="vanilla"))
     assert first.exit_code == 0
     assert "this share is done; of all shares, " in first.stderr
-    assert "are not done" in first.stderr
+    assert "pairs of arm and person are missing" in first.stderr
 
 
 def test_a_refused_key_is_a_message(tmp_path: Path) -> None:
@@ -150,21 +150,21 @@ def test_all_tasks_and_methods_are_listed() -> None:
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--methods", "vanilla,opra"], 1, "no method 'opra'"),
+        (["--methods", "vanilla,opra"], 1, "unknown method 'opra'"),
         (["--methods", "fermi[iterations=x]"], 1, "iterations is 'x', must be a whole number"),
-        (["--methods", "fermi["], 1, "names no method"),
+        (["--methods", "fermi["], 1, "expected a method such as fermi"),
         (["--methods", "few-shot[k=0]"], 1, "k is 0"),
         (["--methods", "fermi-symmetric[proposers=demonstrations]"], 1, "or name an optimizer: see --optimizer"),
         (["--methods", "chameleon"], 1, "layers"),
-        (["--primary", "fermi"], 1, "is no comparison"),
+        (["--primary", "fermi"], 1, "expected a comparison"),
         (["--primary", "fermi - chameleon"], 1, "not among the methods"),
-        (["--set", "pairs"], 1, "sets nothing"),
+        (["--set", "pairs"], 1, "expected NAME=VALUE"),
         (["--set", "pears=8"], 1, "pears: Extra inputs"),
         (["--set", "pairs=many"], 1, "pairs: "),
         (["--set", "seeds=1,x"], 1, "seeds"),
         (["--set", "seeds=[]"], 1, "seeds"),
         (["--set", "topics=[1]"], 1, "topics"),
-        (["--curve-opinions", "0"], 1, "sizes holds 0"),
+        (["--curve-opinions", "0"], 1, "sizes contains 0"),
         (["--people", "0"], 1, "people: "),
         (["--group", "everybody"], 1, "group: "),
         (["--preset", "none"], 1, "no preset"),
@@ -209,9 +209,9 @@ def test_without_a_task_is_wrong_use(tmp_path: Path) -> None:
         (b"task = \"users\"\nprimary = \"a - b\"\n", "primary: "),
         (b"task = \"users\"\nmethods = []\n", "no method is named"),
         (b"methods = \"vanilla\"\n", "task: is missing"),
-        (b"task = \"nothing\"\n", "no task 'nothing'"),
-        (b"task = \n", "is no TOML"),
-        (b"\xff\xfe", "is no TOML"),
+        (b"task = \"nothing\"\n", "unknown task 'nothing'"),
+        (b"task = \n", "is not valid TOML"),
+        (b"\xff\xfe", "is not valid TOML"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_is_a_message(tmp_path: Path, written: bytes, message: str) -> None:

@@ -60,9 +60,9 @@ def test_values_take_the_type_of_their_setting() -> None:
         ("numbers", "8+x", "must be a whole number"),
         ("inner", "first", "must be a value of another type"),
         ("most", "all", "must be"),
-        ("none", "1", "no setting 'none'; there are count"),
-        ("inner.none", "1", "no setting 'inner.none'; there are order, share"),
-        ("count.inner", "1", "no setting 'count.inner'"),
+        ("none", "1", "unknown setting 'none': choose one of count"),
+        ("inner.none", "1", "unknown setting 'inner.none': choose one of order, share"),
+        ("count.inner", "1", "unknown setting 'count.inner'"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_a_message(path: str, value: str, message: str) -> None:

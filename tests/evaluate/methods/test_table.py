@@ -86,7 +86,7 @@ def test_a_setting_that_is_no_methods_own_is_named(spec: str, remedy: str) -> No
 
 
 def test_what_has_no_embeddings_or_weights_says_so_at_once() -> None:
-    with pytest.raises(SettingsError, match="chosen by embeddings"):
+    with pytest.raises(SettingsError, match="selected by embeddings"):
         arms("insights")[0].learning_key(bench(dense=None))
     for name in [*ON_WEIGHTS, "dpo", "dpo-own"]:
         with pytest.raises(SettingsError, match="no access to its weights"):

@@ -170,7 +170,7 @@ async def test_fit_group_pools_pairs_of_members_and_leaves_out_who_gives_nothing
 
 async def test_fit_group_without_members_who_give_enough_is_an_error() -> None:
     chameleon = Chameleon(PlantedModel(), settings(), embedder=Letters())
-    with pytest.raises(PersonalizationError, match="no member of group 'g' gave enough"):
+    with pytest.raises(PersonalizationError, match="no member of group 'g' has enough history"):
         await chameleon.fit_group("g", [User(name, texts=(f"only {name}",)) for name in ("this", "that", "it")])
     with pytest.raises(PersonalizationError, match="no members"):
         await chameleon.fit_group("g", [])

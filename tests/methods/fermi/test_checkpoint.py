@@ -123,7 +123,7 @@ async def test_another_persons_checkpoint_is_not_gone_on_with(change: Callable[[
     undisturbed = (await planted(BOTH).fit(other)).to_json()
     again = Pages(pages.pages[1])
     stages = await told_by(planted(BOTH), other, again)
-    assert stages[0] == "starting again: the checkpoint has other settings, models or opinions"
+    assert stages[0] == "starting again: the checkpoint is for other settings, models or opinions"
     assert (await planted(BOTH).fit(other, checkpoints=again)).to_json() == undisturbed
 
 

@@ -395,7 +395,7 @@ async def test_a_question_that_was_asked_twice_is_matched_by_its_answers_first()
 
 async def test_what_makes_no_sense_is_refused() -> None:
     learned = await fermi(MIXED).fit(rater(5))
-    with pytest.raises(ValueError, match="learned for 'rater-0', not for 'rater-1'"):
+    with pytest.raises(ValueError, match="learned for user 'rater-0', not for 'rater-1'"):
         await fermi(MIXED).extend(learned, rater(5, seed=1))
     with pytest.raises(ValueError, match="iterations is -1"):
         await fermi(MIXED).extend(learned, rater(5), iterations=-1)

@@ -106,7 +106,7 @@ class Bookmark:
         if payload.get("method") != "fermi" or payload.get("format") != FORMAT:
             return None, "starting again: the checkpoint is from another version"
         if payload.get("identity") != self._identity:
-            return None, "starting again: the checkpoint has other settings, models or opinions"
+            return None, "starting again: the checkpoint is for other settings, models or opinions"
         try:
             state = _adapter().validate_python(payload.get("state"))
         except (ValidationError, SettingsError):
