@@ -149,7 +149,7 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
     costly = too_costly(learned(store, "u1"))
     save(store, "u1", costly)
     counted = ChameleonSummary.of(costly)
-    assert summary_remark(counted) == "base answers: every variant costs too much"
+    assert summary_remark(counted) == "base model answers: every variant costs too much"
     assert "edited 1" in summary_line(counted)
     shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
     assert shown["answered_by"] == "base"
@@ -158,7 +158,9 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
     assert (told["evidence"]["used"], told["evidence"]["reason"]) == (False, costly.gate)
 
 
-@pytest.mark.parametrize(("scores", "remark"), [((0.0, 0.0), "base answers: no gain on held-out items"), ((1.0,), "")])
+@pytest.mark.parametrize(
+    ("scores", "remark"), [((0.0, 0.0), "base model answers: no gain on held-out items"), ((1.0,), "")]
+)
 def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[float, ...], remark: str) -> None:
     eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
     kept = replace(learned(store, "u1"), trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))

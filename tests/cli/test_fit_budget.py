@@ -62,7 +62,7 @@ def test_a_user_who_was_stopped_early_is_printed_as_such(tmp_path: Path) -> None
         stopped = fit(users, store, server, "--budget-calls", "14")
         told = json.loads(fit(users, store, server, "--budget-calls", "1", "--resume", "--json").stdout)
         asked = run("ask", "--store", store, "--user", "ann", "Tea or rice?", "--choices", "tea|rice")
-    assert stopped.stdout.splitlines()[1].endswith("stopped early, base answers: not judged yet")
+    assert stopped.stdout.splitlines()[1].endswith("stopped early, base model answers: not judged yet")
     assert "of 1 user: 1 stopped early; 14 calls" in stopped.stderr
     assert (told["state"], told["kept"]) == ("stopped early", True)
     assert 0 <= told["initial_score"] <= told["best_score"] <= 1

@@ -127,7 +127,7 @@ def test_remove_says_that_the_group_has_to_be_fitted_again(people: Path) -> None
     assert "fit the group again before using it" in done("show", "readers", "--store", people)
     removed = shown("remove", "readers", "--members", "u1", "--store", people)
     assert (removed["members"], removed["refit"], removed["state"]) == ([], [], "needs refit")
-    assert "members   nobody" in done("show", "readers", "--store", people)
+    assert "members   none" in done("show", "readers", "--store", people)
 
 
 def test_forgotten_user_leaves_a_group_that_needs_a_refit(people: Path) -> None:

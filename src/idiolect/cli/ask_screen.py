@@ -47,7 +47,7 @@ def _print_side_by_side(asked: Asked) -> None:
 
 
 def _print_chosen_prompt(learned: FermiPersonalization, why: Explanation) -> None:
-    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, what the person said)")
+    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, the person's answer)")
     for near in why.nearest:
         opinion = learned.opinions[near.index]
         question_and_answer = f"{one_line(opinion.question.text)} → {one_line(opinion.answer)}"

@@ -76,7 +76,10 @@ TestOption = Annotated[int | None, option("Maximum number of held-out questions 
 SeedOption = Annotated[int | None, option("Random seed for people and questions. Default: 0.", "N")]
 GroupOption = Annotated[
     str | None,
-    option("People to evaluate. Default: reported; development has other people, for choosing settings.", "NAME"),
+    option(
+        "People to evaluate. Default: reported; development has other people, for choosing settings.",
+        "reported|development",
+    ),
 ]
 TopicOption = Annotated[list[str] | None, option("Only people of this topic or group. Repeatable.", "NAME")]
 SplitOption = Annotated[str | None, option("LaMP: published split. Default: dev.", "NAME")]
@@ -95,7 +98,7 @@ TransferOption = Annotated[list[str] | None, option("Model to transfer prompts t
 PresetOption = Annotated[
     str | None,
     option(
-        "Fermi's initial settings: api (default for a remote model), demo (default for a local model), paper, "
+        "Fermi's preset of settings: api (default for a remote model), demo (default for a local model), paper, "
         "paper-offline."
     ),
 ]

@@ -89,7 +89,7 @@ IterationsOption = Annotated[int | None, option("Fermi: number of learning round
 PresetOption = Annotated[
     PresetName | None,
     option(
-        "Initial settings. Fermi: api (default for a remote model), demo (default for a local model), paper, "
+        "Preset of settings. Fermi: api (default for a remote model), demo (default for a local model), paper, "
         "paper-offline. CHAMELEON: measured (default), paper."
     ),
 ]
@@ -171,7 +171,7 @@ def fit(
             status = _forecast(space, people, choices, json=json)
         else:
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
-    if status:  # raised after the workspace has closed, because a status is no error in it
+    if status:  # after the workspace has closed, because for the workspace this exit is not an error
         raise typer.Exit(status)
 
 

@@ -198,13 +198,13 @@ def _remark(outcome: Outcome) -> str:
 def summary_remark(summary: object) -> str:
     """Return why the base model answers, or that the edit was not judged; "" if neither is the case."""
     if isinstance(summary, FermiSummary) and not summary.used:
-        return "base answers: " + ("not judged yet" if summary.evidence is None else "no gain on held-out opinions")
+        why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
+        return f"base model answers: {why}"
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""
-        return "base answers: " + (
-            "every variant costs too much" if summary.too_costly else "no gain on held-out items"
-        )
+        why = "every variant costs too much" if summary.too_costly else "no gain on held-out items"
+        return f"base model answers: {why}"
     return ""
 
 

@@ -37,7 +37,7 @@ def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent:
     if driven_by := prompt.prompt.driven_by:
         print_wrapped(_counted(len(driven_by), "wrong answer") + " led to it", indent=indent)
         failures = [
-            f"{_cut(opinions[f.index].question.text)} → the model said {_cut(f.response) or 'nothing'}, "
+            f"{_cut(opinions[f.index].question.text)} → the model answered {_cut(f.response) or 'nothing'}, "
             f"the person {_cut(opinions[f.index].answer)}"
             for f in driven_by
         ]

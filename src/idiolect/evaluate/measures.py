@@ -118,13 +118,13 @@ def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgemen
         MissingExtraError: a distribution must be compared, but scipy is not installed.
         ValueError: there is no such measure, or the opinion's distribution does not fit its choices.
     """
-    said = answer.response.answer
+    answered = answer.response.answer
     shares: tuple[float, ...] = ()
     if "distribution_similarity" in measures and DISTRIBUTION in opinion.extra:
         shares = predicted_shares(opinion.question, answer.response)
-    values = {measure_named(name).name: _value(name, opinion, said, shares) for name in measures}
+    values = {measure_named(name).name: _value(name, opinion, answered, shares) for name in measures}
     kept = {name: value for name, value in values.items() if value is not None}
-    return Judgement("unparsed" if said is None else "scored", kept, shares)
+    return Judgement("unparsed" if answered is None else "scored", kept, shares)
 
 
 def judge_all(opinions: Sequence[Opinion], answers: Sequence[Answer], measures: Sequence[str]) -> list[Judgement]:
@@ -138,27 +138,27 @@ def mean_over_answers(judgements: Iterable[Judgement], measure: str) -> float | 
     return math.fsum(values) / len(values) if values else None
 
 
-def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float]) -> float | None:
+def _value(name: str, opinion: Opinion, answered: str | None, shares: Sequence[float]) -> float | None:
     question, truth = opinion.question, opinion.answer
     match name:
         case "accuracy" if question.kind is not QuestionKind.FREE_TEXT:
-            return float(said == truth)
+            return float(answered == truth)
         case "mae" | "rmse" if question.kind is QuestionKind.ORDINAL:
-            return _absolute_error(question, truth, said)
+            return _absolute_error(question, truth, answered)
         case "alignment":
-            return alignment_score(question, truth, said)
+            return alignment_score(question, truth, answered)
         case "rouge1" | "rougeL" if question.kind is QuestionKind.FREE_TEXT:
-            return rouge(truth, said or "")[name]
+            return rouge(truth, answered or "")[name]
         case "distribution_similarity" if DISTRIBUTION in opinion.extra:
             return distribution_similarity(_population(opinion), shares)
     return None
 
 
-def _absolute_error(question: Question, truth: str, said: str | None) -> float:
+def _absolute_error(question: Question, truth: str, answered: str | None) -> float:
     """Return the error in steps of the scale; the largest possible error for an unparsed answer."""
     rank = question.choices.index(truth)
     worst = max(rank, len(question.choices) - 1 - rank)
-    return float(worst if said is None else abs(rank - question.choices.index(said)))
+    return float(worst if answered is None else abs(rank - question.choices.index(answered)))
 
 
 @cache

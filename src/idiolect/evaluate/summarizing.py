@@ -79,7 +79,7 @@ def summarize(
 
 
 def _is_rival(arm: Arm, baseline: Arm) -> bool:
-    """Return whether an arm is compared with the baseline: it is no control, and has the baseline's answering model."""
+    """Return whether an arm is compared with the baseline: not a control, and with the baseline's answering model."""
     return arm.control == "own" and arm.answered_by == baseline.answered_by and arm != baseline
 
 

@@ -102,7 +102,7 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
         return
     console = out()
     console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
-    members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "nobody"
+    members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "none"
     console.print(f"members   {members}")
     for fit in group.fits:
         when = fit.since.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -23,7 +23,7 @@ def fit(
         str, typer.Option(metavar="M", help="Model with open weights: embedded, a Hugging Face id, or a folder.")
     ] = DEFAULT_MODEL,
     preset: Annotated[
-        ChameleonPresetName | None, typer.Option(help="Initial settings: measured (default) or paper.")
+        ChameleonPresetName | None, typer.Option(help="Preset of settings: measured (default) or paper.")
     ] = None,
     pairs: Annotated[
         int | None,

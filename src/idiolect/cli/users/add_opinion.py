@@ -67,7 +67,7 @@ def add_opinion(
                 add = partial(space.add_opinion, user_id, opinion, iterations=rounds)
                 added = even_if_interrupted(partial(add, observer=progress.observe, on_kept=kept.append))
         except KeyboardInterrupt:
-            pass  # handled below, after the workspace has closed, because a stop is no error in it
+            pass  # handled below, after the workspace has closed, because for the workspace a stop is not an error
         spending = space.spending()
     if added is None:
         if json and kept:

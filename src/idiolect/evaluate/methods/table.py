@@ -140,7 +140,9 @@ METHODS: dict[str, MethodEntry] = {
         "others' most frequent answer to the question", _with_settings(Majority("population")), personal=False
     ),
     "majority-group": MethodEntry(
-        "the group's most frequent answer to the question", _with_settings(Majority("group")), personal=False
+        "others' most frequent answer to the question, in the person's group",
+        _with_settings(Majority("group")),
+        personal=False,
     ),
     "vanilla": MethodEntry("the model without personalization", _with_settings(Prompting("vanilla")), personal=False),
     "profile": MethodEntry("the profile in the prompt", _with_settings(Prompting("profile"))),

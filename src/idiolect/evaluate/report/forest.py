@@ -103,7 +103,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
 
     return Plot(
         drawn(draw, "differences", label=label, width=_WIDTH, height=sum(heights)),
-        "Paired differences and their 95 % intervals; the dashed line is no difference.",
+        "Paired differences and their 95 % intervals; the dashed line marks no difference.",
         (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
     )
 

@@ -106,11 +106,11 @@ def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
         arm=str(answer.arm),
         user=answer.user,
         question=answer.question,
-        choices=tuple(Choice(c, tuple(who for who, said in speakers if said == c)) for c in answer.choices),
+        choices=tuple(Choice(c, tuple(who for who, text in speakers if text == c)) for c in answer.choices),
         said=tuple(
-            (who, said or "no readable answer")
-            for who, said in speakers
-            if said not in answer.choices and (said or answer.question)
+            (who, text or "no readable answer")
+            for who, text in speakers
+            if text not in answer.choices and (text or answer.question)
         ),
         score=f"{measure.title} {shown(measure, answer.value)}{unit}, baseline "
         f"{shown(measure, answer.baseline_value)}{unit}",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 Estimator = Literal["svd", "svd_centred", "svd_difference", "mean_difference"]
 
-# Rounding error in the difference of equal float32 activations, relative to their size; below it there is no direction.
+# Rounding error in the difference of equal float32 activations, relative to their size; below it, no direction is left.
 NOTHING = 1e-6
 
 

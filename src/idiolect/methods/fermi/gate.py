@@ -46,7 +46,7 @@ async def with_evidence(
 
     Raises:
         ModelError: the model could not answer.
-        HaltedError: the model was told to stop.
+        HaltedError: the run was halted.
     """
     if not learned.held_out:
         return learned
