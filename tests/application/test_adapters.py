@@ -170,7 +170,7 @@ async def test_a_model_that_does_not_run_here_has_no_weights_to_export(
     tmp_path: Path, kept: ChameleonPersonalization
 ) -> None:
     save(tmp_path, kept)
-    with pytest.raises(ExportError, match="no weights to make a LoRA of"):
+    with pytest.raises(ExportError, match="a LoRA cannot be made from its weights"):
         await export(tmp_path, FunctionModel("tiny"))
 
 

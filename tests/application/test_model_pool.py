@@ -72,7 +72,7 @@ async def test_a_model_of_the_callers_own_is_used_and_not_closed(opened: list[st
     assert pool.add(mine) == pool.add(mine) == "mine"
     assert (await pool.model("mine")).model is mine
     assert opened == []
-    with pytest.raises(ValueError, match="two models are named 'mine'"):
+    with pytest.raises(ValueError, match="two models have the name 'mine'"):
         pool.add(FunctionModel("mine"))
     with closing(tiny.local_model()) as local:
         pool.add(local)

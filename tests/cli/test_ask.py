@@ -41,7 +41,7 @@ def test_ask_answers_and_says_why(store: Path) -> None:
     assert sum(line.endswith("chosen") for line in lines) == 1
     assert "tied, chosen" in result.stdout
     assert "composed of examples" in result.stdout
-    assert "the model said never, the person always" in result.stdout
+    assert "the model answered never, the person always" in result.stdout
     assert "base" not in result.stdout
 
 

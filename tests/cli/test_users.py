@@ -217,7 +217,7 @@ def test_export_file_is_private_and_not_overwritten_unasked(people: Path, tmp_pa
 
     again = run("export", "用户/一", "--out", file, "--store", people)
     assert again.exit_code == 1
-    assert "is there already; --force replaces it" in again.stderr
+    assert "already exists; --force replaces it" in again.stderr
     assert json.loads(file.read_text())["user"]["id"] == "u1"
 
     assert run("export", "用户/一", "--out", file, "--force", "--store", people).exit_code == 0
