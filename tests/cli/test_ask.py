@@ -84,7 +84,7 @@ def test_an_unknown_user_and_a_missing_store_are_errors(store: Path, tmp_path: P
         (["Tea?", "--choices", "yes,no"], "choices are separated by |"),
         (["Tea?", "--choices", "yes| yes "], "two choices are equal"),
         (["Tea?", "--choices", "yes||no"], "a choice is blank"),
-        (["Tea?", "--ordinal"], "ordinal needs choices"),
+        (["Tea?", "--ordinal"], "ordinal requires choices"),
         ([" "], "question is blank"),
     ],
 )
