@@ -158,7 +158,9 @@ def test_wide_encoding_is_one_clear_fault(path: Path, encoding: str, name: str) 
 
 def test_byte_order_mark_after_the_first_line_is_a_fault(path: Path) -> None:
     content = line("a") + b"\n" + codecs.BOM_UTF8 + line("b")
-    assert faults_of(path, content) == ["2: line: starts with a byte order mark, which is allowed only in a file's first line"]
+    assert faults_of(path, content) == [
+        "2: line: starts with a byte order mark, which is allowed only in a file's first line"
+    ]
 
 
 @pytest.mark.parametrize(
