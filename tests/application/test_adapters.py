@@ -132,7 +132,7 @@ async def test_an_adapter_that_fails_its_check_is_not_left_behind(
 @pytest.mark.parametrize(
     ("edit", "fingerprint", "reason"),
     [
-        (tiny.edit(0, positions="generated"), None, "generated positions only"),
+        (tiny.edit(0, positions="generated"), None, "only on generated positions"),
         (tiny.edit(0, gate="positive"), None, "gated"),
         (tiny.edit(0), "0" * 64, "learned on other weights"),
     ],

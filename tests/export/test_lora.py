@@ -60,7 +60,7 @@ def test_layers_of_lower_rank_are_padded_to_one_rank_that_does_the_same() -> Non
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"positions": "generated"}, "generated positions only"), ({"gate": "positive"}, "not linear")],
+    [({"positions": "generated"}, "only on generated positions"), ({"gate": "positive"}, "not linear")],
 )
 def test_edits_that_no_lora_does_are_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ExportError, match=reason):

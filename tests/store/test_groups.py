@@ -297,7 +297,7 @@ def test_deletion_that_cannot_be_scrubbed_is_finished_by_who_opens_the_store(
 def test_damaged_fit_is_not_served(fitted: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "people" / "idiolect.db")) as database, database:
         database.execute("UPDATE group_personalizations SET tensors = x'00'")
-    with pytest.raises(StoreError, match="learned for group 'g' is damaged"):
+    with pytest.raises(StoreError, match="learned by chameleon for group 'g' is damaged"):
         fitted.groups.personalization("g", "chameleon")
 
 

@@ -90,7 +90,7 @@ def strings(value: object, *, keys: bool = False) -> Iterator[str]:
 def candidates(texts: Iterable[str]) -> list[str]:
     """Return the possible canaries of these texts: short texts whole, longer ones in pieces of `WIDTH` characters.
 
-    At most about `MOST` are returned, spread evenly.
+    At most `MOST` are returned, spread evenly.
     """
     found = list(dict.fromkeys(piece for text in texts for piece in _pieces(text) if _is_distinctive(piece)))
     step = -(-len(found) // MOST)

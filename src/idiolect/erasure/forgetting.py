@@ -136,7 +136,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
 
 
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the store has the user; raise UnknownUserError if it has not even calls or artifacts of them."""
+    """Return whether the store has the user; raise UnknownUserError if no calls or artifacts of them exist either."""
     try:
         with store.database.reading() as connection:
             known_user(connection, user_id)

@@ -127,7 +127,7 @@ class Groups:
             payload: the learned data, as JSON.
             tensors: as for `Store.save_personalization`.
             fitted_on: all members whose data went into the fit, as `read_members` returned them before it, including
-                those without usable data. A later change of a member's data makes the fit stale.
+                those without usable data. If a member's data changes afterwards, the fit is stale.
 
         Raises:
             ValueError: the method is blank, the payload is not a mapping, the tensors have no bytes, or `fitted_on` is
