@@ -153,9 +153,11 @@ def report(arguments: argparse.Namespace, settings: CcsSettings) -> str:
         "",
         f"{arguments.layers} layers × {settings.restarts} restarts = {n_cells} probes, d = {arguments.width}, "
         f"{settings.epochs:,} epochs, float32, {torch.get_num_threads()} thread(s), torch {torch.__version__}, Python "
-        f"{platform.python_version()}. CPU seconds of the process, wall seconds where said (others used the core too). "
-        f"n = {arguments.rounds} rounds, each with looped probes of its own; median (least-most).",
-        f"The loop over all is not run but for --all: it is the mean of a round's looped probes times {n_cells}.",
+        f"{platform.python_version()}. Times are CPU seconds of the process, or wall seconds where stated (other work "
+        f"used the core too). n = {arguments.rounds} rounds, each with looped probes of its own; median "
+        "(minimum-maximum).",
+        "The loop over all probes runs only with --all; otherwise it is the mean of a round's looped probes times "
+        f"{n_cells}.",
         "",
         "| K | CCS of all probes, s | wall s | one looped probe, s | looped probes run | loop of all / all at once | "
         "largest difference of a loss | looped losses | with θ_P and layer choice, s |",

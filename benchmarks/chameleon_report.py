@@ -49,9 +49,10 @@ def write_report(out: Path, task: str) -> None:
     text = [
         f"# CHAMELEON on the embedded model: {task}",
         "",
-        f"Gain: {_TITLES[task]}, against the base model. Neutral: change of the log-probability per token of other "
-        f"people's plain prose. {len(people['reported'])} people are reported, {len(people['development'])} others "
-        "chose layers and strengths; 95 % bootstrap intervals over people.",
+        f"The gain is the {_TITLES[task]}, against the base model. Neutral is the change of the log-probability per "
+        f"token of other people's plain prose. {len(people['reported'])} people are reported; "
+        f"{len(people['development'])} others chose layers and strengths. Intervals are 95 % bootstrap intervals over "
+        "people.",
         "",
         *_table(arms, chosen, reported),
         "",
@@ -62,7 +63,7 @@ def write_report(out: Path, task: str) -> None:
         "",
         *_controls(reported),
         "",
-        "## What the development people chose from",
+        "## Variants that the development people chose from",
         "",
         "| | gain | neutral |",
         "|---|---|---|",

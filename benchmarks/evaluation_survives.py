@@ -82,9 +82,10 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         "# An evaluation that is run twice, killed or stopped", "",
-        f"`idiolect evaluate people --methods {METHODS} --test 5 --people {arguments.people}` on the embedded model. "
-        "Compared with the first run are all records (answers, values, what was learned, calls, tokens) but for times "
-        "and for which calls were found in the cache.", "",
+        "This page shows that an evaluation which is repeated, killed or stopped ends with the same answers. Each run "
+        f"is `idiolect evaluate people --methods {METHODS} --test 5 --people {arguments.people}` on the embedded "
+        "model. All records (answers, values, what was learned, calls, tokens) are compared with those of the first "
+        "run, except for times and for the number of calls that were found in the cache.", "",
         "| run | how it went | records | differ from the first run |", "|---|---|---|---|",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

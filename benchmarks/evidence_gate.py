@@ -402,7 +402,7 @@ def sensitivity_table(setup: Setup, n: int, natures: Mapping[str, Nature], names
                 gain = (np.where(used, truth, b) - b).mean()
                 cells.append(f"{gain:+.3f}; {100 * harmed:.0f} %; {100 * missed:.0f} %")
             rows.append([title, name, *cells])
-    return table(["nature", "rule", *(found.name for found in setup.populations)], rows)
+    return table(["assumption", "rule", *(found.name for found in setup.populations)], rows)
 
 
 @dataclass(frozen=True)
@@ -499,7 +499,7 @@ def body(setup: Setup, arms: Sequence[Population], curve: Mapping[int, float]) -
         "ρ = 0.6": replace(setup.nature, rho=0.6),
         "spread 0": replace(setup.nature, spread=0.0),
     }
-    lines += ["## If nature is otherwise, n = 4: gated − base; harmed; missed", ""]
+    lines += ["## Under other assumptions, n = 4: gated − base; harmed; missed", ""]
     lines += sensitivity_table(setup, 4, natures, ("always", strict, ties, by_scoring, *pooled_rules))
     lines += ["## Splits of 20 opinions", ""]
     lines += ["Accuracy of a person's own mode learned from k opinions (what fewer opinions cost): "]
@@ -518,7 +518,7 @@ def body(setup: Setup, arms: Sequence[Population], curve: Mapping[int, float]) -
     for name in (strict, by_scoring, pooled_rules[-1]):
         lines += [f"Accuracy above base; share of people harmed. Rule {name}:", ""]
         lines += split_table(setup, splits, curve, name)
-    lines += ["## Replayed on real answers", "", "Simulated values in brackets, each arm with its own fitted ρ.", ""]
+    lines += ["## Replayed on real answers", "", "Simulated values are in brackets; each arm has its own fitted ρ.", ""]
     lines += replay_table(setup, arms, (2, 4, 6), (strict, ties, "posterior, prior of other people"))
     return lines
 
@@ -527,7 +527,7 @@ def parameters(setup: Setup) -> list[str]:
     """What was fitted and set."""
     nature = setup.nature
     lines = [
-        f"{setup.simulations:,} simulated people a cell, seed {setup.seed}: rates are within "
+        f"{setup.simulations:,} simulated people a cell, seed {setup.seed}: rates are accurate to "
         f"± {100 * 1.96 * 0.5 / setup.simulations**0.5:.1f} points (95 %), means as shown. ρ = {nature.rho:.2f}; "
         f"partial scores {PARTIAL} of wrong answers with probabilities "
         f"{', '.join(f'{p:.2f}' for p in setup.partial)}. {nature.n_scoring} scoring opinions, {nature.candidates} "

@@ -210,16 +210,16 @@ def main() -> None:
     arguments = parser.parse_args()
     wave = arguments.wave
     lines = ["# Fermi's cost: literal against racing + lazy pool + prefix reuse", "",
-             f"Paper's loop on simulated models, {len(SEEDS)} seeds a row, waves of {wave}. Shares are of the literal "
-             "algorithm's answering calls (592 for the memory, 64 for the pool); `+ n` includes the pool scoring that "
-             "n questions needed. Identical: memory, pool and 30 answers.", "",
+             f"The paper's loop on simulated models, {len(SEEDS)} seeds a row, waves of {wave}. Percentages are shares "
+             "of the literal algorithm's answering calls (592 for the memory, 64 for the pool). `+ n` includes the "
+             "pool scoring that n questions needed. *Identical* compares the memory, the pool and 30 answers.", "",
              *asyncio.run(table_of_calls(wave)), ""]  # fmt: skip
     if arguments.people:
         chosen = bundled_groups().development[-arguments.people :]
         people: list[tuple[ProposerName, User]] = [("llm", user) for user in chosen]
         if arguments.long:  # with examples in the prompts, literal scoring takes a quarter of an hour
             people.append(("demonstrations", chosen[0]))
-        lines += [f"Embedded model in {arguments.dtype}, preset `demo`, 20 opinions, 10 questions asked:",
+        lines += [f"The embedded model in {arguments.dtype}, preset `demo`, 20 opinions, 10 questions:",
                   "", *asyncio.run(table_of_time(people, arguments.dtype, wave)), ""]  # fmt: skip
     arguments.out.with_suffix(".md").write_text("\n".join(lines))
     print("\n".join(lines))

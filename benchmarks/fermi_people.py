@@ -199,9 +199,9 @@ def report(rows: list[dict[str, object]], world: World, title: str) -> str:
     lines = [
         f"# {title}", "",
         f"{len(accuracy[arms[0]])} people, {n_answers} held-out answers an arm, {N_TRAIN} opinions learned from. "
-        f"Means over people with 95 % bootstrap intervals clustered by person (9,999 resamples). Answering and "
-        f"proposing model `{world.answerer.model_name}` in {world.dtype}, likelihood answering "
-        f"({world.settings.answering.normalization}), preset `{world.settings.preset}` "
+        f"Scores are means over people with 95 % bootstrap intervals clustered by person (9,999 resamples). "
+        f"`{world.answerer.model_name}` in {world.dtype} answers and proposes, with likelihood answering "
+        f"({world.settings.answering.normalization}) and preset `{world.settings.preset}` "
         f"(T={world.settings.iterations}, K={world.settings.proposals}, L={world.settings.memory_size}).", "",
         "| arm | accuracy | MAE |", "|---|---|---|",
         *(f"| {arm} | {mean_interval(accuracy[arm])} | {cell(error[arm])} |" for arm in arms), "",
@@ -229,7 +229,7 @@ def signed(a: dict[str, float], b: dict[str, float]) -> str:
 
 def costs(world: World) -> list[str]:
     """What learning cost, per person and arm."""
-    lines = ["| per person | answering calls to learn | with the pool's, as far as asked | optimizer calls | "
+    lines = ["| per person | answering calls to learn | including the pool's, as far as made | optimizer calls | "
              "prompt tokens to learn | computed |", "|---|---|---|---|---|---|"]  # fmt: skip
     for arm in FERMI_ARMS:
         found = [json.loads(p.read_text()) for p in sorted((world.out / "learned" / arm).glob("*.json"))]

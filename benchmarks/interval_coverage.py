@@ -244,7 +244,9 @@ class Tags:
 def macro_f1_table(simulations: int) -> list[str]:
     """Rows of macro-F1; what a bootstrap of so many answers would say, also where evaluations give no interval."""
     rows = [
-        "# How often a bootstrap interval of macro-F1 holds the truth", "", "15 labels, nobody shares questions.", "",
+        "# How often a bootstrap interval of macro-F1 contains the truth", "",
+        "This page shows why evaluations give no interval for macro-F1 if labels have few answers. There are 15 "
+        "labels, and nobody shares questions.", "",
         "| people × questions each | answers a label | truth above | truth below | pigeonhole bootstrap, widened |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
@@ -261,7 +263,8 @@ def macro_f1_table(simulations: int) -> list[str]:
         answers = design.people * design.each / design.labels
         rows.append(f"| {design.people} × {design.each} | {answers:.0f} | {above} | {below} | {tally} |")
     told = f"{simulations} simulations a row, {RMSE_RESAMPLES} resamples each."
-    return [*rows, "", f"{told} Evaluations give an interval from {ANSWERS_A_LABEL} answers a label on.", ""]
+    least = f"Evaluations give an interval if there are at least {ANSWERS_A_LABEL} answers a label."
+    return [*rows, "", f"{told} {least}", ""]
 
 
 def _macro_f1_of(design: Tags, labels: list[str], rng: np.random.Generator) -> Estimate:
@@ -280,16 +283,18 @@ def page(simulations: int) -> str:
     differences, more = table("A paired difference of two", EFFECTS[::3], TWO_METHODS, simulations)
     lowest, highest = min(covered + more), max(covered + more)
     few = max(simulations // 8, 10)
-    opening = f"""# How often the intervals of an evaluation hold the truth
+    opening = f"""# How often the intervals of an evaluation contain the truth
 
-Simulated right and wrong answers of people to questions, {simulations:,} simulations a row; nominal 95 %. In square
-brackets the 95 % interval (Wilson) of the coverage itself, then the mean width. *Ours* is `mean_over_people` or
-`paired_difference` as evaluations call them: variance clustered by person and question, t quantile. Model, truth and
-rivals: `benchmarks/interval_coverage.py`. Effects (standard deviations on a latent scale on which one answer's noise
-has 1):
+This page shows how far the 95 % intervals of `idiolect evaluate` can be trusted.
+
+Right and wrong answers of people to questions are simulated, {simulations:,} simulations a row. A cell gives the
+share of simulations whose interval contains the truth; in square brackets, the 95 % interval (Wilson) of that share;
+then the mean width. *Ours* is `mean_over_people` or `paired_difference` as evaluations call them: variance clustered by
+person and question, t quantile. The model, the truth and the rivals are defined in `benchmarks/interval_coverage.py`.
+Effects are standard deviations on a latent scale on which one answer's noise has 1:
 {"; ".join(f"{e.name}: person {e.person}, question {e.question}" for e in EFFECTS)}.
 
-Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row.
+Ours contains the truth in {lowest:.3f} to {highest:.3f} of the simulations, depending on the row.
 """
     closing = f"""RMSE: {few} simulations a row, {RMSE_RESAMPLES} resamples each.
 
@@ -299,19 +304,19 @@ Ours holds the truth in {lowest:.3f} to {highest:.3f} of the simulations, by row
 
 KNOWN = """## What is known
 
-- Where people are asked the same questions and questions differ, answers taken for independent and the bootstrap of
-  people alone both hold the truth far less often than they say: more people do not make the sample of questions larger.
-- Ours is on the safe side where neither people nor questions differ, or where there are few of either: the larger of
-  several noisy variances is taken, and t has few degrees of freedom. There its intervals are wider than they need be,
-  and a difference is missed more often. That is the price of not knowing beforehand what differs.
-- A bootstrap of macro-F1 is too low where labels have few answers ([simulated](macro-f1-coverage.md)): a resample lacks
-  labels, and their F1 is 0. Evaluations therefore give no interval there, the value only.
-- The pigeonhole bootstrap of RMSE is wide with few people who
-  share some of their questions, because drawing both people and questions counts an answer's own noise up to three
-  times. With people only drawn there, 8 people x 6 of 40 questions held the truth in 87 % of 125 simulations, which is
-  why questions are drawn too.
-- Not simulated: differences of macro-F1, heavy tails, people chosen because of how they answer, and questions that
-  come in batteries; the last two may well make any such interval too short.
+- If people are asked the same questions and questions differ, two rivals contain the truth far less often than they
+  claim: answers taken as independent, and the bootstrap of people alone. More people do not make the sample of
+  questions larger.
+- Ours is on the safe side if neither people nor questions differ, or if there are few of either: it takes the larger of
+  several noisy variances, and t has few degrees of freedom. Its intervals are then wider than they need be, and a
+  difference is missed more often. That is the price of not knowing beforehand what differs.
+- A bootstrap of macro-F1 is too low if labels have few answers ([simulated](macro-f1-coverage.md)): some labels are
+  missing from a resample, and their F1 is 0. Evaluations therefore give the value only, without an interval.
+- The pigeonhole bootstrap of RMSE is wide with few people who share some of their questions, because drawing both
+  people and questions counts an answer's own noise up to three times. With only people drawn, 8 people x 6 of 40
+  questions contained the truth in 87 % of 125 simulations; that is why questions are drawn too.
+- Not simulated: differences of macro-F1, heavy tails, people chosen because of how they answer, and questions that come
+  in batteries. The last two may well make any such interval too short.
 """
 
 

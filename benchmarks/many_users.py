@@ -240,9 +240,9 @@ def report(arguments: argparse.Namespace, found: dict[int, dict[str, Times]], mo
 {transformers.__version__}, PEFT {peft.__version__}, Python {platform.python_version()}.
 {arguments.repeats} repeats of {arguments.tokens} tokens a row after prompts of {PROMPT_TOKENS} tokens; every row has \
 its own rank-2 edit in every layer.
-Ratios are of seconds{" of CPU time" if alone else ""} (below 1: faster than the unedited model), medians over paired
-repeats with 95 % intervals; tokens/s are per second of {"CPU" if alone else "wall-clock"} time, from the end of the
-prefill on.
+Ratios compare seconds{" of CPU time" if alone else ""} (below 1: faster than the unedited model). They are medians
+over paired repeats, with 95 % intervals. Tokens/s are per second of {"CPU" if alone else "wall-clock"} time, from the
+end of the prefill on.
 
 {table}
 """

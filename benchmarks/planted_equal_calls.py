@@ -341,7 +341,7 @@ def verdict(found: Comparison) -> str:
     if found.p_holm is None:
         return "level in every answer" if value == 0 else f"{'ahead' if value > 0 else 'behind'} in every answer"
     if found.p_holm >= ALPHA:
-        return "not told apart"
+        return "no difference shown"
     return "ahead" if value > 0 else "behind"
 
 
@@ -359,44 +359,45 @@ def sentences(outcome: Outcome, texts: Sequence[str]) -> list[str]:
 
 OPENING = """# {title}
 
-**This is the planted world (`tests/planted_world.py`): simulated people whose truth is known, an answering model that
-follows what a prompt names, an optimizer that infers preferences from failures alone. It is a test of the methods'
-logic, and of the evaluation harness that ran it; it is not a result on people.**
+**This page shows results of the planted world (`tests/planted_world.py`): simulated people whose truth is known, an
+answering model that follows what a prompt names, and an optimizer that infers preferences from failures alone. It is a
+test of the methods' logic, and of the evaluation harness that ran it; it is not a result on people.**
 
-{people} planted people, 36 opinions each to learn from (3 on each of 12 topics), 12 held-out questions of 24 choices
-(one a topic), answering by generation. What was fixed beforehand, and why: `benchmarks/planted_equal_calls.py`.
-Accuracy in percent, means over people with 95 % intervals clustered by person and question; no interval where all
-values are the same.
+There are {people} planted people, each with 36 opinions to learn from (3 on each of 12 topics) and 12 held-out
+questions of 24 choices (one a topic), answered by generation. `benchmarks/planted_equal_calls.py` states what was fixed
+beforehand, and why. Accuracy is in percent: means over people with 95 % intervals clustered by person and question.
+There is no interval where all values are the same.
 """
 
-READING = """A verdict is by Holm's p at {alpha:g}: primary comparisons over all {primary} of them, secondary ones
-over all {secondary}, each family for itself. "In every answer" means that the difference is the same for all people
-and questions, so that there is no variance and the harness gives no p; Holm's method counts such a comparison as 1."""
+READING = """A verdict uses Holm's p at {alpha:g}: for primary comparisons over all {primary} of them, for secondary
+ones over all {secondary}, each family separately. "In every answer" means that the difference is the same for all
+people and questions, so there is no variance and the harness gives no p. Holm's method counts such a comparison as
+1."""
 
-USED = """Mean calls to learn from a person, in so many iterations: the score that the best prompt then has on the
-person's own scoring opinions. A step that does not fit into what is left is not begun, so K = 4 can leave up to 119
-calls unused; a method that finds nothing new spends what is left on proposals that are rejected. Answering the 12
-questions costs every method {answering} calls a person beside, none of them for scoring."""
+USED = """A cell gives the mean number of calls that learning from a person used, the number of iterations, and the
+score that the best prompt then has on the person's own scoring opinions. A step that does not fit into what is left is
+not begun, so K = 4 can leave up to 119 calls unused. A method that finds nothing new spends what is left on proposals
+that are rejected. Answering the 12 questions costs every method {answering} more calls a person, none of them for
+scoring."""
 
 KNOWN = """## What is known
 
 - **Few-shot is ahead by construction.** A planted answer depends on the topic alone; each topic was asked about three
-  times, the similarity knows topics, and the answering model takes examples as readily as rules and heeds the last
-  ones most. So the 16 nearest opinions are always enough, and cost nothing to learn. The comparison says how near
-  Fermi comes to that ceiling, and when; it does not say which of the two is better on people. All 36 opinions in one
-  order serve only the eight topics that the model still remembers: always right or always wrong by question, hence
-  the wide interval.
-- **K = 4 is behind K = 1 where calls are scarce**: with {least} calls it has scored nothing but its first prompt.
-  This world rewards depth, because four draws from one meta-prompt are hardly better than one; real draws differ
-  more.
+  times; the similarity knows topics; and the answering model uses examples as readily as rules, and the last ones most.
+  So the 16 nearest opinions are always enough, and cost nothing to learn. The comparison shows how near Fermi comes to
+  that ceiling, and when; it does not show which of the two is better on people. All 36 opinions in one order serve only
+  the eight topics that the model still remembers: they are always right or always wrong by question, hence the wide
+  interval.
+- **K = 4 is behind K = 1 where calls are scarce**: with {least} calls it has scored nothing but its first prompt. This
+  world rewards depth, because four draws from one meta-prompt are hardly better than one; real draws differ more.
 - **OPRO finds something by luck**: a guess is right once in 24, and scores keep it.
-- **No use of the asymmetry shows here in accuracy.** The best prompt gets better sooner with it (last table), and
-  Retrieval-of-Prompt makes up for it without. What asymmetry saves are characters of the meta-prompt, and calls don't
-  count those. In the tests of the planted world it shows in the best prompt's score.
+- **The asymmetry shows no benefit in accuracy here.** With it, the best prompt gets better sooner (last table); without
+  it, Retrieval-of-Prompt makes up for that. The asymmetry saves characters of the meta-prompt, which calls do not
+  count. In the tests of the planted world, it shows in the best prompt's score.
 - **The memory as pool costs the rarest topics**: at {most} calls, wrong answers of `fermi` by how many of its scoring
   opinions are on the topic: {wrong}.
-- One seed of the methods, one kind of world, doubles with fixed abilities: the size of a difference means nothing
-  outside.
+- This is one seed of the methods, one kind of world, and doubles with fixed abilities: the size of a difference means
+  nothing outside it.
 """
 
 
@@ -412,7 +413,7 @@ def page(outcome: Outcome, *, plot: str, command: str) -> str:
     return "\n".join(
         [
             OPENING.format(title=TITLE, people=trial.people),
-            *("## What it says", "", "Primary:", "", *sentences(outcome, PRIMARY), ""),
+            *("## What it shows", "", "Primary:", "", *sentences(outcome, PRIMARY), ""),
             *("Secondary:", "", *sentences(outcome, SECONDARY), ""),
             *(READING.format(alpha=ALPHA, **counts), ""),
             *(known, f"![accuracy against calls]({plot})", ""),

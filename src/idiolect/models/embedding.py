@@ -22,7 +22,7 @@ from idiolect.models.similarity import FloatArray
 try:
     from sentence_transformers import SentenceTransformer
 
-    from idiolect.models import hugging_face
+    from idiolect.models import hugging_face, threads
 except ImportError as error:
     raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
 
@@ -77,6 +77,7 @@ class SentenceEmbedder:
         held = {text: self._memo[text] for text in texts if text in self._memo}
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:
+            threads.adapt()
             vectors = self._model.encode(fresh, normalize_embeddings=True, show_progress_bar=False)  # (fresh, d)
             held.update(zip(fresh, np.asarray(vectors, dtype=np.float32), strict=True))
         for text in dict.fromkeys(texts):

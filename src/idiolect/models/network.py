@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from idiolect.errors import ModelError
+from idiolect.models import threads
 from idiolect.models.editing import Editor, Edits
 from idiolect.models.prefix_cache import KeysValues
 
@@ -65,6 +66,8 @@ class Network:
 
     def logits(self, keep: Tensor | int, **inputs: Any) -> Tensor:
         """Return float32 logits (batch, kept, V) at the positions `keep`: indices, or how many from the end."""
+        if self.device.type == "cpu":
+            threads.adapt()
         if self._keeps:
             logits = self.module(**inputs, logits_to_keep=keep).logits
         else:
