@@ -121,7 +121,7 @@ async def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Pat
 async def test_an_unknown_user_keeps_nothing_and_calls_nobody(fitted: Fitted) -> None:
     server, store = fitted
     before, kept = len(server.log), list[Change]()
-    with pytest.raises(UnknownUserError, match="holds no user 'eve'"):
+    with pytest.raises(UnknownUserError, match="has no user 'eve'"):
         await add(store, SOUP, user="eve", kept=kept)
     assert (kept, len(server.log)) == ([], before)
 

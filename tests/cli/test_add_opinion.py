@@ -100,7 +100,7 @@ def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Path) -> 
 def test_an_unknown_user_and_a_missing_store_are_errors(tmp_path: Path, fitted: Fitted) -> None:
     server, store = fitted
     before = len(server.log)
-    assert "holds no user 'eve'" in add(store, NEW, "soup", user="eve").stderr
+    assert "has no user 'eve'" in add(store, NEW, "soup", user="eve").stderr
     missing = add(tmp_path / "typo", NEW, "soup", "--json")
     assert (missing.exit_code, "there is no store at" in missing.stderr) == (1, True)
     assert len(server.log) == before

@@ -127,7 +127,9 @@ def test_missing_cache_is_an_error_with_advice(people: Path, tmp_path: Path) -> 
     result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["proven"] is False
-    assert result.stderr.startswith(f"error: cache {tmp_path / 'gone.db'}: is not there, but was used with this store;")
+    assert result.stderr.startswith(
+        f"error: cache {tmp_path / 'gone.db'}: does not exist, but was used with this store;"
+    )
     assert ids(people) == [BORIS.id]
 
 

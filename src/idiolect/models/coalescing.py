@@ -30,7 +30,7 @@ class _Queue(Generic[Request, Result]):
 
 
 class Coalescer(Generic[Request, Result]):
-    """Runs `work` on the executor, with the requests of all waiting calls.
+    """A queue of calls that runs `work` on the executor, with the requests of all waiting calls.
 
     Args:
         work: returns one result per request, in order; its exception reaches every caller of that batch.

@@ -1,4 +1,4 @@
-"""Gradients of texts' likelihood by the MLP outputs, in one backward pass; between `network` and the directions.
+"""Gradients of texts' log-likelihood with respect to the MLP outputs; between `network` and the directions.
 
     g_l(text) = ∂/∂z  (1/n) Σ_t log p(answer_t | …)  at z = 0,   z added to layer l's MLP output at every position
 

@@ -27,7 +27,7 @@ def from_here_or_hub(name: str, load: Callable[[bool], T]) -> T:
     """Return the result of `load(local_files_only)` for `name`, a folder or an id; use local files if there are any.
 
     Raises:
-        ModelError: there are none, and the Hub does not know the id or cannot be reached.
+        ModelError: there are none, and the Hub does not have the id or cannot be reached.
         OSError: the local files are not a model. Other errors of `load` are passed on unchanged.
     """
     if Path(name).is_dir():

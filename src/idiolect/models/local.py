@@ -170,7 +170,7 @@ class LocalModel:
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
     async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
-        """Return the gradients of the answers' likelihood by the MLP outputs, float32 (n, L, d).
+        """Return the gradients of the answers' log-likelihood with respect to the MLP outputs, float32 (n, L, d).
 
         Raises the same errors as `activations`.
         """

@@ -98,13 +98,13 @@ class RecordingModel:
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Return the model's completions, and record them."""
-        return self._kept("complete", requests, await self._model.complete(requests))
+        return self._recorded("complete", requests, await self._model.complete(requests))
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the model's log-probabilities, and record them."""
-        return self._kept("choice_logprobs", requests, await self._model.choice_logprobs(requests))
+        return self._recorded("choice_logprobs", requests, await self._model.choice_logprobs(requests))
 
-    def _kept(
+    def _recorded(
         self, operation: str, requests: Sequence[CompletionRequest | ChoiceRequest], results: list[Result]
     ) -> list[Result]:
         for request, result in zip(requests, results, strict=True):

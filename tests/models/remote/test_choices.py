@@ -45,7 +45,7 @@ def test_body_asks_in_a_new_message_after_the_models_own() -> None:
 def test_body_takes_twenty_choices_at_most() -> None:
     choices = tuple(f"c{number}" for number in range(21))
     assert "T. c19" in str(choice_body(ChoiceRequest(ASKED.messages, choices[:20]), Dialect("m")))
-    with pytest.raises(ModelError, match=r"21 choices.*20 at most") as caught:
+    with pytest.raises(ModelError, match=r"21 choices.*at most 20") as caught:
         choice_body(ChoiceRequest(ASKED.messages, choices), Dialect("m"))
     assert caught.value.remedy == GENERATE
 

@@ -215,7 +215,7 @@ class CalledModel:
 
 
 class _Caller(Generic[Request, Result]):
-    """Calls one ability of a model for one user."""
+    """A caller of one ability of a model for one user."""
 
     def __init__(
         self,

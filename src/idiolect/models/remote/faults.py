@@ -70,7 +70,7 @@ class RejectedError(ModelError):
 
     Args:
         message: the message for people.
-        unsupported: names of the request's parameters that, by the server's own words, it doesn't know or support.
+        unsupported: names of the request's parameters that the server, by its own words, doesn't know or support.
     """
 
     def __init__(self, message: str, *, unsupported: frozenset[str] = frozenset()) -> None:

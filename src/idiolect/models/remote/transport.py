@@ -168,7 +168,7 @@ class ApiClient:
             raise ModelError(f"{self.endpoint.base_url}: {fault}" if isinstance(fault, UnansweredError) else str(fault))
 
     async def aclose(self) -> None:
-        """Close the connections; a later call opens them anew."""
+        """Close the connections; a later call opens them again."""
         line, self._line = self._line, None
         if line is not None:
             if line.hint is not None:
@@ -348,7 +348,7 @@ def _asked_wait(error: Exception) -> bool | float:
 
 
 def _json_of(response: httpx2.Response) -> Any:
-    """Return the body's JSON, whatever content type it claims."""
+    """Parse the body as JSON, whatever its content type."""
     if not response.content.strip():
         raise UnansweredError("the answer is empty")
     try:
