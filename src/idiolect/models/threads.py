@@ -8,8 +8,9 @@ network, `adapt` compares the time that the cores were busy with the time that t
     threads = clamp(round(cores - busy cores of other processes), 1, most)
 
 The number of threads changes no result, which a test checks bit by bit: where MKL would add up in another order, its
-strict reproducible mode is switched on (`MKL_CBWR`, unless the user has set it). The number is set in OpenMP alone, by threadpoolctl, because
-`torch.set_num_threads` also switches a setting of MKL under which torch 2.13's batched LU fails (`MKL_DYNAMIC`).
+strict reproducible mode is switched on (`MKL_CBWR`, unless the user has set it). The number is set in OpenMP alone, by
+threadpoolctl, because `torch.set_num_threads` also switches a setting of MKL (`MKL_DYNAMIC`) under which torch 2.13's
+batched LU fails.
 """
 
 from __future__ import annotations
