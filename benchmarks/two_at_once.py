@@ -144,8 +144,8 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
     print(
         "What work on the embedded model takes when the machine is not idle. Each process scores "
         f"{N_SCORED} questions in turn, then writes {N_WRITTEN} times {NEW_TOKENS} tokens, {BATCH} at a time. "
-        f"Medians of {rounds} rounds in seconds (two at once: of {2 * rounds} processes); in brackets the ratio to torch's "
-        f"default alone. {CORES} cores, {platform.machine()}, Python {platform.python_version()}.\n"
+        f"Medians of {rounds} rounds in seconds (two at once: of {2 * rounds} processes); in brackets the ratio to "
+        f"torch's default alone. {CORES} cores, {platform.machine()}, Python {platform.python_version()}.\n"
     )
     for title, pick in (("Scoring", "scoring"), ("Writing", "writing")):
         print(f"## {title}\n\n| setting | alone | two at once, each | beside a busy core |\n|---|---|---|---|")

@@ -67,13 +67,13 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
     result = run("demo", "--writers", "2")
     assert result.exit_code == 0, result.output
     first, second = bundled_groups().development[:2]
-    held_out = 20
+    held_out = 16
     text = " ".join(result.stdout.split())
     for part in (
-        "preset demo: 2 iterations of 4 proposals (demonstrations)",
+        "preset demo, made smaller: 2 iterations of 3 proposals (demonstrations)",
         first.id,
         second.id,
-        "learned from 20 answers, asked 10 others",
+        "learned from 20 answers, asked 8 others",
         "The best prompt, ",
         "wrong answers led to it",
         "The first 2 of the held-out questions",
@@ -106,7 +106,7 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
 def test_demo_prints_one_json_document() -> None:
     document: dict[str, Any] = json.loads(run("demo", "--people", "1", "--seed", "3", "--json").stdout)
     (person,) = document["people"]
-    held_out = 10
+    held_out = 8
     assert set(person["scores"]) == {"base", "few_shot", "own_mode", "personalized"}
     assert {scores["n"] for scores in person["scores"].values()} == {held_out}
     assert document["total"]["scores"] == person["scores"]
@@ -162,7 +162,7 @@ def test_demo_without_writers_shows_people_only() -> None:
     result = run("demo", "--people", "1", "--writers", "0")
     assert result.exit_code == 0
     assert "CHAMELEON" not in result.stdout
-    assert "1 person, n = 10 held-out answers" in result.stdout
+    assert "1 person, n = 8 held-out answers" in result.stdout
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", None])

@@ -197,7 +197,8 @@ class LocalModel:
         """Return the SHA-256 (hex) of everything that answers depend on.
 
         This covers every weight with its dtype, the network's configuration, the tokenizer with its chat template, and
-        the ids that end an answer. It reads all weights, on all cores, unless `models.fingerprint` has kept their digests.
+        the ids that end an answer. It reads all weights, on all cores, unless `models.fingerprint` has kept their
+        digests.
         """
 
         return fingerprint(

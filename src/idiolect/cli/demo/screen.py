@@ -39,6 +39,7 @@ T = TypeVar("T", Trial, WriterTrial)
 
 MODEL = "embedded"
 _PRESET = "demo"
+_PROPOSALS = 3  # instead of the preset's 4: the first person has to be on the screen within a minute
 _SIDE_BY_SIDE = 2
 _TOLD_SETTINGS = ("iterations", "proposals", "proposers", "memory_size", "neighbours", "similarity", "seed")
 _LABELS = {
@@ -56,7 +57,7 @@ def run_demo(*, n_people: int, n_writers: int, seed: int, json: bool) -> None:
         ModelError: the embedded model is not installed, or failed.
         MissingExtraError: the `local` extra is not installed.
     """
-    settings = replace(preset(_PRESET), seed=seed)
+    settings = replace(preset(_PRESET), proposals=_PROPOSALS, seed=seed)
     if not json:
         _print_head(settings, n_people)
     start = time.perf_counter()
@@ -120,7 +121,7 @@ def _print_head(settings: FermiSettings, n_people: int) -> None:
     people = "1 bundled person" if n_people == 1 else f"{n_people} bundled people"
     print_wrapped(f"{people}, who rated national cuisines from 1 to 5, and the embedded model", style="bold")
     print_wrapped(
-        f"preset {settings.preset}: {settings.iterations} iterations of "
+        f"preset {settings.preset}, made smaller: {settings.iterations} iterations of "
         f"{settings.proposals} proposals ({' and '.join(settings.proposers)}), a memory of {settings.memory_size}, "
         f"{settings.retrieval.neighbours} nearest opinions choose the prompt ({settings.retrieval.similarity})"
     )
