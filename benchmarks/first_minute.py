@@ -1,6 +1,6 @@
 """How long `idiolect demo` takes: until the first person is on the screen, until the end, and in CPU seconds.
 
-    python benchmarks/first_minute.py [--runs 3] [--before COMMIT_OR_LABEL:FIRST:END:CPU …] > docs/results/first-minute.md
+    python benchmarks/first_minute.py [--runs 3] [--before LABEL:FIRST:END:CPU …] > docs/results/first-minute.md
 
 Run it on an otherwise idle machine, after the set-up. `--before` adds rows that were measured earlier, with another
 version of the demo.
@@ -73,9 +73,9 @@ def main() -> None:
     for number in range(arguments.runs):
         print(row(f"now, run {number + 1} of {arguments.runs}", run_demo()), flush=True)
     print(
-        "\nThe earlier demo learned from three people (four proposals an iteration, ten questions each) and two writers, "
-        "and scored in float32. This one has two people (three proposals, eight questions each) and one writer: "
-        "`idiolect demo --people 3 --writers 2` shows the others. Where the processor multiplies bfloat16 faster, which "
+        "\nThe earlier demo learned from three people (four proposals an iteration, ten questions each) and two "
+        "writers, and scored in float32. This one has two people (three proposals, eight questions each) and one "
+        "writer: `idiolect demo --people 3 --writers 2` shows the others. Where the processor multiplies bfloat16 faster, which "
         "is measured at the start, choices are scored in it; everything else is computed in float32.\n\n"
         "Made by `python benchmarks/first_minute.py`."
     )
