@@ -63,8 +63,9 @@ format: $(VENV)/.stamp-dev  ## rewrite the code in the house's format
 	@"$(VENV)/bin/ruff" check --fix-only --quiet .
 	@"$(VENV)/bin/ruff" format .
 
+# Not --quiet: with it MkDocs sees no warnings, and --strict passes.
 docs: $(VENV)/.stamp-docs  ## build the documentation site in site/
-	@NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build --strict
 	@echo 'Open site/index.html in a browser. It needs no server and no network.'
 
 clean:  ## remove .venv, caches and builds
