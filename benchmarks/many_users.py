@@ -276,7 +276,7 @@ def main() -> None:
         module = shaped(arguments.shapes, arguments.device, arguments.dtype)
         chosen = f"--shapes {arguments.shapes} --device {arguments.device} --dtype {arguments.dtype}"
     else:
-        module, _ = load_network(arguments.model, device=arguments.device, dtype=arguments.dtype)
+        module = load_network(arguments.model, device=arguments.device, dtype=arguments.dtype).network
         chosen = f"--model {arguments.model}"
     users = " ".join(map(str, arguments.users))
     arguments.command = (

@@ -46,23 +46,26 @@ class Block:
         return f"{self.document}:{self.line}"
 
     @property
-    def script(self) -> str:
-        """What runs: all of it, or of a console block what was typed."""
+    def commands(self) -> list[str]:
+        """What runs, one after the other: of a console block each line that was typed, else the whole block."""
         if self.language != "console":
-            return self.code
-        typed = (line.removeprefix("$ ") for line in self.code.splitlines(keepends=True) if line.startswith("$ "))
-        return "".join(typed)
+            return [self.code]
+        return [line.removeprefix("$ ") for line in self.code.splitlines() if line.startswith("$ ")]
 
 
 @dataclass(frozen=True)
 class BlockRun:
-    """What a block did. `status` is None for a block that never ran, because one before it failed."""
+    """What a block did. `status` is None for a block that never ran, because one before it failed.
+
+    `command` is the last one that ran.
+    """
 
     block: Block
     sandbox: Path
     status: int | None
     stdout: str = ""
     stderr: str = ""
+    command: str = ""
 
 
 def blocks_of(document: str) -> list[Block]:
@@ -91,8 +94,8 @@ def run_blocks(blocks: Sequence[Block]) -> tuple[BlockRun, ...]:
             if runs and runs[-1].status != 0:
                 runs.append(BlockRun(block, sandbox, None))
             else:
-                script = block.script.replace(SERVER, server.url.removesuffix("v1"))
-                runs.append(_run(block, script, sandbox, environment))
+                commands = [command.replace(SERVER, server.url.removesuffix("v1")) for command in block.commands]
+                runs.append(_run(block, commands, sandbox, environment))
     return tuple(runs)
 
 
@@ -124,29 +127,38 @@ def _environment(sandbox: Path) -> dict[str, str]:
     }
 
 
-def _run(block: Block, script: str, sandbox: Path, environment: dict[str, str]) -> BlockRun:
-    command = [sys.executable, "-c", script] if block.language == "python" else ["sh", "-ec", script]
-    try:
-        ran = subprocess.run(
-            command,
-            cwd=sandbox / "here",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BLOCK_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        return BlockRun(block, sandbox, 124, stderr=f"took more than {BLOCK_TIMEOUT_S} s")
-    return BlockRun(block, sandbox, ran.returncode, ran.stdout, ran.stderr)
+def _run(block: Block, commands: list[str], sandbox: Path, environment: dict[str, str]) -> BlockRun:
+    """Run a block's commands, each in a shell of its own; stop at the first that fails."""
+    stdout = stderr = command = ""
+    status = 0
+    for command in commands:
+        interpreter = [sys.executable, "-c"] if block.language == "python" else ["sh", "-ec"]
+        try:
+            ran = subprocess.run(
+                [*interpreter, command],
+                cwd=sandbox / "here",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=BLOCK_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired:
+            status, stderr = 124, f"{stderr}took more than {BLOCK_TIMEOUT_S} s"
+            break
+        status, stdout, stderr = ran.returncode, stdout + ran.stdout, stderr + ran.stderr
+        if status != 0:
+            break
+    return BlockRun(block, sandbox, status, stdout, stderr, command)
 
 
 def check_block_ran(document: str, index: int) -> None:
     """Fails where a block of a document did not run, or not well."""
     run = run_document(document)[index]
-    assert run.status is not None, "did not run, because a block before it failed"
-    assert run.status == 0, f"{run.block.script}\n--- status {run.status}\n{run.stdout}\n{run.stderr}"
+    assert run.status is not None, f"{run.block} did not run, because a block before it failed"
+    where = f"{run.block}: this command failed with status {run.status}:\n  {run.command}"
+    assert run.status == 0, f"{where}\n--- output\n{run.stdout}\n--- errors\n{run.stderr}"
 
 
 def check_fences(document: str) -> None:

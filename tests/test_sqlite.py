@@ -39,5 +39,5 @@ def test_a_lock_is_waited_for_before_the_log_is_made_and_then_named(tmp_path: Pa
 def test_an_unknown_reason_is_sqlites_own() -> None:
     with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(sqlite3.Error) as caught:
         connection.execute("SELECT missing")
-    assert sqlite_reason(caught.value) == "SQLite says: no such column: missing"
+    assert sqlite_reason(caught.value) == "SQLite reports: no such column: missing"
     assert primary_code(None) == sqlite3.SQLITE_ERROR

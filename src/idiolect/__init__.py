@@ -4,7 +4,7 @@
         space.fit([User("ann", profile={"Age": "30-44"}, opinions=[...])])
         answer = space.ask("ann", "Tea or coffee?", choices=["Tea", "Coffee"])
 
-Everything else is behind these names; they are imported when they are first used, so that `import idiolect` is cheap.
+These names are the public API. They are imported when they are first used, so that `import idiolect` is cheap.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
     "run_evaluation",
 ]
 
-# The module of each public name; `idiolect.` goes before it.
+# The public names of each module, whose path starts with `idiolect.`.
 _MODULES = {
     "application.asking": ("Asked", "ask"),
     "application.blocking": ("Workspace",),

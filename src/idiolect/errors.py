@@ -1,29 +1,29 @@
 """The tree of errors that Idiolect raises on purpose; the command line turns each into a message, never a traceback.
 
-An error carries facts: what happened, to whom, and which setting avoids it. How that setting is spelled as an option,
-and which command learns what is missing, only the command line knows, and adds (`cli.advice`).
+An error carries facts: what happened, to whom, and which setting avoids it. Only the command line knows the option for
+that setting and the command that fits a user, and adds them to the message (`cli.advice`).
 
     IdiolectError
     ├── UsersFileError          a users file has faults (carries every one of them)
-    ├── DatasetError            a published data set is not there, not in its layout, or has nobody left to evaluate
+    ├── DatasetError            a published data set is missing, not in its layout, or has nobody left to evaluate
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
     │   ├── OtherWeightsError   an edit was learned on other weights than the model has now
-    │   └── UnseenRequestError  a replay was asked for a request that it never recorded
+    │   └── UnseenRequestError  a recording does not contain a request that is to be replayed
     ├── MissingExtraError       an optional dependency (extra) is not installed
-    ├── SettingsError           a setting or a combination of settings makes no sense
-    ├── PersonalizationError    a method cannot learn from what this user gave
-    ├── HaltedError             the run is told to stop: no further call is made (Ctrl-C)
+    ├── SettingsError           a setting or a combination of settings is invalid
+    ├── PersonalizationError    a method cannot learn from this user's data
+    ├── HaltedError             the run is to stop: no further call is made (Ctrl-C)
     │   └── BudgetExceededError a limit on calls, tokens, money or time is reached
     ├── CacheError              the cache of calls cannot be opened, read or written
-    ├── ExportError             something learned cannot be handed to another engine; the message says why
-    │   └── VerificationError   an exported adapter does not do there what the edit does here
+    ├── ExportError             a personalization cannot be exported to another engine
+    │   └── VerificationError   an exported adapter acts differently from the edit that it was made from
     └── StoreError              the store cannot be opened, read or written
         ├── UnknownUserError    no such user in the store
         ├── BusyError           a user's data is in use, so it cannot be deleted now
         ├── UnknownGroupError   no such group in the store
-        └── NotFittedError      the user or group is there, but nothing has been learned for them
-            └── GroupNeedsRefitError  something had been, but from a member who is gone since
+        └── NotFittedError      the user or group exists, but nothing has been learned for them
+            └── GroupNeedsRefitError  something had been learned, but from a member who has left since
 
 A wrong argument to a function is a plain `ValueError` that names the bad value, or a `TypeError` that names its type.
 """
@@ -39,9 +39,9 @@ class Remedy:
     """A change of one setting that avoids an error.
 
     Args:
-        setting: its name in Python, such as "answering".
-        value: what to set it to; "" where that is the caller's choice.
-        effect: what that does, a verb with its object; "" where that is plain.
+        setting: the setting's name in Python, such as "answering".
+        value: the value to set; "" if the caller has to choose it.
+        effect: the effect of that, as a verb with its object; "" if it is obvious.
     """
 
     setting: str
@@ -50,7 +50,7 @@ class Remedy:
 
 
 class IdiolectError(Exception):
-    """Base of every error that Idiolect raises on purpose. `remedy` is a setting that avoids it, where one does."""
+    """Base of every error that Idiolect raises on purpose. `remedy` is a setting that avoids it, if there is one."""
 
     def __init__(self, message: str = "", *, remedy: Remedy | None = None) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class IdiolectError(Exception):
 
 
 class UsersFileError(IdiolectError):
-    """A users file has faults. `faults` holds one printable line each, `file:line: field: what is wrong`."""
+    """A users file has faults. `faults` has one printable line for each: `file:line: field: what is wrong`."""
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class UsersFileError(IdiolectError):
 
 
 class DatasetError(IdiolectError):
-    """A published data set cannot be read, is not in the layout that its authors publish, or has nobody to evaluate."""
+    """A published data set cannot be read, is not in its published layout, or has nobody left to evaluate."""
 
 
 class ModelError(IdiolectError):
@@ -74,14 +74,14 @@ class ModelError(IdiolectError):
 
 
 class UnusableModelError(ModelError):
-    """No call of this model can succeed (such as a refused key): whoever sees it need not try any other one."""
+    """No call of this model can succeed, for example because its key was refused; no other call needs to be tried."""
 
 
 class OtherWeightsError(ModelError):
     """An edit was learned on other weights than the model has now, or on unknown ones; it has to be learned again.
 
     Args:
-        message: what is known of both.
+        message: the message, with what is known of both weights.
         model: the model's name.
         owner: the id of the user or group whose edit it is.
         kind: which of the two the owner is.
@@ -93,7 +93,7 @@ class OtherWeightsError(ModelError):
 
 
 class UnseenRequestError(ModelError):
-    """A replay was asked for a request that its recording does not hold."""
+    """A recording does not contain a request that is to be replayed."""
 
 
 class MissingExtraError(IdiolectError):
@@ -101,19 +101,19 @@ class MissingExtraError(IdiolectError):
 
 
 class SettingsError(IdiolectError):
-    """A setting, or a combination of settings, makes no sense."""
+    """A setting, or a combination of settings, is invalid."""
 
 
 class PersonalizationError(IdiolectError):
-    """A method cannot learn from what this user gave (for example: no opinions)."""
+    """A method cannot learn from this user's data (for example, because there are no opinions)."""
 
 
 class HaltedError(IdiolectError):
-    """The run is told to stop: calls in flight are finished and kept, no further one is made."""
+    """The run is to stop: calls in flight are finished and kept, and no further call is made."""
 
 
 class BudgetExceededError(HaltedError):
-    """A limit is reached. `owner` is the user whose own limit it is, None where it is the whole run's."""
+    """A limit is reached. `owner` is the user whose own limit it is; None if it is the limit of the whole run."""
 
     def __init__(self, message: str, *, owner: str | None = None) -> None:
         super().__init__(message)
@@ -125,11 +125,11 @@ class CacheError(IdiolectError):
 
 
 class ExportError(IdiolectError):
-    """Something learned cannot be handed to another engine; the message says why."""
+    """A personalization cannot be exported to another engine; the message gives the reason."""
 
 
 class VerificationError(ExportError):
-    """An exported adapter does not do in another engine what the edit does here; nothing was left behind."""
+    """An exported adapter acts differently in another engine from the edit here; its files were removed."""
 
 
 class StoreError(IdiolectError):
@@ -137,7 +137,7 @@ class StoreError(IdiolectError):
 
 
 class UnknownUserError(StoreError):
-    """The store holds no such user."""
+    """The store has no such user."""
 
 
 class BusyError(StoreError):
@@ -145,14 +145,14 @@ class BusyError(StoreError):
 
 
 class UnknownGroupError(StoreError):
-    """The store holds no such group."""
+    """The store has no such group."""
 
 
 class NotFittedError(StoreError):
-    """The store holds the user or group, but the method has learned nothing for them.
+    """The store has the user or group, but the method has learned nothing for them.
 
     Args:
-        method: its name in the store.
+        method: the method's name in the store.
         owner: the id of the user or group.
         kind: which of the two the owner is.
     """
@@ -166,21 +166,23 @@ class NotFittedError(StoreError):
 
 
 class GroupNeedsRefitError(NotFittedError):
-    """What was learned for the group is deleted: a member that it was learned from was forgotten or removed."""
+    """The data learned for the group was deleted, because a member it was learned from was forgotten or removed."""
 
     def __init__(self, method: str, owner: str) -> None:
         super().__init__(method, owner, kind="group")
 
     def _message(self, method: str, owner: str, kind: str) -> str:
         return (
-            f"{kind} {owner!r}: a member was forgotten or removed, and what {method!r} had learned from them is deleted"
+            f"{kind} {owner!r}: a member was forgotten or removed, so the data that {method!r} learned from them was "
+            "deleted"
         )
 
 
 def error_kind(error: BaseException | None) -> str:
-    """Return the name that this module has for an error; a module's own kinds of error may change.
+    """Return the name of the most specific class of this module that an error belongs to.
 
-    For an error that is not Idiolect's, return the name of its class; "" for None.
+    Other modules' subclasses are not named, because they may change. For an error that is not Idiolect's, return the
+    name of its class; for None, return "".
     """
     if error is None:
         return ""

@@ -1,6 +1,6 @@
-"""SQLite as the store and the cache of calls use it: how a connection is set up, and in plain words why one failed.
+"""SQLite for the store and the cache of calls: the setup of connections, and reasons for failures in plain words.
 
-SQLite's own reasons hold nobody's texts, so they are safe to repeat.
+SQLite's own reasons contain nobody's texts, so they are safe to repeat.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR: "the disk could not be read or written",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_PERM: "it may not be opened",
-    sqlite3.SQLITE_AUTH: "it may not be opened",
+    sqlite3.SQLITE_PERM: "permission to open it was denied",
+    sqlite3.SQLITE_AUTH: "permission to open it was denied",
     sqlite3.SQLITE_NOTADB: "the file is not a database",
     sqlite3.SQLITE_CORRUPT: "the database file is damaged",
-    sqlite3.SQLITE_TOOBIG: "a value is too big for SQLite",
+    sqlite3.SQLITE_TOOBIG: "a value is too large for SQLite",
 }
 _NONE: Mapping[int, str] = MappingProxyType({})
 _PAUSE = 0.02  # seconds between tries to enter WAL mode
@@ -31,23 +31,23 @@ def sqlite_reason(error: sqlite3.Error, *, instead: Mapping[int, str] = _NONE) -
     """Return why SQLite failed, in plain words.
 
     Args:
-        error: of `sqlite3`.
-        instead: reasons by SQLite's primary result code, where the usual one does not say enough.
+        error: an error of `sqlite3`.
+        instead: reasons, by SQLite's primary result code, that replace the usual ones.
     """
     code = primary_code(error)
-    return instead.get(code) or _REASONS.get(code, f"SQLite says: {error}")
+    return instead.get(code) or _REASONS.get(code, f"SQLite reports: {error}")
 
 
 def primary_code(error: BaseException | None) -> int:
-    """Return SQLite's primary result code, such as `sqlite3.SQLITE_BUSY`; SQLITE_ERROR where the error has none."""
+    """Return SQLite's primary result code, such as `sqlite3.SQLITE_BUSY`; SQLITE_ERROR if the error has none."""
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def set_pragmas(connection: sqlite3.Connection, *, lock_timeout: float) -> None:
-    """Let a connection check foreign keys, overwrite what it deletes, and keep a write-ahead log.
+    """Make a connection check foreign keys, overwrite deleted data, and keep a write-ahead log.
 
     Args:
-        connection: in autocommit mode (`isolation_level` is None), outside a transaction.
+        connection: a connection in autocommit mode (`isolation_level` is None), outside a transaction.
         lock_timeout: seconds to wait for another process's lock, now and in every later statement.
 
     Raises:
@@ -60,7 +60,7 @@ def set_pragmas(connection: sqlite3.Connection, *, lock_timeout: float) -> None:
     while connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:  # SQLite does not wait for locks here by itself
+        except sqlite3.OperationalError as error:  # SQLite itself does not wait for locks here
             if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)

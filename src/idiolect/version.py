@@ -1,3 +1,3 @@
-"""The version, the one place that has it."""
+"""The version of Idiolect; no other file states it."""
 
 __version__ = "0.1.0"

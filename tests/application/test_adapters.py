@@ -124,7 +124,7 @@ async def test_an_adapter_that_fails_its_check_is_not_left_behind(
     monkeypatch.setattr(
         peft_folder, "peft_tensors", lambda *given: {name: 1.01 * each for name, each in exact(*given).items()}
     )
-    with pytest.raises(VerificationError, match="does not do what the edit does"):
+    with pytest.raises(VerificationError, match="acts differently from the edit"):
         await export(tmp_path, model, options=ExportOptions("peft", tmp_path / "out", verify=True))
     assert folders(tmp_path) == []
 
@@ -132,7 +132,7 @@ async def test_an_adapter_that_fails_its_check_is_not_left_behind(
 @pytest.mark.parametrize(
     ("edit", "fingerprint", "reason"),
     [
-        (tiny.edit(0, positions="generated"), None, "generated positions only"),
+        (tiny.edit(0, positions="generated"), None, "only on generated positions"),
         (tiny.edit(0, gate="positive"), None, "gated"),
         (tiny.edit(0), "0" * 64, "learned on other weights"),
     ],
@@ -170,7 +170,7 @@ async def test_a_model_that_does_not_run_here_has_no_weights_to_export(
     tmp_path: Path, kept: ChameleonPersonalization
 ) -> None:
     save(tmp_path, kept)
-    with pytest.raises(ExportError, match="no weights to make a LoRA of"):
+    with pytest.raises(ExportError, match="a LoRA cannot be made from its weights"):
         await export(tmp_path, FunctionModel("tiny"))
 
 

@@ -52,7 +52,7 @@ def test_a_workspace_is_not_made_with_arguments_of_a_wrong_type(make: Callable[[
 
 
 def test_a_limit_has_to_be_a_number() -> None:
-    with pytest.raises(SettingsError, match="the limit on calls is 10, must be a number"):
+    with pytest.raises(SettingsError, match="the limit on calls is 10, must be a finite number"):
         CallSettings(run=Limits(calls="10"))  # type: ignore[arg-type]
 
 

@@ -84,7 +84,7 @@ def test_nothing_is_written_before_everything_is_checked(tmp_path: Path) -> None
     with Workspace.open(tmp_path / "store", model=" ") as space, pytest.raises(SettingsError, match="name is empty"):
         space.fit([ANN], FAST)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="two models are named 'mimic'"):
+    with pytest.raises(ValueError, match="two models have the name 'mimic'"):
         Workspace.open(tmp_path / "store", model=mimic(), optimizer=mimic())
 
 
@@ -188,7 +188,7 @@ async def test_a_person_who_is_being_learned_is_not_forgotten(tmp_path: Path) ->
         learner = await open_learner(space, FAST)
         assert (await fit_users(space, learner, [ANN], events=events)).complete
         assert held == {True}
-        with space.working_on("ann"), pytest.raises(BusyError, match="is being learned or asked here"):
+        with space.working_on("ann"), pytest.raises(BusyError, match="a fit or a question is running"):
             await forget(space, "ann")
         assert (await forget(space, "ann")).proven
 

@@ -77,7 +77,7 @@ async def test_a_similarity_without_embeddings_is_refused_where_a_history_is_cho
 ) -> None:
     open_similarities(monkeypatch, lambda _: Bm25Similarity())
     words = replace(PAPER, similarity="bm25")
-    with pytest.raises(SettingsError, match="by embeddings, bm25 has none") as caught:
+    with pytest.raises(SettingsError, match="by embeddings, but bm25 has none") as caught:
         await fit(tmp_path / "store", tiny_weights, [U1], words)
     assert caught.value.remedy is not None
     assert caught.value.remedy.setting == "similarity"
@@ -145,7 +145,7 @@ async def test_other_or_unknown_weights_than_those_fitted_on_are_refused(tmp_pat
         card, tensors = unknown.to_json(), unknown.tensor_bytes()
         opened.groups.save_personalization("readers", "chameleon", card, tensors, fitted_on=members)
     for owner in (ASKED_U1, Owner.group("readers")):
-        with pytest.raises(OtherWeightsError, match="it is not known on which weights") as caught:
+        with pytest.raises(OtherWeightsError, match="it is unknown which weights") as caught:
             await ask_in(store, owner=owner)
         assert (caught.value.owner, caught.value.kind) == (owner.id, owner.kind)
 
@@ -205,9 +205,9 @@ async def test_both_methods_answer_together(edited_store: Path, tiny_weights: st
     by = {(True, True): "prompt and edit", (True, False): "prompt", (False, True): "edited", (False, False): "base"}
     assert asked.counts == by[asked.prompts.used, asked.edit.used]
     assert asked.why.endswith(NOT_JUDGED_TOGETHER)
-    assert "Fermi: not judged, as its settings have it. CHAMELEON: " in asked.why
+    assert "Fermi: not judged, according to its settings. CHAMELEON: " in asked.why
     with Store.open(edited_store) as store:
         payload = store.personalization("u1", "fermi")
         store.save_personalization("u1", "fermi", {**payload, "model": "embedded"})
-    with pytest.raises(SettingsError, match="both together need one model"):
+    with pytest.raises(SettingsError, match="to use both, fit one of them again"):
         await ask_in(edited_store, method="both")

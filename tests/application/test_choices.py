@@ -76,7 +76,7 @@ def test_pairs_may_be_fewer_than_the_preset_needs_at_least() -> None:
 )
 def test_a_model_without_open_weights_is_refused_and_fermi_named(name: str, what: str) -> None:
     for check in (check_open_weights, lambda model: chameleon_settings(ChameleonChoices(), model=model)):
-        with pytest.raises(SettingsError, match=f"needs its open weights, which {what}") as caught:
+        with pytest.raises(SettingsError, match=f"needs open weights, which {what}") as caught:
             check(name)
         assert caught.value.remedy is not None
         assert (caught.value.remedy.setting, caught.value.remedy.value) == ("method", "fermi")

@@ -162,9 +162,9 @@ def _bobs(monkeypatch: pytest.MonkeyPatch, change: Callable[[FermiPersonalizatio
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (_unkeepable, StoreError, "holds a NUL"),
+        (_unkeepable, StoreError, "contains a NUL"),
         (_raising(SettingsError("no such thing")), SettingsError, "no such thing"),
-        (_raising(ValueError("SECRET is no score")), PersonalizationError, "a value makes no sense (ValueError)"),
+        (_raising(ValueError("SECRET is no score")), PersonalizationError, "unexpected value (ValueError)"),
         (_raising(StoreError("refused"), DataError("", {}, Exception())), StoreError, "refused"),
     ],
     ids=["payload", "settings", "value", "row"],

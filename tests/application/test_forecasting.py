@@ -82,7 +82,7 @@ async def test_users_without_opinions_are_counted_and_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("model", "optimizer", "message"),
     [
-        ("http://me:hush@x/v1#m", None, "holds a user or a password"),
+        ("http://me:hush@x/v1#m", None, "contains a user or a password"),
         (" ", None, "the model's name is empty"),
         ("gpt-4o", "", "the model's name is empty"),
     ],

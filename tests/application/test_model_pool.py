@@ -72,7 +72,7 @@ async def test_a_model_of_the_callers_own_is_used_and_not_closed(opened: list[st
     assert pool.add(mine) == pool.add(mine) == "mine"
     assert (await pool.model("mine")).model is mine
     assert opened == []
-    with pytest.raises(ValueError, match="two models are named 'mine'"):
+    with pytest.raises(ValueError, match="two models have the name 'mine'"):
         pool.add(FunctionModel("mine"))
     with closing(tiny.local_model()) as local:
         pool.add(local)
@@ -165,13 +165,13 @@ async def test_a_remote_similarity_is_called_like_any_model_and_a_local_one_as_i
 @pytest.mark.parametrize(
     ("named", "kind", "message"),
     [
-        ({"model": "replay:nowhere.jsonl"}, ModelError, "holds no recording"),
-        ({"optimizer": "replay:nowhere.jsonl"}, ModelError, "holds no recording"),
+        ({"model": "replay:nowhere.jsonl"}, ModelError, "contains no recording"),
+        ({"optimizer": "replay:nowhere.jsonl"}, ModelError, "contains no recording"),
         ({"optimizer": ""}, SettingsError, "the model's name is empty"),
         ({"model": "./nowhere"}, ModelError, "no model at ./nowhere"),
         ({"model": "ftp://example.org/v1#m"}, SettingsError, "must begin with http:// or https://"),
-        ({"model": "https://me:hush@example.org/v1#m"}, SettingsError, "holds a user or a password: leave them out"),
-        ({"optimizer": "openai: "}, SettingsError, "no model is named: write openai:NAME"),
+        ({"model": "https://me:hush@example.org/v1#m"}, SettingsError, "contains a user or a password; leave them out"),
+        ({"optimizer": "openai: "}, SettingsError, "no model is named; write openai:NAME"),
         ({"model": "gpt-4o-mini"}, SettingsError, "set the environment variable OPENAI_API_KEY"),
         ({"similarity": " "}, SettingsError, "the similarity's name is empty"),
     ],

@@ -121,7 +121,7 @@ async def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Pat
 async def test_an_unknown_user_keeps_nothing_and_calls_nobody(fitted: Fitted) -> None:
     server, store = fitted
     before, kept = len(server.log), list[Change]()
-    with pytest.raises(UnknownUserError, match="holds no user 'eve'"):
+    with pytest.raises(UnknownUserError, match="has no user 'eve'"):
         await add(store, SOUP, user="eve", kept=kept)
     assert (kept, len(server.log)) == ([], before)
 
@@ -213,7 +213,7 @@ async def test_where_others_keep_saving_it_is_an_error_and_theirs_stays(
     _, store = fitted
     continued = _interfering(monkeypatch, store, times, **change)
     with pytest.raises(
-        StoreError, match="another process learned for user 'ann' at the same time; the opinion is kept"
+        StoreError, match="another process learned for user 'ann' at the same time; the opinion was kept"
     ):
         await add(store, SOUP)
     assert len(continued) == tries
@@ -249,7 +249,7 @@ async def test_a_model_that_fails_keeps_the_opinion(fitted: Fitted) -> None:
 async def test_money_without_a_price_calls_nobody(fitted: Fitted) -> None:
     server, store = fitted
     before = len(server.log)
-    with pytest.raises(SettingsError, match="is not known, so money cannot be a limit"):
+    with pytest.raises(SettingsError, match="is unknown, so money cannot be limited"):
         await add(store, SOUP, calls=replace(CALLS, run=Limits(money=Decimal(1))))
     assert len(server.log) == before
 
@@ -284,7 +284,7 @@ async def test_an_opinion_is_taken_back(
 async def test_an_unknown_question_names_near_ones(answered: Path) -> None:
     async with AsyncWorkspace(WorkspaceSettings(answered)) as space:
         for question, choices in (("Qestion 9", None), ("Question 1", ("a", "b"))):
-            with pytest.raises(StoreError, match="has no such opinion; near it are 'Question ") as caught:
+            with pytest.raises(StoreError, match="has no such opinion; similar questions: 'Question ") as caught:
                 await remove_opinion(space, "u1", question, choices)
             assert str(caught.value).count("'Question ") == 3
         with pytest.raises(StoreError, match=r"has no such opinion$"):

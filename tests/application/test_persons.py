@@ -155,7 +155,7 @@ async def test_calls_of_every_cache_are_exported_and_a_missing_one_is_named(held
         note(store.database, tmp_path / "gone.db")
         await call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id)
         await call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id)
-    missing = f"cache {tmp_path / 'gone.db'}: is not there, but was used with this store"
+    missing = f"cache {tmp_path / 'gone.db'}: does not exist, but was used with this store"
     async with AsyncWorkspace(WorkspaceSettings(held)) as space:
         exported = await export_person(space, ANNA.id)
         assert [each["result"] for each in exported.holdings.calls].count(SHARED_RESULT) == 1

@@ -18,7 +18,7 @@ def test_private_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_bytes() == b"\0text"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with pytest.raises(IdiolectError, match="is there already"), private_file(path):
+    with pytest.raises(IdiolectError, match="already exists"), private_file(path):
         pytest.fail("not opened")
     with private_file(path, force=True) as file:
         file.write(b"new")

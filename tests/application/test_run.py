@@ -136,7 +136,7 @@ async def test_a_budget_of_money_holds_at_the_prices_of_a_file(tmp_path: Path, n
 async def test_money_without_a_price_is_an_error_before_anything(tmp_path: Path, whose: str) -> None:
     limits: dict[str, Any] = {whose: Limits(money=Decimal(5))}
     limited_money = replace(CALLS, **limits)
-    refused = pytest.raises(SettingsError, match="is not known, so money cannot be a limit")
+    refused = pytest.raises(SettingsError, match="is unknown, so money cannot be limited")
     with ApiServer(answer) as server, refused as caught:
         await fit(tmp_path / "store", server, people("ann"), calls=limited_money)
     assert f"the price of {server.url}#m" in str(caught.value)

@@ -66,7 +66,7 @@ async def test_model_and_optimizer_may_be_two_objects_of_two_names(tmp_path: Pat
         report = await fit_users(space, await open_learner(space, FAST), [ANN])
     assert report.complete
     assert (len(writer.completion_requests) > 0, model.completion_requests) == (True, [])
-    with pytest.raises(ValueError, match="two models are named 'mimic'"):
+    with pytest.raises(ValueError, match="two models have the name 'mimic'"):
         AsyncWorkspace(replace(opened(tmp_path / "store", model), optimizer=mimic()))
 
 

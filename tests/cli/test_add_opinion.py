@@ -83,7 +83,7 @@ def test_stopped_by_a_budget_the_same_command_goes_on(fitted: Fitted) -> None:
     stopped = add(store, NEW, "soup", "--budget-calls", "3", "--json")
     assert (stopped.exit_code, len(server.requests)) == (1, before + 3)
     assert "the budget of 3 calls is spent" in stopped.stderr
-    assert "the opinion is added and kept, nothing was learned from it yet; the same command goes on" in stopped.stderr
+    assert "the opinion was added but not learned from yet; to continue, run the same command" in stopped.stderr
     assert json.loads(stopped.stdout) == {"id": "ann", "opinion": "added", "learned": False}
     assert add(store, NEW, "soup").exit_code == 0
 
@@ -100,7 +100,7 @@ def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Path) -> 
 def test_an_unknown_user_and_a_missing_store_are_errors(tmp_path: Path, fitted: Fitted) -> None:
     server, store = fitted
     before = len(server.log)
-    assert "holds no user 'eve'" in add(store, NEW, "soup", user="eve").stderr
+    assert "has no user 'eve'" in add(store, NEW, "soup", user="eve").stderr
     missing = add(tmp_path / "typo", NEW, "soup", "--json")
     assert (missing.exit_code, "there is no store at" in missing.stderr) == (1, True)
     assert len(server.log) == before
@@ -133,7 +133,7 @@ def test_ctrl_c_keeps_the_opinion_and_says_how_to_go_on(fitted: Fitted) -> None:
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert stderr.endswith(
-        "stopped: the opinion is added and kept, nothing was learned from it yet; the same command goes on\n"
+        "stopped: the opinion was added but not learned from yet; to continue, run the same command\n"
     )
     assert Opinion(NEW, "soup") in opinions_of(store)
     assert learned(store) == kept

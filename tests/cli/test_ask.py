@@ -41,7 +41,7 @@ def test_ask_answers_and_says_why(store: Path) -> None:
     assert sum(line.endswith("chosen") for line in lines) == 1
     assert "tied, chosen" in result.stdout
     assert "composed of examples" in result.stdout
-    assert "the model said never, the person always" in result.stdout
+    assert "the model answered never, the person always" in result.stdout
     assert "base" not in result.stdout
 
 
@@ -72,7 +72,7 @@ def test_a_user_of_whom_nothing_is_learned_is_led_to_fit(store: Path) -> None:
 
 
 def test_an_unknown_user_and_a_missing_store_are_errors(store: Path, tmp_path: Path) -> None:
-    assert "holds no user 'an'" in run("ask", "--store", store, "--user", "an", "Tea?").stderr
+    assert "has no user 'an'" in run("ask", "--store", store, "--user", "an", "Tea?").stderr
     result = run("ask", "--store", tmp_path / "typo", "--user", "ann", "Tea?")
     assert (result.exit_code, "there is no store at" in result.stderr) == (1, True)
     assert not (tmp_path / "typo").exists()
@@ -84,7 +84,7 @@ def test_an_unknown_user_and_a_missing_store_are_errors(store: Path, tmp_path: P
         (["Tea?", "--choices", "yes,no"], "choices are separated by |"),
         (["Tea?", "--choices", "yes| yes "], "two choices are equal"),
         (["Tea?", "--choices", "yes||no"], "a choice is blank"),
-        (["Tea?", "--ordinal"], "ordinal needs choices"),
+        (["Tea?", "--ordinal"], "ordinal requires choices"),
         ([" "], "question is blank"),
     ],
 )

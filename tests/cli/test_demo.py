@@ -64,16 +64,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[EditableMimic]:
 
 @pytest.mark.usefixtures("quick")
 def test_demo_tells_everything_about_each_person_and_the_total() -> None:
-    result = run("demo", "--people", "2")
+    result = run("demo", "--writers", "2")
     assert result.exit_code == 0, result.output
     first, second = bundled_groups().development[:2]
-    held_out = 20
+    held_out = 16
     text = " ".join(result.stdout.split())
     for part in (
-        "preset demo: small, for 4 minutes on 2 CPU cores: 2 iterations of 4 proposals (demonstrations)",
+        "preset demo, made smaller: 2 iterations of 3 proposals (demonstrations)",
         first.id,
         second.id,
-        "learned from 20 answers, asked 10 others",
+        "learned from 20 answers, asked 8 others",
         "The best prompt, ",
         "wrong answers led to it",
         "The first 2 of the held-out questions",
@@ -106,16 +106,16 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
 def test_demo_prints_one_json_document() -> None:
     document: dict[str, Any] = json.loads(run("demo", "--people", "1", "--seed", "3", "--json").stdout)
     (person,) = document["people"]
-    held_out = 10
+    held_out = 8
     assert set(person["scores"]) == {"base", "few_shot", "own_mode", "personalized"}
     assert {scores["n"] for scores in person["scores"].values()} == {held_out}
     assert document["total"]["scores"] == person["scores"]
     assert len(person["side_by_side"]) == 2
     assert person["best_prompt"]["score"] >= person["initial_score"]
     assert (document["settings"]["seed"], document["n_train"]) == (3, 20)
-    kennedy, iago = document["writers"]
+    (kennedy,) = document["writers"]
     assert (kennedy["n_learned"], kennedy["n_unseen"], len(kennedy["gains"])) == (18, 6, 6)
-    assert iago["continuation"]["edited"] == "edited words"
+    assert kennedy["continuation"]["edited"] == "edited words"
     assert kennedy["edit"]["items"] == {"learned": 10, "chosen_with": 4, "judged_by": 4}
     assert 0 < document["total"]["computed_tokens"] <= document["total"]["prompt_tokens"]
 
@@ -142,7 +142,7 @@ def test_demo_learns_nothing_from_held_out_answers(quick: list[EditableMimic]) -
 
 
 def test_demo_learns_nothing_from_a_writers_unseen_texts(quick: list[EditableMimic]) -> None:
-    assert run("demo", "--people", "1").exit_code == 0
+    assert run("demo", "--people", "1", "--writers", "2").exit_code == 0
     (model,) = quick
     for writer in bundled_writers():
         assert any(text in model.learned_from for text in writer.texts[:18])
@@ -157,7 +157,23 @@ def test_demo_without_the_embedded_model_tells_what_to_install(monkeypatch: pyte
     assert json.loads(result.stdout)["error"]["type"] == ModelError.__name__
 
 
-@pytest.mark.parametrize("arguments", [["--people", "0"], ["--people", "73"]])
+@pytest.mark.usefixtures("quick")
+def test_demo_without_writers_shows_people_only() -> None:
+    result = run("demo", "--people", "1", "--writers", "0")
+    assert result.exit_code == 0
+    assert "CHAMELEON" not in result.stdout
+    assert "1 person, n = 8 held-out answers" in result.stdout
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", None])
+@pytest.mark.usefixtures("quick")
+def test_demo_prints_the_type_that_scores(dtype: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("idiolect.models.precision.faster_scoring_dtype", lambda: dtype)
+    text = " ".join(run("demo", "--people", "1", "--writers", "0").stdout.split())
+    assert ("choices are scored in bfloat16" in text) is (dtype is not None)
+
+
+@pytest.mark.parametrize("arguments", [["--people", "0"], ["--people", "73"], ["--writers", "3"]])
 def test_demo_of_no_or_too_many_people_is_wrong_use(arguments: list[str]) -> None:
     assert run("demo", *arguments).exit_code == 2
 

@@ -42,7 +42,7 @@ def test_nobody_is_called_and_nothing_is_written(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert server.log == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["users.jsonl"]
-    assert "Nothing was called." in result.stdout
+    assert "No call was made." in result.stdout
 
 
 def test_json_tells_each_model_and_the_total(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_price_that_is_not_known_is_shown_as_such(tmp_path: Path) -> None:
     told = expected(users, tmp_path / "store", *model)
     assert (told["answering"]["money"], told["money"]) == (None, None)
     shown = dry_run(users, tmp_path / "store", *model).stdout
-    assert "the price of a model is not known (--prices FILE)" in shown
+    assert "the price of a model is unknown (--prices FILE)" in shown
     assert [line.split()[-1] for line in shown.splitlines()[1:3]] == ["?", "?"]
 
 
@@ -74,7 +74,7 @@ def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
     told = expected(users, tmp_path / "store", "--model", "gpt-4o-mini")
     assert (told["users"], told["not_learnable"]) == (3, 2)
     shown = dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stdout
-    assert "1 user (2 more have no opinions and can't be learned), preset api: about $" in shown
+    assert "1 user (2 more have no opinions to learn from), preset api: about $" in shown
     assert "about $0.00" in dry_run(users, tmp_path / "store").stdout, "the default model is a local one"
 
 
@@ -82,9 +82,9 @@ def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
     ("lines", "more", "message"),
     [
         ('{"id": 3}', (), "2 faults on 1 line"),
-        (json.dumps(person("ann")), ("--user", "bob"), "the file holds no user 'bob'"),
+        (json.dumps(person("ann")), ("--user", "bob"), "the users file does not contain 'bob'"),
         (json.dumps(person("ann")), ("--prices", "nowhere.toml"), "can't be read"),
-        (json.dumps(person("ann")), ("--model", "http://me:hush@x/v1#m"), "holds a user or a password"),
+        (json.dumps(person("ann")), ("--model", "http://me:hush@x/v1#m"), "contains a user or a password"),
     ],
 )
 def test_faults_are_errors_here_too(tmp_path: Path, lines: str, more: tuple[str, ...], message: str) -> None:

@@ -114,7 +114,7 @@ def test_what_is_stopped_is_printed_and_what_is_there_reported(tmp_path: Path) -
         stopped = run(*told(data, out, model, "--budget-calls", "9"))
         assert stopped.exit_code == 1, stopped.output
         assert "stopped: " in stopped.stderr
-        assert "the same command goes on" in stopped.stderr
+        assert "to continue, run the same command" in stopped.stderr
         ends_well(run(*told(data, out, model)))
         asked = len(server.requests)
         reported = run("evaluate", "users", "--data", data, "--out", out, "--report-only", "--no-texts", "--json")
@@ -128,8 +128,8 @@ def test_a_share_that_is_done_is_told_from_all_of_them(tmp_path: Path, double: A
     double(m=answering())
     first = run(*told(users(tmp_path), tmp_path / "out", "m", "--shard", "0/2", methods="vanilla"))
     assert first.exit_code == 0
-    assert "this share is done; of all of them, " in first.stderr
-    assert "are not done" in first.stderr
+    assert "this share is done; of all shares, " in first.stderr
+    assert "pairs of arm and person are missing" in first.stderr
 
 
 def test_a_refused_key_is_a_message(tmp_path: Path) -> None:
@@ -150,28 +150,28 @@ def test_all_tasks_and_methods_are_listed() -> None:
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--methods", "vanilla,opra"], 1, "no method 'opra'"),
+        (["--methods", "vanilla,opra"], 1, "unknown method 'opra'"),
         (["--methods", "fermi[iterations=x]"], 1, "iterations is 'x', must be a whole number"),
-        (["--methods", "fermi["], 1, "names no method"),
+        (["--methods", "fermi["], 1, "expected a method such as fermi"),
         (["--methods", "few-shot[k=0]"], 1, "k is 0"),
         (["--methods", "fermi-symmetric[proposers=demonstrations]"], 1, "or name an optimizer: see --optimizer"),
         (["--methods", "chameleon"], 1, "layers"),
-        (["--primary", "fermi"], 1, "is no comparison"),
+        (["--primary", "fermi"], 1, "expected a comparison"),
         (["--primary", "fermi - chameleon"], 1, "not among the methods"),
-        (["--set", "pairs"], 1, "sets nothing"),
+        (["--set", "pairs"], 1, "expected NAME=VALUE"),
         (["--set", "pears=8"], 1, "pears: Extra inputs"),
         (["--set", "pairs=many"], 1, "pairs: "),
         (["--set", "seeds=1,x"], 1, "seeds"),
         (["--set", "seeds=[]"], 1, "seeds"),
         (["--set", "topics=[1]"], 1, "topics"),
-        (["--curve-opinions", "0"], 1, "sizes holds 0"),
+        (["--curve-opinions", "0"], 1, "sizes contains 0"),
         (["--people", "0"], 1, "people: "),
         (["--group", "everybody"], 1, "group: "),
         (["--preset", "none"], 1, "no preset"),
         (["--model", ""], 1, "name is empty"),
         (["--transfer", "m"], 1, "the model of the run"),
-        (["--shard", "2/2"], 2, "no shard"),
-        (["--shard", "one"], 2, "no shard"),
+        (["--shard", "2/2"], 2, "expected I/N"),
+        (["--shard", "one"], 2, "expected I/N"),
         (["--no-such-option"], 2, "No such option"),
         (["--prices", "nowhere.toml", "--budget-money", "1"], None, ""),
     ],
@@ -209,9 +209,9 @@ def test_without_a_task_is_wrong_use(tmp_path: Path) -> None:
         (b"task = \"users\"\nprimary = \"a - b\"\n", "primary: "),
         (b"task = \"users\"\nmethods = []\n", "no method is named"),
         (b"methods = \"vanilla\"\n", "task: is missing"),
-        (b"task = \"nothing\"\n", "no task 'nothing'"),
-        (b"task = \n", "is no TOML"),
-        (b"\xff\xfe", "is no TOML"),
+        (b"task = \"nothing\"\n", "unknown task 'nothing'"),
+        (b"task = \n", "is not valid TOML"),
+        (b"\xff\xfe", "is not valid TOML"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_is_a_message(tmp_path: Path, written: bytes, message: str) -> None:

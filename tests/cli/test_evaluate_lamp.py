@@ -127,7 +127,7 @@ def test_tags_are_parsed_and_macro_f1_is_told(tmp_path: Path) -> None:
     assert values(out, "accuracy") == {"vanilla": [0.0, 1.0, 0.0], "lamp-rag": [1.0] * 3}
     assert "macro-F1" in (out / "table.md").read_text()
     assert other.exit_code == 1
-    assert "another evaluation (of another settings)" in other.stderr
+    assert "a different evaluation (it differs in settings)" in other.stderr
 
 
 def test_the_form_can_be_chosen_and_fermi_learns_from_a_split_history(tmp_path: Path) -> None:
@@ -155,4 +155,4 @@ def test_lamp_rag_is_refused_for_other_tasks_before_a_call(tmp_path: Path) -> No
                      "--set", "similarity=bm25")  # fmt: skip
         assert server.requests == []
     assert result.exit_code == 1
-    assert "lamp-rag has the prompts of LaMP's tasks, and people is none" in result.stderr
+    assert "lamp-rag has only the prompts of LaMP's tasks, and people is not one" in result.stderr

@@ -65,10 +65,10 @@ def test_fit_goes_on_after_a_user_who_fails(tmp_path: Path, replay: str) -> None
     people = write_people(tmp_path / "users.jsonl", [SILENT, stranger, ANN])
     result = fit(tmp_path, people, replay)
     assert result.exit_code == 1
-    assert "2 of 3 users could not be learned; the others are kept:" in result.stderr
+    assert "2 of 3 users failed; the results of the others were kept:" in result.stderr
     assert "  silent: user 'silent' has no opinions" in result.stderr
     assert "  stranger: " in result.stderr
-    assert "holds no such request" in result.stderr
+    assert "does not contain the request" in result.stderr
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["ID", "ann"]
     assert learned(tmp_path, "ann").best.score == 1.0
 
@@ -87,7 +87,7 @@ def test_skip_invalid_goes_on_and_counts_what_is_left_out(tmp_path: Path, replay
     people = write_people(tmp_path / "users.jsonl", [FAULTY, ANN, "{"])
     result = fit(tmp_path, people, replay, "--skip-invalid")
     assert result.exit_code == 0, result.stderr
-    assert "3 faults on 2 lines: 2 lines are left out" in result.stderr
+    assert "3 faults on 2 lines: skipped 2 lines" in result.stderr
     assert ":3: line:" in result.stderr
     assert learned(tmp_path, "ann").user_id == "ann"
     only_faults = fit(tmp_path, write_people(tmp_path / "bad.jsonl", [FAULTY]), replay, "--skip-invalid")
@@ -103,7 +103,7 @@ def test_fit_reads_standard_input(tmp_path: Path, replay: str) -> None:
 def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) -> None:
     people = write_people(tmp_path / "users.jsonl", [ANN, BOB, SILENT])
     unknown = fit(tmp_path, people, replay, "--user", "bob", "--user", "eve")
-    assert (unknown.exit_code, unknown.stderr) == (1, "error: the file holds no user 'eve'\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, "error: the users file does not contain 'eve'\n")
     assert not (tmp_path / "store").exists()
     assert fit(tmp_path, people, replay, "--user", "bob").exit_code == 0
     with Store.open(tmp_path / "store", create=False) as store:
@@ -186,7 +186,7 @@ def test_ctrl_c_keeps_the_users_who_are_done(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "of 3 users: 2 learned, 1 not learned; " in stderr
-    assert stderr.splitlines()[-1] == "stopped: the same command with --resume goes on from here"
+    assert stderr.splitlines()[-1] == "stopped: to continue, run the same command with --resume"
     assert "Traceback" not in stderr
     assert [line.split()[0] for line in stdout.splitlines()] == ["ID", "ann", "bob"]
     with Store.open(store, create=False) as opened:

@@ -52,7 +52,7 @@ def test_a_spent_budget_is_printed_with_the_cost_and_resume_goes_on(
     assert spent in stopped.stderr
     cost = f", {prompts:,} + {answers:,} tokens, ${Decimal(prompts + answers) / 1000:.4f}, "
     assert cost in stopped.stderr.splitlines()[-2]
-    assert stopped.stderr.splitlines()[-1].endswith("the same command with --resume goes on from here")
+    assert stopped.stderr.splitlines()[-1].endswith("to continue, run the same command with --resume")
     assert "Traceback" not in stopped.output
 
 
@@ -62,7 +62,7 @@ def test_a_user_who_was_stopped_early_is_printed_as_such(tmp_path: Path) -> None
         stopped = fit(users, store, server, "--budget-calls", "14")
         told = json.loads(fit(users, store, server, "--budget-calls", "1", "--resume", "--json").stdout)
         asked = run("ask", "--store", store, "--user", "ann", "Tea or rice?", "--choices", "tea|rice")
-    assert stopped.stdout.splitlines()[1].endswith("stopped early, base answers: not judged yet")
+    assert stopped.stdout.splitlines()[1].endswith("stopped early, base model answers: not judged yet")
     assert "of 1 user: 1 stopped early; 14 calls" in stopped.stderr
     assert (told["state"], told["kept"]) == ("stopped early", True)
     assert 0 <= told["initial_score"] <= told["best_score"] <= 1
@@ -75,8 +75,8 @@ def test_what_was_learned_before_and_stays_is_printed(tmp_path: Path) -> None:
         assert fit(users, store, server).exit_code == 0
         stopped = fit(users, store, server, "--seed", "5", "--budget-calls", "14")
         told = json.loads(fit(users, store, server, "--seed", "5", "--budget-calls", "1", "--resume", "--json").stdout)
-    assert stopped.stdout.splitlines()[1].endswith("stopped early; what was learned before stays")
-    assert " s; what was learned before stays" in stopped.stderr
+    assert stopped.stdout.splitlines()[1].endswith("stopped early; the earlier result was kept")
+    assert " s; the earlier result was kept" in stopped.stderr
     assert told["kept"] is False
 
 
@@ -111,7 +111,7 @@ def test_a_budget_of_each_user_names_its_user(tmp_path: Path) -> None:
     assert result.exit_code == 1
     for user in ("ann", "bob"):
         assert f"{user}: not learned: the budget of 2 calls for user '{user}' is spent: 2 made" in result.stderr
-    assert result.stderr.splitlines()[-1].endswith("--resume goes on from here")
+    assert result.stderr.splitlines()[-1].endswith("--resume")
 
 
 @pytest.mark.parametrize("option", ["--budget-money", "--user-budget-money"])
@@ -123,7 +123,7 @@ def test_money_without_a_price_names_the_option_that_has_one(
     with ApiServer(answer) as server:
         result = fit(users, tmp_path / "store", server, option, "5")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"error: the price of {server.url}#m is not known, so money cannot be a limit" in result.stderr
+    assert f"error: the price of {server.url}#m is unknown, so money cannot be limited" in result.stderr
     assert "--prices FILE" in result.stderr
 
 

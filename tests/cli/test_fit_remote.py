@@ -53,7 +53,7 @@ def test_fit_prints_who_is_learned_and_what_it_cost(tmp_path: Path) -> None:
     assert (result.exit_code, again.exit_code, skipped.exit_code) == (0, 0, 0), result.output
     assert sorted(line.split()[0] for line in result.stdout.splitlines()) == ["ID", "ann", "bob"]
     assert f"of 2 users: 2 learned; {calls} calls" in result.stderr
-    assert "cost not known" in result.stderr
+    assert "cost unknown" in result.stderr
     assert "of 2 users: 2 learned; 0 calls, 0 + 0 tokens" in again.stderr
     assert f"{calls} answers from the cache" in again.stderr
     assert states(skipped) == {"ann": "already learned", "bob": "already learned"}
@@ -79,7 +79,7 @@ def test_a_user_whose_requests_fail_is_printed(tmp_path: Path) -> None:
         result = fit(users, tmp_path / "store", server)
         as_json = fit(users, tmp_path / "other", server, "--json")
     assert result.exit_code == as_json.exit_code == 1
-    assert "1 of 3 users could not be learned; the others are kept:" in result.stderr
+    assert "1 of 3 users failed; the results of the others were kept:" in result.stderr
     assert f"  bob: {server.url}" in result.stderr
     assert "HTTP 400" in result.stderr
     assert "of 3 users: 2 learned, 1 failed;" in result.stderr
@@ -133,7 +133,7 @@ def test_where_the_base_model_answers_that_is_printed(tmp_path: Path) -> None:
     with ApiServer(_harmful) as server:
         result = fit(users, store, server)
         assert result.exit_code == 0, result.output
-        assert "base answers" in result.stdout
+        assert "base model answers" in result.stdout
         as_json = json.loads(fit(users, store, server, "--json").stdout)
         told = ask_of(store)
     assert as_json["used"] is False
@@ -180,9 +180,9 @@ def test_stopped_by_hand_what_is_in_flight_is_kept(tmp_path: Path, sent: signal.
         asked = asked_names(server)
         assert status == 130, stderr
         assert "stopping: waiting up to 10 s for " in stderr
-        assert "; Ctrl-C again does not wait" in stderr
+        assert "; press Ctrl-C again to stop at once" in stderr
         assert stderr.splitlines()[-2].startswith("of 2 users: ")
-        assert stderr.splitlines()[-1] == "stopped: the same command with --resume goes on from here"
+        assert stderr.splitlines()[-1] == "stopped: to continue, run the same command with --resume"
         assert "Traceback" not in stderr
         assert kept_names(store) == set(asked), "a call that was in flight was not kept"
         assert all(received.answered for received in server.requests)
@@ -209,7 +209,7 @@ def test_a_second_ctrl_c_drops_what_is_in_flight_at_once(tmp_path: Path) -> None
         assert status == 130, stderr
         assert time.monotonic() - begun < 8, "it waited for the end of the grace"
         assert "4 calls were dropped in flight and may have been billed" in stderr
-        assert "the same command with --resume goes on from here" in stderr
+        assert "to continue, run the same command with --resume" in stderr
         assert "Traceback" not in stderr
         server.answer = answer
         assert fit(users, store, server, "--resume").exit_code == 0

@@ -50,7 +50,7 @@ def shown(*arguments: str | Path) -> Any:
 
 def test_create_takes_named_users_or_all(people: Path) -> None:
     assert done("create", "new", "--members", "u3, u1,u3", "--members", "u2", "--store", people) == (
-        "made group 'new' of 3 people\n"
+        "created group 'new' of 3 people\n"
     )
     assert shown("show", "new", "--store", people)["members"] == ["u1", "u2", "u3"]
     town = shown("create", "town", "--all", "--store", people)
@@ -60,18 +60,18 @@ def test_create_takes_named_users_or_all(people: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("create", "g"), 2, "nobody is named"),
-        (("create", "g", "--members", " , "), 2, "--members names nobody"),
-        (("create", "g", "--members", "u1", "--all"), 2, "both --members and --all"),
+        (("create", "g"), 2, "--members is required"),
+        (("create", "g", "--members", " , "), 2, "--members contains no id"),
+        (("create", "g", "--members", "u1", "--all"), 2, "use either --members or --all, not both"),
         (("create", " ", "--all"), 2, "name is blank"),
-        (("create", "readers", "--all"), 1, "error: the store holds a group 'readers' already"),
-        (("create", "g", "--members", "u1,u9"), 1, "error: the store holds no user 'u9'; did you mean"),
-        (("add", "writers", "--members", "u1"), 1, "error: the store holds no group 'writers'"),
+        (("create", "readers", "--all"), 1, "error: the store already has a group 'readers'"),
+        (("create", "g", "--members", "u1,u9"), 1, "error: the store has no user 'u9'; did you mean"),
+        (("add", "writers", "--members", "u1"), 1, "error: the store has no group 'writers'"),
         (("remove", "readers", "--members", "u3"), 1, "error: group 'readers' has no member 'u3'"),
-        (("remove", "readers"), 2, "nobody is named"),
+        (("remove", "readers"), 2, "--members is required"),
         (("show", "raeders"), 1, "did you mean 'readers'?"),
         (("forget", "raeders", "--yes"), 1, "did you mean 'readers'?"),
-        (("forget", "readers"), 2, "--yes is needed where nobody can be asked"),
+        (("forget", "readers"), 2, "--yes is required when there is no terminal for the confirmation"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_changes_nothing(
@@ -100,16 +100,16 @@ def test_list_shows_a_table_and_one_object_a_line(people: Path) -> None:
 def test_show_tells_who_it_was_learned_from_and_what_changed(people: Path) -> None:
     assert "from 2 people\n" in done("show", "readers", "--store", people)
     assert done("add", "readers", "--members", "u2,u3", "--store", people) == (
-        "added 1 person to group 'readers'; it has 3 people now\n"
+        "added 1 person to group 'readers', which has 3 people now\n"
     )
     with Store.open(people) as store:
         store.save_users([User("u1", texts=("another text",))])
     told = done("show", "readers", "--store", people)
     for part in (
         "members   3: u1, u2, u3",
-        "1 person came since: u3",
-        "what 1 person said has changed since: u1",
-        "fitting it again is advised",
+        "1 person joined since: u3",
+        "the history of 1 person has changed since: u1",
+        "fit the group again to include this",
     ):
         assert part in told
     assert "another text" not in told
@@ -122,12 +122,12 @@ def test_remove_says_that_the_group_has_to_be_fitted_again(people: Path) -> None
     told = done("remove", "readers", "--members", "u2", "--store", people)
     assert told == (
         "removed 1 person from group 'readers'; 1 person left\n"
-        "what chameleon had learned from them is deleted; fit the group again\n"
+        "deleted what chameleon had learned from them; fit the group again\n"
     )
-    assert "it serves nobody until fitted again" in done("show", "readers", "--store", people)
+    assert "fit the group again before using it" in done("show", "readers", "--store", people)
     removed = shown("remove", "readers", "--members", "u1", "--store", people)
     assert (removed["members"], removed["refit"], removed["state"]) == ([], [], "needs refit")
-    assert "members   nobody" in done("show", "readers", "--store", people)
+    assert "members   none" in done("show", "readers", "--store", people)
 
 
 def test_forgotten_user_leaves_a_group_that_needs_a_refit(people: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_could_not_be_scrubbed_is_an_error(people: Path, monkeypatch: pytes
     assert result.exit_code == 1
     assert json.loads(result.stdout)["unfinished"] == ["the store is being read"]
     assert "deleted, but not scrubbed from the files yet: the store is being read" in result.stderr
-    assert run("list", "--store", people).stderr == "an erasure that had been cut off is finished now (1)\n"
+    assert run("list", "--store", people).stderr == "completed 1 erasure that had been interrupted\n"
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, 1), ("y\n", 0, 0)])

@@ -217,7 +217,7 @@ def test_export_file_is_private_and_not_overwritten_unasked(people: Path, tmp_pa
 
     again = run("export", "用户/一", "--out", file, "--store", people)
     assert again.exit_code == 1
-    assert "is there already; --force replaces it" in again.stderr
+    assert "already exists; --force replaces it" in again.stderr
     assert json.loads(file.read_text())["user"]["id"] == "u1"
 
     assert run("export", "用户/一", "--out", file, "--force", "--store", people).exit_code == 0
@@ -250,7 +250,7 @@ def test_export_puts_no_file_in_place_of_a_link_or_device(people: Path, tmp_path
 def test_unknown_user_is_an_error(people: Path, command: str) -> None:
     result = run(command, "u2", "--store", people, "--json", *(["--yes"] if command == "forget" else []))
     assert result.exit_code == 1
-    assert result.stderr == "error: the store holds no user 'u2'; did you mean 'u1'?\n"
+    assert result.stderr == "error: the store has no user 'u2'; did you mean 'u1'?\n"
     assert json.loads(result.stdout)["error"]["type"] == "UnknownUserError"
 
 

@@ -130,4 +130,4 @@ def test_a_cache_that_is_missing_is_told(people: Path, tmp_path: Path) -> None:
         note(store.database, tmp_path / "gone.db")
     result = run(ANNA.id, "--store", people)
     assert result.exit_code == 0
-    assert f"cache {tmp_path / 'gone.db'}: is not there" in result.stderr
+    assert f"cache {tmp_path / 'gone.db'}: does not exist" in result.stderr

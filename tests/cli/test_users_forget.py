@@ -46,7 +46,7 @@ def test_receipt_tells_what_went_and_how_it_is_known(people: Path) -> None:
     lines = {line[:14].strip(): line[14:].strip() for line in result.stdout.splitlines()}
     assert lines["forgotten"] == ANNA.id
     assert lines["rows deleted"] == "1 users, 2 opinions, 1 personalizations, 1 checkpoints"
-    assert lines["cached calls"] == "2 deleted, 1 left to others who have them too"
+    assert lines["cached calls"] == "2 deleted, 1 kept because others share them"
     assert lines["found before"].split()[0] != "0"
     assert lines["found after"] == "0"
     assert "backups" in result.stdout
@@ -84,7 +84,7 @@ def test_what_is_left_is_an_error_that_names_files_and_no_texts(people: Path) ->
 def test_nobody_to_ask_is_wrong_use(people: Path) -> None:
     result = run("forget", ANNA.id, "--store", people)
     assert result.exit_code == 2
-    assert "--yes is needed where nobody can be asked" in result.stderr
+    assert "--yes is required when there is no terminal for the confirmation" in result.stderr
     assert ids(people) == [ANNA.id, BORIS.id]
 
 
@@ -108,7 +108,7 @@ def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
         connection.exec_driver_sql("INSERT INTO erasures VALUES ('ab', '2026-01-01 00:00:00')")
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert result.exit_code == 0
-    assert result.stderr == "an erasure that had been cut off is finished now (1)\n"
+    assert result.stderr == "completed 1 erasure that had been interrupted\n"
 
 
 def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
@@ -116,8 +116,8 @@ def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
         connection.exec_driver_sql("DELETE FROM users WHERE id = ?", (ANNA.id,))
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "none: the store held no such user" in result.stdout
-    assert "2 deleted, 1 left to others" in result.stdout
+    assert "none: the store had no such user" in result.stdout
+    assert "2 deleted, 1 kept because others" in result.stdout
     assert "no user" in run("forget", ANNA.id, "--yes", "--store", people).stderr
 
 
@@ -127,7 +127,9 @@ def test_missing_cache_is_an_error_with_advice(people: Path, tmp_path: Path) -> 
     result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["proven"] is False
-    assert result.stderr.startswith(f"error: cache {tmp_path / 'gone.db'}: is not there, but was used with this store;")
+    assert result.stderr.startswith(
+        f"error: cache {tmp_path / 'gone.db'}: does not exist, but was used with this store;"
+    )
     assert ids(people) == [BORIS.id]
 
 
@@ -143,7 +145,7 @@ def test_what_could_not_be_scrubbed_is_in_the_receipt_and_finished_by_the_next_c
     assert result.exit_code == 1
     assert "1 users, 2 opinions" in result.stdout
     assert "deleted, but not scrubbed from the files yet: the cache is being read" in result.stderr
-    assert "the next command that opens the store (for example: idiolect users list) finishes that" in result.stderr
+    assert "the next command that opens the store (such as idiolect users list) completes this" in result.stderr
     finished = run("list", "--store", people)
-    assert finished.stderr == "an erasure that had been cut off is finished now (1)\n"
+    assert finished.stderr == "completed 1 erasure that had been interrupted\n"
     assert ANNA.id not in finished.stdout

@@ -52,7 +52,7 @@ async def test_noted_cache_that_is_gone_or_no_cache_is_named_and_nothing_is_prov
     with Store.open(tmp_path / "people") as store:
         receipt = forget_user(store, ANNA.id)
     assert receipt.caches_missed == (
-        f"cache {tmp_path / 'gone' / 'calls.db'}: is not there, but was used with this store",
+        f"cache {tmp_path / 'gone' / 'calls.db'}: does not exist, but was used with this store",
         f"cache {tmp_path / 'text'}: the file is not a database",
     )
     assert receipt.after.total == 0

@@ -81,6 +81,6 @@ def test_what_was_learned_gives_its_values_without_settings_and_names() -> None:
 
 def test_own_words_are_source_and_templates_without_the_bundled_people() -> None:
     words = own_words()
-    assert any("without the people that come with it" in text for text in words)
+    assert any("without the bundled people" in text for text in words)
     assert any("{{" in text for text in words)
     assert not any('"opinions": [{' in text for text in words)

@@ -373,7 +373,7 @@ def test_process_that_starts_meanwhile_can_keep_no_calls(
 
     monkeypatch.setattr(forgetting, at, interrupted)
     receipt = forget_user(store, ANNA.id, cache=cache)
-    assert told == [(1, f"cache {cache.path}: a user is being forgotten; try again when that is done\n")]
+    assert told == [(1, f"cache {cache.path}: a user is being forgotten; try again after that\n")]
     assert receipt.proven
     assert not cache.holds(ANNA.id)
     assert words_left(folder, ("late words",)) == []

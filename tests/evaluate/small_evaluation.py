@@ -59,7 +59,7 @@ def scores(out: Path) -> Any:
 def table(out: Path) -> str:
     """The table without what it cost in time, money and calls made."""
     text = (out / "table.md").read_text(encoding="utf-8")
-    costs = text.index("## What it rests on")
+    costs = text.index("## Counts and costs")
     rest = text.index("\n## ", costs + 1)
     rows = [row.split(" | ") for row in text[costs:rest].splitlines() if row.startswith("| ")]
     return text[:costs] + "\n".join(" | ".join(row[:6]) for row in rows) + text[rest:]

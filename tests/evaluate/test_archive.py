@@ -124,7 +124,7 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_by_reading(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="holds no evaluation"):
+    with pytest.raises(SettingsError, match="contains no evaluation"):
         Archive.read(tmp_path / "new", FIXED)
     assert not (tmp_path / "new").exists()
 
@@ -145,7 +145,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, changes: dict
     kept(tmp_path, {**FIXED, "fingerprint": "weights"})
     before = contents(tmp_path)
     for opened in (Archive.open, Archive.read):
-        with pytest.raises(SettingsError, match=f"another evaluation .*{next(iter(changes))}"):
+        with pytest.raises(SettingsError, match=f"a different evaluation .*{next(iter(changes))}"):
             opened(tmp_path, {**FIXED, "fingerprint": "weights", **changes})
     assert contents(tmp_path) == before
 
@@ -166,13 +166,13 @@ def test_nothing_is_fixed_before_the_first_answer(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["seeds"] == [7]
     assert config["first"]["methods"] == ["fermi", "opro"]
-    with pytest.raises(SettingsError, match="another evaluation"):
+    with pytest.raises(SettingsError, match="a different evaluation"):
         Archive.open(tmp_path, FIXED)
 
 
 def test_processes_that_share_a_folder_agree_before_the_first_answer(tmp_path: Path) -> None:
     Archive.open(tmp_path, FIXED, shard=(0, 2))
-    with pytest.raises(SettingsError, match="of another seeds"):
+    with pytest.raises(SettingsError, match="differs in seeds"):
         Archive.open(tmp_path, {**FIXED, "seeds": [1]}, shard=(1, 2))
 
 
@@ -201,12 +201,12 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     }
     for case_of_ann in changed.values():
         for check in (Archive.check_people, Archive.keep_people):
-            with pytest.raises(SettingsError, match="other data: 1 of its people") as refused:
+            with pytest.raises(SettingsError, match="different data: 1 of its people") as refused:
                 check(Archive.open(tmp_path, FIXED), benchmark(case_of_ann, case("bob")))
             assert "dish" not in str(refused.value)
     (tmp_path / "people.jsonl").unlink()  # of a folder that was begun by an earlier version: answers tell
     for kind in ("answers", "questions"):
-        with pytest.raises(SettingsError, match="other data"):
+        with pytest.raises(SettingsError, match="different data"):
             Archive.open(tmp_path, FIXED).keep_people(benchmark(changed[kind], case("bob")))
 
 
@@ -217,13 +217,13 @@ def test_people_who_have_not_answered_may_change(tmp_path: Path) -> None:
     archive = Archive.open(tmp_path, FIXED)
     archive.add(answers("bob"), learned("bob"))
     archive.check_people(benchmark(case("ann"), bob))
-    with pytest.raises(SettingsError, match="other data"):
+    with pytest.raises(SettingsError, match="different data"):
         archive.check_people(benchmark(case("ann"), case("bob")))
 
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [("{", "is no JSON"), ("[]", "no configuration"), ("{}", "of something else"), (b"\xff\xfe", "is no JSON")],
+    [("{", "not valid JSON"), ("[]", "not the conf"), ("{}", "not the conf"), (b"\xff\xfe", "not valid JSON")],
 )
 def test_a_config_that_is_none_is_refused(tmp_path: Path, written: str | bytes, message: str) -> None:
     kept(tmp_path)
@@ -235,7 +235,7 @@ def test_a_config_that_is_none_is_refused(tmp_path: Path, written: str | bytes, 
 def test_answers_without_a_config_are_refused(tmp_path: Path) -> None:
     kept(tmp_path)
     (tmp_path / "config.json").unlink()
-    with pytest.raises(SettingsError, match=r"no config\.json that says of what"):
+    with pytest.raises(SettingsError, match=r"no config\.json for them"):
         Archive.open(tmp_path, FIXED)
 
 
@@ -265,7 +265,7 @@ def test_questions_are_kept_by_their_keys(tmp_path: Path) -> None:
 def test_a_second_process_that_writes_the_same_files_is_refused(tmp_path: Path) -> None:
     with writing_alone(tmp_path / "out", (0, 2)):
         with (
-            pytest.raises(SettingsError, match="another process is at work") as refused,
+            pytest.raises(SettingsError, match="another process is using") as refused,
             writing_alone(tmp_path / "out", (0, 2)),
         ):
             pass
@@ -278,6 +278,6 @@ def test_a_second_process_that_writes_the_same_files_is_refused(tmp_path: Path) 
 
 def test_a_folder_with_a_report_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(SettingsError, match=r"holds a report\.html of something else"):
+    with pytest.raises(SettingsError, match=r"contains a report\.html from something else"):
         Archive.open(tmp_path, FIXED)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]

@@ -159,7 +159,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
         ({"model": "n"}, "models"),
     ]
     for change, other in changes:
-        with pytest.raises(SettingsError, match=f"another evaluation .*{other}"):
+        with pytest.raises(SettingsError, match=f"a different evaluation .*{other}"):
             run_evaluation(small(data, **change), out)
     assert ((out / "answers.jsonl").read_bytes(), (out / "table.md").read_bytes()) == before
 
@@ -173,7 +173,7 @@ def test_people_who_said_something_else_are_refused(tmp_path: Path, double: Any)
         opinion["answer"] = "soup"
     data.write_text("".join(json.dumps(each) + "\n" for each in people))
     for again in (run_evaluation, report_again):
-        with pytest.raises(SettingsError, match="other data: 1 of its people") as caught:
+        with pytest.raises(SettingsError, match="different data: 1 of its people") as caught:
             again(small(data), out)
         assert "soup" not in str(caught.value)
 
@@ -200,7 +200,7 @@ def test_shards_and_a_report_are_the_unsharded_run(tmp_path: Path, double: Any) 
     prepared = prepare(small(data))
     asked = ask_blocking(prepared, out, calls=CallSettings(), shard=(0, 2))
     assert (asked.share_done, asked.stopped_by) == (True, "")
-    assert summarize_folder(prepared, out).header.stopped_by.endswith("pairs of arm and person are not done")
+    assert summarize_folder(prepared, out).header.stopped_by.endswith("pairs of arm and person are missing")
     assert run_evaluation(small(data), out, shard=(1, 2)).header.status == "complete"
     before = {path.name: path.read_bytes() for path in (*out.glob("*.jsonl"), out / "config.json")}
     report_again(small(data), out)
@@ -222,7 +222,7 @@ def test_a_report_needs_only_what_the_folder_does_not_hold(tmp_path: Path, doubl
     report_again(EvaluationConfig(task="users", data=data), out, texts=False)
     for name in ("report.html", "table.md", "scores.json"):
         assert "What would ann have" not in (out / name).read_text(encoding="utf-8"), name
-    with pytest.raises(SettingsError, match="holds no evaluation"):
+    with pytest.raises(SettingsError, match="contains no evaluation"):
         report_again(EvaluationConfig(task="people"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -238,7 +238,7 @@ def test_the_place_of_an_evaluation_is_checked(tmp_path: Path, double: Any) -> N
     run_evaluation(small(data), broken)
     (broken / "config.json").write_text("{")
     for again in (run_evaluation, report_again):
-        with pytest.raises(SettingsError, match="is no JSON"):
+        with pytest.raises(SettingsError, match="is not valid JSON"):
             again(small(data), broken)
     (broken / "config.json").write_text('{"first": 3}')
     with pytest.raises(SettingsError):
@@ -250,9 +250,9 @@ def test_the_place_of_an_evaluation_is_checked(tmp_path: Path, double: Any) -> N
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"task": "nothing"}, SettingsError, "there is no task 'nothing'"),
-        ({"methods": "vanilla,opra"}, SettingsError, "no method 'opra'"),
-        ({"primary": ("fermi",)}, SettingsError, "is no comparison"),
+        ({"task": "nothing"}, SettingsError, "unknown task 'nothing'"),
+        ({"methods": "vanilla,opra"}, SettingsError, "unknown method 'opra'"),
+        ({"primary": ("fermi",)}, SettingsError, "expected a comparison"),
         ({"transfer": ("m",)}, SettingsError, "the model of the run"),
         ({"model": ""}, SettingsError, "name is empty"),
         ({"methods": "chameleon"}, IdiolectError, "layers"),

@@ -108,7 +108,7 @@ def test_similarity_of_a_generated_answer_has_all_on_it_and_none_if_unparsed() -
 
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0, 0, 0], [1.5, -0.5, 0], [math.nan, 1, 0]])
 def test_what_is_no_distribution_over_the_choices_is_named(shares: list[float]) -> None:
-    with pytest.raises(ValueError, match="no distribution over 3 choices"):
+    with pytest.raises(ValueError, match="not a distribution over 3 choices"):
         of_population(shares, "a")
 
 
@@ -126,7 +126,7 @@ def test_similarity_is_symmetric_within_0_and_1_and_1_for_the_same(p: list[float
 
 
 def test_an_unknown_measure_is_named() -> None:
-    with pytest.raises(ValueError, match="no measure 'bleu'; there are accuracy"):
+    with pytest.raises(ValueError, match="unknown measure 'bleu': choose one of accuracy"):
         measure_named("bleu")
     with pytest.raises(ValueError, match="bleu"):
         judged(CHOICE, "a", "a", "bleu")

@@ -68,7 +68,7 @@ async def test_a_meter_refuses_what_does_not_fit_and_counts_none_of_it() -> None
     model = metered(inner, meter)
     await model.complete([request("one"), request("two")])
     assert not meter.refused
-    with pytest.raises(BudgetExceededError, match="3 calls a person are allowed, 2 are made, 2 more") as refused:
+    with pytest.raises(BudgetExceededError, match="the limit is 3 calls per person: 2 were made, 2 more") as refused:
         await model.complete([request("three"), request("four")])
     assert (refused.value.owner, meter.refused, meter.halted) == ("ann", True, None)
     assert (meter.calls, len(inner.completion_requests)) == (2, 2)

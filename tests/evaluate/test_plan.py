@@ -86,15 +86,15 @@ def test_arms_that_learn_the_same_have_the_same_key() -> None:
 @pytest.mark.parametrize(
     ("methods", "changes", "message"),
     [
-        ("vanilla,opra", {}, "there is no method 'opra': choose one of uniform, "),
+        ("vanilla,opra", {}, "unknown method 'opra': choose one of uniform, "),
         ("vanilla", {"seeds": ()}, "needs a method and a seed"),
         ("vanilla", {"baseline": MethodSpec("fermi")}, "fermi is not among the methods"),
         ("vanilla", {"primary": parse_primary(["fermi - vanilla"])}, "fermi is not among the methods"),
         ("vanilla", {"primary": parse_primary(["vanilla - vanilla"])}, "compared with itself"),
         ("vanilla", {"curves": parse_specs("fermi")}, "fermi is not among the methods"),
-        ("vanilla", {"sizes": (3, 0)}, "sizes holds 0"),
-        ("vanilla", {"iterations": (-1,)}, "iterations holds -1"),
-        ("vanilla", {"transfer": ("B",)}, "no method learns prompts"),
+        ("vanilla", {"sizes": (3, 0)}, "sizes contains 0"),
+        ("vanilla", {"iterations": (-1,)}, "iterations contains -1"),
+        ("vanilla", {"transfer": ("B",)}, "a method that learns prompts"),
         ("fermi", {"transfer": ("A",), "model": "A"}, "which is the model of the run"),
     ],
 )

@@ -173,7 +173,7 @@ def test_macro_f1_is_scikit_learns_over_all_labels() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.value < found.high
-    with pytest.raises(ValueError, match="needs the labels"):
+    with pytest.raises(ValueError, match="needs all possible labels"):
         macro_f1(scored, [])
 
 

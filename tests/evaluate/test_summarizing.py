@@ -209,7 +209,7 @@ def test_nothing_yet_is_an_empty_summary() -> None:
 
 
 @pytest.mark.parametrize(
-    ("measures", "message"), [(("accuracy", "bleu"), "no measure 'bleu'"), ((), "needs a measure")], ids=str
+    ("measures", "message"), [(("accuracy", "bleu"), "unknown measure 'bleu'"), ((), "needs a measure")], ids=str
 )
 def test_a_header_with_no_measure_or_an_unknown_one_is_refused(measures: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):

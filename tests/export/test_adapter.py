@@ -82,7 +82,7 @@ def test_publish_again_keeps_what_is_there_and_notes_the_new_check(tmp_path: Pat
 def test_a_name_is_never_given_to_another_content(tmp_path: Path, damage: str) -> None:
     file = publish(FILES, tmp_path).folder / "one.bin"
     file.write_bytes(b"2") if damage == "changed" else file.unlink()
-    with pytest.raises(ExportError, match=r"one\.bin is not what this name stands for"):
+    with pytest.raises(ExportError, match=r"one\.bin differs from this adapter"):
         publish(FILES, tmp_path)
     assert not file.exists() if damage == "missing" else file.read_bytes() == b"2"
 

@@ -60,7 +60,7 @@ def test_layers_of_lower_rank_are_padded_to_one_rank_that_does_the_same() -> Non
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"positions": "generated"}, "generated positions only"), ({"gate": "positive"}, "not linear")],
+    [({"positions": "generated"}, "only on generated positions"), ({"gate": "positive"}, "not linear")],
 )
 def test_edits_that_no_lora_does_are_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ExportError, match=reason):
@@ -97,7 +97,7 @@ def test_a_projection_that_is_no_plain_matrix_is_refused(fault: str) -> None:
         other = nn.Identity()
     mlp.down_proj = other
     try:
-        with pytest.raises(ExportError, match="layer 0: the down projection is not a plain matrix of floats"):
+        with pytest.raises(ExportError, match="layer 0: expected a plain matrix of floats as the down projection"):
             lora_of(tiny.edit(0), network)
         assert list(lora_of(tiny.edit(0, layers=(1, 2)), network).layers) == [1, 2]  # only what is edited matters
     finally:

@@ -56,7 +56,7 @@ def test_llama_cpp_moves_as_the_edit_does(embedded_model: LocalModel, adapters: 
     assert checked.passed
     assert checked.correlation > 0.95
     assert "Q4_1" in checked.numbers
-    with pytest.raises(VerificationError, match="does not do what the edit does"):
+    with pytest.raises(VerificationError, match="acts differently from the edit"):
         verify_llamacpp(adapters["bob"], base_file("embedded"), network, USERS["ann"], asked).check()
 
 
@@ -64,12 +64,12 @@ def test_llama_cpp_refuses_an_adapter_for_another_shape(tmp_path: Path) -> None:
     from tests.models import tiny
 
     other = published(tiny.edit(0), tiny.llama(), "gguf", tmp_path).path
-    with pytest.raises(ExportError, match=r"llama\.cpp refuses idiolect-.*does not fit"):
+    with pytest.raises(ExportError, match=r"llama\.cpp rejected idiolect-.*does not fit"):
         llamacpp_logits(base_file("embedded"), [(5, 6, 7)], adapter=other)
 
 
 def test_a_base_that_is_no_gguf_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="is no GGUF file") as caught:
+    with pytest.raises(ExportError, match="is not a GGUF file") as caught:
         base_file(str(tmp_path))
     assert caught.value.remedy == Remedy("verify")
 

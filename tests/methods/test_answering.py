@@ -92,7 +92,7 @@ async def test_generate_needs_a_model_that_writes() -> None:
         Answerer(OnlyScores(), AnsweringSettings())
     assert caught.value.remedy == Remedy("answering", "likelihood")
     answerer = Answerer(OnlyScores(), AnsweringSettings(mode="likelihood"))
-    with pytest.raises(SettingsError, match="without choices"):
+    with pytest.raises(SettingsError, match="cannot answer free-text questions"):
         await answerer.answer([PromptedQuestion("", WHY)])
 
 

@@ -115,7 +115,7 @@ async def test_what_is_written_cannot_act_as_structure() -> None:
 
 
 async def test_a_writer_that_fails_is_told() -> None:
-    with pytest.raises(ModelError, match="writes no text"):
+    with pytest.raises(ModelError, match="cannot write text"):
         await Enrichment(generating(FunctionModel()), FunctionModel("mute")).fit(ANN)
 
 

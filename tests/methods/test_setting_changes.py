@@ -58,11 +58,11 @@ def test_values_take_the_type_of_their_setting() -> None:
         ("inner.share", "half", "must be a number"),
         ("inner.order", "middle", "must be one of 'first', 'last'"),
         ("numbers", "8+x", "must be a whole number"),
-        ("inner", "first", "must be another kind of value"),
+        ("inner", "first", "must be a value of another type"),
         ("most", "all", "must be"),
-        ("none", "1", "no setting 'none'; there are count"),
-        ("inner.none", "1", "no setting 'inner.none'; there are order, share"),
-        ("count.inner", "1", "no setting 'count.inner'"),
+        ("none", "1", "unknown setting 'none': choose one of count"),
+        ("inner.none", "1", "unknown setting 'inner.none': choose one of order, share"),
+        ("count.inner", "1", "unknown setting 'count.inner'"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_a_message(path: str, value: str, message: str) -> None:
@@ -101,10 +101,10 @@ def test_changes_are_made_at_once_so_that_only_their_result_has_to_make_sense() 
     [
         ("iterations", "4", "iterations is '4', must be a whole number"),
         ("answering.mode", "guess", "answering.mode is 'guess', must be one of 'generate', 'likelihood'"),
-        ("proposers", "llm", "proposers is 'llm', must be another kind of value"),
+        ("proposers", "llm", "proposers is 'llm', must be a value of another type"),
         ("proposers", ("llm", "gpt"), "proposers is 'gpt', must be one of"),
-        ("answering", preset("api"), "must be another kind of value"),
-        ("answering.nonsense", 1, "there is no setting 'answering.nonsense'; there are form"),
+        ("answering", preset("api"), "must be a value of another type"),
+        ("answering.nonsense", 1, "unknown setting 'answering.nonsense': choose one of form"),
     ],
 )
 def test_a_typed_value_of_another_kind_is_a_message(path: str, value: object, message: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from idiolect.models.catalog import (
 )
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
+from idiolect.models.local import LocalSettings
 from idiolect.models.remote.chat import RemoteModel
 from idiolect.models.replay import RecordingModel, ReplayModel
 from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity
@@ -35,10 +37,11 @@ async def test_a_replay_is_opened_by_its_path(tmp_path: Path) -> None:
 
 
 def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str | None] = []
+    asked: list[tuple[str | None, str | None]] = []
 
-    def load(name: str, *, dtype: str | None) -> FunctionModel:
-        asked.append(dtype)
+    def load(name: str, *, dtype: str | None, settings: LocalSettings) -> FunctionModel:
+        assert not gc.isenabled()
+        asked.append((dtype, settings.scoring_dtype))
         return FunctionModel(name)
 
     monkeypatch.setattr("idiolect.models.local.load_local_model", load)
@@ -46,7 +49,9 @@ def test_a_local_name_is_loaded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for open_one in (open_model, open_local_model):
         assert open_one("some/id").name == "some/id"
         assert open_one("some/id", dtype="bfloat16").name == "some/id"
-    assert asked == [None, "bfloat16"] * 2
+    open_local_model("some/id", scoring_dtype="bfloat16")
+    assert asked == [*[(None, None), ("bfloat16", None)] * 2, (None, "bfloat16")]
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
@@ -131,5 +136,5 @@ def test_similarities_are_opened_by_name() -> None:
 
 
 def test_a_missing_folder_is_a_plain_error() -> None:
-    with pytest.raises(ModelError, match="no such folder"):
+    with pytest.raises(ModelError, match="expected an existing folder"):
         open_model("./no/such/folder")

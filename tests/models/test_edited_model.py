@@ -121,7 +121,7 @@ def test_a_model_finds_out_whether_it_can_be_edited(monkeypatch: pytest.MonkeyPa
     tiny.local_model().check_editable()
     model = tiny.local_model()
     monkeypatch.setattr(model.network, "module", torch.nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="Linear: its decoder layers are not where"):
+    with pytest.raises(ModelError, match="Linear: no decoder layers found"):
         model.check_editable()
 
 

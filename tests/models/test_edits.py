@@ -68,7 +68,7 @@ def test_wrong_shapes_are_refused(read: tuple[int, ...], write: tuple[int, ...])
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="write holds a value that is not finite"):
+    with pytest.raises(ValueError, match="write contains a value that is not finite"):
         LayerEdit(torch.ones(1, 2), torch.tensor([[1.0, value]]))
 
 
@@ -77,7 +77,7 @@ def test_layers_are_checked() -> None:
         Edit({})
     with pytest.raises(ValueError, match="from 0"):
         Edit({-1: layer()})
-    with pytest.raises(ValueError, match="unequal width"):
+    with pytest.raises(ValueError, match="differ in width"):
         Edit({0: layer(), 1: layer(width=5)})
 
 

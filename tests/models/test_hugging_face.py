@@ -41,14 +41,14 @@ def test_an_interrupted_download_is_resumed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_unknown_id_and_no_network_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = RepositoryNotFoundError.__new__(RepositoryNotFoundError)
-    for error, words in ((unknown, "neither a folder"), (OSError("no network"), "could not be reached")):
+    for error, words in ((unknown, "neither a local folder"), (OSError("no network"), "could not be reached")):
         hub(monkeypatch, error, downloaded=False)
         with pytest.raises(ModelError, match=words):
             hugging_face.from_here_or_hub("some/id", lambda local: local)
 
 
 def test_a_name_that_can_be_no_id_is_unknown() -> None:
-    with pytest.raises(ModelError, match="neither a folder"):
+    with pytest.raises(ModelError, match="neither a local folder"):
         hugging_face.is_downloaded("not an id / at all")
 
 

@@ -46,11 +46,11 @@ def test_the_tokenizer_is_the_one_transformers_would_choose() -> None:
 def test_a_folder_is_read_in_the_dtype_asked_for(tmp_path: Path) -> None:
     tiny.llama().save_pretrained(tmp_path)
     tiny.tokenizer().save_pretrained(tmp_path)
-    network, tokenizer = load_network(str(tmp_path), device="cpu")
-    assert network.dtype == torch.float32
-    assert torch.equal(network.lm_head.weight, tiny.llama().lm_head.weight)
-    assert tokenizer("agree")["input_ids"] == tiny.tokenizer()("agree")["input_ids"]
-    assert load_network(str(tmp_path), device="cpu", dtype="bfloat16")[0].dtype == torch.bfloat16
+    loaded = load_network(str(tmp_path), device="cpu")
+    assert loaded.network.dtype == torch.float32
+    assert torch.equal(loaded.network.lm_head.weight, tiny.llama().lm_head.weight)
+    assert loaded.tokenizer("agree")["input_ids"] == tiny.tokenizer()("agree")["input_ids"]
+    assert load_network(str(tmp_path), device="cpu", dtype="bfloat16").network.dtype == torch.bfloat16
 
 
 def test_without_the_embedded_package_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

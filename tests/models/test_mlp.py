@@ -35,7 +35,7 @@ class NoDown(nn.Module):
 
 
 def test_an_unknown_family_says_what_is_missing() -> None:
-    with pytest.raises(ModelError, match="Unknown: its decoder layers are not where"):
+    with pytest.raises(ModelError, match="Unknown: no decoder layers found"):
         mlp_ends(Unknown())
     with pytest.raises(ModelError, match=r"NoDown: layer 0 has no mlp\.down_proj"):
         mlp_ends(NoDown())

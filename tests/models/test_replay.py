@@ -88,7 +88,7 @@ def test_a_file_that_is_no_recording_is_told_by_line(tmp_path: Path, content: st
 
 def test_a_folder_and_another_kind_of_file_are_no_recordings(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\x7fELF\xd0")
-    for path, message in ((tmp_path, "cannot be read: Is a directory"), (tmp_path / "binary", "is no recording")):
+    for path, message in ((tmp_path, "cannot be read: Is a directory"), (tmp_path / "binary", "expected a recording")):
         with pytest.raises(ModelError, match=message):
             ReplayModel(path)
 

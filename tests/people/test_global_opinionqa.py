@@ -65,14 +65,14 @@ def test_rounded_shares_are_scaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shares", "why"),
     [
-        ("[0.5, 0.4]", "the shares sum up to 0.9, not to 1"),
+        ("[0.5, 0.4]", "the shares sum to 0.9, not to 1"),
         ("[1.5, -0.5]", "negative or not finite"),
         ("[1e999, 0]", "negative or not finite"),
-        ("[0.5, 0.25, 0.25]", "3 shares for 2 choices"),
+        ("[0.5, 0.25, 0.25]", "expected 2 shares, one per choice, found 3"),
         ("[True, 0]", "not a number"),
         ("['1', '0']", "not a number"),
         ("1", "not a list"),
-        ("[1e308, 1e308]", "sum up to inf"),
+        ("[1e308, 1e308]", "sum to inf"),
         (f"[{'9' * 400}, 0]", "too large"),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_cell_beyond_the_limit_is_told(tmp_path: Path) -> None:
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no such file"):
         read_global_opinionqa(tmp_path / "nothing.csv")
-    with pytest.raises(DatasetError, match=r"holds no global_opinions\.csv"):
+    with pytest.raises(DatasetError, match=r"contains no global_opinions\.csv"):
         read_global_opinionqa(tmp_path)
     with pytest.raises(DatasetError, match="no country has a valid answer"):
         read_global_opinionqa(write_table(tmp_path, []))

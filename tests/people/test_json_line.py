@@ -28,15 +28,15 @@ def problems_of(line: str) -> list[str]:
     [
         (b"{", "is not JSON: Expecting property name"),
         (b'{"a": 1} {"b": 2}', "is not JSON: Extra data"),
-        (b'{"id": "a",', "; a line holds one whole object {…}"),
-        (b"id,question,answer", "; a line holds one whole object {…}"),
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"id": "a",', "; expected one whole object {…} per line"),
+        (b"id,question,answer", "; expected one whole object {…} per line"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1e999}', "a number is too large"),
         (b'{"a": ' + b"9" * 5000 + b"}", "too many digits"),
         (b'{"a": "\xff"}', "is not UTF-8 at byte 8 of the line"),
         (b'{"a": "\xed\xa0\x80"}', "is not UTF-8 at byte 8"),
-        (b'{"a": "\0"}', "holds a NUL byte"),
+        (b'{"a": "\0"}', "contains a NUL byte"),
         (b'{"a": "\t"}', "Invalid control character"),
         (b'\xef\xbb\xbf{"a": 1}', "byte order mark"),
         (b"[1]", "must be an object {…}, but is a list"),
@@ -62,10 +62,10 @@ def test_repeated_key_is_named_at_any_depth() -> None:
 def test_nul_and_lone_surrogates_are_found_in_values_and_names() -> None:
     line = r'{"a": ["\u0000", "\ud83d"], "b\u0000": {"\udc00": 1}, "fine": "\ud83d\ude00"}'
     assert problems_of(line) == [
-        r'["b\x00"]: has a name that holds a NUL character',
-        "a[0]: holds a NUL character",
-        "a[1]: holds a lone surrogate (half a character)",
-        r'["b\x00"]["\udc00"]: has a name that holds a lone surrogate (half a character)',
+        r'["b\x00"]: has a name that contains a NUL character',
+        "a[0]: contains a NUL character",
+        "a[1]: contains a lone surrogate (half a character)",
+        r'["b\x00"]["\udc00"]: has a name that contains a lone surrogate (half a character)',
     ]
 
 
@@ -83,9 +83,9 @@ def test_values_that_json_does_not_know_are_found() -> None:
     record = {"a": {1, 2}, "b": float("nan"), 3: "x", "c": {"d": (1,)}}
     assert [str(problem) for problem in object_problems(record)] == [  # type: ignore[arg-type]
         '["3"]: has a name that is a number, must be text',
-        "a: is of the type set, which JSON doesn't know",
+        "a: is of the type set, which JSON does not support",
         "b: is not a finite number",
-        "c.d: is of the type tuple, which JSON doesn't know",
+        "c.d: is of the type tuple, which JSON does not support",
     ]
 
 

@@ -75,7 +75,7 @@ def test_the_folder_may_be_any_above_the_waves(tmp_path: Path, place: str) -> No
     assert [user.id for user in users] == ["W26-100197", "W92-100197"]
     assert [user.id for user in read_opinionqa(tmp_path, topics=["political VIEWS"]).users] == ["W92-100197"]
     assert [user.id for user in read_opinionqa(tmp_path, topics=["w26", "W92"]).users] == [user.id for user in users]
-    with pytest.raises(SettingsError, match="'W27'; there are: Guns"):
+    with pytest.raises(SettingsError, match="'W27'; choose from: Guns"):
         read_opinionqa(tmp_path, topics=["W27"])
 
 
@@ -112,9 +112,9 @@ def test_broken_rows_are_told_without_what_people_said(tmp_path: Path) -> None:
     assert [user.id for user in read.users] == ["W26-100197", "W26-8"]
     told = [str(record) for record in read.broken.first]
     assert told == [
-        "American_Trends_Panel_W26/responses.csv: row 2: its QKEY stands above already, or cannot be kept",
-        "American_Trends_Panel_W26/responses.csv: row 3, WORRY_W26: the answer is none of the options",
-        "American_Trends_Panel_W26/responses.csv: row 4: 9 cells under 8 columns",
+        "American_Trends_Panel_W26/responses.csv: row 2: its QKEY is that of an earlier row, or cannot be stored",
+        "American_Trends_Panel_W26/responses.csv: row 3, WORRY_W26: the answer is not one of the options",
+        "American_Trends_Panel_W26/responses.csv: row 4: has 9 cells for 8 columns",
     ]
     assert secret not in "".join(told)
 
@@ -148,10 +148,10 @@ def test_a_question_that_is_none_is_left_out(tmp_path: Path, cell: str) -> None:
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no such folder"):
         read_opinionqa(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="expected are folders American_Trends_Panel_W"):
+    with pytest.raises(DatasetError, match="expected OpinionQA's folders American_Trends_Panel_W"):
         read_opinionqa(tmp_path)
     wave = write_wave(tmp_path / "American_Trends_Panel_W26", [BOB])
-    with pytest.raises(DatasetError, match="nobody gave 2 valid answers"):
+    with pytest.raises(DatasetError, match="nobody has 2 valid answers"):
         read_opinionqa(tmp_path, min_opinions=2)
     (wave / "info.csv").write_text("key,question\n")
     with pytest.raises(DatasetError, match=r"W26/info\.csv: has no column references"):

@@ -52,7 +52,7 @@ def test_user_with_texts_only_is_valid() -> None:
 
 @pytest.mark.parametrize("silent", [{}, {"opinions": []}, {"opinions": [], "texts": []}])
 def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any]) -> None:
-    message = "opinions: holds nothing, and there are no texts: a user has opinions, texts or both"
+    message = "opinions: is empty, and there are no texts; a user must have opinions, texts or both"
     assert problems_of({"id": "u1", **silent}) == [message]
 
 
@@ -70,22 +70,22 @@ def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any])
         ({"answer": "NO "}, "opinions[0].answer: is not one of the choices: number 2 differs in case or outer blanks"),
         (
             {"choices": ["yes"]},
-            "opinions[0].choices: holds a single choice: give at least two, or leave the field out for free text",
+            "opinions[0].choices: contains a single choice; give at least two, or leave the field out for free text",
         ),
         (
             {"choices": []},
-            "opinions[0].choices: holds no choice: give at least two, or leave the field out for free text",
+            "opinions[0].choices: contains no choice; give at least two, or leave the field out for free text",
         ),
         ({"choices": None}, "opinions[0].choices: must be a list, but is null; leave the field out for free text"),
         ({"choices": "yes|no"}, "opinions[0].choices: must be a list, but is text; leave the field out for free text"),
-        ({"choices": ["yes", "no", "yes "]}, "opinions[0].choices: holds equal choices: numbers 1 and 3"),
+        ({"choices": ["yes", "no", "yes "]}, "opinions[0].choices: contains equal choices: numbers 1 and 3"),
         ({"choices": ["yes", 2]}, "opinions[0].choices[1]: must be text, but is a number"),
         ({"choices": ["yes", ""]}, "opinions[0].choices[1]: is blank"),
         ({"ordinal": "true"}, "opinions[0].ordinal: must be true or false, but is text"),
         ({"ordinal": 1}, "opinions[0].ordinal: must be true or false, but is a number"),
         (
             {"ordinal": True, "choices": ...},
-            "opinions[0].ordinal: is true, but there are no choices that could be a scale",
+            "opinions[0].ordinal: is true, but there are no choices to form a scale",
         ),
     ],
 )
@@ -112,10 +112,10 @@ def test_opinion_with_a_fault_is_refused_by_field(changes: dict[str, object], pr
         ({"texts": "Hello."}, "texts: must be a list, but is text"),
         ({"texts": ["Hello.", 7]}, "texts[1]: must be text, but is a number"),
         ({"texts": ["\n"]}, "texts[0]: is blank"),
-        ({"note": "\ud800"}, "note: holds a lone surrogate (half a character)"),
-        ({"\ud800": 1}, r'["\ud800"]: has a name that holds a lone surrogate (half a character)'),
-        ({"texts": ["a\0"]}, "texts[0]: holds a NUL character"),
-        ({"note": [0] * MAX_VALUES}, "line: holds more than 250,000 values"),
+        ({"note": "\ud800"}, "note: contains a lone surrogate (half a character)"),
+        ({"\ud800": 1}, r'["\ud800"]: has a name that contains a lone surrogate (half a character)'),
+        ({"texts": ["a\0"]}, "texts[0]: contains a NUL character"),
+        ({"note": [0] * MAX_VALUES}, "line: contains more than 250,000 values"),
     ],
 )
 def test_user_with_a_fault_is_refused_by_field(changes: dict[str, object], problem: str) -> None:

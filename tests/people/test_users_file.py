@@ -97,11 +97,11 @@ def test_all_faults_of_a_file_are_raised_before_any_user(path: Path) -> None:
         read_users(path)
     assert caught.value.faults == (
         f"{path}:2: line: is not JSON: Expecting property name enclosed in double quotes (character 2 of the line)"
-        "; a line holds one whole object {…}",
+        "; expected one whole object {…} per line",
         f"{path}:3: texts[0]: must be text, but is a number",
         f"{path}:3: texts[1]: is blank",
         f"{path}:4: id: is the same as on line 1",
-        f"{path}:5: note: holds a lone surrogate (half a character)",
+        f"{path}:5: note: contains a lone surrogate (half a character)",
     )
     assert str(caught.value) == f"{path}: 5 faults on 4 lines, the first: {caught.value.faults[0]}"
 
@@ -136,7 +136,7 @@ def test_repeated_id_names_the_line_of_the_first_even_if_that_is_invalid(path: P
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n", codecs.BOM_UTF8])
 def test_empty_file_is_a_fault(path: Path, content: bytes) -> None:
-    assert faults_of(path, content) == ["1: file: is empty: must hold one user a line"]
+    assert faults_of(path, content) == ["1: file: is empty; expected one user per line"]
 
 
 def test_broken_utf8_is_a_fault_of_its_line_only(path: Path) -> None:
@@ -153,12 +153,14 @@ def test_broken_utf8_is_a_fault_of_its_line_only(path: Path) -> None:
 )
 def test_wide_encoding_is_one_clear_fault(path: Path, encoding: str, name: str) -> None:
     content = ("\ufeff" if encoding.endswith("be") else "") + "\n".join([line("a").decode(), line("b").decode()])
-    assert faults_of(path, content.encode(encoding)) == [f"1: file: is {name}: must be UTF-8"]
+    assert faults_of(path, content.encode(encoding)) == [f"1: file: must be UTF-8, but is {name}"]
 
 
 def test_byte_order_mark_after_the_first_line_is_a_fault(path: Path) -> None:
     content = line("a") + b"\n" + codecs.BOM_UTF8 + line("b")
-    assert faults_of(path, content) == ["2: line: starts with a byte order mark, which only a file's first line may"]
+    assert faults_of(path, content) == [
+        "2: line: starts with a byte order mark, which is allowed only in a file's first line"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,9 @@ def test_byte_order_mark_after_the_first_line_is_a_fault(path: Path) -> None:
         (b'{"id": "a", "texts": ["b"], "id": "a"}', "1: id: is given more than once"),
         (b'{"id": "a", "texts": ["b"], "x": ' + b"[" * 70 + b"]" * 70 + b"}", "1: x[0]"),
         (b'{"x": ' * 50_000, "1: line: is nested more than 64 levels deep"),
-        (b'{"id": "a", "texts": ["\\ud800"]}', "1: texts[0]: holds a lone surrogate"),
-        (b'{"id": "a", "texts": ["\\u0000"]}', "1: texts[0]: holds a NUL character"),
-        (b"\0\0\0\0", "1: line: holds a NUL byte"),
+        (b'{"id": "a", "texts": ["\\ud800"]}', "1: texts[0]: contains a lone surrogate"),
+        (b'{"id": "a", "texts": ["\\u0000"]}', "1: texts[0]: contains a NUL character"),
+        (b"\0\0\0\0", "1: line: contains a NUL byte"),
         (b'["a"]', "1: line: must be an object {…}, but is a list"),
         (b'{"texts": ["b"]}', "1: id: is missing"),
         (b'{"id": 1, "texts": ["b"]}', "1: id: must be text, but is a number"),

@@ -74,7 +74,7 @@ def test_checkpoints_of_an_unknown_user_are_refused(store: Store, user_id: str) 
 
 
 def test_checkpoint_must_be_strict_json(store: Store) -> None:
-    with pytest.raises(StoreError, match="nan is no JSON number"):
+    with pytest.raises(StoreError, match="nan is not a JSON number"):
         store.save_checkpoint("anna", "fermi", {"score": float("nan")})
     with pytest.raises(ValueError, match="method is blank"):
         store.save_checkpoint("anna", "", {})

@@ -63,10 +63,10 @@ def test_group_is_kept_with_its_members(store: Store, tmp_path: Path) -> None:
 def test_groups_that_cannot_be_made_leave_nothing(store: Store) -> None:
     store.groups.create("g", ["a"])
     for group_id, members, error, message in (
-        ("g", ["b"], StoreError, "holds a group 'g' already"),
+        ("g", ["b"], StoreError, "already has a group 'g'"),
         ("h", ["a", "nobody"], UnknownUserError, "no user 'nobody'"),
         ("h", ["a", "\ud83d"], UnknownUserError, "no user"),
-        ("\0", [], StoreError, "holds a NUL character"),
+        ("\0", [], StoreError, "contains a NUL character"),
         (" ", [], ValueError, "id is blank"),
     ):
         with pytest.raises(error, match=message):
@@ -168,7 +168,7 @@ def test_forgotten_source_takes_what_was_learned_with_them(fitted: Store) -> Non
     group = fitted.groups.get("g")
     assert (group.members, group.state, group.fits[0].digest) == (("b",), GroupState.NEEDS_REFIT, None)
     with pytest.raises(
-        GroupNeedsRefitError, match=r"a member was forgotten or removed, and what .chameleon. had learned"
+        GroupNeedsRefitError, match=r"a member was forgotten or removed, so the data that .chameleon. learned"
     ):
         fitted.groups.personalization("g", "chameleon")
     assert fitted.groups.personalization("others", "chameleon").payload == {"n": 3}
@@ -239,7 +239,7 @@ def test_fit_is_not_kept_when_a_source_left_and_came_back_meanwhile(
     members = fitted.groups.read_members("g")
     leave_and_return(fitted)
     assert fitted.groups.get("g").members == ("a", "b")
-    with pytest.raises(StoreError, match=rf"{gone} of the people it was fitted on .* back; .* fit it again"):
+    with pytest.raises(StoreError, match=rf"{gone} of the people it was fitted on .* back; .* fit the group again"):
         fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=members)
     assert state(fitted) == after
     fitted.groups.save_personalization("g", "chameleon", CARD, TENSORS, fitted_on=fitted.groups.read_members("g"))
@@ -297,7 +297,7 @@ def test_deletion_that_cannot_be_scrubbed_is_finished_by_who_opens_the_store(
 def test_damaged_fit_is_not_served(fitted: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "people" / "idiolect.db")) as database, database:
         database.execute("UPDATE group_personalizations SET tensors = x'00'")
-    with pytest.raises(StoreError, match="learned for group 'g' is damaged"):
+    with pytest.raises(StoreError, match="learned by chameleon for group 'g' is damaged"):
         fitted.groups.personalization("g", "chameleon")
 
 

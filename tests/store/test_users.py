@@ -188,13 +188,13 @@ def test_digest_does_not_depend_on_the_order_of_keys() -> None:
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        ({"score": float("nan")}, r"score: nan is no JSON number"),
-        ({"scores": [0.0, float("inf")]}, r"scores\[1\]: inf is no JSON number"),
-        ({"text": "a\0b"}, r"text: holds a NUL character"),
-        ({"prompts": [{"text": "half \ud83d"}]}, r"prompts\[0\].text: holds a lone surrogate"),
-        ({"a\0": 1}, "a key: holds a NUL character"),
+        ({"score": float("nan")}, r"score: nan is not a JSON number"),
+        ({"scores": [0.0, float("inf")]}, r"scores\[1\]: inf is not a JSON number"),
+        ({"text": "a\0b"}, r"text: contains a NUL character"),
+        ({"prompts": [{"text": "half \ud83d"}]}, r"prompts\[0\].text: contains a lone surrogate"),
+        ({"a\0": 1}, "a key: contains a NUL character"),
         ({1: "one"}, "the key 1 is not a string"),
-        ({"raw": b"bytes"}, "raw: a bytes is not JSON"),
+        ({"raw": b"bytes"}, "raw: a value of type bytes is not JSON"),
         ({"path": Path("x")}, "is not JSON"),
     ],
 )
@@ -223,7 +223,7 @@ def test_blank_method_and_payload_of_another_kind_are_wrong_arguments(store: Sto
 
 def test_user_with_what_a_store_cannot_keep_names_the_place_not_the_text(store: Store) -> None:
     broken = User("u", opinions=(Opinion(SCALE, "1", extra={"note": "very secret \ud83d"}),))
-    with pytest.raises(StoreError, match=r"user 'u': opinions\[0\].extra.note: holds a lone surrogate") as caught:
+    with pytest.raises(StoreError, match=r"user 'u': opinions\[0\].extra.note: contains a lone surrogate") as caught:
         store.save_users([person("fine"), broken])
     assert "very secret" not in str(caught.value)
     assert list(store.users()) == []

@@ -1,5 +1,5 @@
 """Use cases: fit, ask, correct, forget, export - plain async functions over one `Workspace`, values in and out.
 
-Below every face of the product: the command line, Python callers (`idiolect`) and a server call the same functions.
-Nothing here prints, parses arguments, handles signals or starts an event loop.
+Every interface of the product is built on this layer: the command line, Python callers (`idiolect`) and a server call
+the same functions. They do not print, parse arguments, handle signals or start an event loop; only `portal` starts one.
 """

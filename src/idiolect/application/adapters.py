@@ -1,4 +1,4 @@
-"""Exporting what CHAMELEON learned as an adapter that other engines load."""
+"""Export of a CHAMELEON edit as an adapter that other engines load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AdapterExported:
-    """An exported adapter, and one sentence where its edit is stale, else ""."""
+    """An exported adapter; `stale` is one sentence if its edit is stale, otherwise ""."""
 
     exported: Exported
     stale: str
@@ -32,19 +32,19 @@ async def export_adapter(
     even_if_unused: bool = False,
     name_owner: bool = False,
 ) -> AdapterExported:
-    """Export the owner's edit as a LoRA, in a folder that is named by its content.
+    """Export the owner's edit as a LoRA, in a folder that is named after its content.
 
     Args:
-        workspace: the store and the models.
-        owner: whose edit it is.
-        options: the format, the folder, and whether the adapter is verified.
-        even_if_unused: export it although the evidence speaks for the base model.
+        workspace: store and models.
+        owner: owner of the edit.
+        options: format, folder, and whether to verify the adapter.
+        even_if_unused: export the edit even if the evidence favours the base model.
         name_owner: write the owner's id into the adapter's card.
 
     Raises:
         NotFittedError: CHAMELEON has learned nothing for the owner.
-        ExportError: the edit is not used, is no linear one, or the model does not run in this process.
-        VerificationError: the adapter does not do what the edit does; nothing was left behind.
+        ExportError: the edit is not used, is not linear, or the model does not run in this process.
+        VerificationError: the adapter does not do what the edit does; no files were left.
         ModelError, MissingExtraError: the model cannot be opened.
         StoreError: there is no such user or group, or the store cannot be read.
     """
@@ -59,7 +59,7 @@ async def export_adapter(
     if not learned.used and not even_if_unused:
         raise ExportError(
             f"the base model answers for {owner}, not the edit ({learned.gate}); an engine that loads the adapter "
-            "would use it all the same",
+            "would use the edit anyway",
             remedy=Remedy("even_if_unused", effect="exports it"),
         )
     check_linear(learned.edit)
@@ -67,7 +67,7 @@ async def export_adapter(
     local = as_local_model(opened.model)
     if local is None:
         raise ExportError(
-            f"the model {opened.name!r} does not run in this process, so there are no weights to make a LoRA of"
+            f"the model {opened.name!r} does not run in this process, so a LoRA cannot be made from its weights"
         )
     origin = Origin(learned.model, learned.fingerprint, whose=str(owner) if name_owner else "")
     with workspace.models.waiting("exporting" + (" and verifying" if options.verify else "")):

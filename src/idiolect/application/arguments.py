@@ -1,19 +1,19 @@
-"""Types of arguments at the public faces: a wrong one is an error that names the argument, before anything is done."""
+"""Type checks for arguments of the public API: a wrong type is an error that names the argument, before any work."""
 
 from __future__ import annotations
 
 
 def check_type(name: str, value: object, expected: type | tuple[type, ...], *, hint: str = "") -> None:
-    """Check the type of an argument; its value, which may be somebody's text, is not shown.
+    """Check the type of an argument. The error does not show the value, which may be somebody's text.
 
     Args:
-        name: the argument's name.
+        name: name of the argument.
         value: the argument.
-        expected: what it has to be, or several of which it has to be one.
-        hint: what to do instead, where that is not plain.
+        expected: accepted type or types.
+        hint: advice for the error's message; "": none.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the value has another type.
     """
     if not isinstance(value, expected):
         kinds = expected if isinstance(expected, tuple) else (expected,)

@@ -1,10 +1,10 @@
-"""Answering a question in a user's place, or under what was learned for a group - and why the answer is this one.
+"""Answering a question as a user, or with what was learned for a group, and explaining the answer.
 
-fermi       Retrieval-of-Prompt chooses the prompt; the model answers under it
-chameleon   the question as it was put when the evidence was gathered, to the model with and without the edit
-both        Fermi's prompt (chosen by scores of the unedited model), answered by the edited model
+fermi       Retrieval-of-Prompt chooses the prompt, and the model answers with it
+chameleon   the model answers with and without the edit, to the form of the question used for the evidence
+both        the edited model answers with Fermi's prompt, which is chosen by scores of the unedited model
 
-What counts is what its own evidence allows: the prompt if Fermi's does, the edit if CHAMELEON's does.
+Each method's own evidence decides which answer counts: whether the prompt is used, and whether the edit is used.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 
 AnsweredBy = Literal["base", "prompt", "edited", "prompt and edit"]
 
-NOT_JUDGED_TOGETHER = "Each was judged alone: no evidence has judged prompt and edit together."
+NOT_JUDGED_TOGETHER = "Each was judged alone: there is no evidence on prompt and edit together."
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The answers to one question, and the one that counts.
+    """The answers to one question, and which of them counts.
 
     Args:
-        owner: the user or group in whose place it was asked.
+        owner: user or group that the question is asked about.
         question: the question.
-        answers: responses by what gave them; the base model's only where it was asked.
-        counts: which of the answers counts, as the evidence has it.
-        prompts: what Fermi learned, with the scores that answering needed; None where the edit alone answers.
-        explanation: how the prompt was chosen; None where none was.
-        edit: what CHAMELEON learned; None where prompts alone answer.
-        stale: one sentence where the data has changed since the edit was learned, else "".
-        learned_by: the methods that have learned for the owner.
+        answers: responses by their source; "base" only if the base model was asked.
+        counts: source of the answer that counts, which the evidence decides.
+        prompts: Fermi's result, with the scores computed for this answer; None if only an edit was used.
+        explanation: choice of the prompt; None if no prompt was chosen.
+        edit: CHAMELEON's result; None if only prompts were used.
+        stale: one sentence if the data has changed since the edit was learned, otherwise "".
+        learned_by: methods that have learned for the owner.
     """
 
     owner: Owner
@@ -64,25 +64,25 @@ class Asked:
 
     @property
     def response(self) -> Response:
-        """The response that counts."""
+        """Response that counts."""
         return self.answers[self.counts]
 
     @property
     def text(self) -> str:
-        """The answer: one of the choices, or free text; the model's own words where no choice could be read."""
+        """Answer that counts: one of the choices, or free text; the model's output if no choice could be read."""
         response = self.response
         return response.text if response.answer is None else response.answer
 
     @property
     def personalized(self) -> bool:
-        """Whether something that was learned answers, and not the base model."""
+        """Whether the answer comes from a prompt or an edit, not from the base model."""
         return self.counts != "base"
 
     @property
     def why(self) -> str:
-        """Why this answer counts, in a sentence or two."""
+        """Reason why this answer counts, in a sentence or two."""
         if self.edit is not None and self.prompts is not None:
-            fermi = self.prompts.gate or "not judged, as its settings have it"
+            fermi = self.prompts.gate or "not judged, according to its settings"
             gates = f"Fermi: {fermi}. CHAMELEON: {self.edit.gate}"
             return f"{self.counts} answers. {gates}\n{NOT_JUDGED_TOGETHER}"
         if self.edit is not None:
@@ -101,25 +101,25 @@ async def ask(
     method: AskedMethod | None = None,
     with_base: bool = False,
 ) -> Asked:
-    """Answer the question; scores of prompts that it needed are kept in the store.
+    """Answer the question, and store any new scores of prompts.
 
     Args:
-        workspace: the store and the models; the models are those that were learned with.
-        owner: a user; or a group, under whose edit anybody may be answered.
+        workspace: store and models. The models used are those of the fit.
+        owner: a user, or a group, whose edit can answer for anybody.
         question: the question.
-        method: what answers; None: what was learned, prompts before the edit.
-        with_base: also ask the model without anything learned; edits always do.
+        method: method that answers; None: the one that has learned, or Fermi if both have.
+        with_base: also ask the base model, which is always asked if an edit is used.
 
     Raises:
         ValueError: there is no such method, or it does not learn for groups.
-        TypeError: `owner` or `question` is something else.
+        TypeError: `owner` or `question` has the wrong type.
         NotFittedError: the method has learned nothing for the owner.
-        GroupNeedsRefitError: what was learned for the group is deleted, because a member is gone.
-        OtherWeightsError: the model has other weights than the edit was learned on.
-        PersonalizationError: what is stored is damaged.
-        ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; or prompts and edit were
-            learned with different ones.
-        HaltedError: the workspace makes no further calls.
+        GroupNeedsRefitError: the group's edit was deleted because a member was forgotten or removed.
+        OtherWeightsError: the model's weights differ from those that the edit was learned on.
+        PersonalizationError: the stored result is damaged.
+        ModelError, SettingsError, MissingExtraError: a model cannot be opened or cannot answer; or prompts and edit
+            were learned with different models.
+        HaltedError: the workspace is halted.
         StoreError, CacheError: there is no such user or group, or the store or the cache cannot be read or written.
     """
     check_type("owner", owner, Owner)
@@ -139,7 +139,7 @@ async def _ask(
         raise ValueError(f"method is {method!r}, must be one of {', '.join(get_args(AskedMethod))}")
     if owner.kind == "group":
         if method not in (None, CHAMELEON):
-            raise ValueError(f"method is {method!r}, and only CHAMELEON learns for groups")
+            raise ValueError(f"method is {method!r}, but only CHAMELEON learns for groups")
         return await _ask_edited(workspace, owner, store.groups.personalization(owner.id, CHAMELEON), question)
     learned = {record.method: record for record in store.personalizations(owner.id)}
     chosen = method or (CHAMELEON if CHAMELEON in learned and FERMI not in learned else FERMI)
@@ -180,7 +180,7 @@ async def _ask_edited(
     opened = await workspace.models.model(learned.model)
     models = {"base": opened.model, "edited": under_edit(opened, learned, owner)}
     answers: dict[AnsweredBy, Response] = {
-        # Without any prompt, as when the evidence was gathered.
+        # There is no prompt because the evidence was gathered without one.
         "base": await _response(FixedPrompt(Answerer(models["base"], learned.settings.answering)), question),
         "edited": await _response(FixedPrompt(Answerer(models["edited"], learned.settings.answering)), question),
     }
@@ -197,14 +197,14 @@ async def _ask_both(
     prompts, edit = FermiPersonalization.from_json(fermi.payload), read_edit(chameleon)
     if prompts.model != edit.model:
         raise SettingsError(
-            f"the prompts were learned with {prompts.model!r} and the edit with {edit.model!r}: both together need one "
-            "model; learn one of them again"
+            f"the prompts were learned with {prompts.model!r} and the edit with {edit.model!r}: to use both, fit one "
+            "of them again with the other's model"
         )
     stale = stale_note(workspace.store, chameleon, owner)
     learner = await _opened_learner(workspace, prompts)
     edited = under_edit(learner.model, edit, owner)
     plain, under_prompt = learner.answerer(owner.id), Answerer(edited, learner.settings.answering)
-    # The unedited model chooses the prompt, once; no score is missing when the edited one answers under it.
+    # The unedited model chooses the prompt, so that no score is missing when the edited model answers with it.
     similarity = learner.similarity.called(learner.calls, owner.id)
     retrieval = RetrievalOfPrompt(replace(prompts, evidence=None), plain, similarity)
     (prompted,) = await retrieval.answer([question])
@@ -228,7 +228,7 @@ def _what_counts(*, prompts_used: bool, edit_used: bool) -> AnsweredBy:
 
 
 async def _opened_learner(workspace: AsyncWorkspace, learned: FermiPersonalization) -> FermiLearner:
-    """Open the models that the prompts were learned with."""
+    """Open the models of the fit, and return a learner with the workspace's calls."""
     learner = await open_fermi(workspace.models, learned.settings, model=learned.model)
     await workspace.models.check(learner.similarity, remedy=similarity_remedy(learned.settings))
     return replace(learner, calls=workspace.run.calls)
@@ -242,7 +242,7 @@ async def _response(respondent: Respondent, question: Question) -> Response:
 def _keep_scores(
     store: Store, record: PersonalizationRecord, before: FermiPersonalization, after: FermiPersonalization
 ) -> None:
-    """Keep what was scored to choose a prompt, unless the user was learned anew meanwhile."""
+    """Store the new scores of prompts, unless the user was fitted again meanwhile."""
     if after != before:
         payload = after.to_json()
         store.compare_and_save_personalization(after.user_id, FERMI, payload, expected_digest=record.digest)

@@ -1,7 +1,7 @@
-"""`Workspace`: the use cases for callers that don't await - a thin portal to the async functions.
+"""`Workspace`: the use cases for callers that don't await - a thin layer over the async functions.
 
-The event loop runs in a thread of its own (anyio's blocking portal), so it works in a script, in a notebook, and where
-another event loop runs already. Observers are called in that thread.
+The event loop runs in its own thread (anyio's blocking portal), so a workspace works in a script, in a notebook, and
+where another event loop is running. Observers are called in that thread.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ _DEFAULT_CALLS, _DEFAULT_CHOICES = CallSettings(), FermiChoices()
 
 
 class Workspace:
-    """A store, models, and everything that can be done with them: `Workspace.open`. Close it, or use it in a `with`.
+    """A store, models, and the use cases that work on them. Open it with `Workspace.open`, and close it or use `with`.
 
-    Ctrl-C during a use case halts it: no further call is made, calls in flight are waited for and kept for up to ten
-    seconds (a second Ctrl-C does not wait), and `KeyboardInterrupt` is raised, as `portal.Interrupted` with the result
-    if the use case came to its end. A workspace that was halted, or has reached a limit, makes no calls any more; open
-    another one. Observers run in the event loop's thread: of the workspace they may use `store`, `spending` and `halt`.
+    Ctrl-C during a use case halts it: no further call is made, and calls in flight are awaited for up to ten seconds
+    and kept (a second Ctrl-C does not wait). Then `KeyboardInterrupt` is raised, as `portal.Interrupted` with the
+    result if the use case was completed. A workspace that was halted, or has reached a limit, makes no more calls; open
+    another one. Observers run in the event loop's thread, where they may use the workspace's `store`, `spending` and
+    `halt`.
     """
 
     def __init__(self, settings: WorkspaceSettings, events: WorkspaceEvents) -> None:
@@ -73,16 +74,16 @@ class Workspace:
         create: bool = True,
         events: WorkspaceEvents = NO_WORKSPACE_EVENTS,
     ) -> Workspace:
-        """Open a workspace. The store and the models are opened at their first use.
+        """Open a workspace. The store and the models are opened when first used.
 
         Args:
-            target: the store: a folder, or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
-            model: the model that answers where something is learned: "embedded", "gpt-4o-mini", a URL, a Hugging Face
-                id, a folder, or a model of your own. What was learned before is asked with the model that it was
-                learned with; one of your own has to be given here again.
-            optimizer: the model that writes prompts; None: the one that answers.
-            calls: how models may be called, and how much.
-            create: whether a store is made where there is none.
+            target: the store: a folder or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
+            model: model that answers during learning: "embedded", "gpt-4o-mini", a URL, a Hugging Face id, a folder, or
+                a model object of your own. Questions are answered with the model of the fit; if that was an object of
+                your own, pass it here again.
+            optimizer: model that writes prompts; None: the model that answers.
+            calls: settings for calls of models.
+            create: whether to create the store if it does not exist.
             events: observers.
         """
         return cls(WorkspaceSettings(target, model, optimizer, calls, create), events)
@@ -94,10 +95,10 @@ class Workspace:
         self.close()
 
     def close(self) -> None:
-        """Halt what is running, then close the store and the models; the workspace cannot be used afterwards.
+        """Halt running use cases, and close the store and the models. The workspace cannot be used afterwards.
 
         Raises:
-            RuntimeError: this is the thread of the event loop, as in an observer.
+            RuntimeError: this is the event loop's thread, in which observers are called.
         """
         self._portal.check_thread()
         self.halt("the workspace is closed")
@@ -105,17 +106,17 @@ class Workspace:
 
     @property
     def store(self) -> Store:
-        """The store: users, groups, and what was learned for them. For any thread, observers included."""
+        """The store: users, groups, and what was learned for them. Any thread may use it, also an observer."""
         if self._portal.closed:
             raise RuntimeError("the workspace is closed")
         return self._space.store
 
     def spending(self) -> Spending:
-        """Return what this workspace's calls have cost so far; from any thread, observers included."""
+        """Return the cost of this workspace's calls so far. Any thread may call this, also an observer."""
         return self._space.spending()
 
     def halt(self, reason: str = "halted by the caller") -> None:
-        """Make no further call; calls in flight are finished and kept. From any thread, observers included."""
+        """Make no further call; calls in flight are completed and kept. Any thread may call this, also an observer."""
         self._portal.soon(partial(self._space.halt, reason))
 
     def fit(
@@ -144,18 +145,18 @@ class Workspace:
         method: AskedMethod | None = None,
         with_base: bool = False,
     ) -> Asked:
-        """Answer a question in a user's place; see `asking.ask`.
+        """Answer a question as a user, or with what was learned for a group; see `asking.ask`.
 
         Args:
-            owner: a user's id, or an owner that is a group.
-            question: its text, or a question with its choices.
-            choices: answers to choose from; none for free text.
-            ordinal: whether the choices are a scale in order.
-            method: what answers; None: what was learned, prompts before the edit.
-            with_base: also ask the model without anything learned.
+            owner: id of a user, or an owner.
+            question: text of the question, or a question with its choices.
+            choices: answers to choose from; empty: free text.
+            ordinal: whether the choices form an ordered scale.
+            method: method that answers; None: the one that has learned, or Fermi if both have.
+            with_base: also ask the base model.
         """
         if isinstance(question, Question) and (choices or ordinal):
-            raise ValueError("choices and ordinal are the question's own where a Question is given")
+            raise ValueError("choices and ordinal cannot be given with a Question, which has its own")
         asked = Question(question, choices, ordinal) if isinstance(question, str) else question
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
@@ -169,7 +170,7 @@ class Workspace:
         observer: Observer = ignore_progress,
         on_kept: Callable[[Change], None] = ignore,
     ) -> OpinionAdded:
-        """Keep one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
+        """Store one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
         add = partial(add_opinion, self._space, user_id, opinion)
         return self._call(partial(add, iterations=iterations, observer=observer, on_kept=on_kept))
 
@@ -178,7 +179,7 @@ class Workspace:
         return self._call(partial(remove_opinion, self._space, user_id, question, choices))
 
     def known_about(self, user_id: str) -> Known:
-        """Return what is known and learned about a user; see `persons.known_about`."""
+        """Return everything known about a user, with what was learned for them; see `persons.known_about`."""
         return self._call(partial(known_about, self._space, user_id))
 
     def export_person(self, user_id: str) -> ExportedPerson:
@@ -186,7 +187,7 @@ class Workspace:
         return self._call(partial(export_person, self._space, user_id))
 
     def to_forget(self, user_id: str) -> ToForget:
-        """Count what `forget` would delete; see `persons.to_forget`."""
+        """Count the data that `forget` would delete; see `persons.to_forget`."""
         return self._call(partial(to_forget, self._space, user_id))
 
     def forget(self, user_id: str) -> Receipt:
@@ -200,7 +201,7 @@ class Workspace:
         *,
         observer: Observer = ignore_progress,
     ) -> GroupFitted:
-        """Learn one edit from all members of a group, which `store.groups` makes; see `groups.fit_group`."""
+        """Learn one edit from all members of a group, which `store.groups` creates; see `groups.fit_group`."""
         chosen = ChameleonChoices() if choices is None else choices
         return self._call(partial(fit_group, self._space, group_id, chosen, observer=observer))
 
@@ -223,17 +224,17 @@ class Workspace:
     def forecast(
         self, users: Iterable[User], choices: FermiChoices | ChameleonChoices = _DEFAULT_CHOICES
     ) -> FermiForecast | ChameleonForecast:
-        """Forecast what learning from these users would cost; nothing is called and nothing is written."""
+        """Estimate the cost of learning from these users, without a call and without writing anything."""
         space = self._space
         prices = space.settings.calls.prices
         cost = partial(forecast, users, choices, model=space.model, optimizer=space.optimizer, prices=prices)
         return self._call(cost)
 
     def call(self, use_case: Callable[[AsyncWorkspace], Awaitable[T]]) -> T:
-        """Run any use case of `idiolect.application`, or one of your own, that needs nothing but the workspace.
+        """Run a use case of `idiolect.application`, or one of your own, with the workspace as its only argument.
 
         Args:
-            use_case: an async function of the workspace; `functools.partial` fixes further arguments.
+            use_case: async function that takes the workspace; `functools.partial` sets further arguments.
         """
         return self._call(partial(use_case, self._space))
 

@@ -1,8 +1,8 @@
-"""CHAMELEON with its model opened: a learner, the model under a learned edit, and whether an edit is stale.
+"""CHAMELEON with its model open: a learner, the model with a learned edit, and whether an edit is stale.
 
-What the model writes goes through the run's cache and budget; activations, directions, the choice of the variant and
-the evidence are computed on the model itself, and are no calls. The stored card has one key more than the method's,
-`learned_from`: a hash of the user's data, which shows whether anything has changed since.
+Texts that the model writes go through the run's cache and budget. Activations, directions, the choice of the variant
+and the evidence are computed on the model itself, and are not counted as calls. The stored card has one key more than
+the method's, `learned_from`: a hash of the user's data, which shows whether the data has changed since.
 """
 
 from __future__ import annotations
@@ -35,25 +35,24 @@ if TYPE_CHECKING:
 
 LEARNED_FROM = "learned_from"
 USER_NOTE = "profile, opinions or texts have changed since the edit was learned; fit again to include them"
-GROUP_NOTE = "members, or what is known of them, have changed since the edit was learned; fit again to include them"
+GROUP_NOTE = "members or their data have changed since the edit was learned; fit again to include them"
 
-_ANOTHER_SIMILARITY = Remedy("similarity", effect="names another one")
+_ANOTHER_SIMILARITY = Remedy("similarity", effect="selects another similarity")
 
 
 @dataclass(frozen=True, slots=True)
 class ChameleonSummary:
-    """The counts and scores of what CHAMELEON learned for one user.
+    """Counts and scores of what CHAMELEON learned for one user.
 
     Args:
-        items: opinions and texts that took part, those that judged included.
-        pairs, dropped: pairs that were used, and degenerate ones.
+        items: number of opinions and texts that were used, including those that judged the edit.
+        pairs, dropped: number of pairs used, and of degenerate pairs dropped.
         layers: number of edited layers.
-        variant: the rule with its strengths.
-        base_score, edited_score: means on held-out items, in [0, 1]; None where nothing was held out.
-        calls, tokens: cost of learning when nothing is in a cache.
-        used: whether the edit answers; False where the evidence speaks for the base model, or every variant costs too
-            much.
-        evidence: why it is used or not, one sentence; None where it is used and nothing was held out.
+        variant: rule with its strengths.
+        base_score, edited_score: mean scores on held-out items, in [0, 1]; None if nothing was held out.
+        calls, tokens: cost of learning without a cache.
+        used: whether the edit answers; False if the evidence favours the base model, or every variant costs too much.
+        evidence: reason for this in one sentence; None if the edit is used and nothing was held out.
         too_costly: whether no variant was within the limit on neutral text, so that the base model answers whatever
             the scores are.
     """
@@ -73,7 +72,7 @@ class ChameleonSummary:
 
     @classmethod
     def of(cls, learned: ChameleonPersonalization) -> ChameleonSummary:
-        """Count and score a personalization."""
+        """Return the summary of a personalization."""
         usage, evidence = learned.usage, learned.evidence
         return cls(
             items=learned.n_learned + learned.n_chosen + learned.n_judged,
@@ -93,14 +92,14 @@ class ChameleonSummary:
 
 @dataclass(frozen=True, slots=True)
 class ChameleonLearner:
-    """CHAMELEON, ready to learn from one user after another.
+    """CHAMELEON, ready to learn from users one after another.
 
     Args:
-        settings: of the method.
-        model: with open weights.
-        fingerprint: of its weights.
-        similarity: of items of the history; None where the history does not guide the model.
-        calls: cache, budget and turns of the run; None: the model is called as it is.
+        settings: settings of the method.
+        model: model with open weights.
+        fingerprint: hash of its weights.
+        similarity: similarity of history items; None if the history does not guide the model.
+        calls: cache, budget and turns of the run; None: the model is called directly.
     """
 
     settings: ChameleonSettings
@@ -111,19 +110,19 @@ class ChameleonLearner:
 
     @property
     def method(self) -> MethodName:
-        """The method's name."""
+        """Name of the method."""
         return CHAMELEON
 
     @property
     def remote(self) -> bool:
-        """Always False: the weights are here."""
+        """False, because the model runs in this process."""
         return False
 
     async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
-        """Learn the user's edit. What the model writes is in the cache, so there are no checkpoints.
+        """Learn the user's edit. There are no checkpoints, because the cache has the texts that the model writes.
 
         Raises:
-            PersonalizationError: too little history, or too few usable pairs.
+            PersonalizationError: there is too little history, or there are too few usable pairs.
             ModelError: the model could not answer.
             HaltedError: the run was halted.
         """
@@ -133,7 +132,7 @@ class ChameleonLearner:
         return Fitted(card, ChameleonSummary.of(learned), learned.tensor_bytes())
 
     def chameleon(self, owner: str) -> Chameleon:
-        """Return the method for one user or group: its calls belong to the owner, and are forgotten with it."""
+        """Return the method for one user or group, whose calls belong to the owner and are forgotten with it."""
         from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 
         return Chameleon(
@@ -145,23 +144,23 @@ class ChameleonLearner:
         )
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> ChameleonSummary | None:
-        """Return the summary of an edit learned from the same data, with the same settings on the same weights."""
+        """Return the summary of an edit from the same data, settings and weights; None if anything differs."""
         from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
         try:
             kept = ChameleonPersonalization.from_parts(record.payload, record.tensors)
         except PersonalizationError:
-            return None  # of another version, or damaged
+            return None  # damaged, or from another version
         same = kept.settings == self.settings and (kept.model, kept.fingerprint) == (self.model.name, self.fingerprint)
         unchanged = LEARNED_FROM in record.payload and not is_stale(record, user)
         return ChameleonSummary.of(kept) if same and unchanged else None
 
 
 async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model: str) -> ChameleonLearner:
-    """Open what CHAMELEON needs, by name. The model is called as it is; `replace(learner, calls=…)` changes that.
+    """Open CHAMELEON's model and similarity by name. To call the model through a run, use `replace(learner, calls=…)`.
 
     Raises:
-        SettingsError: a name means nothing, the model is behind an API, or the similarity has no embeddings.
+        SettingsError: a name is invalid, the model has no open weights, or the similarity has no embeddings.
         ModelError: there is no such model, or it cannot be edited.
         MissingExtraError: a model needs packages that are not installed.
     """
@@ -170,17 +169,17 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
     settings = replace(settings, similarity=lasting_name(settings.similarity))
     opened = await pool.model(model)
     editable_model(opened)
-    guided = settings.generation.personalized == "generated"  # items of the history, chosen by embeddings, guide it
+    guided = settings.generation.personalized == "generated"  # guided by history items, which embeddings select
     similarity = await _open_embeddings(pool, settings.similarity) if guided else None
     return ChameleonLearner(settings, opened, opened.fingerprint(), similarity)
 
 
 async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
-    """Find out, before anything is learned, whether the prices are known that limits need, and the embeddings there.
+    """Check that prices are known if money is limited, and that the embeddings are available.
 
     Raises:
-        SettingsError: money is limited, and a price is not known.
-        ModelError, MissingExtraError: the embeddings cannot be had.
+        SettingsError: money is limited, and a price is unknown.
+        ModelError, MissingExtraError: the embeddings are not available.
     """
     pool.check_prices(learner.model, *([learner.similarity] if learner.similarity else []))
     if learner.similarity is not None:
@@ -188,10 +187,10 @@ async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
 
 
 def editable_model(opened: OpenModel) -> EditableModel:
-    """Return the model as what CHAMELEON needs.
+    """Return the model if its layers can be edited.
 
     Raises:
-        ModelError: it gives no access to its layers, or is of a family whose layers are not known here.
+        ModelError: the model gives no access to its layers, or the layers of its family are unknown.
     """
     from idiolect.methods.chameleon.measuring import EditableModel
 
@@ -205,10 +204,10 @@ def editable_model(opened: OpenModel) -> EditableModel:
 
 
 def read_edit(record: PersonalizationRecord) -> ChameleonPersonalization:
-    """Read what CHAMELEON learned from its record.
+    """Read an edit from its record.
 
     Raises:
-        PersonalizationError: the record is damaged, or of another version.
+        PersonalizationError: the record is damaged, or from another version.
         MissingExtraError: local models are not installed.
     """
     require_chameleon()
@@ -218,34 +217,34 @@ def read_edit(record: PersonalizationRecord) -> ChameleonPersonalization:
 
 
 def under_edit(opened: OpenModel, learned: ChameleonPersonalization, owner: Owner) -> LanguageModel:
-    """Return the model under the owner's edit, if it has the weights that the edit was learned on.
+    """Return the model with the owner's edit, if its weights are those that the edit was learned on.
 
     Raises:
-        OtherWeightsError: it has others, or those of the edit are not known.
+        OtherWeightsError: the model has other weights, or the weights of the edit are unknown.
         ModelError: the model cannot be edited.
     """
     then, now = learned.fingerprint, opened.fingerprint()
     if then != now or not then:
         unknown = (
-            "it is not known on which weights the edit was learned, so its directions may mean nothing to "
+            "it is unknown which weights the edit was learned on, so it may not be valid for the weights of "
             f"{learned.model!r}"
         )
         other = (
             f"the weights of {learned.model!r} are not those that the edit was learned on (then {then[:12]}, now "
-            f"{now[:12]}), so its directions mean nothing"
+            f"{now[:12]}), so the edit is not valid for them"
         )
         raise OtherWeightsError(other if then else unknown, model=learned.model, owner=owner.id, kind=owner.kind)
     return editable_model(opened).with_edit(learned.edit)
 
 
 def is_stale(record: PersonalizationRecord, user: User) -> bool:
-    """Return whether the user's data has changed since; False where the card does not hold what it was learned from."""
+    """Return whether the user's data has changed since the edit was learned; False if the record has no hash of it."""
     learned_from = record.payload.get(LEARNED_FROM)
     return learned_from is not None and learned_from != data_digest(user)
 
 
 def stale_note(store: Store, record: PersonalizationRecord, owner: Owner) -> str:
-    """Return one sentence if the owner's edit is stale, "" if it is not.
+    """Return one sentence if the owner's edit is stale, otherwise "".
 
     Raises:
         StoreError: there is no such user or group, or the store cannot be read.
@@ -261,7 +260,7 @@ async def _open_embeddings(pool: ModelPool, name: str) -> OpenSimilarity:
         similarity = await pool.similarity(name)
     if similarity.embedder is None:
         raise SettingsError(
-            f"CHAMELEON chooses from a history by embeddings, {name} has none", remedy=_ANOTHER_SIMILARITY
+            f"CHAMELEON selects history items by embeddings, but {name} has none", remedy=_ANOTHER_SIMILARITY
         )
     return similarity
 

@@ -1,4 +1,4 @@
-"""Settings of the methods from a few choices: a preset, and what differs from it; None leaves that to the preset."""
+"""Settings of the methods from a few choices: a preset, and changes to it; None leaves a setting to the preset."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FermiChoices:
-    """What may be chosen of Fermi's settings.
+    """Choices for Fermi's settings.
 
     Args:
-        preset: None: "api" for a remote model, "demo" for a local one.
-        answering: how answers are taken.
-        similarity: of questions, by name (see `models.catalog`).
-        proposers: who proposes prompts.
-        iterations: rounds of learning; ≥ 1.
-        max_tokens: tokens that an answer may have, and a proposal at least.
-        seed: of every random draw.
+        preset: name of the preset; None: "api" for a remote model, "demo" for a local one.
+        answering: "generate" or "likelihood".
+        similarity: name of a similarity of questions (see `models.catalog`).
+        proposers: names of the proposers of prompts.
+        iterations: number of learning rounds; ≥ 1.
+        max_tokens: maximum number of tokens in an answer; a proposal may have at least as many.
+        seed: seed of every random draw.
     """
 
     preset: str | None = None
@@ -40,21 +40,21 @@ class FermiChoices:
 
     @property
     def method(self) -> MethodName:
-        """The method that these are choices of."""
+        """Method that the choices belong to."""
         return FERMI
 
 
 @dataclass(frozen=True, slots=True)
 class ChameleonChoices:
-    """What may be chosen of CHAMELEON's settings.
+    """Choices for CHAMELEON's settings.
 
     Args:
-        preset: None: "measured".
-        answering: how answers are taken.
-        similarity: of items of the history, by name; it needs embeddings.
-        pairs: preference pairs of each user; ≥ 2.
-        max_tokens: of everything that the model writes but insights.
-        seed: of every random draw.
+        preset: name of the preset; None: "measured".
+        answering: "generate" or "likelihood".
+        similarity: name of a similarity of history items, which must have embeddings.
+        pairs: number of preference pairs per user; ≥ 2.
+        max_tokens: maximum number of tokens in each text that the model writes, except insights.
+        seed: seed of every random draw.
     """
 
     preset: str | None = None
@@ -66,22 +66,22 @@ class ChameleonChoices:
 
     @property
     def method(self) -> MethodName:
-        """The method that these are choices of."""
+        """Method that the choices belong to."""
         return CHAMELEON
 
 
 def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None = None) -> FermiSettings:
-    """Return a preset's settings with the choices.
+    """Return a preset's settings with the choices applied.
 
-    A named optimizer proposes prompts, unless the proposers are named too. A remote one cannot be made to go on from a
-    prefilled text, so it is shown the meta-prompt of the preset "api".
+    If an optimizer is named and the proposers are not, the optimizer proposes prompts too. A remote optimizer cannot
+    continue a prefilled text, so it gets the meta-prompt of the preset "api".
 
     Args:
-        choices: what differs from the preset.
+        choices: changes to the preset.
         model, optimizer: names of the models.
 
     Raises:
-        SettingsError: there is no such preset; a setting, or a combination, makes no sense.
+        SettingsError: there is no such preset, or a setting or a combination is invalid.
     """
     settings = preset(choices.preset or ("api" if is_remote(model) else "demo"))
     proposers = choices.proposers
@@ -109,10 +109,10 @@ def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None =
 
 
 def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSettings:
-    """Return a preset's settings with the choices, for a model with open weights.
+    """Return a preset's settings with the choices applied, for a model with open weights.
 
     Raises:
-        SettingsError: a setting makes no sense, or the model is behind an API.
+        SettingsError: a setting is invalid, or the model has no open weights.
         MissingExtraError: local models are not installed.
     """
     check_open_weights(model)
@@ -137,16 +137,16 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
 
 
 def check_open_weights(model: str) -> None:
-    """Check that a name means a model with open weights: one behind an API cannot be edited, nor a recording.
+    """Check that a name belongs to a model with open weights: a model behind an API or a recording cannot be edited.
 
     Raises:
-        SettingsError: it does not.
+        SettingsError: the model has no open weights.
     """
     kind = kind_of(model)
     if kind != "local":
         what = "a model behind an API" if kind == "remote" else f"{model.partition(':')[0]}:…"
         raise SettingsError(
-            f"CHAMELEON edits the model itself and needs its open weights, which {what} does not give: name embedded, "
+            f"CHAMELEON edits the model itself and needs open weights, which {what} does not have: use embedded, "
             "a Hugging Face id, or a folder",
             remedy=Remedy("method", FERMI, "learns prompts and works with every model"),
         )

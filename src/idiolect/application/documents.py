@@ -1,6 +1,6 @@
-"""Values of the use cases as JSON documents: the same for `--json` of the command line and for a server.
+"""JSON documents for the values of the use cases: the same for the command line's `--json` and for a server.
 
-Money is a string, because it is decimal; dates are ISO 8601; what is not known is null.
+Money is a string, because it is decimal; dates are ISO 8601; unknown values are null.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Document = dict[str, Any]
 
 
 def outcome_document(outcome: Outcome) -> Document:
-    """Return the outcome of learning from one user."""
+    """Return the document for the outcome of learning from one user."""
     document: Document = {
         "id": outcome.user_id,
         "state": outcome.state,
@@ -52,12 +52,12 @@ def outcome_document(outcome: Outcome) -> Document:
 
 
 def asked_document(asked: Asked) -> Document:
-    """Return the answer to one question, with its reasons."""
+    """Return the document for the answer to one question, with its reasons."""
     return _prompted_document(asked) if asked.edit is None else _edited_document(asked, asked.edit)
 
 
 def user_summary_document(summary: UserSummary) -> Document:
-    """Return a user, counted."""
+    """Return the document with counts of a user's data."""
     return {
         "id": summary.id,
         "opinions": summary.n_opinions,
@@ -69,7 +69,7 @@ def user_summary_document(summary: UserSummary) -> Document:
 
 
 def user_document(known: Known) -> Document:
-    """Return what is known and learned about a user."""
+    """Return the document for a user, with what was learned for them."""
     return {
         **user_summary_document(known.summary),
         "profile": dict(known.user.profile.attributes),
@@ -80,12 +80,12 @@ def user_document(known: Known) -> Document:
 
 
 def opinion_document(opinion: Opinion) -> Document:
-    """Return a question with the user's answer."""
+    """Return the document for an opinion."""
     return {"question": opinion.question.text, "choices": list(opinion.question.choices), "answer": opinion.answer}
 
 
 def learned_document(record: PersonalizationRecord, user: User) -> Document:
-    """Return what a method learned for a user; an `error` in it says why what is stored cannot be read."""
+    """Return the document for a method's result; its `error` states why a stored result cannot be read."""
     document = {
         "method": record.method,
         "digest": record.digest,
@@ -103,7 +103,7 @@ def learned_document(record: PersonalizationRecord, user: User) -> Document:
 
 
 def prompt_document(prompt: ScoredPrompt, learned: FermiPersonalization) -> Document:
-    """Return a prompt; its `score` is None while it is not scored on all opinions."""
+    """Return the document for a prompt; its `score` is None until it is scored on all opinions."""
     opinions = learned.opinions
     return {
         "origin": prompt.prompt.origin,
@@ -125,9 +125,9 @@ def prompt_document(prompt: ScoredPrompt, learned: FermiPersonalization) -> Docu
 
 
 def edit_document(learned: ChameleonPersonalization) -> Document:
-    """Return an edit without its pairs and tensors.
+    """Return the document for an edit, without its pairs and tensors.
 
-    The reason beside the evidence is the decision's, which counts the cost on neutral text too.
+    The `reason` in `evidence` explains the whole decision, which also considers the cost on neutral text.
     """
     evidence = learned.evidence
     judged = None
@@ -155,7 +155,7 @@ def edit_document(learned: ChameleonPersonalization) -> Document:
 
 
 def opinion_added_document(user_id: str, added: OpinionAdded, spending: Spending) -> Document:
-    """Return the outcome of adding an opinion."""
+    """Return the document for the outcome of adding an opinion."""
     document: Document = {"id": user_id, "opinion": added.change, "learned": added.learned}
     if added.before is None or added.after is None:
         return document
@@ -173,7 +173,7 @@ def opinion_added_document(user_id: str, added: OpinionAdded, spending: Spending
 
 
 def group_document(group: Group) -> Document:
-    """Return a group, with what was learned for it."""
+    """Return the document for a group, with what was learned for it."""
     return {
         "id": group.id,
         "members": list(group.members),
@@ -185,17 +185,17 @@ def group_document(group: Group) -> Document:
 
 
 def removal_document(removal: Removal) -> Document:
-    """Return what the removal of members deleted, and what has to be fitted again."""
+    """Return the document for a removal of members: deleted rows, and methods to fit again."""
     return {"rows": removal.rows, "refit": list(removal.refit), "unfinished": list(removal.unfinished)}
 
 
 def group_fitted_document(group_id: str, fitted: GroupFitted) -> Document:
-    """Return the edit that was learned for a group."""
+    """Return the document for the edit that was learned for a group."""
     return {"group": group_id, "left_out": list(fitted.left_out), **edit_document(fitted.learned)}
 
 
 def receipt_document(receipt: Receipt) -> Document:
-    """Return the receipt of an erasure."""
+    """Return the document for the receipt of an erasure."""
     return {
         "user": receipt.user_id,
         "erased_at": receipt.erased_at.isoformat(),
@@ -215,7 +215,7 @@ def receipt_document(receipt: Receipt) -> Document:
 
 
 def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
-    """Return what learning would cost."""
+    """Return the document for the forecast cost of learning."""
     if isinstance(forecast, ChameleonForecast):
         document = asdict(forecast)
         del document["preset"]
@@ -236,7 +236,7 @@ def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
 
 
 def role_document(role: RoleCost) -> Document:
-    """Return what one role of a model would cost."""
+    """Return the document for the forecast cost of a model in one role."""
     return {
         "model": role.model,
         "calls": role.counts.calls,
@@ -248,7 +248,7 @@ def role_document(role: RoleCost) -> Document:
 
 
 def tied(candidate: Candidate, why: Explanation) -> bool:
-    """Return whether the candidate shares the best score on the nearest opinions with another one."""
+    """Return whether the candidate shares the best score on the nearest opinions with another candidate."""
     return why.tied > 1 and candidate.score == max(each.score for each in why.candidates)
 
 

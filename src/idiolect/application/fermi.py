@@ -1,4 +1,4 @@
-"""Fermi with its models opened: a learner, and what answers with the prompts that it learned.
+"""Fermi with its models open: a learner, and a respondent that answers with the learned prompts.
 
 names, settings ─ open_fermi → FermiLearner ─ learn → FermiPersonalization ─ respondent → answers
 """
@@ -29,19 +29,19 @@ from idiolect.models.catalog import lasting_name, server_of
 from idiolect.people.user import User
 from idiolect.store.records import PersonalizationRecord
 
-_SEVERAL = "several"  # `made_with` of prompts whose learning went on with other models than it began with
+_SEVERAL = "several"  # `made_with` of prompts whose learning was continued with different models
 
 
 @dataclass(frozen=True, slots=True)
 class FermiSummary:
-    """The counts and scores of what Fermi learned for one user.
+    """Counts and scores of what Fermi learned for one user.
 
     Args:
-        initial_score, best_score: of `P⁰` and of the best prompt, in [0, 1].
-        prompts: in the pool.
-        calls, tokens: cost of learning when nothing is in a cache.
-        used: whether the prompts answer; False where the evidence speaks for the base model, or is not there yet.
-        evidence: one sentence; None where the held-out opinions were not asked, or there are none.
+        initial_score, best_score: scores of `P⁰` and of the best prompt, in [0, 1].
+        prompts: number of prompts in the pool.
+        calls, tokens: cost of learning without a cache.
+        used: whether the prompts answer; False if the evidence favours the base model, or does not exist yet.
+        evidence: one sentence; None if there are no held-out opinions, or they were not asked.
     """
 
     initial_score: float
@@ -54,7 +54,7 @@ class FermiSummary:
 
     @classmethod
     def of(cls, learned: FermiPersonalization) -> FermiSummary:
-        """Count and score a personalization."""
+        """Return the summary of a personalization."""
         usage = learned.answering + learned.optimizing
         return cls(
             initial_score=learned.initial.score,
@@ -69,14 +69,14 @@ class FermiSummary:
 
 @dataclass(frozen=True, slots=True)
 class FermiLearner:
-    """Fermi, ready to learn from one user after another.
+    """Fermi, ready to learn from users one after another.
 
     Args:
-        settings: of the method.
+        settings: settings of the method.
         model: the frozen model `M`.
-        optimizer: `M_opt`; may be the same.
-        similarity: of questions.
-        calls: cache, budget and turns of the run; None: models are called as they are.
+        optimizer: `M_opt`; may be the same model.
+        similarity: similarity of questions.
+        calls: cache, budget and turns of the run; None: models are called directly.
     """
 
     settings: FermiSettings
@@ -87,19 +87,19 @@ class FermiLearner:
 
     @property
     def method(self) -> MethodName:
-        """The method's name."""
+        """Name of the method."""
         return FERMI
 
     @property
     def remote(self) -> bool:
-        """Whether some of the calls go to a server, so that many users are learned side by side."""
+        """Whether some calls go to a server; if so, many users are learned concurrently."""
         return self.model.source.remote or self.optimizer.source.remote
 
     async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
-        """Learn the user's prompts, checkpoint by checkpoint.
+        """Learn the user's prompts, and save checkpoints.
 
         Raises:
-            PersonalizationError, ModelError, HaltedError: as `learn`.
+            PersonalizationError, ModelError, HaltedError: see `learn`.
         """
         learned = await self.learn(user, observer=observer, checkpoints=checkpoints)
         return Fitted(learned.to_json(), FermiSummary.of(learned), finished=learned.finished)
@@ -107,10 +107,10 @@ class FermiLearner:
     async def learn(
         self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
     ) -> FermiPersonalization:
-        """Learn the user's prompts; the result names the models so that they can be opened again.
+        """Learn the user's prompts. The result contains the names that open the models again.
 
         Raises:
-            PersonalizationError: this user gave nothing to learn from.
+            PersonalizationError: the user has no data to learn from.
             ModelError: a model could not answer.
             HaltedError: the run was halted before anything was learned.
         """
@@ -131,7 +131,7 @@ class FermiLearner:
         Raises:
             PersonalizationError: no opinion is left to score with.
             ModelError: a model could not answer.
-            HaltedError: the run was halted before the memory was scored anew.
+            HaltedError: the run was halted before the memory was scored again.
         """
         fermi, now = self._fermi(user.id), self.made_with
         after = await fermi.extend(learned, user, iterations=iterations, observer=observer, checkpoints=checkpoints)
@@ -142,40 +142,40 @@ class FermiLearner:
         return replace(self._named(after), made_with=made_with)
 
     def learned_here(self, learned: FermiPersonalization) -> bool:
-        """Return whether it was learned with these settings and these models, as far as those are known."""
+        """Return whether a result has these settings and these models, as far as the models are known."""
         same = self._named(learned) == learned and learned.settings == self.settings
         return same and (learned.made_with == self.made_with or "" in (learned.made_with, self.made_with))
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> FermiSummary | None:
-        """Return the summary of prompts learned to the end from the same data, with the same settings and models."""
+        """Return the summary of a finished result from the same data, settings and models; None if anything differs."""
         try:
             kept = FermiPersonalization.from_json(record.payload)
         except PersonalizationError:
-            return None  # of another version
+            return None  # from another version
         same = kept.finished and self.learned_here(kept) and _learned_from(kept, user)
         return FermiSummary.of(kept) if same else None
 
     def answerer(self, owner: str) -> Answerer:
-        """Return `M`, as it is called for one user."""
+        """Return an answerer with the model `M`, whose calls are counted for `owner`."""
         return Answerer(self.model.called(self.calls, owner), self.settings.answering)
 
     def respondent(self, learned: FermiPersonalization) -> RetrievalOfPrompt | FixedPrompt:
-        """Return what answers for the user: the prompts, or the base model where the evidence speaks for it."""
+        """Return the respondent for the user: with the prompts, or the base model if the evidence favours it."""
         similarity = self.similarity.called(self.calls, learned.user_id)
         return respondent(learned, self.answerer(learned.user_id), similarity)
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What distinguishes these models from all others: lasting names, servers, hashes of weights where known.
+        """Identity of the models: their lasting names, their servers, and hashes of their weights if known.
 
-        A server's URL is part of it because `openai:NAME` may mean another one tomorrow.
+        It includes a server's URL because `openai:NAME` may refer to another server tomorrow.
         """
         models = [part for each in self._learns_with for part in (each.name, each.source.fingerprint)]
         return *models, server_of(self.similarity.name) if self.similarity.remote else ""
 
     @property
     def made_with(self) -> str:
-        """The digest of the identity; "" where the weights of a model are not known."""
+        """Digest of the identity; "" if the weights of a model are unknown."""
         known = all(each.source.fingerprint for each in self._learns_with)
         return sha256(json.dumps(self.identity).encode()).hexdigest() if known else ""
 
@@ -184,7 +184,7 @@ class FermiLearner:
         return (self.model, self.optimizer) if "llm" in self.settings.proposers else (self.model,)
 
     def _named(self, learned: FermiPersonalization) -> FermiPersonalization:
-        """Return it with the names that open its models again, from any folder."""
+        """Return a result with the names that open its models again, from any folder."""
         optimizer = None if learned.optimizer is None else self.optimizer.name
         return replace(learned, model=self.model.name, optimizer=optimizer)
 
@@ -201,16 +201,16 @@ class FermiLearner:
 async def open_fermi(
     pool: ModelPool, settings: FermiSettings, *, model: str, optimizer: str | None = None
 ) -> FermiLearner:
-    """Open what Fermi needs, by name. Its models are called as they are; `replace(learner, calls=…)` changes that.
+    """Open Fermi's models and similarity by name. To call them through a run, use `replace(learner, calls=…)`.
 
     Args:
         pool: opens each name once, and closes it.
-        settings: of the method.
-        model: the answering model.
-        optimizer: None: the answering model.
+        settings: settings of the method.
+        model: name of the answering model.
+        optimizer: name of the optimizer; None: the answering model.
 
     Raises:
-        SettingsError: a name means nothing, or the model cannot answer as the settings want it.
+        SettingsError: a name is invalid, or the model does not support the answering mode.
         ModelError: there is no such model.
         MissingExtraError: a model needs packages that are not installed.
     """
@@ -224,11 +224,11 @@ async def open_fermi(
 
 
 async def check_fermi(pool: ModelPool, learner: FermiLearner) -> None:
-    """Find out, before anything is learned, whether the prices are known that limits need, and all can be reached.
+    """Check that prices are known if money is limited, and that the models and the similarity can be reached.
 
     Raises:
-        SettingsError: money is limited, and a price is not known.
-        ModelError, MissingExtraError: a model cannot be reached, or the similarity cannot be had.
+        SettingsError: money is limited, and a price is unknown.
+        ModelError, MissingExtraError: a model cannot be reached, or the similarity is not available.
     """
     pool.check_prices(learner.model, learner.optimizer, learner.similarity)
     await pool.check(learner.model, learner.optimizer)
@@ -236,15 +236,15 @@ async def check_fermi(pool: ModelPool, learner: FermiLearner) -> None:
 
 
 def similarity_remedy(settings: FermiSettings) -> Remedy | None:
-    """Return the setting that does without the similarity of these settings."""
+    """Return the setting to suggest if the similarity is not available; None if there is none."""
     name = settings.retrieval.similarity
     if settings.preset == "paper" and name not in ("minilm", "bm25"):
-        return Remedy("preset", "paper-offline", "is the same with the bundled embeddings")
-    return Remedy("similarity", "bm25", "does without embeddings") if name == "minilm" else None
+        return Remedy("preset", "paper-offline", "is the same preset with the bundled embeddings")
+    return Remedy("similarity", "bm25", "works without embeddings") if name == "minilm" else None
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:
-    """Return whether it was learned from just this profile and these opinions."""
+    """Return whether a result was learned from exactly the user's profile and opinions."""
     seen = [*kept.opinions, *kept.examples, *kept.held_out]
     same = len(seen) == len(user.opinions) and all(opinion in user.opinions for opinion in seen)
     return same and kept.initial.prompt.text == profile_prompt(user.profile)

@@ -1,10 +1,10 @@
-"""Learning from many users: each is kept in the store as soon as it is learned, and goes on from its checkpoint.
+"""Learning from many users: each result is stored as soon as it is there, and learning resumes from checkpoints.
 
     users → store → workers: user → fit, checkpoint by checkpoint → personalization → store → outcome
 
-A user who cannot be learned does not stop the others. A limit, a halt, or an error that is not one user's stops all of
-them: calls in flight are kept, what was learned until then is usable (and never replaces what was learned to the end),
-and the same use case with `resume` goes on.
+A user who fails does not stop the others. A limit, a halt, or an error that does not belong to one user stops all of
+them. Calls in flight are then kept, unfinished results are usable (but never replace finished ones), and the same use
+case with `resume` continues.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.people.user import User
 
 State = Literal["learned", "already learned", "stopped early", "not learned", "failed"]
-_USERS_PER_TURN = 2  # users at work per call in flight: enough that some always has calls to make
+_USERS_PER_TURN = 2  # users in progress per call in flight, so that there is always a call to make
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of learning from one user.
+    """Outcome of learning from one user.
 
     Args:
-        user_id: the user's id.
+        user_id: id of the user.
         n_opinions: number of the user's opinions.
         seconds: wall time.
-        state: "stopped early" is usable, with fewer iterations; "not learned" was halted before there was anything.
-        summary: what was learned, counted; None where nothing was.
-        error: the reason why nothing was learned. Its cause may hold the user's texts.
-        kept: whether the store holds it; False where it was stopped early and something learned to the end stays.
+        state: "stopped early" has a usable result from fewer iterations; "not learned" was halted before any result.
+        summary: counts and scores of the result; None if there is none.
+        error: reason why nothing was learned. Its cause may contain the user's texts.
+        kept: whether the result was stored; False if it was stopped early and a finished result was kept instead.
     """
 
     user_id: str
@@ -60,11 +60,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FitStart:
-    """The beginning of a fit, when its users are in the store.
+    """Start of a fit, when its users are in the store.
 
     Args:
-        users: how many there are.
-        kept_entered: opinions that were added one by one, differ from the given users, and stay as they were added.
+        users: number of users.
+        kept_entered: number of opinions that were added one by one, differ from the given users' and were kept.
         side_by_side: whether several users are learned at a time.
     """
 
@@ -75,11 +75,11 @@ class FitStart:
 
 @dataclass(frozen=True, slots=True)
 class FitEvents:
-    """Observers of a fit. They are called in the event loop, and have to return quickly.
+    """Observers of a fit. They are called in the event loop, and must return quickly.
 
     Args:
-        started: receives the number of users, once they are in the store.
-        progress: receives every step of the work on a user: counts, scores and stages, no texts.
+        started: receives the start of the fit, once the users are in the store.
+        progress: receives every step of the work on a user: counts, scores and stages, but no texts.
         finished: receives every user's outcome.
     """
 
@@ -93,14 +93,14 @@ NO_EVENTS = FitEvents()
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """The outcomes of a fit.
+    """Outcomes of a fit.
 
     Args:
-        outcomes: one a user, in the order in which they were done; users that were never begun have none.
-        users: how many there were.
-        halted_by: the reason why no further call was made; None where the fit came to its end.
-        spending: what the workspace's run has cost so far.
-        notes: what the models report about how they took their requests.
+        outcomes: one per user, in order of completion; users that were never started have none.
+        users: number of users.
+        halted_by: reason why the fit was halted; None if it was not.
+        spending: cost of the workspace's run so far.
+        notes: notes of the models on how they handled their requests.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -111,7 +111,7 @@ class FitReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every user is learned."""
+        """Whether every user was learned, and the fit was not halted."""
         learned = sum(outcome.state in ("learned", "already learned") for outcome in self.outcomes)
         return learned == self.users and self.halted_by is None
 
@@ -123,18 +123,18 @@ async def open_learner(
     model: str | None = None,
     optimizer: str | None = None,
 ) -> Learner:
-    """Open a method's models and check that they can be reached; the store is made only after that.
+    """Open a method's models and check that they can be reached; only then is the store created.
 
     Args:
-        workspace: whose models are opened.
-        choices: the method, with its settings.
-        model: the answering model; None: the workspace's.
-        optimizer: the model that writes prompts; None: the workspace's, or else the answering one.
+        workspace: workspace that opens the models.
+        choices: method and its settings.
+        model: name of the answering model; None: the workspace's model.
+        optimizer: name of the model that writes prompts; None: the workspace's optimizer, else the answering model.
 
     Raises:
-        TypeError: `choices` is something else.
-        SettingsError: a setting or a name makes no sense, or money is limited and a price is not known.
-        ModelError, MissingExtraError: a model cannot be had.
+        TypeError: `choices` has the wrong type.
+        SettingsError: a setting or a name is invalid, or money is limited and a price is unknown.
+        ModelError, MissingExtraError: a model is not available.
         StoreError, CacheError: the store or the cache cannot be opened.
     """
     check_type("choices", choices, (FermiChoices, ChameleonChoices))
@@ -161,19 +161,19 @@ async def fit_users(
     resume: bool = False,
     events: FitEvents = NO_EVENTS,
 ) -> FitReport:
-    """Save the users, learn from each of them, and keep what was learned.
+    """Save the users, learn from each of them, and store the results.
 
     Args:
-        workspace: the store, and the run that limits and counts.
-        learner: the method with its models.
-        users: read once; each is in the store before the first is learned.
-        resume: go on from checkpoints, and skip users for whom the same was learned already.
+        workspace: store and run.
+        learner: method with its models.
+        users: users to learn from, read once; all are stored before learning begins.
+        resume: continue from checkpoints, and skip users with the same result already.
         events: observers.
 
     Raises:
-        ValueError: two users have the same id; nothing is saved then.
-        TypeError: `users` holds something else.
-        StoreError, CacheError: they cannot be read or written; what was learned before is kept.
+        ValueError: two users have the same id; nothing was saved.
+        TypeError: an item of `users` is not a user.
+        StoreError, CacheError: the store or the cache cannot be read or written; earlier results were kept.
     """
     ids: list[str] = []
     saved = workspace.store.save_users(_noting(users, ids))
@@ -201,10 +201,10 @@ def _noting(users: Iterable[User], ids: list[str]) -> Iterator[User]:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The work of one fit: workers that take user after user.
+    """Work of one fit: concurrent workers that take one user after another.
 
-    `failures` are errors that end the fit: of the store or the cache, which end the workspace's calls as well, and of
-    observers.
+    `failures` contains the errors that end the fit: errors of the store or the cache, which also halt the workspace's
+    calls, and errors of observers.
     """
 
     workspace: AsyncWorkspace
@@ -215,7 +215,7 @@ class _Work:
     failures: list[BaseException] = field(default_factory=list)
 
     async def all(self, ids: list[str], *, workers: int) -> None:
-        """Learn every user; end early when the run is halted. An error that ends it is raised when all have ended."""
+        """Learn from every user until the run is halted. Raise the first failure once all workers have ended."""
         waiting = iter(ids)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(workers, len(ids))):
@@ -225,10 +225,10 @@ class _Work:
 
     async def _take(self, waiting: Iterator[str]) -> None:
         for user_id in waiting:
-            await asyncio.sleep(0)  # a model that never waits would leave a halt no chance
+            await asyncio.sleep(0)  # with a model that never awaits, a halt would otherwise not get through
             try:
                 outcome = await self._fit_stored(user_id)
-            except Exception as error:  # not one user's; the others are not cancelled, calls in flight are paid for
+            except Exception as error:  # it does not belong to one user; the others end without losing paid calls
                 self.failures.append(error)
                 self.workspace.run.halt(f"an error ended the run ({type(error).__name__})")
                 return
@@ -238,14 +238,14 @@ class _Work:
                 return
 
     def _observed(self, event: Callable[[], None]) -> None:
-        """Call an observer. Its error ends the fit after the users who are being learned, and is no fault of theirs."""
+        """Call an observer. An error of it ends the fit after the users in progress, but not as their failure."""
         try:
             event()
-        except BaseException as error:  # one like SystemExit would end the event loop
+        except BaseException as error:  # one such as SystemExit would end the event loop
             self.failures.append(error)
 
     async def _fit_stored(self, user_id: str) -> Outcome:
-        """Learn one user; an error that is only theirs is part of the outcome."""
+        """Learn from one user; an error that belongs to this user becomes part of the outcome."""
         start, n = time.perf_counter(), 0
         state: State
         summary: LearnedSummary | None = None
@@ -268,7 +268,7 @@ class _Work:
         self._observed(partial(self.events.progress, progress))
 
     async def _fit_one(self, user: User) -> tuple[State, LearnedSummary, bool]:
-        """Return the state, the summary, and whether the store holds what was learned."""
+        """Learn from one user; return the state, the summary, and whether the result was stored."""
         method = self.learner.method
         if self.resume and (held := self.workspace.store.find_personalization(user.id, method)) is not None:
             known = self.learner.already_learned(held, user)
@@ -283,30 +283,30 @@ class _Work:
         return "learned", fitted.summary, True
 
     def _save_unfinished(self, user_id: str, fitted: Fitted) -> bool:
-        """Keep it, unless the store holds something that was learned to the end; return whether it was kept."""
+        """Store an unfinished result unless the store has a finished one; return whether it was stored."""
         store, method = self.workspace.store, self.learner.method
         held = store.find_personalization(user_id, method)
-        if held is not None and held.payload.get("finished", True):  # the format before had no such field
+        if held is not None and held.payload.get("finished", True):  # the earlier format had no such field
             return False
         expected = None if held is None else held.digest
         return store.compare_and_save_personalization(user_id, method, fitted.payload, expected_digest=expected)
 
 
 class UnexpectedValueError(PersonalizationError):
-    """A value that makes no sense, learning from one user; its cause may hold the user's texts."""
+    """An unexpected value while learning from one user; its cause may contain the user's texts."""
 
 
 def _without_texts(error: IdiolectError | ValueError) -> IdiolectError:
-    """Return the error as it may be shown: a `ValueError` may name a value that is somebody's text."""
+    """Return an error that is safe to show: the message of a `ValueError` may contain somebody's text."""
     if isinstance(error, IdiolectError):
         return error
-    shown = UnexpectedValueError(f"a value makes no sense ({type(error).__name__})")
+    shown = UnexpectedValueError(f"unexpected value ({type(error).__name__})")
     shown.__cause__ = error
     return shown
 
 
 def _ends_the_run(error: IdiolectError | ValueError) -> bool:
-    """Return whether it is not one user's: the cache fails, or the database (except for a row that it refuses)."""
+    """Return whether the error ends the fit: an error of the cache or the database, except for a rejected row."""
     refused = isinstance(error.__cause__, DataError | IntegrityError)
     of_the_store = isinstance(error, StoreError) and isinstance(error.__cause__, SQLAlchemyError) and not refused
     return of_the_store or isinstance(error, CacheError)

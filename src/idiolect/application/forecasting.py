@@ -1,8 +1,9 @@
-"""What learning would cost, before it is begun: calls, tokens and money. Calls no model, and writes nothing.
+"""Forecast of the cost of learning: calls, tokens and money. It calls no model and writes nothing.
 
-Fermi is run itself on simulated models. Of CHAMELEON's work only writing is counted: per user n queries are answered,
-at most K, in at most `max_tokens` tokens each - once where the user's own texts are the other side, else twice, and two
-insights beside them. Reading, gradients and directions come on top, and are no calls.
+Fermi runs on simulated models. For CHAMELEON, only writing is counted: per user, n ≤ K queries are answered in at most
+`max_tokens` tokens each. If the user's own texts are one side of the pairs, each query is answered once. Otherwise, it
+is answered twice, and two insights are written as well. Reading, gradients and directions are additional work, but no
+calls.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RoleCost:
-    """The expected cost of one role of a model: answering, or optimizing.
+    """Expected cost of a model in one role: answering or optimizing.
 
     Args:
-        model: its lasting name.
+        model: lasting name of the model.
         counts: calls and tokens.
-        money: US dollars to four digits; None where the price is not known.
+        money: US dollars, rounded to four decimals; None if the price is unknown.
     """
 
     model: str
@@ -43,13 +44,13 @@ class RoleCost:
 
 @dataclass(frozen=True, slots=True)
 class FermiForecast:
-    """The expected cost of learning prompts.
+    """Expected cost of learning prompts.
 
     Args:
-        preset: of the settings.
-        expected: users, calls and tokens, with what was taken for granted.
-        answering, optimizing: both roles.
-        prices_as_of: date of the prices; None where none is known.
+        preset: name of the preset.
+        expected: users, calls and tokens, with the assumptions.
+        answering, optimizing: cost of each role.
+        prices_as_of: date of the prices; None if unknown.
     """
 
     preset: str
@@ -60,7 +61,7 @@ class FermiForecast:
 
     @property
     def money(self) -> Decimal | None:
-        """US dollars of both roles; None where a price that is needed is not known."""
+        """Cost of both roles in US dollars; None if a price is unknown."""
         costs = [role.money for role in (self.answering, self.optimizing) if role.counts.calls]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
@@ -68,15 +69,15 @@ class FermiForecast:
 
 @dataclass(frozen=True, slots=True)
 class ChameleonForecast:
-    """The expected work of learning edits.
+    """Expected work of learning edits, which costs no money because the model runs in this process.
 
     Args:
-        preset: of the settings.
-        model: with open weights, which runs here: nothing is paid.
-        users, not_learnable: number of users, and of those among them who gave too little.
+        preset: name of the preset.
+        model: name of a model with open weights.
+        users, not_learnable: number of users, and number of those with too little data.
         queries: number of queries.
-        generations: number of texts that are written.
-        most_completion_tokens: their tokens at most.
+        generations: number of texts that the model writes.
+        most_completion_tokens: maximum number of tokens in these texts.
     """
 
     preset: str
@@ -96,10 +97,10 @@ async def forecast(
     optimizer: str | None = None,
     prices: Path | None = None,
 ) -> FermiForecast | ChameleonForecast:
-    """Forecast what learning from these users would cost, by the method whose choices are given.
+    """Forecast the cost of learning from users with the method of the choices.
 
     Raises:
-        SettingsError, MissingExtraError: as `forecast_fermi` and `forecast_chameleon`.
+        SettingsError, MissingExtraError: see `forecast_fermi` and `forecast_chameleon`.
     """
     if isinstance(choices, ChameleonChoices):
         return forecast_chameleon(users, choices, model=model)
@@ -114,16 +115,16 @@ async def forecast_fermi(
     optimizer: str | None = None,
     prices: Path | None = None,
 ) -> FermiForecast:
-    """Forecast the cost of learning prompts for these users.
+    """Forecast the cost of learning prompts for users.
 
     Args:
-        users: held in memory while the method is simulated.
+        users: users to learn from, all held in memory during the simulation.
         choices: Fermi's settings.
-        model, optimizer: names of the models; no optimizer: the answering model.
-        prices: a file of prices besides the packaged ones.
+        model, optimizer: names of the models; without an optimizer, the answering model proposes prompts.
+        prices: price file, in addition to the packaged prices.
 
     Raises:
-        SettingsError: the file of prices has faults, a setting makes no sense, or a name is empty.
+        SettingsError: the price file has faults, a setting is invalid, or a name is empty.
     """
     kind_of(model)
     settings = fermi_settings(choices, model=model, optimizer=optimizer)
@@ -141,10 +142,10 @@ async def forecast_fermi(
 
 
 def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, model: str) -> ChameleonForecast:
-    """Forecast how much the model would have to write to learn edits for these users.
+    """Forecast how much the model must write to learn edits for users.
 
     Raises:
-        SettingsError: a setting makes no sense, or the model is behind an API.
+        SettingsError: a setting is invalid, or the model has no open weights.
         MissingExtraError: local models are not installed.
     """
     settings = chameleon_settings(choices, model=model)
@@ -167,7 +168,7 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
 
 
 def _queries(user: User, settings: ChameleonSettings) -> int:
-    """Return how many queries the user's history gives; 0 where it gives too few to learn and to judge."""
+    """Return the number of queries in the user's history; 0 if it is too short for learning and judging."""
     from idiolect.methods.chameleon.fitting import queries_of
     from idiolect.methods.chameleon.roles import deal_roles
 

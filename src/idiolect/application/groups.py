@@ -1,7 +1,7 @@
-"""Learning one edit from a group's members: pooled pairs → one edit → the store.
+"""Learning one edit from the members of a group: pooled pairs → one edit → the store.
 
-What the model writes about one member is no other's to keep, and the pool cannot tell them apart: so nothing of it goes
-into the cache, and forgetting a member leaves nothing of theirs behind except what the store deletes itself.
+The model writes about each member, and the pooled pairs do not show whom a text is about. So none of it is cached:
+when a member is forgotten, the store deletes everything that is left of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupFitted:
-    """A group's edit, and the members who gave too little to learn from."""
+    """A group's edit, and the ids of members who were left out because of too little data."""
 
     learned: ChameleonPersonalization
     left_out: tuple[str, ...]
@@ -35,20 +35,20 @@ async def fit_group(
     model: str | None = None,
     observer: Observer = ignore_progress,
 ) -> GroupFitted:
-    """Learn one edit from all members of a group, and keep it.
+    """Learn one edit from all members of a group, and store it.
 
     Args:
-        workspace: the store, the models, and the run that limits and counts.
-        group_id: the group's id.
-        choices: CHAMELEON's settings; pairs are those of each member.
-        model: with open weights; None: the workspace's.
-        observer: receives every step of the learning.
+        workspace: store, models and run.
+        group_id: id of the group.
+        choices: CHAMELEON's settings; `pairs` is the number per member.
+        model: model with open weights; None: the workspace's model.
+        observer: receives every step of learning.
 
     Raises:
-        UnknownGroupError: the store holds no such group.
-        PersonalizationError: no member gave enough.
+        UnknownGroupError: the store has no such group.
+        PersonalizationError: no member has enough data.
         SettingsError, ModelError, MissingExtraError: the model cannot be opened, or failed.
-        HaltedError: the run was halted; what was learned before stays.
+        HaltedError: the run was halted; an earlier edit was kept.
         StoreError: the store cannot be read or written, or a member was forgotten or removed meanwhile.
     """
     groups, pool, model = workspace.store.groups, workspace.models, model or workspace.model

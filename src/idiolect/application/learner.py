@@ -1,4 +1,4 @@
-"""A method as the use cases see it: its name, what it gives back for one user, and when it need not learn again."""
+"""The interface of a method to the use cases: its name, its result for one user, and when it can skip learning."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from idiolect.store.records import PersonalizationRecord
 
 
 class LearnedSummary(Protocol):
-    """The counts and scores of one personalization; thousands of them are kept until the end of a run."""
+    """Counts and scores of one personalization; thousands of them are kept until the end of a run."""
 
     @property
     def used(self) -> bool:
-        """Whether the personalization answers; False where the base model does."""
+        """Whether the personalization answers; False if the base model does."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What a learner made of one user.
+    """Result of learning from one user.
 
     Args:
-        payload, tensors: the personalization as the store keeps it.
+        payload, tensors: the personalization in the store's format.
         summary: its counts and scores.
-        finished: whether it was learned to the end; what was stopped early never replaces what was not.
+        finished: whether learning was completed. An unfinished result never replaces a finished one.
     """
 
     payload: Mapping[str, Any]
@@ -39,28 +39,28 @@ class Fitted:
 
 
 class Learner(Protocol):
-    """A method with its models opened, ready to learn from one user after another."""
+    """A method with open models, ready to learn from users one after another."""
 
     @property
     def method(self) -> MethodName:
-        """The method's name, in the store as well."""
+        """Name of the method, also in the store."""
         ...
 
     @property
     def remote(self) -> bool:
-        """Whether some of its calls go to a server, so that many users are learned side by side."""
+        """Whether some calls go to a server; if so, many users are learned concurrently."""
         ...
 
     async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
         """Learn from one user.
 
         Raises:
-            PersonalizationError: this user gave too little to learn from.
+            PersonalizationError: the user has too little data to learn from.
             ModelError: a model could not answer.
             HaltedError: the run was halted before anything was learned.
         """
         ...
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> LearnedSummary | None:
-        """Return the summary of an earlier result if this learner would learn the same; None if it would not."""
+        """Return the summary of an earlier result if learning again would give the same; otherwise None."""
         ...

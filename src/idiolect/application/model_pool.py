@@ -1,8 +1,8 @@
-"""Models and similarities opened by name, each once, for as long as a workspace or an evaluation lasts.
+"""Models and similarities, each opened once by name, for the lifetime of a workspace or an evaluation.
 
     name → kind_of → OpenModel | OpenSimilarity → called for one user, through the run's cache, budget and turns
 
-Whatever can be wrong with a name comes out here, before anything is learned or written.
+An invalid name is detected here, before anything is learned or written.
 """
 
 from __future__ import annotations
@@ -43,43 +43,43 @@ T = TypeVar("T")
 PriceOf = Callable[[str], Price | None]
 Waiting = Callable[[str], AbstractContextManager[None]]
 
-_FREE = Price(Decimal(0), Decimal(0))  # whatever runs in this process
+_FREE = Price(Decimal(0), Decimal(0))  # for models that run in this process
 
 
 async def _nothing_to_do() -> None:
-    """Do nothing: only what is behind a connection, or holds memory, has something to check or to close."""
+    """Do nothing: only a model with a connection or a memory has something to check, forget or close."""
 
 
 def wait_quietly(what: str) -> AbstractContextManager[None]:
-    """Show no sign of what takes seconds."""
+    """Return a context manager that shows nothing."""
     del what
     return nullcontext()
 
 
 @runtime_checkable
 class _Weights(Protocol):
-    """A model that knows its weights."""
+    """A model that returns a fingerprint of its weights."""
 
     def fingerprint(self) -> str: ...
 
 
 @runtime_checkable
 class _Prefixes(Protocol):
-    """A model that remembers prompts."""
+    """A model that caches prompt prefixes."""
 
     async def forget_prefixes(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A language model that was opened.
+    """An open language model.
 
     Args:
-        source: the model as calls are made of it.
-        take_fingerprint: computes the hash of the weights where `source` has none; returns "" where they are unknown.
-        check: raises ModelError if the model cannot be reached, or refuses the key.
-        notes: returns sentences about how the model took its requests.
-        forget: drops what the model remembers of people's prompts.
+        source: the model, with its name, price and fingerprint, for `Calls`.
+        take_fingerprint: computes the hash of the weights if `source` has none; returns "" if they are unknown.
+        check: raises ModelError if the model cannot be reached, or rejects the key.
+        notes: returns sentences about how the model handled its requests.
+        forget: drops the prompts that the model has cached.
         aclose: closes the model, in the event loop in which it was used.
     """
 
@@ -97,33 +97,33 @@ class OpenModel:
 
     @property
     def price(self) -> Price | None:
-        """The price of its tokens; None where it is not known."""
+        """Price of its tokens; None if unknown."""
         return self.source.price
 
     @property
     def name(self) -> str:
-        """The name that opens it again, from any folder."""
+        """Name that opens the model again, from any folder."""
         return self.source.name
 
     def fingerprint(self) -> str:
-        """Return the hash of the weights, or of the server; "" where neither is known."""
+        """Return the hash of the weights, or of the server; "" if neither is known."""
         return self.source.fingerprint or self.take_fingerprint()
 
     def called(self, calls: Calls | None, owner: str) -> LanguageModel:
-        """Return the model as it is called for one user; as it is without calls."""
+        """Return the model with its calls counted for `owner`; without `calls`, the model itself."""
         return self.model if calls is None else calls.model(self.source, owner=owner)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSimilarity:
-    """A similarity of questions that was opened.
+    """An open similarity of questions.
 
     Args:
-        similarity: computes it.
-        name: the name that opens it again, from any folder.
-        price: of a remote embedding model; None where it is not known.
-        remote: whether its embeddings come from a server.
-        check: raises ModelError or MissingExtraError if it cannot be had.
+        similarity: computes the similarity.
+        name: name that opens it again, from any folder.
+        price: price of a remote embedding model; None if unknown.
+        remote: whether the embeddings come from a server.
+        check: raises ModelError or MissingExtraError if the similarity is not available.
         aclose: closes connections, in the event loop in which they were opened.
     """
 
@@ -136,23 +136,23 @@ class OpenSimilarity:
 
     @property
     def embedder(self) -> Embedder | None:
-        """What turns texts into vectors; None for a similarity that works without."""
+        """Embedding model; None for a similarity without embeddings."""
         return self.similarity.embedder if isinstance(self.similarity, EmbeddingSimilarity) else None
 
     def called(self, calls: Calls | None, owner: str) -> Similarity:
-        """Return the similarity as it is computed for one user: a remote embedding model is called like any other."""
+        """Return the similarity with the calls of its remote embedding model, if any, counted for `owner`."""
         embedder = self.called_embedder(calls, owner)
         return self.similarity if embedder is None or embedder is self.embedder else EmbeddingSimilarity(embedder)
 
     def called_embedder(self, calls: Calls | None, owner: str) -> Embedder | None:
-        """Return the embedding model as it is called for one user; None where there is none."""
+        """Return the embedding model, with its calls counted for `owner` if it is remote; None if there is none."""
         if calls is None or not self.remote or self.embedder is None:
             return self.embedder
         return CalledEmbedder(calls, self.embedder, known_as=price_name(self.name), price=self.price, owner=owner)
 
 
 def own_model(model: LanguageModel) -> OpenModel:
-    """Return a model that the caller made, as if it had been opened; the caller closes it."""
+    """Return a model object of the caller as an open model, which the caller closes."""
     known: _Weights | None = model if isinstance(model, _Weights) else None
     return OpenModel(
         Source(model, model.name, price=_FREE, cached=False),
@@ -162,15 +162,15 @@ def own_model(model: LanguageModel) -> OpenModel:
 
 
 def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> OpenModel:
-    """Open the model that a name means; loading a local one takes seconds.
+    """Open a model by name; loading a local one takes seconds.
 
     Args:
         name: see `models.catalog`.
-        settings: how models may be called.
-        price_of: looks up the price of a remote model.
+        settings: settings for calls of models.
+        price_of: returns the price of a remote model.
 
     Raises:
-        SettingsError: the name means nothing, or the key of a remote model is missing.
+        SettingsError: the name is invalid, or the key of a remote model is missing.
         ModelError: there is no such model, or it cannot be read.
         MissingExtraError: local models are not installed.
     """
@@ -179,9 +179,9 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
         remote = open_remote_model(name, settings=remote_settings(settings))
         source = Source(remote, remote.name, server_of(name), price=price_of(remote.name), remote=True)
         return OpenModel(source, check=remote.check, notes=lambda: remote.notes, aclose=remote.aclose)
-    if kind == "prefixed":  # its weights are unknown, and it needs no cache
+    if kind == "prefixed":  # such a model has no known weights, and needs no cache
         return OpenModel(Source(open_prefixed_model(name), lasting, price=_FREE, cached=False))
-    local = open_local_model(name, dtype=settings.dtype)
+    local = open_local_model(name, dtype=settings.dtype, scoring_dtype=settings.scoring_dtype)
 
     async def close() -> None:
         local.close()
@@ -192,10 +192,10 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
 
 
 def open_named_similarity(name: str, settings: CallSettings, price_of: PriceOf) -> OpenSimilarity:
-    """Open the similarity that a name means; an embedding model is loaded, or called, at its first text.
+    """Open a similarity by name; its embedding model is loaded, or called, for the first text.
 
     Raises:
-        SettingsError: the name means nothing, or the key of a remote model is missing.
+        SettingsError: the name is invalid, or the key of a remote model is missing.
         MissingExtraError: sentence embeddings are not installed.
     """
     name = lasting_name(name)
@@ -212,19 +212,19 @@ def open_named_similarity(name: str, settings: CallSettings, price_of: PriceOf) 
 
 
 def remote_settings(settings: CallSettings) -> RemoteSettings:
-    """Return how servers are called."""
+    """Return the settings for calls of servers."""
     from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
 
-    return RemoteSettings(concurrency=None, timeout=settings.timeout)  # turns bound what is in flight
+    return RemoteSettings(concurrency=None, timeout=settings.timeout)  # turns limit the calls in flight
 
 
 @dataclass(slots=True)
 class ModelPool:
-    """The models and similarities of a workspace or an evaluation.
+    """The open models and similarities of a workspace or an evaluation.
 
     Args:
-        settings: how models may be called.
-        waiting: shows a sign of life while something takes seconds.
+        settings: settings for calls of models.
+        waiting: receives a few words, and returns a context manager that shows them during work that takes seconds.
     """
 
     settings: CallSettings
@@ -237,21 +237,21 @@ class ModelPool:
     _opening: dict[str, asyncio.Future[None]] = field(init=False, default_factory=dict)
 
     def add(self, model: LanguageModel) -> str:
-        """Take in a model that the caller made and closes; return the name that it has here.
+        """Add a model object that the caller closes, and return its name.
 
         Raises:
-            ValueError: another model has that name.
+            ValueError: another model has the same name.
         """
         known = self._models.setdefault(model.name, own_model(model))
         if known.model is not model:
-            raise ValueError(f"two models are named {model.name!r}: give each a name of its own")
+            raise ValueError(f"two models have the name {model.name!r}: give each model its own name")
         return model.name
 
     async def model(self, name: str) -> OpenModel:
-        """Return the model of a name, opened at its first use.
+        """Return the model with a name, opened when first used.
 
         Raises:
-            SettingsError: the name means nothing, or the key of a remote model is missing.
+            SettingsError: the name is invalid, or the key of a remote model is missing.
             ModelError: there is no such model, or it cannot be read.
             MissingExtraError: local models are not installed.
         """
@@ -260,7 +260,7 @@ class ModelPool:
             opening = self._opening.get(key)
             if opening is None:
                 opening = self._opening[key] = asyncio.ensure_future(self._open(name, key))
-            await asyncio.shield(opening)  # whoever else waits for it still gets it if this caller is cancelled
+            await asyncio.shield(opening)  # other callers still get the model if this caller is cancelled
         return self._models[key]
 
     async def _open(self, name: str, key: str) -> None:
@@ -274,10 +274,10 @@ class ModelPool:
             del self._opening[key]
 
     async def similarity(self, name: str) -> OpenSimilarity:
-        """Return the similarity of a name, opened at its first use.
+        """Return the similarity with a name, opened when first used.
 
         Raises:
-            SettingsError: the name means nothing, or the key of a remote model is missing.
+            SettingsError: the name is invalid, or the key of a remote model is missing.
             MissingExtraError: sentence embeddings are not installed.
         """
         key = lasting_name(name)
@@ -288,15 +288,15 @@ class ModelPool:
         return self._similarities[key]
 
     async def check(self, *opened: OpenModel | OpenSimilarity, remedy: Remedy | None = None) -> None:
-        """Find out, once, whether these can be reached and loaded, before every user fails one by one.
+        """Check once that models and similarities can be reached and loaded, rather than let every user fail.
 
         Args:
-            opened: what is checked.
-            remedy: a setting that does without them.
+            opened: models and similarities to check.
+            remedy: setting that makes them unnecessary, for the error's advice.
 
         Raises:
-            ModelError: nobody answers there, the key is refused, or there is no such model.
-            MissingExtraError: it needs packages that are not installed.
+            ModelError: a server does not answer, a key is rejected, or there is no such model.
+            MissingExtraError: required packages are not installed.
         """
         for each in opened:
             if id(each) not in self._checked:
@@ -306,54 +306,54 @@ class ModelPool:
                 self._checked.add(id(each))
 
     def price(self, name: str) -> Price | None:
-        """Return the price of a remote model; None where it is not known.
+        """Return the price of a remote model; None if unknown.
 
         Raises:
-            SettingsError: the file of prices has faults.
+            SettingsError: the price file has faults.
         """
         if self._prices is None:
             self._prices = PriceTable.load(self.settings.prices)
         return self._prices.price(price_name(name))
 
     def check_prices(self, *opened: OpenModel | OpenSimilarity) -> None:
-        """Check that the price of each is known where money is limited.
+        """Check that every price is known if money is limited.
 
         Raises:
-            SettingsError: one has none.
+            SettingsError: a price is unknown.
         """
         unpriced = sorted({each.name for each in opened if each.price is None})
         if unpriced and (self.settings.run.money is not None or self.settings.user.money is not None):
             raise SettingsError(
-                f"the price of {', '.join(unpriced)} is not known, so money cannot be a limit: put it into a file of "
-                "prices, or limit calls or tokens",
-                remedy=Remedy("prices", "FILE", "reads one, see docs/remote.md"),
+                f"the price of {', '.join(unpriced)} is unknown, so money cannot be limited: add it to a price file, "
+                "or limit calls or tokens",
+                remedy=Remedy("prices", "FILE", "reads a price file, see docs/remote.md"),
             )
 
     def notes(self) -> list[str]:
-        """Return what the models report about how they took their requests, a sentence each."""
+        """Return one sentence for each note of the models on how they handled their requests."""
         return [note for each in self.opened_models() for note in each.notes()]
 
     async def forget_prompts(self) -> None:
-        """Drop what models remember of people's prompts."""
+        """Drop the prompts that models have cached."""
         for each in self.opened_models():
             await each.forget()
 
     async def aclose(self) -> None:
         """Close everything that was opened here, in the event loop in which it was used."""
         for opening in self._opening.values():
-            opening.cancel()  # its thread ends by itself
+            opening.cancel()  # its thread ends on its own
         await self._closing.aclose()
         self._checked.clear()
         self._models.clear()
         self._similarities.clear()
 
     def opened(self) -> Iterator[OpenModel | OpenSimilarity]:
-        """Yield everything that is open."""
+        """Yield all open models and similarities."""
         yield from self.opened_models()
         yield from self._similarities.values()
 
     def opened_models(self) -> Iterator[OpenModel]:
-        """Yield each opened model once: it is known by the name it was asked for by, and by its lasting one."""
+        """Yield each open model once, although it is listed under both its given and its lasting name."""
         seen: set[int] = set()
         for each in self._models.values():
             if id(each) not in seen:
@@ -363,7 +363,7 @@ class ModelPool:
 
 @contextmanager
 def suggesting(remedy: Remedy | None) -> Iterator[None]:
-    """Give errors of missing models and packages a remedy on their way up."""
+    """Add a remedy to errors about missing models and packages that have none."""
     try:
         yield
     except (MissingExtraError, ModelError) as error:
@@ -372,8 +372,7 @@ def suggesting(remedy: Remedy | None) -> Iterator[None]:
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """Run work in a thread that nobody waits for when the event loop ends: loading weights takes seconds, and Ctrl-C
-    should not."""
+    """Run work in a daemon thread, so that Ctrl-C need not wait for it: loading weights takes seconds."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

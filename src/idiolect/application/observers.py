@@ -1,4 +1,4 @@
-"""Observers of use cases, and the one that ignores everything."""
+"""The default observer of use cases, which ignores every event."""
 
 from __future__ import annotations
 

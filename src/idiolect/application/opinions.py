@@ -1,4 +1,4 @@
-"""Single opinions: one more answer of a user is kept, then learned from; or an answer is taken back."""
+"""Single opinions: store one more answer of a user and learn from it, or remove an answer."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from idiolect.store import Store, UserSummary
 
 Change = Literal["added", "replaced"]
 
-_TRIES = 3  # another process may save what it learned for the same user meanwhile
-_NEAR = 3  # questions that an error names
+_TRIES = 3  # attempts, because another process may save a result for the same user meanwhile
+_NEAR = 3  # similar questions in an error's message
 _BEGINNING = 60  # characters of each
 
 
 @dataclass(frozen=True, slots=True)
 class OpinionAdded:
-    """The outcome of adding an opinion, which is kept in any case.
+    """Outcome of adding an opinion, which is stored in any case.
 
     Args:
-        change: whether the opinion is new, or replaced one on the same question.
-        before, after: what Fermi had learned, and what it has now; None where nothing was learned from the opinion.
-        halted_by: the reason why nothing was learned from it yet; the same use case goes on.
-        edited: whether CHAMELEON has learned for the user; its edit does not know the opinion.
+        change: whether the opinion was added, or replaced an opinion on the same question.
+        before, after: Fermi's result before and after; None if nothing was learned from the opinion.
+        halted_by: reason why nothing was learned yet; adding the opinion again continues.
+        edited: whether CHAMELEON has an edit for the user, which does not include the opinion.
     """
 
     change: Change
@@ -51,7 +51,7 @@ class OpinionAdded:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What the store holds of Fermi, and its digest."""
+    """Fermi's stored result, and its digest."""
 
     learned: FermiPersonalization
     digest: str
@@ -66,24 +66,24 @@ async def add_opinion(
     observer: Observer = ignore_progress,
     on_kept: Callable[[Change], None] = ignore,
 ) -> OpinionAdded:
-    """Keep one more opinion of a user, and continue learning from it where something was learned.
+    """Store one more opinion of a user, and continue learning from it if prompts were learned.
 
     Args:
-        workspace: the store, the models, and the run that limits and counts.
-        user_id: the user's id.
-        opinion: replaces the one on the same question, if there is one.
-        iterations: rounds of learning to go on with; 0 only scores the prompts on it; None: nothing is learned now.
-        observer: receives every step of the learning.
-        on_kept: is called when the opinion is in the store, before anything is learned.
+        workspace: store, models and run.
+        user_id: id of the user.
+        opinion: the opinion; it replaces an opinion on the same question.
+        iterations: number of further learning rounds; 0: only score the prompts on the opinion; None: do not learn.
+        observer: receives every step of learning.
+        on_kept: called when the opinion is in the store, before learning.
 
     Raises:
-        ValueError: iterations is no whole number from 0.
-        TypeError: `opinion` is something else.
-        UnknownUserError: the store holds no such user.
+        ValueError: iterations is not a whole number ≥ 0.
+        TypeError: `opinion` has the wrong type.
+        UnknownUserError: the store has no such user.
         StoreError: the store cannot be read or written; or other processes keep learning for this user (the opinion
-            is kept).
-        ModelError, SettingsError, MissingExtraError: a model cannot be opened or answer; the opinion is kept.
-        CacheError: the cache cannot be opened, read or written; the opinion is kept.
+            is stored then).
+        ModelError, SettingsError, MissingExtraError: a model cannot be opened or cannot answer; the opinion is stored.
+        CacheError: the cache cannot be opened, read or written; the opinion is stored.
     """
     check_type("opinion", opinion, Opinion)
     if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
@@ -111,17 +111,17 @@ async def add_opinion(
 async def remove_opinion(
     workspace: AsyncWorkspace, user_id: str, question: str, choices: Sequence[str] | None = None
 ) -> UserSummary:
-    """Delete one opinion of a user; nothing is learned from that. Return the user, counted, without it.
+    """Delete one opinion of a user without learning, and return counts of the user's remaining data.
 
     Args:
         workspace: the store.
-        user_id: the user's id.
-        question: its whole text.
-        choices: its choices, in order; empty: none; None: whatever they are.
+        user_id: id of the user.
+        question: full text of the question.
+        choices: choices of the question, in order; empty: it has no choices; None: any choices.
 
     Raises:
-        UnknownUserError: the store holds no such user.
-        StoreError: the user has no such opinion (the message names near ones), or the store cannot be written.
+        UnknownUserError: the store has no such user.
+        StoreError: the user has no such opinion (the message lists similar questions), or the store cannot be written.
     """
     store = workspace.store
     if not store.remove_opinion(user_id, question, choices):
@@ -133,16 +133,16 @@ async def remove_opinion(
 async def _extend(
     store: Store, learner: FermiLearner, user_id: str, held: _Held, *, iterations: int, observer: Observer
 ) -> tuple[FermiPersonalization, FermiPersonalization]:
-    """Continue from what is held and save the result in its place; return both.
+    """Continue from the stored result, replace it with the new one, and return both.
 
-    If another process has saved something else there meanwhile, continue from that.
+    If another process has replaced the stored result meanwhile, continue from that one.
     """
     for _ in range(_TRIES):
         checkpoints = StoredCheckpoints(store, user_id, FERMI, fresh=False)
         after = await learner.extend(
             held.learned, store.user(user_id), iterations=iterations, observer=observer, checkpoints=checkpoints
         )
-        if not after.finished:  # the checkpoint keeps it, and what was learned before still answers
+        if not after.finished:  # the checkpoint keeps it, and the earlier result still answers
             raise HaltedError("learning was stopped early")
         payload, expected = after.to_json(), held.digest
         if store.compare_and_save_personalization(user_id, FERMI, payload, expected_digest=expected):
@@ -150,11 +150,11 @@ async def _extend(
             return held.learned, after
         again = _held(store, user_id)
         if again is None or not learner.learned_here(again.learned):
-            break  # gone, or by other models than are open here
+            break  # deleted, or learned with other models than are open here
         held = again
     raise StoreError(
-        f"another process learned for user {user_id!r} at the same time; the opinion is kept, and adding it again goes "
-        "on from what was learned"
+        f"another process learned for user {user_id!r} at the same time; the opinion was kept, add it again to "
+        "continue learning"
     )
 
 
@@ -164,10 +164,10 @@ def _held(store: Store, user_id: str) -> _Held | None:
 
 
 def _near(question: str, others: Sequence[str]) -> str:
-    """Return a hint at questions that are near, by their beginnings; "" if none is."""
+    """Return a hint with similar questions, by their beginnings; "" if there are none."""
     beginnings = dict.fromkeys(_beginning(text) for text in others)
     found = get_close_matches(_beginning(question), beginnings, n=_NEAR, cutoff=0.4)
-    return f"; near it are {', '.join(map(repr, found))}" if found else ""
+    return f"; similar questions: {', '.join(map(repr, found))}" if found else ""
 
 
 def _beginning(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Owner: the user or group that something was learned for, or is asked about."""
+"""`Owner`: the user or group that something was learned for, or that a question is asked about."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Owner:
 
     @classmethod
     def user(cls, user_id: str) -> Owner:
-        """Return the owner that is one user."""
+        """Return the owner for a user."""
         return cls("user", user_id)
 
     @classmethod
     def group(cls, group_id: str) -> Owner:
-        """Return the owner that is a group."""
+        """Return the owner for a group."""
         return cls("group", group_id)

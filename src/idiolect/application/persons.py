@@ -1,4 +1,4 @@
-"""Everything that is held about one person: looked at, handed over, and forgotten."""
+"""Everything that is held about one person: inspected, exported and forgotten."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from idiolect.store import PersonalizationRecord, UserSummary
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known and learned about one user.
+    """Everything known about one user, with what was learned for them.
 
     Args:
         user: profile, opinions and texts.
-        summary: the same, counted.
-        learned: what each method learned.
-        entered: places in `user.opinions` of those that were added one by one.
-        groups: ids of the groups that the user is in.
+        summary: counts of the user's data.
+        learned: result of each method.
+        entered: indices in `user.opinions` of opinions that were added one by one.
+        groups: ids of the user's groups.
     """
 
     user: User
@@ -36,7 +36,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ExportedPerson:
-    """Everything that is held about one user; `missed` names caches that could not be opened, with the reasons."""
+    """Everything that is held about one user; `missed` lists caches that could not be opened, with the reasons."""
 
     holdings: Holdings
     missed: tuple[str, ...]
@@ -44,12 +44,12 @@ class ExportedPerson:
 
 @dataclass(frozen=True, slots=True)
 class ToForget:
-    """What forgetting a user would delete.
+    """Counts of the data that forgetting a user would delete.
 
     Args:
-        summary: the user, counted; None where the store holds no such user and only things of theirs are left.
+        summary: counts of the user's data; None if the store has no such user and only other data of theirs is left.
         unfinished: number of checkpoints.
-        calls: number of cached calls that only they have.
+        calls: number of cached calls that no other user shares.
     """
 
     summary: UserSummary | None
@@ -58,10 +58,10 @@ class ToForget:
 
 
 async def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
-    """Return what is known and learned about a user.
+    """Return everything known about a user, with what was learned for them.
 
     Raises:
-        UnknownUserError: the store holds no such user.
+        UnknownUserError: the store has no such user.
         StoreError: the store cannot be read.
     """
     store = workspace.store
@@ -78,7 +78,7 @@ async def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPers
     """Collect everything that is held about a user.
 
     Raises:
-        UnknownUserError: the store holds no such user.
+        UnknownUserError: the store has no such user.
         StoreError, CacheError: the store or a cache cannot be read.
     """
     with opened_caches(workspace.store.database, held=_open_cache(workspace)) as caches:
@@ -86,10 +86,10 @@ async def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPers
 
 
 async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
-    """Count what `forget` would delete.
+    """Count the data that `forget` would delete.
 
     Raises:
-        UnknownUserError: nothing is held about such a user.
+        UnknownUserError: nothing is held about this user.
         StoreError, CacheError: the store or a cache cannot be read.
     """
     store = workspace.store
@@ -104,25 +104,25 @@ async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
 
 
 async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
-    """Delete everything that is held about a user, search for what is left, and return the receipt.
+    """Delete everything that is held about a user, search for traces, and return the receipt.
 
-    Local models drop what they remember of prompts, too.
+    Local models also drop their cached prompt prefixes.
 
     Raises:
-        BusyError: a use case of this workspace holds the user's data; nothing is deleted.
-        UnknownUserError: nothing is held about such a user.
-        StoreError: another process uses a cache (nothing is deleted then), or the store cannot be written.
+        BusyError: a use case of this workspace holds the user's data; nothing was deleted.
+        UnknownUserError: nothing is held about this user.
+        StoreError: another process uses a cache (nothing was deleted), or the store cannot be written.
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
-    if workspace.works_on(user_id):  # what it does next would be kept after the receipt
-        raise BusyError(f"user {user_id!r} is being learned or asked here; wait until that has ended, or halt it")
+    if workspace.works_on(user_id):  # the use case could store new data after the receipt
+        raise BusyError(f"a fit or a question is running for user {user_id!r}; wait until it has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
     await workspace.models.forget_prompts()
     return receipt
 
 
 def _open_cache(workspace: AsyncWorkspace) -> CallCache | None:
-    """Return the cache that this workspace has open: nothing else may open it again for an erasure."""
+    """Return the cache that this workspace has open, because an erasure must not open it a second time."""
     run = workspace.opened_run
     return None if run is None else run.calls.cache
 

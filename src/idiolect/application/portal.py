@@ -1,8 +1,8 @@
-"""An event loop in a thread of its own, for callers that don't await. Ctrl-C halts what runs there, then cancels it.
+"""An event loop in its own thread, for callers that don't await. Ctrl-C halts a use case, then cancels it.
 
     call ─ the use case runs there ─ Ctrl-C here → interrupted() → up to ten seconds → cancel → result or error here
 
-The thread is a daemon, so that a workspace which nobody closes does not keep the process alive.
+The thread is a daemon, so that a workspace that is never closed does not keep the process alive.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STOPPED_BY_HAND = "stopped by hand"
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after which the use case still came to its end. `result` is what it returned."""
+    """Ctrl-C during a use case that was completed all the same; `result` is its return value."""
 
     def __init__(self, result: Any) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Portal:
-    """A way into an event loop that runs in a daemon thread. Close it; one that is left open is closed at exit."""
+    """Access to an event loop in a daemon thread. Close it after use; a portal left open is closed at exit."""
 
     def __init__(self) -> None:
         self._opened = ExitStack()
@@ -41,25 +41,25 @@ class Portal:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the portal was closed."""
         return not self._close.alive
 
     def enter(self, opening: Callable[[], AbstractAsyncContextManager[T]]) -> T:
-        """Open something in the event loop, which is closed there with the portal."""
+        """Enter an async context in the event loop, and exit it there when the portal is closed."""
         return self._opened.enter_context(self._portal.wrap_async_context_manager(self._portal.call(opening)))
 
     def call(self, use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[], bool]) -> T:
-        """Run a use case in the event loop, and wait for its end.
+        """Run a use case in the event loop, and wait until it has ended.
 
         Args:
-            use_case: what is run.
-            interrupted: is called at Ctrl-C; it halts the use case, and returns whether calls may be in flight, which
-                are then waited for.
+            use_case: async function to run.
+            interrupted: called on Ctrl-C. It halts the use case, and returns whether calls may be in flight; if so,
+                this waits for them.
 
         Raises:
-            Interrupted: Ctrl-C was pressed, and the use case came to its end.
-            KeyboardInterrupt: Ctrl-C was pressed, and it did not.
-            RuntimeError: the portal is closed, or this is the event loop's own thread, as in an observer.
+            Interrupted: Ctrl-C was pressed, and the use case was completed.
+            KeyboardInterrupt: Ctrl-C was pressed, and the use case was not completed.
+            RuntimeError: the portal is closed, or this is the event loop's own thread (an observer is called in it).
         """
         if self.closed:
             raise RuntimeError("the workspace is closed")
@@ -74,8 +74,8 @@ class Portal:
                 try:
                     work.ended.wait(GRACE_SECONDS if interrupted() else 0)
                 finally:
-                    future.cancel()  # without effect on what has ended
-                    work.ended.wait()  # what cannot be cancelled, such as an erasure, comes to its end
+                    future.cancel()  # has no effect if the use case has ended
+                    work.ended.wait()  # work that cannot be cancelled, such as an erasure, is completed
                 if work.error is None:
                     raise Interrupted(work.result) from None
                 raise
@@ -83,33 +83,29 @@ class Portal:
             self._running.discard(work)
         if work.error is not None:
             raise work.error
-        return work.result  # type: ignore[return-value]  # without an error there is a result
+        return work.result  # type: ignore[return-value]  # without an error, there is a result
 
     def check_thread(self) -> None:
-        """Check that this is not the event loop's own thread.
-
-        Raises:
-            RuntimeError: it is.
-        """
+        """Raise RuntimeError if this is the event loop's own thread."""
         if threading.get_ident() == self._loop_thread:
             raise RuntimeError("an observer cannot wait for a use case; it may call spending() and halt()")
 
     def soon(self, function: Callable[[], object]) -> None:
-        """Call a function in the event loop's thread, now or soon; from any thread. Do nothing once it is closed."""
+        """Call a function in the event loop's thread, from any thread. Do nothing once the portal is closed."""
         if threading.get_ident() == self._loop_thread:
             function()
         elif not self.closed:
             self._portal.call(function)
 
     def close(self) -> None:
-        """Wait for what is running, then close what was opened and end the event loop."""
+        """Wait for running use cases, then close everything that was opened, and end the event loop."""
         for work in list(self._running):
             work.ended.wait(GRACE_SECONDS)
         self._close()
 
 
 class _Work(Generic[T]):
-    """A use case on its way, with its result or its error, whatever kind of error that is."""
+    """A running use case, with its result or its error (of any kind) once it has ended."""
 
     def __init__(self, use_case: Callable[[], Awaitable[T]]) -> None:
         self._use_case = use_case
@@ -118,7 +114,7 @@ class _Work(Generic[T]):
         self.error: BaseException | None = None
 
     async def run(self) -> None:
-        """Run the use case. An error is kept, because one like `SystemExit` would end the loop."""
+        """Run the use case and keep its error, because one such as `SystemExit` would end the loop."""
         try:
             self.result = await self._use_case()
         except BaseException as error:
@@ -128,14 +124,14 @@ class _Work(Generic[T]):
 
 
 def run_blocking(use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[Portal], bool] | None = None) -> T:
-    """Run a use case in an event loop of its own, and wait for it; another loop may run in this thread.
+    """Run a use case in a new event loop, and wait for it. Another loop may run in this thread.
 
     Args:
-        use_case: what is run.
-        interrupted: as for `Portal.call`, with the portal; None: the use case is cancelled at once.
+        use_case: async function to run.
+        interrupted: like the argument of `Portal.call`, but receives the portal; None: cancel the use case at once.
 
     Raises:
-        Interrupted, KeyboardInterrupt: as `Portal.call`.
+        Interrupted, KeyboardInterrupt: see `Portal.call`.
     """
     portal = Portal()
     try:

@@ -1,4 +1,4 @@
-"""Files that hold what people wrote: whole or not at all, for their owner's eyes, never over another one unasked."""
+"""Files with people's texts: complete or absent, readable by their owner only, never overwritten without `force`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from idiolect.errors import IdiolectError, Remedy
 
 @contextmanager
 def private_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """Open a file of mode 0600 for bytes; it is at `path` once it is written whole.
+    """Open a file of mode 0600 for bytes, which appears at `path` once it is complete.
 
     Args:
-        path: the file; its folder must exist.
-        force: replace a file that is there.
+        path: file to write; its folder must exist.
+        force: replace an existing file.
 
     Raises:
-        IdiolectError: the file is there and `force` is false, it is no file, or it cannot be written.
+        IdiolectError: the file exists and `force` is false, `path` is no regular file, or it cannot be written.
     """
     name = ""
     try:
@@ -49,4 +49,4 @@ def _check_place(path: Path, *, force: bool) -> None:
     if not stat.S_ISREG(path.lstat().st_mode):  # renaming would put a file in place of a device, such as /dev/stdout
         raise IdiolectError(f"{path} is a link or a device, not a file", remedy=Remedy("out", "-", "writes to stdout"))
     if not force:
-        raise IdiolectError(f"{path} is there already", remedy=Remedy("force", effect="replaces it"))
+        raise IdiolectError(f"{path} already exists", remedy=Remedy("force", effect="replaces it"))

@@ -1,4 +1,4 @@
-"""The calls of one workspace or evaluation: cache, budget and turns, how they are halted, and what they have cost."""
+"""The calls of one workspace or evaluation: cache, budget and turns, how to halt them, and their cost."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from idiolect.models.calls.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """How models may be called.
+    """Settings for calls of models.
 
     Args:
-        run, user: limits of the whole run, and of each user.
-        concurrency: calls of remote models in flight at a time; ≥ 1.
-        timeout: seconds that one try of a remote call may take.
-        prices: a file of prices; None: the packaged ones, and the user's own if there are any.
-        cached: whether answers are looked up and kept.
-        dtype: of local models' weights; None for the default.
+        run, user: limits for the whole run, and for each user.
+        concurrency: maximum number of concurrent calls to remote models; ≥ 1.
+        timeout: maximum seconds for one attempt at a remote call.
+        prices: price file; None: the packaged prices, and the user's own price file if there is one.
+        cached: whether to read and write the cache of answers.
+        dtype: type of local models' weights; None: the default.
+        scoring_dtype: type of a second copy of local models' weights, which scores choices; None: no copy.
 
     Raises:
-        ValueError: concurrency below 1, or a timeout that is not above 0.
+        ValueError: concurrency is below 1, or timeout is not above 0.
     """
 
     run: Limits = Limits()
@@ -39,6 +40,7 @@ class CallSettings:
     prices: Path | None = None
     cached: bool = True
     dtype: str | None = None
+    scoring_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
@@ -49,16 +51,16 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """The cost of a run so far.
+    """Cost of a run so far.
 
     Args:
-        calls: calls of models.
+        calls: number of model calls.
         prompt_tokens, completion_tokens: tokens of these calls.
-        money: US dollars; None where a price is not known.
-        from_cache: answers that were found in the cache.
-        failed: calls that failed.
-        dropped: calls that were dropped in flight and may have been billed.
-        uncertain: calls of earlier runs that were never answered and may have been billed.
+        money: US dollars; None if a price is unknown.
+        from_cache: number of answers found in the cache.
+        failed: number of failed calls.
+        dropped: number of calls that were dropped in flight and may have been billed.
+        uncertain: number of calls from earlier runs that were never answered and may have been billed.
         seconds: wall time since the run began.
     """
 
@@ -78,9 +80,9 @@ class Run:
     """Calls that share a cache, a budget and turns.
 
     Args:
-        calls: what models are called through.
-        uncertain: calls of earlier runs that were in flight when those ended.
-        started: when the run began, in seconds of the monotonic clock.
+        calls: cache, budget and turns around each model call.
+        uncertain: number of calls that were in flight when earlier runs ended.
+        started: start of the run, in seconds of the monotonic clock.
     """
 
     calls: Calls
@@ -89,30 +91,30 @@ class Run:
 
     @property
     def halted_by(self) -> str | None:
-        """The reason why no further call is made; None as long as calls are made."""
+        """Reason why no further call is made; None if the run is not halted."""
         budget = self.calls.budget
         return budget.halted if budget.exceeded is None else str(budget.exceeded)
 
     @property
     def in_flight(self) -> int:
-        """The number of calls of remote models that are being made now."""
+        """Number of remote calls in flight."""
         return self.calls.turns.in_flight
 
     def halt(self, reason: str) -> None:
-        """Make no further call; those in flight are finished and kept."""
+        """Make no further call; calls in flight are completed and kept."""
         self.calls.budget.halt(reason)
 
     def come_to_an_end(self) -> None:
-        """Note that a use case has ended without an error: the calls of earlier runs need not be reported again."""
+        """Record that a use case ended without an error, so that uncertain calls are not reported again."""
         if self.calls.cache is not None and self.uncertain:
             self.calls.cache.clear_uncertain()
 
     def uncached(self) -> Calls:
-        """Return calls of the same budget and turns whose answers are neither looked up nor kept."""
+        """Return calls with the same budget and turns, but without a cache."""
         return Calls(self.calls.budget, self.calls.turns, None, self.calls.counts)
 
     def spending(self) -> Spending:
-        """Return what the run has cost so far."""
+        """Return the cost of the run so far."""
         spent, counts = self.calls.budget.spent(), self.calls.counts
         return Spending(
             calls=spent.calls,
@@ -131,12 +133,12 @@ class Run:
 def open_run(
     settings: CallSettings, cache_path: Path | None, *, on_uncertain: Callable[[int], None] = ignore
 ) -> Iterator[Run]:
-    """Open the calls of a run. Uncertain calls are reported until a use case that reported them comes to its end.
+    """Open the calls of a run. Uncertain calls are reported in every run until a use case ends without an error.
 
     Args:
-        settings: how models may be called.
-        cache_path: where answers are kept; None: nowhere.
-        on_uncertain: receives the number of calls that an earlier run left in flight, if there are any.
+        settings: settings for calls of models.
+        cache_path: file of the cache; None: no cache.
+        on_uncertain: receives the number of calls that earlier runs left in flight, if there are any.
 
     Raises:
         CacheError: the cache cannot be opened.

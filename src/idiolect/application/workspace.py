@@ -1,6 +1,6 @@
-"""`AsyncWorkspace`: the composition root - one store, one run of calls, one pool of opened models, one event loop.
+"""`AsyncWorkspace`: the composition root - one store, one run of calls, one pool of open models, one event loop.
 
-Everything is opened at its first use, so that a use case which fails on a name or a file has written nothing.
+Everything is opened when first used, so that a use case that fails on a name or a file has written nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _DEFAULT_CALLS = CallSettings()
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceEvents:
-    """Events of a workspace.
+    """Observers of a workspace.
 
     Args:
-        waiting: shows a sign of life while something takes seconds; receives a few words, returns a context manager.
-        uncertain: receives the number of calls that an earlier run left in flight, which may have been billed.
+        waiting: receives a few words, and returns a context manager that shows them during work that takes seconds.
+        uncertain: receives the number of calls that earlier runs left in flight, which may have been billed.
         interrupted: receives the number of calls in flight when Ctrl-C halts a use case.
     """
 
@@ -40,17 +40,17 @@ class WorkspaceEvents:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSettings:
-    """What a workspace is opened with.
+    """Settings of a workspace.
 
     Args:
-        target: the store: a folder, or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
-        model: the model that answers where something is learned: a name (see `models.catalog`), or a model.
-        optimizer: the model that writes prompts; None: the one that answers.
-        calls: how models may be called, and how much.
-        create: whether a store is made where there is none.
+        target: the store: a folder or a database URL; None: `$IDIOLECT_STORE`, else the user's data folder.
+        model: model that answers during learning: a name (see `models.catalog`), or a model object.
+        optimizer: model that writes prompts; None: the model that answers.
+        calls: settings for calls of models.
+        create: whether to create the store if it does not exist.
 
     Raises:
-        TypeError: a value of another type.
+        TypeError: a value has the wrong type.
     """
 
     target: str | Path | None = None
@@ -69,7 +69,7 @@ _DEFAULT_SETTINGS = WorkspaceSettings()
 
 
 class AsyncWorkspace:
-    """What use cases work with: a store, calls of models, and the opened models. Use it as `async with`.
+    """The context of use cases: a store, calls of models, and open models. Use it with `async with`.
 
     It belongs to the event loop in which it was entered.
     """
@@ -91,10 +91,11 @@ class AsyncWorkspace:
 
     @property
     def store(self) -> Store:
-        """The store, opened at its first use.
+        """The store, opened when first used.
 
         Raises:
-            StoreError: there is none and none is to be made, it is no store, made by a newer Idiolect, or locked.
+            StoreError: there is no store and `create` is false, or it is not a store, is locked, or was made by a newer
+                Idiolect.
         """
         if self._store is None:
             settings = self.settings
@@ -103,7 +104,7 @@ class AsyncWorkspace:
 
     @property
     def run(self) -> Run:
-        """The calls of this workspace, with the cache that belongs to the store; opened at its first use.
+        """The calls of this workspace, with the store's cache, opened when first used.
 
         Raises:
             StoreError: the store cannot be opened.
@@ -119,25 +120,25 @@ class AsyncWorkspace:
 
     @property
     def opened_run(self) -> Run | None:
-        """The calls if any use case has needed them, else None."""
+        """The calls of this workspace if a use case has opened them, otherwise None."""
         return self._run
 
     def halt(self, reason: str) -> None:
-        """Make no further call, also if none was made yet; those in flight are finished and kept.
+        """Make no further call, even if none was made yet; calls in flight are completed and kept.
 
-        Call it in the thread of the workspace's event loop.
+        Call this in the thread of the workspace's event loop.
         """
         self._halted = reason
         if self._run is not None:
             self._run.halt(reason)
 
     def spending(self) -> Spending:
-        """Return what this workspace's calls have cost so far."""
+        """Return the cost of this workspace's calls so far."""
         return Spending() if self._run is None else self._run.spending()
 
     @contextmanager
     def working_on(self, user_id: str) -> Iterator[None]:
-        """Note that a use case holds a user's data as long as the context lasts: nobody is forgotten meanwhile."""
+        """Mark a user's data as in use while the context is open, so that the user cannot be forgotten meanwhile."""
         self._busy[user_id] += 1
         try:
             yield
@@ -145,7 +146,7 @@ class AsyncWorkspace:
             self._busy[user_id] -= 1
 
     def works_on(self, user_id: str) -> bool:
-        """Return whether a use case holds the user's data now."""
+        """Return whether a use case is using the user's data."""
         return self._busy[user_id] > 0
 
     async def __aenter__(self) -> Self:
@@ -162,6 +163,7 @@ class AsyncWorkspace:
             return model
         if not isinstance(model, CompletionModel | ChoiceModel):
             raise TypeError(
-                f"a model is a name, or has `name` and `complete` or `choice_logprobs`; not {type(model)!r}"
+                "expected the name of a model, or an object with `name` and `complete` or `choice_logprobs`, "
+                f"found {type(model)!r}"
             )
         return self.models.add(model)

@@ -1,4 +1,4 @@
-"""Advice on errors, in the words of this command line: an option that avoids one, a command that mends one.
+"""Advice on errors in terms of this command line: an option that avoids the error, or a command that fixes it.
 
 Errors carry facts (`idiolect.errors`); this module turns them into options of the command that was called.
 """
@@ -13,17 +13,17 @@ import typer.core
 
 from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, OtherWeightsError, Remedy
 
-_FIXED_BY_FIT = ("ask", "add-opinion")  # commands whose settings are those that something was learned with
+_FIXED_BY_FIT = ("ask", "add-opinion")  # commands that take their settings from the fit
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The command that was called.
+    """A command that was called.
 
     Args:
-        command: its last word; "" where none is known.
+        command: last word of its name; "" if unknown.
         options: names of its parameters.
-        store: the store as its arguments name it; None for the default one.
+        store: store that its arguments name; None: the default store.
     """
 
     command: str = ""
@@ -32,7 +32,7 @@ class Invocation:
 
 
 def invocation_of(root: typer.core.TyperGroup, arguments: Sequence[str]) -> Invocation:
-    """Return the command that arguments call; what follows "--" is no option."""
+    """Return the command that the arguments call; arguments after "--" are not read as options."""
     command: object = root
     name = ""
     for argument in arguments:
@@ -44,7 +44,7 @@ def invocation_of(root: typer.core.TyperGroup, arguments: Sequence[str]) -> Invo
 
 
 def advised(error: Exception, invocation: Invocation) -> str:
-    """Return the error's message with what to do about it."""
+    """Return the error's message, with advice if there is any."""
     advice = _advice(error, invocation) if isinstance(error, IdiolectError) else ""
     return f"{error}{advice}"
 

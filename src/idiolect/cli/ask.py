@@ -1,4 +1,4 @@
-"""`idiolect ask`: answers one question in a user's place, or under what was learned for a group."""
+"""The command `idiolect ask`: answer one question as a user, or with what was learned for a group."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ EXAMPLES = (
 
 
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question to answer.", show_default=False)],
     user: Annotated[str | None, option("User to answer as.", "ID")] = None,
-    group: Annotated[str | None, option("Group whose edit answers; for anybody, in it or not.", "NAME")] = None,
+    group: Annotated[str | None, option("Group whose edit answers; works for members and others.", "NAME")] = None,
     method: Annotated[
-        AskedMethod | None, option("What answers. Default: what was learned; prompts before the edit.")
+        AskedMethod | None, option("Method that answers. Default: whichever has learned; fermi if both have.")
     ] = None,
-    choices: Annotated[str | None, option("The answers to choose from. Without: free text.", "A|B|…")] = None,
+    choices: Annotated[str | None, option("Answers to choose from. Default: free text.", "A|B|…")] = None,
     ordinal: OrdinalOption = False,
     base: Annotated[
         bool,
-        typer.Option("--base", help="Show beside it what the model answers without anything learned; edits always do."),
+        typer.Option("--base", help="Also show the base model's answer (always shown with an edit)."),
     ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Answer a question in a user's place, and say why.
+    """Answer a question as a user, and explain the answer.
 
-    Fermi: the prompt that does best on the user's nearest opinions answers. Shown are these opinions, the score of
-    every prompt on them, and the wrong answers that led to the chosen one.
+    Fermi: the model answers with the prompt that scores best on the user's nearest opinions. The output lists these
+    opinions, the score of every prompt on them, and the wrong answers that led to the chosen prompt.
 
-    CHAMELEON: the model answers with the user's edit and without it, side by side. With --method both, the edited model
-    answers under Fermi's prompt. What speaks for the base model on held-out answers is shown, and not used.
+    CHAMELEON: the model answers with and without the user's edit, side by side. With --method both, the edited model
+    answers with Fermi's prompt. If held-out answers do not support an edit, its answer is shown but not used.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import asked_document
@@ -60,4 +60,4 @@ def ask(
         return
     print_asked(asked, with_base=base)
     if method is None and {FERMI, CHAMELEON} <= set(asked.learned_by):
-        out().print("\nCHAMELEON has learned for them too: --method chameleon, or --method both")
+        out().print("\nCHAMELEON has learned for this user too: see --method chameleon, or --method both")

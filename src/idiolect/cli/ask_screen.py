@@ -1,4 +1,4 @@
-"""The screen of `idiolect ask`: the answers side by side, and why the one that counts does."""
+"""Output of `idiolect ask`: the answers side by side, and the reasons for the chosen one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _COLUMNS = ("PROMPT", "ORIGIN", "ON THE NEAREST", "ON ALL", "")
 
 
 def print_asked(asked: Asked, *, with_base: bool) -> None:
-    """Print the answer, others beside it, and the reasons.
+    """Print the answer, the other answers beside it, and the reasons.
 
     Args:
         asked: the answers.
-        with_base: whether the base model's answer is shown beside that of prompts.
+        with_base: whether to show the base model's answer beside the answer of a prompt.
     """
     if asked.edit is not None:
         _print_side_by_side(asked)
@@ -47,15 +47,15 @@ def _print_side_by_side(asked: Asked) -> None:
 
 
 def _print_chosen_prompt(learned: FermiPersonalization, why: Explanation) -> None:
-    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, what the person said)")
+    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, the person's answer)")
     for near in why.nearest:
         opinion = learned.opinions[near.index]
         question_and_answer = f"{one_line(opinion.question.text)} → {one_line(opinion.answer)}"
         print_wrapped(f"{near.similarity:5.2f}  {question_and_answer}", indent=2)
-    out().print("\nEvery prompt's score on them, and on all opinions where that is known")
+    out().print("\nEach prompt's score on them, and on all opinions if known")
     print_table(_COLUMNS, (_row(each, learned, why) for each in why.candidates), numbers=_COLUMNS[2:4])
     chosen = learned.prompts[why.chosen]
-    out().print(f"\nThe chosen prompt, {why.chosen + 1}: {origin(chosen)}")
+    out().print(f"\nChosen prompt {why.chosen + 1}: {origin(chosen)}")
     print_prompt(chosen, learned)
 
 
@@ -68,7 +68,7 @@ def _row(candidate: Candidate, learned: FermiPersonalization, why: Explanation) 
 
 
 def _answer(response: Response) -> str:
-    """Return the answer, or that there is none."""
+    """Return the answer, or a remark that no choice could be read."""
     if response.answer is None:
         return f"(none of the choices could be read from: {one_line(response.text) or 'an empty answer'})"
     return response.answer

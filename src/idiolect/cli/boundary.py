@@ -1,9 +1,9 @@
-"""Where errors end: a Typer group that turns whatever a command raises into a message and an exit status.
+"""Error boundary: a Typer group that turns any exception of a command into a message and an exit status.
 
-    0 done   1 failed (`error: …`)   2 wrong use (Typer's message)   130 stopped by Ctrl-C
+    0 success   1 failure (`error: …`)   2 usage error (Typer's message)   130 stopped by Ctrl-C
 
 With `--json` among the arguments, the error is printed on stdout as well: {"error": {"type", "message", "faults"}}.
-A traceback is shown only under IDIOLECT_DEBUG=1.
+A traceback is shown only with IDIOLECT_DEBUG=1.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _JSON, INVOCATION = "idiolect.json", "idiolect.invocation"
 
 
 class Boundary(TyperGroup):
-    """The outermost group of commands."""
+    """Outermost group of commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note, before anything can go wrong, whether JSON is wanted and which command is called."""
+        """Record whether JSON is wanted and which command is called, before anything can fail."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
         ctx.meta[INVOCATION] = invocation_of(self, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; every error becomes a message and an exit status."""
+        """Run the command, and turn every exception into a message and an exit status."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -48,7 +48,10 @@ class Boundary(TyperGroup):
 
 
 def stop(what_is_kept: str = "") -> NoReturn:
-    """End as Ctrl-C should.
+    """Print that the command was stopped, and exit with the status for Ctrl-C.
+
+    Args:
+        what_is_kept: results that were kept, in words; "": not stated.
 
     Raises:
         typer.Exit: always.
@@ -58,7 +61,7 @@ def stop(what_is_kept: str = "") -> NoReturn:
 
 
 def print_stopped(what_is_kept: str = "") -> None:
-    """Print that the command was stopped, and what is kept."""
+    """Print that the command was stopped, and what was kept if stated."""
     sys.stderr.write(f"stopped: {what_is_kept}\n" if what_is_kept else "stopped\n")
 
 
@@ -68,7 +71,7 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
     if isinstance(error, BrokenPipeError):
         drop_stdout()
         raise typer.Exit(FAILED)
-    if hasattr(error, "exit_code"):  # Typer's own: wrong use; it prints the message itself
+    if hasattr(error, "exit_code"):  # a usage error, whose message Typer prints itself
         if as_json:
             _print_error_json("UsageError", error.format_message() if hasattr(error, "format_message") else str(error))
         raise error
@@ -91,7 +94,7 @@ def _message(error: Exception, invocation: Invocation) -> str:
 
 
 def _without_number(error: Exception, invocation: Invocation) -> str:
-    """Return the error's message with advice, and without Python's numbers of system errors."""
+    """Return the error's message with advice, without the number that Python gives to system errors."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     return advised(error, invocation)
@@ -108,7 +111,7 @@ def _print_error_json(kind: str, message: str, faults: tuple[str, ...] = ()) -> 
 
 
 def flush_stdout() -> None:
-    """Write what was printed; whoever read it may be gone."""
+    """Flush stdout, whose reader may have gone."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -116,7 +119,7 @@ def flush_stdout() -> None:
 
 
 def drop_stdout() -> None:
-    """Let the rest of the output go nowhere: whoever read it is gone, and Python would complain at its exit."""
+    """Discard the rest of the output: its reader has gone, and Python would report that at exit."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`idiolect evaluate`: any method on any benchmark."""
+"""The command `idiolect evaluate`: compare methods on a benchmark."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ EXAMPLES = (
 )
 HELP = """Compare methods on a benchmark: answers, a table with intervals, and a report in one HTML file.
 
-TASK is a benchmark in the layout that its authors publish, a users file, or the bundled people; --list names all tasks
-and methods. A method may carry settings in brackets: fermi[iterations=4,retrieval.pool=memory].
+TASK is a benchmark in its published layout, a users file, or the bundled people; --list prints all tasks and methods. A
+method can have settings in brackets: fermi[iterations=4,retrieval.pool=memory].
 
-The folder OUT holds a line for every answer (answers.jsonl), what each method learned and cost (learning.jsonl), the
-table (table.md, scores.json) and the report (report.html). A run that was stopped, by Ctrl-C, a limit or kill -9, goes
-on with the same command.
+The folder OUT contains one line per answer (answers.jsonl), what each method learned and its cost (learning.jsonl), the
+table (table.md, scores.json) and the report (report.html). To continue a run that was stopped by Ctrl-C, a limit or
+kill -9, run the same command again.
 
-Comparisons are named with --primary before the first answer: they are corrected for being several (Holm), and a folder
-that holds answers takes no others.
+Name the primary comparisons with --primary before the first answer. Their p-values are corrected for multiple testing
+(Holm). Once the folder contains answers, no other comparisons can be named.
 """
 
-_GOING_ON = "the same command goes on from here"
+_GOING_ON = "to continue, run the same command"
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
@@ -50,46 +50,63 @@ def _shard(text: str | None) -> tuple[int, int]:
         return 0, 1
     found = _SHARD.fullmatch(text.strip())
     if found is None or not int(found[1]) < int(found[2]):
-        raise typer.BadParameter(f"{text!r} is no shard; of two processes, one takes 0/2 and the other 1/2")
+        raise typer.BadParameter(f"expected I/N, such as 0/2 and 1/2 for two processes, found {text!r}")
     return int(found[1]), int(found[2])
 
 
 TaskArgument = Annotated[
-    str | None, typer.Argument(metavar="TASK", help="Of those that --list names.", show_default=False)
+    str | None, typer.Argument(metavar="TASK", help="Task to evaluate; see --list.", show_default=False)
 ]
-DataOption = Annotated[Path | None, option("The benchmark's file or folder.", "PATH")]
-OutOption = Annotated[Path | None, option("The evaluation's folder.", "DIR")]
-ConfigOption = Annotated[Path | None, option("Settings in TOML, by the names of these options; options win.", "FILE")]
-MethodsOption = Annotated[str | None, option("Methods with commas. Default: a few.", "NAMES")]
+DataOption = Annotated[Path | None, option("File or folder of the benchmark.", "PATH")]
+OutOption = Annotated[Path | None, option("Folder of the evaluation.", "DIR")]
+ConfigOption = Annotated[
+    Path | None, option("Settings (TOML), named like these options. Options take precedence.", "FILE")
+]
+MethodsOption = Annotated[
+    str | None,
+    option("Methods, separated by commas. Default: vanilla,profile,few-shot,majority-own,fermi.", "NAMES"),
+]
 PrimaryOption = Annotated[
-    list[str] | None, option("A comparison named beforehand: 'fermi - few-shot'. Repeatable.", "A - B")
+    list[str] | None, option("Primary comparison, such as 'fermi - few-shot'. Repeatable.", "A - B")
 ]
 BaselineOption = Annotated[str | None, option("Baseline for the reported gains. Default: vanilla.", "METHOD")]
 PeopleOption = Annotated[int | None, option("Maximum number of people. Default: all.", "N")]
-TrainOption = Annotated[int | None, option("Opinions (or texts) to learn from. Default: 20.", "N")]
+TrainOption = Annotated[int | None, option("Number of opinions (or texts) to learn from. Default: 20.", "N")]
 TestOption = Annotated[int | None, option("Maximum number of held-out questions per person. Default: 30.", "N")]
-SeedOption = Annotated[int | None, option("Random seed of people and questions. Default: 0.", "N")]
+SeedOption = Annotated[int | None, option("Random seed for people and questions. Default: 0.", "N")]
 GroupOption = Annotated[
-    str | None, option("reported, or development: other people, to choose settings on.", "reported|development")
+    str | None,
+    option(
+        "People to evaluate. Default: reported; development has other people, for choosing settings.",
+        "reported|development",
+    ),
 ]
 TopicOption = Annotated[list[str] | None, option("Only people of this topic or group. Repeatable.", "NAME")]
-SplitOption = Annotated[str | None, option("LaMP: which published file. Default: dev.", "NAME")]
-HistoryOption = Annotated[str | None, option("LaMP: what histories become. Default: opinions.", "opinions|texts")]
+SplitOption = Annotated[str | None, option("LaMP: published split. Default: dev.", "NAME")]
+HistoryOption = Annotated[str | None, option("LaMP: how to read the histories. Default: opinions.", "opinions|texts")]
 ControlsOption = Annotated[
     bool | None,
-    option("Also ask with what was learned from another person. Default: yes.", flag="--controls/--no-controls"),
+    option("Also answer with what was learned from another person. Default: yes.", flag="--controls/--no-controls"),
 ]
-CurveOption = Annotated[str | None, option("Learning curve: learn from so many opinions too.", "5,10")]
-IterationsCurveOption = Annotated[str | None, option("Learning curve: learn for so many iterations too.", "1,2,4")]
-ModelOption = Annotated[str | None, option("The model that answers. Default: embedded.", "M")]
-OptimizerOption = Annotated[str | None, option("The model that writes prompts. Default: the one that answers.", "M")]
-TransferOption = Annotated[list[str] | None, option("Prompts go to and come from this model too. Repeatable.", "M")]
+CurveOption = Annotated[str | None, option("Learning curve: numbers of opinions to learn from as well.", "5,10")]
+IterationsCurveOption = Annotated[
+    str | None, option("Learning curve: numbers of iterations to learn for as well.", "1,2,4")
+]
+ModelOption = Annotated[str | None, option("Model that answers. Default: embedded.", "M")]
+OptimizerOption = Annotated[str | None, option("Model that writes prompts. Default: the model that answers.", "M")]
+TransferOption = Annotated[list[str] | None, option("Model to transfer prompts to and from. Repeatable.", "M")]
 PresetOption = Annotated[
-    str | None, option("Fermi's: api (default, remote), demo (default, local), paper, paper-offline.")
+    str | None,
+    option(
+        "Fermi's preset of settings: api (default for a remote model), demo (default for a local model), paper, "
+        "paper-offline."
+    ),
 ]
-AnsweringOption = Annotated[AnsweringMode | None, option("How answers are taken. Default: the preset's.")]
+AnsweringOption = Annotated[
+    AnsweringMode | None, option("Generate answers, or take the most likely choice. Default: set by the preset.")
+]
 CallsOption = Annotated[
-    int | None, option("Calls that a method may make to learn from one person: equal for all that learn.", "N")
+    int | None, option("Maximum number of calls per person for learning, for every method that learns.", "N")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -99,9 +116,11 @@ SetOption = Annotated[
         flag="--set",
     ),
 ]
-ShardOption = Annotated[str | None, option("This process does a part of the people; others do the other parts.", "I/N")]
+ShardOption = Annotated[
+    str | None, option("Share of the people that this process evaluates, such as 0/2 and 1/2.", "I/N")
+]
 NoTextsOption = Annotated[
-    bool, typer.Option("--no-texts", help="Leave questions and answers out of the report, to publish it.")
+    bool, typer.Option("--no-texts", help="Omit questions and answers from the report, for publication.")
 ]
 
 
@@ -140,12 +159,12 @@ def evaluate(
     concurrency: options.ConcurrencyOption = 16,
     timeout: options.TimeoutOption = 120.0,
     no_cache: options.NoCacheOption = False,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Ask nothing: report what is there.")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Make no calls; report existing answers.")] = False,
     no_texts: NoTextsOption = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Name all tasks and methods, and end.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Print all tasks and methods, and exit.")] = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Compare methods on a benchmark. `HELP` has more."""
+    """Compare methods on a benchmark. `HELP` is the help text."""
     from idiolect.application.run import CallSettings
     from idiolect.cli.evaluation_screen import print_tasks_and_methods
     from idiolect.evaluate.configuration import read_config
@@ -169,12 +188,12 @@ def evaluate(
 
 def _check_task(task: str | None, config: Path | None, settings: list[str] | None) -> None:
     if task is None and config is None and not any(each.startswith("task") for each in settings or ()):
-        raise typer.BadParameter("name a TASK: idiolect evaluate --list prints them")
+        raise typer.BadParameter("name a TASK; idiolect evaluate --list prints all of them")
 
 
 def _named_folder(out: Path | None) -> Path:
     if out is None or not str(out).strip(" ."):
-        raise typer.BadParameter("name the folder where the evaluation is kept: --out DIR")
+        raise typer.BadParameter("name the folder of the evaluation: --out DIR")
     return out
 
 
@@ -188,7 +207,7 @@ def _evaluate(
     texts: bool,
     json: bool,
 ) -> bool:
-    """Ask, unless only a report is wanted; then report what there is. Return whether it is complete."""
+    """Collect the answers unless only a report is wanted, write the report, and return whether it is complete."""
     from idiolect.cli.progress import waiting
     from idiolect.evaluate.evaluation import AskedPeople, prepare, prepare_report, summarize_folder, write_report
 
@@ -200,7 +219,7 @@ def _evaluate(
         try:
             asked = _ask(prepared, out, calls, shard)
         except KeyboardInterrupt:
-            if not (out / "config.json").exists():  # stopped before there was anything to summarize
+            if not (out / "config.json").exists():  # stopped before there were answers to summarize
                 raise
             asked, by_hand = AskedPeople("stopped by hand"), True
     summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=waiting)
@@ -247,5 +266,5 @@ def _print_report(summary: Summary, out: Path, *, share_done: bool, json: bool) 
     stopped_by = summary.header.stopped_by
     state = f"stopped: {stopped_by}; {_GOING_ON}" if stopped_by else "complete"
     if share_done and stopped_by:
-        state = f"this share is done; of all of them, {stopped_by}"
+        state = f"this share is done; of all shares, {stopped_by}"
     err().print(one_line(f"{out / 'report.html'}: {state}"), markup=False)

@@ -1,4 +1,4 @@
-"""What an evaluation prints when it ends: the main scores and the comparisons named beforehand."""
+"""Output of `idiolect evaluate`: the main scores, the primary comparisons, and the list of tasks and methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from idiolect.evaluate.tasks.table import TASKS
 
 
 def print_summary(summary: Summary) -> None:
-    """Print the scores in the main measure, and the primary comparisons."""
+    """Print the scores and the primary comparisons in the first measure."""
     measure = measure_named(summary.header.measures[0])
     console = out()
     state = f"PARTIAL: {summary.header.stopped_by}" if summary.header.stopped_by else "complete"
@@ -24,9 +24,9 @@ def print_summary(summary: Summary) -> None:
     )
     primary = [comparison for comparison in summary.comparisons if comparison.primary]
     if primary:
-        console.print("\nNamed beforehand:", markup=False)
+        console.print("\nPrimary comparisons:", markup=False)
         rows = [_difference_row(comparison, measure) for comparison in primary]
-        print_table(("DIFFERENCE", "IS", "INTERVAL", "P (HOLM)"), rows, numbers=("IS",))
+        print_table(("DIFFERENCE", "VALUE", "INTERVAL", "P (HOLM)"), rows, numbers=("VALUE",))
 
 
 def _scores_row(scores: ArmScores, measure: Measure) -> tuple[str, ...]:
@@ -52,11 +52,11 @@ def _interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str
 
 
 def print_tasks_and_methods(*, json: bool) -> None:
-    """Print both tables: names, and what they mean."""
+    """Print the names and descriptions of all tasks and methods."""
     tasks = [(task.name, task.help) for task in TASKS.values()]
     methods = [(name, entry.help) for name, entry in METHODS.items()]
     if json:
         print_json({"tasks": dict(tasks), "methods": dict(methods)})
         return
     print_table(("TASK", "DATA"), tasks)
-    print_table(("METHOD", "WHAT IT IS"), methods)
+    print_table(("METHOD", "DESCRIPTION"), methods)

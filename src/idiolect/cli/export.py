@@ -1,4 +1,4 @@
-"""`idiolect export`: what CHAMELEON learned, as an adapter that other engines load."""
+"""The command `idiolect export`: write a CHAMELEON edit as an adapter for other engines."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 def export(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to put the adapter's own folder into.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which the adapter's folder is created.")],
     format: Annotated[Format, typer.Option("--format", help="peft: PEFT, vLLM, SGLang. gguf: llama.cpp, Ollama.")],
     user: Annotated[str | None, option("User whose edit is exported.", "ID")] = None,
     group: Annotated[str | None, option("Group whose edit is exported.", "ID")] = None,
     dtype: Annotated[Dtype, typer.Option(help="Type of the adapter's tensors.")] = "float32",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Load the adapter back and compare; what differs is not written.")
+        bool, typer.Option("--verify", help="Load the adapter back and compare; write nothing if it differs.")
     ] = False,
     even_if_unused: Annotated[
-        bool, typer.Option("--even-if-unused", help="Export although held-out history speaks against the edit.")
+        bool, typer.Option("--even-if-unused", help="Export even if held-out history speaks against the edit.")
     ] = False,
     name_owner: Annotated[
         bool, typer.Option("--name-owner", help="Write the user's or group's id into the adapter's card.")
@@ -40,10 +40,10 @@ def export(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Export what CHAMELEON learned as a LoRA that stock engines load.
+    """Export a CHAMELEON edit as a LoRA adapter that stock engines load.
 
-    The folder DIR/idiolect-HASH is named by its content; serve it under that name. It holds for the very weights that
-    it was learned on. How to serve it: docs/serving-adapters.md.
+    The folder DIR/idiolect-HASH is named after its content; serve it under that name. The adapter is valid only for the
+    weights that it was learned on. For serving, see docs/serving-adapters.md.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.choices import require_chameleon
@@ -68,7 +68,7 @@ def _print_exported(exported: Exported) -> None:
 
     console = out()
     console.print(str(exported.published.path), markup=False)
-    there = "" if exported.published.new else " (it was there already)"
+    there = "" if exported.published.new else " (it existed already)"
     layers = f"{len(exported.layers)} layer" + ("" if len(exported.layers) == 1 else "s")
     console.print(f"{exported.name}: rank {exported.rank}, {layers}{there}", markup=False)
     if exported.verification is not None:

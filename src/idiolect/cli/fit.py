@@ -1,4 +1,4 @@
-"""`idiolect fit`: learns from every user of a users file."""
+"""The command `idiolect fit`: learn from every user of a users file."""
 
 from __future__ import annotations
 
@@ -39,68 +39,79 @@ EXAMPLES = (
     "idiolect fit users.jsonl --method chameleon --model Qwen/Qwen3-0.6B",
     "cat users.jsonl | idiolect fit - --skip-invalid --json | jq .best_score",
 )
-_GOING_ON = "the same command with --resume goes on from here"
+_GOING_ON = "to continue, run the same command with --resume"
 
-HELP = """Learn from every user of a users file: their prompts (fermi), or an edit of the model (chameleon).
+HELP = """Learn from every user of a users file: prompts for each user (fermi), or an edit of the model (chameleon).
 
-Fermi works with every model; CHAMELEON needs open weights, on this machine, and learns from texts too.
+Fermi works with every model. CHAMELEON needs open weights on this machine, and also learns from texts.
 
-The whole file is checked, and every model opened, before anything is written. Users of remote models are learned side
-by side. Each is kept in the store as soon as it is done, each answer of a model as soon as it is there, and what is
-half done goes on with --resume.
+The whole file is checked and every model is opened before anything is written. With a remote model, learning runs for
+several users at once. Each user is stored as soon as they are done, and each model answer as soon as it arrives. Use
+--resume to continue a run that was stopped.
 
-Keys of remote models come from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL.
+API keys for remote models are read from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL.
 
-With --json: one object a line, per user.
+With --json: one object per line, for each user.
 """
 
 UsersArgument = Annotated[
-    str, typer.Argument(metavar="USERS", help="A users file (JSON Lines); - is standard input.", show_default=False)
+    str, typer.Argument(metavar="USERS", help="Users file (JSON Lines); - reads standard input.", show_default=False)
 ]
 ModelOption = Annotated[
     str,
     typer.Option(
         metavar="M",
-        help="The model that answers: embedded, a Hugging Face id, a folder, gpt-… or openai:NAME, or URL#NAME.",
+        help="Model that answers: embedded, a Hugging Face id, a folder, gpt-… or openai:NAME, or URL#NAME.",
     ),
 ]
 OptimizerOption = Annotated[
-    str | None, option("Fermi: the model that writes prompts. Default: the one that answers.", "M")
+    str | None, option("Fermi: model that writes prompts. Default: the model that answers.", "M")
 ]
-AnsweringOption = Annotated[AnsweringMode | None, option("How answers are taken. Default: the preset's.")]
+AnsweringOption = Annotated[
+    AnsweringMode | None, option("Generate answers, or take the most likely choice. Default: set by the preset.")
+]
 SimilarityOption = Annotated[
     str | None,
-    option("Of questions: minilm, bm25, a sentence-transformers id, or a remote one. Default: the preset's.", "NAME"),
+    option(
+        "Similarity of questions: minilm, bm25, a sentence-transformers id, or a remote model. "
+        "Default: set by the preset.",
+        "NAME",
+    ),
 ]
 ProposersOption = Annotated[
     str | None,
-    option("Fermi: who proposes prompts: llm, demonstrations, or both with a comma. Default: the preset's.", "NAMES"),
+    option(
+        "Fermi: proposers of prompts: llm, demonstrations, or both, separated by a comma. Default: set by the preset.",
+        "NAMES",
+    ),
 ]
-IterationsOption = Annotated[int | None, option("Fermi: rounds of learning. Default: the preset's.", min=1)]
+IterationsOption = Annotated[int | None, option("Fermi: number of learning rounds. Default: set by the preset.", min=1)]
 PresetOption = Annotated[
     PresetName | None,
     option(
-        "Where the settings start from. Fermi: api (default for a remote model), demo (for a local one), paper, "
+        "Preset of settings. Fermi: api (default for a remote model), demo (default for a local model), paper, "
         "paper-offline. CHAMELEON: measured (default), paper."
     ),
 ]
 MaxTokensOption = Annotated[
     int | None,
     option(
-        "Tokens that an answer may have, and a proposal at least. Models that think count their thoughts: give "
-        "them thousands. Default: the preset's.",
+        "Maximum number of tokens in an answer; a proposal may have at least as many. For reasoning models, whose "
+        "reasoning counts, allow thousands. Default: set by the preset.",
         min=1,
     ),
 ]
-PairsOption = Annotated[int | None, option("CHAMELEON: how many pairs are written. Default: the preset's.", "K", min=2)]
+PairsOption = Annotated[
+    int | None, option("CHAMELEON: number of pairs to write. Default: set by the preset.", "K", min=2)
+]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on where an earlier run stopped; skip who is learned already.")
+    bool, typer.Option("--resume", help="Continue a run that was stopped; skip users already learned.")
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print how many calls, tokens and dollars to expect; do nothing.")
+    bool, typer.Option("--dry-run", help="Print the expected calls, tokens and dollars, and exit.")
 ]
-SkipOption = Annotated[bool, typer.Option("--skip-invalid", help="Go on without lines that have faults.")]
-UserOption = Annotated[list[str] | None, option("Take only this user of the file; may be repeated.", "ID")]
+SkipOption = Annotated[bool, typer.Option("--skip-invalid", help="Skip invalid lines instead of stopping.")]
+UserOption = Annotated[list[str] | None, option("Learn only from this user of the file. Repeatable.", "ID")]
 
 
 def fit(
@@ -136,7 +147,7 @@ def fit(
     no_cache: options.NoCacheOption = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Learn from every user of a users file. `HELP` has more."""
+    """Learn from every user of a users file. `HELP` is the help text."""
     from idiolect.application.blocking import Workspace
     from idiolect.application.choices import ChameleonChoices, FermiChoices
     from idiolect.application.run import CallSettings
@@ -160,16 +171,16 @@ def fit(
             status = _forecast(space, people, choices, json=json)
         else:
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
-    if status:  # outside of the workspace, for which no error has happened
+    if status:  # after the workspace has closed, because for the workspace this exit is not an error
         raise typer.Exit(status)
 
 
 def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool) -> int:
-    """Print what learning would cost; return the exit status."""
+    """Print the expected cost of learning, and return the exit status."""
     from idiolect.cli.fit_screen import print_forecast
     from idiolect.cli.progress import waiting
 
-    with waiting("running the dry run"):
+    with waiting("estimating the cost"):
         forecast = space.forecast(people, choices)
     print_forecast(forecast, json=json)
     return 0
@@ -184,7 +195,7 @@ def _fit(
     resume: bool,
     json: bool,
 ) -> int:
-    """Learn, and print what became of it; return the exit status."""
+    """Learn, print the outcome, and return the exit status."""
     from idiolect.application.portal import Interrupted
     from idiolect.cli.fit_screen import FitScreen
     from idiolect.cli.progress import UsersProgress
@@ -206,11 +217,11 @@ def _fit(
 
 
 def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterable[User]:
-    """Return the users to learn; the whole file has been checked.
+    """Check the whole file, and return the users to learn from.
 
     Raises:
         UsersFileError: the file has faults.
-        SettingsError: the file has no user that `only` names.
+        SettingsError: a user that `only` names is not in the file.
     """
     from idiolect.errors import SettingsError
     from idiolect.people.users_file import read_users
@@ -220,26 +231,26 @@ def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterab
         return people
     chosen = {user.id: user for user in people if user.id in only}
     if missing := [user_id for user_id in only if user_id not in chosen]:
-        raise SettingsError(f"the file holds no user {', '.join(map(repr, missing))}")
+        raise SettingsError(f"the users file does not contain {', '.join(map(repr, missing))}")
     return list(chosen.values())
 
 
 def _report_left_out(report: UsersFileReport) -> None:
-    if report.fault_count and report.users:  # without users it is an error, which names the faults itself
-        lines = "1 line is" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines are"
-        for line in (f"{report}: {lines} left out", *report.faults):
+    if report.fault_count and report.users:  # a file without users is an error, whose message lists the faults
+        lines = "1 line" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines"
+        for line in (f"{report}: skipped {lines}", *report.faults):
             err().print(one_line(str(line)), markup=False)
 
 
 def _check_preset(method: MethodName, preset: str | None) -> None:
-    """Refuse a preset that the method does not have."""
+    """Raise BadParameter if the method does not have the preset."""
     known = PRESETS[method]
     if preset is not None and preset not in known:
         raise typer.BadParameter(f"{method} has no preset {preset!r}: choose one of {', '.join(known)}")
 
 
 def _refuse(method: MethodName, options: Mapping[str, object]) -> None:
-    """Refuse options of the other method."""
+    """Raise BadParameter if an option of the other method is set."""
     for name, value in options.items():
         if value is not None:
             raise typer.BadParameter(f"{name} cannot be used with --method {method}")
@@ -251,7 +262,7 @@ def _proposers(given: str | None) -> tuple[ProposerName, ...] | None:
     names = tuple(name.strip() for name in given.split(","))
     for name in names:
         if name not in PROPOSERS:
-            raise typer.BadParameter(f"there is no proposer {name!r}: choose one of {', '.join(PROPOSERS)}")
+            raise typer.BadParameter(f"unknown proposer {name!r}: choose one of {', '.join(PROPOSERS)}")
     if len(set(names)) < len(names):
-        raise typer.BadParameter("a proposer is named twice")
+        raise typer.BadParameter("a proposer is listed twice")
     return cast("tuple[ProposerName, ...]", names)

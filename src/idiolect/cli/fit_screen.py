@@ -1,4 +1,4 @@
-"""The screen of `idiolect fit`: progress, each user's outcome, the table at the end, and a dry run's forecast."""
+"""Output of `idiolect fit`: progress, each user's outcome, the final table, and the forecast of a dry run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
 
 _SHOWN_FAILURES = 20
-_STAYS = "; what was learned before stays"
+_STAYS = "; the earlier result was kept"
 _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
     CHAMELEON: ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "BASE", "EDITED", "CALLS", "TOKENS"),
@@ -32,14 +32,14 @@ _CHAMELEON_FORECAST = ("MODEL", "QUERIES", "ANSWERS", "TOKENS AT MOST")
 
 
 class FitScreen:
-    """What a fit shows while it goes on; it observes through `events`.
+    """Display of a running fit, which is fed by the observers in `events`.
 
     Args:
-        method: what learns.
-        invocation: the command, for advice on errors.
-        progress: shows how far the fit is.
-        json: whether each outcome is printed as JSON.
-        spending: returns what the run has cost so far.
+        method: learning method.
+        invocation: command that was called, for advice on errors.
+        progress: display of the progress over users.
+        json: whether to print each outcome as JSON.
+        spending: returns the cost of the run so far.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class FitScreen:
 
     @property
     def events(self) -> FitEvents:
-        """The observers."""
+        """Observers to pass to the fit."""
         return FitEvents(self._start, self._progress.observe, self._finish)
 
     @property
     def began(self) -> bool:
-        """Whether the users are in the store."""
+        """Whether the fit has started, so that its users are in the store."""
         return self._total > 0
 
     def print_end(self, *, notes: Sequence[str] = (), halted_by: str | None = None) -> None:
-        """Print what was learned, who could not be learned, and what it cost."""
+        """Print the table of learned users, the failures, the notes and the cost."""
         if self._learned:
             numbers = _NUMBERS[self._method]
             columns = ("ID", "OPINIONS", *numbers, *_WORDS[self._method], "SECONDS", "")
@@ -82,7 +82,7 @@ class FitScreen:
 
     @property
     def failed(self) -> bool:
-        """Whether a user could not be learned."""
+        """Whether a user failed."""
         return bool(self._failures)
 
     def _start(self, start: FitStart) -> None:
@@ -90,7 +90,8 @@ class FitScreen:
         if start.kept_entered:
             n = start.kept_entered
             opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
-            err().print(f"{opinions} entered by add-opinion and differ from the file stay as entered", markup=False)
+            differ = "differs" if n == 1 else "differ"
+            err().print(f"kept {opinions} entered by add-opinion and {differ} from the file", markup=False)
         self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
 
     def _finish(self, outcome: Outcome) -> None:
@@ -111,7 +112,7 @@ class FitScreen:
                 sys.stdout.flush()
 
     def _counts(self) -> str:
-        """Return users by state, in words: "of 10 users: 3 learned, 1 stopped early, 6 not learned"."""
+        """Return the number of users in each state: "of 10 users: 3 learned, 1 stopped early, 6 not learned"."""
         states = self._states
         open_ = self._total - sum(states.values())
         counts = [(states[state], state) for state in ("learned", "already learned", "stopped early", "failed")]
@@ -123,7 +124,7 @@ class FitScreen:
         if not self._failures:
             return
         console, n = err(), len(self._failures)
-        console.print(f"{n:,} of {self._total:,} users could not be learned; the others are kept:")
+        console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
         for outcome in self._failures[:_SHOWN_FAILURES]:
             console.print(
                 f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False
@@ -131,7 +132,7 @@ class FitScreen:
         if n > _SHOWN_FAILURES:
             console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
             kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
-            for kind, count in kinds.most_common():  # ids differ, so users' own errors are counted by kind
+            for kind, count in kinds.most_common():  # messages contain ids, so errors are counted by kind
                 console.print(f"  {count:,} × {one_line(kind)}", markup=False)
 
 
@@ -143,7 +144,7 @@ def _reason(outcome: Outcome, invocation: Invocation) -> str:
 
 
 def _line(outcome: Outcome, invocation: Invocation) -> str:
-    """Return the outcome as a line of progress."""
+    """Return the outcome as a progress line."""
     if outcome.summary is None:
         return f"{outcome.state}: {_reason(outcome, invocation)}"
     harm = "" if outcome.summary.used else ", the base model answers"
@@ -152,7 +153,7 @@ def _line(outcome: Outcome, invocation: Invocation) -> str:
 
 
 def summary_line(summary: object) -> str:
-    """Return the most important of a summary: scores, and what they took."""
+    """Return the scores of a summary and the work behind them: "best 0.80, P⁰ 0.60, 120 calls"."""
     if isinstance(summary, FermiSummary):
         return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
@@ -162,7 +163,7 @@ def summary_line(summary: object) -> str:
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
-    """Return the outcome as a row of the table."""
+    """Return the outcome as a table row."""
     return (
         one_line(outcome.user_id, limit=24),
         str(outcome.n_opinions),
@@ -195,20 +196,20 @@ def _remark(outcome: Outcome) -> str:
 
 
 def summary_remark(summary: object) -> str:
-    """Return why the base model answers, or that nothing judged the edit; "" where there is nothing to say."""
+    """Return why the base model answers, or that the edit was not judged; "" if neither is the case."""
     if isinstance(summary, FermiSummary) and not summary.used:
-        return "base answers: " + ("not judged yet" if summary.evidence is None else "no gain on held-out opinions")
+        why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
+        return f"base model answers: {why}"
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""
-        return "base answers: " + (
-            "every variant costs too much" if summary.too_costly else "no gain on held-out items"
-        )
+        why = "every variant costs too much" if summary.too_costly else "no gain on held-out items"
+        return f"base model answers: {why}"
     return ""
 
 
 def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -> None:
-    """Print what learning would cost."""
+    """Print the expected cost of learning."""
     if json:
         print_json(forecast_document(forecast))
     elif isinstance(forecast, FermiForecast):
@@ -226,8 +227,8 @@ def _print_fermi_forecast(forecast: FermiForecast) -> None:
             rows.append((role, each.model, *counts, "?" if each.money is None else str(each.money)))
     print_table(_FERMI_FORECAST, rows, numbers=_FERMI_FORECAST[2:])
     expected, total = forecast.expected, forecast.money
-    users = _users(expected.users, expected.not_learnable, "have no opinions and can't be learned")
-    money = "the price of a model is not known (--prices FILE)" if total is None else f"about ${total:.2f}"
+    users = _users(expected.users, expected.not_learnable, "have no opinions to learn from")
+    money = "the price of a model is unknown (--prices FILE)" if total is None else f"about ${total:.2f}"
     out().print(f"\n{users}, preset {forecast.preset}: {money}", markup=False)
     a = expected.assumptions
     sampled = ""
@@ -235,10 +236,10 @@ def _print_fermi_forecast(forecast: FermiForecast) -> None:
         sampled = f" Simulated for {expected.sampled} users and scaled up."
     dated = "" if forecast.prices_as_of is None else f" Prices as of {forecast.prices_as_of.isoformat()}."
     print_wrapped(
-        f"Nothing was called. Taken for granted: {a.accuracy:.0%} of the answers are right, a new prompt has "
-        f"{a.prompt_characters} characters, {a.bytes_per_token:g} bytes make a token, a generated answer has "
-        f"{a.answer_tokens} tokens, a proposal {a.reasoning_tokens} besides its prompt; nothing is in the cache, "
-        f"nothing is tried twice. Embeddings by a server are not counted.{sampled}{dated}"
+        f"No call was made. Assumptions: {a.accuracy:.0%} of the answers are right, a new prompt has "
+        f"{a.prompt_characters} characters, a token has {a.bytes_per_token:g} bytes, a generated answer has "
+        f"{a.answer_tokens} tokens, a proposal has {a.reasoning_tokens} tokens besides its prompt, the cache is "
+        f"empty, and no call is retried. Embeddings from a server are not counted.{sampled}{dated}"
     )
 
 
@@ -246,10 +247,10 @@ def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
     counts = (f"{n:,}" for n in (forecast.queries, forecast.generations, forecast.most_completion_tokens))
     print_table(_CHAMELEON_FORECAST, [(forecast.model, *counts)], numbers=_CHAMELEON_FORECAST[1:])
     users = _users(forecast.users, forecast.not_learnable, "have too few opinions and texts")
-    out().print(f"\n{users}, preset {forecast.preset}: nothing to pay, the model runs here", markup=False)
+    out().print(f"\n{users}, preset {forecast.preset}: no cost, the model runs on this machine", markup=False)
     print_wrapped(
-        "Nothing was called. Besides writing, the model reads all pairs a few times, with and without the edits that "
-        "are tried; pairs that turn out degenerate are dropped, and with too few left a user cannot be learned."
+        "No call was made. Besides writing pairs, the model reads all of them a few times, with and without the edits "
+        "that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
     )
 
 

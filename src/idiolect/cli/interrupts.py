@@ -1,4 +1,4 @@
-"""Signals: SIGTERM ends a long command as Ctrl-C does, and what has come to its end all the same is shown."""
+"""Signals: SIGTERM stops a long command as Ctrl-C does, and a result that was completed all the same is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def even_if_interrupted(use_case: Callable[[], T]) -> T:
-    """Return the result of a use case, also if it came to its end after Ctrl-C."""
+    """Return the result of a use case, even if Ctrl-C was pressed before it completed."""
     try:
         return use_case()
     except Interrupted as ended:
@@ -23,9 +23,9 @@ def even_if_interrupted(use_case: Callable[[], T]) -> T:
 
 @contextmanager
 def terminating_like_ctrl_c() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at SIGTERM too, as long as the context lasts."""
+    """Raise `KeyboardInterrupt` on SIGTERM too while the context is open."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may change what signals do
+        yield  # only the main thread may install signal handlers
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

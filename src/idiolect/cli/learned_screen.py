@@ -1,4 +1,4 @@
-"""What was learned, on the screen: a prompt with its examples and failures, an edit with its diagnostics."""
+"""Display of what was learned: a prompt with its examples and failures, or an edit with its diagnostics."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 _SHOWN = 3  # examples, failures and insights
 _PROMPT_CHARACTERS, _INSIGHT_CHARACTERS = 200, 300
 _ORIGINS = {
-    "initial": "the one that learning starts from",
+    "initial": "the initial prompt",
     "llm": "written by the optimizer",
     "demonstrations": "composed of examples",
 }
 
 
 def origin(prompt: ScoredPrompt) -> str:
-    """Return who wrote it, in words."""
+    """Return where a prompt comes from, in words."""
     return _ORIGINS[prompt.prompt.origin]
 
 
 def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent: int = 2) -> None:
-    """Print its words, some of its examples, and some of the failures that drove it."""
+    """Print a prompt's text, some of its examples, and some of the failures that led to it."""
     opinions = learned.opinions
     print_wrapped(prompt.prompt.text or "(no instruction)", indent=indent, style="green")
     if shown := prompt.prompt.demonstrations:
@@ -37,7 +37,7 @@ def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent:
     if driven_by := prompt.prompt.driven_by:
         print_wrapped(_counted(len(driven_by), "wrong answer") + " led to it", indent=indent)
         failures = [
-            f"{_cut(opinions[f.index].question.text)} → the model said {_cut(f.response) or 'nothing'}, "
+            f"{_cut(opinions[f.index].question.text)} → the model answered {_cut(f.response) or 'nothing'}, "
             f"the person {_cut(opinions[f.index].answer)}"
             for f in driven_by
         ]
@@ -45,7 +45,7 @@ def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent:
 
 
 def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
-    """Print which edit it is, from what, and what the model wrote about the person."""
+    """Print the edit's variant, the data it was learned from, and what the model wrote about the person."""
     dropped = ", ".join(f"{count} {reason}" for reason, count in learned.dropped.items())
     source = "the person's own words beside the model's" if learned.settings.generation.personalized == "own" else ""
     lines = [
@@ -56,7 +56,7 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
         + (f"; dropped: {dropped}" if dropped else "; none dropped"),
     ]
     if learned.members:
-        lines.append(f"a group's, learned from {len(learned.members)} members")
+        lines.append(f"edit of a group, learned from {len(learned.members)} members")
     for line in lines:
         print_wrapped(line, indent=indent)
     for insights in learned.insights[:_SHOWN]:
@@ -68,7 +68,7 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
 
 
 def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
-    """Print what is known of the directions in the edited layers, and of every variant that was tried."""
+    """Print measurements of the directions in the edited layers, and of every variant that was tried."""
     edited = [layer for layer in learned.layers if layer.layer in learned.edit.layers]
     numbers = [
         f"CCS loss {_range(edited, lambda layer: layer.loss, 4)}",
@@ -84,7 +84,7 @@ def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> 
 
 
 def _layers(layers: Sequence[int]) -> str:
-    """Return indices in words: "layers 0-3, 7"."""
+    """Return layer indices as ranges: "layers 0-3, 7"."""
     runs: list[list[int]] = []
     for layer in layers:
         if runs and layer == runs[-1][1] + 1:

@@ -1,6 +1,6 @@
-"""Options that several commands share, and the form of their examples.
+"""Options that several commands share, and the layout of their examples.
 
-An option is defined once, so that it has the same name, help and range wherever it occurs.
+Each option is defined once, so that its name, help and range are the same in every command.
 """
 
 from __future__ import annotations
@@ -26,17 +26,22 @@ def _money(text: str) -> Decimal:
     return amount
 
 
-_RUN, _USER = "at most, in the whole run.", "at most, for each user."
+def _most(what: str, per: str) -> str:
+    """Return the help of a limit on calls, tokens, cost or time."""
+    return f"Maximum {what} {per}."
+
+
+_RUN, _USER = "for the whole run", "for each user"
 
 
 def option(help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None) -> Any:
-    """Return an option that is shown without a default.
+    """Return an option whose help shows no default.
 
     Args:
-        help: its line of help.
-        metavar: how its value is shown; None: by its type.
-        flag: its name, where that is not its parameter's; or both of a switch, with a slash between.
-        min: the least that a number may be.
+        help: text of the help.
+        metavar: placeholder for the value; None: the name of its type.
+        flag: name of the option, if it differs from the parameter's; for a switch, both names with a slash between.
+        min: smallest number accepted.
     """
     flags = (flag,) if flag else ()
     return typer.Option(*flags, help=help, metavar=metavar, min=min, show_default=False)
@@ -45,64 +50,66 @@ def option(help: str, metavar: str | None = None, *, flag: str = "", min: float 
 StoreOption = Annotated[
     str | None,
     option(
-        "Where users are kept: a folder, or a database URL. Default: $IDIOLECT_STORE, else your data folder.",
+        "Store of users: a folder or a database URL. Default: $IDIOLECT_STORE, else your data folder.",
         "DIR|URL",
         flag="--store",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-UserIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The user's id.", show_default=False)]
-GroupIdArgument = Annotated[str, typer.Argument(metavar="NAME", help="The group's name.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+UserIdArgument = Annotated[str, typer.Argument(metavar="ID", help="User's id.", show_default=False)]
+GroupIdArgument = Annotated[str, typer.Argument(metavar="NAME", help="Group's name.", show_default=False)]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
-OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="The choices are a scale in order.")]
+OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="Treat the choices as an ordered scale.")]
 SeedOption = Annotated[int, typer.Option(help="Random seed.")]
 
-BudgetCalls = Annotated[int | None, option(f"Calls {_RUN}", "N", min=1)]
-BudgetTokens = Annotated[int | None, option(f"Tokens {_RUN} Prompts and answers.", "N", min=1)]
+BudgetCalls = Annotated[int | None, option(_most("number of calls", _RUN), "N", min=1)]
+BudgetTokens = Annotated[int | None, option(_most("number of tokens, prompts and answers,", _RUN), "N", min=1)]
 BudgetMoney = Annotated[
     Decimal | None,
-    typer.Option(parser=_money, metavar="USD", help=f"Money {_RUN} Needs the models' prices.", show_default=False),
+    typer.Option(
+        parser=_money, metavar="USD", help=_most("cost", _RUN) + " Needs the models' prices.", show_default=False
+    ),
 ]
-BudgetTime = Annotated[float | None, option(f"Time {_RUN}", "SECONDS", min=0.001)]
-UserBudgetCalls = Annotated[int | None, option(f"Calls {_USER}", "N", min=1)]
-UserBudgetTokens = Annotated[int | None, option(f"Tokens {_USER}", "N", min=1)]
+BudgetTime = Annotated[float | None, option(_most("time", _RUN), "SECONDS", min=0.001)]
+UserBudgetCalls = Annotated[int | None, option(_most("number of calls", _USER), "N", min=1)]
+UserBudgetTokens = Annotated[int | None, option(_most("number of tokens", _USER), "N", min=1)]
 UserBudgetMoney = Annotated[
-    Decimal | None, typer.Option(parser=_money, metavar="USD", help=f"Money {_USER}", show_default=False)
+    Decimal | None, typer.Option(parser=_money, metavar="USD", help=_most("cost", _USER), show_default=False)
 ]
-UserBudgetTime = Annotated[float | None, option(f"Time {_USER}", "SECONDS", min=0.001)]
+UserBudgetTime = Annotated[float | None, option(_most("time", _USER), "SECONDS", min=0.001)]
 PricesOption = Annotated[
     Path | None,
     option(
-        "Prices of models (TOML) besides the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
+        "Model prices (TOML), in addition to the packaged ones. Default: $IDIOLECT_PRICES, else your settings folder.",
         "FILE",
     ),
 ]
 ConcurrencyOption = Annotated[
-    int, typer.Option(min=1, max=4096, metavar="N", help="Calls of a remote model in flight at a time.")
+    int, typer.Option(min=1, max=4096, metavar="N", help="Maximum number of concurrent calls to a remote model.")
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(min=0.001, metavar="SECONDS", help="How long one try of a remote call may take.")
+    float, typer.Option(min=0.001, metavar="SECONDS", help="Maximum time for one attempt at a remote call.")
 ]
 NoCacheOption = Annotated[
-    bool, typer.Option("--no-cache", help="Neither use nor keep answers of models: every call is made, and lost.")
+    bool, typer.Option("--no-cache", help="Do not use the cache of model answers: make every call, and keep none.")
 ]
 
 
 def examples(*lines: str) -> str:
-    """Return the epilog of a command's help: example command lines, kept as they are."""
+    """Return the epilog of a command's help: example command lines, which are not wrapped."""
     return "\b\n" + "\n".join(("Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)))
 
 
 def split_choices(choices: str | None) -> tuple[str, ...]:
-    """Return the choices of "a|b|c"; none for None."""
+    """Return the choices in a text such as "a|b|c"; None has none."""
     return () if choices is None else tuple(choice.strip() for choice in choices.split("|"))
 
 
 def stated_question(text: str, choices: str | None, *, ordinal: bool) -> Question:
-    """Return the question that arguments state.
+    """Return the question that the arguments describe.
 
     Raises:
-        typer.BadParameter: they make no question.
+        typer.BadParameter: they describe no valid question.
     """
     from idiolect.people.user import Question
 
@@ -115,10 +122,10 @@ def stated_question(text: str, choices: str | None, *, ordinal: bool) -> Questio
 
 
 def stated_opinion(text: str, choices: str | None, answer: str, *, ordinal: bool) -> Opinion:
-    """Return the opinion that arguments state.
+    """Return the opinion that the arguments describe.
 
     Raises:
-        typer.BadParameter: they make no opinion.
+        typer.BadParameter: they describe no valid opinion.
     """
     from idiolect.people.user import Opinion
 
@@ -132,7 +139,7 @@ def named_owner(user: str | None, group: str | None) -> Owner:
     """Return the user or group that the options name.
 
     Raises:
-        typer.BadParameter: both or neither are named.
+        typer.BadParameter: both or neither is named.
     """
     from idiolect.application.owner import Owner
 

@@ -1,6 +1,6 @@
-"""Live progress on stderr for people who wait; where stderr is no terminal, one plain line per finished user.
+"""Live progress on stderr; if stderr is no terminal, one plain line per finished user.
 
-It shows what observers of the use cases receive: counts, scores and stages, and no texts of people.
+It shows what observers of the use cases receive: counts, scores and stages, but no texts of people.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ _SECONDS_BETWEEN = 0.2
 
 
 class UsersProgress:
-    """Progress over users, and within the one that is worked on. A context manager.
+    """Progress over all users and within the current one, as a context manager.
+
+    Nothing is shown before the first step of the work.
 
     Args:
-        total: how many users; None: `expect` will be called. Nothing is shown before the first step of the work.
-        noun: what they are called.
+        total: number of users; None: `expect` will set it.
+        noun: word for the users in the display.
     """
 
     def __init__(self, total: int | None = None, *, noun: str = "users") -> None:
@@ -48,12 +50,12 @@ class UsersProgress:
         return self
 
     def expect(self, total: int, *, many: bool = False, note: Callable[[], str] = str) -> None:
-        """Set how much there is to show.
+        """Set the number of users and what is shown about them.
 
         Args:
-            total: how many users there are.
-            many: whether several are worked on at a time: then their number is shown, and none of them by itself.
-            note: returns what else is shown; it is called whenever something has changed.
+            total: number of users.
+            many: whether several users are worked on at a time. Then their number is shown instead of a single user.
+            note: returns additional text; it is called after every change.
         """
         self._total, self._many, self._note = total, many, note
         self._bars.update(self._all, total=total)
@@ -66,7 +68,7 @@ class UsersProgress:
         """Show a step of the work on one user."""
         if not self._live:
             return
-        self._bars.start()  # without effect when it has begun
+        self._bars.start()  # has no effect once started
         self._active.add(progress.user_id)
         now = time.monotonic()
         if self._many:
@@ -88,10 +90,10 @@ class UsersProgress:
         self._bars.update(self._all, note=self._note())
 
     def _many_note(self) -> str:
-        return ", ".join(part for part in (f"{len(self._active)} at work", self._note()) if part)
+        return ", ".join(part for part in (f"{len(self._active)} in progress", self._note()) if part)
 
     def finished(self, user_id: str, outcome: str) -> None:
-        """Count one user as done; `outcome` is a few words."""
+        """Count one user as done, and show `outcome`, which is a few words, if there is no live display."""
         self._done += 1
         self._active.discard(user_id)
         self._bars.update(self._all, completed=self._done, note=self._many_note() if self._many else self._note())
@@ -101,7 +103,7 @@ class UsersProgress:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Step out of the way while something is printed on the same screen."""
+        """Hide the live display while something else is printed on the same screen."""
         if self._live:
             self._bars.stop()
         try:
@@ -113,7 +115,7 @@ class UsersProgress:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show a sign of life on a terminal while something takes seconds."""
+    """Show a spinner on a terminal during work that takes seconds."""
     console = live_err()
     if not console.is_terminal:
         yield
@@ -123,7 +125,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def progress_line(spending: Spending) -> str:
-    """Return the cost so far: "1,234 calls, 35/s, $0.12"."""
+    """Return the cost so far on one line: "1,234 calls, 35/s, $0.12"."""
     parts = [f"{spending.calls:,} calls", f"{spending.calls / max(spending.seconds, 1e-3):.3g}/s"]
     if spending.from_cache:
         parts.append(f"{spending.from_cache:,} from the cache")
@@ -133,8 +135,8 @@ def progress_line(spending: Spending) -> str:
 
 
 def cost_line(spending: Spending) -> str:
-    """Return the cost of a whole run, in a sentence."""
-    money = "cost not known" if spending.money is None else f"${spending.money:.4f}"
+    """Return the cost of a whole run on one line."""
+    money = "cost unknown" if spending.money is None else f"${spending.money:.4f}"
     tokens = f"{spending.prompt_tokens:,} + {spending.completion_tokens:,} tokens"
     parts = [f"{spending.calls:,} calls", tokens, money, f"{spending.seconds:.1f} s"]
     if spending.from_cache:
@@ -149,16 +151,18 @@ def cost_line(spending: Spending) -> str:
 
 
 def print_uncertain(count: int) -> None:
-    """Print how many calls an earlier run left in flight."""
+    """Print how many calls were in flight when an earlier run ended."""
     calls = "1 call was" if count == 1 else f"{count:,} calls were"
-    err().print(f"{calls} in flight when an earlier run ended; maybe billed, never answered: asked again when needed")
+    err().print(
+        f"{calls} in flight when an earlier run ended and may have been billed; unanswered calls are repeated if needed"
+    )
 
 
 def print_interrupted(in_flight: int) -> None:
-    """Print what a halted use case waits for."""
-    calls = f"{in_flight:,} call{'s' if in_flight != 1 else ''} in flight, perhaps paid for"
-    awaited = calls if in_flight else "what is in flight"
-    line = f"stopping: waiting up to {GRACE_SECONDS:.0f} s for {awaited}; Ctrl-C again does not wait"
+    """Print what a halted use case is waiting for."""
+    calls = f"{in_flight:,} call{'s' if in_flight != 1 else ''} in flight, which may be billed"
+    awaited = calls if in_flight else "work in flight"
+    line = f"stopping: waiting up to {GRACE_SECONDS:.0f} s for {awaited}; press Ctrl-C again to stop at once"
     err().print(line, markup=False)
 
 
@@ -177,6 +181,6 @@ def _bars() -> Bars:
         note,
         console=live_err(),
         transient=True,
-        redirect_stdout=False,  # results belong to stdout, wherever that leads
+        redirect_stdout=False,  # results belong on stdout, which may be a file
         redirect_stderr=False,
     )

@@ -1,7 +1,7 @@
-"""The screen: results go to stdout, progress and messages to stderr, and people's texts cannot draw on either.
+"""Terminal output: results go to stdout, progress and messages to stderr, and people's texts cannot draw on either.
 
-Whatever a person wrote passes `printable` (plain) or `safe` (inside rich markup) first: a text may hold escape
-sequences that recolour, retitle or overwrite a terminal, and square brackets that rich would take for markup.
+Text that a person wrote passes `printable` (plain) or `safe` (inside rich markup) first: it may contain escape
+sequences that recolour, retitle or overwrite a terminal, and square brackets that rich would read as markup.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f{_INVISIBLE}]")  # all but tab and n
 _BREAKS = re.compile(r"\s*[\t\n]\s*")
 _JSON_CONTROLS = re.compile(f"[{_INVISIBLE}]")
 _WIDEST, _NARROWEST = 100, 20  # columns of running text
-_ALIGNED = 200  # rows that decide how wide columns are; later ones stream past
+_ALIGNED = 200  # rows that set the widths of columns; later rows are printed as they come
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -52,7 +52,7 @@ _NOISY = (
 
 
 def quiet_libraries() -> None:
-    """Keep libraries' progress bars, warnings and logs off the screen; what the caller's environment sets stays."""
+    """Keep libraries' progress bars, warnings and logs off the screen, unless the environment turns them on."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if debugging():
@@ -64,29 +64,29 @@ def quiet_libraries() -> None:
 
 
 def open_closed_streams() -> None:
-    """Let what is printed go nowhere where the caller has closed stdout or stderr: Python has no stream there."""
+    """Discard output to a stdout or stderr that the caller has closed: Python sets a closed one to None."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the process ends
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  stays open until the process ends
 
 
 def debugging() -> bool:
-    """Return whether `IDIOLECT_DEBUG` asks for tracebacks and warnings."""
+    """Return whether `IDIOLECT_DEBUG` turns on tracebacks and warnings."""
     return os.environ.get("IDIOLECT_DEBUG", "") not in ("", "0")
 
 
 def out() -> Console:
-    """Return a console on stdout, for results. Plain where stdout is no terminal, or `NO_COLOR` is set."""
+    """Return a console on stdout, for results. It is plain if stdout is no terminal or `NO_COLOR` is set."""
     return _console(stderr=False)
 
 
 def err() -> Console:
-    """Return a console on stderr, for progress and messages. Plain if stderr is no terminal or `NO_COLOR` is set."""
+    """Return a console on stderr, for progress and messages; plain if stderr is no terminal or `NO_COLOR` is set."""
     return _console(stderr=True)
 
 
 def live_err() -> Console:
-    """Return a console on stderr for what moves: lines are cut at the screen's edge, to be drawn over."""
+    """Return a console on stderr for live displays, which cuts lines at the screen's edge so as to redraw them."""
     return _console(stderr=True, soft_wrap=False)
 
 
@@ -115,19 +115,19 @@ def safe(text: str) -> str:
 
 
 def print_json(value: object, *, indent: int | None = None) -> None:
-    """Print one JSON document on stdout: one line, or indented. Strict, and harmless to a terminal.
+    """Print a strict JSON document on stdout, on one line or indented, without characters that affect a terminal.
 
     Raises:
-        ValueError: NaN or infinity in `value`.
+        ValueError: `value` contains NaN or infinity.
     """
     sys.stdout.write(json_text(value, indent=indent, ascii_only=not _speaks_unicode(sys.stdout)) + "\n")
 
 
 def json_text(value: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Return strict JSON; characters that could confuse a terminal are written as escapes.
+    """Return strict JSON, with escapes for characters that could affect a terminal.
 
     Raises:
-        ValueError: NaN or infinity in `value`.
+        ValueError: `value` contains NaN or infinity.
     """
     text = json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, indent=indent)
     return _JSON_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -138,7 +138,7 @@ def _speaks_unicode(stream: TextIO) -> bool:
 
 
 def print_wrapped(text: str, *, indent: int = 0, style: str | None = None) -> None:
-    """Print a text on stdout, whoever wrote it, in lines as wide as the screen (at most 100), indented."""
+    """Print any text on stdout, made `printable`, indented, and wrapped to the screen's width (at most 100)."""
     from rich.text import Text
 
     console = out()
@@ -148,12 +148,12 @@ def print_wrapped(text: str, *, indent: int = 0, style: str | None = None) -> No
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Container[str] = ()) -> None:
-    """Print rows in columns on stdout as they come: the first ones decide the widths, nothing is cut or wrapped.
+    """Print rows in columns on stdout as they arrive. The first rows set the widths; nothing is cut or wrapped.
 
     Args:
         header: names of the columns.
-        rows: one text a column.
-        numbers: names of the columns that are aligned at their right.
+        rows: one text per column in each row.
+        numbers: names of the right-aligned columns.
     """
     from rich.cells import cell_len
 
@@ -171,7 +171,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers
 
 
 def confirm_deletion(what: str) -> None:
-    """Print what would be deleted on stderr, and ask whether to go on.
+    """Print on stderr what is about to be deleted, and ask for confirmation.
 
     Raises:
         typer.Abort: the answer is no.
@@ -183,12 +183,12 @@ def confirm_deletion(what: str) -> None:
 
 
 def listed(ids: Sequence[str], *, most: int = 10) -> str:
-    """Return the first ids, and how many more there are."""
+    """Return the first `most` ids, separated by commas, and the number of the others."""
     shown = ", ".join(one_line(each, limit=40) for each in ids[:most])
     return shown + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def print_finished_erasures(count: int) -> None:
-    """Print on stderr how many erasures were finished when the store was opened, if there were any."""
+    """Print on stderr how many interrupted erasures were completed when the store was opened, if any."""
     if count:
-        err().print(f"an erasure that had been cut off is finished now ({count})")
+        err().print(f"completed {'1 erasure' if count == 1 else f'{count} erasures'} that had been interrupted")

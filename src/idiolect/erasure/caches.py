@@ -1,4 +1,4 @@
-"""Caches: opens every cache of calls that was used with a store, for the erasure and the export.
+"""Opening every cache of calls that was used with a store, for the erasure and the export.
 
 store.companions.known_caches (paths) → opened_caches → `OpenedCaches`
 """
@@ -18,7 +18,7 @@ from idiolect.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class OpenedCaches:
-    """A store's caches: the open ones, and messages about those that are missing or cannot be opened."""
+    """A store's caches: the opened ones, and messages about those that are missing or cannot be opened."""
 
     opened: tuple[CallCache, ...]
     missed: tuple[str, ...]
@@ -29,8 +29,8 @@ def opened_caches(database: Database, *, held: CallCache | None = None) -> Itera
     """Open every cache of the store that exists.
 
     Args:
-        database: the store's.
-        held: a cache that the caller has open already, and closes.
+        database: the store's database.
+        held: a cache that the caller has already opened, and will close.
 
     Raises:
         StoreError: the store cannot be read.
@@ -43,7 +43,7 @@ def opened_caches(database: Database, *, held: CallCache | None = None) -> Itera
                 continue
             if not path.exists():
                 if noted:
-                    missed.append(f"cache {path}: is not there, but was used with this store")
+                    missed.append(f"cache {path}: does not exist, but was used with this store")
                 continue
             try:
                 opened.append(stack.enter_context(CallCache.open(path, lock_timeout=database.lock_timeout)))

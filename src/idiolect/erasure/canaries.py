@@ -1,11 +1,11 @@
-"""Canaries: strings that only one person's data hold, so that finding one after the erasure means something is left.
+"""Canaries: strings that only one person's data contains, so that one found after the erasure means that data is left.
 
-They are cut out of everything held about the person. A string that somebody else's data or Idiolect's own files hold
-too is not a canary, for it may stay: two people may share a question, and with it a model's answer.
+They are cut from all data about the person. A string that other people's data or Idiolect's own files contain too is
+not a canary, because it may stay: two people may share a question and, with it, a model's answer.
 
 Canaries of tensors are slices of their bytes. A database cuts a long value into pages (SQLite: 4,092 bytes each in a
-page of 4,096); slices lie closer together than that, so every page holds whole ones. A slice that another row holds too
-(a constant of a model or a format) is not a canary.
+page of 4,096). Slices lie closer together than that, so every page contains whole ones. A slice that another row
+contains too (a constant of a model or a format) is not a canary.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from idiolect.store.schema import (
     users,
 )
 
-WIDTH = 24  # characters of a canary; of a longer text, any remnant of twice as many characters holds one
-SHORTEST = 6  # characters of a text that is a canary as a whole
-MOST = 50_000  # with these, the search takes some 10 s and half a GiB
-_FEWEST_CHARACTERS = 4  # different ones: a rule of dashes identifies nobody
-_NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts: anything may hold them
-_OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # names that are nobody's
+WIDTH = 24  # characters of a canary; any remnant of a longer text with twice as many characters contains one
+SHORTEST = 6  # minimum number of characters of a canary
+MOST = 50_000  # with this many, the search takes some 10 s and half a GiB
+_FEWEST_CHARACTERS = 4  # minimum number of different characters; a line of dashes identifies nobody
+_NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts, which any data may contain
+_OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # keys with values that are nobody's data
 _SOURCE = (".py", ".jinja", ".toml")
 SLICE_WIDTH = 32  # bytes of a canary of tensors
 MOST_SLICES = 20_000
-_SLICE_STEP = 1000  # bytes from one slice to the next; more only where there would be too many
-_FEWEST_BYTES = 10  # different ones: zeros and padding identify nobody
-_HEADER_LENGTH = 8  # bytes of a safetensors file that hold the length of its header
+_SLICE_STEP = 1000  # bytes from one slice to the next; more only if there would otherwise be too many
+_FEWEST_BYTES = 10  # minimum number of different bytes; zeros and padding identify nobody
+_HEADER_LENGTH = 8  # bytes at the start of a safetensors file that give the length of its header
 
 
 def texts_of_user(user: User) -> Iterator[str]:
-    """Yield every text that the user gave."""
+    """Yield every text in the user's data."""
     yield user.id
     for opinion in user.opinions:
         yield opinion.question.text
@@ -67,7 +67,7 @@ def texts_of_user(user: User) -> Iterator[str]:
 
 
 def texts_of_learned(payload: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every learned text: prompts, responses, quotes. Keys and settings are the method's own words."""
+    """Yield every learned text, such as prompts, responses and quotes; keys and settings are the method's own words."""
     for name, value in payload.items():
         if name not in _OURS:
             yield from strings(value)
@@ -90,7 +90,7 @@ def strings(value: object, *, keys: bool = False) -> Iterator[str]:
 def candidates(texts: Iterable[str]) -> list[str]:
     """Return the possible canaries of these texts: short texts whole, longer ones in pieces of `WIDTH` characters.
 
-    At most `MOST`, spread evenly.
+    At most `MOST` are returned, spread evenly.
     """
     found = list(dict.fromkeys(piece for text in texts for piece in _pieces(text) if _is_distinctive(piece)))
     step = -(-len(found) // MOST)
@@ -111,24 +111,24 @@ def _is_distinctive(piece: str) -> bool:
 
 
 def without_shared(pieces: list[str], others: Iterable[str]) -> list[str]:
-    """Return the pieces that occur in none of the other texts."""
+    """Return the pieces that do not occur in any of the other texts."""
     kept = set(unshared(map(utf8, pieces), map(utf8, others)))
     return [piece for piece in pieces if utf8(piece) in kept]
 
 
 def forms(piece: str) -> set[bytes]:
-    """Return the ways to write the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
+    """Return the spellings of the piece in a file: UTF-8 and UTF-16, and JSON with few and with all escapes."""
     spellings = (piece, json.dumps(piece, ensure_ascii=False)[1:-1], json.dumps(piece)[1:-1])
     return {*map(utf8, spellings), *(piece.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be"))}
 
 
 def utf8(text: str) -> bytes:
-    """Return the bytes of a text; half characters, which a model may have written, pass."""
+    """Return the UTF-8 bytes of a text; lone surrogates, which a model may have written, are allowed."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
-    """Stream every value in the rows that are not the user's, and the words of the tables' layout."""
+    """Yield every value in the rows that are not the user's, and the SQL that creates the tables."""
     yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
     for table in (companions, groups, group_refits):
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
@@ -143,7 +143,7 @@ def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
 
 
 def row_texts(connection: Connection) -> Iterator[str]:
-    """Stream every value but tensors in every row of the store."""
+    """Yield every value, except tensors, in every row of the store."""
     for table in metadata.sorted_tables:
         yield from chain.from_iterable(_rows(connection, table, sa.true()))
 
@@ -165,7 +165,7 @@ def _unescaped(value: str) -> Iterator[str]:
 
 @cache
 def own_words() -> tuple[str, ...]:
-    """Return the source, templates and price lists of Idiolect, without the people that come with it."""
+    """Return the source, templates and price lists of Idiolect, without the bundled people."""
     return tuple(_source_texts(files("idiolect")))
 
 
@@ -188,29 +188,29 @@ def slices(tensors: bytes) -> list[bytes]:
 
 
 def _first_number(tensors: bytes) -> int:
-    """Return where the header (names and shapes, as in any file of the kind) ends; 0 where there is none."""
+    """Return the offset at which the header (names and shapes, as in any such file) ends; 0 if there is no header."""
     end = _HEADER_LENGTH + int.from_bytes(tensors[:_HEADER_LENGTH], "little")
     return end if tensors[_HEADER_LENGTH : _HEADER_LENGTH + 1] == b"{" and end < len(tensors) else 0
 
 
 def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
-    """Return the slices that are in none of the other tensors."""
+    """Return the pieces that do not occur in any of the other contents."""
     pieces = list(pieces)
     if not pieces:
-        return []  # reads none of the others
+        return []  # without reading the others
     patterns = Patterns(pieces)
     shared = {found for content in others for found in patterns.find(content)}
     return [piece for piece in pieces if piece not in shared]
 
 
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
-    """Yield the tensors of everybody else, and of groups that were not fitted on the user; one at a time."""
+    """Yield, one at a time, the tensors of all other users, and of groups that were not fitted on the user."""
     yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
     yield from _tensors(connection, group_personalizations, ~is_learned_from(user_id))
 
 
 def row_tensors(connection: Connection) -> Iterator[bytes]:
-    """Yield all tensors of the store, one at a time."""
+    """Yield, one at a time, all tensors of the store."""
     for table in (personalizations, group_personalizations):
         yield from _tensors(connection, table, sa.true())
 

@@ -1,9 +1,9 @@
-"""Forgetting: delete everything held about a person, then search for remnants instead of promising that none exist.
+"""Forgetting: deleting all data about a person, then searching for remnants instead of promising that none exist.
 
     caches locked → canaries → found (so the search works) → delete: calls, artifacts, rows → scrub all → none found
 
-An erasure may be cut off at any point. Until the rows are deleted, the person is still in the store and can be
-forgotten again; from then on a mark makes the next opening of the store scrub it (`store.scrubbing`).
+An erasure may be interrupted at any point. Until the rows are deleted, the person is still in the store and can be
+forgotten again. From then on, a mark makes the next opening of the store scrub it (`store.scrubbing`).
 """
 
 from __future__ import annotations
@@ -66,26 +66,26 @@ _GROUP_COLUMNS = (group_members.c.user_id, group_sources.c.user_id)
 
 
 def artifact_folder(store_folder: Path, user_id: str) -> Path:
-    """Return the folder of the files learned for a user, in a store that is a folder; it need not exist."""
+    """Return the folder of the files learned for a user, in the folder of a store; it need not exist."""
     return store_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
 
 
 def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
-    """Delete everything held about the user, in the store and in every cache used with it, and search for remnants.
+    """Delete all data about the user, in the store and in every cache used with it, and search for remnants.
 
-    It also works for a user of whom only calls or artifacts are left. Meanwhile nobody can open the caches.
+    This also works for a user of whom only calls or artifacts are left. During the erasure nobody can open the caches.
 
     Args:
         store: the user's store.
-        user_id: the user to forget.
+        user_id: the id of the user to forget.
         cache: a cache of the store that the caller has open; the others are opened here.
 
     Returns:
         The receipt. Its `unfinished` names files that could not be scrubbed yet.
 
     Raises:
-        UnknownUserError: neither the store nor a cache holds such a user.
-        StoreError: another process uses a cache (nothing is deleted then), or the store cannot be written.
+        UnknownUserError: neither the store nor a cache has such a user.
+        StoreError: another process uses a cache (in this case nothing is deleted), or the store cannot be written.
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
     database = store.database
@@ -117,14 +117,14 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
 
 @contextmanager
 def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -> Iterator[bool]:
-    """Keep others from the store's caches, even from caches yet to be made; yield whether the store holds the user."""
-    _is_held(store, user_id, caches)  # a mistyped id fails before any lock is waited for
+    """Lock others out of the store's caches, even of those yet to be created; yield whether the store has the user."""
+    _is_held(store, user_id, caches)  # a mistyped id fails before waiting for any lock
     with ExitStack() as stack:
         for path in _cache_paths(store.database, caches):
             if path.parent.is_dir():
                 try:
                     stack.enter_context(erasing(path, lock_timeout=store.database.lock_timeout))
-                except OSError as error:  # where no lock file can be made, no cache can be opened either
+                except OSError as error:  # if no lock file can be created, no cache can be opened there either
                     _log.warning("cache %s: cannot be locked: %s", path, error.strerror)
         for cache in caches:
             if cache.in_use_by_others():
@@ -136,7 +136,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
 
 
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the store holds the user; if not, only calls or artifacts are left. Raise if nothing is."""
+    """Return whether the store has the user; raise UnknownUserError if no calls or artifacts of them exist either."""
     try:
         with store.database.reading() as connection:
             known_user(connection, user_id)
@@ -148,7 +148,7 @@ def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
 
 
 def has_leftovers(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the caches hold calls of this id, or the store artifacts."""
+    """Return whether the caches have calls of this id, or the store has artifacts."""
     if unstorable_part(user_id) is not None:
         return False
     folder = store.folder
@@ -162,18 +162,18 @@ def _cache_paths(database: Database, caches: Sequence[CallCache]) -> list[Path]:
 
 
 def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
-    """Return warnings about caches made during the erasure, in folders that did not exist yet to hold a lock."""
+    """Return warnings about caches created during the erasure, in folders that did not exist when locks were taken."""
     before = {cache.path for cache in caches.opened}
     new = (path for path in known_caches(database) if path.exists() and path not in before)
     return tuple(
-        f"cache {path}: was made during the erasure; forget the user once more"
+        f"cache {path}: was created during the erasure; forget the user again"
         for path in new
         if not any(missed.startswith(f"cache {path}:") for missed in caches.missed)
     )
 
 
 def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
-    """Return the canaries, each as the set of ways to write it."""
+    """Return the canaries, each as the set of its spellings in bytes."""
     texts, others = [user_id], list(own_words())
     numbers: list[bytes] = []
     if in_store:
@@ -186,7 +186,7 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
         (others if call.shared else texts).extend(strings(call.result))
         others.append(call.model)
         if not call.shared:
-            keys.append(bytes.fromhex(call.key))  # made of what the person said
+            keys.append(bytes.fromhex(call.key))  # a hash of the person's texts
     elsewhere = (_results_of_others(store, user_id, cache) for cache in caches)
     pieces = without_shared(candidates(texts), chain(others, _rows_of_others(store, user_id), *elsewhere))
     with store.database.reading() as connection:
@@ -197,7 +197,7 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
 
 
 def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], bytes | None]]:
-    """Yield payload and tensors of all that was learned from the user: finished, unfinished, and for groups."""
+    """Yield payload and tensors of all data learned from the user: personalizations, checkpoints, and groups' data."""
     for record in store.personalizations(user_id):
         yield record.payload, record.tensors
     for checkpoint in store.checkpoints(user_id):
@@ -228,7 +228,7 @@ class _Deleted:
 
 
 def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
-    """Delete rows last: until then the erasure can be repeated. Where there are none, set the mark first."""
+    """Delete all data, rows last, because the erasure can be repeated until then; without rows, set the mark first."""
     rows = None if in_store else _delete_rows(store.database, user_id)
     calls = tuple(cache.forget(user_id) for cache in caches)
     artifacts = _delete_artifacts(store.folder, user_id)
@@ -237,18 +237,18 @@ def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store
 
 
 def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
-    """Leave no bytes of deleted data and remove the mark; return the faults that prevented it (the mark stays then)."""
+    """Remove all bytes of deleted data, then the mark; return the faults that prevented it (the mark then stays)."""
     faults = _faults([*(partial(_scrub_cache, cache, user_id) for cache in caches), partial(scrub, database)])
     return faults or _faults([partial(unmark, database, [name]), partial(truncate_log, database)])
 
 
 def _scrub_cache(cache: CallCache, user_id: str) -> None:
-    cache.forget(user_id)  # again: a call may have ended since the first time
+    cache.forget(user_id)  # again, because a call may have ended since the first time
     cache.scrub()
 
 
 def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
-    """Run every step, even after one failed, and return the messages of the failures."""
+    """Run every step, even if an earlier one failed, and return the messages of the failures."""
     faults = []
     for step in steps:
         try:
@@ -259,7 +259,7 @@ def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
 
 
 def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
-    """Search after the deletion. It cannot be undone any more, so a failed search is a fault in the receipt."""
+    """Search after the deletion. Because that cannot be undone, a failed search becomes a fault in the receipt."""
     try:
         return *search.run(), ()
     except StoreError as error:
@@ -270,10 +270,10 @@ def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]
     """Delete the user's rows; return their number by table, and the mark of the erasure."""
     with database.writing() as connection:
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
-        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # with what groups learned from them
-        connection.execute(users.delete().where(users.c.id == user_id))  # the others follow, by their foreign keys
+        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
+        connection.execute(users.delete().where(users.c.id == user_id))  # cascades to the other tables
         if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
-            raise StoreError(f"store {database.where}: rows of user {user_id!r} cannot be deleted")
+            raise StoreError(f"store {database.where}: could not delete all rows of user {user_id!r}")
         return rows, mark(connection)
 
 
@@ -295,7 +295,7 @@ def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
 
 
 class _Search:
-    """A search for the canaries that can be repeated: before the deletion and after it."""
+    """A search for the canaries, which is run before the deletion and after it."""
 
     def __init__(self, store: Store, caches: Sequence[CallCache], canaries: list[frozenset[bytes]]) -> None:
         self.canaries = canaries
@@ -303,7 +303,7 @@ class _Search:
         self._patterns = {form for canary in canaries for form in canary}
 
     def run(self) -> tuple[Found, list[SearchedFile]]:
-        """Search, and return the traces and the files that were read."""
+        """Search, and return the traces found and the files that were searched."""
         database = self._store.database
         databases = [database.place.file, *_cache_paths(database, self._caches)]
         files = search_files(_files(self._store.folder, databases), self._patterns)
@@ -318,7 +318,7 @@ class _Search:
 
 
 def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:
-    """Return every file that could hold traces: below the store's folder, the databases, and files beside them."""
+    """Return every file that could contain traces: below the store's folder, the databases, and files beside them."""
     found = {} if folder is None else {path: str(path.relative_to(folder)) for path in _below(folder)}
     seen = set(map(os.path.realpath, found))
     for database in databases:
@@ -338,7 +338,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_special(path: Path) -> bool:
-    """Return whether the path is a device or a pipe, which may have no end."""
+    """Return whether the path is not a regular file, such as a device or a pipe, which may be endless."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:

@@ -1,8 +1,8 @@
-"""Export: everything held about one person, as one JSON document, or as an archive with a manifest.
+"""Export of all data about one person, as one JSON document or as an archive with a manifest.
 
     store, cache of calls, folder of artifacts → `Holdings` → document | ZIP
 
-The archive's `user.jsonl` is a users file; its manifest has the SHA-256 of every other member.
+The archive's `user.jsonl` is a users file; its manifest contains the SHA-256 of every other member.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Everything held about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
+    """All data about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
 
-    `tensors` are the bytes of safetensors files, by method; `groups` are the ids of those that the person is in. What
-    was learned for a group is not the person's alone, and is not exported.
+    `tensors` are the bytes of safetensors files, by method; `groups` are the ids of the person's groups. Data learned
+    for a group is not the person's alone, and is not exported.
     """
 
     user: dict[str, Any]
@@ -50,7 +50,7 @@ class Holdings:
     artifacts: list[Path]
 
     def document(self) -> dict[str, Any]:
-        """Return one JSON value: artifacts by name only, tensors by size and SHA-256."""
+        """Return one JSON value, with artifacts only by name, and tensors only by size and SHA-256."""
         return {
             "user": self.user,
             "created_at": self.created_at,
@@ -64,12 +64,12 @@ class Holdings:
 
 
 def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) -> Holdings:
-    """Collect everything held about the user.
+    """Collect all data about the user.
 
     Raises:
-        UnknownUserError: the store holds no such user.
+        UnknownUserError: the store has no such user.
         StoreError: the store cannot be read.
-        CacheError: the cache cannot be read.
+        CacheError: a cache cannot be read.
     """
     summary = store.summary(user_id)
     folder = None if store.folder is None else artifact_folder(store.folder, user_id)
@@ -122,11 +122,11 @@ def write_archive(file: BinaryIO, held: Holdings) -> None:
     """Write a ZIP archive.
 
     Args:
-        file: seekable, empty.
+        file: a seekable, empty file.
         held: the archive's content.
 
     Raises:
-        OSError: the file cannot be written, or an artifact not read.
+        OSError: the file cannot be written, or an artifact cannot be read.
     """
     now = datetime.now(UTC)
     members: dict[str, dict[str, Any]] = {}
@@ -167,7 +167,7 @@ def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 
 def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], now: datetime) -> dict[str, Any]:
-    """Write one member and return its entry of the manifest."""
+    """Write one member and return its entry for the manifest."""
     info = zipfile.ZipInfo(name, now.timetuple()[:6])
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o600 << 16
@@ -193,7 +193,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _json_line(value: object) -> bytes:
     try:
         return (dumps(value) + "\n").encode()
-    except UnicodeEncodeError:  # half a character, which a model may have written
+    except UnicodeEncodeError:  # a lone surrogate, which a model may have written
         return (json.dumps(value, allow_nan=False) + "\n").encode()
 
 

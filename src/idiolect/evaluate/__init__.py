@@ -1,1 +1,1 @@
-"""Evaluation: how well answers match what people said, with honest intervals."""
+"""Evaluation: how well a method's answers match people's own answers, with confidence intervals."""

@@ -1,12 +1,13 @@
-"""The folder of an evaluation: its configuration, and every answer, so that it goes on where it was stopped.
+"""The folder of an evaluation: its configuration and every answer, so that a stopped evaluation can continue.
 
-    config.json     what is evaluated; written before the first answer, and never another evaluation's
-    answers*.jsonl  a line an answer; learning*.jsonl: a line an arm and person, written after its answers
-    questions.jsonl what the keys of questions stand for
-    people.jsonl    a hash of what each person said: answers about other data are never mixed with these
+    config.json     the configuration; written before the first answer, and never replaced by another evaluation's
+    answers*.jsonl  one line per answer; learning*.jsonl: one line per arm and person, written after its answers
+    questions.jsonl the questions by key
+    people.jsonl    a hash of each person's data, so that answers about different data are never mixed
 
-An arm of a person counts once its line of `learning*.jsonl` is there, with as many answers as it says; what a killed
-run left besides is taken out at the next start. Several processes share a folder by files of their own (shards).
+An arm of a person counts once its line in `learning*.jsonl` is there, with the stated number of answers. Other lines,
+left by a killed run, are removed at the next start. Several processes can share a folder; each has its own files
+(shards).
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ FORMAT = 1
 _FIXED = ("format", "task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
 _GROWING = ("methods", "people", "curves")
 _PEOPLE = "people.jsonl"
-_OTHERS = ""  # nobody's id: all people who are not reported
+_OTHERS = ""  # key for all people who are not reported, since nobody has this id
 
 
 @dataclass(slots=True)
 class Archive:
-    """An open folder. Made by `Archive.open`.
+    """An open folder, created by `Archive.open`.
 
     Attributes:
-        folder: where.
-        shard: which of how many processes writes, from 0; (0, 1) for one alone. Its own files are put in order when
-            the archive is opened; those of others may be written to at this moment.
-        answers, learning: of all shards, complete arms only.
+        folder: path of the folder.
+        shard: (i, n): index of this process among n, from 0; (0, 1) for a single process. Its own files are repaired
+            when the archive is opened; other processes may be writing to theirs.
+        answers, learning: records of all shards, for complete arms only.
     """
 
     folder: Path
@@ -59,15 +60,15 @@ class Archive:
 
     @classmethod
     def open(cls, folder: Path, config: Mapping[str, Any], *, shard: tuple[int, int] = (0, 1)) -> Archive:
-        """Open the folder, which is made if there is none, and read what it holds.
+        """Open the folder, create it if necessary, and read its records.
 
         Args:
-            folder: where to.
-            config: of this evaluation, JSON values; what is not among its fixed keys may grow from run to run.
-            shard: of this process.
+            folder: path of the folder.
+            config: configuration of this evaluation, JSON values; only its fixed keys must stay the same between runs.
+            shard: shard of this process.
 
         Raises:
-            SettingsError: the folder holds another evaluation, or cannot be written.
+            SettingsError: the folder contains a different evaluation, or cannot be written.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +81,14 @@ class Archive:
 
     @classmethod
     def read(cls, folder: Path, config: Mapping[str, Any] | None = None) -> Archive:
-        """Read a folder, which is left as it is: another process may be writing there.
+        """Read a folder without changing it, because another process may be writing there.
 
         Args:
-            folder: of the evaluation.
-            config: of this evaluation; None: whatever the folder holds.
+            folder: folder of the evaluation.
+            config: expected configuration; None: any.
 
         Raises:
-            SettingsError: there is no evaluation, or another one.
+            SettingsError: the folder contains no evaluation, or a different one.
         """
         held = read_config_of(folder)
         if config is not None:
@@ -100,15 +101,15 @@ class Archive:
         return archive
 
     def done(self, unit: Unit) -> bool:
-        """Return whether all answers of an arm, seed and person are there."""
+        """Return whether all answers of an arm, seed and person exist."""
         return unit in self._done
 
     def tried(self, unit: Unit) -> bool:
-        """Return whether they are there, or the model failed; then the next run tries again."""
+        """Return whether all these answers exist or the model failed, in which case the next run tries again."""
         return unit in self._done or unit in self._failed
 
     def add(self, answers: Sequence[AnswerRecord], learning: LearningRecord) -> None:
-        """Keep one arm of one person; durable when it returns.
+        """Save one arm of one person, which is durable when this returns.
 
         Raises:
             OSError: the files cannot be written.
@@ -118,14 +119,14 @@ class Archive:
         self._count(answers, learning)
 
     def add_questions(self, benchmark: Benchmark) -> None:
-        """Write down what is asked, for whoever reads answers."""
+        """Save the questions, for readers of the answers."""
         asked = {question_key(o.question): o.question for case in benchmark.cases for o in case.asked}
         lines = [{"key": key, "question": q.text, "choices": list(q.choices)} for key, q in sorted(asked.items())]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         _replace(self.folder / "questions.jsonl", text)
 
     def keep_people(self, benchmark: Benchmark) -> None:
-        """Write down what people said, as hashes, after `check_people`."""
+        """Save hashes of people's data, after `check_people`."""
         self.check_people(benchmark)
         path = self.folder / _PEOPLE
         known = _digests(path)
@@ -136,10 +137,10 @@ class Archive:
             _append(path, text)
 
     def check_people(self, benchmark: Benchmark) -> None:
-        """Check that answers are about what people say now.
+        """Check that the answers in the folder are about the current data.
 
         Raises:
-            SettingsError: the folder holds answers about people who had said something else.
+            SettingsError: the folder contains answers about different data.
         """
         cases = {case.user.id: case for case in benchmark.cases}
         known = _digests(self.folder / _PEOPLE)
@@ -148,14 +149,14 @@ class Archive:
         changed |= {a.user for a in self.answers if a.user in cases and not _is_about(a, cases[a.user])}
         if changed:
             raise SettingsError(
-                f"{self.folder} holds answers about other data: {len(changed)} of its people had said, or were asked, "
-                "something else. Name another folder, or the same data to go on"
+                f"{self.folder} contains answers about different data: {len(changed)} of its people had other answers, "
+                "texts or questions. Name another folder, or give the same data to continue"
             )
         others = _digest_of_others(benchmark)
         if self.answers and known.get(_OTHERS, others) != others:
             raise SettingsError(
-                f"{self.folder} holds answers beside other data: people who are not reported, whom methods count and "
-                "learn from, had said something else, or were others. Name another folder, or the same data to go on"
+                f"{self.folder} contains answers that used different data: the people who are not reported, whom "
+                "methods count and learn from, have changed. Name another folder, or give the same data to continue"
             )
 
     def _path(self, kind: str) -> Path:
@@ -163,13 +164,13 @@ class Archive:
         return self.folder / (f"{kind}.jsonl" if shards == 1 else f"{kind}.{place}-of-{shards}.jsonl")
 
     def _read(self, *, repairing: bool) -> None:
-        """Read the files of all shards, and where `repairing` write back those of this one without what is cut off."""
-        own = self._path("learning")  # may be missing beside answers, where a run was killed at once
+        """Read the files of all shards; if `repairing`, rewrite those of this shard without incomplete records."""
+        own = self._path("learning")  # may be missing although there are answers, if a run was killed early
         for path in sorted({*self.folder.glob("learning*.jsonl"), own}):
             answers_path = path.with_name(path.name.replace("learning", "answers", 1))
             repaired = repairing and path == own
             learning = _lines(path, LearningRecord)
-            if repaired:  # what failed is tried again, by the shard that it belongs to
+            if repaired:  # failed arms are tried again, by their own shard
                 learning = [record for record in learning if not record.failed]
             complete = _complete(learning, _lines(answers_path, AnswerRecord))
             if repaired and answers_path.exists():
@@ -187,10 +188,10 @@ class Archive:
 
 @contextmanager
 def writing_alone(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """Keep other processes from writing the same files meanwhile; the lock ends with the process, however that ends.
+    """Lock the files of a shard against other processes; the lock ends with the process, even if it is killed.
 
     Raises:
-        SettingsError: one does, or the folder cannot be made.
+        SettingsError: another process has the lock, or the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +199,7 @@ def writing_alone(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise SettingsError(
-            f"another process is at work in {folder}; wait for it, or share the work", remedy=Remedy("shard")
+            f"another process is using {folder}; wait until it has ended, or share the work", remedy=Remedy("shard")
         ) from None
     except OSError as error:
         raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
@@ -215,9 +216,9 @@ def _unit(record: AnswerRecord | LearningRecord) -> Unit:
 def _complete(
     learning: Iterable[LearningRecord], answers: Iterable[AnswerRecord]
 ) -> list[tuple[LearningRecord, list[AnswerRecord]]]:
-    """Return the units whose answers are all there: the record of each, with its answers.
+    """Return the record and the answers of each complete unit.
 
-    A unit that was tried again is there twice; then its last record and its last answers count.
+    A unit that was tried again occurs twice; then its last record and its last answers count.
     """
     answers_of: dict[Unit, list[AnswerRecord]] = {}
     for answer in answers:
@@ -232,7 +233,7 @@ def _complete(
 
 
 def _lines(path: Path, kind: type[Record]) -> Iterable[Record]:
-    """Yield the records of a file; a line that was cut off is left out."""
+    """Yield the records of a file, without lines that are cut off."""
     for line in _json_lines(path):
         with suppress(ValueError, KeyError, TypeError):
             yield kind.from_json(line)
@@ -257,7 +258,7 @@ def _line(record: AnswerRecord | LearningRecord) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return the value for JSON, which has no NaN: a number that is none becomes null."""
+    """Return the value for JSON, with NaN and infinity as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -266,7 +267,7 @@ def _finite(value: Any) -> Any:
 
 
 def _is_about(answer: AnswerRecord, case: Case) -> bool:
-    """Return whether it answers what the person is asked in this place, and is judged by what they say there."""
+    """Return whether the answer belongs to the person's current question and true answer at this index."""
     asked, place = case.asked, answer.index - len(case.asked)
     if place >= 0:
         return place >= len(case.texts) or answer.question == text_key(case.texts[place])
@@ -275,7 +276,7 @@ def _is_about(answer: AnswerRecord, case: Case) -> bool:
 
 
 def _digest_of_others(benchmark: Benchmark) -> str:
-    """Return a hash of what people said who are not reported; of nothing where these shrink as more are reported."""
+    """Return a hash of the data of people who are not reported; of no data if they depend on the number reported."""
     total = hashlib.sha256()
     for user in benchmark.others if benchmark.others_are_fixed else ():
         parts = [user.id, [(o.question.text, o.question.choices, o.answer) for o in user.opinions], user.texts]
@@ -284,7 +285,7 @@ def _digest_of_others(benchmark: Benchmark) -> str:
 
 
 def _digest(case: Case) -> str:
-    """Return a hash of all that a person's numbers depend on."""
+    """Return a hash of all data that a person's results depend on."""
     user = case.user
     learned_from = [dict(user.profile.attributes), _as_json(user.opinions), user.texts]
     parts = [*learned_from, _as_json(case.asked), case.texts, case.group]
@@ -296,7 +297,7 @@ def _as_json(opinions: Iterable[Opinion]) -> list[list[Any]]:
 
 
 def _digests(path: Path) -> dict[str, str]:
-    """Return the hashes in a file by person; the last line of each counts."""
+    """Return the hashes in a file by person; the last line of each person counts."""
     found: dict[str, str] = {}
     for line in _json_lines(path):
         with suppress(KeyError, TypeError):
@@ -311,40 +312,40 @@ def _replace(path: Path, text: str) -> None:
 
 
 def read_config_of(folder: Path) -> dict[str, Any]:
-    """Return the configuration that a folder holds.
+    """Return the configuration in a folder.
 
     Raises:
-        SettingsError: it holds none.
+        SettingsError: the folder contains none.
     """
     path = folder / "config.json"
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"{folder} holds no evaluation") from None
+        raise SettingsError(f"{folder} contains no evaluation") from None
     except OSError as error:
         raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
     except ValueError:
-        raise SettingsError(f"{path} is no JSON") from None
+        raise SettingsError(f"{path} is not valid JSON") from None
     if not isinstance(held, dict):
-        raise SettingsError(f"{path} is no configuration of an evaluation")
+        raise SettingsError(f"{path} is not the configuration of an evaluation")
     return held
 
 
 def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
-    """Write what is evaluated, or check that it is the same; nothing is fixed before one process' first answer."""
+    """Save the configuration, or check that it is the same; a single process may change it before the first answer."""
     path, new = folder / "config.json", json.loads(json.dumps(config))
     begun = any(each.stat().st_size for each in folder.glob("answers*.jsonl"))
     foreign = [name for name in ("report.html", "table.md", "scores.json") if (folder / name).exists()]
     if foreign and not path.exists():
-        raise SettingsError(f"{folder} holds a {foreign[0]} of something else: name another folder")
+        raise SettingsError(f"{folder} contains a {foreign[0]} from something else: name another folder")
     if not path.exists():
         if begun:
-            raise SettingsError(f"{folder} holds answers, but no config.json that says of what")
+            raise SettingsError(f"{folder} contains answers, but no config.json for them: name another folder")
         _replace(path, json.dumps(new, indent=1, ensure_ascii=False) + "\n")
         return
     held = read_config_of(folder)
     if "format" not in held or "task" not in held:
-        raise SettingsError(f"{path} is of something else, and no evaluation's: name another folder")
+        raise SettingsError(f"{path} is not the configuration of an evaluation: name another folder")
     begun = begun or not alone
     if begun:
         _check_config(folder, held, new)
@@ -362,6 +363,6 @@ def _check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, An
         other.append("fingerprint of the model")
     if other:
         raise SettingsError(
-            f"{folder} holds another evaluation (of another {' and '.join(other)}): its comparisons are fixed "
-            "once it has begun. Name another folder, or the same settings to go on"
+            f"{folder} contains a different evaluation (it differs in {' and '.join(other)}), whose comparisons are "
+            "fixed once it has started. Name another folder, or give the same settings to continue"
         )

@@ -1,4 +1,4 @@
-"""The answers of one arm, and how they become a number with its interval: a mean, or one of the other statistics.
+"""The answers of one arm, and their estimate with its interval: a mean, or another statistic.
 
 AnswerRecord, by arm → ArmAnswers → estimate, compare → Estimate, p
 """
@@ -21,7 +21,7 @@ from idiolect.evaluate.statistics import (
 from idiolect.evaluate.summary import Estimate
 
 ANSWERS_A_LABEL = 100
-"""So many for each label, on average, are needed for an interval of macro-F1 (docs/results/macro-f1-coverage.md)."""
+"""Minimum average number of answers per label for an interval of macro-F1 (docs/results/macro-f1-coverage.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class ArmAnswers:
     """All answers of one arm, ordered by key and seed.
 
     Args:
-        arm: whose.
-        records: those that count, scored or unparsed.
-        left_out: those that are not scored.
+        arm: the arm.
+        records: answers that count, scored or unparsed.
+        left_out: answers that are not scored.
     """
 
     arm: Arm
@@ -39,12 +39,12 @@ class ArmAnswers:
     left_out: tuple[AnswerRecord, ...] = ()
 
     def single_values(self, measure: Measure) -> dict[AnswerKey, float]:
-        """Return a value an answer, averaged over seeds; for macro-F1, which no answer has, whether it is right."""
+        """Return one value per answer, averaged over seeds; for macro-F1, whether the answer is right."""
         found = ((answer_key(record), single_value(record, measure)) for record in self.records)
         return averaged_over_seeds((key, value) for key, value in found if value is not None)
 
     def scored(self, measure: Measure, keys: Iterable[AnswerKey]) -> ScoredAnswers:
-        """Return some of the answers, as a statistic other than the mean takes them."""
+        """Return the answers with certain keys, in the form for statistics other than the mean."""
         wanted = set(keys)
         kept = [(r, v) for r in self.records if answer_key(r) in wanted and (v := single_value(r, measure)) is not None]
         return ScoredAnswers(
@@ -56,19 +56,19 @@ class ArmAnswers:
 
 
 def answer_key(record: AnswerRecord) -> AnswerKey:
-    """Return which answer it is, whoever gave it."""
+    """Return the key of an answer, which does not depend on the arm."""
     return record.user, record.question, record.index
 
 
 def single_value(record: AnswerRecord, measure: Measure) -> float | None:
-    """Return the value that one answer has of a measure; None if it has none."""
+    """Return the value of a measure for one answer; None if it has none."""
     if measure.kind == "macro_f1":
         return None if record.truth is None else float(record.answer == record.truth)
     return record.values.get(measure.name)
 
 
 def answers_by_arm(answers: Sequence[AnswerRecord]) -> dict[Arm, ArmAnswers]:
-    """Return arms in order of first appearance; of an answer that is there twice (a run went on) the last counts."""
+    """Return answers by arm, in order of first appearance; if an answer occurs twice (resumed run), the last counts."""
     last = {(record.arm, *answer_key(record), record.seed): record for record in answers}
     gathered: dict[Arm, list[AnswerRecord]] = {record.arm: [] for record in answers}
     for record in last.values():
@@ -83,11 +83,11 @@ def _in_order(arm: Arm, records: list[AnswerRecord]) -> ArmAnswers:
 
 
 def estimate(answers: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Estimate | None:
-    """Return a measure of one arm; None where none of its answers has it.
+    """Return the estimate of a measure for one arm; None if none of its answers has a value.
 
     Raises:
         MissingExtraError: the extra `evaluate` is not installed.
-        ValueError: macro-F1 without labels.
+        ValueError: macro-F1 has no labels.
     """
     values = answers.single_values(measure)
     if not values:
@@ -100,7 +100,7 @@ def estimate(answers: ArmAnswers, measure: Measure, *, labels: Sequence[str], se
 
 
 def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, *, labels: Sequence[str], seed: int) -> Tested | None:
-    """Return a − b on the answers that both have, None where there is none; arguments and errors as of `estimate`."""
+    """Return a − b on the answers that both have; None if they have none in common. See `estimate`."""
     of_a, of_b = a.single_values(measure), b.single_values(measure)
     common = of_a.keys() & of_b.keys()
     if not common:
@@ -116,12 +116,12 @@ def compare(a: ArmAnswers, b: ArmAnswers, measure: Measure, *, labels: Sequence[
 
 
 def without_interval(found: Estimate) -> Estimate:
-    """Return a value alone, with the reason why."""
+    """Return the estimate without its interval, and with the reason for that."""
     return replace(found, low=None, high=None, interval=f"none: fewer than {ANSWERS_A_LABEL} answers a label")
 
 
 def _too_few_for(measure: Measure, found: Estimate, labels: Sequence[str]) -> bool:
-    """Return whether resamples lack labels: their F1 is 0 then, so that macro-F1 and its interval would be too low."""
+    """Return whether resamples would lack labels, whose F1 of 0 would make macro-F1 and its interval too low."""
     return measure.kind == "macro_f1" and found.answers < ANSWERS_A_LABEL * len(labels)
 
 
@@ -132,6 +132,6 @@ def _statistic(scored: ScoredAnswers, measure: Measure, labels: Sequence[str]) -
 def gain_of_answers(
     answers: ArmAnswers, baseline: Mapping[AnswerKey, float], measure: Measure
 ) -> dict[AnswerKey, float]:
-    """Return how much better than the baseline each common answer is: upwards, also where the measure is an error."""
+    """Return the gain of each answer that the baseline has too: positive if better, even if the measure is an error."""
     values = answers.single_values(measure)
     return {key: measure.sign * (value - baseline[key]) for key, value in values.items() if key in baseline}

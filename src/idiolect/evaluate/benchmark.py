@@ -1,9 +1,8 @@
-"""A benchmark as values: people, what may be learned from each of them, and what is asked; no file and no model.
+"""A benchmark as values: people, the data to learn from, and the questions to ask, without files or models.
 
     tasks (files in their published layouts) → Benchmark → runner → answers
 
-A task makes one of these out of what its authors publish. Everything below (methods, measures, statistics, report) sees
-nothing else of a benchmark.
+A task creates a benchmark from published files. Methods, measures, statistics and the report see only this value.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from idiolect.people.broken_records import BrokenRecords
 from idiolect.people.user import Opinion, Question, User
 
 DISTRIBUTION = "distribution"
-"""Key of `Opinion.extra`: how a whole population answered, one share a choice; where it is, answers are compared with
-it too (GlobalOpinionQA)."""
+"""Key of `Opinion.extra` for a population's answers, as one share per choice. If it is present, answers are compared
+with it too (GlobalOpinionQA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +25,13 @@ class Case:
     """One person of a benchmark.
 
     Args:
-        user: the person, with only what may be learned from: profile, training opinions and training texts.
-        asked: the person's held-out opinions; their answers are known to the measures only.
-        texts: held-out texts of the person's.
-        group: of people that have something in common (a topic, a continent); "" where there is none.
+        user: the person, with only the data to learn from: profile, training opinions and training texts.
+        asked: the person's held-out opinions, whose answers only the measures see.
+        texts: the person's held-out texts.
+        group: group of people with something in common (a topic, a continent); "" if there is none.
 
     Raises:
-        ValueError: nothing is asked.
+        ValueError: there are neither held-out opinions nor held-out texts.
     """
 
     user: User
@@ -45,7 +44,7 @@ class Case:
             raise ValueError(f"nothing is asked of {self.user.id!r}")
 
     def learning_from(self, n: int) -> Case:
-        """Return the same person, with only the first n training opinions and texts."""
+        """Return the same person with only the first n training opinions and texts."""
         if n < 1:
             raise ValueError(f"n is {n}, must be at least 1")
         user = replace(self.user, opinions=self.user.opinions[:n], texts=self.user.texts[:n])
@@ -54,19 +53,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What a task made of its files.
+    """Result of reading a task's files.
 
     Args:
-        task: its name in the table of tasks.
-        cases: the people who are reported on; ids all different.
-        others: people who are not: settings may be chosen and populations counted on them, with all they said.
-        measures: names of what is measured (`measures.MEASURES`), the first is the one that comparisons are about.
-        labels: all answers that exist, where a measure needs them (the 15 tags of LaMP-2).
-        other_groups: the group of each of `others`, by id; like `Case.group`.
-        others_are_fixed: they are the same however many cases there are.
+        task: name of the task.
+        cases: people whose results are reported; their ids are all different.
+        others: people whose results are not reported, with all their data, for choosing settings and for populations.
+        measures: names of the measures (`measures.MEASURES`); comparisons use the first.
+        labels: all possible answers, if a measure needs them (the 15 tags of LaMP-2).
+        other_groups: group of each of `others`, by id; see `Case.group`.
+        others_are_fixed: whether `others` are the same for any number of cases.
         broken: records that could not be read and were left out.
-        notes: what a reader of the results has to know of the data, a sentence each.
-        form: how its questions are put to a model, where nobody says otherwise: labelled, or in their own words.
+        notes: information about the data for readers of the results, one sentence each.
+        form: default form of the questions: labelled or verbatim.
     """
 
     task: str
@@ -85,14 +84,14 @@ class Benchmark:
             raise ValueError("a benchmark needs a measure")
         ids = [case.user.id for case in self.cases]
         if len(set(ids)) != len(ids):
-            raise ValueError("two cases are of one person")
+            raise ValueError("two cases belong to the same person")
 
 
 def question_key(question: Question) -> str:
-    """Return the identity of a question, the same for all who are asked it: 16 hexadecimal digits."""
+    """Return a key of a question, which is the same for everyone who is asked it: 16 hexadecimal digits."""
     return blake2b("\0".join((question.text, *question.choices)).encode(), digest_size=8).hexdigest()
 
 
 def text_key(text: str) -> str:
-    """Return the identity of a text, in the same form."""
+    """Return a key of a text, in the same format."""
     return blake2b(f"text\0{text}".encode(), digest_size=8).hexdigest()

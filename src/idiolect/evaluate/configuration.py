@@ -1,9 +1,9 @@
-"""The configuration of an evaluation, from a TOML file and from options: one value, checked before anything begins.
+"""The configuration of an evaluation, from a TOML file and options: one value, checked before the start.
 
     file, options → EvaluationConfig → task options, evaluation options, settings of the methods
 
-An option wins over the file. Everything that decides on numbers is in here; how much may be spent, how many
-calls are in flight and where the report goes is not.
+Options take precedence over the file. The configuration contains everything that affects the results, but not the
+budget, the concurrency or the folder of the report.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST = 10_000_000
 
 
 class EvaluationConfig(BaseModel):
-    """All settings of an evaluation, by the names that a configuration file uses."""
+    """All settings of an evaluation, with the names used in a configuration file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,19 +69,19 @@ class EvaluationConfig(BaseModel):
     @field_validator("methods", "curve_methods", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        """Take names also as a list, which reads better in a file."""
+        """Convert a list of names, which reads better in a file, to a text with commas."""
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
-        """Take numbers also as a text with commas, and a single one."""
+        """Convert a single number, or a text with commas, to a tuple."""
         if isinstance(value, int) and not isinstance(value, bool):
             return (value,)
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def task_options(self) -> TaskOptions:
-        """Return which people and questions are evaluated."""
+        """Return the options that select people and questions."""
         return TaskOptions(
             self.data,
             people=self.people,
@@ -97,10 +97,10 @@ class EvaluationConfig(BaseModel):
         )
 
     def evaluation_options(self) -> EvaluationOptions:
-        """Return which arms are evaluated.
+        """Return the options that select arms.
 
         Raises:
-            SettingsError: a method that there is not, or a comparison of one that isn't named.
+            SettingsError: there is no such method, or a comparison uses a method that is not listed.
         """
         methods = parse_specs(self.methods)
         sizes = tuple(size for size in self.curve_opinions if size < self.train)
@@ -124,10 +124,10 @@ class EvaluationConfig(BaseModel):
 
 
 def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequence[str] = ()) -> EvaluationConfig:
-    """Read the file's settings, with those of the options that are not None, and those written as NAME=VALUE, in TOML.
+    """Read the configuration from a file, from options that are not None, and from NAME=VALUE settings in TOML.
 
     Raises:
-        SettingsError: the file cannot be read, has an unknown name, or a value makes no sense.
+        SettingsError: the file cannot be read, a name is unknown, or a value is invalid.
     """
     values = _file(path) if path is not None else {}
     values |= dict(map(_setting, settings))
@@ -147,10 +147,10 @@ def _fault(fault: ErrorDetails) -> str:
 
 
 def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:
-    """Return the settings with those of an evaluation's folder where the configuration leaves one open.
+    """Return the configuration, with unset settings taken from an evaluation's folder.
 
     Raises:
-        SettingsError: the folder's are no settings of an evaluation.
+        SettingsError: the folder's configuration is not that of an evaluation.
     """
     try:
         models = kept["models"]
@@ -167,29 +167,29 @@ def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConf
             "baseline": kept["baseline"],
             "methods": ",".join(kept["methods"]),
             "people": kept["people"],
-            **{name: kept[name] for name in ("controls", "group_by") if name in kept},  # older folders have none
+            **{name: kept[name] for name in ("controls", "group_by") if name in kept},  # missing in older folders
         }
         return EvaluationConfig(**found | config.model_dump(exclude_unset=True))
     except (KeyError, TypeError, ValidationError):
-        raise SettingsError("config.json is no configuration of an evaluation") from None
+        raise SettingsError("config.json is not the configuration of an evaluation") from None
 
 
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
-        raise SettingsError(f"{text!r} sets nothing; it looks like pairs=8")
+        raise SettingsError(f"expected NAME=VALUE, such as pairs=8, found {text!r}")
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except ValueError:
-        return name, value  # a text without quotes
+        return name, value  # text without quotes
 
 
 def _file(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
-        raise SettingsError(f"{path} is no file")
+        raise SettingsError(f"{path} is not a file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # also what is not UTF-8
-        raise SettingsError(f"{path} is no TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # includes text that is not UTF-8
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None

@@ -2,7 +2,8 @@
 
     prepare ─→ ask_people (the folder keeps every answer) ─→ summarize_folder ─→ write_report
 
-An evaluation that is stopped, by a limit or a halt, still summarizes what there is, and says so; asking again goes on.
+An evaluation that is stopped, by a limit or a halt, still summarizes its answers so far, and states that it is partial;
+asking again continues it.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ _WHOLE = (0, 1)
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStart:
-    """The beginning of the questions.
+    """Start of the questions.
 
     Args:
-        run: the calls; `run.halt` ends the evaluation early.
-        people: how many are asked by this process.
-        side_by_side: whether several are asked at a time.
+        run: calls of the evaluation; `run.halt` ends it early.
+        people: number of people for this process.
+        side_by_side: whether several people are evaluated at a time.
     """
 
     run: Run
@@ -57,14 +58,14 @@ class EvaluationStart:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationEvents:
-    """Observers of an evaluation. They are called in its event loop, and have to return quickly.
+    """Observers of an evaluation. They are called in its event loop, and must return quickly.
 
     Args:
-        waiting: shows a sign of life while something takes seconds.
-        uncertain: receives the number of calls that an earlier run left in flight.
-        started: is called before the first question.
-        progress: receives every step of the learning.
-        finished: receives every person's id, and how many of their answers were not scored.
+        waiting: receives a few words, and returns a context manager that shows them during work that takes seconds.
+        uncertain: receives the number of calls that earlier runs left in flight.
+        started: called before the first question.
+        progress: receives every step of learning.
+        finished: receives every person's id, and the number of their answers that were not scored.
     """
 
     waiting: Waiting = wait_quietly
@@ -90,13 +91,13 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class AskedPeople:
-    """How asking ended.
+    """Outcome of asking all people.
 
     Args:
-        stopped_by: the reason why it ended early; "" where it did not.
-        share_done: whether this process has done its share of several.
-        spending: the cost of this run.
-        notes: what the models report about how they took their requests.
+        stopped_by: reason why it ended early; "" if it did not.
+        share_done: whether this process, one of several, has done its share.
+        spending: cost of this run.
+        notes: notes of the models on how they handled their requests.
     """
 
     stopped_by: str = ""
@@ -114,19 +115,19 @@ def run_evaluation(
     texts: bool = True,
     events: EvaluationEvents = NO_EVALUATION_EVENTS,
 ) -> Summary:
-    """Run an evaluation, or go on with it, and write its report. Blocks; works where an event loop runs already.
+    """Run or continue an evaluation, and write its report. This blocks, and works inside a running event loop.
 
     Args:
-        config: what decides on numbers.
-        out: the evaluation's folder.
-        calls: how models may be called, and how much.
-        shard: (i, n): this process asks the i-th of n parts of the people.
+        config: configuration of the evaluation.
+        out: folder of the evaluation.
+        calls: settings for calls of models.
+        shard: (i, n): this process takes the i-th of n parts of the people.
         texts: whether the report shows questions and answers.
         events: observers.
 
     Raises:
-        SettingsError, DatasetError, UsersFileError, MissingExtraError, ModelError: as `prepare` and `ask_people`.
-        KeyboardInterrupt: Ctrl-C was pressed; every answer is kept, and the same call goes on.
+        SettingsError, DatasetError, UsersFileError, MissingExtraError, ModelError: see `prepare` and `ask_people`.
+        KeyboardInterrupt: Ctrl-C was pressed; every answer was kept, and the same call continues.
     """
     out = Path(out)
     prepared = prepare(config, waiting=events.waiting)
@@ -137,15 +138,15 @@ def run_evaluation(
 
 
 def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Prepared:
-    """Check a configuration, read its data and plan its arms; nothing is asked.
+    """Check a configuration, read its data and plan its arms, without a call.
 
     Raises:
-        SettingsError: there is no such task, or something makes no sense.
+        SettingsError: there is no such task, or a setting is invalid.
         DatasetError, UsersFileError: the data cannot be read.
-        MissingExtraError: a package that is needed is not installed.
+        MissingExtraError: a required package is not installed.
     """
     if config.task not in TASKS:
-        raise SettingsError(f"there is no task {config.task!r}: choose one of {', '.join(TASKS)}")
+        raise SettingsError(f"unknown task {config.task!r}: choose one of {', '.join(TASKS)}")
     options = config.evaluation_options()
     _check_extras(options)
     with waiting("reading the data"):
@@ -154,11 +155,11 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
 
 
 def prepare_report(config: EvaluationConfig, out: Path, *, waiting: Waiting = wait_quietly) -> Prepared:
-    """Prepare what is needed to report a folder, by the configuration that it keeps where `config` leaves one open.
+    """Prepare the report of a folder, with unset settings taken from the folder's configuration.
 
     Raises:
-        SettingsError: the folder holds no evaluation, or another one.
-        DatasetError, UsersFileError, MissingExtraError: as `prepare`.
+        SettingsError: the folder contains no evaluation, or a different one.
+        DatasetError, UsersFileError, MissingExtraError: see `prepare`.
     """
     prepared = prepare(as_kept(config, read_config_of(out)), waiting=waiting)
     Archive.read(out, kept_config(prepared.config, prepared.benchmark, None)).check_people(prepared.benchmark)
@@ -174,14 +175,14 @@ def ask_blocking(
     events: EvaluationEvents = NO_EVALUATION_EVENTS,
     interrupted: Callable[[int], None] = ignore,
 ) -> AskedPeople:
-    """Ask all people, as `ask_people` does, in an event loop of its own. Ctrl-C halts the calls first.
+    """Run `ask_people` in a new event loop. Ctrl-C halts the calls first.
 
     Args:
-        prepared, out, calls, shard, events: as for `ask_people`.
+        prepared, out, calls, shard, events: see `ask_people`.
         interrupted: receives the number of calls in flight when Ctrl-C is pressed.
 
     Raises:
-        Interrupted, KeyboardInterrupt: Ctrl-C was pressed; every answer is kept.
+        Interrupted, KeyboardInterrupt: Ctrl-C was pressed; every answer was kept.
     """
     runs: list[Run] = []
 
@@ -190,7 +191,7 @@ def ask_blocking(
         events.started(start)
 
     def halt(portal: Portal) -> bool:
-        for run in runs:  # none while the models are opened
+        for run in runs:  # empty while the models are being opened
             interrupted(run.in_flight)
             portal.soon(partial(run.halt, STOPPED_BY_HAND))
         return bool(runs)
@@ -207,18 +208,18 @@ async def ask_people(
     shard: tuple[int, int] = _WHOLE,
     events: EvaluationEvents = NO_EVALUATION_EVENTS,
 ) -> AskedPeople:
-    """Let every arm learn and answer for every person, and keep each answer; what the folder holds is not asked again.
+    """Let every arm learn and answer for every person, and save each answer. Answers in the folder are not repeated.
 
     Args:
-        prepared: what is asked.
-        out: the evaluation's folder.
-        calls: how models may be called, and how much; the type of weights is the configuration's.
-        shard: (i, n): this process asks the i-th of n parts of the people.
+        prepared: the prepared evaluation.
+        out: folder of the evaluation.
+        calls: settings for calls of models; the type of weights comes from the configuration instead.
+        shard: (i, n): this process takes the i-th of n parts of the people.
         events: observers.
 
     Raises:
-        SettingsError: the folder holds another evaluation, another process is at work in it, or a price is not known.
-        ModelError, MissingExtraError: a model cannot be had, or no call of it can succeed.
+        SettingsError: the folder contains a different evaluation, another process is using it, or a price is unknown.
+        ModelError, MissingExtraError: a model is not available, or no call of it can succeed.
     """
     if not 0 <= shard[0] < shard[1]:
         raise SettingsError(f"shard is {shard}, must be (i, n) with 0 ≤ i < n")
@@ -246,7 +247,7 @@ async def ask_people(
 async def _asked(
     prepared: Prepared, bench: Bench, archive: Archive, run: Run, *, shard: tuple[int, int], events: EvaluationEvents
 ) -> str:
-    """Ask; return the reason why it ended early, "" where it did not."""
+    """Ask all people, and return the reason why this ended early; "" if it did not."""
     people, many = len(shard_of(bench.benchmark.cases, shard)), bench.model.remote
     events.started(EvaluationStart(run, people, many))
     workers = min(people, bench.calls.turns.concurrency) if many else 1
@@ -262,14 +263,14 @@ async def _asked(
 def summarize_folder(
     prepared: Prepared, out: Path, *, stopped_by: str = "", texts: bool = True, waiting: Waiting = wait_quietly
 ) -> Summary:
-    """Summarize the answers that a folder holds, of all processes.
+    """Summarize the answers of all processes in a folder.
 
     Args:
-        prepared: what was asked.
-        out: the evaluation's folder.
-        stopped_by: the reason why asking ended early; "" where it did not.
-        texts: whether questions and answers are part of the summary.
-        waiting: shows a sign of life.
+        prepared: the prepared evaluation.
+        out: folder of the evaluation.
+        stopped_by: reason why asking ended early; "" if it did not.
+        texts: whether to include questions and answers in the summary.
+        waiting: see `EvaluationEvents`.
 
     Raises:
         SettingsError: the folder cannot be read.
@@ -277,7 +278,7 @@ def summarize_folder(
     archive = Archive.read(out)
     benchmark, arms, options = prepared.benchmark, prepared.arms, prepared.options
     people = {case.user.id for case in benchmark.cases}
-    places = {arm.arm: place for place, arm in enumerate(arms)}  # tables are in the order of the plan
+    places = {arm.arm: place for place, arm in enumerate(arms)}  # tables follow the order of the plan
     answers = [each for each in archive.answers if each.user in people and each.arm in places]
     answers.sort(key=lambda each: places[each.arm])
     learning = [each for each in archive.learning if each.user in people and each.arm in places]
@@ -334,7 +335,7 @@ def _header(prepared: Prepared, archive: Archive, config: Mapping[str, Any], sto
 
 
 def _check_extras(options: EvaluationOptions) -> None:
-    """Check at the beginning that the packages which are needed at the end are installed."""
+    """Check at the start that the packages required at the end are installed."""
     needed = dict.fromkeys(_AT_THE_END, "evaluate")
     if any("dpo" in entry_of(spec).needs for spec in options.methods):
         needed |= {"trl": "dpo", "peft": "dpo"}
@@ -344,21 +345,21 @@ def _check_extras(options: EvaluationOptions) -> None:
 
 
 def _missing(archive: Archive, benchmark: Benchmark, arms: list[PlannedArm], options: EvaluationOptions) -> str:
-    """Return what is not there yet, in a few words; "" where all is."""
+    """Return the amount of missing work in a few words; "" if there is none."""
     units = [(arm.arm, seed, case.user.id) for arm in arms for seed in options.seeds for case in benchmark.cases]
     left = sum(not archive.tried(unit) for unit in units)
-    return f"{left:,} of {len(units):,} pairs of arm and person are not done" if left else ""
+    return f"{left:,} of {len(units):,} pairs of arm and person are missing" if left else ""
 
 
 def _notes(config: Mapping[str, Any]) -> list[str]:
-    """Return what a reader has to know of how the run came about."""
+    """Return notes for readers on methods and people that were added later."""
     first = config.get("first", {})
     added = [name for name in config.get("methods", ()) if "methods" in first and name not in first["methods"]]
     notes = [f"added after the first answers: {', '.join(added)}"] if added else []
     if "people" in first and first["people"] != config.get("people"):
         notes.append(
-            f"people were added after the first answers (at first {first['people']}): whose was the last of them has "
-            "another control, and the last group other members, than if all had been asked from the beginning"
+            f"people were added after the first answers (at first {first['people']}): the last of the first people has "
+            "a different control, and their last group has different members, than if all had been asked at once"
         )
     return notes
 

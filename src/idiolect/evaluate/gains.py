@@ -1,8 +1,8 @@
-"""Who gains and who loses against the baseline, and answers to read: the largest gains and losses.
+"""Gains and losses of people against the baseline, and example answers with the largest gains and losses.
 
     ArmAnswers, baseline → gains_per_person → Gain;  best_and_worst → ShownAnswer
 
-Better is upwards, also where the main measure is an error.
+A gain is positive if the answer is better, even if the main measure is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Questions = Mapping[str, tuple[str, tuple[str, ...]]]
 
 
 def gains_per_person(arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure) -> tuple[Gain, ...]:
-    """Return each person's mean gain over the answers that arm and baseline share; by arm, then by person."""
+    """Return each person's mean gain over the answers that arm and baseline have in common, by arm, then by person."""
     values = baseline.single_values(measure)
     gains = []
     for answers in arms:
@@ -38,7 +38,7 @@ def gains_per_person(arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An answer and the baseline's, to the same question of the same person, each of its first seed."""
+    """An answer and the baseline's answer to the same question for the same person, each from its first seed."""
 
     ours: AnswerRecord
     baseline: AnswerRecord
@@ -53,10 +53,10 @@ class _Pair:
 def best_and_worst(
     arms: Iterable[ArmAnswers], baseline: ArmAnswers, measure: Measure, *, questions: Questions, seed: int
 ) -> tuple[tuple[ShownAnswer, ...], tuple[ShownAnswer, ...]]:
-    """Return the answers that gain most and lose most against the baseline: at most ten each, and three of one arm.
+    """Return the answers that gain most and lose most against the baseline: at most ten of each, and three per arm.
 
-    Among equals, a hash of the seed chooses, so that neither the order of people nor anybody's taste does. Texts are
-    "" where the questions hold none.
+    Equal answers are selected by a hash of the seed, so that neither the order of people nor anybody's preference
+    matters. Texts are "" if `questions` does not contain the question.
     """
     pairs = [pair for answers in arms for pair in _pairs(answers, baseline, measure)]
     ends = []
@@ -70,7 +70,7 @@ def best_and_worst(
 
 
 def _pairs(answers: ArmAnswers, baseline: ArmAnswers, measure: Measure) -> list[_Pair]:
-    theirs = {answer_key(record): record for record in reversed(baseline.records)}  # the first seed stays
+    theirs = {answer_key(record): record for record in reversed(baseline.records)}  # keeps the first seed
     ours = {answer_key(record): record for record in reversed(answers.records)}
     pairs = []
     for key, record in ours.items():
@@ -104,5 +104,5 @@ def _shown_answer(pair: _Pair, questions: Questions) -> ShownAnswer:
 
 
 def _answer_text(record: AnswerRecord) -> str:
-    """Return the answer, or the model's text where none could be read from it."""
+    """Return the answer, or the model's text if no answer could be read from it."""
     return record.answer if record.answer is not None else record.said or ""

@@ -1,8 +1,8 @@
-"""The part of a configuration that an evaluation's folder keeps, by which another evaluation is noticed.
+"""The part of a configuration that an evaluation's folder keeps, so that a different evaluation is detected.
 
     EvaluationConfig, Benchmark, Bench → config.json
 
-`evaluate.archive` compares what must not change; `configuration.as_kept` reads it back for a report.
+`evaluate.archive` compares the settings that must not change; `configuration.as_kept` reads them back for a report.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _REPLAY = "replay:"
 
 
 def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | None) -> dict[str, Any]:
-    """Return the configuration as a folder keeps it: what numbers depend on, without paths of this machine.
+    """Return the configuration in a folder's format: everything that affects the results, without local paths.
 
     Args:
-        config: of the evaluation.
-        benchmark: what its task read.
-        bench: the opened models; None: nothing is asked.
+        config: configuration of the evaluation.
+        benchmark: benchmark of its task.
+        bench: the open models; None if no questions are asked.
     """
     values = config.model_dump(mode="json")
     return {
@@ -74,19 +74,19 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
 
 
 def without_path(model: str) -> str:
-    """Return a model's name; of a recording or a folder of this machine, the last part of its path."""
+    """Return a model's name; for a recording or a local folder, the last part of its path."""
     if model.startswith(_REPLAY):
         return _REPLAY + Path(model.removeprefix(_REPLAY)).name
     return Path(model).name if Path(model).exists() else model
 
 
 def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
-    """Return a setting that older folders lack, where its value is not what was usual then."""
+    """Return a setting that older folders lack, unless its value is the one that was fixed then."""
     return {} if value == usual else {name: value}
 
 
 def _data_digest(benchmark: Benchmark, group: str) -> str:
-    """Return a hash of the people who are not reported, however many others are asked (`Archive.keep_people`)."""
+    """Return a hash of the people who are not reported, which does not depend on the number of people asked."""
     asked = {case.user.id for case in benchmark.cases} if group == "development" else set()
     ids = sorted({user.id for user in benchmark.others} | asked)
     return hashlib.sha256(json.dumps([benchmark.task, ids]).encode()).hexdigest()[:16]

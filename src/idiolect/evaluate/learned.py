@@ -1,4 +1,4 @@
-"""Facts about what was learned: training, CHAMELEON's layers, and prompts that another model answers under.
+"""Facts about what was learned: training, CHAMELEON's layers, and the transfer of prompts to other models.
 
 LearningRecord → training_notes, layers_of → notes, LayerProfile;  arms → transfer_of → Transfer
 """
@@ -15,12 +15,12 @@ from idiolect.evaluate.summary import Estimate, LayerProfile, Transfer
 
 
 def last_lines(learning: Sequence[LearningRecord]) -> list[LearningRecord]:
-    """Return one record for each arm, seed and person: the last, where a run went on."""
+    """Return one record for each arm, seed and person: the last one, if a run was resumed."""
     return list({(record.arm, record.seed, record.user): record for record in learning}.values())
 
 
 def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
-    """Return a sentence for each arm that trained: the steps and seconds that its score rests on."""
+    """Return a sentence for each arm that trained, with its numbers of steps and seconds."""
     notes_of: dict[str, list[Mapping[str, Any]]] = {}
     for record in last_lines(learning):
         if "steps" in record.notes:
@@ -29,14 +29,14 @@ def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
     for arm, found in notes_of.items():
         steps, seconds = [int(each["steps"]) for each in found], [float(each["seconds_allowed"]) for each in found]
         notes.append(
-            f"{arm} made {min(steps)} to {max(steps)} steps a person, in the {min(seconds):.0f} to {max(seconds):.0f} "
-            "seconds that it was allowed"
+            f"{arm} made {min(steps)} to {max(steps)} steps per person, in the {min(seconds):.0f} to "
+            f"{max(seconds):.0f} seconds allowed"
         )
     return notes
 
 
 def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfile, ...]]:
-    """Return means of each layer's diagnostics by arm, each person and seed counting once; only of arms with any."""
+    """Return the mean diagnostics of each layer, by arm; each person and seed counts once, arms without are omitted."""
     numbers: dict[str, dict[int, dict[str, list[float]]]] = {}
     for record in sorted(learning, key=lambda record: (record.user, record.seed)):
         for layer in record.notes.get("layers") or ():
@@ -60,11 +60,11 @@ def _is_number(value: Any) -> bool:
 def transfer_of(
     estimates: Mapping[Arm, Estimate], learned_with: Mapping[Arm, str], replayed: Sequence[str] = ()
 ) -> Transfer | None:
-    """Return the matrix of the first method that answers with another model than it learned with; None without one.
+    """Return the matrix of the first method that answers with a different model than it learned with; None without one.
 
     Args:
-        estimates: of the main measure, by arm.
-        learned_with: name of the model that each of these arms learned with.
+        estimates: estimates of the main measure, by arm.
+        learned_with: name of the model that each arm learned with.
         replayed: names of models that are recordings.
     """
     crossed = next((arm for arm in estimates if arm.answered_by and arm.control == "own"), None)

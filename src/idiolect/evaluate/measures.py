@@ -1,4 +1,4 @@
-"""What is measured: one table of measures, and the judgement of one answer.
+"""The table of measures, and the judgement of one answer.
 
     Opinion (truth), Answer → judge → status, values by measure, predicted shares → AnswerRecord
 
@@ -8,14 +8,14 @@
     rouge1, rougeL           F-measure of rouge-score without stemming
     distribution_similarity  1 − JSD(P, Q), base 2; JSD is the Jensen-Shannon distance, the root of the divergence,
                              of a population's shares P and the method's Q (GlobalOpinionQA, arXiv 2306.16388)
-    loglik                   mean log-probability of a token of held-out texts, in nat; the runner computes it
+    loglik                   mean log-probability per token of held-out texts, in nat; the runner computes it
 
-An answer that nothing could be read from counts as the worst one: wrong; the worst error that the question allows,
-which for stars from 1 to 5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is
-farther); similarity 0, as if all were on a choice that nobody takes. LaMP computes ROUGE by `evaluate.load("rouge")`
-with its defaults, and the default is no stemmer; Fermi's alignment has its own ROUGE-L, with one.
+An unparsed answer counts as the worst one: wrong; the largest error that the question allows, which for stars from 1 to
+5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is farther); similarity 0, as if
+all shares were on a choice that nobody takes. LaMP computes ROUGE with `evaluate.load("rouge")` and its defaults, which
+use no stemmer; Fermi's alignment has its own ROUGE-L, which uses one.
 
-Macro-F1 has no value of one answer: it is computed from the answers and truths of the records (`statistics`).
+Macro-F1 has no value for a single answer: it is computed from the answers and truths of the records (`statistics`).
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from idiolect.people.user import Opinion, Question, QuestionKind
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One thing that is measured, and how it is written.
+    """A measure, and how its values are displayed.
 
     Args:
-        name: in records and in `scores.json`.
-        title: for people.
+        name: name in records and in `scores.json`.
+        title: name for display.
         better: "higher" or "lower".
-        kind: how answers become one number: "mean" over people, or a statistic of all answers.
-        unit: "%" for shares, which are written times 100; else what follows the number, "" for nothing.
-        low, high: no value is beyond these, so no interval is either.
+        kind: how answers are combined: "mean" over people, or a statistic of all answers.
+        unit: "%" for shares, which are displayed times 100; otherwise the unit after the number, or "".
+        low, high: limits of values, and therefore of intervals.
     """
 
     name: str
@@ -59,17 +59,17 @@ class Measure:
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, −1 where lower is: times a difference, better is upwards."""
+        """1 if higher is better, −1 if lower is better; a difference times this is positive if better."""
         return 1 if self.better == "higher" else -1
 
     def within(self, estimate: Estimate) -> Estimate:
-        """Return the estimate with an interval that ends where values end: the truth can't be in the part cut off."""
+        """Return the estimate with its interval cut at the limits of values, beyond which the truth cannot be."""
         if estimate.low is None or estimate.high is None:
             return estimate
         return replace(estimate, low=max(estimate.low, self.low), high=min(estimate.high, self.high))
 
     def shown(self, value: float, *, signed: bool = False) -> str:
-        """Return a value as text, without its unit: 0.4512 → "45.1" where the unit is %, else "0.451"."""
+        """Return a value as text, without its unit: 0.4512 → "45.1" if the unit is %, otherwise "0.451"."""
         value, digits = (100 * value, 1) if self.unit == "%" else (value, 3)
         rounded = round(value, digits) + 0.0  # no "-0.0"
         return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
@@ -93,7 +93,7 @@ MEASURES: dict[str, Measure] = {
 
 
 class Judgement(NamedTuple):
-    """One answer, judged: the fields of an `AnswerRecord` that depend on what was answered."""
+    """Judgement of one answer: the fields of an `AnswerRecord` that depend on the answer."""
 
     status: Status
     values: dict[str, float]
@@ -101,81 +101,81 @@ class Judgement(NamedTuple):
 
 
 def measure_named(name: str) -> Measure:
-    """Return one of `MEASURES`.
+    """Return the measure with a name.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no such measure.
     """
     if name not in MEASURES:
-        raise ValueError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
+        raise ValueError(f"unknown measure {name!r}: choose one of {', '.join(MEASURES)}")
     return MEASURES[name]
 
 
 def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgement:
-    """Judge an answer against what the person said, by those of the measures that one answer to such a question has.
+    """Judge an answer against the person's own, by the measures that apply to a single answer to such a question.
 
     Raises:
-        MissingExtraError: a distribution is to be compared, and scipy is not installed.
-        ValueError: no such measure; or the opinion's distribution is none over its choices.
+        MissingExtraError: a distribution must be compared, but scipy is not installed.
+        ValueError: there is no such measure, or the opinion's distribution does not fit its choices.
     """
-    said = answer.response.answer
+    answered = answer.response.answer
     shares: tuple[float, ...] = ()
     if "distribution_similarity" in measures and DISTRIBUTION in opinion.extra:
         shares = predicted_shares(opinion.question, answer.response)
-    values = {measure_named(name).name: _value(name, opinion, said, shares) for name in measures}
+    values = {measure_named(name).name: _value(name, opinion, answered, shares) for name in measures}
     kept = {name: value for name, value in values.items() if value is not None}
-    return Judgement("unparsed" if said is None else "scored", kept, shares)
+    return Judgement("unparsed" if answered is None else "scored", kept, shares)
 
 
 def judge_all(opinions: Sequence[Opinion], answers: Sequence[Answer], measures: Sequence[str]) -> list[Judgement]:
-    """Judge answers against opinions, pairwise; both in the same order, and as many; raises as `judge`."""
+    """Judge answers against opinions, pairwise in the same order; see `judge`."""
     return [judge(opinion, answer, measures) for opinion, answer in zip(opinions, answers, strict=True)]
 
 
 def mean_over_answers(judgements: Iterable[Judgement], measure: str) -> float | None:
-    """Return the mean of a measure over the answers that have it, whoever they are of; None where none has."""
+    """Return the mean of a measure over all answers that have it, across people; None if no answer has it."""
     values = [each.values[measure] for each in judgements if measure in each.values]
     return math.fsum(values) / len(values) if values else None
 
 
-def _value(name: str, opinion: Opinion, said: str | None, shares: Sequence[float]) -> float | None:
+def _value(name: str, opinion: Opinion, answered: str | None, shares: Sequence[float]) -> float | None:
     question, truth = opinion.question, opinion.answer
     match name:
         case "accuracy" if question.kind is not QuestionKind.FREE_TEXT:
-            return float(said == truth)
+            return float(answered == truth)
         case "mae" | "rmse" if question.kind is QuestionKind.ORDINAL:
-            return _absolute_error(question, truth, said)
+            return _absolute_error(question, truth, answered)
         case "alignment":
-            return alignment_score(question, truth, said)
+            return alignment_score(question, truth, answered)
         case "rouge1" | "rougeL" if question.kind is QuestionKind.FREE_TEXT:
-            return rouge(truth, said or "")[name]
+            return rouge(truth, answered or "")[name]
         case "distribution_similarity" if DISTRIBUTION in opinion.extra:
             return distribution_similarity(_population(opinion), shares)
     return None
 
 
-def _absolute_error(question: Question, truth: str, said: str | None) -> float:
-    """Return the error in steps of the scale; the worst one possible where nothing was read."""
+def _absolute_error(question: Question, truth: str, answered: str | None) -> float:
+    """Return the error in steps of the scale; the largest possible error for an unparsed answer."""
     rank = question.choices.index(truth)
     worst = max(rank, len(question.choices) - 1 - rank)
-    return float(worst if said is None else abs(rank - question.choices.index(said)))
+    return float(worst if answered is None else abs(rank - question.choices.index(answered)))
 
 
 @cache
 def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer  # slow to import, and needed for free text only
+    from rouge_score.rouge_scorer import RougeScorer  # slow to import, and only needed for free text
 
     return RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
 
 
 def rouge(reference: str, candidate: str) -> Mapping[str, float]:
-    """Return the F-measures of ROUGE-1 and ROUGE-L, by the measure's name; 0 where either side has no words."""
+    """Return the F-measures of ROUGE-1 and ROUGE-L, by the measure's name; 0 if either side has no words."""
     return {name: float(score.fmeasure) for name, score in _rouge().score(reference, candidate).items()}
 
 
 def predicted_shares(question: Question, response: Response) -> tuple[float, ...]:
-    """Shares that a response gives to the choices: softmax of the scores where every choice has one, else all on the
-    answer; none at all where nothing was read."""
+    """Return a response's shares of the choices: the softmax of the scores if every choice has one, otherwise all on
+    the answer; () for an unparsed answer."""
     if not question.choices or response.answer is None:
         return ()
     if len(response.scores) == len(question.choices):
@@ -189,12 +189,12 @@ def _population(opinion: Opinion) -> list[float]:
     given, n = opinion.extra[DISTRIBUTION], len(opinion.question.choices)
     shares = [float(share) for share in given]
     if len(shares) != n or min(shares) < 0 or not 0 < math.fsum(shares) < math.inf:
-        raise ValueError(f"{given!r} is no distribution over {n} choices")
+        raise ValueError(f"{given!r} is not a distribution over {n} choices")
     return shares
 
 
 def distribution_similarity(population: Sequence[float], predicted: Sequence[float]) -> float:
-    """Return 1 − Jensen-Shannon distance (base 2), in [0, 1]; 0 where nothing is predicted.
+    """Return 1 − Jensen-Shannon distance (base 2), in [0, 1]; 0 if nothing is predicted.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -206,7 +206,7 @@ def distribution_similarity(population: Sequence[float], predicted: Sequence[flo
     except ImportError as error:
         raise MissingExtraError("comparing distributions needs scipy: pip install 'idiolect[evaluate]'") from error
     if math.dist(_normalized(population), _normalized(predicted)) < _SAME:
-        return 1.0  # where both are the same but for rounding, scipy takes the root of a number just below 0
+        return 1.0  # if both are equal up to rounding, scipy would take the root of a number just below 0
     return min(1.0, max(0.0, 1.0 - float(jensenshannon(population, predicted, base=2))))
 
 

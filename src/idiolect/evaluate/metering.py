@@ -1,9 +1,9 @@
-"""A meter of what one method asks for one person; it may end the method after so many calls: "equal model calls".
+"""A meter for the requests of one method for one person, which can limit the number of calls: "equal model calls".
 
-    method → calls.model, which reports to the meter every request, and every call that gets as far as the model
+    method → calls.model, which reports to the meter every request, and every call that reaches the model
 
-A method is billed for every request it makes, whoever asked the same before it: sharing answers saves the run money,
-and must not make a rival look cheap. A request that the method itself repeats is billed once.
+A method is billed for every request, even if another method made the same request before: sharing answers saves money
+in the run, but must not make a method look cheap. A request that the method itself repeats is billed once.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from idiolect.models.language_model import Usage
 
 
 class Meter:
-    """What one method asked so far for one person, over all of its models: the `CallObserver` of these.
+    """Meter of one method's requests for one person, over all of its models, as their `CallObserver`.
 
     Args:
-        owner: the person, for the message.
-        limit: calls it may make; None: as many as it likes.
+        owner: the person, for error messages.
+        limit: maximum number of calls; None: no limit.
 
     Attributes:
-        refused: whether more was asked for than the limit allows.
-        halted: the error of a call that the run refused; None if it refused none. A method may make do with what it
-            has learned by then, which is less than it would learn, so check this before you keep that.
+        refused: whether the method asked for more calls than the limit.
+        halted: error of a call that the run refused; None if it refused none. A method may then return what it has
+            learned so far, which is less than it would learn, so check this before you keep the result.
     """
 
     def __init__(self, owner: str, *, limit: int | None = None) -> None:
@@ -41,31 +41,31 @@ class Meter:
         self.money: Decimal | None = Decimal(0)
         self._owner = owner
         self._seen: set[tuple[str, str, AnyRequest]] = set()
-        self._unbilled: set[tuple[str, str, AnyRequest]] = set()  # those of them that have not been answered yet
+        self._unbilled: set[tuple[str, str, AnyRequest]] = set()  # the part of `_seen` that is not answered yet
 
     @property
     def calls(self) -> int:
-        """The number of different requests so far."""
+        """Number of different requests so far."""
         return len(self._seen)
 
     def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
-        """Count the requests that are new.
+        """Count new requests.
 
         Raises:
-            BudgetExceededError: they are more than the limit leaves room for; none of them counts then.
+            BudgetExceededError: they would exceed the limit; then none of them counts.
         """
         new = {(*_identity(source), request) for request in requests} - self._seen
         if self.limit is not None and self.calls + len(new) > self.limit:
             self.refused = True
             raise BudgetExceededError(
-                f"{self.limit:,} calls a person are allowed, {self.calls:,} are made, {len(new):,} more are asked for",
+                f"the limit is {self.limit:,} calls per person: {self.calls:,} were made, {len(new):,} more requested",
                 owner=self._owner,
             )
         self._seen |= new
         self._unbilled |= new
 
     def answered(self, source: Source, requests: Sequence[AnyRequest], usages: Sequence[Usage]) -> None:
-        """Bill each request that was answered, once."""
+        """Bill each answered request once."""
         for request, usage in zip(requests, usages, strict=True):
             key = (*_identity(source), request)
             if key in self._unbilled:
@@ -73,7 +73,7 @@ class Meter:
                 self.usage += usage
 
     def reached(self, source: Source, usages: Sequence[Usage]) -> None:
-        """Count calls that a model answered just now, and what they cost."""
+        """Count calls that a model answered, and their cost."""
         self.calls_made += len(usages)
         price = source.price
         if price is None or self.money is None:
@@ -82,16 +82,16 @@ class Meter:
         self.money += sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
 
     def stopped(self, error: HaltedError) -> None:
-        """Remember that the run refused a call."""
+        """Record that the run refused a call."""
         self.halted = error
 
     def cost(self, *, seconds: float) -> MethodCost:
-        """Return what was asked so far, as a record."""
+        """Return the cost of all requests so far."""
         usage = Usage(self.calls, self.usage.prompt_tokens, self.usage.completion_tokens)
         money = None if self.money is None else float(self.money)
         return MethodCost(usage, self.calls_made, money, round(seconds, 3))
 
 
 def _identity(source: Source) -> tuple[str, str]:
-    """Return what tells this model from the method's other ones."""
+    """Return the identity of a model among those of the method."""
     return source.name, source.fingerprint

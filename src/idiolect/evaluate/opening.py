@@ -1,4 +1,4 @@
-"""Opening what an evaluation works with: models, similarities, open weights where a method needs them."""
+"""Opening the models and similarities of an evaluation, with open weights if a method needs them."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.turns import Turns
 from idiolect.models.catalog import is_remote
 
-_OWNER = "evaluation"  # of calls for embeddings, which many people's questions share
+_OWNER = "evaluation"  # owner of calls for embeddings, which many people's questions share
 
 
 async def open_bench(
     pool: ModelPool, config: EvaluationConfig, options: EvaluationOptions, benchmark: Benchmark
 ) -> Bench:
-    """Open everything; the pool closes it. Whatever can be wrong with names and settings comes out here.
+    """Open all models and similarities, which the pool closes, and check all names and settings.
 
     Raises:
-        SettingsError: a name means nothing, settings make no sense, or a method needs what the model does not have.
+        SettingsError: a name or a setting is invalid, or a method needs something that the model does not have.
         ModelError: there is no such model, or it cannot be edited.
         MissingExtraError: packages are missing.
     """
     settings = start_settings(config, form_of(config, benchmark))
-    with suggesting(Remedy("similarity", "bm25", "does without embeddings")):
+    with suggesting(Remedy("similarity", "bm25", "works without embeddings")):
         similarity = await pool.similarity(settings.retrieval.similarity)
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
     Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way
@@ -54,12 +54,12 @@ async def open_bench(
     others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
     bench = replace(bench, transfer=others)
     for arm in planned(options):
-        arm.learning_key(bench)  # makes its settings, which check themselves
+        arm.learning_key(bench)  # creates the arm's settings, which checks them
     return bench
 
 
 async def calling(bench: Bench, calls: Calls, pool: ModelPool) -> Bench:
-    """Return the bench with its models called through a run's cache and budget."""
+    """Return the bench with calls of its models through a run's cache and budget."""
     similarity = await pool.similarity(bench.fermi.retrieval.similarity)
     dense = None if bench.dense is None else similarity.called(calls, _OWNER)
     others = {name: replace(other, calls=calls, dense=dense) for name, other in bench.transfer.items()}
@@ -67,15 +67,15 @@ async def calling(bench: Bench, calls: Calls, pool: ModelPool) -> Bench:
 
 
 def form_of(config: EvaluationConfig, benchmark: Benchmark) -> QuestionForm:
-    """Return how questions are put: as the configuration says, or else the benchmark."""
+    """Return the form of questions: the configuration's, or otherwise the benchmark's."""
     return config.form or benchmark.form
 
 
 def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") -> FermiSettings:
-    """Return what Fermi, OPRO and the ablations start from; its answering is that of every method.
+    """Return the initial settings of Fermi, OPRO and the ablations; all methods use their answering settings.
 
     Raises:
-        SettingsError: no such preset, or a combination that makes no sense.
+        SettingsError: there is no such preset, or a combination of settings is invalid.
     """
     proposers = tuple(config.proposers.split(",")) if config.proposers else None
     chosen = FermiChoices(
@@ -92,14 +92,16 @@ def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") ->
 
 
 def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench:
-    """Return the bench with another answering model, which writes its own prompts where no optimizer is named."""
+    """Return the bench with another answering model, which also writes prompts if no optimizer is named."""
     Answerer(source.model, bench.answering)
     return replace(bench, model=source, optimizer=bench.optimizer if config.optimizer else source, shared={})
 
 
 def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
     if is_remote(config.model):
-        raise SettingsError(f"a method needs open weights, and {config.model!r} is behind an API: leave it out")
+        raise SettingsError(
+            f"a method needs open weights, but {config.model!r} is behind an API: leave this method out"
+        )
     from idiolect.methods.chameleon.settings import preset
 
     return OpenWeights(

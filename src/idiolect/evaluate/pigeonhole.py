@@ -1,18 +1,19 @@
-"""Intervals of measures that are no means, macro-F1 and RMSE: people and questions are resampled (the pigeonhole
-bootstrap of Owen 2007), and scikit-learn computes the measure of each resample through its sample weights.
+"""Intervals of measures that are not means, macro-F1 and RMSE: people and questions are resampled (the pigeonhole
+bootstrap of Owen 2007), and scikit-learn computes the measure of each resample with sample weights.
 
     scored answers → macro_f1 | rmse → Estimate, p
 
-An answer of a person drawn m times and a question drawn k times has the weight m k w, where w = 1 / n_u as in
-`statistics`; RMSE is never below the MAE so, and where all people are asked equally many questions both measures are
-the usual ones. Several seeds are kept apart and weigh 1 / seeds each. Questions are drawn only where a question has at
-least 1.25 answers on average: drawing both counts the part of the variance that belongs to neither up to three times
-(Owen 2007), needlessly where hardly a question is shared. In between, intervals are wider than they need be.
+An answer of a person drawn m times to a question drawn k times has the weight m k w, where w = 1 / n_u as in
+`statistics`. With these weights, RMSE is never below the MAE; if all people are asked the same number of questions,
+both measures are the usual ones. Several seeds are kept apart and have a weight of 1 / seeds each. Questions are drawn
+only if a question has at least 1.25 answers on average: drawing both counts the part of the variance that belongs to
+neither up to three times (Owen 2007), which is unnecessary if hardly any question is shared. In between, intervals are
+wider than necessary.
 
-A percentile interval is too short for few people, as the normal quantile is in a mean's interval. It is widened as
-Hesterberg (2015, "What teachers should know about the bootstrap") does, from the quantile α/2 to
-Φ(−√(n / (n − 1)) t_{α/2, n−1}), where n is what the degrees of freedom of `statistics` are one less than; p is the
-α at which this interval touches 0. Without scipy and scikit-learn (extra `evaluate`) a `MissingExtraError` is raised.
+A percentile interval is too short for few people, like a mean's interval with the normal quantile. It is widened as by
+Hesterberg (2015, "What teachers should know about the bootstrap"), from the quantile α/2 to
+Φ(−√(n / (n − 1)) t_{α/2, n−1}), where n is one more than the degrees of freedom in `statistics`; p is the α at which
+this interval touches 0. Without scipy and scikit-learn (extra `evaluate`) a `MissingExtraError` is raised.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ from idiolect.evaluate.statistics import (
 from idiolect.evaluate.summary import Estimate
 
 RESAMPLES = 1000
-_SHARED_ENOUGH = 1.25  # answers a question, on average, from which on questions are drawn too
+_SHARED_ENOUGH = 1.25  # minimum average number of answers per question for drawing questions too
 
 Statistic = Callable[[Floats], float]
-"""A measure of all answers, from a weight an answer, of which at least one is above 0."""
+"""A measure of all answers, given one weight per answer, at least one of them above 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswers:
-    """Answers of one arm, as `macro_f1` and `rmse` need them.
+    """Answers of one arm, in the form that `macro_f1` and `rmse` need.
 
     Args:
-        keys: of which answer each is; an answer of several seeds is there several times.
-        truths, answers: what was said, for macro-F1; None: nothing could be read.
-        errors: in steps of the scale, for RMSE.
+        keys: key of each answer; an answer from several seeds occurs several times.
+        truths, answers: the person's and the arm's answers, for macro-F1; None: unparsed.
+        errors: errors in steps of the scale, for RMSE.
     """
 
     keys: tuple[AnswerKey, ...]
@@ -60,13 +61,13 @@ class ScoredAnswers:
 
 
 def macro_f1(scored: ScoredAnswers, labels: Sequence[str]) -> Statistic:
-    """Return macro-F1: the mean F1 over all labels that exist, 0 for one that occurs nowhere (LaMP-2).
+    """Return macro-F1: the mean F1 over all possible labels, 0 for a label that does not occur (LaMP-2).
 
     Raises:
-        ValueError: no labels.
+        ValueError: there are no labels.
     """
     if not labels:
-        raise ValueError("macro-F1 needs the labels that exist")
+        raise ValueError("macro-F1 needs all possible labels")
     try:
         from sklearn.metrics import f1_score
     except ImportError as error:
@@ -109,7 +110,7 @@ def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, res
     """Return a statistic of one arm's answers, with its interval.
 
     Raises:
-        ValueError: no answers.
+        ValueError: there are no answers.
     """
     clusters = clusters_of(scored.keys)
     return _tested(statistic, scored, clusters, seed, resamples).difference
@@ -118,15 +119,15 @@ def resampled(scored: ScoredAnswers, statistic: Statistic, *, seed: int = 0, res
 def resampled_difference(
     a: tuple[ScoredAnswers, Statistic], b: tuple[ScoredAnswers, Statistic], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Tested:
-    """Return the statistic of a less that of b, over the same people and questions drawn for both.
+    """Return the difference of two statistics, a − b, over the same people and questions drawn for both.
 
     Args:
-        a, b: scored answers and their statistic; both of the same answers, though maybe of different seeds.
-        seed: of the drawing.
-        resamples: how many.
+        a, b: scored answers and their statistic; both have the same answer keys, but may have different seeds.
+        seed: seed of the resampling.
+        resamples: number of resamples.
 
     Raises:
-        ValueError: not the same answers, or none.
+        ValueError: the answer keys differ, or there are none.
     """
     if set(a[0].keys) != set(b[0].keys):
         raise ValueError("a paired difference needs the same answers on both sides")
@@ -173,7 +174,7 @@ def _own_weights(keys: Sequence[AnswerKey], split: int | None) -> Floats:
 def _draw(
     statistic: Statistic, own: Floats, clusters: Clusters, rng: np.random.Generator, resamples: int, crossed: bool
 ) -> Floats:
-    """Return the statistic of each resample in which a drawn person is asked a drawn question."""
+    """Return the statistic of each resample that has an answer of a drawn person to a drawn question."""
     found = []
     for _ in range(resamples):
         weights = own * _times_drawn(clusters.n_users, rng)[clusters.users]
@@ -197,7 +198,7 @@ def _widened(drawn: Floats, n: int) -> tuple[float, float]:
 
 
 def _p_value(drawn: Floats, n: int) -> float:
-    """Return the two-sided p: the inverse of `_widened`, for the share of resamples below 0 (at least half of one)."""
+    """Return the two-sided p: the inverse of `_widened` for the share of resamples below 0 (at least half of one)."""
     from scipy.special import ndtri
 
     share = (np.sum(drawn < 0) + np.sum(drawn == 0) / 2 + 0.5) / (len(drawn) + 1)

@@ -1,4 +1,4 @@
-"""Which arms an evaluation has: from the methods that were named to what is learned and asked for each person.
+"""The plan of an evaluation: the arms that the named methods give.
 
 EvaluationOptions → arms (methods, their controls, points of learning curves) → runner
 """
@@ -19,24 +19,24 @@ from idiolect.evaluate.records import Arm
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What is to be compared.
+    """The methods to compare, and how.
 
     Args:
-        methods: in the order of the tables.
-        primary: pairs of methods, (a, b) for the difference a − b, that are named before the first answer; only they
-            are adjusted for being several.
-        baseline: gains are counted against this method; one of `methods`.
-        controls: another person's personalization is asked as well, for each method that has one.
-        sizes: points of a learning curve over opinions, each less than there are; empty: none.
+        methods: methods, in the order of the tables.
+        primary: pairs of methods, (a, b) for the difference a − b, which are named before the first answer; only these
+            are corrected for multiple testing.
+        baseline: baseline for gains; one of `methods`.
+        controls: also answer with another person's personalization, for each method that has one.
+        sizes: points of a learning curve over opinions, each less than the number of opinions; empty: none.
         iterations: points of a learning curve over iterations; empty: none.
-        curves: the methods that have learning curves; empty: all that can.
-        seeds: of the methods' draws.
-        transfer: other models: prompts are learned with and answered by each of them too.
-        model: name of the run's own.
+        curves: methods with learning curves; empty: all that support them.
+        seeds: seeds of the methods' draws.
+        transfer: names of other models, with which prompts are also learned and answered.
+        model: name of the run's own model.
 
     Raises:
-        SettingsError: no methods or seeds, a baseline or comparison of a method that isn't among them, or a method that
-            there is not.
+        SettingsError: there are no methods or seeds, the baseline or a comparison is not among the methods, or a method
+            is unknown.
     """
 
     methods: tuple[MethodSpec, ...]
@@ -61,24 +61,24 @@ class EvaluationOptions:
                 raise SettingsError(f"{spec} is not among the methods")
         for name, values in (("sizes", self.sizes), ("iterations", self.iterations)):
             if values and min(values) < 1:
-                raise SettingsError(f"{name} holds {min(values)}, must be at least 1")
+                raise SettingsError(f"{name} contains {min(values)}, must be at least 1")
         if self.transfer and not any(entry_of(spec).transferred for spec in self.methods):
-            raise SettingsError("prompts are transferred to another model, and no method learns prompts: name fermi")
+            raise SettingsError("transfer needs a method that learns prompts: add fermi to the methods")
         if self.model in self.transfer:
-            raise SettingsError(f"prompts are transferred to {self.model!r}, which is the model of the run")
+            raise SettingsError(f"prompts cannot be transferred to {self.model!r}, which is the model of the run")
         if any(a == b for a, b in self.primary):
             raise SettingsError("a method is compared with itself")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedArm:
-    """An arm with the method that fills it.
+    """An arm with its method.
 
     Args:
-        arm: a column of the tables.
-        spec: the method as it is written.
-        method: made of that.
-        learns_with: another model than the run's.
+        arm: a row of the tables.
+        spec: the method as written by the user.
+        method: the method itself.
+        learns_with: name of the model to learn with; None: the run's model.
     """
 
     arm: Arm
@@ -87,10 +87,10 @@ class PlannedArm:
     learns_with: str | None = None
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on what is learned from a person: arms with the same key learn it once.
+        """Return a key of what is learned from a person: arms with the same key learn once.
 
         Raises:
-            SettingsError: the method's settings make no sense on this bench.
+            SettingsError: the method's settings are invalid on this bench.
         """
         shared = entry_of(self.spec).learning_key
         own = str(self.spec) if shared is None else shared(self.spec.overrides, bench)
@@ -98,13 +98,13 @@ class PlannedArm:
 
 
 def entry_of(spec: MethodSpec) -> MethodEntry:
-    """Return a method's line of the table.
+    """Return a method's entry in the table.
 
     Raises:
         SettingsError: there is no such method.
     """
     if spec.name not in METHODS:
-        raise SettingsError(f"there is no method {spec.name!r}: choose one of {', '.join(METHODS)}")
+        raise SettingsError(f"unknown method {spec.name!r}: choose one of {', '.join(METHODS)}")
     return METHODS[spec.name]
 
 
@@ -112,23 +112,23 @@ def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], 
     """Return pairs of methods, each written as `a - b`.
 
     Raises:
-        SettingsError: not of that form.
+        SettingsError: a text does not have this form, or a pair occurs in both directions.
     """
     pairs = []
     for text in texts:
         parts = text.split(" - ")
         if len(parts) != 2:
-            raise SettingsError(f"{text!r} is no comparison; it looks like 'fermi - few-shot'")
+            raise SettingsError(f"expected a comparison such as 'fermi - few-shot', found {text!r}")
         pairs.append((parse_spec(parts[0]), parse_spec(parts[1])))
     named = tuple(dict.fromkeys(pairs))
     for a, b in named:
         if (b, a) in named and a != b:
-            raise SettingsError(f"{a} and {b} are compared twice, both ways round")
+            raise SettingsError(f"{a} and {b} are compared twice, in both directions")
     return named
 
 
 def planned(options: EvaluationOptions) -> list[PlannedArm]:
-    """Return all arms, in the order in which one person is worked on: arms that share learning stand together."""
+    """Return all arms in the order of the work on one person; arms that share what they learn are adjacent."""
     arms: dict[Arm, PlannedArm] = {}
     for spec in options.methods:
         for arm in (*_arms(spec, options), *_transferred(spec, options)):
@@ -137,10 +137,10 @@ def planned(options: EvaluationOptions) -> list[PlannedArm]:
 
 
 def _transferred(spec: MethodSpec, options: EvaluationOptions) -> Iterator[PlannedArm]:
-    """Yield an arm for every pair of models, of which one learns prompts and the other answers under them.
+    """Yield an arm for every pair of a model that learns prompts and a model that answers with them.
 
-    The arm of the run's model with itself is there already. Who answers is always named, so that
-    nothing that another model answers is compared with the run's baseline.
+    The arm in which the run's model does both exists already. The answering model is always named in the arm, so that
+    another model's answers are not compared with the run's baseline.
     """
     make = entry_of(spec).transferred
     if make is None or not options.transfer:

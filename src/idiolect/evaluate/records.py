@@ -1,10 +1,9 @@
-"""What an evaluation writes down: a line for every answer, and one for every time that a method learned from a person.
+"""Records of an evaluation: one line for every answer, and one for every time that a method learned from a person.
 
     runner → AnswerRecord, LearningRecord → JSON lines → summary → tables, report
 
-An `Arm` is what gives one column of a table: a method, as it learned from so many opinions with one seed, whether from
-the person themself or from somebody else (the control). `from_json` raises a `KeyError` or
-`TypeError` for what `to_json` does not give.
+An `Arm` is one row of a table: a method with a number of opinions to learn from, either the person's own or somebody
+else's (the control). `from_json` raises a `KeyError` or `TypeError` for values that `to_json` does not produce.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ Status = Literal["scored", "unparsed", "not scored"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Arm:
-    """What is compared.
+    """A method in one of the forms that are compared.
 
     Args:
-        method: its name, with settings that differ from its own in brackets: "fermi", "fermi[iterations=2]".
+        method: name of the method, with changed settings in brackets: "fermi", "fermi[iterations=2]".
         control: "own", or "another's": learned from the next person instead.
-        n_train: learned from the first so many opinions and texts; None: all there are.
-        answered_by: another model than the one learned with answers; "": the same.
+        n_train: number of the first opinions and texts to learn from; None: all.
+        answered_by: name of the model that answers, if it is not the one that was learned with; "": the same model.
     """
 
     method: str
@@ -48,20 +47,20 @@ class AnswerRecord:
     """One answer.
 
     Args:
-        arm: whose answer.
-        seed: of the method.
-        user: who was asked about.
-        question: key of the question (or text), shared by all who are asked the same.
-        index: its place among what this user is asked.
-        status: "scored"; "unparsed": no answer could be read from what was said, which is counted as the measures say
-            (wrong, or the worst error); "not scored": there is no answer to judge, for instance because nothing could
-            be learned from the person: kept apart from wrong, and in no mean.
-        values: by measure; empty if not scored.
+        arm: arm that answered.
+        seed: seed of the method.
+        user: id of the person.
+        question: key of the question (or text), which is the same for everyone who is asked it.
+        index: index among the questions and texts of this user.
+        status: "scored"; "unparsed": no answer could be read from the model's text, which counts as wrong or as the
+            largest error, depending on the measure; "not scored": there is no answer to judge, for instance because
+            nothing could be learned from the person, which is not counted as wrong and is in no mean.
+        values: values by measure; empty if not scored.
         reason: why it is not scored, in a few words without people's texts.
-        answer: what was answered (a choice, or text); None if nothing could be read.
-        said: what the model said, where that differs from the answer.
-        truth: what the person had said.
-        predicted_share: for questions with a distribution: shares that the method gives to the choices, in order.
+        answer: the answer (a choice, or text); None if it could not be read.
+        said: the model's text, if it differs from the answer.
+        truth: the person's own answer.
+        predicted_share: the method's shares of the choices, in order, for questions with a distribution.
     """
 
     arm: Arm
@@ -78,25 +77,26 @@ class AnswerRecord:
     predicted_share: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; `arm` in its parts."""
+        """Return plain JSON values, with `arm` as its fields."""
         return _as_json(self)
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
-        """Read what `to_json` gives."""
+        """Return the record from which `to_json` made the line."""
         return cls(**{**line, "arm": Arm(**line["arm"]), "predicted_share": tuple(line["predicted_share"])})
 
 
 @dataclass(frozen=True, slots=True)
 class MethodCost:
-    """The cost of learning or answering.
+    """Cost of learning or answering.
 
     Args:
-        usage: requests of the method, whether or not the answer was there already, and their tokens; "equal calls"
-            counts these requests.
-        calls_made: requests that reached a model; the others were known from another method or an earlier run.
-        money: US dollars, of the calls made; None where a price isn't known; 0 for models of this process.
-        seconds: of wall time; who asks first pays for answers that methods share.
+        usage: number and tokens of the method's requests, including those answered from the cache; "equal calls" counts
+            these requests.
+        calls_made: number of requests that reached a model; the others were answered for another method or in an
+            earlier run.
+        money: cost of the calls made in US dollars; None if a price is unknown; 0 for models in this process.
+        seconds: wall time; the first method to ask bears the time for answers that methods share.
     """
 
     usage: Usage = Usage()
@@ -106,12 +106,12 @@ class MethodCost:
 
     @property
     def calls(self) -> int:
-        """Requests of the method."""
+        """Number of the method's requests."""
         return self.usage.calls
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion together."""
+        """Number of prompt and completion tokens."""
         return self.usage.prompt_tokens + self.usage.completion_tokens
 
     def __add__(self, other: MethodCost) -> MethodCost:
@@ -123,7 +123,7 @@ class MethodCost:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, all on one level."""
+        """Return plain JSON values in one flat object."""
         return {
             "calls": self.calls,
             "calls_made": self.calls_made,
@@ -135,22 +135,22 @@ class MethodCost:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> MethodCost:
-        """Read what `to_json` gives."""
+        """Return the cost from which `to_json` made the values."""
         usage = Usage(values["calls"], values["prompt_tokens"], values["completion_tokens"])
         return cls(usage, values["calls_made"], values["money"], values["seconds"])
 
 
 @dataclass(frozen=True, slots=True)
 class LearningRecord:
-    """One arm for one person: what it cost, and what is known of what was learned. Written when all its answers are.
+    """Cost and facts of learning, for one arm and one person. It is written after all answers of this arm and person.
 
     Args:
-        arm, seed, user: as in `AnswerRecord`.
-        learning: cost of learning; none for the control, since the other person's record has it.
+        arm, seed, user: see `AnswerRecord`.
+        learning: cost of learning; zero for the control, because the other person's record has it.
         answering: cost of the answers.
-        answers: how many answer records belong to it; fewer in the file means that it was cut off.
-        used: whether a gate lets the personalization answer; None where the method has no gate.
-        notes: what the method says of itself, JSON values: "layers" (a list of per-layer diagnostics of CHAMELEON),
+        answers: number of answer records that belong to it; if the file has fewer, writing was interrupted.
+        used: whether a gate lets the personalization answer; None if the method has no gate.
+        notes: facts from the method, JSON values: "layers" (a list of CHAMELEON's diagnostics per layer),
             "scores_by_iteration" (Fermi's best training score after each), "variant", "steps" (of DPO) …
     """
 
@@ -165,16 +165,16 @@ class LearningRecord:
 
     @property
     def failed(self) -> bool:
-        """Whether the model failed, so that the next run tries again."""
+        """Whether the model failed; if so, the next run tries again."""
         return bool(self.notes.get("failed"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; `arm` in its parts."""
+        """Return plain JSON values, with `arm` as its fields."""
         return {**_as_json(self), "learning": self.learning.to_json(), "answering": self.answering.to_json()}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
-        """Read what `to_json` gives."""
+        """Return the record from which `to_json` made the line."""
         costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
         return cls(**{**line, "arm": Arm(**line["arm"]), **costs})
 

@@ -1,10 +1,10 @@
-"""Runs an evaluation: person by person, every arm, each kept as soon as it is complete.
+"""The runner of an evaluation: every arm, person by person, each saved as soon as it is complete.
 
     Benchmark, Bench, arms → learn → answer → judge → Archive
 
-What one person's arm cannot do (nothing to learn from, a model that fails) is written down as not scored, with the
-reason, and the others go on. A limit, Ctrl-C or a model that no call can succeed with ends the run; what is complete is
-kept, and the same run goes on from there.
+If an arm fails for one person (nothing to learn from, or a failing model), its answers are recorded as not scored, with
+the reason, and the others continue. A limit, Ctrl-C, or a model with which no call can succeed ends the run. Complete
+arms are kept, and a later run continues from there.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ Records = tuple[list[AnswerRecord], LearningRecord]
 
 @dataclass(slots=True)
 class Runner:
-    """One run.
+    """One run of an evaluation.
 
     Args:
-        bench: what methods work with.
-        arms: what is to be done for every person.
-        seeds: of the methods.
-        archive: where it goes to.
-        workers: people that are worked on side by side; more than one for models behind an API only.
+        bench: models and other resources of the methods.
+        arms: arms to run for every person.
+        seeds: seeds of the methods.
+        archive: where records are saved.
+        workers: number of people evaluated concurrently; more than one only for models behind an API.
         observer: receives every step.
-        finished: receives every person that is done, with how many answers are not scored.
+        finished: receives the id of each finished person, and the number of their answers that are not scored.
     """
 
     bench: Bench
@@ -72,10 +72,10 @@ class Runner:
     _failures: list[Exception] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Work on everybody of this shard.
+        """Run all arms for everybody in this shard.
 
         Raises:
-            HaltedError: a limit of the run was reached, or it was stopped.
+            HaltedError: a limit of the run was reached, or the run was stopped.
             ModelError: no call of the model can succeed.
             OSError: answers cannot be written.
         """
@@ -83,36 +83,36 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for _ in range(self.workers):
                 group.create_task(self._take(waiting))
-        if self._failures:  # the reason why a model can't be called explains the halt that came with it
+        if self._failures:  # an error that is not a halt explains the halts of the other workers
             raise next((each for each in self._failures if not isinstance(each, HaltedError)), self._failures[0])
 
     async def _take(self, waiting: Iterator[Case]) -> None:
         for case in waiting:
             if self._failures:
                 return
-            await asyncio.sleep(0)  # a model that never waits would leave Ctrl-C no chance
+            await asyncio.sleep(0)  # with a model that never awaits, Ctrl-C would otherwise not get through
             try:
                 not_scored = await self._person(case)
                 self.finished(case.user.id, not_scored)
-            except Exception as error:  # the others finish what is in flight: it may be paid for
+            except Exception as error:  # the other workers finish their calls in flight, which may be paid for
                 self._failures.append(error)
                 return
             if self.workers == 1:
                 self._forget(case.user.id)
 
     def _forget(self, user: str) -> None:
-        """Let go of what was learned from somebody whom nobody asks about any more: trained networks are large."""
+        """Release what was learned from a person who is no longer needed, because trained networks are large."""
         for learned, _ in self._learned.pop(user, {}).values():
             if learned.close is not None:
                 learned.close()
 
     async def _person(self, case: Case) -> int:
-        """Work on one person; return how many of their answers are not scored."""
+        """Run all arms for one person, and return the number of their answers that are not scored."""
         not_scored, total = 0, len(self.arms) * len(self.seeds)
         for place, (seed, planned) in enumerate((s, a) for s in self.seeds for a in self.arms):
             if self.archive.done((planned.arm, seed, case.user.id)):
                 continue
-            self._check_halt()  # methods that make no calls would not hear of it
+            self._check_halt()  # methods without calls would not notice a halt
             self.observer(Progress(case.user.id, str(planned.arm), place, total))
             answers, learning = await self._attempt(_Unit(case, planned, seed))
             self.archive.add(answers, learning)
@@ -120,11 +120,11 @@ class Runner:
         return not_scored
 
     async def _attempt(self, unit: _Unit) -> Records:
-        """Learn and ask; where that cannot be done for this person, return records without answers."""
+        """Learn and ask; if this fails for this person, return records without answers."""
         try:
             return await self._learn_and_ask(unit)
         except PersonalizationError as error:
-            reason = _NAMED.sub("this person", str(error))  # one reason, whoever it is
+            reason = _NAMED.sub("this person", str(error))  # so that the reason is the same for all people
             return self._without_answers(unit, reason)
         except UnusableModelError:
             raise
@@ -152,7 +152,7 @@ class Runner:
         return answers, unit.finished(len(answers), used=learned.used, notes=learned.notes if own else _NO_NOTES)
 
     async def _learn(self, source: Case, unit: _Unit) -> tuple[Learned, MethodCost]:
-        """Learn from a person; once for arms that share it, and for the person whose control it is."""
+        """Learn from a person, only once for all arms that share the result, including another person's control."""
         key = (unit.planned.learning_key(self.bench), unit.seed)
         known = self._learned.setdefault(source.user.id, {})
         if key not in known:
@@ -166,14 +166,14 @@ class Runner:
                 raise PersonalizationError(_TOO_FEW_CALLS) from error
             finally:
                 unit.learning_cost = meter.cost(seconds=time.perf_counter() - start)
-            if meter.halted is not None:  # Fermi makes do with what it has by then, and that is not what it learns
+            if meter.halted is not None:  # Fermi then returns an unfinished result, which must not be scored
                 raise meter.halted
             self._check_halt()
             known[key] = learned, unit.learning_cost
         return known[key]
 
     def _check_halt(self) -> None:
-        """Raise what ended the run, if anything has."""
+        """Raise the error that halted the run, if it was halted."""
         budget = self.bench.calls.budget
         if budget.exceeded is not None:
             raise budget.exceeded
@@ -200,7 +200,7 @@ class Runner:
 
 @dataclass(slots=True)
 class _Unit:
-    """One arm for one person at work: the beginnings of its records, and its cost, also where it comes to nothing."""
+    """One arm for one person in progress, with its incomplete records and its cost, even if it fails."""
 
     case: Case
     planned: PlannedArm
@@ -210,23 +210,23 @@ class _Unit:
 
     @property
     def user(self) -> str:
-        """The id of the person."""
+        """Id of the person."""
         return self.case.user.id
 
     def record(self, index: int) -> AnswerRecord:
-        """Return the record of an answer, which is still to be filled; texts stand behind the questions."""
+        """Return the record of an answer without its result; texts come after the questions."""
         asked, texts = self.case.asked, self.case.texts
         key = question_key(asked[index].question) if index < len(asked) else text_key(texts[index - len(asked)])
         return AnswerRecord(self.planned.arm, self.seed, self.user, key, index)
 
     def not_scored(self, index: int, reason: str) -> AnswerRecord:
-        """Return the record of an answer that there is not."""
+        """Return the record of a missing answer."""
         return replace(self.record(index), status="not scored", reason=reason)
 
     def finished(
         self, answers: int, *, used: bool | None = None, notes: Mapping[str, Any] = _NO_NOTES
     ) -> LearningRecord:
-        """Return the record of what was learned and what it all cost."""
+        """Return the record of learning, with all costs."""
         return LearningRecord(
             self.planned.arm,
             self.seed,
@@ -266,6 +266,6 @@ async def _measure_texts(unit: _Unit, examinee: Examinee) -> list[AnswerRecord]:
 
 
 def shard_of(cases: Sequence[Case], shard: tuple[int, int]) -> Sequence[Case]:
-    """Return a process's share: people who stand together, so that most controls are learned by the same process."""
+    """Return a process's share of the people: adjacent ones, so that the same process learns most controls."""
     place, shards = shard
     return cases[len(cases) * place // shards : len(cases) * (place + 1) // shards]

@@ -1,19 +1,20 @@
-"""From values of single answers to a number with its interval, and to paired differences.
+"""Means of answers with intervals, and paired differences.
 
     AnswerRecord values, averaged over seeds → mean_over_people | paired_difference → Estimate, p → Comparison
 
-What is estimated is the mean over people, of which each person's own mean counts once: answer i of person u has the
-weight w_i = 1 / n_u. People are asked the same questions, so answers hang together by person and by question, and the
+The estimate is the mean over people, where each person's own mean counts once: answer i of person u has the weight
+w_i = 1 / n_u. People are asked the same questions, so answers are correlated by person and by question, and the
 variance is clustered by both (Cameron, Gelbach & Miller 2011), with e_i = w_i (y_i − mean) / Σ w:
 
     V_c = G_c / (G_c − 1) · Σ_{clusters g of c} (Σ_{i in g} e_i)²          c: users, questions, or their intersections
     V   = max(V_users + V_questions − V_answers, V_users, V_questions, V_answers)
 
-The maximum, because the sum of three noisy terms may be too small, or below 0. The interval is mean ± t · √V. The t
-quantile has one degree of freedom less than there are users or questions, whichever are fewer; where no two people
-share a question, one less than users (then V_questions is V_answers, and only users count). statsmodels computes V.
-How often these intervals hold the truth: docs/results/interval-coverage.md. Measures that are no means (macro-F1,
-RMSE) are in `pigeonhole`. Without scipy and statsmodels (extra `evaluate`) a `MissingExtraError` is raised.
+The maximum is taken because the sum of three noisy terms may be too small, or below 0. The interval is mean ± t · √V.
+The t quantile has one degree of freedom less than the number of users or questions, whichever is smaller; if no two
+people share a question, one less than the number of users (then V_questions is V_answers, and only users count).
+statsmodels computes V. docs/results/interval-coverage.md shows how often these intervals contain the truth. Measures
+that are not means (macro-F1, RMSE) are in `pigeonhole`. Without scipy and statsmodels (extra `evaluate`) a
+`MissingExtraError` is raised.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ from idiolect.errors import MissingExtraError
 from idiolect.evaluate.summary import Estimate
 
 AnswerKey = tuple[str, str, int]
-"""Of which answer a value is: user, question, and its place among what this user is asked."""
+"""Key of an answer: user, question, and index among the questions of this user."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MISSING_EXTRA = "statistics need scipy, statsmodels and scikit-learn: pip install 'idiolect[evaluate]'"
 CONFIDENCE = 0.95
-_ROUNDING = 1e-12  # values that differ by less are the same, summed in another order
+_ROUNDING = 1e-12  # a smaller relative difference comes from the order of summation
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Which answers hang together.
+    """Users and questions of answers, by which the variance is clustered.
 
     Args:
-        users, questions: number of the user and of the question of each answer, from 0.
-        weights: 1 / how many answers this user has; sums to the number of users.
-        n_users, n_questions: how many there are.
+        users, questions: index of each answer's user and question, from 0.
+        weights: 1 / number of this user's answers; they sum to the number of users.
+        n_users, n_questions: number of users and of questions.
     """
 
     users: Integers
@@ -58,13 +59,13 @@ class Clusters:
 
     @property
     def shared(self) -> bool:
-        """Some question is asked of two people."""
+        """Whether any question is asked of two people."""
         return len(np.unique(self.users * self.n_questions + self.questions)) > self.n_questions > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A difference and its two-sided p; None where there is too little evidence."""
+    """A difference and its two-sided p; None if there is too little evidence."""
 
     difference: Estimate
     p: float | None
@@ -74,7 +75,7 @@ def clusters_of(keys: Sequence[AnswerKey]) -> Clusters:
     """Return the users and questions of answers, in the order of the keys.
 
     Raises:
-        ValueError: no answers.
+        ValueError: there are no answers.
     """
     if not keys:
         raise ValueError("no answers: nothing to estimate")
@@ -84,7 +85,7 @@ def clusters_of(keys: Sequence[AnswerKey]) -> Clusters:
 
 
 def averaged_over_seeds(values: Iterable[tuple[AnswerKey, float]]) -> dict[AnswerKey, float]:
-    """Return one value an answer: the mean of those that several seeds gave, whatever their order."""
+    """Return one value per answer: the mean over seeds, independent of their order."""
     gathered: dict[AnswerKey, list[float]] = {}
     for key, value in values:
         gathered.setdefault(key, []).append(value)
@@ -95,7 +96,7 @@ def mean_over_people(values: Mapping[AnswerKey, float]) -> Estimate:
     """Return the mean over people, each counting once, with its interval.
 
     Raises:
-        ValueError: no values.
+        ValueError: there are no values.
     """
     return _tested(values).difference
 
@@ -104,13 +105,13 @@ def paired_difference(a: Mapping[AnswerKey, float], b: Mapping[AnswerKey, float]
     """Return the mean over people of a − b, on the answers that both have.
 
     Raises:
-        ValueError: no answer in common.
+        ValueError: they have no answer in common.
     """
     return _tested({key: a[key] - b[key] for key in a if key in b})
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust p values by Holm's method; one that could not be computed counts as 1, and stays None."""
+    """Adjust p values by Holm's method; a p that could not be computed counts as 1, and stays None."""
     if not p_values:
         return []
     try:
@@ -148,7 +149,7 @@ def student_t() -> Any:
 
 
 def mean_and_variance(y: Floats, clusters: Clusters) -> tuple[float, float | None]:
-    """Return the mean over people and its variance, None with one person or if all values are the same."""
+    """Return the mean over people and its variance, which is None with one person or if all values are equal."""
     if np.ptp(y) <= _ROUNDING * max(1.0, float(np.max(np.abs(y)))):
         return float(y[0]), None
     mean = math.fsum(clusters.weights * y) / clusters.n_users

@@ -1,10 +1,10 @@
-"""From the lines that an evaluation wrote to what it comes to.
+"""The summary of an evaluation, from the lines that it wrote.
 
     answers.jsonl, learning.jsonl, Header → summarize → Summary → table, scores.json, report
 
-Compared are, in the first measure: the pairs named beforehand (primary; Holm's correction is over these alone); every
-arm against the baseline, and against the same arm as it learned from another person. A comparison rests on the answers
-that both sides have, and what is "not scored" is in no mean, only counted.
+Comparisons are in the first measure: the primary pairs, which were named beforehand (only these are corrected by Holm's
+method); and every arm against the baseline, and against its control, which learned from another person. A comparison
+uses the answers that both sides have. Answers that are "not scored" are in no mean; they are only counted.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def summarize(
     replayed: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Summary:
-    """Return what the lines come to; of a line that is there twice (a run went on), the last one counts.
+    """Summarize the lines of an evaluation; if a line occurs twice (after a resumed run), the last one counts.
 
     Args:
         answers, learning: the lines.
-        header: of the summary; a note is added for each primary comparison that cannot be made.
-        questions: by key, text and choices; empty where people's texts are to be left out.
-        learned_with: by arm, the name of the model that it learned with; needed where another model answers.
-        replayed: models that are recordings.
-        seed: of resampling, and of the choice among equal answers to show.
+        header: header of the summary; a note is added for each primary comparison that cannot be made.
+        questions: text and choices by key; empty: people's texts are left out.
+        learned_with: name of the model that each arm learned with; required if another model answers.
+        replayed: names of models that are recordings.
+        seed: seed of resampling, and of the selection among equal example answers.
 
     Raises:
         MissingExtraError: the extra `evaluate` is not installed.
-        ValueError: no measure, one that there isn't, or macro-F1 without labels.
+        ValueError: there is no measure, a measure is unknown, or macro-F1 has no labels.
     """
     if not header.measures:
         raise ValueError("a summary needs a measure")
@@ -56,7 +56,7 @@ def summarize(
     main = measures[0]
     learning = last_lines(learning)
     arms = answers_by_arm(answers)
-    for record in learning:  # arms that have learned and not answered yet
+    for record in learning:  # include arms that have learned but not answered yet
         arms.setdefault(record.arm, ArmAnswers(record.arm, ()))
     scores = [_arm_scores(found, learning, measures, header.labels, seed) for found in arms.values()]
     comparisons, missing = _comparisons(arms, main, header, seed)
@@ -79,7 +79,7 @@ def summarize(
 
 
 def _is_rival(arm: Arm, baseline: Arm) -> bool:
-    """Return whether an arm rivals the baseline: it learned from the person, and the baseline's model answers."""
+    """Return whether an arm is compared with the baseline: not a control, and with the baseline's answering model."""
     return arm.control == "own" and arm.answered_by == baseline.answered_by and arm != baseline
 
 
@@ -91,7 +91,7 @@ def _arm_scores(
     seed: int,
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
-    of_arm.sort(key=lambda record: (record.user, record.seed))  # sums are the same whatever the order of lines
+    of_arm.sort(key=lambda record: (record.user, record.seed))  # so that sums do not depend on the order of lines
     gates = [record.used for record in of_arm if record.used is not None]
     estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
     reasons = Counter(record.reason or "no reason given" for record in found.left_out)
@@ -114,7 +114,7 @@ def _arm_scores(
 def _comparisons(
     arms: Mapping[Arm, ArmAnswers], main: Measure, header: Header, seed: int
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
-    """Return primary comparisons with Holm's p, then the others; and a sentence for each primary one left out."""
+    """Return the primary comparisons with Holm's p, then the others; and a note for each primary one left out."""
     primary = [_comparison(arms, pair, main, header.labels, seed) for pair in header.primary]
     adjusted = holm([None if found is None else found.p for found in primary])
     made = [
@@ -130,7 +130,7 @@ def _comparisons(
 
 
 def _further_pairs(arms: Sequence[Arm], header: Header) -> list[Pair]:
-    """Pair each arm with the baseline at the same n, then each with its control, but for the primary pairs."""
+    """Pair each arm with the baseline of the same n, then each arm with its control, except for the primary pairs."""
     baseline = header.baseline
     over_baseline = [(a, baseline) for a in arms if _is_rival(a, baseline) and a.n_train == baseline.n_train]
     over_control = [(a, replace(a, control="another's")) for a in arms if a.control == "own"]

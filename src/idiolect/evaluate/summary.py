@@ -1,4 +1,4 @@
-"""What an evaluation comes to, as values: what the table, `scores.json` and the report are made of.
+"""The summary of an evaluation as values, from which the table, `scores.json` and the report are made.
 
 answers.jsonl, learning.jsonl → summarize (in `summarizing`) → Summary → table, scores.json, report
 """
@@ -14,13 +14,14 @@ from idiolect.evaluate.records import Arm, MethodCost
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its two-sided 95 % interval.
+    """An estimate with its two-sided 95 % interval.
 
     Args:
-        value: of the measure; a mean over people, each counting once, unless the measure is no mean (macro-F1, RMSE).
-        low, high: None where there is too little evidence (one person, or no variation at all).
-        people, questions, answers: how many different ones it rests on.
-        interval: how the interval was made, in a few words.
+        value: value of the measure; a mean over people, each counting once, unless the measure is not a mean (macro-F1,
+            RMSE).
+        low, high: ends of the interval; None if there is too little evidence (one person, or no variation).
+        people, questions, answers: numbers of these behind the value.
+        interval: how the interval was computed, in a few words.
     """
 
     value: float
@@ -34,18 +35,18 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class ArmScores:
-    """One arm.
+    """Scores, counts and costs of one arm.
 
     Args:
-        arm: which.
-        seeds: that it was run with; answers of several seeds are averaged before anything else.
-        people, answers: that are scored or unparsed; an answer counts once a seed.
-        unparsed: of `answers`, nothing could be read from.
-        not_scored: answers that are in no mean, by reason.
-        scores: by measure.
-        learning, answering: what it cost altogether.
-        learned_people: how many people it learned from, each once a seed (what `learning` is divided by).
-        used: how many of those gates let the personalization answer; None where there is no gate.
+        arm: the arm.
+        seeds: seeds of its runs; answers of several seeds are averaged first.
+        people, answers: numbers of people and answers that are scored or unparsed; an answer counts once per seed.
+        unparsed: number of `answers` that could not be read.
+        not_scored: numbers of answers that are in no mean, by reason.
+        scores: estimates by measure.
+        learning, answering: total cost.
+        learned_people: number of people it learned from, each once per seed (the divisor of `learning`).
+        used: number of these for whom the gate let the personalization answer; None if there is no gate.
     """
 
     arm: Arm
@@ -67,11 +68,11 @@ class Comparison:
 
     Args:
         a, b: the arms.
-        measure: of which.
-        difference: with its interval; in the measure's own direction (an error that shrinks is below 0).
-        p: two-sided; None where there is no interval.
-        primary: named beforehand.
-        p_holm: adjusted over the primary comparisons; None for the others.
+        measure: name of the measure.
+        difference: difference with its interval, in the measure's own direction (negative if an error decreases).
+        p: two-sided p; None if there is no interval.
+        primary: whether the comparison was named beforehand.
+        p_holm: p adjusted over the primary comparisons; None for the others.
     """
 
     a: Arm
@@ -85,7 +86,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better one person fares under an arm than under the baseline, in the first measure, better upwards."""
+    """One person's gain with an arm over the baseline in the first measure; positive if better."""
 
     arm: Arm
     user: str
@@ -95,7 +96,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer to read; texts are "" where they were left out."""
+    """An example answer; texts are "" if they were left out."""
 
     arm: Arm
     user: str
@@ -110,7 +111,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LayerProfile:
-    """CHAMELEON's diagnostics of one layer, means over people: by name ("loss", "agreement", "edit_size" …)."""
+    """CHAMELEON's diagnostics of one layer, as means over people by name ("loss", "agreement", "edit_size" …)."""
 
     layer: int
     values: Mapping[str, float]
@@ -121,19 +122,19 @@ Completeness = Literal["complete", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What was asked for, and how the run ended: all of a summary that no answer decides on.
+    """The request for the evaluation, and how the run ended: the part of a summary that does not depend on answers.
 
     Args:
-        task: its name; title: for people.
-        config: the run's configuration as JSON values (models, seeds, methods, splits, versions).
-        measures: names, in order; the first is the main one.
-        baseline: the arm that gains are counted against.
-        people_asked: how many people were to be evaluated.
-        labels: all answers that exist, for macro-F1.
+        task: name of the task; title: its name for display.
+        config: configuration of the run as JSON values (models, seeds, methods, splits, versions).
+        measures: names of the measures, in order; the first is the main one.
+        baseline: baseline for gains.
+        people_asked: number of people to evaluate.
+        labels: all possible answers, for macro-F1.
         primary: comparisons that were named beforehand, as (a, b).
-        status: "stopped": not all of what was asked for is there, and `stopped_by` says why.
-        broken_count: how many records of the data were left out; broken: the first of them, as text.
-        notes: what a reader has to know, a sentence each.
+        status: "stopped": results are missing, and `stopped_by` states the reason.
+        broken_count: number of records of the data that were left out; broken: the first of them, as text.
+        notes: information for readers, one sentence each.
     """
 
     task: str
@@ -153,15 +154,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything that an evaluation comes to.
+    """Summary of an evaluation.
 
     Args:
-        header: what was asked for.
-        people: how many of these people have a scored answer.
-        arms, comparisons, gains: see there.
-        best, worst: answers to read.
-        layers: by arm, as text.
-        transfer: rows: models that prompts were learned with, columns: models that answered; None where not run.
+        header: request for the evaluation, and how the run ended.
+        people: number of people with a scored answer.
+        arms, comparisons, gains: results.
+        best, worst: example answers with the largest gains and losses.
+        layers: diagnostics of layers by arm, as text.
+        transfer: transfer of prompts between models; None if not run.
     """
 
     header: Header
@@ -177,13 +178,13 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Prompts learned with one model, answered by another.
+    """Scores of prompts that were learned with one model and answered by another.
 
     Args:
-        method: that learned.
-        models: names, in order of rows and columns.
-        cells: by (learned with, answered by): the first measure.
-        replayed: those of the models that are recordings, not live models.
+        method: name of the method that learned.
+        models: names of the models, in order of rows and columns.
+        cells: estimates of the first measure, by (learned with, answered by).
+        replayed: names of models that are recordings, not live models.
     """
 
     method: str

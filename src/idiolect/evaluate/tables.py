@@ -1,4 +1,4 @@
-"""The summary for people who read text, and for machines: a Markdown table, and `scores.json`.
+"""The summary as text and as data: a Markdown table, and `scores.json`.
 
 Summary → table → scores.md;  to_json → scores.json
 """
@@ -23,7 +23,7 @@ _KEYS = (
 
 
 def table(summary: Summary) -> str:
-    """Return scores with intervals, what they rest on and cost, paired differences, and notes for the reader."""
+    """Return the Markdown tables: scores with intervals, counts and costs, paired differences, and notes."""
     blocks = [
         _head(summary),
         _scores(summary),
@@ -40,7 +40,7 @@ def _head(summary: Summary) -> list[str]:
     header = summary.header
     status = "Complete."
     if header.status != "complete":
-        status = f"**Partial: not everything that was asked for is here; stopped by {_cell(header.stopped_by)}.**"
+        status = f"**Partial: the evaluation is not complete; stopped by {_cell(header.stopped_by)}.**"
     people = (
         f"{summary.people} of {header.people_asked} people have answers. Means over people, each counting once, with "
         f"95 % intervals; baseline: {_cell(str(header.baseline))}."
@@ -66,7 +66,7 @@ def _counts_and_costs(summary: Summary) -> list[str]:
         "arm", "seeds", "unparsed", "not scored", "calls, learning", "calls, answering", "calls made", "tokens",
         "US dollars", "s per person, learning", "s per person, answering", "gate open",
     ]  # fmt: skip
-    return _markdown("What it rests on, and what it cost", heads, [_count_row(scores) for scores in summary.arms])
+    return _markdown("Counts and costs", heads, [_count_row(scores) for scores in summary.arms])
 
 
 def _count_row(scores: ArmScores) -> list[str]:
@@ -98,8 +98,9 @@ def _differences(summary: Summary) -> list[str]:
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
     explanation = (
-        "Named beforehand are those with Holm's p, which is over these alone; the others are not corrected. Where a "
-        "difference is the same in all answers there is no variance and no p; it counts as 1."
+        "Only the primary comparisons, which were named beforehand, have Holm's p, which is adjusted over these; the "
+        "other p are not adjusted. If a difference is the same in all answers, there is no variance and no p; it "
+        "counts as 1."
     )
     return [*_markdown("Paired differences", heads, rows), "", explanation]
 
@@ -161,12 +162,12 @@ def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 def _cell(text: str) -> str:
-    """Return the text on one line, and without the sign that ends a cell."""
+    """Return the text on one line, with the character that ends a cell escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """Return the summary as strict JSON values: arms as their text and parts, numbers that are none as null."""
+    """Return the summary as strict JSON values: an arm as its text and fields, NaN and infinity as null."""
     parts = {part.name: getattr(whole, part.name) for whole in (summary.header, summary) for part in fields(whole)}
     if summary.transfer is not None:
         parts["transfer"] = {

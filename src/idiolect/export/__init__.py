@@ -1,1 +1,1 @@
-"""Hands what was learned to other engines: an edit as a LoRA, in the folder or the file that they load."""
+"""Export of personalizations to other engines: an edit as a LoRA, in the folder or file that they load."""

@@ -1,8 +1,9 @@
-"""An adapter as a named set of files, and how it reaches the disk: between the formats and the command.
+"""An adapter as a named set of files, and writing it to the disk; between the formats and the command.
 
-Its name is a hash of all that it holds, so the same name always means the same numbers: vLLM's prefix cache goes by
-name and path alone, and would serve one user's keys and values to another if a name were used twice. A folder appears
-whole or not at all, readable for whoever runs the engine, whatever the umask and safetensors' own 0600 say.
+The name is a hash of the content, so the same name always means the same numbers. This matters because vLLM's prefix
+cache is keyed by name and path alone, and would serve one user's keys and values to another if a name were used twice.
+A folder appears whole or not at all. It is readable for the user who runs the engine, regardless of the umask and of
+safetensors' own mode 0600.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _HEX = 12
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    """What an adapter's folder will hold.
+    """The content of an adapter's folder, before it is written.
 
     Args:
-        name: of the folder, from `content_name`.
-        files: by name; `main` is one of them.
-        main: what engines are given: the file's name, or "" for the folder itself.
+        name: the folder's name, from `content_name`.
+        files: contents of the files, by name.
+        main: the name of the file that engines load; "" if they load the folder itself.
     """
 
     name: str
@@ -48,9 +49,9 @@ class Published:
     """An adapter on the disk.
 
     Args:
-        folder: where it is.
-        path: what engines are given: the folder, or the file in it.
-        new: False where the very same adapter was there already.
+        folder: the adapter's folder.
+        path: the path that engines load, which is the folder or a file in it.
+        new: False if the same adapter was there already.
     """
 
     folder: Path
@@ -59,7 +60,7 @@ class Published:
 
 
 def content_name(*parts: bytes) -> str:
-    """`idiolect-` and 12 hex digits of the hash of all parts, in this order."""
+    """Return `idiolect-` and 12 hex digits of the hash of all parts, in this order."""
     total = hashlib.sha256()
     for part in parts:
         total.update(len(part).to_bytes(8, "little") + part)
@@ -67,21 +68,23 @@ def content_name(*parts: bytes) -> str:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Strict, indented JSON, the same bytes for the same value."""
+    """Return the value as strict, indented JSON, the same bytes for equal values."""
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def publish(
     adapter: AdapterFiles, directory: Path, *, verify: Callable[[Path], Mapping[str, Any]] | None = None
 ) -> Published:
-    """Writes the adapter to its own folder in `directory`, which is made if it is not there.
+    """Write the adapter to its own folder in `directory`, which is created if it does not exist.
 
     Args:
-        verify: is given the folder while it still has a temporary name; what it returns is kept beside the adapter as
-            `verification.json`, what it raises leaves nothing behind.
+        adapter: the adapter's files.
+        directory: the parent folder.
+        verify: called with the folder while it still has a temporary name. Its result is stored beside the adapter as
+            `verification.json`; if it raises, nothing is left behind.
 
     Raises:
-        ExportError: it cannot be written, or another content is there under this name.
+        ExportError: the adapter cannot be written, or there is other content under its name.
     """
     try:
         _make(directory)
@@ -113,7 +116,7 @@ def _publish(
 
 
 def _make(directory: Path) -> None:
-    """The folder, and those above it, each readable for other users if it is made here."""
+    """Create the folder and its parents if they do not exist; make the new ones readable for other users."""
     for each in reversed([directory, *directory.parents]):
         if not each.exists():
             each.mkdir(exist_ok=True)
@@ -133,6 +136,6 @@ def _check_same(adapter: AdapterFiles, folder: Path) -> None:
         path = folder / name
         if not path.is_file() or path.read_bytes() != content:
             raise ExportError(
-                f"{folder} is there already, and its {name} is not what this name stands for: remove that folder, or "
-                "export to another one; an engine may have cached it under this name"
+                f"{folder} already exists, but its {name} differs from this adapter's; remove that folder, or export "
+                "to another one (an engine may have cached its content under this name)"
             )

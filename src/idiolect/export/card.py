@@ -1,7 +1,7 @@
-"""What an exported adapter says about itself: a card for machines, a page for people. Nobody's texts are in it.
+"""The description of an exported adapter: a card for machines and a page for people. It contains nobody's texts.
 
-The user's or group's id is in neither unless it was asked for: adapters travel to servers that need not know whose
-they are.
+The user's or group's id is in neither unless that was requested, because adapters are copied to servers that need not
+know whose they are.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from idiolect.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an edit comes from.
+    """The origin of an edit.
 
     Args:
-        model: the base model's name, as it is opened.
-        fingerprint: of its weights.
-        made_by: what learned it.
-        whose: "user ID" or "group ID", where that may be written; "" where not.
+        model: the name by which the base model is opened.
+        fingerprint: fingerprint of its weights.
+        made_by: the method that learned the edit.
+        whose: "user ID" or "group ID" if that may be written; otherwise "".
     """
 
     model: str
@@ -32,7 +32,7 @@ class Origin:
 
     @property
     def base(self) -> str:
-        """The model's name without a path of this machine: a Hugging Face id, a folder's or a file's name."""
+        """The model's name without a path on this machine: a Hugging Face id, or the name of a folder or file."""
         if self.model == "embedded":
             from idiolect.models.loading import EMBEDDED_FILE
 
@@ -41,7 +41,7 @@ class Origin:
 
 
 def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
-    """What the adapter is, as JSON."""
+    """Return the adapter's description as JSON."""
     return {
         "made_by": f"idiolect {__version__}, {origin.made_by}",
         "base_model": origin.base,
@@ -55,7 +55,7 @@ def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:
 
 
 def page(name: str, lora: Lora, origin: Origin, *, serving: str) -> str:
-    """The adapter's README.md: YAML front matter that the Hugging Face Hub reads, and how to serve it."""
+    """Return the adapter's README.md: YAML front matter for the Hugging Face Hub, and instructions for serving it."""
     layers = ", ".join(map(str, lora.layers))
     whose = f" of {origin.whose}" if origin.whose else ""
     return f"""---

@@ -1,8 +1,8 @@
-"""The whole way from an edit to an adapter on the disk: refusals, the LoRA, its files, the check, the name.
+"""All steps from an edit to an adapter on the disk: refusals, the LoRA, its files, the verification, the name.
 
     check_linear → same weights? → lora_of → peft_files | gguf_files → publish(verify_peft | verify_llamacpp)
 
-What is not sure to do there what the edit does here is not written.
+An adapter that might act differently from the edit is not written.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ DTYPES: Mapping[Dtype, torch.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """The adapter that is to be written.
+    """Options for writing an adapter.
 
     Args:
         format: "peft" or "gguf".
-        directory: where the adapter's own folder is made.
-        dtype: of the tensors.
-        verify: load the adapter back and compare, before it gets its name.
+        directory: the folder in which the adapter's own folder is created.
+        dtype: dtype of the tensors.
+        verify: load the adapter into its engine and compare it with the edit, before it gets its name.
 
     Raises:
-        ValueError: a format or type that there is not.
+        ValueError: there is no such format or dtype.
     """
 
     format: Format
@@ -63,13 +63,13 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The adapter that was written.
+    """An adapter that was written.
 
     Args:
-        name: a hash of the content; what engines should call it.
-        published: where it is.
-        rank, layers: of the LoRA.
-        verification: None where it was not asked for.
+        name: a hash of the content; the name that engines should use for it.
+        published: its place on the disk.
+        rank, layers: rank and layers of the LoRA.
+        verification: the verification; None if it was not requested.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Exported:
     verification: Verification | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return the result as plain JSON."""
         checked = None if self.verification is None else self.verification.to_json()
         published = self.published
         return {
@@ -94,16 +94,18 @@ class Exported:
 
 
 async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: ExportOptions) -> Exported:
-    """Writes the edit as an adapter for the model's weights.
+    """Write the edit as an adapter for the model's weights.
 
     Args:
-        model: opened; its worker does the work.
-        origin: `fingerprint` is that of the weights that the edit was learned on.
+        edit: the edit to export.
+        model: the opened model, whose worker thread does the work.
+        origin: the edit's origin; its `fingerprint` is that of the weights on which the edit was learned.
+        order: the options for writing.
 
     Raises:
-        ExportError: no LoRA does what the edit does, the weights are others, or it cannot be written.
-        VerificationError: the engine does something else; nothing is left behind.
-        MissingExtraError: the check needs packages that are not installed.
+        ExportError: no LoRA is equivalent to the edit, the model has other weights, or the adapter cannot be written.
+        VerificationError: the adapter acts differently in its engine; nothing is left behind.
+        MissingExtraError: the verification needs packages that are not installed.
         ModelError: the edit is for another shape of model.
     """
     check_linear(edit)
@@ -119,11 +121,12 @@ async def export_edit(edit: Edit, model: LocalModel, origin: Origin, order: Expo
 def export_network_edit(
     edit: Edit, network: Any, origin: Origin, order: ExportOptions, *, prompts: list[Ids] | list[tuple[int, ...]]
 ) -> Exported:
-    """`export_edit` without a model around the network, and without a look at its fingerprint.
+    """Export like `export_edit`, but from a bare network and without checking its fingerprint.
 
     Args:
+        edit, origin, order: as for `export_edit`.
         network: a Hugging Face causal LM.
-        prompts: token ids, to verify with.
+        prompts: token ids of prompts for the verification.
     """
     lora = lora_of(edit, network)
     checks: list[Verification] = []
@@ -142,11 +145,11 @@ def export_network_edit(
 def _prepare(
     edit: Edit, network: Any, lora: Lora, origin: Origin, order: ExportOptions, prompts: Any
 ) -> tuple[AdapterFiles, Callable[[Path], Verification] | None]:
-    """The files, and what compares them; whatever the check needs is found out before anything is written."""
+    """Return the files and the requested verification, if any, whose requirements are thus checked before writing."""
     dtype = DTYPES[order.dtype]
     for layer in lora.layers.values():
         if not bool(layer.a.to(dtype).isfinite().all() & layer.b.to(dtype).isfinite().all()):
-            raise ExportError(f"the edit is too strong for {order.dtype}, which has no numbers that large")
+            raise ExportError(f"the edit is too strong for {order.dtype}, which cannot represent numbers that large")
     if order.format == "peft":
         from idiolect.export.peft_folder import peft_files
 

@@ -3,7 +3,7 @@
     general.type = adapter    adapter.type = lora    adapter.lora.alpha = r    general.architecture = the base's
     blk.{i}.ffn_down.weight.lora_a  (r, f)           blk.{i}.ffn_down.weight.lora_b  (d, r)
 
-llama.cpp multiplies by alpha / r = 1, and checks that its dimensions, which run the other way round, fit the base:
+llama.cpp multiplies by alpha / r = 1, and checks that its dimensions, which are in reverse order, fit the base:
 ne(lora_a) = (f, r), ne(lora_b) = (r, d).
 """
 
@@ -23,7 +23,7 @@ from idiolect.export.adapter import CARD, README, AdapterFiles, content_name, js
 from idiolect.export.card import Origin, card, page
 from idiolect.export.lora import Lora
 
-# What llama.cpp calls the architectures whose down projection it knows as `ffn_down`, by transformers' name.
+# llama.cpp's names of the architectures whose down projection it calls `ffn_down`, by transformers' names.
 ARCHITECTURES = {
     "llama": "llama",
     "mistral": "llama",
@@ -45,23 +45,25 @@ With llama.cpp: `llama-server -m BASE.gguf --lora {file} --lora-init-without-app
 
 
 def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32) -> AdapterFiles:
-    """The folder's files; the one that engines load is named like the folder.
+    """Return the files of the adapter's folder; the file that engines load is named like the folder.
 
     Args:
-        dtype: of the tensors, float32 or float16.
+        lora: the LoRA to write.
+        origin: the origin of the edit.
+        dtype: dtype of the tensors, float32 or float16.
 
     Raises:
-        ExportError: llama.cpp's name of the architecture is not known here, or it can't take the dtype.
+        ExportError: the architecture or the dtype is not supported.
     """
     architecture = ARCHITECTURES.get(lora.model_type)
     if architecture is None:
         raise ExportError(
-            f"what llama.cpp calls the architecture {lora.model_type!r} is not known here; known are "
+            f"the architecture {lora.model_type!r} is not supported for GGUF adapters; expected one of "
             f"{', '.join(sorted(ARCHITECTURES))}",
             remedy=Remedy("format", "peft"),
         )
     if dtype not in _DTYPES:
-        raise ExportError(f"a GGUF adapter is float32 or float16, not {str(dtype).removeprefix('torch.')}")
+        raise ExportError(f"a GGUF adapter must be float32 or float16, not {str(dtype).removeprefix('torch.')}")
     tensors = gguf_tensors(lora, dtype)
     own = {"format": "gguf", "architecture": architecture}
     card_bytes = json_bytes({**card(lora, origin, dtype=str(dtype).removeprefix("torch.")), **own})
@@ -73,7 +75,7 @@ def gguf_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
 
 
 def gguf_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, NDArray[np.floating]]:
-    """Return the tensors by llama.cpp's names, in torch's order of dimensions, which the file holds reversed."""
+    """Return the tensors, by their names in llama.cpp, in torch's order of dimensions, which the file reverses."""
     named = {}
     for index, layer in lora.layers.items():
         stem = f"blk.{index}.ffn_down.weight"
@@ -88,7 +90,7 @@ def _array(tensor: Tensor, dtype: torch.dtype) -> NDArray[np.floating]:
 
 
 def _gguf(tensors: dict[str, NDArray[np.floating]], *, architecture: str, alpha: float, name: str) -> bytes:
-    """The file's bytes; the package writes to paths only."""
+    """Return the file's bytes, by way of a temporary file, because the package writes only to paths."""
     with tempfile.TemporaryDirectory(prefix="idiolect-") as folder:
         path = Path(folder, "adapter.gguf")
         writer = GGUFWriter(path, architecture)

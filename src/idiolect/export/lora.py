@@ -1,11 +1,11 @@
-"""From an edit and the network it was learned on to the LoRA that does the same: the first step of every export.
+"""Conversion of an edit, with the network it was learned on, to an equivalent LoRA; the first step of every export.
 
 The edit adds Σ_i ⟨x, read_i⟩ write_i to x = W h, the output of a layer's down projection; W is (d, f), h is (f,). So
 
     ΔW = B A        A = read · W  (r, f)        B = writeᵀ  (d, r)
 
-exactly, with the strengths in B. A is made of the very weights that are served (dequantized ones, where they were), in
-float64. What is not linear in h, or not of one W, is refused with its reason.
+exactly, with the strengths in B. A is computed in float64 from the weights that are served (dequantized if they were
+quantized). An edit that is not linear in h, or does not act on a single W, is refused with the reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from idiolect.errors import ExportError
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.mlp import MlpEnd, mlp_ends
 
-_PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,9 +45,9 @@ class Lora:
     """The LoRA of a whole edit; every layer has the same rank r.
 
     Args:
-        layers: by the layer's index, in order.
-        model_type: of the base, as transformers calls it, such as "llama".
-        edit_digest: of the edit that it is.
+        layers: the LoRAs of single layers, by the layer's index, in order.
+        model_type: transformers' name of the base's architecture, such as "llama".
+        edit_digest: digest of the equivalent edit.
     """
 
     layers: Mapping[int, LoraLayer]
@@ -61,15 +61,16 @@ class Lora:
 
 
 def lora_of(edit: Edit, network: Any) -> Lora:
-    """The LoRA on `network` that does what `edit` does.
+    """Return the LoRA on `network` that is equivalent to `edit`.
 
-    Layers of a smaller rank get rows and columns of zeros, because engines want one rank.
+    Layers of a smaller rank are padded with rows and columns of zeros, because engines need a single rank.
 
     Args:
-        network: the Hugging Face causal LM that is served, and that the edit was learned on.
+        edit: the edit to convert.
+        network: the Hugging Face causal LM that is served, and on which the edit was learned.
 
     Raises:
-        ExportError: no LoRA does that; the message says why.
+        ExportError: no LoRA is equivalent to the edit; the message gives the reason.
         ModelError: the edit is for another shape of model.
     """
     check_linear(edit)
@@ -81,29 +82,30 @@ def lora_of(edit: Edit, network: Any) -> Lora:
 
 
 def check_linear(edit: Edit) -> None:
-    """Raises ExportError where the edit is no linear map of x that holds at every position."""
+    """Raise ExportError if the edit is not a linear map of x that applies at every position."""
     if edit.positions != "all":
         raise ExportError(
-            "the edit acts on generated positions only, and a LoRA acts on the prompt as well: learn it with "
+            "the edit acts only on generated positions, but a LoRA acts on the prompt as well; learn the edit with "
             "positions 'all' to export it"
         )
     if edit.gate != "none":
         raise ExportError(
-            f"the edit is gated ({edit.gate}), so it is not linear, and a LoRA is: learn it without a gate to export it"
+            f"the edit is gated ({edit.gate}) and therefore not linear, as a LoRA must be; learn it without a gate to "
+            "export it"
         )
 
 
 def check_same_weights(*, fitted_on: str, served: str) -> None:
-    """Raises ExportError unless both fingerprints are known and the same: A is made of the weights that are served."""
+    """Raise ExportError unless both fingerprints are known and equal, because A is made of the served weights."""
     if not fitted_on or fitted_on != served:
         raise ExportError(
             f"the edit was learned on other weights than these (fingerprint {fitted_on[:12] or 'unknown'}, here "
-            f"{served[:12]}): fit anew with this model, or export with the one it was learned on"
+            f"{served[:12]}); fit again with this model, or export with the one it was learned on"
         )
 
 
 def _layer(edit: LayerEdit, end: MlpEnd, names: Mapping[nn.Module, str], *, rank: int) -> LoraLayer:
-    down = _plain_projection(end)
+    down = _checked_projection(end)
     weight = down.weight.detach().to("cpu", torch.float64)  # (d, f)
     a = edit.read.double() @ weight  # (r, f)
     b = edit.write.T  # (d, r)
@@ -112,23 +114,23 @@ def _layer(edit: LayerEdit, end: MlpEnd, names: Mapping[nn.Module, str], *, rank
     return LoraLayer(names[down], a.float().contiguous(), b.contiguous())
 
 
-def _plain_projection(end: MlpEnd) -> nn.Linear:
+def _checked_projection(end: MlpEnd) -> nn.Linear:
     down, layer = end.down, f"layer {end.layer}"
     if down is None:
         raise ExportError(
-            f"{layer} is a mixture of experts: it has a down projection per expert, and the edit acts on their sum, "
-            "which no LoRA of one of them does"
+            f"{layer} is a mixture of experts with a down projection per expert; the edit acts on their sum, which no "
+            "LoRA on one of them can do"
         )
     weight = getattr(down, "weight", None)
-    # Quantized projections are subclasses, or hold integers; float8 counts as floating point but has scales apart.
-    if type(down) is not nn.Linear or weight is None or weight.dtype not in _PLAIN:
-        held = f"{type(down).__name__} of {getattr(weight, 'dtype', 'no weight')}"
+    # Quantized projections are subclasses or contain integers; float8 is floating point, but has separate scales.
+    if type(down) is not nn.Linear or weight is None or weight.dtype not in _DTYPES:
+        found = f"{type(down).__name__} of {getattr(weight, 'dtype', 'no weight')}"
         raise ExportError(
-            f"{layer}: the down projection is not a plain matrix of floats ({held}): load the model dequantized, with "
-            "the weights that will be served"
+            f"{layer}: expected a plain matrix of floats as the down projection, found {found}; load the model "
+            "dequantized, with the weights that will be served"
         )
     if down.bias is not None:
         raise ExportError(
-            f"{layer}: the down projection has a bias, which the edit reads and a LoRA does not: the two would differ"
+            f"{layer}: the down projection has a bias, which the edit reads but a LoRA does not, so they would differ"
         )
     return down

@@ -1,7 +1,7 @@
 """A LoRA as the folder that PEFT, vLLM and SGLang load: adapter_config.json and adapter_model.safetensors.
 
-lora_alpha = r, so that the engine's factor lora_alpha / r is 1 and the strength stays in B. One rank in all layers and
-no rank_pattern, because SGLang ignores that. Tensor names are PEFT's:
+lora_alpha = r, so that the engine's factor lora_alpha / r is 1 and the strength stays in B. All layers have one rank,
+and there is no rank_pattern, because SGLang ignores that. Tensor names are PEFT's:
 `base_model.model.model.layers.{i}.mlp.down_proj.lora_{A,B}.weight`, A (r, f) and B (d, r).
 """
 
@@ -28,10 +28,12 @@ With PEFT: `PeftModel.from_pretrained(base, "{name}")`. With vLLM: `--enable-lor
 
 
 def peft_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32) -> AdapterFiles:
-    """The folder's files.
+    """Return the files of the adapter's folder.
 
     Args:
-        dtype: of the tensors; the strengths and directions themselves were computed in float64.
+        lora: the LoRA to write.
+        origin: the origin of the edit.
+        dtype: dtype of the tensors; the strengths and directions themselves were computed in float64.
     """
     config = json_bytes(peft_config(lora, origin))
     weights = save(peft_tensors(lora, dtype), metadata={"format": "pt"})
@@ -43,7 +45,7 @@ def peft_files(lora: Lora, origin: Origin, *, dtype: torch.dtype = torch.float32
 
 
 def peft_config(lora: Lora, origin: Origin) -> dict[str, Any]:
-    """adapter_config.json: exactly the edited layers, one rank, no bias."""
+    """Return the content of adapter_config.json: exactly the edited layers, one rank, no bias."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -64,7 +66,7 @@ def peft_config(lora: Lora, origin: Origin) -> dict[str, Any]:
 
 
 def peft_tensors(lora: Lora, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the tensors by PEFT's names."""
+    """Return the tensors, by their names in PEFT."""
     named = {}
     for layer in lora.layers.values():
         stem = f"base_model.model.{layer.module}"

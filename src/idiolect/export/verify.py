@@ -1,4 +1,4 @@
-"""Loads an exported adapter back into the engine that it is for, and compares with the edit that it came from.
+"""Verification of an exported adapter: it is loaded into its engine and compared with the edit from which it was made.
 
 On prompts s and the last positions of each, with l(·) the next token's logits, here and in the engine (′):
 
@@ -6,8 +6,8 @@ On prompts s and the last positions of each, with l(·) the next token's logits,
     difference  max |Δ′ − Δ| / max |l|           residual  ‖Δ′ − Δ‖ / ‖Δ‖
 
 Shifts are compared rather than logits, because an engine that computes with quantized activations differs from this one
-in the base model already. The difference has to be small, and so does the residual: it is 1 where the adapter does
-nothing, and large where the edit moves the logits by no more than the engine's own noise, which proves nothing.
+already in the base model. Both the difference and the residual have to be small. The residual is 1 if the adapter has
+no effect. It is large if the edit moves the logits by no more than the engine's own noise, which would prove nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LAST_POSITIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What an engine may differ by.
+    """The largest differences at which a verification passes.
 
     Args:
         difference: max |Δ′ − Δ| / max |l|.
@@ -52,18 +52,18 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How an engine's answer to an adapter compares with the edit's.
+    """The comparison of an adapter's effect in an engine with the edit's effect here.
 
     Args:
-        engine: its name and version.
-        numbers: what the weights or activations of the base are held in, there.
-        positions: how many were compared.
-        scale: max |l|, of the base, here.
+        engine: the engine's name and version.
+        numbers: the number formats of the engine's weights, in words.
+        positions: number of positions compared.
+        scale: max |l| of the base, here.
         shift: max |Δ|.
-        difference, residual: as above.
-        correlation: of Δ′ and Δ.
-        amplified: the strength of the adapter that was compared, 1 being its own.
-        tolerance: that of these numbers.
+        difference, residual: as defined at the top of this module.
+        correlation: correlation of Δ′ and Δ.
+        amplified: factor on the adapter's strength in the comparison; 1 is its own strength.
+        tolerance: the tolerance for these number formats.
     """
 
     engine: str
@@ -79,11 +79,11 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether both are within the tolerance."""
+        """Whether both the difference and the residual are within the tolerance."""
         return self.difference <= self.tolerance.difference and self.residual <= self.tolerance.residual
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return the verification as plain JSON."""
         return {**asdict(self), "passed": self.passed}
 
     def __str__(self) -> str:
@@ -95,13 +95,13 @@ class Verification:
         )
 
     def check(self) -> None:
-        """Raises VerificationError where it does not pass; the message has the numbers."""
+        """Raise VerificationError, with the numbers in its message, if the verification does not pass."""
         if not self.passed:
-            raise VerificationError(f"the adapter does not do what the edit does: {self}; nothing was exported")
+            raise VerificationError(f"the adapter acts differently from the edit: {self}; nothing was exported")
 
 
 def edited_logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> Tensor:
-    """Logits of the network in this process, its edit run by hooks.
+    """Return the logits of the network in this process, with the edit run by hooks.
 
     Returns:
         float32, shape (positions, V): the last positions of every prompt, one prompt after the other.
@@ -115,10 +115,10 @@ def edited_logits(network: Any, prompts: Sequence[Ids], edit: Edit | None) -> Te
 
 @torch.inference_mode()
 def network_logits(network: Any, prompts: Sequence[Ids]) -> Tensor:
-    """Logits of a Hugging Face network as it is; float32, shape (positions, V), on the CPU."""
+    """Return the logits of a Hugging Face network without edits; float32, shape (positions, V), on the CPU."""
     device = next(network.parameters()).device
     rows = []
-    for ids in prompts:  # one at a time: no padding that could differ
+    for ids in prompts:  # one at a time, so that no padding can make a difference
         logits = network(input_ids=torch.tensor([list(ids)], device=device), use_cache=False).logits  # (1, T, V)
         rows.append(logits[0, -LAST_POSITIONS:].float().cpu())
     return torch.cat(rows)
@@ -134,12 +134,13 @@ def compare(
     tolerance: Tolerance,
     amplified: float = 1.0,
 ) -> Verification:
-    """The verification, whether it passes or not.
+    """Compare the engine with this process; return the verification, whether it passes or not.
 
     Args:
-        here: logits (positions, V) of an edit, or of none, in this process.
-        edit: amplified as it was there.
+        here: returns the logits (positions, V) in this process with an edit, or without one.
+        edit: the edit, amplified like the adapter in the engine.
         there: the engine's logits of the base and with the adapter, each (positions, V).
+        engine, numbers, tolerance, amplified: as for `Verification`.
     """
     base = here(None)
     shift = (here(edit) - base).double()  # Δ, (positions, V)

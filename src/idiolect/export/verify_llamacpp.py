@@ -1,9 +1,9 @@
-"""Loads an exported GGUF adapter with llama.cpp (the extra `llamacpp`), for `verify`.
+"""Verification of an exported GGUF adapter by loading it with llama.cpp (the extra `llamacpp`); used by `exporting`.
 
-Token ids go in as they are, so that only the networks are compared. The base's file is the one that the network here
-was dequantized from: A is made of these weights. llama.cpp quantizes activations as well, so its base differs from the
-one here by a noise l′ − l that a mild edit's shift drowns in. Then the adapter is compared amplified: a LoRA at scale k
-is the edit with every write times k, exactly, so what holds for it holds for the same tensors at scale 1.
+Both networks get the same token ids, so that only the networks are compared. The base's file is the one from which the
+network here was dequantized, because A is made of these weights. llama.cpp quantizes activations as well, so its base
+differs from the one here by a noise l′ − l, in which a mild edit's shift drowns. In that case the adapter is compared
+amplified: a LoRA at scale k is exactly the edit with every write times k, so the result applies to scale 1 as well.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ except (ImportError, RuntimeError) as error:  # RuntimeError: its library was bu
 TOLERANCES = {"F32": Tolerance(1e-3, 1e-2), "F16": Tolerance(1e-2, 5e-2)}
 QUANTIZED = Tolerance(2e-1, 4e-1)
 _AMPLIFIED = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-_OVER_NOISE = 5.0  # ‖Δ‖ / ‖l′ − l‖ at which the shift is compared
+_OVER_NOISE = 5.0  # minimum ‖Δ‖ / ‖l′ − l‖ for a comparison of the shifts
 
 
 def base_file(model: str) -> Path:
-    """The GGUF file of a base model's name: "embedded", or a path.
+    """Return the GGUF file of a base model, named "embedded" or by a path.
 
     Raises:
-        ExportError: the model is no GGUF file, so llama.cpp cannot load it.
+        ExportError: the model is not a GGUF file, so llama.cpp cannot load it.
     """
     if model == loading.EMBEDDED:
         spec = importlib.util.find_spec(loading.EMBEDDED_PACKAGE)
@@ -54,15 +54,15 @@ def base_file(model: str) -> Path:
         files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
     if len(files) != 1 or files[0].suffix != ".gguf" or not files[0].is_file():
         raise ExportError(
-            f"llama.cpp cannot be asked: the base model {model!r} is no GGUF file. Learn with the GGUF file that will "
-            "be served, or export without verification",
+            f"cannot verify with llama.cpp: the base model {model!r} is not a GGUF file. Learn with the GGUF file that "
+            "will be served, or export without verification",
             remedy=Remedy("verify"),
         )
     return files[0]
 
 
 def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts: Sequence[Ids]) -> Verification:
-    """Compares llama.cpp with the hooks, with the adapter and without it."""
+    """Compare llama.cpp's logits with those of the hooks, each with and without the adapter or edit."""
     before, held = llamacpp_logits(base, prompts)
     here = cache(partial(edited_logits, network, prompts))
     noise = float((before - here(None)).norm())
@@ -83,13 +83,13 @@ def verify_llamacpp(adapter: Path, base: Path, network: Any, edit: Edit, prompts
 def llamacpp_logits(
     base: Path, prompts: Sequence[Ids], *, adapter: Path | None = None, scale: float = 1.0
 ) -> tuple[Tensor, str]:
-    """Logits of llama.cpp at the last positions of every prompt, and what the base's weights are held in.
+    """Return llama.cpp's logits at the last positions of every prompt, and the number format of the base's weights.
 
     Returns:
         float32 (positions, V), and a name such as "Q4_1".
 
     Raises:
-        ExportError: llama.cpp refuses the base or the adapter.
+        ExportError: llama.cpp rejects the base or the adapter.
     """
     longest = max(map(len, prompts))
     try:
@@ -103,7 +103,7 @@ def llamacpp_logits(
             verbose=False,
         )
     except (ValueError, RuntimeError) as error:
-        raise ExportError(f"llama.cpp refuses {base.name}: {error}") from error
+        raise ExportError(f"llama.cpp cannot load {base.name}: {error}") from error
     with closing(model):
         if adapter is not None:
             _apply(model, adapter, scale)
@@ -112,17 +112,17 @@ def llamacpp_logits(
 
 
 def _apply(model: Any, adapter: Path, scale: float) -> None:
-    # Not by Llama(lora_path=…): that takes the null pointer of a refused adapter for one, and crashes the process.
+    # Not by Llama(lora_path=…), which uses the null pointer of a rejected adapter and crashes the process.
     loaded = llama_cpp.llama_adapter_lora_init(model.model, str(adapter).encode())
     if not loaded:
-        raise ExportError(f"llama.cpp refuses {adapter.name}, which does not fit its base")
+        raise ExportError(f"llama.cpp rejected {adapter.name}: it does not fit its base")
     pointers, scales = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(loaded), (ctypes.c_float * 1)(scale)
     if llama_cpp.llama_set_adapters_lora(model.ctx, pointers, 1, scales):
         raise ExportError(f"llama.cpp cannot apply {adapter.name}")
 
 
 def _last_logits(model: Any, ids: Ids) -> np.ndarray[Any, np.dtype[np.float32]]:
-    model.reset()  # nothing of the last prompt is left in the cache of keys and values
+    model.reset()  # clears the last prompt from the cache of keys and values
     model.eval(list(ids))
     return np.array(model.scores[: len(ids)][-LAST_POSITIONS:], dtype=np.float32)
 

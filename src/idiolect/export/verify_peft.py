@@ -1,6 +1,6 @@
-"""Loads an exported folder with PEFT, in this process, for `verify`.
+"""Verification of an exported folder by loading it with PEFT in this process; used by `exporting`.
 
-The network that is served stays as it is: PEFT gets a copy of its modules that shares the weights' memory.
+The served network does not change: PEFT gets a copy of its modules that shares the weights' memory.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ TOLERANCES = {
 
 
 def verify_peft(folder: Path, network: Any, edit: Edit, prompts: Sequence[Ids], *, dtype: torch.dtype) -> Verification:
-    """Compares PEFT with the hooks, with the adapter and without it.
+    """Compare PEFT's logits with those of the hooks, each with and without the adapter or edit.
 
     Args:
-        folder: what `peft_files` holds.
-        network: the Hugging Face network that the adapter was made of; it is not changed.
-        dtype: of the adapter's tensors.
+        folder: a folder with the files from `peft_files`.
+        network: the Hugging Face network from which the adapter was made; it is not changed.
+        edit: the edit from which the adapter was made.
+        prompts: token ids of the prompts to compare on.
+        dtype: dtype of the adapter's tensors.
     """
     served = shared_copy(network)
     before = network_logits(served, prompts)
@@ -57,8 +59,10 @@ def verify_peft(folder: Path, network: Any, edit: Edit, prompts: Sequence[Ids], 
 
 
 def shared_copy(network: Any) -> Any:
-    """A network with modules of its own and the same weights in the same memory: PEFT replaces modules, freezes weights
-    and leaves attributes behind."""
+    """Copy a network's modules, but share the memory of its weights.
+
+    PEFT needs modules of its own, because it replaces modules, freezes weights and leaves attributes behind.
+    """
     own = {id(each): _same_memory(each) for each in network.parameters()}
     return copy.deepcopy(network, own).eval()
 

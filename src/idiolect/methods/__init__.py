@@ -1,1 +1,1 @@
-"""Methods: turn a user into a personalization. They return values and never touch the store."""
+"""Methods, which learn a personalization from a user. They return values and never touch the store."""

@@ -1,10 +1,10 @@
-"""Alignment of a response with what the user said: parsing, and Fermi's `s(a, â)` (arXiv 2406.18678, Algorithm 1).
+"""Alignment of a response with the user's answer: parsing, and Fermi's `s(a, â)` (arXiv 2406.18678, Algorithm 1).
 
     multiple choice   s = 1 if â = a else 0
     ordinal           s = 1 − |rank(a) − rank(â)| / (n_choices − 1)
     free text         s = ROUGE-L F-measure of â against a (rouge-score)
 
-A response that can't be parsed into a choice is mis-aligned: s = 0, and it is kept verbatim.
+A response that cannot be parsed into a choice is mis-aligned: s = 0, and its text is kept verbatim.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _LABEL = re.compile(r"^\(?([A-Za-z])[).:](?:\s|$)|^([A-Za-z])$")
 
 @dataclass(frozen=True, slots=True)
 class AlignmentThresholds:
-    """τ: a response with `s < τ` is mis-aligned. Each in (0, 1].
+    """Thresholds τ in (0, 1] for each kind of question: a response with `s < τ` is mis-aligned.
 
-    Re-implementations use 1.0 for exact answers and 0.2 for ROUGE-L; the paper doesn't print them.
+    Re-implementations use 1.0 for exact answers and 0.2 for ROUGE-L; the paper does not state them.
 
     Raises:
-        SettingsError: a threshold outside of (0, 1].
+        SettingsError: a threshold is outside of (0, 1].
     """
 
     choice: float = 1.0
@@ -47,7 +47,7 @@ class AlignmentThresholds:
             require(0 < value <= 1, f"thresholds.{name}", value, "in (0, 1]")
 
     def of(self, kind: QuestionKind) -> float:
-        """τ for a kind of question."""
+        """Return τ for a kind of question."""
         table = {
             QuestionKind.MULTIPLE_CHOICE: self.choice,
             QuestionKind.ORDINAL: self.ordinal,
@@ -65,20 +65,21 @@ def _bare(text: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    """The reply without an "Answer:" in front; small models ramble, so the first non-empty line decides first."""
+    """Return the first non-empty line without a leading "Answer:"; it is tried first because small models ramble."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else ""
     return re.sub(r"^(?:the\s+)?answer(?:\s+is\b\s*:?|\s*:)\s*", "", first, flags=re.IGNORECASE)
 
 
 def parse_choice(text: str, question: Question) -> str | None:
-    """The choice that a generated reply names, or None where it names none or more than one.
+    """Return the choice that a generated reply names, or None if it names none or more than one.
 
-    Tried in this order: the reply is a choice; it is a number, and one choice is the same number ("4.0" is "4"); the
-    one choice whose words occur in the first line; a letter label ("B", "(b) …") where no choice is a single letter (it
-    comes later because no question of ours shows letters); the one choice whose words occur anywhere. A choice that is
-    contained in another one that also occurs doesn't count ("Satisfied" in "Not satisfied"), nor does a part of a
-    number ("4" in "4.5" or "4/5"). Where all choices stand in brackets, "[1]" is looked for before a bare "1".
+    These rules are tried in order: the reply is a choice; the reply is a number, and one choice is the same number
+    ("4.0" is "4"); the words of exactly one choice occur in the first line; the reply begins with a letter label ("B",
+    "(b) …") and no choice is a single letter (this comes late because our questions show no letters); the words of
+    exactly one choice occur anywhere. A choice inside another choice that also occurs does not count ("Satisfied" in
+    "Not satisfied"), nor does part of a number ("4" in "4.5" or "4/5"). If all choices are in brackets, "[1]" is
+    searched for before a bare "1".
     """
     if not question.choices:
         raise ValueError("question has no choices to parse")
@@ -102,7 +103,7 @@ def parse_choice(text: str, question: Question) -> str | None:
 
 
 def _exactly(candidate: str, choices: Sequence[str]) -> str | None:
-    """The only choice that the candidate is: to the letter, or else but for case, or else but for punctuation."""
+    """Return the only choice equal to the candidate: exactly, or else ignoring case, or else ignoring punctuation."""
     for form in (str.strip, _folded, _bare):
         wanted = form(candidate)
         same = [choice for choice in choices if wanted and form(choice) == wanted]
@@ -112,7 +113,7 @@ def _exactly(candidate: str, choices: Sequence[str]) -> str | None:
 
 
 def _same_number(candidate: str, choices: Sequence[str]) -> str | None:
-    """The only choice that is the same number as the candidate; None where the candidate is none."""
+    """Return the only choice with the same number as the candidate; None if there is no such choice or number."""
     number = _number(candidate)
     same = [choice for choice in choices if number is not None and _number(choice) == number]
     return same[0] if len(same) == 1 else None
@@ -124,26 +125,26 @@ def _number(text: str) -> float | None:
 
 
 def _collides(choice: str, choices: Sequence[str]) -> bool:
-    """Without its outer punctuation the choice is empty or the same as another one ("-2" and "2", "C" and "C++")."""
+    """Return whether the choice, without outer punctuation, is empty or equals another one ("-2", "2"; "C", "C++")."""
     bare = _bare(choice)
     return not bare or sum(_bare(other) == bare for other in choices) > 1
 
 
 def _findable(choices: Sequence[str]) -> dict[str, str]:
-    """Return what to look for in a text, per choice; choices that differ in case only cannot be found in one."""
+    """Return the words to search for, by choice, without choices that differ only in case."""
     texts = {choice: _folded(choice) if _collides(choice, choices) else _bare(choice) for choice in choices}
     return {choice: text for choice, text in texts.items() if list(texts.values()).count(text) == 1}
 
 
 def _named(text: str, choices: Sequence[str]) -> list[str]:
-    """Choices whose words occur in the text; brackets count where all choices have them and one of them occurs."""
+    """Return the choices whose words occur in the text, with their brackets if all choices have them and one occurs."""
     bracketed = all(_BRACKETED.fullmatch(choice.strip()) for choice in choices)
     whole = _occurring(text, {choice: _folded(choice) for choice in choices}) if bracketed else []
     return whole or _occurring(text, _findable(choices))
 
 
 def _occurring(text: str, words: dict[str, str]) -> list[str]:
-    """Choices whose words occur in the text, each occurrence counted for the longest choice that covers it."""
+    """Return the choices whose words occur in the text; each occurrence counts for the longest choice there."""
     plain_text = _folded(text)
     taken = [False] * len(plain_text)
     found: list[str] = []
@@ -157,15 +158,15 @@ def _occurring(text: str, words: dict[str, str]) -> list[str]:
 
 
 class _Tokenizer:
-    """rouge-score's words, and those of the scripts that it drops: the same on ASCII, where it is the reference."""
+    """Tokenizer of rouge-score, extended to the scripts that it drops; on ASCII text, both are the same."""
 
     def __init__(self) -> None:
-        from rouge_score.tokenizers import DefaultTokenizer  # slow to import, and needed for free text only
+        from rouge_score.tokenizers import DefaultTokenizer  # slow to import, and only needed for free text
 
         self._ascii = DefaultTokenizer(use_stemmer=True)
 
     def tokenize(self, text: str) -> list[str]:
-        """Words in order, stemmed where they are ASCII."""
+        """Return the words in order; ASCII words are stemmed."""
         tokens: list[str] = []
         for word in words_of(text.lower()):
             tokens += self._ascii.tokenize(word) if word.isascii() else [word]
@@ -180,17 +181,17 @@ def _rouge() -> Any:
 
 
 def rouge_l(reference: str, candidate: str) -> float:
-    """ROUGE-L F-measure with stemming, in [0, 1]; 0 where either side has no words."""
+    """Return the ROUGE-L F-measure with stemming, in [0, 1]; 0 if either side has no words."""
     return float(_rouge().score(reference, candidate)["rougeL"].fmeasure)
 
 
 def alignment_score(question: Question, answer: str, response: str | None) -> float:
-    """`s(a, â)` in [0, 1]; see the module's equations.
+    """Return `s(a, â)` in [0, 1]; see the module's equations.
 
     Args:
-        question: what was asked.
-        answer: what the user said, `a`.
-        response: the choice or text of the model, `â`; None if it could not be parsed.
+        question: the question.
+        answer: the user's answer, `a`.
+        response: the model's choice or text, `â`; None if no choice could be parsed.
     """
     if response is None:
         return 0.0

@@ -1,7 +1,7 @@
-"""How a frozen model answers a question under a prompt: `M(q; p)`.
+"""Answers of a frozen model to a question with a prompt: `M(q; p)`.
 
-Two modes: `generate` (greedy text, parsed: the paper's way) and `likelihood` (the choice with the highest
-log-probability: for small local models). Free text is always generated. Likelihoods of choices are normalized by
+There are two modes: `generate` (greedy text that is parsed, as in the paper) and `likelihood` (the choice with the
+highest log-probability, for small local models). Free text is always generated. Likelihoods are normalized by
 
     sum    log p(c | p, q)
     mean   log p(c | p, q) / n_tokens(c)
@@ -9,8 +9,8 @@ log-probability: for small local models). Free text is always generated. Likelih
 
 because sums favour short choices. A tie goes to the choice that comes first.
 
-A question stands in one of two forms: labelled ("Question: …", "Choices: …", and "Answer:" where the model goes on), or
-verbatim, which is its text and nothing else: for benchmarks whose questions carry their own instruction and choices.
+A question has one of two forms: labelled ("Question: …", "Choices: …", and "Answer:", which the model continues), or
+verbatim, which is its text and nothing else, for benchmarks whose questions contain their own instruction and choices.
 """
 
 from __future__ import annotations
@@ -46,19 +46,20 @@ QuestionForm = Literal["labelled", "verbatim"]
 
 @dataclass(frozen=True, slots=True)
 class AnsweringSettings:
-    """How questions are put and answers taken.
+    """Settings for the form of questions and the reading of answers.
 
     Args:
         mode: "generate" or "likelihood".
-        normalization: of a choice's log-probability; likelihood mode only.
-        max_tokens: of a generated answer.
+        normalization: normalization of a choice's log-probability; only for likelihood mode.
+        max_tokens: maximum number of tokens in a generated answer.
         show_choices: list the choices in the question (generate mode always does).
-        prompt_role: whether the prompt is the system message, or stands in front of the question.
-        form: "labelled", or "verbatim": a question is its text alone, whatever `show_choices` says, and a demonstration
-            the text, a line break and the answer; in likelihood mode a choice is the first thing that the model says.
+        prompt_role: "system": the prompt is the system message; "user": it precedes the question.
+        form: "labelled" or "verbatim". A verbatim question is only its text, whatever `show_choices` is, and a
+            demonstration is the text, a line break and the answer; in likelihood mode, a choice begins the model's
+            turn.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     mode: Mode = "generate"
@@ -78,7 +79,7 @@ class AnsweringSettings:
 
 @dataclass(frozen=True, slots=True)
 class PromptedQuestion:
-    """A question under a prompt (already rendered, "" for none)."""
+    """A question with its prompt, which is already rendered ("": no prompt)."""
 
     prompt: str
     question: Question
@@ -89,9 +90,10 @@ class Response:
     """One answer of the model.
 
     Args:
-        text: verbatim (in likelihood mode, the choice).
-        answer: the parsed choice, the text itself for free text, or None if it could not be parsed.
-        scores: per choice, the normalized log-probability; empty in generate mode.
+        text: the model's text, verbatim; in likelihood mode, the choice.
+        answer: the parsed choice, the text itself for free text, or None if no choice could be parsed.
+        scores: normalized log-probability of each choice; empty in generate mode.
+        usage: cost of the answer.
     """
 
     text: str
@@ -101,7 +103,7 @@ class Response:
 
 
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
-    """The question as the model sees it; with `answer`, the same as a demonstration."""
+    """Return the question in the form that the model sees; with `answer`, as a demonstration."""
     return _block(question, settings.form, settings.show_choices or settings.mode == "generate", answer)
 
 
@@ -113,15 +115,15 @@ def _block(question: Question, form: QuestionForm, show_choices: bool, answer: s
 
 
 def demonstration_block(opinions: Sequence[Opinion], settings: AnsweringSettings) -> str:
-    """Opinions as question/answer examples, in the order given."""
+    """Return opinions as question/answer examples, in the order given."""
     return "\n\n".join(question_block(o.question, settings, answer=o.answer) for o in opinions)
 
 
 def choice_request(messages: tuple[Message, ...], question: Question, settings: AnsweringSettings) -> ChoiceRequest:
-    """How likely each choice is as the answer.
+    """Return the request for the likelihood of each choice.
 
-    Labelled, a choice follows "Answer:", with the space in front that makes it tokenize as in running text. Verbatim,
-    it begins the assistant's turn, where no chat model writes a space.
+    In labelled form, a choice follows "Answer:" and starts with a space, so that it is tokenized as in running text. In
+    verbatim form, it begins the assistant's turn, where chat models write no space.
     """
     if settings.form == "verbatim":
         return ChoiceRequest(messages, question.choices)
@@ -129,11 +131,11 @@ def choice_request(messages: tuple[Message, ...], question: Question, settings: 
 
 
 class Answerer:
-    """Answers questions under prompts with one frozen model.
+    """One frozen model with its answering settings, which answers questions with prompts.
 
     Raises:
-        SettingsError: likelihood mode with a model that can't give log-probabilities, or generate mode with one that
-            can't write.
+        SettingsError: likelihood mode with a model without log-probabilities, or generate mode with a model that does
+            not write text.
     """
 
     def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
@@ -147,11 +149,11 @@ class Answerer:
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
 
     async def answer(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
-        """One response a question, in order. Questions under one prompt belong in one call: they share its prefix.
+        """Return one response per question, in order. Questions with the same prompt share a prefix in one call.
 
         Raises:
             ModelError: the model could not answer.
-            SettingsError: a free-text question for a model that can't write.
+            SettingsError: a free-text question was asked of a model that does not write text.
         """
         by_likelihood = [self.settings.mode == "likelihood" and bool(a.question.choices) for a in asked]
         scored = iter(await self._score([a for a, chosen in zip(asked, by_likelihood, strict=True) if chosen]))
@@ -170,7 +172,7 @@ class Answerer:
         if not asked:
             return []
         if not isinstance(self._model, CompletionModel):
-            raise SettingsError(f"model {self._model.name!r} writes no text: it can't answer questions without choices")
+            raise SettingsError(f"model {self._model.name!r} writes no text, so it cannot answer free-text questions")
         sampling = SamplingParams(max_tokens=self.settings.max_tokens)
         requests = [CompletionRequest(self._messages(a), sampling) for a in asked]
         responses = []
@@ -204,7 +206,7 @@ class Answerer:
         return logprobs.logprobs
 
     async def _load_unconditional(self, asked: Sequence[PromptedQuestion]) -> Usage:
-        """Log-probabilities of choices that follow no question, kept per set of choices."""
+        """Load the log-probabilities of choices without a question, once per set of choices; return the cost."""
         assert isinstance(self._model, ChoiceModel)
         questions = {a.question.choices: a.question for a in asked if a.question.choices not in self._unconditional}
         if not questions:

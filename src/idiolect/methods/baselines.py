@@ -1,10 +1,10 @@
-"""Baselines and controls, each a small respondent: what any personalization has to be compared with.
+"""Baselines and controls for personalizations, each a small respondent.
 
 constant    always the same choice (the majority over *other* people)
 own mode    the person's own most frequent answer
-base        the model without anything (vanilla)
-profile     the model with the person's profile in front
-few-shot    the model with the k nearest (or the first k) of the person's opinions in front
+base        the model without personalization (vanilla)
+profile     the model with the person's profile as prompt
+few-shot    the model with the k nearest (or the first k) of the person's opinions as prompt
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from idiolect.people.user import Opinion, Question, UserProfile
 
 
 class FrequentAnswer:
-    """The most frequent answer to questions with the same choices; on ties, the first of the choices.
+    """Respondent with the most frequent answer to questions with the same choices; ties go to the first choice.
 
     With the person's own opinions this is "own mode"; with other people's it is the "constant". A question whose
-    choices never occurred gets its first choice, free text gets no answer.
+    choices never occurred gets its first choice, and free text gets no answer.
     """
 
     def __init__(self, opinions: Iterable[Opinion]) -> None:
@@ -34,7 +34,7 @@ class FrequentAnswer:
             self._counts.setdefault(opinion.question.choices, Counter())[opinion.answer] += 1
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question; costs nothing."""
+        """Return one answer per question, without a call."""
         return [Answer(self._answer(question)) for question in questions]
 
     def _answer(self, question: Question) -> Response:
@@ -46,25 +46,25 @@ class FrequentAnswer:
 
 
 class FixedPrompt:
-    """The model under one prompt for every question: base ("") or the profile prompt."""
+    """The model with one prompt for every question, such as "" (base) or the profile prompt."""
 
     def __init__(self, answerer: Answerer, prompt: str = "") -> None:
         self._answerer = answerer
         self._prompt = prompt
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask all questions under the prompt."""
+        """Ask all questions with the prompt."""
         asked = [PromptedQuestion(self._prompt, question) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]
 
 
 def base(answerer: Answerer) -> FixedPrompt:
-    """The unpersonalized model: the plain task prompt; nothing at all before questions that stand verbatim."""
+    """Return the unpersonalized model, with the plain task prompt, or without a prompt for verbatim questions."""
     return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else profile_prompt(UserProfile()))
 
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
-    """The model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
+    """Return the model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
     return FixedPrompt(answerer, profile_prompt(user_profile)) if user_profile else base(answerer)
 
 
@@ -72,10 +72,11 @@ class FewShot:
     """The model with k of the person's opinions as examples.
 
     Args:
+        answerer: asks the model.
         opinions: the person's opinions.
-        k: how many examples.
-        similarity: the k nearest to each question, nearest last; None: the first k for every question.
-        instruction: stands before the examples.
+        k: number of examples.
+        similarity: selects the k opinions nearest to each question, nearest last; None: the first k for every question.
+        instruction: text before the examples.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class FewShot:
         self._instruction = instruction
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind its examples."""
+        """Ask each question after its examples."""
         asked = []
         for question, indices in zip(questions, await self._choose(questions), strict=True):
             shown = demonstration_block([self._opinions[i] for i in indices], self._answerer.settings)

@@ -1,7 +1,7 @@
-"""Where a method writes its progress to, so that a run which stops goes on later instead of paying twice.
+"""The interface through which a method saves its progress, so that a stopped run can resume without paying twice.
 
-The caller hands a `CheckpointSink` to `fit`, because methods never touch the store. What is saved is plain JSON that
-only the method itself reads; what it finds there of another run it ignores.
+The caller passes a `CheckpointSink` to `fit`, because methods never touch the store. A checkpoint is plain JSON that
+only the method itself reads; it ignores the checkpoint of a different run.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 
 class CheckpointSink(Protocol):
-    """Keeps the last saved state of one run."""
+    """Storage for the last saved state of one run."""
 
     def load(self) -> Mapping[str, Any] | None:
-        """What was saved last; None where nothing was."""
+        """Return the last saved state; None if there is none."""
         ...
 
     def save(self, payload: Mapping[str, Any]) -> None:
-        """Keep this (plain JSON values) instead of what was saved before; durable when it returns."""
+        """Replace the saved state by this one (plain JSON values), which is durable when this returns."""
         ...

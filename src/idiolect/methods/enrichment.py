@@ -1,13 +1,13 @@
-"""Enrichment of the input, LLM-Rec's way: the model first writes more about it, and answers with that in front.
+"""Enrichment of the input, after LLM-Rec: the model first writes more about a question, then answers with that text.
 
-    engagement       what the items of a person's history have in common       once a person, when it is fitted
-    recommendation   what matters to this person in a question                 once a question, before it is answered
+    engagement       what the items of a person's history have in common       once per person, during the fit
+    recommendation   what matters to this person in a question                 once per question, before the answer
     combined         both
 
 Lyu et al., "LLM-Rec", Findings of NAACL 2024 (arXiv 2307.15780), Section 2: engagement-guided prompts show the model
-neighbours of an item, recommendation-driven ones say what the text is for. There items are enriched and a recommender
-ranks them; here a question is, its neighbours are the nearest items of the history, and the model itself answers. A
-model that cannot answer is a `ModelError`.
+neighbours of an item, recommendation-driven prompts state the purpose of the text. In the paper, items are enriched and
+a recommender ranks them. Here, questions are enriched, their neighbours are the nearest items of the history, and the
+model itself answers. If the model cannot answer, a `ModelError` is raised.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Strategy = Literal["engagement", "recommendation", "combined"]
 
 @dataclass(frozen=True, slots=True)
 class EnrichmentSettings:
-    """How the input is enriched; what is written is greedy.
+    """Settings of the enrichment, whose texts are generated greedily.
 
     Args:
-        strategy: what is written, see the module.
-        person_items: how many items of the history the text about the person is written from, evenly spread over it.
-        question_items: how many the text about a question is written from, the nearest to it; 0: none.
-        max_chars: longer items are cut between words.
-        max_tokens: of a text.
+        strategy: texts to write, see the module's docstring.
+        person_items: number of history items, evenly spread, for the text about the person.
+        question_items: number of history items, nearest first, for the text about a question; 0: none.
+        max_chars: maximum length of an item; longer items are cut between words.
+        max_tokens: maximum number of tokens in a text.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     strategy: Strategy = "combined"
@@ -58,12 +58,13 @@ class EnrichmentSettings:
 
 
 class Enrichment:
-    """Enriches what a person is asked.
+    """Enrichment of a person's questions.
 
     Args:
         answerer: asks the model.
-        writer: writes the enrichment; in LLM-Rec's spirit the same model.
-        similarity: which items of the history are near a question; None: BM25.
+        writer: model that writes the enrichment; as in LLM-Rec, usually the same model.
+        settings: None: the defaults.
+        similarity: finds the history items nearest to a question; None: BM25.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Enrichment:
         self._writer = _Writer(writer, settings or EnrichmentSettings(), similarity or Bm25Similarity())
 
     async def fit(self, user: User, *, observer: Observer = ignore_progress) -> Enriched:
-        """Write about the person, where the strategy has that; one call."""
+        """Write the text about the person, with one call, if the strategy includes it."""
         observer(Progress(user.id, "writing about the person", 0, 1))
         history: tuple[Item, ...] = (*user.opinions, *user.texts)
         about, usage = await self._writer.about_person(history)
@@ -87,11 +88,11 @@ class Enrichment:
 
 
 class Enriched:
-    """Answers one person's questions with what was written for them; made by `Enrichment.fit`.
+    """Respondent for one person with enriched questions, created by `Enrichment.fit`.
 
     Attributes:
-        about: what was written about the person; "" where the strategy has none, or the model wrote nothing.
-        usage: cost of that. What is written about a question is part of the usage of its first answer.
+        about: text about the person; "" if the strategy has none, or the model wrote nothing.
+        usage: cost of that text. The cost of a question's text is part of the usage of its first answer.
     """
 
     def __init__(self, answerer: Answerer, writer: _Writer, history: Sequence[Item], about: str, usage: Usage) -> None:
@@ -101,14 +102,14 @@ class Enriched:
         self._unpaid: dict[Question, Usage] = {}
 
     async def enrich(self, questions: Sequence[Question]) -> None:
-        """Write about those questions that nothing has been written about, one call each; `answer` does it as well."""
+        """Write the texts about new questions, with one call each; `answer` does this too."""
         missing = [question for question in dict.fromkeys(questions) if question not in self._written]
         written = await self._writer.about_questions(missing, self._history)
         for question, (text, usage) in zip(missing, written, strict=True):
             self._written[question], self._unpaid[question] = text, usage
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what was written."""
+        """Ask each question after its enrichment."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         responses = await self._answerer.answer(asked)
@@ -118,7 +119,7 @@ class Enriched:
         ]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
-        """What stands in front of each question, in order; writes what is missing."""
+        """Return the prompt for each question, in order, after writing missing texts."""
         await self.enrich(questions)
         return [
             render("enriched_prompt.jinja", {"person": self.about, "question": self._written[question]})
@@ -127,13 +128,13 @@ class Enriched:
 
 
 class _Writer:
-    """Asks for the two kinds of text, as far as the strategy has them."""
+    """Writer of the two kinds of text, if the strategy includes them."""
 
     def __init__(self, model: CompletionModel, settings: EnrichmentSettings, similarity: Similarity) -> None:
         self._model, self._settings, self._similarity = model, settings, similarity
 
     async def about_person(self, history: Sequence[Item]) -> tuple[str, Usage]:
-        """What they care about; "" for nothing, at no cost, where the strategy has no such text."""
+        """Return a text about the person's interests, with its cost; "" without a call if the strategy has none."""
         if self._settings.strategy == "recommendation":
             return "", Usage()
         items = _spread(history, self._settings.person_items)
@@ -141,7 +142,7 @@ class _Writer:
         return written[0]
 
     async def about_questions(self, questions: Sequence[Question], history: Sequence[Item]) -> list[tuple[str, Usage]]:
-        """What matters to them in each question, its own answer never being shown; likewise."""
+        """Return a text, with its cost, on what matters to the person in each question; its answer is never shown."""
         if self._settings.strategy == "engagement" or not questions:
             return [("", Usage())] * len(questions)
         shown: list[list[Item]] = [[] for _ in questions]
@@ -165,7 +166,7 @@ class _Writer:
 
 
 def _spread(history: Sequence[Item], n: int) -> list[Item]:
-    """n items at even distances, the first among them; all of them where there are no more."""
+    """Return n items at even distances, starting with the first; all items if there are no more than n."""
     step = max(len(history) / n, 1.0)
     return [history[int(i * step)] for i in range(min(n, len(history)))]
 

@@ -1,12 +1,12 @@
-"""Do no harm: held-out opinions decide whether a personalization is used, or the base model answers as before.
+"""Do no harm: held-out opinions decide whether a personalization is used, or the base model answers instead.
 
     used  ⇔  d = mean(s of the personalization) − mean(s of the base model) > margin    on the same held-out opinions
              or 0 ≤ d ≤ margin (a tie) and the personalization is ahead on the opinions that it was learned from,
-                each answered as would have been chosen without it
+                each scored leave-one-out, that is, with the choice that would have been made without it
 
-A method keeps a share of the opinions out of learning, has both sides answer them, and hands the alignment scores here.
-With four opinions held out a tie is common, and the opinions that were learned from are a weak witness, but a witness
-(docs/results/evidence-gate.md). Nothing here knows a method, so that one gate serves them all.
+A method holds out a share of the opinions, has both sides answer them, and passes the alignment scores to this module.
+With four held-out opinions a tie is common. The opinions that were learned from are then weak evidence, but evidence
+(docs/results/evidence-gate.md). This module depends on no method, so that all methods share one gate.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Ties = Literal["learned", "base"]
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSettings:
-    """The gate.
+    """Settings of the gate.
 
     Args:
-        share: of a user's opinions that are held out, in [0, 1); 0: no gate, what was learned is always used.
-        margin: the personalization has to score more than this above the base model, in [0, 1).
-        ties: who decides where it is ahead by no more than that and not behind: "learned" asks the base model the
-            opinions that were learned from too, and compares there; "base" takes the base model.
+        share: share of a user's opinions to hold out, in [0, 1); 0: no gate, the personalization is always used.
+        margin: lead over the base model that the personalization must exceed, in [0, 1).
+        ties: decision if the lead is between 0 and the margin: "learned" also asks the base model the opinions that
+            were learned from, and compares the scores on these; "base" uses the base model.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     share: float = 0.0
@@ -47,16 +47,16 @@ class EvidenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the held-out opinions say.
+    """Evidence from the held-out opinions.
 
     Args:
-        personalized: per held-out opinion, the alignment score of the personalization's answer, in [0, 1].
-        base: the same of the base model's.
-        margin: as in the settings.
-        learned_from: what decides a tie, where that was asked: mean alignment scores of the personalization and of
-            the base model on the opinions that were learned from. The personalization's are best leave-one-out: on
-            each opinion, of what would have been chosen without it.
-        kind: what was held out, in the plural.
+        personalized: alignment score of the personalization's answer to each held-out opinion, in [0, 1].
+        base: alignment score of the base model's answer to each of them.
+        margin: margin of the settings.
+        learned_from: decides a tie, if computed: mean alignment scores of the personalization and of the base model on
+            the opinions that were learned from. The personalization's are best computed leave-one-out: on each
+            opinion, with the choice that would have been made without it.
+        kind: kind of the held-out items, in the plural.
 
     Raises:
         ValueError: nothing is held out, the two sides differ in length, or a score is outside of [0, 1].
@@ -79,7 +79,7 @@ class Evidence:
 
     @property
     def n(self) -> int:
-        """How many opinions were held out; ≥ 1."""
+        """Number of held-out opinions; ≥ 1."""
         return len(self.base)
 
     @property
@@ -89,12 +89,12 @@ class Evidence:
 
     @property
     def tied(self) -> bool:
-        """The personalization is not behind, and not ahead by more than the margin."""
+        """Whether the personalization is neither behind nor ahead by more than the margin."""
         return 0 <= self.difference <= self.margin
 
     @property
     def used(self) -> bool:
-        """The personalization beats the base model by more than the margin; in a tie, where it was learned from."""
+        """Whether the personalization is ahead by more than the margin, or, in a tie, where it was learned from."""
         if self.tied and self.learned_from is not None:
             personalized, base = self.learned_from
             return personalized > base
@@ -102,7 +102,7 @@ class Evidence:
 
     @property
     def reason(self) -> str:
-        """One sentence for people."""
+        """Explanation of the decision in one sentence."""
         kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
         opinions = f"{self.n} held-out {kind}"
         means = (math.fsum(self.personalized) / self.n, math.fsum(self.base) / self.n)
@@ -116,19 +116,19 @@ class Evidence:
 
 
 def shown_score(score: float) -> str:
-    """A score in [0, 1] for people; probabilities of texts are small, and need more digits than two."""
+    """Return a score in [0, 1] for display; probabilities of texts are small, and need more than two digits."""
     return f"{score:.2f}" if score >= 0.1 or score == 0 else f"{score:.3g}"
 
 
 def weigh(personalized: Sequence[float], base: Sequence[float], settings: EvidenceSettings) -> Evidence:
-    """Compare the two sides' scores on the same held-out opinions.
+    """Compare the scores of both sides on the same held-out opinions.
 
     Args:
-        personalized: one alignment score in [0, 1] an opinion.
-        base: the same of the base model, in the same order.
-        settings: whose margin counts.
+        personalized: alignment score of the personalization for each opinion, in [0, 1].
+        base: alignment score of the base model for each opinion, in the same order.
+        settings: settings with the margin.
 
     Raises:
-        ValueError: no scores, not as many on both sides, or one outside of [0, 1].
+        ValueError: there are no scores, the two sides differ in length, or a score is outside of [0, 1].
     """
     return Evidence(tuple(personalized), tuple(base), settings.margin)

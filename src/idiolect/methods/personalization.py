@@ -1,6 +1,6 @@
-"""What a method gives back: a `Respondent`, fitted to one user, that answers questions and explains its answers.
+"""The result of a method: a `Respondent`, fitted to one user, that answers questions and explains its answers.
 
-Methods return values, never touch the store, and report progress through an `Observer` that the caller hands them.
+Methods return values, never touch the store, and report progress through an `Observer` that the caller passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from idiolect.people.user import Question
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A past opinion near a question: its index among the scoring opinions, and the similarity."""
+    """An opinion near a question: its index among the scoring opinions, and the similarity."""
 
     index: int
     similarity: float
@@ -24,12 +24,12 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One prompt considered for a question.
+    """A prompt considered for a question.
 
     Args:
-        prompt: its index in the pool.
+        prompt: index of the prompt in the pool.
         score: mean alignment on the nearest opinions, in [0, 1].
-        overall: mean alignment on all opinions where that was computed, else None.
+        overall: mean alignment on all opinions; None if not computed.
     """
 
     prompt: int
@@ -39,13 +39,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a prompt was chosen: Eq. 7 with its inputs.
+    """The choice of a prompt: Eq. 7 with its inputs.
 
     Args:
         nearest: the Ñ nearest opinions, nearest first (empty without retrieval).
-        candidates: every prompt of the pool, in order.
+        candidates: all prompts of the pool, in order.
         chosen: index of the chosen prompt.
-        tied: how many prompts shared the best score on the nearest opinions.
+        tied: number of prompts with the best score on the nearest opinions.
     """
 
     nearest: tuple[Neighbour, ...]
@@ -56,7 +56,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A respondent's answer, and why it is this one where there is a why."""
+    """A respondent's answer, with an explanation if the respondent has one."""
 
     response: Response
     explanation: Explanation | None = None
@@ -71,7 +71,7 @@ class Respondent(Protocol):
     """Answers as (or for) one user."""
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer a question, in order.
+        """Return one answer per question, in order.
 
         Raises:
             ModelError: the model could not answer.
@@ -81,14 +81,14 @@ class Respondent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of a method's work on one user, for people who wait.
+    """One step of a method's work on one user, for a progress display.
 
     Args:
-        user_id: whose.
-        stage: what is being done, in a few words ("scoring 4 prompts").
-        done, total: steps; `done` of `total` are finished.
-        best_score: of the best prompt so far, in [0, 1]; None before the first.
-        usage: spent on this user so far.
+        user_id: id of the user.
+        stage: current work in a few words ("scoring 4 prompts").
+        done, total: number of finished steps, and of all steps.
+        best_score: score of the best prompt so far, in [0, 1]; None before the first.
+        usage: cost for this user so far.
     """
 
     user_id: str
@@ -103,5 +103,5 @@ Observer = Callable[[Progress], None]
 
 
 def ignore_progress(progress: Progress) -> None:
-    """An observer that looks away."""
+    """Ignore a step of progress."""
     del progress

@@ -1,4 +1,4 @@
-"""The prompt that says who somebody is: Fermi's initial prompt `P⁰`, and the profile baseline."""
+"""The prompt that describes a person: Fermi's initial prompt `P⁰`, and the profile baseline."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from idiolect.people.user import UserProfile
 
 
 def profile_prompt(profile: UserProfile) -> str:
-    """“A person can be described as follows: …” where there is a profile, else the plain task prompt."""
+    """Return “A person can be described as follows: …” if there is a profile, otherwise the plain task prompt."""
     return render("initial_prompt.jinja", {"profile": dict(profile.attributes)})

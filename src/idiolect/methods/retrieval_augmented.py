@@ -1,10 +1,10 @@
-"""Retrieval-augmented personalization, LaMP's way: the nearest items of the history stand in front of the input.
+"""Retrieval-augmented personalization, after LaMP: the nearest items of the history precede the input.
 
     x̄ = φ_p(x, R(φ_q(x), history, k))        Salemi et al. 2023, "LaMP", arXiv 2304.11406
 
-R is BM25 or an embedding similarity; φ_p renders each item in a pattern of LaMP's and joins them by ", and ": what a
-person answered as in LaMP-2 (on a scale of numbers as in LaMP-3), what they wrote as in LaMP-7. The prompts of LaMP's
-own tasks are made elsewhere; here any question can be asked.
+R is BM25 or an embedding similarity. φ_p renders each item in one of LaMP's patterns and joins the items by ", and ":
+answers as in LaMP-2 (or as in LaMP-3, on a scale of numbers), texts as in LaMP-7. Here any question can be asked; the
+prompts of LaMP's own tasks are in `people.lamp_prompts`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from idiolect.methods.templating import render
 from idiolect.models.similarity import Bm25Similarity, Similarity
 from idiolect.people.user import Opinion, Question
 
-Item = Opinion | str  # something of a history: an answer, or a text
+Item = Opinion | str  # an item of a history: an answer or a text
 
 
 class RetrievalAugmented:
-    """The model with the k nearest items of the person's history.
+    """The model with the k nearest items of the person's history as prompt.
 
-    An opinion on the very question that is asked is never shown: it would be the answer itself.
+    An opinion on the same question is never shown, because it would reveal the answer.
 
     Args:
         answerer: asks the model.
-        opinions: what the person answered; may be empty.
-        texts: what they wrote; may be empty. With neither, the plain task prompt is left.
-        k: how many items, opinions and texts together; LaMP's 4.
-        similarity: which items are near; None: BM25.
-        max_chars: longer questions, answers and texts are cut between words.
+        opinions: the person's opinions; may be empty.
+        texts: the person's texts; may be empty. If both are empty, the prompt is the plain task prompt.
+        k: number of items, opinions and texts together; 4 in LaMP.
+        similarity: finds the nearest items; None: BM25.
+        max_chars: maximum length of a question, an answer or a text; longer ones are cut between words.
 
     Raises:
-        ValueError: `k` is less than 1, or `max_chars` less than 20.
+        ValueError: `k` is less than 1, or `max_chars` is less than 20.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class RetrievalAugmented:
         self._similarity = Bm25Similarity() if similarity is None else similarity
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question behind what is nearest to it."""
+        """Ask each question after the items nearest to it."""
         prompts = await self.prompts(questions)
         asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
         return [Answer(response) for response in await self._answerer.answer(asked)]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
-        """What stands in front of each question, in order."""
+        """Return the prompt for each question, in order."""
         nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
         return [self._prompt(items) for items in nearest]
 
@@ -82,9 +82,9 @@ class RetrievalAugmented:
 async def nearest_items(
     questions: Sequence[Question], history: Sequence[Item], similarity: Similarity, *, k: int
 ) -> list[list[Item]]:
-    """Per question the k nearest items, nearest first; never an opinion on that question itself.
+    """Return the k items nearest to each question, nearest first, without opinions on that same question.
 
-    Where items are equally near, the earlier one comes first.
+    Of equally near items, the earlier one comes first.
 
     Raises:
         ModelError: the similarity could not answer.
@@ -104,7 +104,7 @@ def _asked(question: Question) -> str:
 
 
 def _answers(item: Item, question: Question) -> bool:
-    """The item is an answer to this question, however it is spaced and whatever the choices were."""
+    """Return whether the item is an answer to this question, ignoring whitespace, case and choices."""
     return isinstance(item, Opinion) and _flat(item.question.text) == _flat(question.text)
 
 
@@ -113,7 +113,7 @@ def _flat(text: str) -> str:
 
 
 def _rates(question: Question) -> bool:
-    """The choices are a scale of numbers, such as stars."""
+    """Return whether the choices are a scale of numbers, such as stars."""
     return question.ordinal and all(_is_number(choice) for choice in question.choices)
 
 

@@ -1,7 +1,7 @@
 """Changes of nested settings by dotted path: `changed(settings, {"retrieval.pool": "memory"})`.
 
-Settings are frozen dataclasses of frozen dataclasses, which check themselves when they are made. All changes are made
-at once, so that only their result has to make sense, whatever the order.
+Settings are frozen dataclasses of frozen dataclasses, which check their values when they are created. All changes are
+applied at once, so that only the result has to be valid, whatever their order.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from idiolect.errors import SettingsError
 
 T = TypeVar("T")
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def changed(settings: T, changes: Mapping[str, object]) -> T:
-    """Return the settings with the changes.
+    """Return the settings with the changes applied.
 
     Args:
         settings: a frozen dataclass.
         changes: values by path, such as {"iterations": 4, "answering.mode": "generate"}.
 
     Raises:
-        SettingsError: there is no such setting, or a value is of another type or makes no sense.
+        SettingsError: there is no such setting, or a value has the wrong type or is invalid.
     """
     checked = {path: _checked(path, value, _type_of(path, settings)) for path, value in changes.items()}
     try:
@@ -41,12 +41,12 @@ def changed(settings: T, changes: Mapping[str, object]) -> T:
 
 
 def changed_by_text(settings: T, changes: Iterable[tuple[str, str]]) -> T:
-    """Return the settings with changes that are written as text, as (path, value).
+    """Return the settings with changes applied that are given as text: pairs of path and value.
 
-    A value is JSON, or else a text; several values for one setting are joined with plus signs.
+    A value is JSON, or otherwise plain text; several values for one setting are joined with plus signs.
 
     Raises:
-        SettingsError: as from `changed`.
+        SettingsError: see `changed`.
     """
     return changed(settings, {path: _parsed(text, _type_of(path, settings)) for path, text in changes})
 
@@ -70,8 +70,8 @@ def _type_of(path: str, settings: object) -> Any:
     for name in path.split("."):
         known = get_type_hints(found) if is_dataclass(found) else {}
         if name not in known:
-            possible = f"; there are {', '.join(sorted(known))}" if known else ""
-            raise SettingsError(f"there is no setting {path!r}{possible}")
+            possible = f": choose one of {', '.join(sorted(known))}" if known else ""
+            raise SettingsError(f"unknown setting {path!r}{possible}")
         found = known[name]
     return found
 
@@ -107,4 +107,4 @@ def _json_or_text(text: str) -> object:
 def _in_words(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(repr, get_args(wanted)))}"
-    return _WORDS.get(wanted, "another kind of value")
+    return _WORDS.get(wanted, "a value of another type")

@@ -1,4 +1,4 @@
-"""Checks of settings, so that every bad value is refused by name where it is made, not where it is first used."""
+"""Checks of settings, so that an invalid value is an error where settings are created, not where they are used."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from idiolect.errors import SettingsError
 
 
 def require(holds: bool, name: str, value: object, must_be: str) -> None:
-    """Refuse a setting that doesn't hold.
+    """Check a condition on a setting.
 
     Raises:
-        SettingsError: naming the setting, its value and what it must be.
+        SettingsError: the condition does not hold; the message states the setting, its value and what it must be.
     """
     if not holds:
         raise SettingsError(f"{name} is {value!r}, must be {must_be}")
 
 
 def require_one_of(literal: Any, name: str, value: object) -> None:
-    """Refuse a value that is not one of a `Literal`'s.
+    """Check that a setting has one of the values of a `Literal`.
 
     Raises:
-        SettingsError: naming the setting, its value and the possible ones.
+        SettingsError: it has not; the message states the setting, its value and the possible values.
     """
     possible = get_args(literal)
     require(value in possible, name, value, f"one of {', '.join(map(repr, possible))}")

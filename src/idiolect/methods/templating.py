@@ -1,8 +1,8 @@
-"""Prompts as Jinja template files in a sandbox: the only place where people's text meets text of ours.
+"""Prompts as Jinja template files in a sandbox: the only place where people's text is combined with our own.
 
-People's text (profiles, questions, answers, responses) is hostile until proven otherwise. It reaches a template only
-as a *value*, so it can't inject template code; and it passes the `inert` filter, so it can neither close the block
-it stands in nor open one of ours: angle brackets are replaced by look-alikes wherever they'd form a tag of ours.
+People's text (profiles, questions, answers, responses) is treated as hostile. It reaches a template only as a *value*,
+so it cannot inject template code. It also passes the `inert` filter, so it can neither close the block that contains
+it nor open one: angle brackets are replaced by look-alikes wherever they would form one of our tags.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from idiolect.errors import SettingsError
 
-# The tags that our templates use as structure; `<INS>` is the slot that shows an optimizer where a prompt goes.
+# Tags that give our templates their structure; `<INS>` is the slot that shows an optimizer where a prompt goes.
 _TAGS = ("INS", "person", "opinion", "opinions", "failure", "failures", "prompt", "memory", "example", "examples")
 _TAG = re.compile(r"<(\s*/?\s*(?:" + "|".join(_TAGS) + r")\b[^<>]*)>", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def inert(text: str) -> str:
-    """People's text, unable to act as structure of a template: our tags become ‹look-alikes›, controls are dropped.
+    """Return people's text that cannot act as structure: our tags become ‹look-alikes›, controls are dropped.
 
-    Line breaks become spaces: every block of ours is made of lines, and one person's line must stay one line.
+    Line breaks become spaces, because our blocks consist of lines, and a person's text must stay on one line.
     """
     flat = " ".join(_CONTROL.sub("", text).split())
     return _TAG.sub(r"‹\1›", flat)
 
 
 def holds_tag(text: str) -> bool:
-    """The text holds a tag of ours."""
+    """Return whether the text contains one of our tags."""
     return _TAG.search(text) is not None
 
 
@@ -42,7 +42,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         loader=PackageLoader("idiolect.methods", "templates"),
         undefined=StrictUndefined,
-        autoescape=False,  # prompts are plain text; `inert` is what guards them
+        autoescape=False,  # prompts are plain text, and `inert` protects them
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
@@ -52,29 +52,29 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Render the packaged template file `template` (for example "question.jinja"), outer blank space stripped."""
+    """Render the packaged template file `template` (such as "question.jinja"), and strip outer whitespace."""
     return _environment().get_template(template).render(values).strip()
 
 
 def render_source(source: str, values: Mapping[str, Any]) -> str:
-    """Render a template that the user supplied, in the same sandbox.
+    """Render a template supplied by the user, in the same sandbox.
 
     Raises:
-        SettingsError: the template is not valid, fails, or does what the sandbox forbids.
+        SettingsError: the template is invalid, fails, or is stopped by the sandbox.
     """
     check_source(source)
     try:
         template: Template = _environment().from_string(source)
         return template.render(values).strip()
-    except Exception as error:  # whatever a template computes: 1/0, endless recursion, more memory than there is
+    except Exception as error:  # a template can raise anything: 1/0, endless recursion, out of memory
         raise SettingsError(f"the template can't be used: {type(error).__name__}: {error}") from error
 
 
 def check_source(source: str) -> None:
-    """Refuse what is no template at all.
+    """Check the syntax of a template.
 
     Raises:
-        SettingsError: the syntax is wrong.
+        SettingsError: the syntax is invalid.
     """
     try:
         _environment().parse(source)

@@ -1,7 +1,7 @@
-"""How likely a model finds what a person wrote: log p per token of a text, as the answer to a plain request.
+"""The likelihood of a person's texts under a model: log p per token of a text, as the answer to a plain request.
 
-For histories of texts there is no question whose answer could be compared; what counts is whether the personalized
-model expects the person's own unseen words better than the base model does.
+Texts have no questions whose answers could be compared. Instead, a personalized model is judged by whether it gives
+the person's own unseen words a higher likelihood than the base model does.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Sequence
 
 from idiolect.models.language_model import ChoiceModel, ChoiceRequest, Message
 
-PLAIN_REQUEST = "Write a short paragraph."  # what texts of the user's answer: nothing that says whose they are
-MAX_CHARS = 1200  # of a text that is scored
+PLAIN_REQUEST = "Write a short paragraph."  # the user's texts answer this; it does not reveal whose they are
+MAX_CHARS = 1200  # characters of a text that are scored
 
 
 async def text_log_likelihoods(texts: Sequence[str], model: ChoiceModel, *, prompt: str = "") -> list[float]:
-    """Return the mean log-probability per token of each text, in nat; only its first `MAX_CHARS` characters count.
+    """Return the mean log-probability per token of each text's first `MAX_CHARS` characters, in nat.
 
     Args:
-        texts: none blank.
-        model: gives log-probabilities.
-        prompt: the system message; "": none.
+        texts: texts to score; none may be blank.
+        model: model with log-probabilities.
+        prompt: system message; "": none.
 
     Raises:
         ModelError: the model could not answer.

@@ -1,1 +1,1 @@
-"""Models: what answers, optimizes and embeds, behind small async Protocols. Only `local` and `embedding` need torch."""
+"""Models that answer, optimize and embed, behind small async Protocols. Only local models and embeddings need torch."""

@@ -1,8 +1,8 @@
-"""Φ: what the MLPs put out for given texts, captured in batched forward passes: between `network` and the directions.
+"""Φ, the outputs of the MLPs for given texts, captured in batched forward passes; between `network` and the directions.
 
 Φ_l(text) = the output of layer l's down projection at the last token (CHAMELEON, arXiv 2503.01048); also means over
-tokens, and single tokens, for the rules that read more than one. Statistics are float32 whatever the model's dtype, and
-taken in the hooks, so that a pass holds one layer's outputs at a time.
+tokens, and single tokens, for the rules that read more than one. Statistics are float32 whatever the model's dtype,
+and computed in the hooks, so that a pass keeps only one layer's outputs at a time.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """What the MLPs of L layers put out for n texts; float32, on the CPU.
+    """Outputs of the MLPs of L layers for n texts; float32, on the CPU.
 
     Args:
-        last: at the last token of each text, shape (n, L, d).
-        mean: over the answer's tokens of each text, shape (n, L, d).
-        tokens: at a sample of the answers' tokens of all texts, shape (L, m, d); empty where none was asked for.
+        last: outputs at the last token of each text, shape (n, L, d).
+        mean: means over the tokens of each text's answer, shape (n, L, d).
+        tokens: outputs at a sample of the answer tokens of all texts, shape (L, m, d); empty without a sample.
     """
 
     last: Tensor
@@ -37,12 +37,12 @@ class Activations:
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """Tokens of a text.
+    """The tokens of a text.
 
     Args:
-        ids: all of them; two or more.
-        start: from which on they belong to the answer, in [0, len(ids)); the first token of all is never read, its
-            activations are of another size than all others'.
+        ids: all token ids; two or more.
+        start: index of the answer's first token, in [0, len(ids)). The text's first token is never read, because its
+            activations differ in scale from those of all others.
     """
 
     ids: Ids
@@ -50,32 +50,32 @@ class EncodedText:
 
     def __post_init__(self) -> None:
         if len(self.ids) < 2:
-            raise ValueError(f"a text has {len(self.ids)} tokens, must have two or more: the first one is never read")
+            raise ValueError(f"a text has {len(self.ids)} tokens, must have at least 2: the first one is never read")
         if not 0 <= self.start < len(self.ids):
             raise ValueError(f"start is {self.start}, must be in [0, {len(self.ids)})")
 
     @property
     def first(self) -> int:
-        """From which token on it is read."""
+        """Index of the first token whose activations are read."""
         return max(self.start, 1)
 
 
 @torch.inference_mode()
 def capture(network: Network, texts: Sequence[EncodedText], *, batch_size: int, sample: int = 0) -> Activations:
-    """Run the texts, unedited, and keep what comes out of the MLPs.
+    """Run the texts, unedited, and capture the outputs of the MLPs.
 
     Args:
-        network: hooks of others must not be on it.
+        network: a network without any other hooks.
         texts: at least one.
-        batch_size: texts in a pass.
-        sample: keep every token's activations up to about so many tokens, spread evenly; 0: none.
+        batch_size: texts per pass.
+        sample: about how many tokens, spread evenly, to keep per-token activations for; 0 keeps none.
 
     Raises:
-        ModelError: the network's layers are not built like those of a family known here.
-        ValueError: no texts.
+        ModelError: the network's layers are not built like those of any supported model family.
+        ValueError: there are no texts.
     """
     if not texts:
-        raise ValueError("no texts to take activations of")
+        raise ValueError("no texts to capture activations of: expected at least one")
     ends = mlp_ends(network.module)
     total = sum(len(text.ids) - text.first for text in texts)
     every = max(-(-total // sample), 1) if sample else 0
@@ -93,7 +93,7 @@ def capture(network: Network, texts: Sequence[EncodedText], *, batch_size: int, 
 
 
 class _Answers:
-    """The texts of a pass, padded on the right, and where their answers are."""
+    """The texts of a pass, padded on the right, and the positions of their answers."""
 
     def __init__(self, texts: Sequence[EncodedText], network: Network, every: int, seen: int) -> None:
         width = max(len(text.ids) for text in texts)
@@ -109,7 +109,7 @@ class _Answers:
         self._picked = read & (number % every == 0) if every else torch.zeros_like(read)
 
     def reduce(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a layer's outputs (B, T, d): the last ones (B, d), the means (B, d), the sampled ones (m, d)."""
+        """Reduce a layer's outputs (B, T, d) to the last ones (B, d), the means (B, d) and the sampled ones (m, d)."""
         x = x.view(*self.ids.shape, -1).float()
         rows = torch.arange(len(x), device=x.device)
         return x[rows, self._ends_at], torch.einsum("bt,btd->bd", self._weights, x), x[self._picked]
@@ -125,7 +125,7 @@ def _run(network: Network, ends: Sequence[MlpEnd], answers: _Answers) -> list[tu
     with changing_outputs(ends, see):
         network.logits(1, input_ids=answers.ids, attention_mask=answers.mask, use_cache=False)
     if len(found) < len(ends):
-        raise ModelError(f"only {len(found)} of {len(ends)} layers' MLPs ran: their outputs cannot be captured")
+        raise ModelError(f"cannot capture activations: the MLPs of only {len(found)} of {len(ends)} layers ran")
     return [found[at] for at in range(len(ends))]
 
 

@@ -1,9 +1,9 @@
-"""From chat messages to token ids and back: the step before every pass of the local model (`local` → here → torch).
+"""Conversion of chat messages to token ids and back, before every pass of the local model (`local` → here → torch).
 
-A request becomes `template(messages) + prefill`, tokenized once; a choice is tokenized on its own and concatenated, so
-that a choice has the same tokens under every prompt and the prompt's tokens can be shared. Where a tokenizer would
-have merged characters over that boundary, the two pieces stay apart, by definition.
-Text of people never becomes a control token: `defuse` breaks up every such string before anything is rendered.
+A request becomes `template(messages) + prefill`, tokenized once. A choice is tokenized on its own and concatenated, so
+that it has the same tokens under every prompt and the prompt's tokens can be shared. If a tokenizer would merge
+characters across that boundary, the two pieces stay apart, by definition.
+People's text never becomes a control token: `defuse` breaks up every such string before anything is rendered.
 A tokenizer without a chat template gets plain lines, `role: content`, ended by `assistant:`.
 """
 
@@ -23,11 +23,11 @@ _NEVER = re.compile(r"(?!)")
 
 
 class ChatFormat:
-    """Renders, tokenizes and decodes with one tokenizer.
+    """Rendering, tokenizing and decoding with one tokenizer.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
-        generation_eos: the ids that the model's generation config ends a turn with.
+        generation_eos: the ids that end a turn according to the model's generation config.
     """
 
     def __init__(self, tokenizer: Any, generation_eos: Sequence[int] = ()) -> None:
@@ -36,19 +36,19 @@ class ChatFormat:
         self.stop_ids = frozenset(generation_eos) | _turn_end_ids(tokenizer)
 
     def prompt_ids(self, messages: Sequence[Message], prefill: str = "") -> tuple[int, ...]:
-        """Token ids of the rendered chat, up to and including `prefill`.
+        """Return the token ids of the rendered chat, up to and including `prefill`.
 
         Raises:
-            ModelError: the model's chat template refuses these messages.
+            ModelError: the model's chat template rejects these messages.
         """
-        plain = [{"role": m.role, "content": self.defuse(m.content)} for m in messages]
+        defused = [{"role": m.role, "content": self.defuse(m.content)} for m in messages]
         if not getattr(self._tokenizer, "chat_template", None):
-            lines = [f"{message['role']}: {message['content']}\n" for message in plain]
+            lines = [f"{message['role']}: {message['content']}\n" for message in defused]
             return self._ids("".join(lines) + "assistant:" + self.defuse(prefill), special=True)
-        return self._ids(self._render(plain) + self.defuse(prefill), special=False)
+        return self._ids(self._render(defused) + self.defuse(prefill), special=False)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
-        """Token ids of a continuation on its own (a choice).
+        """Return the token ids of a continuation on its own (a choice).
 
         Raises:
             ModelError: the text has no tokens.
@@ -59,12 +59,12 @@ class ChatFormat:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated ids, control tokens left out."""
+        """Return the text of generated ids, without control tokens."""
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
     def defuse(self, text: str) -> str:
-        """`text` with a space after the first character of every control string (`<|im_end|>` → `< |im_end|>`)."""
+        """Insert a space after the first character of every control string (`<|im_end|>` → `< |im_end|>`)."""
         while self._control.search(text):
             text = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
         return text
@@ -76,9 +76,9 @@ class ChatFormat:
         try:
             return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         except TemplateError as error:
-            if messages and messages[0]["role"] == "system":  # some templates (Gemma's) know no system role
+            if messages and messages[0]["role"] == "system":  # some templates (Gemma's) support no system role
                 return self._render(_fold_system(messages))
-            raise ModelError(f"the model's chat template refuses the messages: {error}") from error
+            raise ModelError(f"the model's chat template rejected the messages: {error}") from error
 
 
 def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -90,7 +90,7 @@ def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _control_strings(tokenizer: Any) -> re.Pattern[str]:
-    """Matches every added token that text could spell; runs of blanks are left, they control nothing."""
+    """Return a pattern for every added token that text could spell, except runs of blanks, which control nothing."""
     added = set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens)
     strings = sorted((s for s in added if len(s) > 1 and not s.isspace()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, strings))) if strings else _NEVER

@@ -1,7 +1,8 @@
-"""Merges what concurrent tasks ask of one model into batches: between the async surface of `local` and its worker.
+"""Merging the requests of concurrent tasks to one model into batches; between the async surface of `local` and its
+worker.
 
-Each call joins a queue; a task waits until no further call has come for a few ticks of the event loop, then gives the
-worker everything that waits, in the order of arrival. While the worker runs, the next batch gathers.
+Each call joins a queue. A task waits until no further call has come for a few ticks of the event loop, then gives the
+worker all waiting requests in order of arrival. While the worker runs, the next batch gathers.
 Nothing is kept from one event loop to the next, so a model outlives `asyncio.run`.
 """
 
@@ -22,18 +23,18 @@ _QUIET_TICKS = 8
 
 @dataclass(slots=True)
 class _Queue(Generic[Request, Result]):
-    """What waits on one event loop."""
+    """The calls waiting on one event loop, and the task that serves them."""
 
     waiting: list[tuple[Sequence[Request], asyncio.Future[list[Result]]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
 
 class Coalescer(Generic[Request, Result]):
-    """Runs `work` on the executor, with the requests of all calls that wait.
+    """A queue of calls that runs `work` on the executor, with the requests of all waiting calls.
 
     Args:
-        work: one result a request, in order; its exception reaches every caller of that batch.
-        executor: where `work` runs.
+        work: returns one result per request, in order; its exception reaches every caller of that batch.
+        executor: runs `work`.
     """
 
     def __init__(self, work: Callable[[list[Request]], list[Result]], executor: Executor) -> None:
@@ -42,7 +43,7 @@ class Coalescer(Generic[Request, Result]):
         self._queues = weakref.WeakKeyDictionary()
 
     async def submit(self, requests: Sequence[Request]) -> list[Result]:
-        """One result a request, in order."""
+        """Run the requests in the next batch and return one result per request, in order."""
         if not requests:
             return []
         loop = asyncio.get_running_loop()
@@ -60,11 +61,11 @@ class Coalescer(Generic[Request, Result]):
                 batch = [(requests, answer) for requests, answer in queue.waiting if not answer.done()]
                 queue.waiting = []
                 await self._answer(batch)
-        finally:  # cancelled: whoever still waits must not wait for ever
+        finally:  # after a cancellation, no caller may be left waiting for ever
             for _, answer in queue.waiting:
                 answer.cancel()
             queue.waiting = []
-            queue.task = None  # a task holds its loop, which must be free to go
+            queue.task = None  # a task refers to its loop, which would otherwise never be freed
 
     async def _answer(self, batch: list[tuple[Sequence[Request], asyncio.Future[list[Result]]]]) -> None:
         merged = [request for requests, _ in batch for request in requests]
@@ -87,7 +88,7 @@ class Coalescer(Generic[Request, Result]):
 
 
 async def _quiet(queue: _Queue[Request, Result]) -> None:
-    """Returns once nothing has joined the queue for some ticks."""
+    """Wait until nothing has joined the queue for some ticks."""
     seen, ticks = len(queue.waiting), 0
     while ticks < _QUIET_TICKS:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Test doubles for whoever builds on Idiolect: a model that is a pair of plain functions. Needs no torch.
+"""Test doubles for code built on Idiolect: a model made of two plain functions. Needs no torch.
 
 model = FunctionModel("parrot", complete=lambda request: request.messages[-1].content)
 """
@@ -22,16 +22,16 @@ ChoiceFunction = Callable[[ChoiceRequest], Sequence[float] | ChoiceLogProbs]
 
 
 class FunctionModel:
-    """A `LanguageModel` that asks plain functions, one request at a time, and remembers what it was asked.
+    """A `LanguageModel` that calls plain functions, one request at a time, and records its requests.
 
     Args:
         name: the model's name.
-        complete: the text, or a whole `Completion`, for one request.
-        choice_logprobs: one log-probability a choice, or a whole `ChoiceLogProbs`, for one request.
+        complete: returns the text, or a whole `Completion`, for one request.
+        choice_logprobs: returns one log-probability per choice, or a whole `ChoiceLogProbs`, for one request.
 
-    A request that it was given no function for is a `ModelError`. A bare text or bare numbers are given the usage of a
-    model whose tokens are the blank-separated words.
-    `completion_requests` and `choice_requests` hold every request so far, in order.
+    A request whose function is missing raises `ModelError`. If a function returns bare text or bare numbers, the usage
+    is that of a model whose tokens are the blank-separated words.
+    `completion_requests` and `choice_requests` contain every request so far, in order.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class FunctionModel:
         self.choice_requests: list[ChoiceRequest] = []
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """One completion a request, in order."""
+        """Return one completion per request, in order."""
         if self._complete is None:
-            raise ModelError(f"the model {self.name!r} writes no text")
+            raise ModelError(f"the model {self.name!r} cannot write text: it has no `complete` function")
         self.completion_requests.extend(requests)
         return [_completion(request, self._complete(request)) for request in requests]
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """The log-probabilities of each request's choices, in order."""
+        """Return the log-probabilities of each request's choices, in order."""
         if self._choice_logprobs is None:
-            raise ModelError(f"the model {self.name!r} scores no choices")
+            raise ModelError(f"the model {self.name!r} cannot score choices: it has no `choice_logprobs` function")
         self.choice_requests.extend(requests)
         return [_choice_logprobs(request, self._choice_logprobs(request)) for request in requests]
 
@@ -71,7 +71,7 @@ def _choice_logprobs(request: ChoiceRequest, answer: Sequence[float] | ChoiceLog
     if isinstance(answer, ChoiceLogProbs):
         return answer
     if len(answer) != len(request.choices):
-        raise ValueError(f"{len(answer)} log-probabilities were given for {len(request.choices)} choices")
+        raise ValueError(f"expected {len(request.choices)} log-probabilities, one per choice, found {len(answer)}")
     n_tokens = tuple(max(len(choice.split()), 1) for choice in request.choices)
     prompt = _words(request.messages, request.prefill) + sum(n_tokens)
     return ChoiceLogProbs(tuple(answer), n_tokens, Usage(1, prompt, 0, prompt))

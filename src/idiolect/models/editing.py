@@ -1,12 +1,12 @@
-"""Runs edits (`edits`) inside a network: hooks at the ends of its MLPs (`mlp`), for as long as a context lasts.
+"""Running edits (`edits`) inside a network, by hooks at the ends of its MLPs (`mlp`) that exist within a context.
 
     c = x readᵀ   (B, T, r)        x ← x + c write        with read, write (B, r, d), zero where a row has no edit
 
-`RowEdits`: each row of a batch has its own edit or none, two batched products a layer; a row's numbers depend on that
-row only. `TokenEdits`: each token of one packed sequence has its own; there the factors of all E edits stand side by
-side, c is (T, E·r) with what belongs to other edits set to 0, and both products are plain ones.
-Whatever fails inside a hook reaches the caller; the hooks are gone at the end of the context however it ends, and that
-every one of them ran is checked there.
+`RowEdits`: each row of a batch has its own edit or none, with two batched products per layer; a row's numbers depend on
+that row only. `TokenEdits`: each token of one packed sequence has its own edit or none. The factors of all E edits are
+concatenated, c is (T, E·r) with the columns of other edits set to 0, and both products are plain matrix products.
+Exceptions inside a hook reach the caller. The hooks are removed at the end of the context however it ends; if it ends
+normally, a check ensures that every one of them ran.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from idiolect.errors import ModelError
 from idiolect.models.edits import Edit
 from idiolect.models.mlp import changing_outputs, mlp_ends
 
-_HELD_BYTES = 512 * 2**20  # of edits kept on the network's device for the next batches
+_HELD_BYTES = 512 * 2**20  # limit on the copies of edits kept on the network's device for later batches
 
 
 class Edits(Protocol):
@@ -32,11 +32,11 @@ class Edits(Protocol):
 
     @property
     def layers(self) -> Sequence[int]:
-        """The layers that some of them edit, in order."""
+        """The layers that at least one of the edits acts on, in order."""
         ...
 
     def apply(self, at: int, x: Tensor) -> Tensor:
-        """The edited x (B, T, d) of layer `layers[at]`."""
+        """Return the edited x (B, T, d) of layer `layers[at]`."""
         ...
 
 
@@ -45,10 +45,10 @@ class _Stack:
     """Distinct edits, on the network's device and in its dtype.
 
     Args:
-        layers: those that some edit acts on, in order.
-        factors: reads and writes (2, layers, edits + 1, r, d), zero where there is nothing, as for the last, no edit.
+        layers: the layers that at least one edit acts on, in order.
+        factors: reads and writes (2, layers, edits + 1, r, d), padded with zeros; the last one is all zeros, no edit.
         gated, late: which edits are positive only, and which are for generated positions only; (edits + 1,).
-        index: the edit of each row (or token), as a place in `factors`.
+        index: the edit of each row (or token), as an index into `factors`.
     """
 
     layers: tuple[int, ...]
@@ -61,8 +61,8 @@ class _Stack:
 class RowEdits:
     """The edits of the rows of a batch.
 
-    `generated` may be set between passes: boolean (B, T), the positions that a generated token is predicted from; None:
-    all of them. Edits of positions "generated" act there only.
+    `generated` may be set between passes: boolean (B, T), the positions from which a generated token is predicted; None
+    means all positions. Edits with positions "generated" act only there.
     """
 
     def __init__(self, stack: _Stack) -> None:
@@ -73,17 +73,17 @@ class RowEdits:
 
     @property
     def layers(self) -> Sequence[int]:
-        """The layers that some row edits, in order."""
+        """The layers that at least one row's edit acts on, in order."""
         return self._stack.layers
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keeps these rows, in this order; a row may be repeated. `generated` is None again."""
+        """Keep only these rows, in this order; a row may be repeated. Reset `generated` to None."""
         self._index, self.generated = [self._index[row] for row in rows], None
         self._gather()
 
     def apply(self, at: int, x: Tensor) -> Tensor:
-        """The edited x, of shape (B, T, d), of layer `layers[at]`."""
-        coefficients = torch.bmm(x, self._read[at].transpose(1, 2))  # (B, T, r); read as it lies is fastest
+        """Return the edited x, of shape (B, T, d), of layer `layers[at]`."""
+        coefficients = torch.bmm(x, self._read[at].transpose(1, 2))  # (B, T, r); fastest without a copy of read
         if self._any_gated:
             coefficients = torch.where(self._gated, coefficients.clamp(min=0), coefficients)
         if self._any_late and self.generated is not None:
@@ -103,7 +103,7 @@ class RowEdits:
 
 
 class TokenEdits:
-    """The edits of the tokens of one packed sequence; of each token's edit it is known that it acts there."""
+    """The edits of the tokens of one packed sequence; each edit is given only for tokens on which it acts."""
 
     def __init__(self, stack: _Stack) -> None:
         self.layers: Sequence[int] = stack.layers
@@ -114,7 +114,7 @@ class TokenEdits:
         self._gated = stack.gated[owner] if bool(stack.gated.any()) else None  # (E·r,)
 
     def apply(self, at: int, x: Tensor) -> Tensor:
-        """The edited x, of shape (1, T, d), of layer `layers[at]`."""
+        """Return the edited x, of shape (1, T, d), of layer `layers[at]`."""
         tokens = x[0]  # (T, d)
         coefficients = tokens @ self._read[at].T  # (T, E·r)
         if self._gated is not None:
@@ -123,10 +123,10 @@ class TokenEdits:
 
 
 class Editor:
-    """Edits one network, pass by pass.
+    """The editor of one network, used pass by pass.
 
     Raises:
-        ModelError: its layers are not built like those of a family known here.
+        ModelError: the layers are not built like those of any supported model family.
     """
 
     def __init__(self, module: Any) -> None:
@@ -137,11 +137,11 @@ class Editor:
         self._held: OrderedDict[Edit, Tensor] = OrderedDict()
 
     def check(self, edit: Edit) -> None:
-        """Raises ModelError when the edit is for another shape of model."""
+        """Raise ModelError if the edit is for another shape of model."""
         edit.check_fits(n_layers=len(self._ends), width=self._width)
 
     def rows(self, edits: Sequence[Edit | None]) -> RowEdits:
-        """The edits of a batch's rows, ready to run; None: the row stays as it is.
+        """Prepare the edits of a batch's rows; None leaves a row unchanged.
 
         Raises:
             ModelError: an edit is for another shape of model.
@@ -149,19 +149,23 @@ class Editor:
         return RowEdits(self._stack(edits))
 
     def tokens(self, edits: Sequence[Edit | None]) -> TokenEdits:
-        """The edits of a packed sequence's tokens, each acting whatever its positions; else as `rows`."""
+        """Prepare the edits of a packed sequence's tokens, each of which acts whatever its `positions`.
+
+        Raises:
+            ModelError: an edit is for another shape of model.
+        """
         return TokenEdits(self._stack(edits))
 
     def forget(self) -> None:
-        """Lets go of the copies of edits that are kept for the next batches."""
+        """Drop the copies of edits that are kept for later batches."""
         self._held.clear()
 
     @contextmanager
     def editing(self, edits: Edits) -> Iterator[None]:
-        """While it lasts, every forward pass is edited; its rows (or tokens) are those that `edits` is for.
+        """Edit every forward pass within the context; its rows (or tokens) must be those of `edits`.
 
         Raises:
-            ModelError: no forward pass came by an edited layer, so that nothing was edited.
+            ModelError: no forward pass reached an edited layer, so that nothing was edited there.
         """
         ran = [0] * len(edits.layers)
 
@@ -172,7 +176,7 @@ class Editor:
         with changing_outputs([self._ends[layer] for layer in edits.layers], edited):
             yield
         if not all(ran):
-            raise ModelError("an edit had no effect: no forward pass came through the layers that it is for")
+            raise ModelError("an edit had no effect: no forward pass ran through the layers that it acts on")
 
     def _stack(self, edits: Sequence[Edit | None]) -> _Stack:
         distinct = list(dict.fromkeys(edit for edit in edits if edit is not None))
@@ -190,7 +194,7 @@ class Editor:
         )
 
     def _factors(self, edits: Sequence[Edit], layers: tuple[int, ...]) -> Tensor:
-        """Reads and writes of the edits and, last, of none: (2, layers, edits + 1, r, d)."""
+        """Return the reads and writes of the edits and, last, zeros for no edit: (2, layers, edits + 1, r, d)."""
         rank = max((edit.rank for edit in edits), default=1)
         held = [self._hold(edit) for edit in edits]
         self._let_go()
@@ -203,7 +207,7 @@ class Editor:
         return stack.permute(1, 2, 0, 3, 4)
 
     def _hold(self, edit: Edit) -> Tensor:
-        """The edit's factors (2, its layers, r, d) on the device, from the copies of recent ones if there is one."""
+        """Return the edit's factors (2, its layers, r, d) on the device, reusing the copy if one is kept."""
         factors = self._held.pop(edit, None)
         if factors is None:
             factors = _factors_of(edit).to(self._device, self._dtype)
@@ -217,7 +221,7 @@ class Editor:
 
 
 def _factors_of(edit: Edit) -> Tensor:
-    """Reads and writes of an edit's layers, in order, with zeros up to its rank: (2, layers, r, d)."""
+    """Return the reads and writes of an edit's layers, in order, zero-padded to its rank: (2, layers, r, d)."""
     factors = torch.zeros(2, len(edit.layers), edit.rank, edit.width)
     for at, layer in enumerate(edit.layers.values()):
         factors[0, at, : len(layer.read)], factors[1, at, : len(layer.read)] = layer.read, layer.write

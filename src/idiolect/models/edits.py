@@ -1,10 +1,10 @@
-"""A representation edit as a value: what is added to the MLP outputs of some layers while a model runs.
+"""A representation edit as a value: an addition to the MLP outputs of some layers while a model runs.
 
     x ← x + Σ_i g(⟨x, read_i⟩) · write_i          i = 1..r, per edited layer; g is the identity or max(·, 0)
 
 x is the output of a layer's down projection (d,). CHAMELEON's two-step rule (arXiv 2503.01048, Section 3.3) is r = 2,
-an added constant vector is nearly r = 1 (`methods.chameleon.rules`). With g the identity it is linear in x = W h, so it
-is a rank-r LoRA on W, exactly: A = read · W, B = writeᵀ. `editing` runs it, `export` writes it out.
+an added constant vector is nearly r = 1 (`methods.chameleon.rules`). With g the identity, the edit is linear in x = W h
+and thus exactly a rank-r LoRA on W: A = read · W, B = writeᵀ. `editing` runs edits, `export` writes them as adapters.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class LayerEdit:
     """The edit of one layer.
 
     Args:
-        read: float32, shape (r, d): what x is multiplied with; copied, so that the digest stays true.
-        write: float32, shape (r, d): what is added, times that; copied.
+        read: float32, shape (r, d); x is multiplied by it. Copied, so that the digest stays valid.
+        write: float32, shape (r, d); its rows, times those products, are added to x. Copied.
 
     Raises:
-        ValueError: other shapes, no rows, or a value that is not finite.
+        ValueError: the shapes are wrong, there are no rows, or a value is not finite.
     """
 
     read: Tensor
@@ -43,27 +43,27 @@ class LayerEdit:
     def __post_init__(self) -> None:
         if self.read.ndim != 2 or self.read.shape != self.write.shape or not self.read.numel():
             raise ValueError(
-                f"read is {tuple(self.read.shape)} and write {tuple(self.write.shape)}, both must be (r, d)"
+                f"read has shape {tuple(self.read.shape)} and write {tuple(self.write.shape)}, both must be (r, d)"
             )
         for name in ("read", "write"):
             tensor = getattr(self, name).detach().to("cpu", torch.float32, copy=True).contiguous()
             if not bool(tensor.isfinite().all()):
-                raise ValueError(f"{name} holds a value that is not finite")
+                raise ValueError(f"{name} contains a value that is not finite")
             object.__setattr__(self, name, tensor)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
-    """The edit of a model; equal to every other that does the same.
+    """The edit of a model; two edits with the same content are equal.
 
     Args:
-        layers: by the layer's index, from 0; at least one.
-        positions: "all" tokens, or only those that a "generated" token is predicted from (the prompt's last one, and
-            every token after it).
-        gate: "positive" edits only where ⟨x, read_i⟩ > 0, per i; then nothing linear is left to export.
+        layers: the edits of single layers, by the layer's index, from 0; at least one.
+        positions: "all" edits every token; "generated" edits only tokens from which a generated token is predicted
+            (the prompt's last one, and every token after it).
+        gate: "positive" edits only where ⟨x, read_i⟩ > 0, per i; such an edit is not linear and cannot be exported.
 
     Raises:
-        ValueError: no layers, a negative index, or layers of unequal width.
+        ValueError: there are no layers, an index is negative, or the layers' widths differ.
     """
 
     layers: Mapping[int, LayerEdit]
@@ -75,7 +75,7 @@ class Edit:
         if not self.layers or min(self.layers) < 0:
             raise ValueError(f"layers are {sorted(self.layers)}, must be one or more indices from 0")
         if len({layer.read.shape[1] for layer in self.layers.values()}) > 1:
-            raise ValueError("the layers' reads are of unequal width")
+            raise ValueError("the layers' reads differ in width")
         ordered = MappingProxyType({index: self.layers[index] for index in sorted(self.layers)})
         object.__setattr__(self, "layers", ordered)
         object.__setattr__(self, "digest", self._digest())
@@ -91,12 +91,12 @@ class Edit:
         return max(int(layer.read.shape[0]) for layer in self.layers.values())
 
     def scaled(self, strength: float) -> Edit:
-        """The same with every write times `strength`; not the same as a rule of other strengths where r > 1."""
+        """Return this edit with every write times `strength`; for r > 1, a rule of other strengths is not the same."""
         layers = {index: LayerEdit(layer.read, strength * layer.write) for index, layer in self.layers.items()}
         return Edit(layers, positions=self.positions, gate=self.gate)
 
     def check_fits(self, *, n_layers: int, width: int) -> None:
-        """Raises ModelError when a model of so many layers of that width cannot be edited so."""
+        """Raise ModelError if the edit does not fit a model of `n_layers` layers of width `width`."""
         if max(self.layers) >= n_layers or self.width != width:
             raise ModelError(
                 f"the edit is for layer {max(self.layers)} and width {self.width}; the model has {n_layers} layers of "

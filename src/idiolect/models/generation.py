@@ -1,7 +1,7 @@
-"""Batched generation in which every row keeps its own seed, stop strings and length: between `local` and `network`.
+"""Batched generation in which every row keeps its own seed, stop strings and length; between `local` and `network`.
 
-A batch is padded on the left; rows that share a prompt and an edit share their prefill; rows that are done leave the
-batch. A row's tokens depend on its prompt, edit, parameters, seed and draw only, never on its neighbours (up to float
+A batch is padded on the left. Rows that share a prompt and an edit share their prefill. Finished rows leave the batch.
+A row's tokens depend only on its prompt, edit, parameters, seed and draw, never on its neighbours (up to float
 rounding).
 """
 
@@ -22,14 +22,14 @@ from idiolect.models.language_model import SamplingParams
 from idiolect.models.network import Network
 
 Ids = tuple[int, ...]
-Start = tuple[Ids, Edit | None]  # what rows can share a prefill by: the prompt and the edit
+Start = tuple[Ids, Edit | None]  # the prompt and the edit; rows for which both are equal share a prefill
 
-_COMPACT_BELOW = 0.8  # rows still alive, as a fraction of the batch, under which the finished ones are dropped
+_COMPACT_BELOW = 0.8  # finished rows are dropped once at most this fraction of the batch is still alive
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A completion request in token ids, and the edit that it is answered under; None: the model as it is."""
+    """A completion request in token ids and the edit it is answered under; None leaves the model unchanged."""
 
     prompt: Ids
     sampling: SamplingParams
@@ -38,13 +38,13 @@ class EncodedPrompt:
 
     @property
     def start(self) -> Start:
-        """What the prefill depends on."""
+        """The prompt and the edit, on which alone the prefill depends."""
         return self.prompt, self.edit
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What a row became; `computed` is how many prompt tokens went through the network for it."""
+    """The result of one row; `computed` is the number of prompt tokens that went through the network for it."""
 
     text: str
     finish_reason: Literal["stop", "length"]
@@ -62,7 +62,7 @@ class _Row:
     finish: Literal["stop", "length"] | None = None
 
     def take(self, token: int, decoder: ChatFormat) -> None:
-        """Appends a token and decides whether the row is done."""
+        """Append a token and finish the row if it is done."""
         self.ids.append(token)
         stops = self.item.sampling.stop
         if token in decoder.stop_ids:
@@ -79,7 +79,7 @@ class _Row:
 def generate(
     items: Sequence[EncodedPrompt], *, network: Network, decoder: ChatFormat, batch_size: int
 ) -> list[Generated]:
-    """Completes every item, in order; rows are grouped by prompt length, at most `batch_size` at a time."""
+    """Complete every item, sorted by prompt length and at most `batch_size` at a time; return the results in order."""
     order = sorted(range(len(items)), key=lambda i: (len(items[i].prompt), items[i].prompt, _label(items[i].edit)))
     done: dict[int, Generated] = {}
     for start in range(0, len(order), batch_size):
@@ -91,7 +91,7 @@ def generate(
 
 
 def seeded(seed: int, draw: int) -> torch.Generator:
-    """The random stream of one row: the same for the same seed and draw on every machine and run."""
+    """Return the random stream of one row; the same seed and draw give the same stream on every machine and run."""
     digest = hashlib.sha256(f"{seed}/{draw}".encode()).digest()
     return torch.Generator(device="cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -118,7 +118,7 @@ def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: C
 
 
 def _write(rows: list[_Row], state: _State, decoder: ChatFormat) -> None:
-    """Feeds the batch its own tokens until every row is done."""
+    """Generate tokens for the batch, feeding each back into the network, until every row is done."""
     alive = rows
     while True:
         tokens = _next_tokens(state.logits, alive)
@@ -135,14 +135,14 @@ def _write(rows: list[_Row], state: _State, decoder: ChatFormat) -> None:
 
 
 class _State:
-    """The batch on the network: its cache, edits, attention mask (B, L) and the logits (B, V) of each next token."""
+    """The batch on the network: its cache, its edits, its attention mask (B, L) and its next-token logits (B, V)."""
 
     def __init__(self, network: Network, edits: RowEdits | None, mask: Tensor, logits: Tensor, cache: object) -> None:
         self._network, self._edits, self._mask, self.logits, self._cache = network, edits, mask, logits, cache
 
     @classmethod
     def prefill(cls, prompts: Sequence[Ids], network: Network, edits: RowEdits | None) -> _State:
-        """Reads the prompts, padded on the left, so that each one's last token, which writes, is in the last column."""
+        """Run the prompts, padded on the left so that the last token of each, which predicts, is in the last column."""
         width = max(map(len, prompts))
         ids = network.tensor([(*[0] * (width - len(p)), *p) for p in prompts])  # (B, L)
         mask = network.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])  # (B, L)
@@ -158,7 +158,7 @@ class _State:
         return cls(network, edits, mask, logits[:, -1], cache)
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keeps these rows, in this order; a row may be repeated."""
+        """Keep only these rows, in this order; a row may be repeated."""
         if list(rows) == list(range(len(self.logits))):
             return
         index = self._network.tensor(rows)  # (kept,)
@@ -168,7 +168,7 @@ class _State:
             self._edits.select(rows)
 
     def step(self, tokens: Sequence[int]) -> None:
-        """Feeds one token a row."""
+        """Feed one token per row and update the logits."""
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)  # (B, L + 1)
         self.logits = self._network.logits(
             1,
@@ -181,7 +181,7 @@ class _State:
 
 
 def _next_tokens(logits: Tensor, rows: Sequence[_Row]) -> list[int]:
-    """One token a row from logits (B, V): the most likely, or drawn by inverting the cumulative distribution."""
+    """Return one token per row from logits (B, V): the most likely one at temperature 0, otherwise a random draw."""
     tokens: list[int] = logits.argmax(dim=1).tolist()
     for i, row in enumerate(rows):
         if row.item.sampling.temperature > 0 and row.finish is None:
@@ -190,7 +190,7 @@ def _next_tokens(logits: Tensor, rows: Sequence[_Row]) -> list[int]:
 
 
 def _draw(logits: Tensor, sampling: SamplingParams, generator: torch.Generator) -> int:
-    """One token from logits (V,), by nucleus sampling."""
+    """Draw one token from logits (V,) by nucleus sampling, inverting the cumulative distribution."""
     probabilities = torch.softmax(logits / sampling.temperature, dim=0)  # (V,)
     order = None
     if sampling.top_p < 1:
@@ -204,6 +204,6 @@ def _draw(logits: Tensor, sampling: SamplingParams, generator: torch.Generator) 
 
 
 def _before_stop(text: str, stops: tuple[str, ...]) -> str | None:
-    """`text` up to the first of the stop strings in it; None where it holds none."""
+    """Return `text` up to the first stop string in it; None if it contains none."""
     found = [at for stop in stops if (at := text.find(stop)) >= 0]
     return text[: min(found)] if found else None

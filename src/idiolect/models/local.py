@@ -1,16 +1,15 @@
 """Open-weights language models in this process: the embedded one, a Hugging Face id, or a folder.
 
-`LocalModel` turns requests into token ids (`chat_format`), merges what concurrent tasks ask (`coalescing`) and runs it
-in one worker thread (`scoring`, `generation`), so that the event loop stays alive. `loading` finds the weights.
-`EditedModel` is the same model under an edit (`edits`): what it is asked joins the batches of the model and of all its
-other views, so that one batch serves many people.
+`LocalModel` turns requests into token ids (`chat_format`), merges those of concurrent tasks (`coalescing`) and runs
+them in one worker thread (`scoring`, `generation`), so that the event loop stays free. `loading` finds the weights.
+`EditedModel` is the same model under an edit (`edits`). Its requests join the batches of the model and of all its other
+views, so that one batch serves many people.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,35 +28,39 @@ from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.edits import Edit
+from idiolect.models.fingerprint import WeightFiles, fingerprint
 from idiolect.models.generation import EncodedPrompt, Generated, generate
 from idiolect.models.gradients import likelihood_gradients
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
-from idiolect.models.loading import load_network
+from idiolect.models.loading import copy_in_dtype, dtype_named, load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
 from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
 
 T = TypeVar("T")
 
-_GRADIENT_BATCH = 8  # texts in a backward pass, which keeps every layer's activations
+_GRADIENT_BATCH = 8  # texts per backward pass; small, because the pass keeps every layer's activations
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """How a local model computes; none of it changes what it answers.
+    """Settings for how a local model computes; only `scoring_dtype` changes its answers.
 
     Args:
-        batch_size: at most this many rows generate (or are scored, where nothing is packed) at a time.
-        max_pass_tokens: at most this many tokens go through the network in one packed pass; attention over a pass is
+        batch_size: maximum number of rows that are generated (or, without packing, scored) at a time.
+        max_pass_tokens: maximum number of tokens in one packed pass through the network; attention over a pass is
             quadratic, so larger is not faster.
-        prefix_cache_tokens: tokens whose keys and values are kept for the next calls; 0 keeps none.
+        prefix_cache_tokens: number of tokens whose keys and values are kept for later calls; 0 keeps none.
         prefix_reuse: False scores every prompt + choice on its own, in padded batches.
+        scoring_dtype: such as "bfloat16": choices are scored by a second copy of the weights in that dtype, which is
+            faster on some CPUs (`models.precision`) and rounds differently; None for no copy.
     """
 
     batch_size: int = 32
     max_pass_tokens: int = 512
     prefix_cache_tokens: int = 8192
     prefix_reuse: bool = True
+    scoring_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -69,22 +72,31 @@ class LocalSettings:
 
 
 class LocalModel:
-    """A causal LM of this process as a `LanguageModel`.
+    """A causal LM in this process, as a `LanguageModel`.
 
-    Usage is true cost: where requests share tokens, the first (sorted by prompt) that needs one is charged for it, so
-    that `computed_tokens` sums to what went through the network. With `prefix_reuse=False` each choice pays for the
-    whole prompt, and `computed_tokens` is then more than `prompt_tokens`.
+    Usage reports the true cost: a token that several requests share is charged to the first of them (sorted by prompt),
+    so that `computed_tokens` sums to the number of tokens that went through the network. With `prefix_reuse=False` each
+    choice pays for the whole prompt, and `computed_tokens` exceeds `prompt_tokens`.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, *, name: str, settings: LocalSettings | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        settings: LocalSettings | None = None,
+        files: WeightFiles | None = None,
+    ) -> None:
         self.name, self.settings = name, settings or LocalSettings()
-        self.tokenizer = tokenizer
+        self.tokenizer, self._files = tokenizer, files
         self.network = Network(network)
+        self._scoring = self._scoring_network()
         self.format = ChatFormat(tokenizer, _generation_eos(network))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-local-model")
-        self._padded = PaddedScorer(self.network, batch_size=self.settings.batch_size)
+        self._padded = PaddedScorer(self._scoring, batch_size=self.settings.batch_size)
         self._packed = PackedScorer(
-            self.network,
+            self._scoring,
             cache=PrefixCache(self.settings.prefix_cache_tokens),
             max_pass_tokens=self.settings.max_pass_tokens,
         )
@@ -100,20 +112,20 @@ class LocalModel:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker thread once its work is done; the model answers no more."""
+        """End the worker thread once its work is done; the model accepts no further requests."""
         self._closed = True
         self._worker.shutdown(wait=False)
 
     def check_editable(self) -> None:
-        """Find out, before anything is learned, whether edits can reach this network's layers.
+        """Check, before anything is learned, that edits can reach this network's layers.
 
         Raises:
-            ModelError: its layers are not built like those of a family known here.
+            ModelError: the layers are not built like those of any supported model family.
         """
-        _ = self.network.editor  # made at its first use, which finds where the layers' MLPs end
+        _ = self.network.editor  # created on first use, which locates the outputs of the layers' MLPs
 
     def with_edit(self, edit: Edit | None) -> EditedModel:
-        """This model under an edit; None: as it is.
+        """Return a view of this model under an edit; None leaves the model unchanged.
 
         Raises:
             ModelError: the edit is for another shape of model, or this model cannot be edited.
@@ -123,7 +135,7 @@ class LocalModel:
         return EditedModel(self, edit)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """One completion a request, in order; calls of concurrent tasks are generated as one batch.
+        """Return one completion per request, in order; requests of concurrent tasks are generated as one batch.
 
         Raises:
             ModelError: a prompt is too long, or the network failed.
@@ -131,7 +143,7 @@ class LocalModel:
         return await self._complete(requests, None)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """The log-probabilities of each request's choices, in order; what prompts share is computed once.
+        """Return the log-probabilities of each request's choices, in order; shared prefixes are computed once.
 
         Raises:
             ModelError: a prompt is too long, or the network failed.
@@ -139,33 +151,36 @@ class LocalModel:
         return await self._choice_logprobs(requests, None)
 
     async def activations(self, texts: Sequence[tuple[Sequence[Message], str]], *, sample: int = 0) -> Activations:
-        """What the MLPs put out for texts, without any edit.
+        """Capture the MLP outputs for texts, without any edit.
 
         Args:
-            texts: per text the chat so far and the assistant's answer to it; at least one.
-            sample: keep every token's activations up to about so many tokens of all answers; 0: none.
+            texts: per text, the chat so far and the assistant's answer to it; at least one.
+            sample: about how many tokens, over all answers, to keep per-token activations for; 0 keeps none.
 
         Raises:
             ModelError: an answer has no tokens, a text is too long, the network failed, or its layers are not built
-                like those of a family known here.
-            ValueError: no texts.
+                like those of any supported model family.
+            ValueError: there are no texts.
         """
         if not texts:
-            raise ValueError("no texts to take activations of")
+            raise ValueError("no texts to capture activations of: expected at least one")
         encoded = [self._encode_text(messages, answer) for messages, answer in texts]
         size = self.settings.batch_size
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
     async def likelihood_gradients(self, texts: Sequence[tuple[Sequence[Message], str]]) -> torch.Tensor:
-        """How the likelihood of answers depends on the MLP outputs, float32 (n, L, d); errors as in `activations`."""
+        """Return the gradients of the answers' log-likelihood with respect to the MLP outputs, float32 (n, L, d).
+
+        Raises the same errors as `activations`.
+        """
         if not texts:
-            raise ValueError("no texts to take gradients of")
+            raise ValueError("no texts to compute gradients of: expected at least one")
         encoded = [self._encode_text(messages, answer) for messages, answer in texts]
         size = min(self.settings.batch_size, _GRADIENT_BATCH)
         return await self.run(lambda: likelihood_gradients(self.network, encoded, batch_size=size))
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Runs `work` in the model's worker thread: for whoever uses `network` and `tokenizer` directly.
+        """Run `work` in the model's worker thread; for callers that use `network` and `tokenizer` directly.
 
         Raises:
             ModelError: the model is closed, or `work` failed.
@@ -179,32 +194,32 @@ class LocalModel:
             raise self._failure(error) from error
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of what answers depend on: every weight with its dtype, the network's configuration, the
-        tokenizer with its chat template, and the ids that end an answer.
+        """Return the SHA-256 (hex) of everything that answers depend on.
 
-        Reads all weights, on all cores.
+        This covers every weight with its dtype, the network's configuration, the tokenizer with its chat template, and
+        the ids that end an answer. It reads all weights, on all cores, unless `models.fingerprint` has kept their
+        digests.
         """
 
-        def digest(tensor: torch.Tensor) -> bytes:
-            # blake2b, because it is twice as fast as SHA-256 where the processor has no instructions for that.
-            flat = tensor.detach().cpu().contiguous().flatten()
-            return hashlib.blake2b(flat.view(torch.uint8).numpy().data).digest()
-
-        identity = [_tokenizer_identity(self.tokenizer), _config_identity(self.network.module.config)]
-        total = hashlib.sha256(json.dumps([*identity, sorted(self.format.stop_ids)], sort_keys=True).encode())
-        weights = self.network.module.state_dict()
-        with ThreadPoolExecutor(thread_name_prefix="idiolect-fingerprint") as workers:
-            for (name, tensor), each in zip(weights.items(), workers.map(digest, weights.values()), strict=True):
-                total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + each)
-        return total.hexdigest()
+        return fingerprint(
+            self.network.module.state_dict(),
+            self.tokenizer,
+            self.network.module.config,
+            stop_ids=sorted(self.format.stop_ids),
+            scores_in=None if self._scoring is self.network else self._scoring.dtype,
+            files=self._files,
+        )
 
     async def forget_prefixes(self) -> None:
-        """Empties the prefix cache and lets go of edits: call it after the network's weights or hooks have changed, or
-        where nothing of a person may stay."""
+        """Empty the prefix cache and drop the copies of edits.
+
+        Call this after the network's weights or hooks have changed, or when no data of a person may remain in memory.
+        """
 
         def forget() -> None:
             self._packed.cache.clear()
-            self.network.forget_edits()
+            for network in (self.network, self._scoring):
+                network.forget_edits()
 
         await self.run(forget)
 
@@ -226,6 +241,12 @@ class LocalModel:
             raise
         except Exception as error:
             raise self._failure(error) from error
+
+    def _scoring_network(self) -> Network:
+        wanted = self.settings.scoring_dtype
+        if wanted is None or dtype_named(wanted) == self.network.dtype:
+            return self.network
+        return Network(copy_in_dtype(self.network.module, dtype_named(wanted)))
 
     def _failure(self, error: Exception) -> ModelError:
         return ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}")
@@ -260,34 +281,37 @@ class LocalModel:
         return self._scorer(items).score(items)
 
     def _scorer(self, items: list[EncodedChoices]) -> PackedScorer | PaddedScorer:
-        """Packed where the architecture can take it and no attention window is shorter than the text."""
+        """Return the packed scorer if the architecture supports it and every attention window spans the text.
+
+        Otherwise return the padded scorer.
+        """
         window = self.network.window
         if window is not None and max(item.longest for item in items) > window:
             return self._padded
         if self._packs is None:
-            self._packs = packs(self.network)
+            self._packs = packs(self._scoring)
         return self._packed if self._packs else self._padded
 
 
 class EditedModel:
-    """A local model under an edit, as a `LanguageModel` of its own: made by `LocalModel.with_edit`.
+    """A local model under an edit, as a `LanguageModel` of its own; created by `LocalModel.with_edit`.
 
-    It shares the model's weights, worker, batches and prefix cache; closing is the model's affair.
+    It shares the model's weights, worker, batches and prefix cache. It has no `close`: close the model itself.
     """
 
     def __init__(self, model: LocalModel, edit: Edit | None) -> None:
         self.name, self.model, self.edit = model.name, model, edit
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model's, under the edit."""
+        """Return one completion per request under the edit; otherwise like `LocalModel.complete`."""
         return await self.model._complete(requests, self.edit)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model's, under the edit."""
+        """Return each request's log-probabilities under the edit; otherwise like `LocalModel.choice_logprobs`."""
         return await self.model._choice_logprobs(requests, self.edit)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of what answers depend on: the model's fingerprint and the edit."""
+        """Return the SHA-256 (hex) of the model's fingerprint and the edit; without an edit, the fingerprint itself."""
         base = self.model.fingerprint()
         return base if self.edit is None else hashlib.sha256(f"{base} {self.edit.digest}".encode()).hexdigest()
 
@@ -295,37 +319,21 @@ class EditedModel:
 def load_local_model(
     name: str, *, device: str | None = None, dtype: str | None = None, settings: LocalSettings | None = None
 ) -> LocalModel:
-    """Loads a model into this process.
+    """Load a model into this process.
 
     Args:
         name: "embedded", a folder (with a Hugging Face model or one .gguf file), or a Hugging Face id, which is
             downloaded if it is not on this machine yet.
-        device: such as "cpu" or "cuda:0"; by default the first GPU if there is one.
-        dtype: such as "bfloat16"; by default float32 on a CPU and the weights' own on a GPU.
-        settings: how to compute.
+        device: such as "cpu" or "cuda:0"; by default the first GPU, or the CPU if there is none.
+        dtype: such as "bfloat16"; by default float32 on a CPU and the weights' own dtype on a GPU.
+        settings: how the model computes.
 
     Raises:
-        ModelError: no such model, or it cannot be read.
+        ModelError: there is no such model, or it cannot be read.
         MissingExtraError: a package of the `local` extra is missing.
     """
-    network, tokenizer = load_network(name, device=device, dtype=dtype)
-    return LocalModel(network, tokenizer, name=name, settings=settings)
-
-
-def _tokenizer_identity(tokenizer: Any) -> list[Any]:
-    """What makes a tokenizer's ids what they are, as JSON: its chat template, rules and vocabulary."""
-    identity: list[Any] = [str(getattr(tokenizer, "chat_template", None)), str(tokenizer.special_tokens_map)]
-    backend = getattr(tokenizer, "backend_tokenizer", None)  # only tokenizers in Rust have it
-    if backend is None:
-        return [*identity, sorted(tokenizer.get_vocab().items())]
-    rules: dict[str, Any] = json.loads(backend.to_str())
-    return [*identity, {name: rule for name, rule in rules.items() if name not in ("truncation", "padding")}]
-
-
-def _config_identity(config: Any) -> dict[str, Any]:
-    """A configuration as JSON, without where it was read from and what read it."""
-    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    return {name: value for name, value in values.items() if name not in ("_name_or_path", "transformers_version")}
+    loaded = load_network(name, device=device, dtype=dtype)
+    return LocalModel(loaded.network, loaded.tokenizer, name=name, settings=settings, files=loaded.files)
 
 
 def _generation_eos(network: Any) -> list[int]:

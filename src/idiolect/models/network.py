@@ -1,6 +1,6 @@
-"""One causal network and how to run it: the only place that calls its forward. `scoring` and `generation` sit on top.
+"""One causal network and the only calls to its forward pass; `scoring` and `generation` build on it.
 
-Edits run inside it (`editing`). Says also what the architecture can take: packed sequences need every layer to be
+Edits run inside it (`editing`). It also reports what the architecture supports: packed sequences need every layer to be
 attention that obeys a 4D mask, and no attention window shorter than the text.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from idiolect.errors import ModelError
+from idiolect.models import threads
 from idiolect.models.editing import Editor, Edits
 from idiolect.models.prefix_cache import KeysValues
 
@@ -36,35 +37,37 @@ class Network:
 
     @property
     def stateful(self) -> bool:
-        """Whether some layers carry a recurrent state, so that padding on the left could leak into it."""
+        """Whether some layers carry a recurrent state, into which padding on the left could leak."""
         kinds = getattr(self.config, "layer_types", None) or ()
         recurrent = any("attention" not in kind or "linear" in kind for kind in kinds)
         return recurrent or bool(getattr(self.module, "_is_stateful", False))
 
     @cached_property
     def editor(self) -> Editor:
-        """Edits this network."""
+        """The editor of this network, created on first use."""
         return Editor(self.module)
 
     def editing(self, edits: Edits | None) -> AbstractContextManager[None]:
-        """While it lasts, every forward pass is edited; None: it is as it was, without any hook."""
+        """Return a context in which every forward pass is edited; None adds no hooks and changes nothing."""
         return nullcontext() if edits is None else self.editor.editing(edits)
 
     def forget_edits(self) -> None:
-        """Lets go of copies of edits."""
-        if "editor" in self.__dict__:  # made when it is first needed
+        """Drop the copies of edits."""
+        if "editor" in self.__dict__:  # cached_property creates it on first use
             self.editor.forget()
 
     def new_cache(self) -> Any:
-        """An empty cache of the kind this architecture wants."""
+        """Return an empty cache of the kind that this architecture needs."""
         return DynamicCache(config=self.config)
 
     def tensor(self, values: Any) -> Tensor:
-        """An integer tensor on the network's device."""
+        """Return the values as an integer tensor on the network's device."""
         return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def logits(self, keep: Tensor | int, **inputs: Any) -> Tensor:
-        """Logits in float32 at the positions `keep` (indices, or how many at the end), shape (batch, kept, V)."""
+        """Return float32 logits (batch, kept, V) at the positions `keep`: indices, or how many from the end."""
+        if self.device.type == "cpu":
+            threads.adapt()
         if self._keeps:
             logits = self.module(**inputs, logits_to_keep=keep).logits
         else:
@@ -73,10 +76,10 @@ class Network:
         return logits.float()  # type: ignore[no-any-return]
 
     def packed_mask(self, visible: Any) -> Tensor:
-        """Boolean (rows, columns) → the 4D mask (1, 1, rows, columns) that this attention takes.
+        """Convert a boolean (rows, columns) mask to the 4D mask (1, 1, rows, columns) that this attention takes.
 
-        Boolean for torch's own attention, which is faster with it in half precision; else additive: 0 where visible,
-        the dtype's minimum elsewhere.
+        The result is boolean for torch's own attention, which is faster with it in half precision. Otherwise it is
+        additive: 0 where visible, the dtype's minimum elsewhere.
         """
         shown = torch.as_tensor(visible, device=self.device)
         if getattr(self.config, "_attn_implementation", None) == "sdpa":
@@ -85,16 +88,16 @@ class Network:
         return mask.masked_fill_(~shown, torch.finfo(self.dtype).min)[None, None]
 
     def check_length(self, prompt: int, more: int, what: str) -> None:
-        """Raises ModelError when `prompt` + `more` tokens do not fit."""
+        """Raise ModelError if `prompt` + `more` tokens do not fit into the model's context."""
         if self.max_length is not None and prompt + more > self.max_length:
             raise ModelError(
-                f"the prompt has {prompt} tokens and {what} up to {more}: together more than the "
-                f"{self.max_length} that the model can read"
+                f"the prompt has {prompt} tokens and {what} up to {more}; the model can read at most "
+                f"{self.max_length} in total"
             )
 
 
 def attention_window(config: Any) -> int | None:
-    """The shortest attention window of any layer in tokens; None where every layer sees everything."""
+    """Return the shortest attention window of any layer, in tokens; None if every layer sees the whole text."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
     slides = any("sliding" in kind for kind in kinds) if kinds else getattr(config, "use_sliding_window", True)
@@ -104,7 +107,7 @@ def attention_window(config: Any) -> int | None:
 
 
 def cache_of(keys_values: KeysValues) -> Any:
-    """A DynamicCache of one sequence that starts with these keys and values."""
+    """Return a DynamicCache of one sequence that starts with these keys and values."""
     cache = DynamicCache()
     for layer, (k, v) in enumerate(keys_values):
         cache.update(k[None], v[None], layer)  # (1, heads, tokens, head_dim)
@@ -112,12 +115,12 @@ def cache_of(keys_values: KeysValues) -> Any:
 
 
 def keys_values_of(cache: Any) -> KeysValues:
-    """Per layer the keys and values of the one sequence in `cache`, each (heads, tokens, head_dim)."""
+    """Return, per layer, the keys and values of the one sequence in `cache`, each (heads, tokens, head_dim)."""
     return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
 
 def picked_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
-    """log p(tokens[i]) under logits[i]; logits: float32 (n, V)."""
+    """Return log p(tokens[i]) under logits[i] for each i; logits: float32 (n, V)."""
     index = torch.tensor(tokens, device=logits.device)[:, None]  # (n, 1)
     picked = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=1)  # (n,)
     return [float(x) for x in picked.double().tolist()]

@@ -1,10 +1,10 @@
-"""Token tries laid out as one packed sequence: pure data, the step between token ids and a scoring pass.
+"""Token tries laid out as one packed sequence: the step between token ids and a scoring pass, without any tensors.
 
-Sequences that begin alike share nodes; a node is a token in its context, so each is computed once. Laid out with
-parents before children, a node's position id is its depth and its attention row shows exactly its ancestors and
-itself; then one forward pass gives the same hidden states as running each sequence alone (tree attention, as in
-SpecInfer, Miao et al. 2024, arXiv:2305.09781). A token that an edit acts on is marked with it: marked otherwise, it is
-another token, so nothing computed under one edit is ever read under another or none.
+Sequences with a common beginning share nodes; a node is a token in its context, so each is computed once. Parents are
+laid out before children; a node's position id is its depth, and its attention row covers exactly its ancestors and
+itself. One forward pass then gives the same hidden states as running each sequence alone (tree attention, as in
+SpecInfer, Miao et al. 2024, arXiv:2305.09781). A token that an edit acts on is marked with that edit. Tokens with
+different marks are different tokens, so nothing computed under one edit is ever read under another or none.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Token = int | tuple[int, str]  # an id; with the digest of the edit that acts on it, where one does
+Token = int | tuple[int, str]  # an id, with the digest of the edit that acts on it if there is one
 
 
 class TokenTrie:
-    """Unique tokens-in-context of a set of sequences, numbered in order of insertion, so parents precede children."""
+    """The unique tokens-in-context of sequences, numbered in order of insertion, so that parents precede children."""
 
     def __init__(self) -> None:
         self.tokens: list[Token] = []
@@ -31,7 +31,7 @@ class TokenTrie:
         return len(self.tokens)
 
     def insert(self, sequence: Sequence[Token], parent: int = -1) -> list[int]:
-        """The nodes of `sequence` below `parent`, one a token; those that are missing are made."""
+        """Return the nodes of `sequence` below `parent`, one per token; create those that are missing."""
         path = []
         for token in sequence:
             node = self._children.get((parent, token))
@@ -42,7 +42,7 @@ class TokenTrie:
         return path
 
     def ancestors(self, node: int) -> list[int]:
-        """`node` and the nodes above it, from the deepest."""
+        """Return `node` and the nodes above it, deepest first."""
         path = []
         while node >= 0:
             path.append(node)
@@ -60,9 +60,9 @@ class TokenTrie:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each node of a trie stands in a pass: `context` nodes have keys and values already, `fresh` ones do not.
+    """The places of a trie's nodes in a pass: `context` nodes already have keys and values, `fresh` ones do not.
 
-    Columns of the attention mask are the context nodes, then the fresh nodes, in these orders.
+    Columns of the attention mask are the context nodes, then the fresh nodes, each in the given order.
     """
 
     trie: TokenTrie
@@ -77,7 +77,7 @@ class Layout:
 
     @property
     def marks(self) -> list[str | None]:
-        """The digest of the edit that acts on each fresh node; None: none does."""
+        """For each fresh node, the digest of the edit that acts on it; None if none does."""
         tokens = (self.trie.tokens[node] for node in self.fresh)
         return [None if isinstance(token, int) else token[1] for token in tokens]
 
@@ -87,7 +87,7 @@ class Layout:
         return [self.trie.depths[node] for node in self.fresh]
 
     def visible(self) -> NDArray[np.bool_]:
-        """Which columns each fresh node attends to: shape (fresh, context + fresh)."""
+        """Return the mask of the columns that each fresh node attends to, shape (fresh, context + fresh)."""
         p = len(self.context)
         column = {node: i for i, node in enumerate((*self.context, *self.fresh))}
         mask = np.zeros((len(self.fresh), len(column)), dtype=np.bool_)
@@ -103,7 +103,7 @@ class Layout:
 
 
 def common_prefix(a: Sequence[Token], b: Sequence[Token]) -> int:
-    """How many leading tokens two sequences share."""
+    """Return the number of leading tokens that two sequences share."""
     for i, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
             return i

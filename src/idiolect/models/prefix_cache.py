@@ -1,9 +1,9 @@
-"""Keys and values of prompt tokens that the local model has seen, kept across calls: `scoring` reads and fills it.
+"""Keys and values of prompt tokens that the local model has seen, kept across calls; `scoring` reads and fills it.
 
-A trie of tokens-in-context, each with a slot in a pool of tensors, so that any prompt finds its longest prefix seen
-before, whichever other prompt left it there. Bounded by tokens; the least recently used leaves go first.
-Tokens are marked with the edit that acted on them (`packing.Token`): those of all edits share the bound, and no others.
-Reading copies: what a pass does to the tensors it was given never reaches the pool.
+The cache is a trie of tokens-in-context, each with a slot in a pool of tensors, so that any prompt finds its longest
+prefix seen before, whichever prompt left it there. The number of tokens is bounded; the least recently used leaves are
+evicted first. Tokens are marked with the edit that acted on them (`packing.Token`); the tokens of all edits share the
+bound, but never a slot. Reading copies, so nothing that a pass does to its tensors reaches the pool.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Node:
 
 
 class PrefixCache:
-    """Holds the keys and values of at most `capacity` tokens. Not thread-safe: one worker owns it."""
+    """The keys and values of at most `capacity` tokens. Not thread-safe; one worker owns it."""
 
     def __init__(self, capacity: int) -> None:
         if capacity < 0:
@@ -39,7 +39,7 @@ class PrefixCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything: needed whenever the network's weights change, or hooks that are not of an edit."""
+        """Drop everything; necessary whenever the network's weights change, or any hooks other than those of edits."""
         self._root = _Node(-1, None, -1, 0)
         self._pool: KeysValues = []
         self._allocated = 0
@@ -51,7 +51,7 @@ class PrefixCache:
         return self._size
 
     def match(self, tokens: Sequence[Token]) -> list[int]:
-        """Slots of the longest prefix of `tokens` that is held; marks it as used now."""
+        """Return the slots of the longest cached prefix of `tokens` and mark it as just used."""
         self._clock += 1
         node, slots = self._root, []
         for token in tokens:
@@ -64,16 +64,16 @@ class PrefixCache:
         return slots
 
     def gather(self, slots: Sequence[int]) -> KeysValues:
-        """Copies of the keys and values at `slots`, per layer, each (heads, len(slots), head_dim)."""
+        """Return copies of the keys and values at `slots`, per layer, each (heads, len(slots), head_dim)."""
         if not slots:
             return []
         index = torch.tensor(slots, device=self._pool[0][0].device)  # (slots,)
         return [(k.index_select(1, index), v.index_select(1, index)) for k, v in self._pool]
 
     def insert(self, tokens: Sequence[Token], columns: Sequence[int], source: KeysValues) -> None:
-        """Remember `tokens`; token i's keys and values are at `source[layer][·][:, columns[i]]`.
+        """Cache `tokens`; token i's keys and values are at `source[layer][·][:, columns[i]]`.
 
-        `columns[i]` may be -1 for a token that `match` found. What does not fit is left out, deepest first.
+        `columns[i]` may be -1 for a token that `match` found. If not all tokens fit, the deepest are left out.
         """
         self._clock += 1
         node, new_slots, new_columns = self._root, [], []
@@ -110,7 +110,7 @@ class PrefixCache:
         return self._free.pop()
 
     def _grow(self, like: KeysValues) -> None:
-        """Doubles the pool, up to the capacity."""
+        """Double the pool, up to the capacity."""
         allocated = min(max(2 * self._allocated, _FIRST_ALLOCATION), self.capacity)
         pool = []
         for layer, pair in enumerate(like):
@@ -123,7 +123,7 @@ class PrefixCache:
         self._pool, self._allocated = pool, allocated
 
     def _evict(self, wanted: int) -> None:
-        """Frees up to `wanted` slots, least recently used leaves first, none of those in use now."""
+        """Free up to `wanted` slots, least recently used leaves first, sparing those used by the current call."""
         heap = [(leaf.used, -leaf.depth, leaf.slot, leaf) for leaf in self._leaves()]
         heapq.heapify(heap)
         while heap and wanted > 0 and heap[0][0] < self._clock:

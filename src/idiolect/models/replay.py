@@ -1,7 +1,8 @@
-"""Recordings of what models answered: run once with a model, then again without it, exactly. Needs no torch.
+"""Recordings of models' answers: run once with a model, then repeat the run exactly without it. Needs no torch.
 
-A recording is JSON Lines; a line holds the hash of a full request (operation, model name, messages, sampling, draw,
-choices, prefill) and its result. It holds no requests, so none of what people wrote but what a model said back.
+A recording is JSON Lines; each line contains the hash of a full request (operation, model name, messages, sampling,
+draw, choices, prefill) and its result. It contains no requests, so the only text of people in it is what a model
+repeated in an answer.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
 
 class Recording:
-    """A file of results by request; read whole, appended to line by line.
+    """A file of results by request; it is read whole and appended to line by line.
 
     Raises:
-        ModelError: the file is there, but cannot be read or is no recording.
+        ModelError: the file exists, but cannot be read or is not a recording.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,25 +44,25 @@ class Recording:
                 self._read(number, line)
 
     def only_model(self) -> str:
-        """The name of the model that was recorded.
+        """Return the name of the model that was recorded.
 
         Raises:
-            ModelError: the file is missing or empty, or holds several models.
+            ModelError: the file is missing or empty, or contains several models.
         """
         names = sorted({str(line["model"]) for line in self._lines.values()})
         if not names:
-            raise ModelError(f"{self.path} holds no recording")
+            raise ModelError(f"{self.path} is missing or contains no recording")
         if len(names) > 1:
-            raise ModelError(f"{self.path} holds several models, name one of them: {', '.join(names)}")
+            raise ModelError(f"{self.path} contains several models; name one of them: {', '.join(names)}")
         return names[0]
 
     def find(self, key: str) -> Any | None:
-        """The recorded result, as JSON; None if there is none."""
+        """Return the recorded result, as JSON; None if there is none."""
         line = self._lines.get(key)
         return None if line is None else line["result"]
 
     def add(self, key: str, *, operation: str, model: str, result: Any) -> None:
-        """Appends one result, unless the same request has one."""
+        """Append one result, unless the request already has one."""
         if key in self._lines:
             return
         line = {"format": FORMAT, "key": key, "operation": operation, "model": model, "result": result}
@@ -75,7 +76,7 @@ class Recording:
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError as error:
-            raise ModelError(f"{self.path}: this is no recording, but another kind of file") from error
+            raise ModelError(f"{self.path}: expected a recording, found another kind of file") from error
         except OSError as error:
             raise ModelError(f"the recording {self.path} cannot be read: {error.strerror}") from error
 
@@ -83,27 +84,27 @@ class Recording:
         try:
             line = json.loads(text)
             if line["format"] != FORMAT:
-                raise ModelError(f"{self.path}:{number}: recorded in format {line['format']}, this reads {FORMAT}")
+                raise ModelError(f"{self.path}:{number}: expected recording format {FORMAT}, found {line['format']}")
             self._lines[line["key"]] = {"model": line["model"], "result": line["result"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ModelError(f"{self.path}:{number}: this is no line of a recording") from error
+            raise ModelError(f"{self.path}:{number}: this line is not part of a recording") from error
 
 
 class RecordingModel:
-    """Passes everything on to `model`, and appends each result to the recording at `path`."""
+    """A model that passes every request on to `model` and appends each result to the recording at `path`."""
 
     def __init__(self, model: LanguageModel, path: str | Path) -> None:
         self.name, self._model, self._recording = model.name, model, Recording(path)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """As the model does."""
-        return self._kept("complete", requests, await self._model.complete(requests))
+        """Return the model's completions, and record them."""
+        return self._recorded("complete", requests, await self._model.complete(requests))
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """As the model does."""
-        return self._kept("choice_logprobs", requests, await self._model.choice_logprobs(requests))
+        """Return the model's log-probabilities, and record them."""
+        return self._recorded("choice_logprobs", requests, await self._model.choice_logprobs(requests))
 
-    def _kept(
+    def _recorded(
         self, operation: str, requests: Sequence[CompletionRequest | ChoiceRequest], results: list[Result]
     ) -> list[Result]:
         for request, result in zip(requests, results, strict=True):
@@ -113,11 +114,11 @@ class RecordingModel:
 
 
 class ReplayModel:
-    """Answers from the recording at `path`, and only from it.
+    """A model that answers only from the recording at `path`.
 
     Args:
         path: a file that `RecordingModel` wrote.
-        model: whose answers; needed only where the file holds several models.
+        model: the name of the recorded model; needed only if the file contains several.
 
     Raises:
         ModelError: there is no such recording.
@@ -128,7 +129,7 @@ class ReplayModel:
         self.name = model or self._recording.only_model()
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """The recorded completions.
+        """Return the recorded completions.
 
         Raises:
             UnseenRequestError: one of the requests was never recorded.
@@ -137,7 +138,7 @@ class ReplayModel:
         return [Completion(**{**result, "usage": Usage(**result["usage"])}) for result in found]
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """The recorded log-probabilities.
+        """Return the recorded log-probabilities.
 
         Raises:
             UnseenRequestError: one of the requests was never recorded.
@@ -157,17 +158,17 @@ class ReplayModel:
 
 
 def _key(operation: str, model: str, request: Any) -> str:
-    """SHA-256 of the canonical JSON of everything that the result depends on."""
+    """Return the SHA-256 of the canonical JSON of everything that the result depends on."""
     canonical = json.dumps([operation, model, request], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _outline(request: CompletionRequest | ChoiceRequest) -> str:
-    """Sizes only: what people wrote stays out of messages."""
+    """Describe a request by sizes only, so that people's texts stay out of error messages."""
     size = sum(len(message.content) for message in request.messages)
-    asked = f"draw {request.draw}" if isinstance(request, CompletionRequest) else f"{len(request.choices)} choices"
-    return f"{len(request.messages)} messages, {size} characters, {asked}"
+    detail = f"draw {request.draw}" if isinstance(request, CompletionRequest) else f"{len(request.choices)} choices"
+    return f"{len(request.messages)} messages, {size} characters, {detail}"
 
 
 def _unseen(path: Path, operation: str, key: str, outline: str) -> UnseenRequestError:
-    return UnseenRequestError(f"{path} holds no such request: {operation}, {outline}, key {key[:12]}")
+    return UnseenRequestError(f"{path} does not contain the request: {operation}, {outline}, key {key[:12]}")

@@ -1,10 +1,11 @@
-"""Exact log-probabilities of choices on a local network: between `local` (requests) and `network` (passes).
+"""Exact log-probabilities of choices on a local network; between `local` (requests) and `network` (passes).
 
-`PackedScorer` lays the sequences of many requests out as one tree (see `packing`), on top of what `prefix_cache`
-holds, and computes every token-in-context once. `PaddedScorer` runs each prompt + choice as its own row of a padded
-batch: the same numbers, no reuse; for architectures that cannot be packed, and as the rival in benchmarks.
+`PackedScorer` lays out the sequences of many requests as one tree (see `packing`) on top of the prefixes in
+`prefix_cache`, and computes every token-in-context once. `PaddedScorer` runs each prompt + choice as its own row of a
+padded batch. It gives the same numbers without reuse; it serves architectures that cannot be packed, and is the
+baseline in benchmarks.
 Both run every token under its request's edit (`edits`), if it has one. An edit for generated positions acts from the
-prompt's last token on: that is where what a choice begins with is predicted.
+prompt's last token on, because that token predicts the first token of a choice.
 Both return, for choice c after prompt x, the sum over c's tokens of log p(c_k | x, c_1 … c_{k-1}).
 """
 
@@ -27,7 +28,7 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class EncodedChoices:
-    """A choice request in token ids, and the edit that it is scored under; None: the model as it is."""
+    """A choice request in token ids and the edit it is scored under; None leaves the model unchanged."""
 
     prompt: Ids
     choices: tuple[Ids, ...]
@@ -35,23 +36,23 @@ class EncodedChoices:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of the prompt and of all choices."""
+        """Number of tokens of the prompt and of all choices."""
         return len(self.prompt) + sum(map(len, self.choices))
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest prompt + choice."""
+        """Number of tokens of the longest prompt + choice."""
         return len(self.prompt) + max(map(len, self.choices))
 
     @property
     def marked_prompt(self) -> tuple[Token, ...]:
-        """The prompt's tokens, each with the edit that acts on it."""
+        """The prompt's tokens, each marked with the edit that acts on it."""
         if self.edit is None or self.edit.positions == "all":
             return self.marked(self.prompt)
         return (*self.prompt[:-1], *self.marked(self.prompt[-1:]))
 
     def marked(self, ids: Ids) -> tuple[Token, ...]:
-        """Tokens that the edit acts on, if there is one."""
+        """Return `ids` marked with the edit, as tokens that it acts on; unmarked if there is no edit."""
         if self.edit is None:
             return ids
         digest = self.edit.digest
@@ -59,7 +60,7 @@ class EncodedChoices:
 
     @property
     def place(self) -> tuple[str, Ids, str]:
-        """Sorts items so that those with more tokens in common are nearer to each other."""
+        """Sort key that places items with more tokens in common nearer to each other."""
         digest = "" if self.edit is None else self.edit.digest
         whole = self.edit is not None and self.edit.positions == "all"
         return digest if whole else "", self.prompt, digest
@@ -67,7 +68,7 @@ class EncodedChoices:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChoices:
-    """Summed log-probability per choice, and how many tokens went through the network for this request."""
+    """Summed log-probability per choice, and the number of tokens that went through the network for this request."""
 
     logprobs: tuple[float, ...]
     computed: int
@@ -75,7 +76,7 @@ class ScoredChoices:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A prompt + choice of the item at `item`."""
+    """A prompt + choice of the item at index `item`."""
 
     item: int
     prompt: Ids
@@ -87,13 +88,13 @@ class _Row:
 
 
 class PaddedScorer:
-    """Every prompt + choice is a row of its own, padded on the right, sorted by length."""
+    """Scorer that runs every prompt + choice as a row of its own, padded on the right, sorted by length."""
 
     def __init__(self, network: Network, *, batch_size: int, max_kept: int = 1024) -> None:
         self._network, self._batch_size, self._max_kept = network, batch_size, max_kept
 
     def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
-        """The scores of each item, in order."""
+        """Return the scores of each item, in order."""
         rows = [_Row(i, item.prompt, choice, item.edit) for i, item in enumerate(items) for choice in item.choices]
         totals = [0.0] * len(rows)
         order = sorted(range(len(rows)), key=lambda r: (len(rows[r]), len(rows[r].prompt)))
@@ -107,7 +108,7 @@ class PaddedScorer:
         return ScoredChoices(logprobs=tuple(totals[r] for r in mine), computed=sum(len(rows[r]) - 1 for r in mine))
 
     def _batches(self, order: list[int], rows: list[_Row]) -> Iterator[list[int]]:
-        """Cuts `order` where a batch has its rows, or would keep logits at too many positions for the memory."""
+        """Cut `order` into batches, limited by their rows and by how many positions' logits fit into memory."""
         batch: list[int] = []
         for r in order:
             grown = [*batch, r]
@@ -121,7 +122,7 @@ class PaddedScorer:
             yield batch
 
     def _pass(self, rows: Sequence[_Row]) -> list[float]:
-        fed = [(row.prompt + row.choice)[:-1] for row in rows]  # nothing is asked after the last token
+        fed = [(row.prompt + row.choice)[:-1] for row in rows]  # no prediction is needed after the last token
         width = max(map(len, fed))
         ids = self._network.tensor([(*f, *[0] * (width - len(f))) for f in fed])  # (B, L)
         mask = self._network.tensor([[1] * len(f) + [0] * (width - len(f)) for f in fed])  # (B, L)
@@ -146,19 +147,19 @@ class PaddedScorer:
 
 
 class PackedScorer:
-    """Computes every token-in-context once, on top of the prefixes that were computed before.
+    """Scorer that computes every token-in-context once, on top of the prefixes computed before.
 
     Args:
-        network: must take packed sequences (see `packs`).
+        network: a network that supports packed sequences (see `packs`).
         cache: prefixes kept across calls.
-        max_pass_tokens: at most this many tokens go through the network in one pass.
+        max_pass_tokens: maximum number of tokens in one pass through the network.
     """
 
     def __init__(self, network: Network, *, cache: PrefixCache, max_pass_tokens: int) -> None:
         self._network, self.cache, self._max_pass = network, cache, max_pass_tokens
 
     def score(self, items: Sequence[EncodedChoices]) -> list[ScoredChoices]:
-        """The scores of each item, in order; the first item, sorted by `place`, is charged for a shared token."""
+        """Return the scores of each item, in order; a shared token is charged to the first item, sorted by `place`."""
         order = sorted(range(len(items)), key=lambda i: items[i].place)
         scored: dict[int, ScoredChoices] = {}
         while order:
@@ -168,9 +169,9 @@ class PackedScorer:
         return [scored[i] for i in range(len(items))]
 
     def _next_group(self, items: Sequence[EncodedChoices]) -> int:
-        """How many items, from the first, to put into one tree.
+        """Return how many items, from the first, to put into one tree.
 
-        As many as fit into a pass; fewer where each brings its own long context, whose masked-out part costs time.
+        As many as fit into a pass, but fewer if each adds its own long context, whose masked-out part costs time.
         """
         fresh = context = 0
         before: tuple[Token, ...] = ()
@@ -197,7 +198,7 @@ class PackedScorer:
         ]
 
     def _run(self, group: _Group, cache: object) -> dict[tuple[int, int], float]:
-        """The log-probability of every (node, next token) pair that is needed, in passes over slices of the layout."""
+        """Return the log-probability of every needed (node, next token) pair, in passes over slices of the layout."""
         layout, p = group.layout, len(group.layout.context)
         tokens, positions = self._network.tensor(layout.tokens), self._network.tensor(layout.positions)  # (fresh,)
         visible = layout.visible()  # (fresh, context + fresh)
@@ -223,7 +224,7 @@ class PackedScorer:
 
 
 def _read(logits: torch.Tensor, rows: list[int], pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
-    """log p of each pair's token; logits: (distinct rows, V), in the order of the rows."""
+    """Return log p of each pair's token; logits: (distinct rows, V), in ascending order of the rows."""
     if not pairs:
         return {}
     at = {row: i for i, row in enumerate(sorted(set(rows)))}
@@ -235,7 +236,7 @@ def _read(logits: torch.Tensor, rows: list[int], pairs: list[tuple[int, int]]) -
 
 
 class _Group:
-    """The tree of some items' sequences: which nodes the cache holds, which are fresh, and what is asked of them."""
+    """The tree of some items' sequences: its cached nodes, its fresh nodes, and the predictions needed from them."""
 
     def __init__(self, items: Sequence[EncodedChoices], cache: PrefixCache) -> None:
         self._prompts = [item.marked_prompt for item in items]
@@ -262,19 +263,19 @@ class _Group:
 
     @staticmethod
     def _choice(trie: TokenTrie, last: int, item: EncodedChoices, choice: Ids) -> list[tuple[int, int]]:
-        """A choice's (node, next token) pairs; its own last token is asked for, but needs no node."""
+        """Insert a choice and return its (node, next token) pairs; its last token is predicted, but needs no node."""
         nodes = [last, *trie.insert(item.marked(choice[:-1]), last)]
         return list(zip(nodes, choice, strict=True))
 
     def remember(self, cache: PrefixCache, source: KeysValues) -> None:
-        """Puts the prompts' keys and values into `cache`; `source` holds the layout's columns."""
+        """Put the prompts' keys and values into `cache`; `source` has them in the layout's columns."""
         column = {node: i for i, node in enumerate((*self.layout.context, *self.layout.fresh))}
         for prompt, path in zip(self._prompts, self._paths, strict=True):
             cache.insert(prompt, [column[node] for node in path], source)
 
 
 def packs(network: Network) -> bool:
-    """Whether a packed pass gives this network's numbers: tried on a tiny tree against one sequence at a time."""
+    """Return whether a packed pass gives this network's numbers, tested on a tiny tree against a padded batch."""
     vocabulary = int(network.config.vocab_size)
     ids = [1 + 7 * i % max(vocabulary - 1, 1) for i in range(12)]
     probe = [
@@ -284,7 +285,7 @@ def packs(network: Network) -> bool:
     try:
         packed = PackedScorer(network, cache=PrefixCache(64), max_pass_tokens=32)
         found = [packed.score(probe), packed.score(probe)]
-    except Exception:  # any refusal means that the architecture is one for the padded path
+    except Exception:  # any failure means that the architecture needs the padded path
         return False
     truth = PaddedScorer(network, batch_size=len(ids)).score(probe)
     tolerance = 1e-3 if network.dtype == torch.float32 else 0.15
@@ -292,6 +293,6 @@ def packs(network: Network) -> bool:
 
 
 def _apart(some: list[ScoredChoices], others: list[ScoredChoices]) -> float:
-    """The greatest difference between two scorings of the same items."""
+    """Return the greatest difference between two scorings of the same items."""
     pairs = [zip(a.logprobs, b.logprobs, strict=True) for a, b in zip(some, others, strict=True)]
     return max(abs(x - y) for pair in pairs for x, y in pair)

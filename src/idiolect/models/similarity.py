@@ -1,6 +1,6 @@
-"""How near two questions are: the decision behind Retrieval-of-Prompt and few-shot retrieval, as one Protocol.
+"""Similarity of questions, as one Protocol; Retrieval-of-Prompt and few-shot retrieval decide by it.
 
-`EmbeddingSimilarity` is Fermi's (cosine of sentence embeddings); `Bm25Similarity` needs no torch.
+`EmbeddingSimilarity` is the one that Fermi uses (cosine of sentence embeddings); `Bm25Similarity` needs no torch.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ FloatArray = NDArray[np.float32]
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors."""
+    """A model that turns texts into vectors."""
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name under which the user opened the embedder."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit-norm embeddings, float32, shape (len(texts), d)."""
+        """Return unit-norm embeddings, float32, shape (len(texts), d)."""
         ...
 
 
 @runtime_checkable
 class Similarity(Protocol):
-    """Scores how near each query is to each document; greater is nearer."""
+    """A measure of how similar each query is to each document; greater is more similar."""
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name under which the user opened the similarity."""
         ...
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        """float32, shape (len(queries), len(documents)); empty sequences give empty arrays."""
+        """Return float32 scores, shape (len(queries), len(documents)); empty sequences give empty arrays."""
         ...
 
 
@@ -52,7 +52,7 @@ class EmbeddingSimilarity:
         self.embedder, self.name = embedder, embedder.name
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        """float32, shape (len(queries), len(documents)).
+        """Return float32 cosines, shape (len(queries), len(documents)).
 
         Raises:
             ModelError: the embedder failed.
@@ -65,16 +65,16 @@ class EmbeddingSimilarity:
 
 
 class Bm25Similarity:
-    """BM25 (Lucene's variant) of the query's words in each document: ≥ 0, not bounded, and 0 without a common word.
+    """BM25 (Lucene's variant) of the query's words in each document: ≥ 0, unbounded, and 0 without a common word.
 
-    Documents are indexed at each call, so scores compare within one call only. Words are case-folded; there are no
-    stop words and no stemming, which would suit one language only.
+    Documents are indexed at each call, so scores are comparable only within one call. Words are case-folded. There are
+    no stop words and no stemming, because those would suit only one language.
     """
 
     name = "bm25"
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        """float32, shape (len(queries), len(documents))."""
+        """Return float32 scores, shape (len(queries), len(documents))."""
         scores: FloatArray = np.zeros((len(queries), len(documents)), dtype=np.float32)
         corpus = [_words(document) for document in documents]
         if not any(corpus):

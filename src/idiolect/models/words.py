@@ -1,11 +1,11 @@
-"""The words of a text in any script: what BM25 matches, ROUGE-L counts, and quotes of a question are found by."""
+"""Splitting text of any script into words, for BM25, for ROUGE-L and for finding quotes of a question."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Where a script writes no spaces between words, each of its characters is one.
+# In scripts without spaces between words, each character counts as a word.
 _UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _WORD_WITH_UNDERSCORES = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
@@ -17,8 +17,8 @@ def words_of(text: str, *, with_underscores: bool = False) -> list[str]:
     Args:
         text: any text; its case is kept.
         with_underscores: count "_" as a letter, so that `snake_case` and a blank to be filled in ("____") are one word
-            each: survey questions share their blanks. Otherwise words are letters and digits only, because models
-            write _emphasis_ around what they quote.
+            each; survey questions share their blanks. Otherwise words are letters and digits only, because models
+            write _emphasis_ around quotes.
     """
     pattern = _WORD_WITH_UNDERSCORES if with_underscores else _WORD
     return pattern.findall(unicodedata.normalize("NFKC", text))

@@ -1,1 +1,1 @@
-"""People: users, their profiles, questions and opinions; the users file; the bundled people."""
+"""People: users with their profiles, questions and opinions; the users file; readers of data sets; bundled people."""

@@ -1,20 +1,20 @@
-"""Records of a published data set that cannot be read: left out, counted and listed, never in people's own words."""
+"""Unreadable records of a published data set, which are left out, counted and listed, never in people's own words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 MAX_BROKEN_KEPT = 1000
-"""The first ones of a data set; those beyond are counted."""
+"""Maximum number of broken records of a data set that are kept; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenRecord:
-    """One record that was left out; prints as `place: what is wrong`.
+    """One record that was left out; printed as `place: what is wrong`.
 
     Args:
-        place: where it stands, such as "dev_questions.json: question 110" or "info.csv:12".
-        message: what is wrong with it, in plain words, without anything that a person said.
+        place: the record's place, such as "dev_questions.json: question 110" or "info.csv:12".
+        message: the fault in plain words, without anything that a person said.
     """
 
     place: str
@@ -26,7 +26,7 @@ class BrokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class BrokenRecords:
-    """The broken records of a data set: their number, and the first of them."""
+    """The broken records of a data set: their number, and the first `MAX_BROKEN_KEPT` of them."""
 
     count: int = 0
     first: tuple[BrokenRecord, ...] = ()
@@ -37,18 +37,18 @@ class BrokenRecords:
 
 @dataclass(slots=True)
 class BrokenRecordsLog:
-    """Gathers broken records while a data set is read."""
+    """A log of broken records, filled while a data set is read."""
 
     count: int = 0
     _first: list[BrokenRecord] = field(default_factory=list)
 
     def add(self, place: str, message: str) -> None:
-        """Add one record."""
+        """Add one broken record."""
         self.count += 1
         if len(self._first) < MAX_BROKEN_KEPT:
             self._first.append(BrokenRecord(place, message))
 
     @property
     def records(self) -> BrokenRecords:
-        """The records so far."""
+        """The broken records so far."""
         return BrokenRecords(self.count, tuple(self._first))

@@ -1,4 +1,4 @@
-"""The people that come with the package: for `idiolect demo`, the quickstart and tests that need real answers.
+"""The people bundled with the package, for `idiolect demo`, the quickstart and tests that need real answers.
 
 Their users files are read like any other. `scripts/build_bundled_people.py` builds one from FiveThirtyEight's
 food-world-cup survey (CC BY 4.0), `scripts/build_bundled_writers.py` the other from public-domain texts; see
@@ -27,8 +27,8 @@ class BundledGroups:
     """The bundled people in two disjoint groups, always the same.
 
     Args:
-        reported: 48 people whom reported results are measured on, and who are used for nothing else.
-        development: 72 people for all the rest: choosing settings, the demo, tests.
+        reported: 48 people on whom reported results are measured, and who are used for nothing else.
+        development: 72 people for everything else: choosing settings, the demo, tests.
     """
 
     reported: tuple[User, ...]
@@ -37,20 +37,20 @@ class BundledGroups:
 
 @cache
 def bundled_people() -> tuple[User, ...]:
-    """Real people who rated at least 30 national cuisines from 1 to 5, with seven attributes each; always the same."""
+    """Return real people who rated at least 30 national cuisines from 1 to 5, each with seven attributes."""
     with as_file(files("idiolect.people") / "data" / "food-world-cup.jsonl") as path:
         return tuple(read_users(path))
 
 
 @cache
 def bundled_writers() -> tuple[User, ...]:
-    """A president's addresses, and the speeches of a character in a play: 24 short texts each; always the same."""
+    """Return two writers with 24 short texts each: a president's addresses, and a play's character's speeches."""
     with as_file(files("idiolect.people") / "data" / "writers.jsonl") as path:
         return tuple(read_users(path))
 
 
 @cache
 def bundled_groups() -> BundledGroups:
-    """The bundled people, those of reported results apart from all others."""
+    """Return the bundled people in two groups, with those of reported results apart from all others."""
     reported, development = split_people(bundled_people(), sizes=(_REPORTED, _DEVELOPMENT), seed=_SEED)
     return BundledGroups(reported, development)

@@ -1,7 +1,8 @@
-"""A CSV file of a published data set, row by row: whatever bytes it holds, an error of ours or rows.
+"""Reading a CSV file of a published data set row by row; whatever its bytes, the result is rows or a `DatasetError`.
 
-Below the readers of OpinionQA and GlobalOpinionQA. A byte order mark is dropped, bytes that are not UTF-8 become U+FFFD
-(equal bytes stay equal) and are counted; rows that the csv module cannot read, or that have too many cells, are logged.
+Below the readers of OpinionQA and GlobalOpinionQA. A byte order mark is dropped. Bytes that are not UTF-8 become U+FFFD
+(equal bytes stay equal), and their rows are counted. Rows that the csv module cannot read, or that have too many cells,
+are logged.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from idiolect.people.json_line import printable
 
 REPLACEMENT = "\ufffd"
 
-_MAX_LINE = 1 << 20  # characters: a file without line ends must not be in memory as one line
+_MAX_LINE = 1 << 20  # characters; a file without line ends must not be in memory as one line
 
 
 @dataclass(slots=True)
 class CsvFile:
-    """A file that is being read.
+    """A CSV file that is being read.
 
     Args:
-        name: of the file, for messages.
-        columns: names of the header's cells, without outer blanks; a name that comes twice is the first one's.
-        log: where broken rows are logged.
-        replaced: rows so far with bytes that are not UTF-8.
+        name: the file's name for messages.
+        columns: the header's cells, without outer blanks; a repeated name refers to its first column.
+        log: the log of broken rows.
+        replaced: number of rows so far with bytes that are not UTF-8.
     """
 
     name: str
@@ -44,21 +45,21 @@ class CsvFile:
         self._places = {name: place for place, name in reversed(list(enumerate(self.columns)))}
 
     def column(self, name: str) -> int | None:
-        """The place of a column in the rows; None if there is none."""
+        """Return the index of a column in the rows; None if there is no such column."""
         return self._places.get(name)
 
     def required(self, *names: str) -> tuple[int, ...]:
-        """The places of columns that have to be there.
+        """Return the indices of columns that must exist.
 
         Raises:
-            DatasetError: one is not.
+            DatasetError: one is missing.
         """
         if missing := [name for name in names if name not in self._places]:
-            raise DatasetError(f"{self.name}: has no column {', '.join(missing)}: not the layout that is published")
+            raise DatasetError(f"{self.name}: has no column {', '.join(missing)}; expected the published layout")
         return tuple(self._places[name] for name in names)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield number (from 1, without the header) and cells of every row that can be read, all of equal length."""
+        """Yield the number (from 1, without the header) and the cells of every readable row, all of equal length."""
         number = 0
         while True:
             number += 1
@@ -72,7 +73,7 @@ class CsvFile:
             if not row:
                 continue
             if len(row) > len(self.columns):
-                self.log.add(f"{self.name}: row {number}", f"{len(row)} cells under {len(self.columns)} columns")
+                self.log.add(f"{self.name}: row {number}", f"has {len(row)} cells for {len(self.columns)} columns")
                 continue
             self.replaced += any(REPLACEMENT in cell for cell in row)
             yield number, row + [""] * (len(self.columns) - len(row))
@@ -83,11 +84,11 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
     """Open a CSV file with a header.
 
     Raises:
-        DatasetError: it cannot be opened or read, or is empty; while rows are read, too.
+        DatasetError: the file cannot be opened or read, or is empty; also while rows are read.
     """
     name = printable(f"{path.parent.name}/{path.name}" if path.parent.name else path.name)
     if path.exists() and not path.is_file():
-        raise DatasetError(f"{name}: is no file")
+        raise DatasetError(f"{name}: is not a file")
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             rows = csv.reader(iter(partial(stream.readline, _MAX_LINE), ""))

@@ -1,10 +1,10 @@
-"""GlobalOpinionQA: how the people of countries answered international surveys, as countries that answer questions.
+"""GlobalOpinionQA: answers of countries' populations to international surveys, read as one user per country.
 
-global_opinions.csv (question, selections, options, source) → one user a country
+global_opinions.csv (question, selections, options, source) → one user per country
 
 Durmus et al., Towards Measuring the Representation of Subjective Global Opinions in Language Models (arXiv 2306.16388);
-data: huggingface.co/datasets/Anthropic/llm_global_opinions. A country's answer is its most frequent one; how all its
-people answered is kept beside it.
+data: huggingface.co/datasets/Anthropic/llm_global_opinions. A country's answer is its most frequent one; the shares of
+all answers are kept beside it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class GlobalOpinionQA:
     """The countries that were read.
 
     Args:
-        users: countries in the order in which they first appear; profile {"Country": name}; opinions with the extra
-            keys "distribution" (one share a choice, summing to 1) and "source" (the survey).
-        broken: rows, and answers of countries, that were left out.
-        replaced: rows with bytes that are not UTF-8.
+        users: the countries, in the order in which they first appear; profile {"Country": name}; opinions with the
+            extra keys "distribution" (one share per choice, summing to 1) and "source" (the survey).
+        broken: rows, and single countries' answers, that were left out.
+        replaced: number of rows with bytes that are not UTF-8.
     """
 
     users: tuple[User, ...]
@@ -43,13 +43,13 @@ class GlobalOpinionQA:
 
 
 def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
-    """The countries of the published table.
+    """Read the countries of the published table.
 
     Args:
-        path: `global_opinions.csv`, or a folder that holds it (or `data/` with it).
+        path: `global_opinions.csv`, or a folder that contains it (or `data/` with it).
 
     Raises:
-        DatasetError: it is not there, not in the layout, or no country has a valid answer.
+        DatasetError: the file is missing or not in the published layout, or no country has a valid answer.
     """
     log = BrokenRecordsLog()
     opinions: dict[str, list[Opinion]] = {}
@@ -72,7 +72,7 @@ def _file(path: Path) -> Path:
         return path
     found = next((path / place for place in _PLACES if (path / place).is_file()), None)
     if found is None:
-        raise DatasetError(f"{printable(str(path))}: holds no {FILE_NAME}")
+        raise DatasetError(f"{printable(str(path))}: contains no {FILE_NAME}")
     return found
 
 
@@ -81,7 +81,7 @@ def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -
     try:
         question = Question(text.strip(), tuple(text_list(options)))
         by_country = _selections(selections)
-    except ValueError as error:  # an unreadable literal, or what makes no question
+    except ValueError as error:  # an unreadable literal, or text and options that do not make a valid question
         log.add(place, str(error))
         return
     if not question.choices:
@@ -95,20 +95,20 @@ def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -
 
 
 def _selections(cell: str) -> dict[str, Any]:
-    """Shares by country of "defaultdict(<class 'list'>, {…})"; a plain dict is read as well.
+    """Read the shares by country from "defaultdict(<class 'list'>, {…})"; a plain dict is read as well.
 
-    The first brace is the dict's: nothing before it can hold one.
+    The first brace is the dict's, because nothing before it can contain one.
     """
     start, end = cell.find("{"), cell.rfind("}")
     value = python_literal(cell[start : end + 1]) if 0 <= start < end else None
     if not isinstance(value, dict):
-        raise UnreadableLiteralError("selections are no dict")
+        raise UnreadableLiteralError("selections are not a dict")
     found: dict[str, Any] = {}
     for country, shares in value.items():
         if not isinstance(country, str):
-            raise UnreadableLiteralError("a country is no text")
+            raise UnreadableLiteralError("a country is not text")
         name = country.strip()
-        UserProfile({"Country": name})  # a name that no profile can hold is a broken row
+        UserProfile({"Country": name})  # raises if no profile can contain the name, so that the row is broken
         found.setdefault(name, shares)
     return found
 

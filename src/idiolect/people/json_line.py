@@ -1,8 +1,8 @@
-"""One line of a users file as a JSON object: bytes in, plain Python values out, every doubt in plain words.
+"""Parsing one line of a users file: bytes in, plain Python values out, every problem in plain words.
 
-Below `users_file.py`, which knows files, and `user_record.py`, which knows users; this module knows JSON only.
-It is stricter than `json`: one object a line, no NaN or Infinity, no key twice, nothing that UTF-8 or a database cannot
-keep, and limits on depth and size, so that a hostile line costs a message and not the machine.
+Below `users_file.py`, which deals with files, and `user_record.py`, which deals with users; this module deals only with
+JSON. It is stricter than `json`: one object per line, no NaN or Infinity, no repeated key, nothing that UTF-8 or a
+database cannot store, and limits on depth and size, so that a hostile line causes a message and not a crash.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 from idiolect.people.user import unstorable_part
 
 MAX_DEPTH = 64
-"""Lists and objects inside each other, the line's own object included."""
+"""Maximum depth of nested lists and objects, including the line's own object."""
 
 MAX_VALUES = 250_000
-"""Values in one line, all lists and objects counted through."""
+"""Maximum number of values in one line, counted through all lists and objects."""
 
 EXCERPT_CHARACTERS = 40
-"""The longest piece of a file's own words that a message shows: the name of a key, never a person's answer."""
+"""Maximum length of a file's own words in a message: the name of a key, never a person's answer."""
 
 _Path = tuple[Any, str | int] | None  # (path of the parent, key or index); None is the line's own object
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one field of a record, for example `opinions[3].answer` "is missing"."""
+    """A problem with one field of a record, for example `opinions[3].answer` "is missing"."""
 
     field: str
     message: str
@@ -39,15 +39,15 @@ class Problem:
         return f"{self.field}: {self.message}"
 
 
-TOO_MANY_VALUES = Problem("line", f"holds more than {MAX_VALUES:,} values")
+TOO_MANY_VALUES = Problem("line", f"contains more than {MAX_VALUES:,} values")
 
 
 class UnreadableLineError(ValueError):
-    """A line that holds no JSON object; the message says why, and shows nothing of the line."""
+    """A line without a JSON object; the message gives the reason, and shows nothing of the line."""
 
 
 class _ObjectWithRepeats(dict[str, Any]):
-    """An object that gave some keys more than once (a dict holds only their last values)."""
+    """An object in which some keys were given more than once; the dict contains only their last values."""
 
     repeated: tuple[str, ...] = ()
 
@@ -65,22 +65,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise UnreadableLineError("is not JSON that Idiolect can keep: a number is too large")
+        raise UnreadableLineError("is not JSON that Idiolect can store: a number is too large")
     return number
 
 
 def _refuse_constant(name: str) -> float:
-    raise UnreadableLineError(f"is not JSON: {name} is no JSON number")
+    raise UnreadableLineError(f"is not JSON: {name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
-    """The JSON object that `line` holds.
+    """Parse the JSON object in `line`.
 
     Raises:
-        UnreadableLineError: not UTF-8, not JSON, nested beyond measure, or not an object.
+        UnreadableLineError: the line is not UTF-8, not JSON, nested too deeply, or not an object.
     """
     value = _parse(_decode(line))
     if not isinstance(value, dict):
@@ -90,13 +90,13 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
 def _decode(line: bytes) -> str:
     if b"\0" in line:
-        raise UnreadableLineError("holds a NUL byte: the file must be UTF-8 text (is it UTF-16?)")
+        raise UnreadableLineError("contains a NUL byte; the file must be UTF-8 text (is it UTF-16?)")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnreadableLineError(f"is not UTF-8 at byte {error.start + 1} of the line") from None
     if text.startswith("\ufeff"):
-        raise UnreadableLineError("starts with a byte order mark, which only a file's first line may")
+        raise UnreadableLineError("starts with a byte order mark, which is allowed only in a file's first line")
     return text
 
 
@@ -105,18 +105,18 @@ def _parse(text: str) -> Any:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"{error.msg} (character {error.pos + 1} of the line)"
-        hint = "" if text.startswith("{") and error.pos < len(text) else "; a line holds one whole object {…}"
+        hint = "" if text.startswith("{") and error.pos < len(text) else "; expected one whole object {…} per line"
         raise UnreadableLineError(f"is not JSON: {where}{hint}") from None
     except RecursionError:
         raise UnreadableLineError(f"is nested more than {MAX_DEPTH} levels deep") from None
     except UnreadableLineError:
         raise
     except ValueError:  # Python's limit on the digits of an integer
-        raise UnreadableLineError("is not JSON that Idiolect can keep: a number has too many digits") from None
+        raise UnreadableLineError("is not JSON that Idiolect can store: a number has too many digits") from None
 
 
 def kind_of(value: object) -> str:
-    """The JSON name of a value's type in plain words, for example "a number"."""
+    """Return the JSON name of a value's type in plain words, for example "a number"."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -131,9 +131,9 @@ def kind_of(value: object) -> str:
 
 
 def object_problems(record: dict[str, Any]) -> list[Problem]:
-    """Everything in `record` that JSON, UTF-8 or a database cannot keep, at any depth.
+    """Return everything in `record` that JSON, UTF-8 or a database cannot store, at any depth.
 
-    Walks without recursion and stops at `MAX_VALUES`; then `TOO_MANY_VALUES` is among the problems.
+    The walk is not recursive and stops at `MAX_VALUES`; `TOO_MANY_VALUES` is then among the problems.
     """
     problems: list[Problem] = []
     pending: deque[tuple[Any, _Path, int]] = deque([(record, None, 1)])
@@ -164,19 +164,19 @@ def _key_problems(container: dict[Any, Any], path: _Path) -> list[Problem]:
         if not isinstance(key, str):
             problems.append(Problem(_field((path, repr(key))), f"has a name that is {kind_of(key)}, must be text"))
         elif part := unstorable_part(key):
-            problems.append(Problem(_field((path, key)), f"has a name that holds {part}"))
+            problems.append(Problem(_field((path, key)), f"has a name that contains {part}"))
     return problems
 
 
 def _doubt(value: object) -> str | None:
     if isinstance(value, str):
         part = unstorable_part(value)
-        return part and f"holds {part}"
+        return part and f"contains {part}"
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number"
     if value is None or isinstance(value, int | float):
         return None
-    return f"is {kind_of(value)}, which JSON doesn't know"
+    return f"is {kind_of(value)}, which JSON does not support"
 
 
 def _field(path: _Path) -> str:
@@ -188,7 +188,7 @@ def _field(path: _Path) -> str:
 
 
 def field_path(steps: Iterable[str | int]) -> str:
-    """The way to a field as messages show it: `opinions[3].answer`, `profile["Household Income"]`; "line" if empty."""
+    """Return the path to a field for messages: `opinions[3].answer`, `profile["Household Income"]`; "line" if empty."""
     path = ""
     for step in steps:
         if isinstance(step, int):
@@ -205,5 +205,5 @@ def _excerpt(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line and safe for a terminal: what cannot be printed is escaped."""
+    """Return `text` on one line and safe for a terminal, with unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

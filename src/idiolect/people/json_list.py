@@ -1,9 +1,9 @@
-"""A JSON file that holds one long list: its values one at a time, so that hundreds of megabytes are never in memory.
+"""Reading a JSON file with one long list value by value, so that hundreds of megabytes are never in memory at once.
 
-Below the reader of LaMP. Also whole small files. Whatever the bytes, there are values or an error of ours.
+Below the reader of LaMP. It also reads whole small files. Whatever the bytes, the result is values or a `DatasetError`.
 
-Why not `ijson` (3.6): one record with NaN, an integer beyond 64 bits or a stray byte would end the reading of all the
-others, and a lone surrogate would become "?" without a word.
+Why not `ijson` (3.6): one record with NaN, an integer beyond 64 bits or a stray byte would end the reading of all
+others, and a lone surrogate would silently become "?".
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from idiolect.people.json_line import printable
 _CHUNK = 1 << 20
 _BLANK = " \t\r\n"
 _AFTER_A_VALUE = _BLANK + ",]"
-_LONG_ENOUGH = 64  # what follows a value and is no mark by then is no part of a number either
+_LONG_ENOUGH = 64  # with this many characters after a value, none of them can still belong to a number
 _DECODER = json.JSONDecoder()
 
 
 def read_json_list(path: Path) -> Iterator[Any]:
-    """The values of the list that a file holds.
+    """Yield the values of the list in a file.
 
     Raises:
-        DatasetError: it cannot be opened, is no JSON list, or nested beyond measure; while iterating, too.
+        DatasetError: the file cannot be opened, is not a JSON list, or is nested too deeply; also while iterating.
     """
     yield from _guarded(path, lambda stream: _Scanner(path, stream).values())
 
 
 def read_json(path: Path) -> Any:
-    """The one value that a small file holds.
+    """Read the one value in a small file.
 
     Raises:
-        DatasetError: it cannot be opened, is no JSON, or nested beyond measure.
+        DatasetError: the file cannot be opened, is not JSON, or is nested too deeply.
     """
     return next(_guarded(path, lambda stream: iter([json.load(stream)])))
 
@@ -50,7 +50,7 @@ def _guarded(path: Path, values: Callable[[TextIO], Iterator[Any]]) -> Iterator[
     except FileNotFoundError:
         raise DatasetError(f"{name}: there is no such file") from None
     except RecursionError:
-        raise DatasetError(f"{name}: is nested too deep") from None
+        raise DatasetError(f"{name}: is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise DatasetError(f"{name}: is not JSON: {error.msg}") from None
     except OSError as error:
@@ -61,7 +61,7 @@ def _guarded(path: Path, values: Callable[[TextIO], Iterator[Any]]) -> Iterator[
 
 @dataclass(slots=True)
 class _Scanner:
-    """Decodes value by value from a buffer that grows only as far as the longest value needs."""
+    """A decoder of single values from a buffer that grows only as far as the longest value needs."""
 
     path: Path
     stream: TextIO
@@ -71,7 +71,7 @@ class _Scanner:
 
     def values(self) -> Iterator[Any]:
         if self._next_mark() != "[":
-            raise DatasetError(f"{printable(str(self.path))}: must hold a list […], as published")
+            raise DatasetError(f"{printable(str(self.path))}: must contain a list […], as published")
         self.position += 1
         mark = self._next_mark()
         while mark != "]":
@@ -82,7 +82,7 @@ class _Scanner:
             self.position += mark == ","
 
     def _next_mark(self) -> str:
-        """The next character that is not blank, without taking it; "" at the end of the file."""
+        """Return the next character that is not blank, without consuming it; "" at the end of the file."""
         while True:
             while self.position < len(self.buffer) and self.buffer[self.position] in _BLANK:
                 self.position += 1
@@ -105,12 +105,12 @@ class _Scanner:
                     return value
 
     def _is_whole(self, end: int) -> bool:
-        """Whether a value that ends there does: a number may go on in the next chunk ("0" and ".5", "0." and "5")."""
+        """Return whether the value really ends at `end`; a number may continue in the next chunk ("0" and ".5")."""
         rest = self.buffer[end : end + _LONG_ENOUGH]
         return bool(rest) and (rest[0] in _AFTER_A_VALUE or len(rest) == _LONG_ENOUGH)
 
     def _more(self) -> bool:
-        """Reads on, as much as there is already: a value of n characters is then tried log n times."""
+        """Read as much again as is buffered, so that a value of n characters is tried only log n times."""
         chunk = "" if self.ended else self.stream.read(max(_CHUNK, len(self.buffer) - self.position))
         self.ended = not chunk
         self.buffer, self.position = self.buffer[self.position :] + chunk, 0

@@ -1,10 +1,10 @@
-"""LaMP: people with a history, and questions in its line, from the files that its authors publish.
+"""LaMP: people with a history, and questions of the same kind, from the files that its authors publish.
 
 <split>_questions.json ([{"id", "input", "profile": [items]}]), <split>_outputs.json ({"task", "golds"}) → people
 
-Salemi et al. (arXiv 2304.11406). User-based splits have one question a person; in time-based ones questions may name
-their `user_id`, and items have a `date`. The questions are hundreds of megabytes: they are read twice, record by record
-(who is there; then those who are asked for), and values are built for those only. `lamp_forms.py` has the tasks.
+Salemi et al. (arXiv 2304.11406). User-based splits have one question per person; in time-based ones questions may
+contain their `user_id`, and items have a `date`. The questions are hundreds of megabytes. They are read twice, record
+by record: first to find the people, then to build values for the requested ones only. `lamp_forms.py` has the tasks.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _QUESTIONS, _OUTPUTS = "_questions.json", "_outputs.json"
 
 @dataclass(frozen=True, slots=True)
 class LampPerson:
-    """One person.
+    """One person of LaMP.
 
     Args:
-        history: a user with what may be learned from: opinions or texts, in a seeded order.
+        history: a user with the opinions or texts that may be learned from, in a seeded order.
         asked: the published questions with their golds.
     """
 
@@ -42,13 +42,13 @@ class LampPerson:
 
 @dataclass(frozen=True, slots=True)
 class LampFile:
-    """An opened split of a task: its people are known, none of them is built yet.
+    """An opened split of a task; its people are known, but none of them is built yet.
 
     Args:
-        form: of its questions.
-        people: ids of everybody with a valid question and a history, "LaMP-2-110", in the order of the file.
+        form: the form of its questions.
+        people: ids of everybody with a valid question and a history, such as "LaMP-2-110", in the order of the file.
         broken: records and history items that were left out.
-        replaced: questions that hold U+FFFD, which stands for bytes that are not UTF-8.
+        replaced: number of questions that contain U+FFFD, which stands for bytes that are not UTF-8.
     """
 
     form: LampForm
@@ -61,7 +61,7 @@ class LampFile:
     _items_of: Mapping[str, int] = field(repr=False)
 
     def with_history(self, n: int) -> frozenset[str]:
-        """Return those of `people` whose histories hold at least n different items, what is asked included."""
+        """Return those of `people` whose histories have at least n different items, including any that are asked."""
         return frozenset(person for person in self.people if self._items_of[person] >= n)
 
     def read(
@@ -73,30 +73,30 @@ class LampFile:
         seed: int = 0,
         repeats: bool = True,
     ) -> tuple[LampPerson, ...]:
-        """Build these people, in the order of their last questions; nobody whose whole history is what is asked.
+        """Build these people, in the order of their last questions; leave out people without any other history.
 
-        An item that is itself what is asked is no history. Of several questions of one person the shortest history
-        counts: the one before all of them, in time-based splits.
+        An item that is itself asked about does not count as history. If a person has several questions, the shortest
+        history counts; in time-based splits that is the history before all of them.
 
         Args:
-            people: ids, of `people`.
-            history: as opinions (what the task would ask about the item, and what the person gave it) or as texts;
+            people: ids from `people`.
+            history: build opinions (the task's question about the item, and the person's label for it) or texts;
                 LaMP-1 and 7 have texts only.
-            limit: at most so many items, taken after shuffling.
-            seed: of the shuffling.
-            repeats: False: of items with the same text the first counts.
+            limit: maximum number of items, taken after shuffling.
+            seed: seed of the shuffling.
+            repeats: False keeps only the first of items with the same text.
 
         Raises:
-            DatasetError: the file cannot be read any more.
-            SettingsError: texts of LaMP-2's movies, which the people did not write.
+            DatasetError: the file can no longer be read.
+            SettingsError: texts were requested for LaMP-2's movies, whose texts the people did not write.
         """
         if history == "texts" and self.form is MOVIES:
-            raise SettingsError("LaMP-2: movies are not described by the people who tag them: they have no texts")
+            raise SettingsError("LaMP-2 has no texts of people: movies are not described by the people who tag them")
         made = _Making(self.form, history if self.form.asks_of_history else "texts", limit, seed, repeats)
         return tuple(person for records in self._complete(frozenset(people)) if (person := made.person(records)))
 
     def _complete(self, wanted: frozenset[str]) -> Iterator[list[_Record]]:
-        """Yield the questions of each person, as soon as all of them are read: whole histories are large."""
+        """Yield the questions of each person as soon as all of them are read, because whole histories are large."""
         waiting: dict[str, list[_Record]] = {}
         for record in _records(self._path, self.form, self._golds, BrokenRecordsLog()):
             if record.person in wanted:
@@ -106,16 +106,16 @@ class LampFile:
 
 
 def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
-    """Open a split and find out who is in it.
+    """Open a split and find the people in it.
 
     Args:
         path: a questions file, or the folder of the task with `<split>_questions.json`.
         task: "LaMP-1" … "LaMP-5", "LaMP-7".
-        split: of a folder.
+        split: name of the split, if `path` is a folder.
 
     Raises:
-        DatasetError: a file is not there or not in the layout, or nobody is left.
-        ValueError: no such task.
+        DatasetError: a file is missing or not in the published layout, or nobody is left.
+        ValueError: there is no such task.
     """
     forms = forms_of(task)
     questions = path / f"{split}{_QUESTIONS}" if path.is_dir() else path
@@ -133,31 +133,31 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
         replaced += REPLACEMENT in record.text
     people = tuple(seen)
     if not people:
-        raise DatasetError(f"{printable(str(questions))}: holds no valid question of {task} ({log.count} are broken)")
+        raise DatasetError(f"{printable(str(questions))}: has no valid question of {task} ({log.count} are broken)")
     return LampFile(form, people, log.records, replaced, questions, golds, seen, items)
 
 
 def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
     if not questions.name.endswith(_QUESTIONS):
         raise DatasetError(
-            f"{printable(str(questions))}: is no questions file: expected is a name like dev{_QUESTIONS}"
+            f"{printable(str(questions))}: is not a questions file; expected a name such as dev{_QUESTIONS}"
         )
     path = questions.with_name(questions.name.removesuffix(_QUESTIONS) + _OUTPUTS)
     if questions.is_file() and not path.is_file():
         raise DatasetError(
-            f"{printable(str(path))}: is not there; its answers are published for the splits train and dev"
+            f"{printable(str(path))}: does not exist; answers are published for the splits train and dev"
         )
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
-        raise DatasetError(f'{printable(str(path))}: is not of the form {{"task": …, "golds": […]}}')
+        raise DatasetError(f'{printable(str(path))}: expected the form {{"task": …, "golds": […]}}')
     named = value.get("task", task)
     if not isinstance(named, str) or not named.replace("_", "-").startswith(task):
-        raise DatasetError(f"{printable(str(path))}: its answers are of another task than {task}")
+        raise DatasetError(f"{printable(str(path))}: its answers are for another task than {task}")
     found: dict[str, str] = {}
     for number, gold in enumerate(value["golds"], start=1):
         key, text = (label_text(gold.get("id")), label_text(gold.get("output"))) if isinstance(gold, dict) else ("", "")
         if not key or not text or found.setdefault(key, text) != text:
-            log.add(f"{path.name}: gold {number}", "lacks its id or output, or contradicts one above")
+            log.add(f"{path.name}: gold {number}", "lacks its id or output, or contradicts an earlier one")
     return found
 
 
@@ -183,7 +183,7 @@ def _records(path: Path, form: LampForm, golds: Mapping[str, str], log: BrokenRe
                 raise ValueError("has no id")
             keys[key] += 1
             if keys[key] > 1:
-                raise ValueError("its id stands above already")
+                raise ValueError("its id is that of an earlier question")
             yield _record(place, key, value, form, golds, log)
         except ValueError as error:
             log.add(place, str(error))
@@ -200,13 +200,13 @@ def _record(
     if gold is None:
         raise ValueError("has no gold")
     if form.labels and gold not in form.labels:
-        raise ValueError(f"its gold is none of the {len(form.labels)} labels")
-    Opinion(form.question(text), gold)  # raises if it cannot be kept
+        raise ValueError(f"its gold is not one of the {len(form.labels)} labels")
+    Opinion(form.question(text), gold)  # raises if it cannot be stored
     items = tuple(item for item in map(form.item, profile) if item is not None and _can_be_kept(form, item))
     if not items:
         raise ValueError("has no valid item in its profile")
     if len(items) < len(profile):
-        log.add(f"{place}, profile", f"{len(profile) - len(items)} items lack something, or have a label that is none")
+        log.add(f"{place}, profile", f"{len(profile) - len(items)} items are incomplete, or have an invalid label")
     person = label_text(value.get("user_id")) or key
     record = _Record(f"{form.task}-{person}", key, text, gold, items)
     User(record.person, opinions=(Opinion(form.question(text), gold),))
@@ -222,7 +222,7 @@ def _can_be_kept(form: LampForm, item: HistoryItem) -> bool:
 
 
 def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
-    """Return the first item of each text."""
+    """Return the first item with each text."""
     first: dict[str, HistoryItem] = {}
     for item in items:
         first.setdefault(item.text, item)
@@ -231,7 +231,7 @@ def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """Builds people from records."""
+    """A builder of people from records."""
 
     form: LampForm
     history: Literal["opinions", "texts"]
@@ -240,7 +240,7 @@ class _Making:
     repeats: bool
 
     def person(self, records: list[_Record]) -> LampPerson | None:
-        """Build one person from all their questions; None if nothing but what is asked is in the history."""
+        """Build one person from all their questions; None if the history consists only of what is asked."""
         asked = tuple(Opinion(self.form.question(r.text), r.gold, {"id": r.key}) for r in records)
         first = min(records, key=lambda record: len(record.items))
         items = [item for item in first.items if not any(self._is_asked(item, r) for r in records)]

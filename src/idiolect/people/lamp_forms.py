@@ -1,7 +1,7 @@
-"""What LaMP asks: the forms of its questions and histories, one a task (two for LaMP-2, whose first version was news).
+"""The forms of LaMP's questions and histories, one per task (two for LaMP-2, whose first version was about news).
 
 Salemi et al., LaMP: When Large Language Models Meet Personalization (arXiv 2304.11406); lamp-benchmark.github.io.
-Below `lamp.py`, which reads the files, and `lamp_prompts.py`, which writes the published prompts. No person here.
+Below `lamp.py`, which reads the files, and `lamp_prompts.py`, which writes the published prompts. No people here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _LISTED = re.compile(r"\b(?:tags|categories): \[([^\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """One thing of a person's history: a text, and what they gave it (a tag, a score, a title; "" in LaMP-7)."""
+    """One item of a person's history: a text, and the person's label for it (a tag, score or title; "" in LaMP-7)."""
 
     text: str
     label: str = ""
@@ -64,14 +64,14 @@ class LampForm:
     """One form of questions and histories.
 
     Args:
-        task: "LaMP-2".
-        about: what it is about, for messages.
-        opening: how its inputs begin.
-        instruction: what stands before the item in a question of the form.
-        text_key, label_key: of a history item; no `label_key` where items are texts only.
+        task: the task's name, such as "LaMP-2".
+        about: the form's subject, for messages.
+        opening: the beginning of its inputs.
+        instruction: the text before the item in a question of the form.
+        text_key, label_key: keys of a history item's text and label; no `label_key` if items are only texts.
         labels: answers to choose from; empty for free text.
-        ordinal: the labels are a scale.
-        asks_of_history: a history item is a question of the same form with its answer; else it is a text.
+        ordinal: whether the labels are a scale.
+        asks_of_history: whether a history item is a question of the same form with its answer; otherwise it is a text.
     """
 
     task: str
@@ -85,35 +85,35 @@ class LampForm:
     asks_of_history: bool = True
 
     def question(self, text: str) -> Question:
-        """A question of this form; `text` is the whole input.
+        """Return a question of this form; `text` is the whole input.
 
         Raises:
-            ValueError: the input is blank or cannot be kept.
+            ValueError: the input is blank or cannot be stored.
         """
         return Question(text, self.labels, ordinal=self.ordinal)
 
     def asking_about(self, item: str) -> Question:
-        """The question that the task would ask about a history item's text.
+        """Return the question that the task would ask about a history item's text.
 
         Raises:
-            ValueError: the text cannot be kept.
+            ValueError: the text cannot be stored.
         """
         return self.question(f"{self.instruction} {item}")
 
     def contradiction(self, text: str) -> str | None:
-        """Why an input is none of this form, in plain words; None if it is one."""
-        plain = " ".join(text.split())
-        if not plain.startswith(self.opening):
-            other = next((form for form in FORMS if plain.startswith(form.opening)), None)
-            asks = f"asks about {other.about}" if other else "is no question of LaMP's"
+        """Return, in plain words, why an input is not of this form; None if it is."""
+        one_line = " ".join(text.split())
+        if not one_line.startswith(self.opening):
+            other = next((form for form in FORMS if one_line.startswith(form.opening)), None)
+            asks = f"asks about {other.about}" if other else "is not a question of LaMP"
             return f"its input {asks}; the file is about {self.about}"
-        listed = _LISTED.search(plain)
+        listed = _LISTED.search(one_line)
         if listed and {label.strip() for label in listed[1].split(",")} != set(self.labels):
             return f"its input lists other answers than those about {self.about}"
         return None
 
     def item(self, record: Any) -> HistoryItem | None:
-        """A history item as published; None if it lacks something, or its label is none of the labels."""
+        """Return the history item in a published record; None if it is incomplete, or its label is not valid."""
         if not isinstance(record, Mapping):
             return None
         text = record.get(self.text_key)
@@ -125,12 +125,12 @@ class LampForm:
         return HistoryItem(text.strip(), label)
 
     def written(self, item: HistoryItem) -> str:
-        """The item as a text of the person's: title and text, where both are theirs; else the text."""
+        """Return the item as a text of the person: title and text if both are theirs, otherwise the text."""
         return f"{item.label}\n{item.text}" if self.label_key == "title" else item.text
 
 
 def label_text(value: object) -> str:
-    """A label or gold as text: numbers too, whole ones without a decimal point; "" if it is neither."""
+    """Return a label or gold as text, whole scores without a decimal point; "" if it is neither text nor a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = str(value).strip()
@@ -211,10 +211,10 @@ LAMP_TASKS = tuple(dict.fromkeys(form.task for form in FORMS))
 
 
 def forms_of(task: str) -> tuple[LampForm, ...]:
-    """The forms of a task, the current one first.
+    """Return the forms of a task, the current one first.
 
     Raises:
-        ValueError: no such task.
+        ValueError: there is no such task.
     """
     found = tuple(form for form in FORMS if form.task == task)
     if not found:

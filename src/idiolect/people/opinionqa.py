@@ -1,10 +1,10 @@
-"""OpinionQA: people of Pew's American Trends Panel, and how they answered the questions of fifteen waves.
+"""OpinionQA: people of Pew's American Trends Panel with their answers to the questions of fifteen waves.
 
-American_Trends_Panel_W*/{info,metadata,responses}.csv → users, one a respondent of a wave
+American_Trends_Panel_W*/{info,metadata,responses}.csv → users, one per respondent of a wave
 
 Santurkar et al., Whose Opinions Do Language Models Reflect? (arXiv 2303.17548); data: github.com/tatsu-lab/opinions_qa,
-folder `human_resp`. A wave has a topic. `responses.csv` is read row by row, and people who are not asked for are not
-kept. `opinionqa_questions.py` reads what was asked.
+folder `human_resp`. Each wave has a topic. `responses.csv` is read row by row, and only the requested people are kept.
+`opinionqa_questions.py` reads the questions.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ TOPICS = {
     "W82": "Global attitudes",
     "W92": "Political views",
 }
-"""What the questions of a wave are about, by the wave's name."""
+"""The topic of each wave's questions, by the wave's name."""
 
 RESPONDENT = "respondent"
-"""Key of `User.extra`: the panelist, who may have answered several waves and is a user in each."""
+"""Key of `User.extra` for the panelist, who may have answered several waves and is a separate user in each."""
 
 _FOLDERS = ("", "human_resp", "data/human_resp")
 _WAVE = re.compile(r"^American_Trends_Panel_(W\d+)$")
@@ -61,13 +61,14 @@ class OpinionQA:
     """The respondents that were read.
 
     Args:
-        users: in the order of waves and rows; with a limit, of their rank. Id "W92-<respondent>", or "W92-row-<number>"
-            without a column QKEY; extra keys "topic" and, with QKEY, "respondent"; an opinion's extra key "id" is the
-            question's.
-        without_answer: cells that were blank, "nan" or "Refused".
-        other_attributes: values of attributes that are none of the published ones, left out of profiles.
+        users: the respondents in the order of waves and rows; with a limit, in the order of their rank. Their ids are
+            "W92-<respondent>", or "W92-row-<number>" without a column QKEY; their extra keys are "topic" and, with
+            QKEY, "respondent"; an opinion's extra key "id" is the question's key.
+        without_answer: number of cells that were blank, "nan" or "Refused".
+        other_attributes: number of attributes' values that are not among the published ones and are left out of
+            profiles.
         broken: rows and answers that could not be read.
-        replaced: rows with bytes that are not UTF-8.
+        replaced: number of rows with bytes that are not UTF-8.
     """
 
     users: tuple[User, ...]
@@ -80,18 +81,18 @@ class OpinionQA:
 def read_opinionqa(
     path: Path, *, topics: Sequence[str] = (), min_opinions: int = 1, limit: int | None = None, seed: int = 0
 ) -> OpinionQA:
-    """The respondents of one wave, or of all that a folder holds.
+    """Read the respondents of one wave, or of all waves in a folder.
 
     Args:
-        path: the folder `human_resp`, one that holds it, or the folder of one wave.
-        topics: only of these waves, named by topic or as "W92"; empty: all.
+        path: the folder `human_resp`, a folder that contains it, or the folder of one wave.
+        topics: read only these waves, named by topic or as "W92"; empty reads all.
         min_opinions: people with fewer answers are left out.
-        limit: keep only so many people, those with the lowest rank by a hash of seed and id.
-        seed: of that rank.
+        limit: maximum number of people to keep, those with the lowest rank by a hash of seed and id.
+        seed: seed of that rank.
 
     Raises:
-        DatasetError: no wave with a `responses.csv` is there, a file is not in the layout, or nobody is left.
-        SettingsError: a topic is none of the waves'.
+        DatasetError: there is no wave with a `responses.csv`, a file is not in the published layout, or nobody is left.
+        SettingsError: a topic is not that of any wave.
         ValueError: `limit` or `min_opinions` is below 1.
     """
     if min_opinions < 1 or (limit is not None and limit < 1):
@@ -104,7 +105,7 @@ def read_opinionqa(
     users = tuple(rows)
     if not users:
         raise DatasetError(
-            f"{printable(str(path))}: nobody gave {min_opinions} valid answers ({counts.log.count} broken records)"
+            f"{printable(str(path))}: nobody has {min_opinions} valid answers ({counts.log.count} broken records)"
         )
     return OpinionQA(users, counts.without_answer, counts.other_attributes, counts.log.records, counts.replaced)
 
@@ -125,13 +126,11 @@ def _waves(path: Path) -> list[Path]:
         found = next((waves for folder in folders if (waves := _waves_of(folder))), [])
     if not found:
         missing = "" if path.is_dir() else "there is no such folder; "
-        raise DatasetError(
-            f"{printable(str(path))}: {missing}expected are folders American_Trends_Panel_W… of OpinionQA"
-        )
+        raise DatasetError(f"{printable(str(path))}: {missing}expected OpinionQA's folders American_Trends_Panel_W…")
     with_people = [wave for wave in found if (wave / _RESPONSES).is_file()]
     if not with_people:
         raise DatasetError(
-            f"{printable(str(path))}: no wave has a {_RESPONSES}: it comes with the download of OpinionQA, folder "
+            f"{printable(str(path))}: no wave has a {_RESPONSES}; it is part of OpinionQA's download, in the folder "
             "human_resp"
         )
     return with_people
@@ -146,7 +145,7 @@ def _waves_of(folder: Path) -> list[Path]:
 
 
 def wave_name(folder: Path) -> str:
-    """ "W92" for the folder of wave 92; else the folder's own name."""
+    """Return "W92" for the folder of wave 92; for other folders, the folder's own name."""
     match = _WAVE.match(folder.name)
     return match[1] if match else folder.resolve().name
 
@@ -157,20 +156,20 @@ def _of_topics(waves: list[Path], topics: Sequence[str]) -> list[Path]:
     by_name = {name.casefold(): wave for wave in waves for name in (wave_name(wave), topic_of(wave_name(wave)))}
     for topic in topics:
         if topic.strip().casefold() not in by_name:
-            there = ", ".join(f"{topic_of(wave_name(wave))} ({wave_name(wave)})" for wave in waves)
-            raise SettingsError(f"no wave is about {printable(topic)!r}; there are: {printable(there)}")
+            known = ", ".join(f"{topic_of(wave_name(wave))} ({wave_name(wave)})" for wave in waves)
+            raise SettingsError(f"no wave is about {printable(topic)!r}; choose from: {printable(known)}")
     wanted = {by_name[topic.strip().casefold()] for topic in topics}
     return [wave for wave in waves if wave in wanted]
 
 
 def topic_of(wave: str) -> str:
-    """The topic of a wave; its name where that is unknown."""
+    """Return the topic of a wave; its name if the topic is unknown."""
     return TOPICS.get(wave, wave)
 
 
 @dataclass(slots=True)
 class _Wave:
-    """Reads the people of one wave."""
+    """A reader of the people of one wave."""
 
     folder: Path
     counts: _Counts
@@ -192,7 +191,7 @@ class _Wave:
             place = f"{table.name}: row {number}"
             respondent = layout.respondent(row)
             if respondent in seen or unstorable_part(respondent):
-                self.counts.log.add(place, "its QKEY stands above already, or cannot be kept")
+                self.counts.log.add(place, "its QKEY is that of an earlier row, or cannot be stored")
                 continue
             if respondent:
                 seen.add(respondent)
@@ -211,7 +210,7 @@ class _Wave:
             elif is_no_answer(cell):
                 self.counts.without_answer += 1
             else:
-                self.counts.log.add(f"{place}, {printable(key)}", "the answer is none of the options")
+                self.counts.log.add(f"{place}, {printable(key)}", "the answer is not one of the options")
 
     def _profile(self, row: list[str], layout: _Layout) -> UserProfile:
         profile = {}
@@ -226,7 +225,7 @@ class _Wave:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which column of `responses.csv` is what."""
+    """The columns of `responses.csv`: those of questions and of attributes, and that of the respondent."""
 
     questions: tuple[tuple[int, str, WaveQuestion], ...]
     attributes: tuple[tuple[int, Attribute], ...]
@@ -239,11 +238,11 @@ class _Layout:
         )
         known = tuple((at, attribute) for key, attribute in attributes.items() if (at := table.column(key)) is not None)
         if not asked:
-            raise DatasetError(f"{table.name}: none of its columns is a question of the info.csv beside it")
+            raise DatasetError(f"{table.name}: none of its columns is a question of the info.csv in the same folder")
         return cls(asked, known, table.column("QKEY"))
 
     def respondent(self, row: list[str]) -> str:
-        """The panelist's key; "" where there is none."""
+        """Return the panelist's key; "" if there is none."""
         if self.respondent_at is None:
             return ""
         return row[self.respondent_at].strip().removesuffix(".0")

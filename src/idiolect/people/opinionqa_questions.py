@@ -1,4 +1,4 @@
-"""What one wave of OpinionQA asked: `info.csv` and `metadata.csv` as questions and attributes. No person here.
+"""The questions and attributes of one wave of OpinionQA, from `info.csv` and `metadata.csv`. No people here.
 
 info.csv (key, question, references, option_mapping, option_ordinal) → WaveQuestion
 metadata.csv (key, options) → Attribute
@@ -36,11 +36,11 @@ READABLE_NAMES = {
     "POLIDEOLOGY": "Political ideology",
     "RACE": "Race",
 }
-"""Names of the attributes in a profile; one that is not here keeps the name that it has in `metadata.csv`."""
+"""Names of the attributes in a profile; an attribute missing here keeps its name from `metadata.csv`."""
 
 
 def is_no_answer(cell: str) -> bool:
-    """Return whether a cell holds no answer: it is blank, "nan" or "Refused"."""
+    """Return whether a cell contains no answer, that is, whether it is blank, "nan" or "Refused"."""
     return cell.strip().casefold() in _NO_ANSWER
 
 
@@ -50,20 +50,20 @@ class WaveQuestion:
 
     Args:
         question: its choices are the options as published, without "Refused".
-        answers: by what a cell may hold (an option's text, or a code as `code_of` writes it): the opinion, one object
-            for all who answered so, which keeps 80,000 people small.
+        answers: the opinions by the content of a cell (an option's text, or a code as `code_of` writes it); one object
+            for all people with that answer, which keeps 80,000 people small in memory.
     """
 
     question: Question
     answers: Mapping[str, Opinion] = field(repr=False)
 
     def opinion(self, cell: str) -> Opinion | None:
-        """The opinion of somebody in whose row the cell stands; None if it is no option."""
+        """Return the opinion that a cell stands for; None if the cell is not one of the options."""
         return self.answers.get(cell) or self.answers.get(cell.strip()) or self.answers.get(code_of(cell))
 
 
 def code_of(value: object) -> str:
-    """A numeric code in one spelling, apart from every text: 1, 1.0 and "1.0" are equal; "" if it is none."""
+    """Return a numeric code in one spelling that no text has (1, 1.0 and "1.0" are equal); "" if it is not numeric."""
     try:
         number = float(str(value))
     except ValueError:
@@ -72,10 +72,10 @@ def code_of(value: object) -> str:
 
 
 def read_questions(path: Path, log: BrokenRecordsLog) -> dict[str, WaveQuestion]:
-    """The questions of an `info.csv`, by key.
+    """Read the questions of an `info.csv`, by key.
 
     Raises:
-        DatasetError: it cannot be read, or lacks a column.
+        DatasetError: the file cannot be read, or lacks a column.
     """
     found: dict[str, WaveQuestion] = {}
     with opened_csv(path, log) as table:
@@ -87,7 +87,7 @@ def read_questions(path: Path, log: BrokenRecordsLog) -> dict[str, WaveQuestion]
             ordinal = "" if ordinal_at is None else row[ordinal_at]
             try:
                 if not key or key in found:
-                    raise ValueError("its key is blank" if not key else "its key stands above already")
+                    raise ValueError("its key is blank" if not key else "its key is that of an earlier row")
                 found[key] = _question(key, row[text_at].strip(), row[references_at], mapping, ordinal)
             except ValueError as error:
                 log.add(f"{table.name}: row {number}", str(error))
@@ -105,10 +105,10 @@ def _question(key: str, text: str, references: str, mapping: str, ordinal: str) 
 
 
 def _is_scale(cell: str, choices: int) -> bool:
-    """Whether the options, in the order in which they are shown, ascend.
+    """Return whether the options ascend in the order in which they are shown.
 
     The published numbers put a middle option that is shown last ("About the same") between the others: [1, 2, 1.5].
-    Such options stay in the order in which people saw them, and are no scale.
+    Such options stay in the order in which people saw them, and are not treated as a scale.
     """
     try:
         places = python_literal(cell)
@@ -121,7 +121,7 @@ def _is_scale(cell: str, choices: int) -> bool:
 
 
 def _codes(cell: str) -> dict[str, str]:
-    """Options by code; a mapping that cannot be read maps nothing, since answers are usually texts."""
+    """Return the options by code; empty if the mapping cannot be read, since answers are usually texts."""
     try:
         value: Any = python_literal(cell)
         if not isinstance(value, dict):
@@ -133,17 +133,17 @@ def _codes(cell: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A column of `responses.csv` that belongs into profiles: its name there, and the values that it may have."""
+    """A column of `responses.csv` that belongs in profiles: its name in a profile, and its possible values."""
 
     name: str
     values: frozenset[str]
 
 
 def read_attributes(path: Path, log: BrokenRecordsLog) -> dict[str, Attribute]:
-    """The attributes of a `metadata.csv`, by key.
+    """Read the attributes of a `metadata.csv`, by key.
 
     Raises:
-        DatasetError: it cannot be read, or lacks a column.
+        DatasetError: the file cannot be read, or lacks a column.
     """
     found: dict[str, Attribute] = {}
     with opened_csv(path, log) as table:
@@ -152,7 +152,7 @@ def read_attributes(path: Path, log: BrokenRecordsLog) -> dict[str, Attribute]:
             key = row[key_at].strip()
             try:
                 if not key or "\0" in key:
-                    raise ValueError("its key is blank or holds a NUL character")
+                    raise ValueError("its key is blank or contains a NUL character")
                 options = frozenset(option for option in text_list(row[options_at]) if not is_no_answer(option))
                 found.setdefault(key, Attribute(READABLE_NAMES.get(key, key), options))
             except ValueError as error:

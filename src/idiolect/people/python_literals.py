@@ -1,4 +1,4 @@
-"""Python literals in the cells of published tables, such as "['Yes', 'No']": read without evaluating anything.
+"""Python literals in the cells of published tables, such as "['Yes', 'No']", read without evaluating any code.
 
 Below the readers of OpinionQA and GlobalOpinionQA, whose authors wrote their tables with pandas.
 """
@@ -14,20 +14,20 @@ _MAX_DEPTH = 20
 
 
 class UnreadableLiteralError(ValueError):
-    """Not a literal of numbers, texts, lists and dicts; the message shows nothing of it."""
+    """A text that is not a literal of numbers, texts, lists and dicts; the message shows nothing of it."""
 
 
 def python_literal(text: str) -> Any:
-    """The value that a literal stands for.
+    """Return the value of a literal.
 
     Raises:
-        UnreadableLiteralError: anything else than a literal, or one that is too long or too deep.
+        UnreadableLiteralError: the text is not a literal, or is too long or too deeply nested.
     """
     if len(text) > MAX_CHARACTERS:
         raise UnreadableLiteralError(f"is longer than {MAX_CHARACTERS:,} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd escapes in a text
+            warnings.simplefilter("ignore")  # about invalid escapes in a text
             tree = ast.parse(text.strip(), mode="eval")
         _check_depth(tree.body)
         return ast.literal_eval(tree)
@@ -47,10 +47,10 @@ def _check_depth(tree: ast.AST) -> None:
 
 
 def text_list(text: str) -> list[str]:
-    """A list of texts; numbers in it become their text, whole ones without a decimal point.
+    """Read a list of texts; numbers in it become text, whole ones without a decimal point.
 
     Raises:
-        UnreadableLiteralError: not a list of texts and numbers.
+        UnreadableLiteralError: the literal is not a list of texts and numbers.
     """
     value = python_literal(text)
     if not isinstance(value, list | tuple):
@@ -59,16 +59,16 @@ def text_list(text: str) -> list[str]:
 
 
 def plain_text(value: object) -> str:
-    """A text, or a number as text.
+    """Return a text without outer blanks, or a number as text.
 
     Raises:
-        UnreadableLiteralError: neither.
+        UnreadableLiteralError: the value is neither text nor a number, or the number is infinite or too long.
     """
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnreadableLiteralError("holds something else than texts and numbers")
+        raise UnreadableLiteralError("contains values other than texts and numbers")
     try:
         return str(int(value)) if value == int(value) else str(value)
     except (ValueError, OverflowError):  # infinite, or beyond Python's limit on digits
-        raise UnreadableLiteralError("holds a number without end") from None
+        raise UnreadableLiteralError("contains a number that is not finite or too long") from None

@@ -1,7 +1,7 @@
-"""Splits of people and of their opinions: what a method may learn from, and what it is judged by.
+"""Splits of people and of their opinions, into those that a method may learn from and those that it is judged by.
 
-Between the users file and the methods. Every order here is a pure function of a key (a seed and ids), by a hash instead
-of a random generator: equal on every system, in every process and in every Python version.
+Between the users file and the methods. Every order here is a pure function of a key (a seed and ids), computed with a
+hash instead of a random generator, so that it is equal on every system, in every process and in every Python version.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One user's opinions in two: `train` to learn from, `test` to be asked about. Neither is empty."""
+    """One user's opinions in two parts: `train` to learn from, `test` to be asked about. Neither is empty."""
 
     train: tuple[Opinion, ...]
     test: tuple[Opinion, ...]
 
 
 def split_opinions(user: User, *, n_train: int, seed: int | None = None) -> Split:
-    """The first `n_train` opinions to learn from, all others to be tested on.
+    """Split a user's opinions into the first `n_train`, to learn from, and all others, to test on.
 
     Args:
-        user: needs more than `n_train` opinions.
+        user: a user with more than `n_train` opinions.
         n_train: at least 1.
         seed: None keeps the order of the file; a number shuffles first, differently for each user id.
 
@@ -43,7 +43,7 @@ def split_opinions(user: User, *, n_train: int, seed: int | None = None) -> Spli
         raise ValueError(f"n_train must be at least 1, but is {n_train}")
     if len(user.opinions) <= n_train:
         raise PersonalizationError(
-            f"user {user.id!r} has {len(user.opinions)} opinions: to learn from {n_train} and test on the others "
+            f"user {user.id!r} has {len(user.opinions)} opinions; learning from {n_train} and testing on the others "
             f"needs at least {n_train + 1}"
         )
     opinions = user.opinions if seed is None else shuffled(user.opinions, "opinions", seed, user.id)
@@ -51,19 +51,19 @@ def split_opinions(user: User, *, n_train: int, seed: int | None = None) -> Spli
 
 
 def split_people(users: Iterable[User], *, sizes: Sequence[int], seed: int) -> tuple[tuple[User, ...], ...]:
-    """Disjoint groups of people, for example those that settings are chosen on and those that are reported.
+    """Split people into disjoint groups, for example one for choosing settings and one for reporting results.
 
-    Who is in which group depends on the ids and the seed only, not on the order of `users`; people beyond the sum of
-    the sizes are in no group.
+    The groups depend only on the ids and the seed, not on the order of `users`. People beyond the sum of the sizes are
+    in no group.
 
     Args:
-        users: all ids different.
-        sizes: of the groups, each at least 1; one size gives a sample.
-        seed: another seed, another partition.
+        users: people with different ids.
+        sizes: sizes of the groups, each at least 1; a single size gives a sample.
+        seed: seed of the partition.
 
     Raises:
-        ValueError: no sizes, a size below 1, or two users with one id.
-        SettingsError: the sizes sum up to more people than there are.
+        ValueError: there are no sizes, a size is below 1, or two users have the same id.
+        SettingsError: the sizes sum to more people than there are.
     """
     if not sizes or min(sizes) < 1:
         raise ValueError(f"sizes must be at least 1 each, but are {list(sizes)}")
@@ -73,17 +73,17 @@ def split_people(users: Iterable[User], *, sizes: Sequence[int], seed: int) -> t
             raise ValueError(f"two users have the id {one.id!r}")
     if sum(sizes) > len(people):
         raise SettingsError(
-            f"groups of {' + '.join(map(str, sizes))} people need more than the {len(people)} there are"
+            f"groups of {' + '.join(map(str, sizes))} people need more than the {len(people)} people that there are"
         )
     order = iter(sorted(people, key=lambda user: hash_rank("people", seed, user.id)))
     return tuple(tuple(next(order) for _ in range(size)) for size in sizes)
 
 
 def shuffled(items: Sequence[T], *key: str | int) -> tuple[T, ...]:
-    """`items` in an order that depends on `key` and their number only."""
+    """Return `items` in an order that depends only on `key` and their number."""
     return tuple(items[index] for index in sorted(range(len(items)), key=lambda index: hash_rank(*key, index)))
 
 
 def hash_rank(*key: str | int) -> bytes:
-    """A place in an order that looks random but is a function of `key` alone: 16 bytes, to compare."""
+    """Return 16 bytes to sort by, which give an order that looks random but is a function of `key` alone."""
     return blake2b(json.dumps(key).encode(), digest_size=16).digest()

@@ -1,9 +1,9 @@
 """People as values: who they are (`UserProfile`), what they were asked (`Question`), what they said (`Opinion`).
 
-The top of the flow: everything below takes these values and none of them knows about files, models or stores.
+The top of the flow: everything below takes these values, and none of them depends on files, models or stores.
 Fermi's notation (arXiv 2406.18678, section 3): `U_pro` is `User.profile`, `U_opi = {(q_i, a_i)}` is `User.opinions`.
-All values are frozen; construction checks them, so a `Question` that exists is a valid one. No text of theirs is blank
-or holds what UTF-8 and databases cannot keep (NUL characters, lone surrogates).
+All values are frozen; construction checks them, so a `Question` that exists is a valid one. None of their texts is
+blank or contains characters that UTF-8 and databases cannot store (NUL characters, lone surrogates).
 
 Construction takes lists, dicts and plain strings where that is natural, and stores tuples and values:
 
@@ -11,8 +11,8 @@ Construction takes lists, dicts and plain strings where that is natural, and sto
     milk = Opinion(Question("Do you take milk?", ["yes", "no"]), "no")
     User("ann", profile={"Age": "30-44"}, opinions=[drinks, milk])
 
-A field's type is what readers get. Dataclasses know no converters, so each class declares what its `__init__` takes for
-type checkers only, and `__post_init__` converts; at run time the `__init__` is the generated one.
+A field's annotation is the type that readers get. Dataclasses have no converters, so each class declares the argument
+types of its `__init__` for type checkers only, and `__post_init__` converts; at run time the generated `__init__` runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def unstorable_part(text: str) -> str | None:
-    """What `text` holds that UTF-8 or a database cannot keep, in plain words; None if nothing."""
+    """Return, in plain words, the part of `text` that UTF-8 or a database cannot store; None if there is none."""
     if "\0" in text:
         return "a NUL character"
     if not text.isascii() and _LONE_SURROGATE.search(text):
@@ -48,11 +48,11 @@ def _check_text(name: str, text: str) -> None:
     if not text or text.isspace():
         raise ValueError(f"{name} is blank")
     if part := unstorable_part(text):
-        raise ValueError(f"{name} holds {part}")
+        raise ValueError(f"{name} contains {part}")
 
 
 def _as_tuple(name: str, values: Iterable[T]) -> tuple[T, ...]:
-    # A tuple of a text's letters or of a dict's keys is never meant, and a set has no order.
+    # A tuple of a text's letters or of a dict's keys is never intended, and a set has no order.
     if isinstance(values, str | Mapping | AbstractSet) or not isinstance(values, Iterable):
         found = "a single text" if isinstance(values, str) else f"a value of type {type(values).__name__}"
         raise ValueError(f"{name} must be a list, not {found}")
@@ -70,12 +70,12 @@ def _frozen_extra(extra: Mapping[str, Any], own_keys: frozenset[str]) -> Mapping
     if not extra:
         return _NOTHING
     if taken := own_keys & extra.keys():
-        raise ValueError(f"extra holds {min(taken)!r}, which is a key of Idiolect's own")
+        raise ValueError(f"extra contains {min(taken)!r}, which is one of Idiolect's own keys")
     return MappingProxyType(dict(extra))
 
 
 class QuestionKind(Enum):
-    """How an answer to a question is compared with the user's own (Fermi's `s(a, â)`)."""
+    """Kind of a question, which decides how an answer is compared with the user's own (Fermi's `s(a, â)`)."""
 
     MULTIPLE_CHOICE = "multiple_choice"
     ORDINAL = "ordinal"
@@ -87,7 +87,7 @@ class UserProfile:
     """A user's attributes (Fermi's `U_pro`), for example `{"Age": "18-29"}`; may be empty.
 
     Raises:
-        ValueError: an attribute's name or value is blank, unstorable, or no text.
+        ValueError: an attribute's name or value is blank, unstorable, or not text.
     """
 
     attributes: Mapping[str, str] = field(default_factory=_nothing)
@@ -110,13 +110,13 @@ class Question:
     """A question, with its choices if it has any.
 
     Args:
-        text: what is asked; not blank.
-        choices: the answers to choose from, in their order; empty for free text, else at least two, all different.
-        ordinal: the choices are a scale in order (for example "1" … "5").
+        text: the question's text; not blank.
+        choices: the answers to choose from, in order; empty for free text, otherwise at least two, all different.
+        ordinal: whether the choices are a scale in order (for example "1" … "5").
 
     Raises:
-        ValueError: blank text, one choice only, equal or blank choices, a text instead of a list of choices, or
-            `ordinal` without choices.
+        ValueError: the text is blank, there is only one choice, choices are equal or blank, `choices` is a text instead
+            of a list, or `ordinal` is set without choices.
     """
 
     text: str
@@ -131,7 +131,7 @@ class Question:
         object.__setattr__(self, "choices", _as_tuple("choices", self.choices))
         _check_text("question", self.text)
         if len(self.choices) == 1:
-            raise ValueError("a single choice is no choice: give at least two, or none for free text")
+            raise ValueError("a question cannot have a single choice: give at least two, or none for free text")
         for choice in self.choices:
             _check_text("a choice", choice)
         if len({choice.strip() for choice in self.choices}) != len(self.choices):
@@ -139,11 +139,11 @@ class Question:
         if not isinstance(self.ordinal, bool):
             raise ValueError(f"ordinal must be True or False, but is of type {type(self.ordinal).__name__}")
         if self.ordinal and not self.choices:
-            raise ValueError("ordinal needs choices")
+            raise ValueError("ordinal requires choices")
 
     @property
     def kind(self) -> QuestionKind:
-        """Multiple choice, ordinal or free text."""
+        """The question's kind: multiple choice, ordinal or free text."""
         if not self.choices:
             return QuestionKind.FREE_TEXT
         return QuestionKind.ORDINAL if self.ordinal else QuestionKind.MULTIPLE_CHOICE
@@ -151,12 +151,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One answer of the user's: `(q_i, a_i)` of `U_opi`.
+    """One answer of the user: `(q_i, a_i)` of `U_opi`.
 
     Args:
-        question: what was asked; a plain text is a question without choices.
-        answer: what the user said; one of the choices where there are any.
-        extra: keys of the users file that Idiolect doesn't know, kept as they were.
+        question: the question that was asked; plain text is a question without choices.
+        answer: the user's answer; one of the choices if there are any.
+        extra: keys of the users file that are not Idiolect's own, kept as they were.
 
     Raises:
         ValueError: the answer is blank or not among the choices, or `extra` uses one of `OPINION_KEYS`.
@@ -187,14 +187,14 @@ class User:
 
     Args:
         id: unique among the users of a file or store; not blank.
-        profile: attributes, also as a plain mapping, in which numbers become text; may be empty.
-        opinions: what they answered; may be empty if there are texts.
-        texts: things they wrote that answer no question.
-        extra: keys of the users file that Idiolect doesn't know, kept as they were.
+        profile: attributes, possibly as a plain mapping, in which numbers become text; may be empty.
+        opinions: the user's answers; may be empty if there are texts.
+        texts: texts by the user that do not answer a question.
+        extra: keys of the users file that are not Idiolect's own, kept as they were.
 
     Raises:
-        ValueError: a blank id, a blank text, a text instead of a list of texts, neither opinions nor texts, or `extra`
-            uses one of `USER_KEYS`.
+        ValueError: the id or a text is blank, a list is given as a single text, there are neither opinions nor texts,
+            or `extra` uses one of `USER_KEYS`.
     """
 
     id: str

@@ -1,8 +1,8 @@
-"""One user as a plain JSON object and back: what a line of the users file holds, checked field by field.
+"""Conversion of one user to a plain JSON object and back: the content of a line of the users file, checked by field.
 
-Between `json_line.py` (bytes to an object) and `users_file.py` (all lines of a file). pydantic validates, strictly and
-all fields at once; its messages become plain words, and then the frozen values of `user.py` are built.
-Going there and back is exact, unknown keys included; only the numbers of a profile become text.
+Between `json_line.py` (bytes to an object) and `users_file.py` (all lines of a file). pydantic validates strictly and
+all fields at once; its messages are translated to plain words, and then the frozen values of `user.py` are built.
+Converting there and back is exact, unknown keys included, except that the numbers of a profile become text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SEEN_BY_OBJECT_PROBLEMS = frozenset({"string_unicode", "invalid_key"})
 
 
 class InvalidRecordError(ValueError):
-    """A record that is no user. `problems` holds every problem, the message too."""
+    """A record that does not describe a user. Both `problems` and the message contain every problem."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -45,7 +45,7 @@ class InvalidRecordError(ValueError):
 
 
 def _wrong(message: str) -> PydanticCustomError:
-    # As context, because pydantic takes braces in the template for placeholders.
+    # As context, because pydantic treats braces in the template as placeholders.
     return PydanticCustomError("idiolect", "{words}", {"words": message})
 
 
@@ -56,7 +56,7 @@ def _not_blank(text: str) -> str:
 
 
 def _attribute_text(value: object) -> object:
-    """A profile's value: numbers become the text that JSON writes for them, everything else stays as it is."""
+    """Return a profile's value as text: a number becomes the text that JSON writes for it."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -67,12 +67,12 @@ def _attribute_text(value: object) -> object:
 def _distinct_choices(choices: list[str]) -> list[str]:
     if len(choices) < 2:
         count = "a single choice" if choices else "no choice"
-        raise _wrong(f"holds {count}: give at least two, or leave the field out for free text")
+        raise _wrong(f"contains {count}; give at least two, or leave the field out for free text")
     first_at: dict[str, int] = {}
     for index, choice in enumerate(choices):
         first = first_at.setdefault(choice.strip(), index)
         if first != index:
-            raise _wrong(f"holds equal choices: numbers {first + 1} and {index + 1}")
+            raise _wrong(f"contains equal choices: numbers {first + 1} and {index + 1}")
     return choices
 
 
@@ -99,7 +99,7 @@ class _OpinionRecord(BaseModel):
     @classmethod
     def _ordinal_needs_choices(cls, ordinal: bool, info: ValidationInfo) -> bool:
         if ordinal and info.data.get("choices", ()) is None:
-            raise _wrong("is true, but there are no choices that could be a scale")
+            raise _wrong("is true, but there are no choices to form a scale")
         return ordinal
 
     @field_validator("answer")
@@ -127,25 +127,25 @@ class _UserRecord(BaseModel):
     @classmethod
     def _opinions_or_texts(cls, opinions: list[_OpinionRecord], info: ValidationInfo) -> list[_OpinionRecord]:
         if not opinions and info.data.get("texts") == []:
-            raise _wrong("holds nothing, and there are no texts: a user has opinions, texts or both")
+            raise _wrong("is empty, and there are no texts; a user must have opinions, texts or both")
         return opinions
 
 
 def user_from_record(record: Mapping[str, Any]) -> User:
-    """The user that a record of the users file describes.
+    """Return the user that a record of the users file describes.
 
     Args:
-        record: plain JSON values, for example what `user_to_record` returned; keys it doesn't know go to `extra`.
+        record: plain JSON values, for example a result of `user_to_record`; unknown keys go to `extra`.
 
     Raises:
         InvalidRecordError: a `ValueError` with every problem of the record.
     """
-    plain = record if isinstance(record, dict) else dict(record)  # a copy would forget which keys were repeated
-    problems = object_problems(plain)
-    if TOO_MANY_VALUES in problems:  # not worth a closer look, which could cost a gigabyte
+    as_dict = record if isinstance(record, dict) else dict(record)  # copying a dict would lose its repeated keys
+    problems = object_problems(as_dict)
+    if TOO_MANY_VALUES in problems:  # a closer look could cost a gigabyte
         raise InvalidRecordError(tuple(problems))
     try:
-        validated = _UserRecord.model_validate(plain)
+        validated = _UserRecord.model_validate(as_dict)
         if not problems:
             return _built(validated)
     except ValidationError as error:
@@ -169,7 +169,7 @@ def _built_opinion(record: _OpinionRecord) -> Opinion:
 
 
 def _is_known(detail: ErrorDetails) -> bool:
-    """Return whether `object_problems` reports it already: names of keys that are no text, or unstorable."""
+    """Return whether `object_problems` already reports this error: a key that is not text, or unstorable text."""
     bad_key = detail["type"] == "string_type" and detail["loc"][-1:] == ("[key]",)
     return bad_key or detail["type"] in _SEEN_BY_OBJECT_PROBLEMS
 
@@ -184,7 +184,7 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 
 def user_to_record(user: User) -> dict[str, Any]:
-    """The record that `user_from_record` reads back as an equal user; what is empty or false is left out."""
+    """Return the record that `user_from_record` reads back as an equal user; empty and false fields are left out."""
     record: dict[str, Any] = {"id": user.id, "profile": dict(user.profile.attributes)}
     if user.opinions:
         record["opinions"] = [_opinion_to_record(opinion) for opinion in user.opinions]

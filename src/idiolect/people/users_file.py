@@ -1,8 +1,8 @@
-"""The users file: JSON Lines, one user a line, streamed; what a line may hold is `user_record.py`'s.
+"""The users file: JSON Lines with one user per line, streamed; `user_record.py` defines the content of a line.
 
-Two passes. The first reads every line and collects all faults of the file, so that nothing is done for one user while
-another is still in doubt; the second yields the users. In between, only hashes of the ids are remembered (about 130
-bytes a user), and standard input is kept in a temporary file. No message repeats what a person said.
+There are two passes. The first reads every line and collects all faults of the file, so that no work is done for any
+user while another's line may still be invalid; the second yields the users. In between, only hashes of the ids are kept
+(about 130 bytes per user), and standard input is copied to a temporary file. No message repeats what a person said.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from idiolect.people.user import User
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
-"""A longer line is a fault, and never in memory as a whole."""
+"""Maximum length of a line; a longer one is a fault, and is never in memory as a whole."""
 
 MAX_FAULTS_KEPT = 1000
-"""The first faults of a file, in the order of its lines; those beyond are counted."""
+"""Maximum number of faults of a file that are kept, in the order of its lines; further ones are only counted."""
 
 STANDARD_INPUT = "-"
 
-_ID_HASH_BYTES = 8  # a million ids: two share a hash with a probability of 3e-8
+_ID_HASH_BYTES = 8  # among a million ids, two share a hash with a probability of 3e-8
 _WIDE_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it starts with
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, because it starts with UTF-16's mark
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -51,14 +51,14 @@ _PLAIN_REASONS: dict[type[OSError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field of one line; prints as `file:line: field: what is wrong`.
+    """A fault of one field of one line; printed as `file:line: field: what is wrong`.
 
     Args:
         path: the file as it was named, "<stdin>" for standard input.
-        line: from 1.
-        field: the way to the field, for example `opinions[3].answer`; "line" for a line that holds no object, "file"
-            for the file as a whole.
-        message: in plain words, without anything that a person said.
+        line: number of the line, from 1.
+        field: path to the field, for example `opinions[3].answer`; "line" for a line that does not contain an object,
+            "file" for the file as a whole.
+        message: the fault in plain words, without anything that a person said.
     """
 
     path: str
@@ -72,14 +72,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class UsersFileReport:
-    """What the first pass found.
+    """The result of the first pass.
 
     Args:
         path: the file as it was named, "<stdin>" for standard input.
-        users: valid users.
-        invalid_lines: lines with at least one fault.
-        fault_count: all faults.
-        faults: the first `MAX_FAULTS_KEPT` of them.
+        users: number of valid users.
+        invalid_lines: number of lines with at least one fault.
+        fault_count: number of all faults.
+        faults: the first `MAX_FAULTS_KEPT` faults.
     """
 
     path: str
@@ -89,7 +89,7 @@ class UsersFileReport:
     faults: tuple[Fault, ...]
 
     def __str__(self) -> str:
-        """One line: the number of faults, or of users if there are no faults."""
+        """Return one line with the number of faults, or of users if there are no faults."""
         path = printable(self.path)
         if not self.fault_count:
             return f"{path}: {_counted(self.users, 'user')}"
@@ -98,9 +98,9 @@ class UsersFileReport:
         return f"{path}: {_counted(self.fault_count, 'fault')} on {_counted(self.invalid_lines, 'line')}{cut}"
 
     def error(self) -> UsersFileError:
-        """The faults as an exception, which names the first and carries all that were kept."""
-        shown = tuple(map(str, self.faults))
-        return UsersFileError(f"{self}, the first: {shown[0]}", shown)
+        """Return the faults as an exception, which names the first and carries all that were kept."""
+        faults = tuple(map(str, self.faults))
+        return UsersFileError(f"{self}, the first: {faults[0]}", faults)
 
 
 def _counted(count: int, noun: str) -> str:
@@ -110,17 +110,17 @@ def _counted(count: int, noun: str) -> str:
 def read_users(
     source: str | Path, *, skip_invalid: bool = False, on_report: Callable[[UsersFileReport], None] | None = None
 ) -> Iterator[User]:
-    """The users of a file, one at a time; the whole file has been checked when this returns.
+    """Read the users of a file, one at a time; the whole file has been checked when this returns.
 
     Args:
         source: the file; "-" is standard input.
-        skip_invalid: leave out every line that has a fault, instead of raising. A line that repeats the id of a line
-            above is left out, whether the line above is valid or not.
+        skip_invalid: leave out every line that has a fault, instead of raising. A line that repeats the id of an
+            earlier line is left out, whether the earlier line is valid or not.
         on_report: called once with the result of the check, faults included, before anything is raised or yielded.
 
     Raises:
-        UsersFileError: the file cannot be read, has faults (all in `faults`), or has no valid user to go on with;
-            also while iterating, when the file was changed after the check.
+        UsersFileError: the file cannot be read, has faults (all in `faults`), or has no valid user to continue with;
+            while iterating, also if the file was changed after the check.
     """
     passes = _both_passes(source, skip_invalid, on_report)
     next(passes)  # the first pass: it raises here, and not at the caller's first `for`
@@ -138,14 +138,14 @@ def _both_passes(
         if report.fault_count and not (skip_invalid and report.users):
             raise report.error()
         last, invalid = found.last_line, found.invalid
-        del found  # a million hashes
+        del found  # frees up to a million hashes
         yield None
         yield from _second_pass(path, stream, last, invalid)
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What the first pass gathers, line by line."""
+    """The findings of the first pass, collected line by line."""
 
     path: str
     last_line: int = 0
@@ -172,7 +172,7 @@ class _Findings:
                 self.faults.append(Fault(self.path, line, problem.field, problem.message))
 
     def repeated_id(self, line: int, user_id: object) -> list[Problem]:
-        """Remember the id; return the problem if an earlier line has it."""
+        """Record the id; return the problem if an earlier line has the same one."""
         if not isinstance(user_id, str):
             return []
         digest = blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=_ID_HASH_BYTES).digest()
@@ -183,13 +183,13 @@ class _Findings:
 def _first_pass(path: str, stream: BinaryIO) -> _Findings:
     found = _Findings(path)
     if encoding := _wide_encoding(path, stream):
-        found.add_faults(1, [Problem("file", f"is {encoding}: must be UTF-8")])
+        found.add_faults(1, [Problem("file", f"must be UTF-8, but is {encoding}")])
         return found
     for number, line in _lines(path, stream):
         found.last_line = number
         _check_line(found, number, line)
     if not found.last_line:
-        found.add_faults(1, [Problem("file", "is empty: must hold one user a line")])
+        found.add_faults(1, [Problem("file", "is empty; expected one user per line")])
     return found
 
 
@@ -227,7 +227,7 @@ def _second_pass(path: str, stream: BinaryIO, last: int, invalid: array[int]) ->
     to_skip = iter(invalid)
     skipped = next(to_skip, 0)
     for number, line in _lines(path, stream):
-        if number > last:  # written since the first pass: nobody has checked it
+        if number > last:  # appended after the first pass, so not checked
             return
         if number == skipped:
             skipped = next(to_skip, 0)
@@ -239,7 +239,7 @@ def _second_pass(path: str, stream: BinaryIO, last: int, invalid: array[int]) ->
 
 
 def _lines(path: str, stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The lines that are not blank, with their numbers from 1; None stands for a line that is too long."""
+    """Yield the lines that are not blank, with their numbers from 1; None stands for a line that is too long."""
     number = 0
     try:
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -262,7 +262,7 @@ def _skip_rest_of_line(stream: BinaryIO) -> None:
 
 @contextmanager
 def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
-    """The name to show and the bytes, which can be read twice: what cannot be rewound is copied first."""
+    """Open the source; yield its name for messages and a stream that can be read twice, a copy if it cannot rewind."""
     from_standard_input = str(source) == STANDARD_INPUT
     path = "<stdin>" if from_standard_input else str(source)
     if not path:
@@ -283,30 +283,30 @@ def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _is_endless(stream: BinaryIO) -> bool:
-    """Return whether it is a device such as /dev/zero, which never ends; a terminal ends when its user ends it."""
+    """Return whether the stream is a device such as /dev/zero, which never ends; a terminal's user can end it."""
     try:
         status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # not of the operating system
+    except (OSError, ValueError):  # not a file of the operating system
         return False
     device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
     return device and not stream.isatty() and not os.path.samestat(status, Path(os.devnull).stat())
 
 
 def _unreadable(path: str, error: Exception) -> UsersFileError:
-    reason = next((plain for kind, plain in _PLAIN_REASONS.items() if isinstance(error, kind)), None)
+    reason = next((words for kind, words in _PLAIN_REASONS.items() if isinstance(error, kind)), None)
     reason = reason or getattr(error, "strerror", None) or str(error)
     return UsersFileError(f"{printable(path)}: cannot be read: {reason}")
 
 
 def write_users(users: Iterable[User], stream: BinaryIO) -> int:
-    """Write users as a users file that `read_users` reads back as equal users; returns how many.
+    """Write users as a users file that `read_users` reads back as equal users; return their number.
 
     Args:
-        users: their ids are the caller's to keep unique.
-        stream: binary, because the file is UTF-8 with "\\n" on every system.
+        users: the users; the caller must ensure that their ids are unique.
+        stream: a binary stream, because the file is UTF-8 with "\\n" on every system.
 
     Raises:
-        ValueError: a user's `extra` holds what JSON cannot, or the user is too large for one line.
+        ValueError: a user's `extra` contains values that JSON cannot represent, or the user is too large for one line.
     """
     count = 0
     for user in users:

@@ -1,10 +1,10 @@
-"""Store: keeps users and what was learned for them, in SQLite by default; any SQLAlchemy URL works.
+"""The store of users and of the data learned for them, in SQLite by default; any SQLAlchemy URL works.
 
     with Store.open("./people") as store:
         store.save_users(users)
         store.save_personalization("u1", "fermi", payload)
 
-Takes and gives values of `idiolect.people` and plain JSON; knows neither methods nor models.
+It takes and returns values of `idiolect.people` and plain JSON, and depends on neither methods nor models.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Companions: every cache of calls that was used with a store, wherever it lies, so that an erasure reaches all.
+"""Companions: the paths of all caches of calls used with a store, wherever they are, so that an erasure reaches them.
 
-    note (a run asks where its cache belongs) → known_caches: for the erasure and the export
+    note (a run reads the path of its cache) → known_caches: for the erasure and the export
 
-Only paths are kept here; nothing is opened. The cache beside the store's own file needs no note. Paths below the folder
-of a SQLite file are kept relative to it, so that the folder may be moved or copied.
+Only paths are stored here; nothing is opened. The cache beside the store's own file needs no note. Paths below the
+folder of a SQLite file are stored relative to it, so that the folder may be moved or copied.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from idiolect.store.strict_json import checked_text
 
 
 def note(database: Database, path: Path) -> bool:
-    """Note that a cache is used with this store; return whether that is new.
+    """Note that a cache is used with this store; return whether the note is new.
 
     Raises:
-        StoreError: the store cannot be written, or cannot keep such a path.
+        StoreError: the store cannot be written, or cannot store such a path.
     """
     path = resolved(path)
     if path in _own(database.place) or _is_noted(database, path):
@@ -33,14 +33,14 @@ def note(database: Database, path: Path) -> bool:
         with database.writing() as connection:
             connection.execute(companions.insert().values(path=_kept_path(database.place, path)))
     except StoreError:
-        if not _is_noted(database, path):  # else another process was quicker
+        if not _is_noted(database, path):  # otherwise another process was quicker
             raise
         return False
     return True
 
 
 def drop_note(database: Database, path: Path) -> None:
-    """Take a note back.
+    """Drop the note on a cache.
 
     Raises:
         StoreError: the store cannot be written.
@@ -50,7 +50,7 @@ def drop_note(database: Database, path: Path) -> None:
 
 
 def known_caches(database: Database) -> dict[Path, bool]:
-    """Return the paths where the store's caches are or may be, links resolved, each with whether it was noted.
+    """Return the possible paths of the store's caches, links resolved, each with whether it was noted.
 
     Raises:
         StoreError: the store cannot be read.
@@ -81,7 +81,7 @@ def _kept_path(place: Place, path: Path) -> str:
 
 
 def _base(place: Place) -> Path:
-    """Return the folder that relative paths start from."""
+    """Return the folder to which relative paths are relative."""
     return Path("/") if place.file is None else resolved(place.file.parent)
 
 

@@ -1,6 +1,6 @@
 """`Database`: the opened database of a store, and its transactions; `Store` and the erasure are built on it.
 
-The driver's errors become a `StoreError` here, and so do rows that make no valid value.
+The driver's errors become a `StoreError` here, and so do errors from rows that contain no valid value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Database:
     """An engine on a store of the newest revision, and the store's place.
 
     Args:
-        engine: from `opening.open_engine`.
+        engine: an engine from `opening.open_engine`.
         place: the store's place.
         lock_timeout: seconds to wait for another process's lock.
 
@@ -45,7 +45,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction that writes; it is committed at the end, and undone by an error.
+        """Open a transaction that writes; it is committed at the end of the context and undone by an error.
 
         Raises:
             StoreError: the store is locked, closed, or not writable.
@@ -55,20 +55,20 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state of the database.
+        """Open a transaction that sees a single state of the database.
 
         Raises:
-            StoreError: the store is closed or not readable, or its rows make no valid value.
+            StoreError: the store is closed or not readable, or a row contains no valid value.
         """
         level = {"isolation_level": "REPEATABLE READ"} if self.kind == "postgresql" else {}
         try:
             with store_errors(self.where), self.engine(**level).begin() as connection:
                 yield connection
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON, or no valid user
-            raise StoreError(f"store {self.where}: what it holds is damaged ({type(error).__name__})") from error
+            raise StoreError(f"store {self.where}: its data is damaged ({type(error).__name__})") from error
 
     def pages(self, read: Callable[[Connection, str | None], Sequence[T]], *, key: Callable[[T], str]) -> Iterator[T]:
-        """Yield a long list page by page, each page in a transaction of its own, so that others may write meanwhile.
+        """Yield a long list page by page, each page in a transaction of its own, so that others may write in between.
 
         Args:
             read: returns the page that follows a key, in the order of the keys; for None, the first page.
@@ -90,7 +90,7 @@ class Database:
         """Return the engine, with execution options.
 
         Raises:
-            StoreError: it is closed.
+            StoreError: the store is closed.
         """
         if self._closed:
             raise StoreError(f"store {self.where}: is closed")

@@ -1,7 +1,7 @@
-"""Faults: every SQLAlchemy error becomes a `StoreError` with a reason in plain words.
+"""Translation of SQLAlchemy's errors to `StoreError` with a reason in plain words.
 
-Messages name the store and the reason, never SQL parameters: those are people's texts. SQLite's own reasons are safe
-to repeat; other databases quote values in theirs, so a message gives only the kind of their error.
+Messages contain the store and the reason, never SQL parameters, because those are people's texts. SQLite's own reasons
+are safe to repeat; other databases quote values in theirs, so a message contains only the kind of their error.
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ def reason(error: SQLAlchemyError) -> str:
         return sqlite_reason(cause)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
-    return f"the database refused ({kind}, SQLSTATE {state})" if state else f"the database failed ({kind})"
+    return f"the database failed ({kind}, SQLSTATE {state})" if state else f"the database failed ({kind})"

@@ -1,7 +1,7 @@
-"""Groups as values: their members, and whether what was learned for them still fits these.
+"""Groups as values: their members, and whether the data learned for them is up to date.
 
     never fitted → fitted ⇄ stale (refit advised)
-                        ↘ needs refit: a member it was learned from is gone, and with them what was learned
+                        ↘ needs refit: a member it was learned from is gone, so the learned data was deleted
 
 `data_digest` shows whether a person's data has changed since a group was fitted on it.
 """
@@ -17,7 +17,7 @@ from idiolect.store.strict_json import digest
 
 
 class GroupState(StrEnum):
-    """A group's state, by what was learned for it and its members now; later ones weigh more."""
+    """A group's state, by the data learned for it and its present members; later states take precedence."""
 
     NEVER_FITTED = "never fitted"
     FITTED = "fitted"
@@ -31,10 +31,10 @@ class GroupFit:
 
     Args:
         method: the method's name.
-        since: when it learned; if it needs a refit, since when it does.
-        digest: SHA-256 of what it learned, tensors included; None if it needs a refit.
-        sources: the members it was learned from, in the order of their ids.
-        added: members who came since, in that order; they are served all the same.
+        since: the time of learning or, if a refit is needed, the time since when it is.
+        digest: SHA-256 of the learned data, tensors included; None if a refit is needed.
+        sources: the members whose data was learned from, in the order of their ids.
+        added: members who joined afterwards, in that order; they are served nevertheless.
         changed: sources whose profile, opinions or texts have changed since, in that order.
     """
 
@@ -47,7 +47,7 @@ class GroupFit:
 
     @property
     def state(self) -> GroupState:
-        """The state of this fit: a stale one is still served, one that needs a refit is not."""
+        """The state of this fit. A stale fit is still served; one that needs a refit is not."""
         if self.digest is None:
             return GroupState.NEEDS_REFIT
         return GroupState.STALE if self.added or self.changed else GroupState.FITTED
@@ -55,7 +55,7 @@ class GroupFit:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some users, by id and in that order, for whom something is learned together; `fits` are by method."""
+    """Users for whom methods learn together. `members` are in the order of their ids, `fits` of their methods."""
 
     id: str
     members: tuple[str, ...]
@@ -72,9 +72,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as `Groups.read_members` read them: the user, and the `token` of this membership.
+    """A member as returned by `Groups.read_members`: the user, and the `token` of this membership.
 
-    A user who is forgotten or removed and comes back has another token, even with the same data.
+    A user who is forgotten or removed and joins again has another token, even with the same data.
     """
 
     user: User
@@ -87,9 +87,9 @@ class Removal:
 
     Args:
         rows: number of rows deleted, by table.
-        refit: methods that have to learn anew for the group.
-        unfinished: files that may still hold bytes of deleted data, and why; the next opening of the store finishes
-            them.
+        refit: methods that have to learn for the group again.
+        unfinished: files that may still contain bytes of deleted data, with the reason; the next opening of the store
+            scrubs them.
     """
 
     rows: dict[str, int]
@@ -98,7 +98,7 @@ class Removal:
 
 
 def data_digest(user: User) -> str:
-    """Return the SHA-256 (hex) of the data a method may learn from: profile, opinions and texts, no unknown keys."""
+    """Return the SHA-256 (hex) of the data that methods may learn from: profile, opinions and texts, not `extra`."""
     opinions = [
         [opinion.question.text, list(opinion.question.choices), opinion.question.ordinal, opinion.answer]
         for opinion in user.opinions

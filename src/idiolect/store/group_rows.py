@@ -1,7 +1,7 @@
 """SQL on groups, for `Groups` and the erasure of a person; each function runs inside a transaction of its caller.
 
-A group's learned row and its sources (the members it was learned from) live and die together. When a source goes, so
-does the row, which holds that person's influence; a row of `group_refits` records that it has to be learned anew.
+A group's learned row and its sources (the members it was learned from) exist only together. When a source is deleted,
+so is the row, because it contains that person's influence; a row of `group_refits` records that a refit is needed.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ def known_group(connection: Connection, group_id: str, *, lock: bool = False) ->
     """Return the group's row.
 
     Args:
-        connection: in a transaction.
+        connection: a connection in a transaction.
         group_id: the group's id.
-        lock: keep other writers from it until the transaction ends; SQLite writes alone anyway.
+        lock: lock the row against other writers until the transaction ends; SQLite has only one writer anyway.
 
     Raises:
-        UnknownGroupError: there is none; the message names ids that are near.
+        UnknownGroupError: there is none; the message names similar ids.
     """
     if unstorable_part(group_id) is None:
         chosen = sa.select(groups).where(groups.c.id == group_id)
         row = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
         if row is not None:
             return row
-    raise UnknownGroupError(f"the store holds no group {group_id!r}{hint_of_near_ids(connection, groups, group_id)}")
+    raise UnknownGroupError(f"the store has no group {group_id!r}{hint_of_near_ids(connection, groups, group_id)}")
 
 
 def insert_group(connection: Connection, group_id: str, *, now: datetime) -> None:
-    """Make an empty group.
+    """Create an empty group.
 
     Raises:
-        StoreError: there is one of that id, or a store cannot keep the id.
+        StoreError: there is already one with that id, or the id cannot be stored.
     """
     checked_text(group_id, at="the group's id")
     if connection.scalar(sa.select(groups.c.id).where(groups.c.id == group_id)) is not None:
-        raise StoreError(f"the store holds a group {group_id!r} already")
+        raise StoreError(f"the store already has a group {group_id!r}")
     connection.execute(groups.insert().values(id=group_id, created_at=now, updated_at=now))
 
 
 def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> int:
-    """Add the users to the group; return how many were not in it.
+    """Add the users to the group; return how many of them were not in it before.
 
     Raises:
         UnknownUserError: there is no such user.
@@ -76,7 +76,7 @@ def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str
         there = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(storable))))
         for user_id in batch:
             if user_id not in there:
-                known_user(connection, user_id)  # raises, and names ids that are near
+                known_user(connection, user_id)  # raises, and names similar ids
         of_group = group_members.c.group_id == group_id
         held = sa.select(group_members.c.user_id).where(of_group, group_members.c.user_id.in_(batch))
         new = there.difference(connection.scalars(held))
@@ -92,7 +92,7 @@ def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str
 
 
 def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> Removal:
-    """Take users out of the group, and delete what was learned for it from any of them.
+    """Remove users from the group, and delete the data that was learned for it from any of them.
 
     Raises:
         StoreError: one is not in the group.
@@ -113,10 +113,10 @@ def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str
 
 
 def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
-    """Delete the group and all that was learned for it, but no user; return the number of deleted rows by table."""
+    """Delete the group and all data learned for it, but no user; return the number of deleted rows by table."""
     tables = (group_members, group_personalizations, group_sources, group_refits)
     rows = {"groups": 1} | {table.name: _count(connection, table, table.c.group_id == group_id) for table in tables}
-    connection.execute(groups.delete().where(groups.c.id == group_id))  # the others follow, by their foreign keys
+    connection.execute(groups.delete().where(groups.c.id == group_id))  # cascades to the other tables
     return rows
 
 
@@ -139,10 +139,10 @@ def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *
 
 
 def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict[str, int]:
-    """Delete a user, and all that was learned from them, from every group; return the number of rows by table."""
+    """Delete a user, and all data learned from them, from every group; return the number of deleted rows by table."""
     theirs = group_members.c.user_id == user_id
     changed = groups.c.id.in_(sa.select(group_members.c.group_id).where(theirs))
-    connection.execute(groups.update().where(changed).values(updated_at=now))  # first: whoever saves a fit waits
+    connection.execute(groups.update().where(changed).values(updated_at=now))  # first, so that saving a fit must wait
     learned = learned_from(connection, group_sources.c.user_id == user_id)
     memberships = connection.execute(group_members.delete().where(theirs)).rowcount
     rows = {"group_members": memberships} if memberships else {}
@@ -150,12 +150,12 @@ def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict
 
 
 def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Iterable[Member]) -> None:
-    """Write what was learned for a group, in place of what the method had learned before.
+    """Write the data learned for a group; replace the method's earlier data.
 
     Args:
-        connection: in a transaction that writes.
-        row: of `group_personalizations`.
-        sources: everyone it was learned from, as `read_members` read them before.
+        connection: a connection in a transaction that writes.
+        row: a row of `group_personalizations`.
+        sources: the members it was learned from, as `read_members` returned them before the fit.
 
     Raises:
         StoreError: one of them has left the group since, even if they are back.
@@ -166,12 +166,12 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
     gone = sum(tokens.get(user_id) != member.token for user_id, member in read.items())
     if gone:
         raise StoreError(
-            f"group {group_id!r}: {gone} of the people it was fitted on were forgotten or removed while it was fitted,"
-            " whether or not they are back; what was learned is not kept, fit it again"
+            f"group {group_id!r}: {gone} of the people it was fitted on were forgotten or removed during the fit,"
+            " even if they are back; the learned data was not saved, fit the group again"
         )
     table, where = group_personalizations, of(group_personalizations, group_id, method)
     held = connection.scalar(sa.select(table.c.created_at).where(*where))
-    connection.execute(table.delete().where(*where))  # with its sources
+    connection.execute(table.delete().where(*where))  # cascades to its sources
     connection.execute(group_refits.delete().where(*of(group_refits, group_id, method)))
     connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))
     named = {"group_id": group_id, "method": method}
@@ -180,7 +180,7 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
 
 
 def is_learned_from(user_id: str) -> sa.ColumnElement[bool]:
-    """Return the condition on a row of `group_personalizations` that the user is among its sources."""
+    """Return the condition, on a row of `group_personalizations`, that the user is among its sources."""
     table = group_personalizations
     joined = sa.and_(group_sources.c.group_id == table.c.group_id, group_sources.c.method == table.c.method)
     return sa.exists().where(joined, group_sources.c.user_id == user_id)
@@ -199,7 +199,7 @@ def read_group_learned(connection: Connection, group_id: str, method: str) -> Ro
 
 
 def needs_refit(connection: Connection, group_id: str, method: str) -> bool:
-    """Return whether what the method had learned for the group is deleted."""
+    """Return whether the data that the method had learned for the group was deleted."""
     return _count(connection, group_refits, *of(group_refits, group_id, method)) > 0
 
 
@@ -211,7 +211,7 @@ def member_ids(connection: Connection, group_id: str) -> tuple[str, ...]:
 
 def read_members(connection: Connection, group_id: str) -> tuple[Member, ...]:
     """Return the group's members with their data, in the order of their ids, from one state of the database."""
-    tokens = _tokens(connection, group_id)  # first: data that comes later than its token is not kept, never the reverse
+    tokens = _tokens(connection, group_id)  # before the data, so that a member who rejoins in between is noticed
     found = {user.id: user for batch in _batches(tokens) for user in _users(connection, batch)}
     return tuple(Member(found[user_id], token) for user_id, token in tokens.items())
 
@@ -236,7 +236,7 @@ def page_of_groups(connection: Connection, after: str | None) -> list[Group]:
 
 
 def read_group(connection: Connection, group_id: str) -> Group:
-    """Return the group, its members and its fits; reads the sources' data, but no tensors.
+    """Return the group with its members and its fits; this reads the sources' data, but no tensors.
 
     Raises:
         UnknownGroupError: there is none.
@@ -256,7 +256,7 @@ def read_group(connection: Connection, group_id: str) -> Group:
 def _fits(connection: Connection, group_id: str, members: Sequence[str]) -> Iterator[GroupFit]:
     table = group_personalizations
     columns = (table.c.method, table.c.updated_at, table.c.digest)
-    held: dict[str, str] = {}  # digests of the data as it is now
+    held: dict[str, str] = {}  # digests of the sources' present data
     for method, since, digest in connection.execute(sa.select(*columns).where(table.c.group_id == group_id)).all():
         chosen = sa.select(group_sources.c.user_id, group_sources.c.data_digest).where(
             *of(group_sources, group_id, method)

@@ -1,9 +1,9 @@
 """`Groups` (as `Store.groups`): users for whom a method learns together, kept between runs.
 
     create → read_members → fit → save_personalization → personalization   (served to members, and to people never seen)
-    a source is forgotten or removed → their row is deleted → GroupNeedsRefitError until it is fitted again
+    a source is forgotten or removed → the group's row is deleted → GroupNeedsRefitError until it is fitted again
 
-Every call is its own transaction. Deleted rows are scrubbed from a SQLite file like an erased person's.
+Every call is its own transaction. Deleted rows are scrubbed from a SQLite file like those of an erased person.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from idiolect.store.scrubbing import finish, mark
 class Groups:
     """The groups of an opened store.
 
-    Whatever reads or writes raises a `StoreError` where the store cannot be read or written, or is damaged, and an
-    `UnknownGroupError` or `UnknownUserError` for the id of a group or user that it does not hold.
+    Methods that read or write raise `StoreError` if the store cannot be read or written, or is damaged, and
+    `UnknownGroupError` or `UnknownUserError` for an id of a group or user that the store does not have.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(self, group_id: str, members: Iterable[str] = ()) -> Group:
-        """Make a group of users that the store holds; nothing is learned for it yet.
+        """Create a group of users of the store; nothing is learned for it yet.
 
         Raises:
-            ValueError: a blank id.
-            UnknownUserError: the store holds no such user; then no group is made.
-            StoreError: there is a group of that id, or the store cannot be written.
+            ValueError: the id is blank.
+            UnknownUserError: the store has no such user; in this case no group is created.
+            StoreError: there is already a group with that id, or the store cannot be written.
         """
         if not group_id.strip():
             raise ValueError("the group's id is blank")
@@ -63,7 +63,7 @@ class Groups:
             return read_group(connection, group_id)
 
     def get(self, group_id: str) -> Group:
-        """Return the group, its members and the state of what was learned for it."""
+        """Return the group with its members and the state of the data learned for it."""
         with self._database.reading() as connection:
             return read_group(connection, group_id)
 
@@ -72,29 +72,29 @@ class Groups:
         return self._database.pages(page_of_groups, key=lambda group: group.id)
 
     def read_members(self, group_id: str) -> tuple[Member, ...]:
-        """Return the members with their data, in the order of their ids, for a fit and then `save_personalization`."""
+        """Return the members with their data, in the order of their ids; the fit's result is saved with them."""
         with self._database.reading() as connection:
             known_group(connection, group_id)
             return read_members(connection, group_id)
 
     def add_members(self, group_id: str, members: Iterable[str]) -> int:
-        """Add users; what was learned for the group is served to them too, before it is fitted again with them.
+        """Add users; the data learned for the group is served to them too, even before the next fit includes them.
 
         Returns:
             The number of users who were not in the group before.
 
         Raises:
-            UnknownUserError: the store holds no such user; then none is added.
+            UnknownUserError: the store has no such user; in this case none is added.
         """
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
             return insert_members(connection, group_id, members, now=datetime.now(UTC))
 
     def remove_members(self, group_id: str, members: Iterable[str]) -> Removal:
-        """Take users out of the group; what was learned for it from any of them is deleted.
+        """Remove users from the group, and delete the data that was learned for it from any of them.
 
         Raises:
-            StoreError: one is not in the group (then all stay), or the store cannot be written.
+            StoreError: one is not in the group (in this case all stay), or the store cannot be written.
         """
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
@@ -103,7 +103,7 @@ class Groups:
         return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._database, name))
 
     def forget(self, group_id: str) -> Removal:
-        """Delete the group and all that was learned for it; its members stay in the store."""
+        """Delete the group and all data learned for it; its members stay in the store."""
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
             rows = delete_group(connection, group_id)
@@ -119,35 +119,37 @@ class Groups:
         *,
         fitted_on: Iterable[Member],
     ) -> None:
-        """Keep what a method learned for the group, in place of what it had learned before; it can be served again.
+        """Save the data that a method learned for the group; replace its earlier data. It can then be served again.
 
         Args:
             group_id: the group's id.
-            method: the method that learned.
-            payload: what it learned, as JSON.
+            method: the method's name.
+            payload: the learned data, as JSON.
             tensors: as for `Store.save_personalization`.
-            fitted_on: everyone whose data went into it, as `read_members` read them before the fit, even those who
-                gave nothing usable. A member whose data has changed since makes it stale.
+            fitted_on: all members whose data went into the fit, as `read_members` returned them before it, including
+                those without usable data. If a member's data changes afterwards, the fit is stale.
 
         Raises:
-            ValueError: a blank method, a payload that is no mapping, tensors without a byte, or `fitted_on` is empty.
-            StoreError: one of those it was fitted on was forgotten or removed meanwhile, even if they are back (then it
-                is not kept); or the payload, tensors or store as for `Store.save_personalization`.
+            ValueError: the method is blank, the payload is not a mapping, the tensors have no bytes, or `fitted_on` is
+                empty.
+            StoreError: a member of `fitted_on` was forgotten or removed in the meantime, even if they are back (in this
+                case nothing is saved); or the payload, the tensors or the store as for `Store.save_personalization`.
         """
-        at, now = f"what {method} learned for group {group_id!r}", datetime.now(UTC)
+        at, now = f"data learned by {method} for group {group_id!r}", datetime.now(UTC)
         row = {"group_id": group_id, **learned_columns(method, payload, tensors, at=at, now=now)}
         sources = tuple(fitted_on)
         if not sources:
-            raise ValueError("fitted_on is empty; something is learned from someone")
+            raise ValueError("fitted_on is empty; expected the members that the method learned from")
         with self._database.writing() as connection:
             known_group(connection, group_id, lock=True)
             put_group_learned(connection, row, sources)
 
     def personalization(self, group_id: str, method: str) -> PersonalizationRecord:
-        """Return what the method learned for the group, stale or not.
+        """Return the data that the method learned for the group, whether stale or not.
 
         Raises:
-            GroupNeedsRefitError: a member it was learned from was forgotten or removed; it has to be fitted again.
+            GroupNeedsRefitError: a member it was learned from was forgotten or removed; the group has to be fitted
+                again.
             NotFittedError: the method has learned nothing for this group.
         """
         with self._database.reading() as connection:

@@ -1,7 +1,7 @@
 """SQL on `personalizations` and `checkpoints`, for `Store`; each function runs inside a transaction of its caller.
 
-A personalization is the result of a method's learning; a checkpoint is its state while it still learns. Whatever takes
-a user's id raises `UnknownUserError` where there is no such user.
+A personalization is the result of a method's learning; a checkpoint is its state while it is still learning. Functions
+that take a user's id raise `UnknownUserError` if there is no such user.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
 
 
 def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
-    """Write a row of either table, in place of the one of the same user and method."""
+    """Write a row of either table; replace the row of the same user and method."""
     known_user(connection, row["user_id"])
     kept = {name: value for name, value in row.items() if name not in _KEPT_ONCE}
     changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
@@ -37,17 +37,17 @@ def read_learned(connection: Connection, table: sa.Table, user_id: str, method: 
 
 
 def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[RowMapping]:
-    """Return the user's rows, by method."""
+    """Return the user's rows, in the order of their methods."""
     known_user(connection, user_id)
     rows = sa.select(table).where(table.c.user_id == user_id).order_by(table.c.method)
     return list(connection.execute(rows).mappings())
 
 
 def held_digest(connection: Connection, user_id: str, method: str) -> str | None:
-    """Return the digest of what was learned, and lock it against other writers until the transaction ends."""
+    """Return the digest of the learned data, and lock its row against other writers until the transaction ends."""
     known_user(connection, user_id)
     held = sa.select(personalizations.c.digest).where(*of(personalizations, user_id, method))
-    return connection.scalar(held.with_for_update())  # SQLite writes alone anyway
+    return connection.scalar(held.with_for_update())  # no effect on SQLite, which has only one writer at a time
 
 
 def of(table: sa.Table, owner_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

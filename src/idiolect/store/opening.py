@@ -1,9 +1,9 @@
-"""Opening: from a folder or URL to an engine on a store of the newest revision.
+"""Opening a store: from a folder or URL to an engine on a store of the newest revision.
 
     target → URL → file made private (0600 in a 0700 folder) → engine with SQLite's pragmas → migrated
 
-The execution option `sqlite_begin` sets how a transaction on SQLite begins: IMMEDIATE if it writes, so that it waits
-for a lock at its start and is never refused one later.
+The execution option `sqlite_begin` is the mode in which a transaction on SQLite begins: IMMEDIATE if it writes, so that
+it waits for a lock at its start and is never refused one later.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Place:
 
     @property
     def cache_path(self) -> Path:
-        """The path for the cache of calls, in the store's folder.
+        """The path of the cache of calls, in the store's folder.
 
-        A store named by a URL has no folder; its cache is in one of its own below `$IDIOLECT_CACHE`, else below the
-        user's cache folder.
+        A store named by a URL has no folder; its cache is in a folder of its own below `$IDIOLECT_CACHE` or, if that is
+        not set, below the user's cache folder.
         """
         if self.folder is not None:
             return self.folder / CACHE_NAME
@@ -58,16 +58,18 @@ class Place:
         return Path(caches).expanduser().absolute() / self._identity() / CACHE_NAME
 
     def _identity(self) -> str:
-        """Return a name of the database that does not depend on who logs in to it and how."""
+        """Return a name of the database that does not depend on the login or its method."""
         url = self.url
         database = os.path.realpath(self.file) if self.file is not None else url.database
-        query_hosts = [url.query.get("host"), url.query.get("port")]  # how sockets are named
+        query_hosts = [url.query.get("host"), url.query.get("port")]  # these name sockets
         parts = repr((url.get_backend_name(), url.host, url.port, database, query_hosts))
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def locate(target: str | Path | None) -> Place:
-    """Return the place of `target`: a folder or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's data folder.
+    """Return the place of `target`, a folder or a SQLAlchemy URL.
+
+    None means `$IDIOLECT_STORE` or, if that is not set, the user's data folder.
 
     Raises:
         StoreError: the URL cannot be read.
@@ -80,7 +82,7 @@ def locate(target: str | Path | None) -> Place:
         url = sa.make_url(target)
         url.get_backend_name()
     except (ArgumentError, ValueError) as error:
-        raise StoreError("the store's URL cannot be read; it looks like sqlite:///people.db") from error
+        raise StoreError("the store's URL is not valid; expected one such as sqlite:///people.db") from error
     return Place(url, None, url.set(query={}).render_as_string(hide_password=True))
 
 
@@ -89,11 +91,12 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
 
     Args:
         place: the store's place.
-        create: make a store if there is none.
+        create: create a store if there is none.
         lock_timeout: seconds to wait for another process's lock.
 
     Raises:
-        StoreError: no store and not to be created, not a store, made by a newer Idiolect, or not readable.
+        StoreError: there is no store and `create` is false; or the database is not a store, was made by a newer
+            Idiolect, or is not readable.
     """
     engine = _engine(place, lock_timeout=lock_timeout)  # connects to nothing yet
     if place.folder is not None and place.folder.is_file():
@@ -101,7 +104,7 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
     if create:
         _make_private(place)
     elif place.file is not None and not place.file.exists():
-        raise StoreError(f"there is no store at {place.name}; fitting a user makes one")
+        raise StoreError(f"there is no store at {place.name}; fitting a user creates one")
     try:
         with store_errors(place.name):
             migrate(engine, place.name, create=create)
@@ -125,7 +128,7 @@ def _engine(place: Place, *, lock_timeout: float) -> Engine:
     try:
         engine = sa.create_engine(place.url, hide_parameters=True, json_serializer=strict_json.dumps)
     except (SQLAlchemyError, TypeError, ValueError) as error:
-        raise StoreError(f"store {place.name}: no such kind of database, or a wrong option in its URL") from error
+        raise StoreError(f"store {place.name}: unknown kind of database, or invalid option in its URL") from error
     except ImportError as error:
         raise StoreError(f"store {place.name}: the database's driver is not installed ({error.name})") from error
     if engine.dialect.name == "sqlite":
@@ -136,7 +139,7 @@ def _engine(place: Place, *, lock_timeout: float) -> Engine:
 def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin below, not by the driver's guess
+        connection.isolation_level = None  # transactions begin below, not whenever the driver decides
         try:
             set_pragmas(connection, lock_timeout=lock_timeout)
         except BaseException:

@@ -1,7 +1,7 @@
 """SQL on `users` and `opinions`, for `Store`; each function runs inside a transaction of its caller.
 
-Reads and writes rows of `records`. Of what was learned it reads only the methods' names. Whatever takes a user's id
-raises `UnknownUserError` where there is no such user.
+The functions read and write rows of `records`; of learned data they read only the methods' names. Functions that take a
+user's id raise `UnknownUserError` if there is no such user.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
 _REPLACED = ("profile", "texts", "extra", "updated_at")  # columns of a user who is saved again
-_FEW = 1000  # up to so many users or groups, an unknown id is compared with theirs
+_FEW = 1000  # an unknown id is compared with those of at most this many users or groups
 
 
 def known_user(connection: Connection, user_id: str) -> RowMapping:
     """Return the user's row.
 
     Raises:
-        UnknownUserError: there is none; the message names ids that are near.
+        UnknownUserError: there is none; the message names similar ids.
     """
     if unstorable_part(user_id) is None:
         row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
         if row is not None:
             return row
-    raise UnknownUserError(f"the store holds no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
+    raise UnknownUserError(f"the store has no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
 
 
 def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -> str:
-    """Return a question for people whether they mean an id of the table that is near; "" if there is none."""
+    """Return a hint that asks whether a similar id of the table was meant; "" if there is no similar id."""
     ids = list(connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1)))
     near = get_close_matches(unknown_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -64,10 +64,10 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
 
 
 def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
-    """Write the users. Opinions that were entered one by one stay, in the place of a new one on the same question.
+    """Write the users. Opinions that were entered one by one stay and replace a new one on the same question.
 
     Raises:
-        StoreError: a user holds something that a store cannot keep.
+        StoreError: a user contains something that cannot be stored.
     """
     rows = [user_row(user, now=now) for user in batch.values()]
     given = {user.id: opinion_rows(user) for user in batch.values()}
@@ -92,7 +92,7 @@ def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]
 
 
 def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
-    """Put an entered opinion in the place of the row on the same question with the same choices, else at the end.
+    """Replace the row on the same question with the same choices by an entered opinion, or append the opinion.
 
     Returns:
         Whether this changes the rows' answer to the question, or adds one.
@@ -116,12 +116,12 @@ def _replace_user() -> sa.Update:
 def put_opinion(
     connection: Connection, user_id: str, opinion: Opinion, *, now: datetime
 ) -> Literal["added", "replaced"]:
-    """Put the opinion in the place of the one on the same question with the same choices, else at the end.
+    """Replace the opinion on the same question with the same choices, or append the opinion.
 
     Raises:
-        StoreError: the opinion holds something that a store cannot keep.
+        StoreError: the opinion contains something that cannot be stored.
     """
-    # The user's row is written first: on PostgreSQL that keeps two writers from taking the same position.
+    # The user's row is written first: on PostgreSQL, this keeps two writers from taking the same position.
     known_user(connection, user_id)
     connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
     theirs = opinions.c.user_id == user_id
@@ -141,10 +141,10 @@ def put_opinion(
 def remove_opinion(
     connection: Connection, user_id: str, question: str, choices: tuple[str, ...] | None, *, now: datetime
 ) -> bool:
-    """Delete the opinion on the question, whatever its choices if `choices` is None; return whether there was one.
+    """Delete the opinion on the question, with any choices if `choices` is None; return whether there was one.
 
     Raises:
-        StoreError: there are opinions on that question with different choices, and none are named; or nothing would
+        StoreError: `choices` is None and there are opinions on that question with different choices; or nothing would
             be left of the user.
     """
     texts = known_user(connection, user_id)["texts"]
@@ -159,7 +159,7 @@ def remove_opinion(
     if len(found) > 1 and choices is None:
         raise StoreError(f"user {user_id!r} has {len(found)} opinions on that question; name the choices")
     if found and len(held) == 1 and not texts:
-        raise StoreError(f"it is the last opinion of user {user_id!r}, of whom nothing else is known; forget the user")
+        raise StoreError(f"it is the last opinion of user {user_id!r}, who has no texts; forget the user instead")
     if found:
         connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
         connection.execute(opinions.delete().where(theirs, opinions.c.position == found[0]))
@@ -167,7 +167,7 @@ def remove_opinion(
 
 
 def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
-    """Return the places, from 0, of the user's opinions that were entered one by one."""
+    """Return the indices of the user's opinions that were entered one by one."""
     known_user(connection, user_id)
     flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)

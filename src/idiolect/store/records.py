@@ -1,7 +1,7 @@
 """Records: users and learned payloads as rows of the tables, and the values that the store returns.
 
-Rows are made and checked here, before any SQL runs: what a store cannot keep is a `StoreError` that gives its place. A
-row that makes no valid value when read back means damage.
+Rows are built and checked here, before any SQL runs; data that cannot be stored raises a `StoreError` that gives its
+place. A row from which no valid value can be read back is damaged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store.strict_json import checked_json, checked_text, digest
 
 _MIB = 1 << 20
-MAX_TENSORS = 256 * _MIB  # bytes in one row; databases take them in one piece
+MAX_TENSORS = 256 * _MIB  # bytes in one row; databases handle them in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SavedUsers:
 
 @dataclass(frozen=True, slots=True)
 class UserSummary:
-    """A summary of what the store holds about a user. `methods` are those that learned something, sorted."""
+    """A summary of the store's data about a user. `methods` are the names of methods that learned something, sorted."""
 
     id: str
     n_opinions: int
@@ -52,7 +52,7 @@ class UserSummary:
 
 @dataclass(frozen=True, slots=True)
 class PersonalizationRecord:
-    """What one method learned for one user: plain JSON, maybe the bytes of a safetensors file, the SHA-256 of both."""
+    """The data that a method learned for one user or group: JSON, optional safetensors bytes, the SHA-256 of both."""
 
     method: str
     created_at: datetime
@@ -64,7 +64,7 @@ class PersonalizationRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """The state of a method that still learns for one user: plain JSON, and the SHA-256 of its canonical text."""
+    """The state of a method that is still learning for one user: plain JSON, and the SHA-256 of its canonical text."""
 
     method: str
     updated_at: datetime
@@ -106,10 +106,10 @@ def opinion_row(opinion: Opinion, *, user_id: str, position: int, entered: bool 
 
 
 def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
-    """Return the user of a row of `users` and its rows of `opinions`, in order.
+    """Return the user from a row of `users` and its rows of `opinions`, in order.
 
     Raises:
-        ValueError: the rows make no valid user.
+        ValueError: the rows do not describe a valid user.
     """
     return User(
         id=user["id"],
@@ -129,7 +129,7 @@ def personalization_row(
     user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None, *, now: datetime
 ) -> dict[str, Any]:
     """Return the row of `personalizations`."""
-    learned = learned_columns(method, payload, tensors, at=f"what {method} learned for user {user_id!r}", now=now)
+    learned = learned_columns(method, payload, tensors, at=f"data learned by {method} for user {user_id!r}", now=now)
     return {"user_id": user_id, **learned}
 
 
@@ -139,12 +139,12 @@ def learned_columns(
     """Return the columns that rows of `personalizations` and `group_personalizations` have in common.
 
     Raises:
-        ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-        StoreError: the payload is not strict JSON, or holds text that a store cannot keep; or the tensors are too big.
+        ValueError: the method is blank, the payload is not a mapping, or the tensors have no bytes.
+        StoreError: the payload is not strict JSON or contains text that cannot be stored, or the tensors are too large.
     """
     value = _checked_payload(method, payload, at=at)
     if tensors is not None and not tensors:
-        raise ValueError("tensors are empty; None is for none")
+        raise ValueError("tensors are empty; pass None if there are none")
     if tensors is not None and len(tensors) > MAX_TENSORS:
         raise StoreError(
             f"{at}: tensors of {len(tensors) / _MIB:,.0f} MiB; a store keeps at most {MAX_TENSORS / _MIB:,.0f} MiB"
@@ -160,7 +160,7 @@ def learned_columns(
 
 
 def learned_digest(payload: object, tensors: bytes | None) -> str:
-    """Return the SHA-256 (hex) of the payload if there are no tensors, else of the digests of both."""
+    """Return the SHA-256 (hex) of the payload if there are no tensors, otherwise of the digests of both."""
     if tensors is None:
         return digest(payload)
     return digest({"payload": digest(payload), "tensors": hashlib.sha256(tensors).hexdigest()})
@@ -177,8 +177,8 @@ def _checked_payload(method: str, payload: Mapping[str, Any], *, at: str) -> dic
 
 
 def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return the row of `checkpoints`; what is refused is as for `learned_columns`."""
-    value = _checked_payload(method, payload, at=f"what {method} learned for user {user_id!r}")
+    """Return the row of `checkpoints`; raise the same errors as `learned_columns`."""
+    value = _checked_payload(method, payload, at=f"data learned by {method} for user {user_id!r}")
     return {
         "user_id": user_id,
         "method": method,
@@ -222,4 +222,4 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
 
 def _damaged(row: RowMapping) -> StoreError:
     whose = f"user {row['user_id']!r}" if "user_id" in row else f"group {row['group_id']!r}"
-    return StoreError(f"what {row['method']} learned for {whose} is damaged: its digest is wrong")
+    return StoreError(f"the data learned by {row['method']} for {whose} is damaged: its digest is wrong")

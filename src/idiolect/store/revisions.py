@@ -1,7 +1,7 @@
-"""Revisions: bring a store to the newest revision when it is opened, with the migrations that the package carries.
+"""Migrating a store to the newest revision when it is opened, with the migrations in the package.
 
-A store that is up to date costs one query and no Alembic. Otherwise the migration runs under the database's write
-lock and looks again once it has it, so two processes may open a fresh store at the same moment.
+A store that is up to date costs one query and no import of Alembic. Otherwise the migration takes the database's write
+lock and reads the revision again under it, so that two processes may open a fresh store at the same moment.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def migrate(engine: Engine, where: str, *, create: bool) -> None:
     with engine.begin() as connection:
         revision = stored_revision(connection)
     if revision is None and not create:
-        raise StoreError(f"there is no store at {where}; fitting a user makes one")
+        raise StoreError(f"there is no store at {where}; fitting a user creates one")
     if revision != REVISION:
         with engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
             _upgrade(connection, where)
 
 
 def stored_revision(connection: Connection) -> str | None:
-    """Return the store's revision; None where there is no store yet."""
+    """Return the store's revision; None if there is no store yet."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
@@ -52,7 +52,7 @@ def _upgrade(connection: Connection, where: str) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise StoreError(
-            f"store {where}: made by a newer Idiolect (revision {revision!r}, this one knows up to {REVISION!r});"
+            f"store {where}: made by a newer Idiolect (revision {revision!r}, this one reads up to {REVISION!r});"
             " upgrade Idiolect to open it"
         )
     command.upgrade(config, "head")

@@ -1,7 +1,7 @@
-"""The tables of the store, as they are at the newest revision; `migrations/` is how a file gets there.
+"""The tables of the store at the newest revision; `migrations/` brings older files there.
 
 A change here needs a new file in `migrations/versions` and a new `REVISION`; a test compares the two.
-JSON columns hold strict JSON only (`strict_json`), in the order that it came in: the order of a profile is kept.
+JSON columns contain only strict JSON (`strict_json`), with keys in their given order, so a profile's order is kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VERSION_TABLE = "idiolect_version"  # not Alembic's default, so that a database 
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets time zones, so it is put back when read."""
+    """A moment in UTC. SQLite does not store time zones, so the zone is restored when a value is read."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -64,7 +64,7 @@ opinions = sa.Table(
     sa.Column("ordinal", sa.Boolean, nullable=False),
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("extra", sa.JSON, nullable=False),
-    # Given by itself, not with a users file: the next saving of that file must not lose it.
+    # True for an opinion that was entered by itself, not with a users file; saving that file again must not lose it.
     sa.Column("entered", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
@@ -90,7 +90,7 @@ checkpoints = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# An erasure whose rows are deleted, but whose bytes may still be in the files; holds nothing about the person.
+# Erasures whose rows are deleted, but whose bytes may still be in the files; contains nothing about the person.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -98,7 +98,7 @@ erasures = sa.Table(
     sa.Column("begun_at", UtcDateTime, nullable=False),
 )
 
-# Caches of calls that were used with this store, outside its folder: an erasure has to reach them.
+# Caches of calls that were used with this store outside its folder; an erasure has to reach them.
 companions = sa.Table("companions", metadata, sa.Column("path", sa.Text, primary_key=True))
 
 groups = sa.Table(
@@ -114,7 +114,7 @@ group_members = sa.Table(
     metadata,
     sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
-    # Drawn at random whenever someone joins: distinguishes a member who left and came back, whatever the clocks show.
+    # Drawn at random whenever someone joins; it identifies a member who left and came back, whatever the clocks show.
     sa.Column("token", sa.Text, nullable=False),
 )
 
@@ -130,7 +130,7 @@ group_personalizations = sa.Table(
     sa.Column("tensors", sa.LargeBinary),
 )
 
-# Whose data a group's row was learned from. Not cascading from `users`: no one can be deleted while something that was
+# The users from whose data a group's row was learned. Not cascading from `users`: no user can be deleted while data
 # learned from them is left.
 group_sources = sa.Table(
     "group_sources",
@@ -146,7 +146,7 @@ group_sources = sa.Table(
     ),
 )
 
-# What was learned for the group is deleted, because a member it was learned from is gone; holds nothing about who.
+# Groups and methods whose learned data was deleted because a member it was learned from is gone; does not name them.
 group_refits = sa.Table(
     "group_refits",
     metadata,

@@ -1,9 +1,9 @@
-"""Scrubbing: removes the bytes of deleted rows from a SQLite file, and finishes an erasure that was cut off.
+"""Scrubbing: removing the bytes of deleted rows from a SQLite file, and finishing an interrupted erasure.
 
     mark + delete (one transaction) → scrub → unmark
 
-The mark (a row of `erasures`, which holds nothing about the person) is written with the deletion. Opening a store that
-has a mark scrubs it first, so a process killed in between leaves nothing for good.
+The mark (a row of `erasures`, which contains nothing about the person) is written with the deletion. Opening a store
+that has a mark scrubs it first, so a process killed in between leaves nothing behind permanently.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 
 
 def mark(connection: Connection) -> str:
-    """Note that an erasure has begun, in the transaction that deletes; return the mark, for `unmark`."""
+    """Record, in the transaction that deletes, that an erasure has begun; return the mark, for `unmark`."""
     name = secrets.token_hex(8)
     connection.execute(erasures.insert().values(id=name, begun_at=datetime.now(UTC)))
     return name
 
 
 def unmark(database: Database, marks: Iterable[str]) -> None:
-    """Note that these erasures are finished.
+    """Record that these erasures are finished.
 
     Raises:
         StoreError: the store cannot be written.
@@ -50,7 +50,7 @@ def unmark(database: Database, marks: Iterable[str]) -> None:
 
 
 def finish(database: Database, name: str) -> tuple[str, ...]:
-    """Scrub the store and take the mark back; return the fault that prevented it, if any (the mark stays then)."""
+    """Scrub the store and remove the mark; return the fault that prevented it, if any (the mark then stays)."""
     try:
         _scrub_and_unmark(database, [name])
     except StoreError as error:
@@ -65,9 +65,9 @@ def _scrub_and_unmark(database: Database, marks: Iterable[str]) -> None:
 
 
 def finish_interrupted(database: Database) -> int:
-    """Scrub the store and its caches of calls if erasures were cut off; return how many were.
+    """Scrub the store and its caches of calls if erasures were interrupted; return how many were finished.
 
-    Where that is not possible now (another process holds a lock, the disk is read-only), the next opening tries again.
+    If that is not possible now (another process holds a lock, the disk is read-only), the next opening tries again.
 
     Raises:
         StoreError: the store cannot be read.
@@ -82,13 +82,13 @@ def finish_interrupted(database: Database) -> int:
                 scrub_file(cache_path, timeout=database.lock_timeout)
         _scrub_and_unmark(database, marks)
     except StoreError as error:
-        _log.warning("an erasure that was cut off is not finished yet: %s", error)
+        _log.warning("an interrupted erasure could not be finished; the next opening tries again: %s", error)
         return 0
     return len(marks)
 
 
 def scrub(database: Database) -> None:
-    """Leave no bytes of deleted rows in a SQLite store; other databases do that on their server.
+    """Remove all bytes of deleted rows from a SQLite store; other databases do that on their server.
 
     Raises:
         StoreError: another process uses the store, or it cannot be written.
@@ -99,21 +99,21 @@ def scrub(database: Database) -> None:
 
 
 def truncate_log(database: Database) -> None:
-    """Empty SQLite's write-ahead log, after the last small write; raises as `scrub`."""
+    """Empty SQLite's write-ahead log after the last small write; raise the same errors as `scrub`."""
     if database.kind == "sqlite":
         with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
             _truncate_log(connection.driver_connection, database.where, time.monotonic() + database.lock_timeout)
 
 
 def scrub_file(path: Path, *, timeout: float) -> None:
-    """Leave no bytes of deleted rows in a SQLite file.
+    """Remove all bytes of deleted rows from a SQLite file.
 
     Args:
         path: the file.
         timeout: seconds to wait for another process's lock.
 
     Raises:
-        StoreError: another process uses the file, or it is no database.
+        StoreError: another process uses the file, or it is not a database.
     """
     try:
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
@@ -128,7 +128,7 @@ def _scrub(connection: Any, where: str, timeout: float) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA secure_delete = ON")
-        cursor.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy of everybody else touches no other disk
+        cursor.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy of the other people's rows touches no other disk
         _truncate_log(connection, where, deadline)
         cursor.execute("VACUUM")
         _truncate_log(connection, where, deadline)
@@ -141,9 +141,9 @@ def _scrub(connection: Any, where: str, timeout: float) -> None:
 
 
 def _truncate_log(connection: Any, where: str, deadline: float) -> None:
-    """Write the log back and cut it to nothing: until then it holds pages from before the deletion."""
+    """Write the log back and truncate it, because it contains pages from before the deletion."""
     cursor = connection.cursor()
-    while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # 1: somebody reads an older state
+    while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # 1: another connection reads an older state
         if time.monotonic() > deadline:
             raise _in_use(where)
         time.sleep(_PAUSE)
@@ -152,6 +152,6 @@ def _truncate_log(connection: Any, where: str, deadline: float) -> None:
 
 def _in_use(where: str) -> StoreError:
     return StoreError(
-        f"{where}: another process uses it, so bytes of what is deleted may still be in it;"
+        f"{where}: another process uses it, so bytes of deleted data may still be in it;"
         " stop that process and open the store again, which finishes the erasure"
     )

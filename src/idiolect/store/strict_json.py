@@ -1,7 +1,7 @@
-"""Strict JSON: the values that the store's JSON columns may hold, and their digest.
+"""Strict JSON: the values that the store's JSON columns may contain, and their digest.
 
 Every value passes `checked_json` before it is written: string keys, finite numbers, and only characters that SQLite
-*and* PostgreSQL can keep. So the value read back equals the one written, and `digest` (SHA-256 of the canonical text)
+*and* PostgreSQL can store. So the value read back equals the one written, and `digest` (SHA-256 of the canonical text)
 proves it.
 """
 
@@ -20,13 +20,13 @@ MAX_DEPTH = 100
 
 
 def checked_text(text: str, *, at: str) -> str:
-    """Return the text itself.
+    """Return the text itself, if it can be stored.
 
     Raises:
-        StoreError: a database cannot keep it; the message gives its place, never its content.
+        StoreError: a database cannot store it; the message gives its place, never its content.
     """
     if part := unstorable_part(text):
-        raise StoreError(f"{at}: holds {part}, which a store cannot keep")
+        raise StoreError(f"{at}: contains {part}, which cannot be stored")
     return text
 
 
@@ -34,25 +34,25 @@ def checked_json(value: object, *, at: str) -> Any:
     """Return the value as dicts, lists, strings, numbers, booleans and None.
 
     Args:
-        value: the value to keep; mappings and tuples become dicts and lists.
+        value: the value to store; mappings and tuples become dicts and lists.
         at: the value's place, for messages.
 
     Raises:
-        StoreError: not strict JSON (NaN, a key that is no string, another type), too deep, or text that no database
-            can keep.
+        StoreError: the value is not strict JSON (NaN, a key that is not a string, another type), is nested too deeply,
+            or contains text that a database cannot store.
     """
     try:
         return _unlocated(value, 0)
-    except _FaultError:  # rare: now the way to it is worth its cost
+    except _FaultError:  # rare, so tracking the place of the fault is worth its cost now
         return _located(value, at=at, depth=0)
 
 
 class _FaultError(Exception):
-    """Something in the value cannot be kept."""
+    """A part of the value cannot be stored."""
 
 
 def _unlocated(value: object, depth: int) -> Any:
-    """Do as `_located`, without keeping track of the place: checkpoints are large and frequent."""
+    """Check like `_located`, but without tracking the place, because checkpoints are large and frequent."""
     kind = type(value)
     if kind is str:
         if unstorable_part(value):  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def _unlocated(value: object, depth: int) -> Any:
         return [_unlocated(item, depth + 1) for item in value]  # type: ignore[attr-defined]
     if kind is float and math.isfinite(value):  # type: ignore[arg-type]
         return value
-    raise _FaultError  # also what is fine, but of a rarer type
+    raise _FaultError  # possibly a valid value of a rarer type, which `_located` accepts
 
 
 def _located(value: object, *, at: str, depth: int) -> Any:
@@ -81,13 +81,13 @@ def _located(value: object, *, at: str, depth: int) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise StoreError(f"{at}: {value} is no JSON number")
+            raise StoreError(f"{at}: {value} is not a JSON number")
         return value
     if isinstance(value, Mapping):
         return {_key(key, at=at): _located(item, at=f"{at}.{key}", depth=depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_located(item, at=f"{at}[{i}]", depth=depth + 1) for i, item in enumerate(value)]
-    raise StoreError(f"{at}: a {type(value).__name__} is not JSON")
+    raise StoreError(f"{at}: a value of type {type(value).__name__} is not JSON")
 
 
 def _key(key: object, *, at: str) -> str:
@@ -97,7 +97,7 @@ def _key(key: object, *, at: str) -> str:
 
 
 def dumps(value: object) -> str:
-    """Return the JSON text of a strict value, with its keys in their order."""
+    """Return the JSON text of a strict value, with its keys in their given order."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 

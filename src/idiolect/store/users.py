@@ -1,7 +1,7 @@
-"""`Store`: keeps users, and what was learned for them, between runs.
+"""`Store`, which keeps users and the data learned for them between runs.
 
-Users are values of `people`, learned payloads plain JSON. Every call is its own transaction, and nothing is half
-written. A `Store` may be used from several threads, and a folder by several processes.
+Users are values of `people`; learned payloads are plain JSON. Every call is its own transaction, so nothing is ever
+half written. A `Store` may be used from several threads, and a folder by several processes.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _LOCK_TIMEOUT = 10.0
 class Store:
     """A store of users. Open it with `Store.open`; close it, or use it as a context manager.
 
-    Whatever reads or writes raises a `StoreError` where the store cannot be read or written, or is damaged, and an
-    `UnknownUserError` for the id of a user that it does not hold.
+    Methods that read or write raise `StoreError` if the store cannot be read or written, or is damaged, and
+    `UnknownUserError` for an id of a user that the store does not have.
 
     Attributes:
         where: the folder or URL, printable (without password).
-        folder: the folder that the store was named by; None for a URL.
-        groups: groups of these users.
+        folder: the folder by which the store was named; None for a URL.
+        groups: the groups of these users.
         database: the opened database, for the erasure.
         finished_erasures: the number of interrupted erasures that the opening of this store has finished.
     """
@@ -63,24 +63,24 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database, self.groups = database, Groups(database)
         self.where, self.folder = database.where, database.place.folder
-        self._noted_caches: dict[Path, bool] = {}  # by `cache_path`, each with whether the note is new
+        self._noted_caches: dict[Path, bool] = {}  # paths that `cache_path` noted, each with whether the note is new
         self.finished_erasures = finish_interrupted(database)
 
     @classmethod
     def open(
         cls, target: str | Path | None = None, *, create: bool = True, lock_timeout: float = _LOCK_TIMEOUT
     ) -> Store:
-        """Open the store, of the newest revision; an erasure that was cut off is finished first.
+        """Open the store and migrate it to the newest revision; an interrupted erasure is finished first.
 
         Args:
-            target: a folder (holds `idiolect.db`), or a SQLAlchemy URL; None: `$IDIOLECT_STORE`, else the user's
-                data folder.
-            create: make the folder (mode 0700) and the store if there is none.
+            target: a folder (which contains `idiolect.db`), or a SQLAlchemy URL; None means `$IDIOLECT_STORE` or, if
+                that is not set, the user's data folder.
+            create: create the folder (mode 0700) and the store if there is none.
             lock_timeout: seconds to wait for a lock of another process.
 
         Raises:
-            StoreError: there is no store and `create` is false; or it is not a store, made by a newer Idiolect, locked
-                or not readable.
+            StoreError: there is no store and `create` is false; or the database is not a store, was made by a newer
+                Idiolect, is locked or is not readable.
         """
         place = locate(target)
         engine = open_engine(place, create=create, lock_timeout=lock_timeout)
@@ -93,14 +93,14 @@ class Store:
 
     @property
     def cache_path(self) -> Path:
-        """The path for the cache of calls made for these users; neither it nor its folder need exist.
+        """The path of the cache of calls made for these users; neither it nor its folder need exist.
 
-        `calls.db` in the store's folder. For a URL, a file below `$IDIOLECT_CACHE`, else the user's cache folder.
-        Reading this property notes the path, so that an erasure looks there. If no cache is there when the store is
-        closed, the note is dropped.
+        This is `calls.db` in the store's folder. For a store named by a URL, it is a file below `$IDIOLECT_CACHE` or,
+        if that is not set, below the user's cache folder. Reading this property notes the path in the store, so that
+        an erasure looks there. If no cache exists there when the store is closed, the note is dropped.
 
         Raises:
-            StoreError: it cannot be noted.
+            StoreError: the path cannot be noted.
         """
         path = self.database.place.cache_path
         if path not in self._noted_caches:
@@ -112,7 +112,7 @@ class Store:
         for path, is_new in self._noted_caches.items():
             with suppress(StoreError):  # a needless note does no harm
                 if path.exists():
-                    note(self.database, path)  # again: another process may have taken it back
+                    note(self.database, path)  # again, because another process may have dropped the note
                 elif is_new:
                     drop_note(self.database, path)
         self._noted_caches.clear()
@@ -125,15 +125,15 @@ class Store:
         self.close()
 
     def save_users(self, people: Iterable[User]) -> SavedUsers:
-        """Add users, or replace those whose id the store holds.
+        """Add users; replace those whose id is already in the store.
 
-        What was learned for them stays, and so does every opinion from `put_opinion`, in the place of a new one on the
-        same question.
+        The data learned for them stays. Every opinion from `put_opinion` stays too, and replaces a new one on the same
+        question.
 
-        One transaction: when the iterable raises, or a user cannot be kept, the store is as it was.
+        This is one transaction: if the iterable raises, or a user cannot be stored, the store does not change.
 
         Raises:
-            StoreError: a user holds something that a store cannot keep, or the store cannot be written.
+            StoreError: a user contains something that cannot be stored, or the store cannot be written.
         """
         saved = SavedUsers()
         with self.database.writing() as connection:
@@ -144,35 +144,35 @@ class Store:
     def put_opinion(self, user_id: str, opinion: Opinion) -> Literal["added", "replaced"]:
         """Add an opinion at the end, or replace the one on the same question with the same choices, in its place.
 
-        Questions are the same if their whole texts are equal, and their choices in order.
+        Questions are the same if their whole texts and their ordered choices are equal.
 
         Raises:
-            StoreError: the opinion holds something that a store cannot keep, or the store cannot be written.
+            StoreError: the opinion contains something that cannot be stored, or the store cannot be written.
         """
         with self.database.writing() as connection:
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
-        """Delete the user's opinion on a question, whether it came with a users file or by `put_opinion`.
+        """Delete the user's opinion on a question, whether it came from a users file or from `put_opinion`.
 
         Args:
-            user_id: the user.
+            user_id: the user's id.
             question: the question's whole text.
-            choices: the question's choices, in order; empty for a question without; None for any choices.
+            choices: the question's choices, in order; empty for a question without choices; None for any choices.
 
         Returns:
             Whether there was one.
 
         Raises:
-            StoreError: `choices` is None and there are several on that question; the user has no other opinion and no
-                text; or the store cannot be written.
+            StoreError: `choices` is None and there are several opinions on that question; the user has no other opinion
+                and no text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
         with self.database.writing() as connection:
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
-        """Return the places, from 0, of the opinions in `User.opinions` that came by `put_opinion`."""
+        """Return the indices in `User.opinions` of the opinions that came from `put_opinion`."""
         with self.database.reading() as connection:
             return entered_places(connection, user_id)
 
@@ -197,17 +197,17 @@ class Store:
     def save_personalization(
         self, user_id: str, method: str, payload: Mapping[str, Any], tensors: bytes | None = None
     ) -> None:
-        """Keep what a method learned for the user, in place of what it had learned before.
+        """Save the data that a method learned for the user; replace its earlier data.
 
         Args:
-            user_id: the user.
-            method: the method that learned.
-            payload: what it learned, as JSON.
-            tensors: the bytes of a safetensors file, at most `MAX_TENSORS`, for what it learned that is not JSON.
+            user_id: the user's id.
+            method: the method's name.
+            payload: the learned data, as JSON.
+            tensors: learned data that is not JSON: the bytes of a safetensors file, at most `MAX_TENSORS`.
 
         Raises:
-            ValueError: a blank method, a payload that is no mapping, or tensors without a byte.
-            StoreError: the payload is not strict JSON, the tensors are too big, or the store cannot be written.
+            ValueError: the method is blank, the payload is not a mapping, or the tensors have no bytes.
+            StoreError: the payload is not strict JSON, the tensors are too large, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection:
@@ -222,14 +222,14 @@ class Store:
         *,
         expected_digest: str | None,
     ) -> bool:
-        """Keep what a method learned, unless another process has saved something else since the caller looked.
+        """Save the data that a method learned, unless the saved data has changed since the caller read it.
 
         Args:
-            user_id, method, payload, tensors: as for `save_personalization`, and so is what is raised.
-            expected_digest: the digest of the record that the caller saw; None if there was none.
+            user_id, method, payload, tensors: as for `save_personalization`, which raises the same errors.
+            expected_digest: the digest of the record that the caller read; None if there was none.
 
         Returns:
-            Whether it was kept.
+            Whether the data was saved.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection:
@@ -239,7 +239,7 @@ class Store:
             return True
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
-        """Return what the method learned for the user, without tensors.
+        """Return the data that the method learned for the user, without tensors.
 
         Raises:
             NotFittedError: the method has learned nothing for this user.
@@ -247,7 +247,7 @@ class Store:
         return self.personalization_record(user_id, method).payload
 
     def personalization_record(self, user_id: str, method: str) -> PersonalizationRecord:
-        """Return what the method learned for the user, with its tensors, digest and dates.
+        """Return the data that the method learned for the user, with its tensors, digest and dates.
 
         Raises:
             NotFittedError: the method has learned nothing for this user.
@@ -258,21 +258,21 @@ class Store:
         return record
 
     def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
-        """Return what the method learned for the user, with its tensors, digest and dates; None if nothing."""
+        """Return the same as `personalization_record`, but None if the method has learned nothing for the user."""
         with self.database.reading() as connection:
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
-        """Return all that was learned for the user, by method."""
+        """Return all records of data learned for the user, in the order of their methods."""
         with self.database.reading() as connection:
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
-        """Keep a checkpoint of the method's learning, in place of the one before; durable on return.
+        """Save a checkpoint of the method's learning; replace the one before. It is durable on return.
 
         Raises:
-            ValueError: a blank method, or a payload that is no mapping.
+            ValueError: the method is blank, or the payload is not a mapping.
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
@@ -292,6 +292,6 @@ class Store:
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
-        """Return every checkpoint of the user, by method."""
+        """Return every checkpoint of the user, in the order of their methods."""
         with self.database.reading() as connection:
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

@@ -126,10 +126,10 @@ def test_other_tasks_are_refused_before_anything_is_asked() -> None:
     key = METHODS["lamp-rag"].learning_key
     assert key is not None
     bench, model = bench_of("people", READER, ASKED, "5")
-    with pytest.raises(SettingsError, match="lamp-rag has the prompts of LaMP's tasks, and people is none"):
+    with pytest.raises(SettingsError, match="lamp-rag has only the prompts of LaMP's tasks, and people is not one"):
         key((), bench)
     scoreless, _ = bench_of("lamp-3", User("t", texts=("A pen.",)), ASKED, "5")
-    with pytest.raises(SettingsError, match="quotes what people gave the items of lamp-3") as refused:
+    with pytest.raises(SettingsError, match="quotes people's answers to the items of lamp-3") as refused:
         key((), scoreless)
     assert refused.value.remedy == Remedy("history", "opinions")
     rated, _ = bench_of("lamp-3", READER, ASKED, "5")

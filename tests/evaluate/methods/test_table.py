@@ -47,7 +47,7 @@ def test_every_method_can_be_made(name: str) -> None:
     assert entry.make(()) == entry.make(())
     assert entry.help
     opened = bench(open_weights=OpenWeights(None, "1", preset("measured")))  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=r"there is no setting 'nonsense'|takes no settings in brackets"):
+    with pytest.raises(SettingsError, match=r"unknown setting 'nonsense'|takes no settings in brackets"):
         arms(f"{name}[nonsense=1]")[0].learning_key(opened)
 
 
@@ -86,7 +86,7 @@ def test_a_setting_that_is_no_methods_own_is_named(spec: str, remedy: str) -> No
 
 
 def test_what_has_no_embeddings_or_weights_says_so_at_once() -> None:
-    with pytest.raises(SettingsError, match="chosen by embeddings"):
+    with pytest.raises(SettingsError, match="selected by embeddings"):
         arms("insights")[0].learning_key(bench(dense=None))
     for name in [*ON_WEIGHTS, "dpo", "dpo-own"]:
         with pytest.raises(SettingsError, match="no access to its weights"):

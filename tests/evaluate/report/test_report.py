@@ -110,7 +110,7 @@ def test_report_says_that_texts_were_left_out() -> None:
     bare = replace(rich_summary().best[0], question="", choices=(), truth="", answer="", baseline_answer="")
     page = Page(render(replace(empty_summary(), best=(bare,))))
     assert "texts were left out" in page.text
-    assert "nothing that could be read" not in page.text
+    assert "no readable answer" not in page.text
 
 
 def test_report_is_the_same_for_the_same_summary(rich: str) -> None:

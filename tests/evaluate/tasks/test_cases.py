@@ -55,7 +55,7 @@ def test_two_of_five_people_are_for_development() -> None:
 def test_few_people_are_all_reported() -> None:
     assert len(partition(CROWD[:9], seed=0).reported) == 9
     few = partition(CROWD[:9], seed=0)
-    with pytest.raises(DatasetError, match="too few people to have a development group"):
+    with pytest.raises(DatasetError, match="too few people for a development group"):
         benchmark_of("t", few, replace(OPTIONS, group="development"))
 
 
@@ -99,8 +99,10 @@ def test_people_who_said_too_little_are_counted() -> None:
     benchmark = benchmark_of("t", people, OPTIONS, notes=("First.",))
     assert [case.user.id for case in benchmark.cases] == ["b"]
     assert benchmark.notes[0] == "First."
-    assert benchmark.notes[1].startswith("2 people were passed over")
-    with pytest.raises(DatasetError, match="none of the 3 people of the reported group said enough: to learn from 9"):
+    assert benchmark.notes[1].startswith("2 people were skipped")
+    with pytest.raises(
+        DatasetError, match="none of the 3 people in the reported group has enough data: learning from 9"
+    ):
         benchmark_of("t", people, replace(OPTIONS, train=9))
 
 
@@ -114,7 +116,7 @@ def test_what_is_said_twice_is_not_learned_from_and_asked() -> None:
         learned = {question_key(opinion.question) for opinion in case.user.opinions}
         assert learned.isdisjoint(question_key(opinion.question) for opinion in case.asked)
         assert len(case.user.opinions) + len(case.asked) == 6
-        assert benchmark.notes == ("6 opinions or texts repeat one of the same person and were left out.",)
+        assert benchmark.notes == ("6 opinions or texts were left out because they repeat one of the same person.",)
 
 
 def test_texts_are_held_out_too() -> None:

@@ -66,7 +66,7 @@ def test_the_same_item_twice_is_not_learned_from_and_asked(tmp_path: Path) -> No
     assert case.user.id == "LaMP-3-0"
     texts = [opinion.question.text for opinion in (*case.user.opinions, *case.asked)]
     assert len(texts) == len(set(texts)) == 6
-    assert benchmark.notes[1] == "1 people were passed over: they have fewer than 5 different items."
+    assert benchmark.notes[1] == "1 people were skipped because they have fewer than 5 different items."
 
 
 def test_who_has_too_short_a_history_is_passed_over_for_the_next(tmp_path: Path) -> None:
@@ -76,16 +76,16 @@ def test_who_has_too_short_a_history_is_passed_over_for_the_next(tmp_path: Path)
     some = load(folder, asks="history", train=4, people=5)
     assert some.cases == every.cases[:5]
     assert all(int(case.user.id.removeprefix("LaMP-3-")) % 2 for case in every.cases)
-    assert every.notes[1].startswith(f"{len(load(folder).cases) - len(every.cases)} people were passed over")
+    assert every.notes[1].startswith(f"{len(load(folder).cases) - len(every.cases)} people were skipped")
     assert {user.id for user in some.others}.isdisjoint(case.user.id for case in every.cases)
     assert all(len(user.opinions) in (3, 9) for user in some.others)
-    with pytest.raises(DatasetError, match="takes 10"):
+    with pytest.raises(DatasetError, match="needs 10"):
         load(folder, asks="history", train=9)
 
 
 def test_histories_without_answers_cannot_be_asked(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="lamp-3: its histories are texts"):
+    with pytest.raises(SettingsError, match="lamp-3: the histories are texts"):
         load(write_lamp(tmp_path / "3", "LaMP_3", [reviewer(0, 9)], "4"), asks="history", history="texts")
     tweet = {"id": "1", "input": f"{TWEETS.instruction} Hello.", "profile": [{"text": f"yo {i}"} for i in range(9)]}
-    with pytest.raises(SettingsError, match="lamp-7: its histories are texts"):
+    with pytest.raises(SettingsError, match="lamp-7: the histories are texts"):
         TASKS["lamp-7"].load(TaskOptions(write_lamp(tmp_path / "7", "LaMP_7", [tweet], "hey"), asks="history", train=4))

@@ -36,7 +36,7 @@ def test_the_table_has_every_task_by_its_name() -> None:
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name != "people"])
 def test_tasks_need_their_data(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="needs the data"):
+    with pytest.raises(DatasetError, match="this task needs data"):
         TASKS[name].load(TaskOptions(None))
     with pytest.raises((DatasetError, UsersFileError)):
         TASKS[name].load(TaskOptions(tmp_path / "nowhere"))
@@ -51,7 +51,7 @@ def test_people_are_the_bundled_ones_in_their_groups(tmp_path: Path) -> None:
     assert reported.measures == ("accuracy", "mae")
     development = TASKS["people"].load(TaskOptions(None, people=5, group="development"))
     assert len(development.others) == 67
-    with pytest.raises(SettingsError, match="come with the package"):
+    with pytest.raises(SettingsError, match="uses the bundled people"):
         TASKS["people"].load(TaskOptions(tmp_path))
 
 
@@ -64,9 +64,9 @@ def test_users_are_grouped_by_what_they_have(tmp_path: Path) -> None:
     assert all(case.group == case.user.profile.attributes["Age"] for case in by_age.cases)
     one = TASKS["users"].load(TaskOptions(path, train=4, topics=("t1",)))
     assert {case.group for case in one.cases} == {"T1"} == set(one.other_groups.values())
-    with pytest.raises(SettingsError, match="nobody is of the topic 'T9'; topics there: T0, T1"):
+    with pytest.raises(SettingsError, match="nobody has the topic 'T9'; the topics are: T0, T1"):
         TASKS["users"].load(TaskOptions(path, topics=("T9",)))
-    with pytest.raises(SettingsError, match="nobody of these people has 'Sex' to group by"):
+    with pytest.raises(SettingsError, match="none of these people has 'Sex' to group by"):
         TASKS["users"].load(TaskOptions(path, group_by="Sex"))
 
 

@@ -30,9 +30,9 @@ def test_edit_size_of_two_reads_adds_their_moves() -> None:
 
 
 def test_diagnostics_refuse_what_has_no_direction() -> None:
-    with pytest.raises(ValueError, match="length 0 or not finite"):
+    with pytest.raises(ValueError, match="length 0 or is not finite"):
         cosine_sizes(torch.zeros(1, 2), torch.ones(1, 2))
-    with pytest.raises(ValueError, match="length 0 or not finite"):
+    with pytest.raises(ValueError, match="length 0 or is not finite"):
         cosine_sizes(torch.full((1, 2), torch.nan), torch.ones(1, 2))
     with pytest.raises(ValueError, match="finite length above 0"):
         edit_size(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2))

@@ -58,7 +58,7 @@ async def test_fit_never_shows_the_model_what_it_is_judged_on(user: User, person
 
 async def test_fit_with_too_few_useful_pairs_is_an_error_never_a_random_direction() -> None:
     model = PlantedModel(write=lambda _: "the same words each time")
-    with pytest.raises(PersonalizationError, match=r"0 of 8 pairs are of use \(8 too alike\), 4 are"):
+    with pytest.raises(PersonalizationError, match=r"0 of 8 pairs are usable \(8 too alike\), but 4 are"):
         await fit(model, writer(), settings())
 
 
@@ -100,10 +100,10 @@ async def test_fit_that_ties_on_what_judges_asks_what_it_was_chosen_with() -> No
 
 async def test_fit_of_a_degenerate_direction_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise ValueError("a direction is of length 0")
+        raise ValueError("a direction has length 0")
 
     monkeypatch.setattr("idiolect.methods.chameleon.fitting.edit_of", refuse)
-    with pytest.raises(PersonalizationError, match="no edit can be made of these pairs"):
+    with pytest.raises(PersonalizationError, match="no edit can be computed from these pairs"):
         await fit(PlantedModel(), writer(), settings())
 
 
@@ -170,7 +170,7 @@ async def test_fit_group_pools_pairs_of_members_and_leaves_out_who_gives_nothing
 
 async def test_fit_group_without_members_who_give_enough_is_an_error() -> None:
     chameleon = Chameleon(PlantedModel(), settings(), embedder=Letters())
-    with pytest.raises(PersonalizationError, match="no member of group 'g' gave enough"):
+    with pytest.raises(PersonalizationError, match="no member of group 'g' has enough history"):
         await chameleon.fit_group("g", [User(name, texts=(f"only {name}",)) for name in ("this", "that", "it")])
     with pytest.raises(PersonalizationError, match="no members"):
         await chameleon.fit_group("g", [])

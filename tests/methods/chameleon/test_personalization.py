@@ -33,7 +33,7 @@ async def test_personalization_without_its_directions_is_an_error(learned: Chame
 async def test_personalization_with_other_directions_is_an_error(learned: ChameleonPersonalization) -> None:
     tensors = load(learned.tensor_bytes())
     tensors["layers.0.read"] = tensors["layers.0.read"] + 1e-3
-    with pytest.raises(PersonalizationError, match="not those that the card names"):
+    with pytest.raises(PersonalizationError, match="not those on the card"):
         ChameleonPersonalization.from_parts(learned.to_json(), save(tensors))
 
 

@@ -123,7 +123,7 @@ async def test_another_persons_checkpoint_is_not_gone_on_with(change: Callable[[
     undisturbed = (await planted(BOTH).fit(other)).to_json()
     again = Pages(pages.pages[1])
     stages = await told_by(planted(BOTH), other, again)
-    assert stages[0] == "starting anew: the checkpoint is of other settings, models or opinions"
+    assert stages[0] == "starting again: the checkpoint is for other settings, models or opinions"
     assert (await planted(BOTH).fit(other, checkpoints=again)).to_json() == undisturbed
 
 
@@ -131,7 +131,7 @@ async def test_what_idiolect_does_not_know_is_no_other_person() -> None:
     marked = replace(USER, opinions=tuple(replace(o, extra={"source": "x"}) for o in USER.opinions), extra={"a": 1})
     pages = Pages()
     await planted(BOTH).fit(USER, checkpoints=pages)
-    assert (await told_by(planted(BOTH), marked, Pages(pages.pages[3])))[0] == "going on after iteration 2"
+    assert (await told_by(planted(BOTH), marked, Pages(pages.pages[3])))[0] == "continuing after iteration 2"
 
 
 async def test_a_checkpoint_of_the_same_names_elsewhere_is_not_gone_on_with() -> None:
@@ -142,9 +142,9 @@ async def test_a_checkpoint_of_the_same_names_elsewhere_is_not_gone_on_with() ->
     settings, pages = paper(iterations=2), Pages()
     await elsewhere("http://a/v1").fit(rater(6), checkpoints=pages)
     page = pages.pages[1]
-    assert (await told_by(elsewhere("http://a/v1"), rater(6), Pages(page)))[0] == "going on after iteration 1"
+    assert (await told_by(elsewhere("http://a/v1"), rater(6), Pages(page)))[0] == "continuing after iteration 1"
     for other in (elsewhere("http://b/v1"), elsewhere()):
-        assert (await told_by(other, rater(6), Pages(page)))[0].startswith("starting anew")
+        assert (await told_by(other, rater(6), Pages(page)))[0].startswith("starting again")
 
 
 def test_the_identity_tells_every_part_from_every_other() -> None:
@@ -182,7 +182,7 @@ async def test_what_cannot_be_read_is_not_gone_on_with(change: Callable[[dict[st
     change(page)
     again = Pages(json.dumps(page))
     stages = await told_by(planted(BOTH), USER, again)
-    assert stages[0].startswith("starting anew: the checkpoint is")
+    assert stages[0].startswith("starting again: the checkpoint is")
     assert stages[0].endswith(told)
     assert (await planted(BOTH).fit(USER, checkpoints=again)).to_json() == undisturbed
 
@@ -242,6 +242,6 @@ def test_a_state_comes_back_as_it_was() -> None:
     pages = Pages()
     bookmark = Bookmark(pages, "identity", len(roles.scoring))
     bookmark.save(beginning(USER, roles))
-    assert bookmark.find() == (beginning(USER, roles), "going on after iteration 0")
+    assert bookmark.find() == (beginning(USER, roles), "continuing after iteration 0")
     assert Bookmark(None, "identity", 3).find() == (None, "")
     assert Bookmark(Pages(), "identity", 3).find() == (None, "")

@@ -210,7 +210,7 @@ async def test_iterations_go_on_from_where_they_were() -> None:
     borns = [p.born for p in (*learned.memory, *learned.prompts)]
     assert max(borns) < min(p.born for p in extended.prompts)
     assert [(p.stage, p.done, p.total) for p in told] == [
-        ("scoring the memory on what is new", 0, 2),
+        ("scoring the memory on new opinions", 0, 2),
         ("proposing prompts", 0, 2),
         ("scoring 4 prompts", 0, 2),
         ("proposing prompts", 1, 2),
@@ -395,12 +395,12 @@ async def test_a_question_that_was_asked_twice_is_matched_by_its_answers_first()
 
 async def test_what_makes_no_sense_is_refused() -> None:
     learned = await fermi(MIXED).fit(rater(5))
-    with pytest.raises(ValueError, match="learned for 'rater-0', not for 'rater-1'"):
+    with pytest.raises(ValueError, match="learned for user 'rater-0', not for 'rater-1'"):
         await fermi(MIXED).extend(learned, rater(5, seed=1))
     with pytest.raises(ValueError, match="iterations is -1"):
         await fermi(MIXED).extend(learned, rater(5), iterations=-1)
     with pytest.raises(SettingsError, match="other answering settings"):
         await fermi(replace(MIXED, answering=replace(MIXED.answering, max_tokens=3))).extend(learned, rater(6))
     strangers = replace(rater(5), opinions=learned.examples)
-    with pytest.raises(PersonalizationError, match="'rater-0' has none of the opinions left"):
+    with pytest.raises(PersonalizationError, match="'rater-0' has no opinion left"):
         await fermi(MIXED).extend(learned, strangers)

@@ -56,7 +56,7 @@ def test_a_cost_is_not_negative(bad: tuple[Any, ...]) -> None:
 )  # fmt: skip
 def test_limits_are_positive_and_finite(bad: dict[str, Any]) -> None:
     with pytest.raises(
-        SettingsError, match=f"the limit on {next(iter(bad))} is .*, must be a number, greater than 0 and finite"
+        SettingsError, match=f"the limit on {next(iter(bad))} is .*, must be a finite number greater than 0"
     ):
         Limits(**bad)
 
@@ -134,7 +134,7 @@ async def test_a_limit_is_reached_exactly() -> None:
 
 async def test_money_with_an_unknown_price_is_a_fault_of_the_settings() -> None:
     for budget in (Budget(run=Limits(money=Decimal(1))), Budget(user=Limits(money=Decimal(1)))):
-        with pytest.raises(SettingsError, match=r"the price of a model is not known"):
+        with pytest.raises(SettingsError, match=r"the price of a model is unknown"):
             await budget.reserve("ann", Cost(1, money=None))
 
 

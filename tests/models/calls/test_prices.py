@@ -115,7 +115,7 @@ def test_a_user_s_file_goes_before_the_packaged_one(
     ("text", "fault"),
     [
         ("models = [", "is not TOML: "),
-        ("[prices]\n", "prices: is unknown; the file has 'as_of' and 'models'"),
+        ("[prices]\n", "prices: is unknown; expected 'as_of' or 'models'"),
         ('as_of = "2025"\n', "as_of: must be a date, for example 2025-08-31"),
         ("as_of = 2025-01-01T00:00:00\n", "as_of: must be a date, for example 2025-08-31"),
         ("models = 3\n", "models: must be a table"),
@@ -123,7 +123,7 @@ def test_a_user_s_file_goes_before_the_packaged_one(
         ('[models]\nm = {prompt="1"}\n', 'models."m".completion: is missing'),
         (
             '[models]\nm = {prompt="1",completion="1",cached="1"}\n',
-            "models.\"m\".cached: is unknown; a price has 'prompt' and 'completion'",
+            "models.\"m\".cached: is unknown; expected 'prompt' or 'completion'",
         ),
         ('[models]\nm = {prompt="-1",completion="1"}\n', 'models."m".prompt: is -1, must be finite and not negative'),
         ('[models]\nm = {prompt="NaN",completion="1"}\n', 'models."m".prompt: is NaN, must be finite and not negative'),

@@ -125,8 +125,8 @@ async def test_tries_of_embeddings_count_too() -> None:
 
 UNUSABLE: list[tuple[Callable[[Body, int], Answer], str]] = [
     (lambda *_: Status(404), "no such model"),
-    (lambda *_: Status(401), "does not let us in"),
-    (lambda *_: Status(403), "does not let us in"),
+    (lambda *_: Status(401), "denied access"),
+    (lambda *_: Status(403), "denied access"),
     (lambda *_: Status(429, body={"error": {"code": "insufficient_quota"}}), "quota"),
 ]
 

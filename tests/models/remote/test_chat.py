@@ -108,7 +108,7 @@ async def test_parameter_that_a_model_does_not_take_is_left_out_with_a_note(para
             completions = await model.complete([asked(text, sampling) for text in "abc"])
             assert [completion.text for completion in completions] == ["Yes"] * 3
             assert len(model.notes) == 1
-            assert model.notes[0].startswith(f"m takes no {parameter.replace('stop', 'stop strings')}:")
+            assert model.notes[0].startswith(f"m does not support {parameter.replace('stop', 'stop strings')};")
         last = server.requests[-1].body
         assert {"temperature", "top_p", "seed", "stop"} - last.keys() == {parameter}
 
@@ -125,7 +125,7 @@ async def test_parameter_that_a_model_does_not_take_is_left_out_with_a_note(para
 async def test_other_rejections_change_nothing(error: dict[str, str]) -> None:
     with ApiServer(lambda *_: Status(400, body={"error": error})) as server:
         async with open_remote_model(f"{server.url}#m", settings=FAST) as model:
-            with pytest.raises(ModelError, match="takes the request for wrong"):
+            with pytest.raises(ModelError, match="rejected the request as invalid"):
                 await model.complete([asked("a")])
             assert model.notes == []
         assert len(server.requests) == 1
@@ -135,7 +135,7 @@ async def test_rejections_without_end_end() -> None:
     refused = [unsupported(name) for name in ("temperature", "temperature", "max_tokens", "max_completion_tokens")]
     with ApiServer(lambda _, number: refused[min(number, 4) - 1]) as server:
         async with open_remote_model(f"{server.url}#m", settings=FAST) as model:
-            with pytest.raises(ModelError, match="takes the request for wrong"):
+            with pytest.raises(ModelError, match="rejected the request as invalid"):
                 await model.complete([asked("a")])
         assert len(server.requests) == 2
 
@@ -144,7 +144,7 @@ async def test_name_without_a_model_means_the_only_one() -> None:
     with ApiServer(models=["only"]) as server:
         async with open_remote_model(server.url, settings=FAST) as model:  # inside a running loop
             assert model.name == f"{server.url}#only"
-    with ApiServer(models=["a", "b"]) as server, pytest.raises(ModelError, match="has 2 models, name one of them"):
+    with ApiServer(models=["a", "b"]) as server, pytest.raises(ModelError, match="has 2 models; name one of them"):
         open_remote_model(server.url, settings=FAST)
     with ApiServer(models=[]) as server, pytest.raises(ModelError, match="lists no models"):
         open_remote_model(server.url, settings=FAST)
@@ -154,11 +154,11 @@ async def test_endpoint_without_a_model_is_completed_first() -> None:
     with ApiServer(models=["only"]) as server:
         endpoint = parse_endpoint(server.url)
         assert endpoint is not None
-        with pytest.raises(ValueError, match="names no model"):
+        with pytest.raises(ValueError, match="does not name a model"):
             RemoteModel(endpoint)
         assert (await find_model(endpoint, settings=FAST)).model == "only"
 
 
 def test_name_of_no_remote_model_is_refused() -> None:
-    with pytest.raises(SettingsError, match="names no model behind an API"):
+    with pytest.raises(SettingsError, match="is not the name of a model behind an API"):
         open_remote_model("embedded")

@@ -41,7 +41,7 @@ def changed(change: Callable[[list[Body]], Any]) -> Callable[[Body, int], Answer
 def test_embedder_asks_for_a_model() -> None:
     endpoint = parse_endpoint("http://localhost/v1")
     assert endpoint is not None
-    with pytest.raises(ValueError, match="names no model"):
+    with pytest.raises(ValueError, match="does not name a model"):
         RemoteEmbedder(endpoint)
 
 
@@ -128,7 +128,7 @@ async def test_embeddings_of_changing_length_end_in_an_error() -> None:
     with ApiServer(embeddings=lambda body, number: vectors_payload(body, 4 * number)) as server:
         async with embedder_at(server) as embedder:
             await embedder.embed(["a"])
-            with pytest.raises(ModelError, match="not all of one length"):
+            with pytest.raises(ModelError, match="differ in length"):
                 await embedder.embed(["a", "b"])
 
 

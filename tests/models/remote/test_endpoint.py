@@ -80,7 +80,7 @@ def test_endpoint_of_openai_follows_the_base_url(monkeypatch: pytest.MonkeyPatch
     assert endpoint.name == "openai:gpt-4o"
     assert read_key(endpoint) == "none"
     monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hunter2@localhost")
-    with pytest.raises(SettingsError, match="OPENAI_BASE_URL holds a user"):
+    with pytest.raises(SettingsError, match="OPENAI_BASE_URL contains a user"):
         parse_endpoint("gpt-4o")
 
 
@@ -114,7 +114,7 @@ def test_key_that_cannot_be_one_is_refused_without_repeating_it(monkeypatch: pyt
 
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "\u2603..example", ".example"])
 def test_host_that_cannot_be_a_name_is_refused(host: str) -> None:
-    with pytest.raises(SettingsError, match="host is empty, too long or no name"):
+    with pytest.raises(SettingsError, match="host is empty, too long or not a name"):
         parse_endpoint(f"http://{host}:8000/v1#m")
 
 

@@ -80,20 +80,20 @@ PASSING: list[tuple[Answer, RemoteSettings, str]] = [
     (Status(425), FAST, "HTTP 425"),
     (Status(429), FAST, "too many requests"),
     (Status(500, body="<html>oops"), FAST, "HTTP 500"),
-    (Status(503, {"Retry-After": "soon"}), FAST, "at fault or busy"),
+    (Status(503, {"Retry-After": "soon"}), FAST, "failed or is busy"),
     (Status(529, {"Retry-After": "-3"}), FAST, "HTTP 529"),
-    (Hang(), HASTY, "no whole answer within 0.25 s"),
-    (Drip(), HASTY, "no whole answer within 0.25 s"),
+    (Hang(), HASTY, "no complete answer within 0.25 s"),
+    (Drip(), HASTY, "no complete answer within 0.25 s"),
     (Drop(None), FAST, "the connection broke"),
     (Drop(0), FAST, "the connection broke"),
     (Drop(20), FAST, "the connection broke"),
-    (Truncated(), FAST, "not JSON, or only its beginning"),
+    (Truncated(), FAST, "not JSON, or is incomplete"),
     (Malformed(), FAST, "not JSON"),
     (Malformed("[" * 100_000), FAST, "not JSON"),
     (Malformed("\x00\xff"), FAST, "not JSON"),
-    (Empty(), FAST, "an empty answer"),
-    (NoChoices(), FAST, "without choices"),
-    ({"error": {"message": "overloaded"}}, FAST, "without choices"),
+    (Empty(), FAST, "the answer is empty"),
+    (NoChoices(), FAST, "has no choices"),
+    ({"error": {"message": "overloaded"}}, FAST, "has no choices"),
     (WrongContentType(body="<html>Welcome"), FAST, "a web page"),
     (Huge(), FAST, "longer than 16 MiB"),
 ]
@@ -125,9 +125,9 @@ async def test_fault_that_persists_ends_in_a_clear_error(fault: Answer, settings
     [
         (Status(401, body={"error": {"message": f"Incorrect API key provided: {KEY[:9]}***"}}), "IDIOLECT_API_KEY"),
         (Status(403), "IDIOLECT_API_KEY"),
-        (Status(404), "knows no such model or path (HTTP 404); it lists: m"),
-        (Status(405), "refuses the request (HTTP 405)"),
-        (Status(307, {"Location": "http://127.0.0.1:9/"}), "leads elsewhere"),
+        (Status(404), "has no such model or path (HTTP 404); it lists: m"),
+        (Status(405), "refused the request (HTTP 405)"),
+        (Status(307, {"Location": "http://127.0.0.1:9/"}), "redirects to another address"),
         (Status(429, body={"error": {"code": "insufficient_quota", "message": "pay"}}), "quota is used up"),
         (Status(429, {"Retry-After": "121"}), "asks to wait 121 s"),
         (Status(200, {"Content-Encoding": "gzip"}, "x"), "compresses"),
@@ -144,7 +144,7 @@ async def test_final_fault_is_not_retried(answer: Status, words: str) -> None:
     [
         ({"message": "This model's maximum context length is 4096 tokens. However, you …"}, "context is 4096 tokens"),
         ({"message": "the request exceeds the available context size (4096 tokens)"}, "context is 4096 tokens"),
-        ({"message": "Unknown parameter: 'messages'", "param": "messages[0].foo"}, "it does not take messages"),
+        ({"message": "Unknown parameter: 'messages'", "param": "messages[0].foo"}, "it does not support messages"),
         ({"message": f"bad prompt: {TEXT}", "code": "context_length_exceeded"}, ": context_length_exceeded"),
         ({"message": "oops", "type": "BadRequestError", "code": 400}, ": BadRequestError"),
         ({"message": f"bad prompt: {json.dumps(TEXT)[5:9]}", "type": "invalid_request_error"}, "invalid_request_error"),
@@ -176,15 +176,15 @@ async def test_error_without_a_server_says_so() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         message = await failure_of(f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
-    assert "gave up after 3 attempts, the last: connection refused: is the server running?" in message
-    assert "the server's name is not known" in await failure_of("http://nowhere.invalid/v1")
+    assert "gave up after 3 attempts; the last failure: connection refused: is the server running?" in message
+    assert "the server's name is unknown" in await failure_of("http://nowhere.invalid/v1")
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "\u2603..example", "xn--\u2603.example"])
 async def test_error_of_a_host_that_cannot_be_a_name_says_so(host: str) -> None:
     model = RemoteModel(Endpoint(f"http://{host}/v1", "m", "IDIOLECT_API_KEY"), settings=replace(FAST, attempts=1))
     async with model:
-        with pytest.raises(ModelError, match=r"no address that can be called|name is not known") as caught:
+        with pytest.raises(ModelError, match=r"the URL is not valid|name is unknown") as caught:
             await model.complete([ASKED])
         assert "menthol" not in "".join(traceback.format_exception(caught.value))
         with pytest.raises(ModelError):
@@ -205,7 +205,7 @@ async def test_error_of_a_server_that_speaks_no_http_says_so() -> None:
 
     async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
         message = await failure_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-    assert "what came is no HTTP" in message
+    assert "the answer is not valid HTTP" in message
 
 
 async def test_json_of_another_content_type_is_taken() -> None:

@@ -42,7 +42,7 @@ def test_body_of_a_sampled_request_holds_what_was_asked() -> None:
 
 
 def test_body_refuses_a_prefill() -> None:
-    with pytest.raises(ModelError, match="begin its answer"):
+    with pytest.raises(ModelError, match="prefill is not supported"):
         chat_body(CompletionRequest(ASKED.messages, prefill="Answer:"), Dialect("m"))
 
 
@@ -138,6 +138,6 @@ def test_dialect_learns_from_what_a_model_rejects() -> None:
     assert dialect.adapt(RejectedError("", unsupported=frozenset({"seed"})), sent)  # another call, sent before
     assert "seed" not in chat_body(asked, dialect)
     assert chat_body(asked, dialect)["max_completion_tokens"] == 64
-    assert dialect.notes == ["m takes no seed: sampled answers can't be made again"]
+    assert dialect.notes == ["m does not support seed; sampled answers can't be reproduced"]
     assert not dialect.adapt(RejectedError("", unsupported=frozenset({"seed"})), chat_body(asked, dialect))
     assert not dialect.adapt(RejectedError("", unsupported=frozenset({"messages"})), sent)

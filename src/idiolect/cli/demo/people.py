@@ -19,7 +19,7 @@ from idiolect.people.splits import Split, split_opinions
 from idiolect.people.user import User
 
 N_TRAIN = 20
-N_ASKED = 10
+N_ASKED = 8
 PERSONALIZED = "personalized"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +30,7 @@ from idiolect.cli.terminal import one_line, out, print_json, print_table, print_
 from idiolect.evaluate.measures import Judgement, mean_over_answers
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from idiolect.methods.personalization import Answer
+from idiolect.models.catalog import faster_scoring_dtype
 from idiolect.models.language_model import Usage
 from idiolect.people.bundled import ATTRIBUTION, WRITERS_ATTRIBUTION, bundled_groups, bundled_writers
 from idiolect.people.user import User
@@ -37,6 +39,7 @@ T = TypeVar("T", Trial, WriterTrial)
 
 MODEL = "embedded"
 _PRESET = "demo"
+_PROPOSALS = 3  # instead of the preset's 4: the first person has to be on the screen within a minute
 _SIDE_BY_SIDE = 2
 _TOLD_SETTINGS = ("iterations", "proposals", "proposers", "memory_size", "neighbours", "similarity", "seed")
 _LABELS = {
@@ -47,18 +50,19 @@ _LABELS = {
 }
 
 
-def run_demo(*, n_people: int, seed: int, json: bool) -> None:
+def run_demo(*, n_people: int, n_writers: int, seed: int, json: bool) -> None:
     """Run the demo and print it.
 
     Raises:
         ModelError: the embedded model is not installed, or failed.
         MissingExtraError: the `local` extra is not installed.
     """
-    settings = replace(preset(_PRESET), seed=seed)
+    settings = replace(preset(_PRESET), proposals=_PROPOSALS, seed=seed)
     if not json:
         _print_head(settings, n_people)
     start = time.perf_counter()
-    trials, writers = run_blocking(partial(_try_all, settings, n_people, seed=seed, json=json))
+    demo = partial(_try_all, settings, n_people, n_writers, seed=seed, json=json)
+    trials, writers = run_blocking(demo)
     seconds = time.perf_counter() - start
     if json:
         print_json({**_json(trials, settings, seconds), "writers": list(map(writer_json, writers))}, indent=2)
@@ -67,19 +71,24 @@ def run_demo(*, n_people: int, seed: int, json: bool) -> None:
 
 
 async def _try_all(
-    settings: FermiSettings, n_people: int, *, seed: int, json: bool
+    settings: FermiSettings, n_people: int, n_writers: int, *, seed: int, json: bool
 ) -> tuple[list[Trial], list[WriterTrial]]:
     """Try Fermi's people, then CHAMELEON's writers, on one opened model."""
-    pool = ModelPool(CallSettings(cached=False), waiting)
+    with waiting("measuring this CPU"):
+        dtype = await asyncio.to_thread(faster_scoring_dtype)
+    pool = ModelPool(CallSettings(cached=False, scoring_dtype=dtype), waiting)
     try:
         learner = await open_fermi(pool, settings, model=MODEL)
         await pool.check(learner.similarity, remedy=similarity_remedy(settings))
+        if dtype is not None and not json:
+            print_wrapped(f"choices are scored in {dtype}, which this CPU computes faster; all else is in float32")
         start, people = time.perf_counter(), bundled_groups().development[:n_people]
         trials = await _try_each(people, "people", partial(try_person, learner), _print_trial, json=json)
-        edits, writers = writer_settings(seed=seed), bundled_writers()
+        edits, writers = writer_settings(seed=seed), bundled_writers()[:n_writers]
         if not json:
             _print_totals(trials, time.perf_counter() - start)
-            print_writers_head(edits, len(writers))
+            if writers:
+                print_writers_head(edits, len(writers))
         try_one = partial(try_writer, learner, edits)
         return trials, await _try_each(writers, "writers", try_one, print_writer, json=json)
     finally:
@@ -112,7 +121,7 @@ def _print_head(settings: FermiSettings, n_people: int) -> None:
     people = "1 bundled person" if n_people == 1 else f"{n_people} bundled people"
     print_wrapped(f"{people}, who rated national cuisines from 1 to 5, and the embedded model", style="bold")
     print_wrapped(
-        f"preset {settings.preset}: small, for 4 minutes on 2 CPU cores: {settings.iterations} iterations of "
+        f"preset {settings.preset}, made smaller: {settings.iterations} iterations of "
         f"{settings.proposals} proposals ({' and '.join(settings.proposers)}), a memory of {settings.memory_size}, "
         f"{settings.retrieval.neighbours} nearest opinions choose the prompt ({settings.retrieval.similarity})"
     )

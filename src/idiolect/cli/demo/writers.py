@@ -114,7 +114,8 @@ async def _continue(model: LanguageModel, beginning: str) -> str:
 def print_writers_head(settings: ChameleonSettings, n: int) -> None:
     """Print what is about to be done."""
     out().print()
-    print_wrapped(f"{n} bundled writers, and edits of the embedded model (CHAMELEON)", style="bold")
+    writers = "1 bundled writer, and an edit" if n == 1 else f"{n} bundled writers, and edits"
+    print_wrapped(f"{writers} of the embedded model (CHAMELEON)", style="bold")
     generation = settings.generation
     print_wrapped(
         f"preset {settings.preset}, made small: {generation.pairs} pairs of at most {generation.max_tokens} tokens"

@@ -1,1 +1,1 @@
-"""The commands of `idiolect groups`."""
+"""Commands of `idiolect groups`."""

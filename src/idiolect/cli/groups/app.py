@@ -1,7 +1,7 @@
-"""`idiolect groups`: people of the store for whom something is learned together - made, looked at, changed, forgotten.
+"""Commands of `idiolect groups`: create, inspect, change and forget groups of people who share one edit.
 
-Thin over `Store.groups`. What is learned for a group is served to its members and to people never seen, until a member
-it was learned from is forgotten or removed.
+The commands are a thin layer over `Store.groups`. The edit of a group serves its members and people never seen, until
+a member that it was learned from is forgotten or removed.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from idiolect.store import GroupFit, Store
 
 app = typer.Typer(
-    help="Groups of people in the store.",
+    help="Manage groups of people in the store.",
     no_args_is_help=True,
     epilog=examples("idiolect groups create readers --members u1,u2", "idiolect groups list"),
 )
 Members = Annotated[
     list[str] | None,
-    typer.Option("--members", metavar="ID,…", help="Users' ids. May be given several times.", show_default=False),
+    typer.Option("--members", metavar="ID,…", help="Ids of users. Repeatable.", show_default=False),
 ]
-EveryoneOption = Annotated[bool, typer.Option("--all", help="Every user of the store.")]
+EveryoneOption = Annotated[bool, typer.Option("--all", help="All users in the store.")]
 
 
 @app.command(
@@ -52,7 +52,7 @@ def create(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a group of users that the store holds."""
+    """Create a group of users in the store."""
     from idiolect.application.documents import group_document
     from idiolect.store import Store
 
@@ -64,14 +64,14 @@ def create(
     if json:
         print_json(group_document(made), indent=2)
         return
-    out().print(f"made group {safe(repr(group_id))} of {_people(len(made.members))}")
+    out().print(f"created group {safe(repr(group_id))} of {_people(len(made.members))}")
 
 
 @app.command("list", epilog=examples("idiolect groups list", "idiolect groups list --json | jq .id"))
 def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
-    """List every group.
+    """List all groups.
 
-    With --json: one object a line.
+    With --json: one object per line.
     """
     from idiolect.application.documents import group_document
     from idiolect.store import Store
@@ -91,7 +91,7 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
 
 @app.command("show", epilog=examples("idiolect groups show readers", "idiolect groups show readers --json"))
 def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption = False) -> None:
-    """Show who is in a group, what was learned for it, and whether it should be fitted again."""
+    """Show a group's members, what was learned, and whether to fit again."""
     from idiolect.application.documents import group_document
     from idiolect.store import Store
 
@@ -102,7 +102,7 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
         return
     console = out()
     console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
-    members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "nobody"
+    members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "none"
     console.print(f"members   {members}")
     for fit in group.fits:
         when = fit.since.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -123,7 +123,7 @@ def add(
 ) -> None:
     """Add users to a group.
 
-    What was learned for it is served to them too; fit it again to learn from them.
+    The group's edit serves them too. Fit the group again to learn from them.
     """
     from idiolect.application.documents import group_document
     from idiolect.store import Store
@@ -135,16 +135,16 @@ def add(
     if json:
         print_json({**group_document(group), "n_added": added}, indent=2)
         return
-    out().print(f"added {_people(added)} to group {safe(repr(group_id))}; it has {_people(len(group.members))} now")
+    out().print(f"added {_people(added)} to group {safe(repr(group_id))}, which has {_people(len(group.members))} now")
 
 
 @app.command("remove", epilog=examples("idiolect groups remove readers --members u2"))
 def remove(
     group_id: GroupIdArgument, members: Members = None, store: StoreOption = None, json: JsonOption = False
 ) -> None:
-    """Take users out of a group; they stay in the store.
+    """Remove users from a group; they stay in the store.
 
-    What was learned for the group from any of them is deleted, and it has to be fitted again before it serves.
+    An edit that was learned from any of them is deleted, and the group must be fitted again before it can be used.
     """
     from idiolect.application.documents import group_document, removal_document
     from idiolect.store import Store
@@ -160,7 +160,7 @@ def remove(
             f"removed {_people(len(ids))} from group {safe(repr(group_id))}; {_people(len(group.members))} left"
         )
         for method in removal.refit:
-            out().print(f"what {safe(method)} had learned from them is deleted; fit the group again")
+            out().print(f"deleted what {safe(method)} had learned from them; fit the group again")
     _fail_if_unfinished(removal.unfinished)
 
 
@@ -168,14 +168,14 @@ def remove(
 def forget(
     group_id: GroupIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
 ) -> None:
-    """Delete a group and all that was learned for it; its members stay in the store.
+    """Delete a group and its edit; its members stay in the store.
 
     The store's files are rewritten without the deleted bytes.
     """
     from idiolect.store import Store
 
     if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("--yes is needed where nobody can be asked")
+        raise typer.BadParameter("--yes is required when there is no terminal for the confirmation")
     with Store.open(store, create=False) as opened:
         print_finished_erasures(opened.finished_erasures)
         if not yes:
@@ -190,13 +190,17 @@ def forget(
 
 
 def _ids(members: Sequence[str] | None, *, everyone: bool) -> tuple[str, ...]:
-    """Return the ids that were named, each once."""
+    """Return the distinct ids in --members.
+
+    Raises:
+        typer.BadParameter: both or neither of --members and --all are set, or --members contains no id.
+    """
     if bool(members) == everyone:
-        raise typer.BadParameter("both --members and --all" if everyone else "nobody is named: --members is needed")
+        raise typer.BadParameter("use either --members or --all, not both" if everyone else "--members is required")
     ids = (each.strip() for part in members or () for each in part.split(","))
     found = tuple(dict.fromkeys(each for each in ids if each))
     if members and not found:
-        raise typer.BadParameter("--members names nobody")
+        raise typer.BadParameter("--members contains no id")
     return found
 
 
@@ -210,24 +214,24 @@ def _fail_if_unfinished(unfinished: Iterable[str]) -> None:
     for fault in (faults := list(unfinished)):
         err().print(f"error: deleted, but not scrubbed from the files yet: {one_line(fault)}", markup=False)
     if faults:
-        err().print("error: the next command that opens the store (for example: idiolect groups list) finishes that")
+        err().print("error: the next command that opens the store (such as idiolect groups list) completes this")
         raise typer.Exit(FAILED)
 
 
 def _advice(fit: GroupFit) -> list[str]:
-    """Return what to know before it is used, in words; rich markup."""
+    """Return lines about the sources and the state of a fit, in rich markup."""
     from idiolect.store import GroupState
 
     if fit.state == GroupState.NEEDS_REFIT:
         return [
-            "deleted, since a member it was learned from was forgotten or removed; it serves nobody until fitted again"
+            "deleted because a member it was learned from was forgotten or removed; fit the group again before using it"
         ]
     lines = [f"from {_people(len(fit.sources))}"]
     if fit.added:
-        lines.append(f"{_people(len(fit.added))} came since: {safe(listed(fit.added))}")
+        lines.append(f"{_people(len(fit.added))} joined since: {safe(listed(fit.added))}")
     if fit.changed:
-        lines.append(f"what {_people(len(fit.changed))} said has changed since: {safe(listed(fit.changed))}")
-    return [*lines, "fitting it again is advised"] if len(lines) > 1 else lines
+        lines.append(f"the history of {_people(len(fit.changed))} has changed since: {safe(listed(fit.changed))}")
+    return [*lines, "fit the group again to include this"] if len(lines) > 1 else lines
 
 
 def _people(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`idiolect groups fit`: learns one edit from a group's members."""
+"""The command `idiolect groups fit`: learn one edit from the members of a group."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ EXAMPLES = ("idiolect groups fit readers", "idiolect groups fit readers --model 
 def fit(
     group_id: GroupIdArgument,
     model: Annotated[
-        str, typer.Option(metavar="M", help="Open weights: embedded, a Hugging Face id, or a folder.")
+        str, typer.Option(metavar="M", help="Model with open weights: embedded, a Hugging Face id, or a folder.")
     ] = DEFAULT_MODEL,
     preset: Annotated[
-        ChameleonPresetName | None, typer.Option(help="Where the settings start from: measured (default) or paper.")
+        ChameleonPresetName | None, typer.Option(help="Preset of settings: measured (default) or paper.")
     ] = None,
     pairs: Annotated[
         int | None,
-        typer.Option(min=2, metavar="K", help="How many pairs of each member. Default: the preset's."),
+        typer.Option(min=2, metavar="K", help="Number of pairs per member. Default: set by the preset."),
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Learn one edit from all members of a group (CHAMELEON): for them, and for people never seen.
+    """Learn one CHAMELEON edit from the members of a group.
 
-    Members with too little history are left out, and named. What the model writes for a group is not kept in the cache.
+    The edit serves the members, and also people never seen. Members with too little history are left out and listed.
+    The model's output for a group is not cached.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.chameleon import ChameleonSummary
@@ -57,7 +58,7 @@ def fit(
             fitted = even_if_interrupted(lambda: space.fit_group(group_id, choices, observer=progress.observe))
             progress.finished(group_id, f"learned, {summary_line(ChameleonSummary.of(fitted.learned))}")
     except KeyboardInterrupt:
-        stop("nothing was learned; what was learned before stays")
+        stop("nothing was learned; the earlier edit, if any, was kept")
     except HaltedError as halted:
         err().print(one_line(f"{halted}: nothing was learned"), markup=False)
         raise typer.Exit(FAILED) from None
@@ -73,4 +74,4 @@ def _print_fitted(group_id: str, fitted: GroupFitted) -> None:
     out().print(one_line(f"learned for group {group_id!r}: {fitted.learned.gate}"), markup=False)
     print_edit(fitted.learned, indent=2)
     if fitted.left_out:
-        out().print(f"left out, with too little history: {listed(fitted.left_out)}", markup=False)
+        out().print(f"left out because of too little history: {listed(fitted.left_out)}", markup=False)

@@ -1,1 +1,1 @@
-"""The commands of `idiolect users`."""
+"""Commands of `idiolect users`."""

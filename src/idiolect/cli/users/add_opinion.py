@@ -1,4 +1,4 @@
-"""`idiolect users add-opinion`: keeps one more answer of a user, and continues learning from it."""
+"""The command `idiolect users add-opinion`: store one more answer of a user, and learn from it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ EXAMPLES = (
 
 def add_opinion(
     user_id: options.UserIdArgument,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What was asked.", show_default=False)],
-    answer: Annotated[str, typer.Option(metavar="A", help="What the user answered.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question that was asked.", show_default=False)],
+    answer: Annotated[str, typer.Option(metavar="A", help="The user's answer.", show_default=False)],
     choices: Annotated[
         str | None,
-        typer.Option(metavar="A|B|…", help="The answers there were to choose from. Without: free text."),
+        typer.Option(metavar="A|B|…", help="Answers that the user could choose from. Default: free text."),
     ] = None,
     ordinal: options.OrdinalOption = False,
     learn: Annotated[
-        bool, typer.Option("--learn/--no-learn", help="Go on learning from it, where something was learned already.")
+        bool, typer.Option("--learn/--no-learn", help="Continue learning with the opinion, if prompts were learned.")
     ] = True,
     iterations: Annotated[
-        int, typer.Option(min=0, help="Rounds of learning to go on with; 0 only scores what is known again.")
+        int, typer.Option(min=0, help="Number of further learning rounds; 0 only scores the known prompts again.")
     ] = 1,
     budget_calls: options.BudgetCalls = None,
     budget_tokens: options.BudgetTokens = None,
@@ -44,10 +44,10 @@ def add_opinion(
     store: options.StoreOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Add one more opinion of a user, and learn from it.
+    """Add an opinion of a user, and learn from it.
 
-    Prompts that were learned are scored on the new opinion and learning goes on from them; nothing begins from scratch.
-    The same question answered before: the new answer takes the old one's place.
+    Learned prompts are scored on the new opinion and learning continues from them, not from the start. If the user
+    answered the same question before, the new answer replaces the old one.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import opinion_added_document
@@ -67,7 +67,7 @@ def add_opinion(
                 add = partial(space.add_opinion, user_id, opinion, iterations=rounds)
                 added = even_if_interrupted(partial(add, observer=progress.observe, on_kept=kept.append))
         except KeyboardInterrupt:
-            pass  # handled below, outside of the workspace, for which no error has happened
+            pass  # handled below, after the workspace has closed, because for the workspace a stop is not an error
         spending = space.spending()
     if added is None:
         if json and kept:
@@ -83,7 +83,7 @@ def add_opinion(
 
 
 def _unlearned(change: str) -> str:
-    return f"the opinion is {change} and kept, nothing was learned from it yet; the same command goes on"
+    return f"the opinion was {change} but not learned from yet; to continue, run the same command"
 
 
 def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> None:
@@ -93,7 +93,7 @@ def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> Non
     if added.before is not None and added.after is not None:
         best, best_before = added.after.best.score, added.before.best.score
         calls = f"{spending.calls:,} calls, {spending.from_cache:,} answers from the cache"
-        console.print(f"best prompt {best:.2f} on all opinions, before {best_before:.2f}; {calls}", markup=False)
+        console.print(f"best prompt {best:.2f} on all opinions, {best_before:.2f} before; {calls}", markup=False)
         if added.after.evidence is not None:
             console.print(added.after.evidence.reason, markup=False)
     elif not learn:
@@ -101,4 +101,4 @@ def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> Non
     elif not added.edited:
         console.print("nothing was learned for this user yet")
     if added.edited:
-        console.print("the edit does not know it yet: idiolect fit USERS --method chameleon learns one anew")
+        console.print("the edit does not include it yet; to learn a new edit: idiolect fit USERS --method chameleon")

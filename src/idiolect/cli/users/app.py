@@ -1,4 +1,4 @@
-"""`idiolect users`: what the store holds about people - counted, looked at, corrected, handed over, and forgotten."""
+"""Commands of `idiolect users`: list, inspect, correct, export and forget what the store holds about people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from idiolect.cli.options import JsonOption, StoreOption, examples
 from idiolect.cli.terminal import print_finished_erasures, print_json, print_table
 from idiolect.cli.users import add_opinion, export, forget, remove_opinion, show
 
-app = typer.Typer(help="The people in the store.", no_args_is_help=True, epilog=examples("idiolect users list"))
+app = typer.Typer(help="Manage the people in the store.", no_args_is_help=True, epilog=examples("idiolect users list"))
 
 
 @app.command("list", epilog=examples("idiolect users list", "idiolect users list --store ./people --json | jq .id"))
 def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
-    """List every user.
+    """List all users.
 
-    With --json: one object a line.
+    With --json: one object per line.
     """
     from idiolect.application.documents import user_summary_document
     from idiolect.store import Store

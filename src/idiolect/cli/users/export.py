@@ -1,4 +1,4 @@
-"""`idiolect users export`: everything held about a user, as one JSON document or as an archive."""
+"""The command `idiolect users export`: everything held about a user, as one JSON document or as an archive."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ EXAMPLES = ("idiolect users export u1 --out u1.zip", "idiolect users export u1 |
 
 def export_user(
     user_id: UserIdArgument,
-    out: Annotated[str, typer.Option(metavar="FILE|-", help="The file to write; - is stdout.")] = "-",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    out: Annotated[str, typer.Option(metavar="FILE|-", help="File to write; - is standard output.")] = "-",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Export everything held about a user.
 
-    A name that ends in .zip makes an archive: the user as a users file that fit reads, all that was learned for them,
-    the models' cached answers, and files learned for them. Any other name, and -, one JSON document of the same.
+    If the file's name ends in .zip, it is an archive: the user as a users file for fit, everything learned for them,
+    the models' cached answers, and the files learned for them. Otherwise, it is a JSON document with the same content.
     """
-    del json  # accepted, as everywhere; here it only decides how errors are printed
+    del json  # accepted as in every command; here it only decides how errors are printed
     from idiolect.application.blocking import Workspace
     from idiolect.application.private_file import private_file
     from idiolect.erasure.holdings import write_archive

@@ -1,4 +1,4 @@
-"""`idiolect users forget`: asks, deletes, and prints the receipt, which shows that nothing is left."""
+"""The command `idiolect users forget`: confirm, delete, and print a receipt, which shows that nothing is left."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json >
 def forget(
     user_id: UserIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
 ) -> None:
-    """Delete everything held about a user, and show that it is gone.
+    """Delete everything held about a user, and verify it.
 
-    Their opinions, texts and profile, all that was learned for them, and the models' answers that only they had. Then
-    every file of the store is searched for what they and the models said; if anything is left, the exit status is 1.
+    This deletes the user's opinions, texts and profile, everything learned for them, and cached model answers that no
+    other user shares. Then every file of the store is searched for their words and the models' answers; if anything is
+    left, the exit status is 1.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import receipt_document
     from idiolect.cli.interrupts import even_if_interrupted
 
     if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("--yes is needed where nobody can be asked")
+        raise typer.BadParameter("--yes is required when there is no terminal for the confirmation")
     with Workspace.open(store, create=False) as space:
         print_finished_erasures(space.store.finished_erasures)
         if not yes:
@@ -51,7 +52,7 @@ def forget(
 def _what_goes(user_id: str, where: str, found: ToForget) -> str:
     calls = f"cached calls {found.calls}"
     if found.summary is None:
-        parts = ["the store holds no such user, but things of theirs are left", calls]
+        parts = ["the store has no such user, but data of theirs is left", calls]
     else:
         summary = found.summary
         learned = ", ".join(summary.methods) or "nothing"
@@ -66,24 +67,24 @@ def _print_receipt(receipt: Receipt) -> None:
         ("forgotten", receipt.user_id),
         ("at", receipt.erased_at.isoformat(timespec="seconds")),
         ("rows deleted", _rows_line(receipt)),
-        ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} left to others who have them too"),
+        ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} kept because others share them"),
         ("artifacts", f"{receipt.artifacts} files deleted"),
         ("searched", f"{receipt.searched_files} files, {receipt.searched_bytes:,} bytes"),
-        ("looked for", f"{receipt.canaries:,} strings that nobody else has"),
+        ("searched for", f"{receipt.canaries:,} strings that nobody else has"),
         ("found before", f"{before.total:,} in {len(before.places)} places"),
         ("found after", f"{after.total:,}" + (f" in {len(after.places)} places" if after.total else "")),
     ]
     print_table(("RECEIPT", ""), rows)
-    out().print("What this cannot tell:")
+    out().print("What this receipt does not cover:")
     for limit in receipt.limits:
         out().print(f"- {limit}", markup=False)
     if not receipt.canaries:
-        out().print("- nothing distinctive was held about this person, so there was nothing to search for")
+        out().print("- no distinctive text was held about this person, so there was nothing to search for")
 
 
 def _rows_line(receipt: Receipt) -> str:
     if not receipt.in_store:
-        return "none: the store held no such user; only calls or files of theirs were left"
+        return "none: the store had no such user; only calls or files of theirs were left"
     return ", ".join(f"{count} {name}" for name, count in receipt.rows.items())
 
 
@@ -93,10 +94,10 @@ def _faults(receipt: Receipt) -> Iterator[str]:
     for place in receipt.unreadable:
         yield f"{one_line(place)}: cannot be read, so it could not be searched"
     for missed in receipt.caches_missed:
-        yield f"{one_line(missed)}; if calls of this user are in it, put it in its place and forget the user again"
+        yield f"{one_line(missed)}; if it contains calls of this user, restore it and forget the user again"
     for fault in receipt.unfinished:
         yield f"deleted, but not scrubbed from the files yet: {one_line(fault)}"
     if receipt.unfinished:
-        yield "the next command that opens the store (for example: idiolect users list) finishes that"
+        yield "the next command that opens the store (such as idiolect users list) completes this"
     if receipt.canaries and not receipt.before.total:
         yield "the search found nothing before the deletion either, so it proves nothing"

@@ -1,4 +1,4 @@
-"""`idiolect users remove-opinion`: takes an answer of a user back, which `add-opinion` or a users file gave them."""
+"""The command `idiolect users remove-opinion`: remove an answer of a user, from `add-opinion` or from a users file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ EXAMPLES = ('idiolect users remove-opinion u1 "How spicy should a curry be?" --c
 
 def remove_opinion(
     user_id: UserIdArgument,
-    question: Annotated[
-        str, typer.Argument(metavar="QUESTION", help="What was asked: the whole text.", show_default=False)
-    ],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Full text of the question.", show_default=False)],
     choices: Annotated[
         str | None,
-        typer.Option(metavar="A|B|…", help="Its choices, where a question was asked with several sets of them."),
+        typer.Option(metavar="A|B|…", help="The question's choices, if it was asked with several sets of choices."),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove one opinion of a user.
+    """Remove an opinion of a user.
 
-    Nothing is learned: prompts stay as they are until the next fit --resume or add-opinion, and an edit (CHAMELEON)
-    until it is fitted anew. An opinion of a users file comes back with the next fit of that file.
+    This learns nothing: prompts stay as they are until the next fit --resume or add-opinion, and a CHAMELEON edit until
+    it is fitted again. If the opinion is in a users file, the next fit of that file adds it again.
     """
     from idiolect.application.blocking import Workspace
 
@@ -38,9 +36,9 @@ def remove_opinion(
         print_json({"user": user_id, "removed": True, "opinions": left.n_opinions})
         return
     whose = f"{safe(one_line(user_id))}, who has {left.n_opinions} now"
-    out().print(f"removed an opinion of {whose}; nothing was learned from that:")
+    out().print(f"removed an opinion of {whose}; nothing was learned from this:")
     edited = CHAMELEON in left.methods
     if set(left.methods) - {CHAMELEON} or not edited:
-        out().print("fit --resume, or the next add-opinion, learns anew")
+        out().print("to learn again, run fit --resume; the next add-opinion also learns again")
     if edited:
-        out().print("the edit stays as it was: idiolect fit USERS --method chameleon learns one anew")
+        out().print("the edit stays as it was; to learn a new edit: idiolect fit USERS --method chameleon")

@@ -1,4 +1,4 @@
-"""`idiolect users show`: what is known about a user, and what was learned for them."""
+"""The command `idiolect users show`: what is known about a user, and what was learned for them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _INDENT = 10
 
 
 def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOption = False) -> None:
-    """Show what is known and learned about a user.
+    """Show what is known about a user and what was learned for them.
 
-    Their profile, some of their opinions (those of add-opinion are marked as entered) and their groups; then what each
-    method learned: the best prompt, or the edit with its diagnostics; and whether answers that were held out speak for
-    using it.
+    The output lists their profile, some of their opinions (those from add-opinion are marked as entered) and their
+    groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether held-out
+    answers support its use.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import user_document

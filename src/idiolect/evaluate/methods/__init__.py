@@ -1,1 +1,1 @@
-"""The methods that an evaluation compares: each learns from one person, and answers for one."""
+"""The methods that an evaluation compares. Each learns from one person, and answers for the same person or another."""

@@ -1,7 +1,7 @@
-"""Methods that look something up, or have the model write something, and put it in front of the question.
+"""Methods that retrieve items, or have the model write texts, and put them before the question.
 
-rag         the nearest items of the history in LaMP's patterns
-enrichment  LLM-Rec's: the model writes about the person, and about each question
+rag         the nearest items of the history, in LaMP's patterns
+enrichment  LLM-Rec's method: the model writes about the person, and about each question
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from idiolect.methods.templating import render
 from idiolect.methods.texts import text_log_likelihoods
 from idiolect.people.user import Question, User
 
-_MAX_CHARS = 600  # of a text that is shown
+_MAX_CHARS = 600  # maximum length of a text in the prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Retrieval:
     """The method "rag".
 
     Raises:
-        SettingsError: k below 1.
+        SettingsError: k is below 1.
     """
 
     k: int = 4
@@ -41,11 +41,11 @@ class Retrieval:
         require(self.k >= 1, "k", self.k, "at least 1")
 
     async def learn(self, case: Case, _desk: Desk) -> Learned:
-        """Remember the person's history."""
+        """Keep the person's history."""
         return Learned(case.user)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the model behind the nearest items, for texts behind the person's first ones: as near as any."""
+        """Return the model with the nearest items; for texts, where there is no question, with the first texts."""
         user: User = learned.value
         similarity = nearness(desk.bench, self.nearness)
         found = RetrievalAugmented(desk.answerer, user.opinions, user.texts, k=self.k, similarity=similarity)
@@ -55,18 +55,18 @@ class Retrieval:
 
 
 class EnrichedAnswers:
-    """Writes at the desk where it is asked, so that what it writes is counted there; known texts cost no call again."""
+    """Respondent that writes its texts at the desk that asks, so that they are counted there; cached texts are free."""
 
     def __init__(self, user: User, desk: Desk, settings: EnrichmentSettings) -> None:
         self._user, self._desk, self._settings = user, desk, settings
         self._enriched: Enriched | None = None
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer a question."""
+        """Return one answer per question."""
         return await (await self._fitted()).answer(questions)
 
     async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Return nat per token of each text, behind what was written about the person."""
+        """Return the log-likelihood of each text in nat per token, with the text about the person as prompt."""
         return await text_log_likelihoods(texts, self._desk.model, prompt=(await self._fitted()).about)
 
     async def _fitted(self) -> Enriched:
@@ -84,16 +84,16 @@ class EnrichmentMethod:
 
     @classmethod
     def of(cls, overrides: Overrides) -> EnrichmentMethod:
-        """Return the method with what stands in brackets."""
+        """Return the method with the settings in brackets."""
         return cls(changed_by_text(EnrichmentSettings(), overrides))
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Have the model write about the person."""
+        """Write the text about the person."""
         await _enrichment(desk, self.settings).fit(case.user)
         return Learned(case.user)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the model behind what was written."""
+        """Return the model with the enrichment in its prompt."""
         enriched = EnrichedAnswers(learned.value, desk, self.settings)
         return Examinee(enriched, enriched.log_likelihoods)
 

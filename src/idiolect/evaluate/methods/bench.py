@@ -1,6 +1,6 @@
-"""What a method of an evaluation works with: models, similarities, other people; and its desk, which counts its calls.
+"""The resources of an evaluation's methods: models, similarities and other people; and the desk that counts calls.
 
-cli (opens the models) → Bench, one for a run → Desk, one for each (method, person)
+opening (opens the models) → Bench, one per run → Desk, one per (method, person)
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenWeights:
-    """What methods need that reach into a model.
+    """A model with open weights, for methods that need them.
 
     Args:
-        model: gives activations and gradients, and takes edits.
-        fingerprint: of its weights.
-        settings: CHAMELEON's, the preset that `chameleon` runs with.
-        pairs, pair_tokens: how many pairs are written and how long their sides are, for every method that learns from
-            pairs; None: as the method's preset says.
-        members: at most so many people are pooled into a group.
+        model: model with activations, gradients and edits.
+        fingerprint: hash of its weights.
+        settings: CHAMELEON's settings for the method `chameleon`.
+        pairs, pair_tokens: number of pairs, and maximum tokens of their sides, for every method that learns from pairs;
+            None: set by the method's preset.
+        members: maximum number of people pooled into a group.
     """
 
     model: EditableModel
@@ -46,20 +46,21 @@ class OpenWeights:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything opened, for all methods and people of a run.
+    """Open models and other resources for all methods and people of a run.
 
     Args:
-        benchmark: the people.
-        answering: how questions are put to the model, the same for every method.
-        model: answers.
-        optimizer: writes prompts; may be the same.
+        benchmark: the benchmark.
+        answering: form of questions and answers, the same for every method.
+        model: model that answers.
+        optimizer: model that writes prompts; may be the same.
         calls: cache, budget and turns of the run.
-        fermi: settings that Fermi and its ablations start from; their answering is `answering`.
-        dense: nearness of questions by embeddings; None: there are none, BM25 stands in, and a note says so.
-        open_weights: None where the model is behind an API.
-        calls_per_person: what a method may spend on learning from one person; None: no limit.
-        transfer: the same bench with other models, by name: what was learned with one is answered by another.
-        shared: what methods remember for all people, such as a group's edit.
+        fermi: initial settings of Fermi and its ablations, whose answering settings are `answering`.
+        dense: similarity of questions by embeddings; None: there are none, and BM25 is used instead.
+        bm25: similarity of questions by BM25.
+        open_weights: the model's open weights; None if it is behind an API, or no method needs them.
+        calls_per_person: maximum number of calls for learning from one person; None: no limit.
+        transfer: the same bench with other models, by name, for answers with prompts learned with another model.
+        shared: results that methods keep for all people, such as a group's edit.
     """
 
     benchmark: Benchmark
@@ -77,19 +78,19 @@ class Bench:
 
     @property
     def similarity(self) -> Similarity:
-        """The nearness that methods use by default."""
+        """Default similarity of the methods."""
         return self.bm25 if self.dense is None else self.dense
 
     @property
     def embedder(self) -> Embedder | None:
-        """The dense similarity's; None where there is none."""
+        """Embedding model of the dense similarity; None if there is none."""
         return self.dense.embedder if isinstance(self.dense, EmbeddingSimilarity) else None
 
     def weights(self) -> OpenWeights:
-        """Open weights.
+        """Return the open weights.
 
         Raises:
-            SettingsError: the model is behind an API.
+            SettingsError: the model gives no access to its weights.
         """
         if self.open_weights is None:
             raise SettingsError(
@@ -100,12 +101,12 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A bench as one method uses it for one person, with the meter of its calls.
+    """A bench for the use of one method for one person, with a meter for its calls.
 
     Args:
-        bench: what there is.
-        person: id of whom the calls are made for.
-        seed: of the method's draws.
+        bench: the bench.
+        person: id of the person for whom calls are made.
+        seed: seed of the method's draws.
         meter: counts calls.
     """
 
@@ -116,35 +117,32 @@ class Desk:
 
     @property
     def model(self) -> LanguageModel:
-        """The answering model; every call is counted."""
+        """Answering model, whose calls are counted."""
         return self.called(self.bench.model)
 
     @property
     def optimizer(self) -> LanguageModel:
-        """The model that writes prompts."""
+        """Model that writes prompts, whose calls are counted."""
         return self.called(self.bench.optimizer)
 
     @property
     def answerer(self) -> Answerer:
-        """Answers as the benchmark's questions are put."""
+        """Answerer with the evaluation's answering settings."""
         return Answerer(self.model, self.bench.answering)
 
     def other(self, model: LanguageModel, *, fingerprint: str) -> LanguageModel:
-        """Return a model of the method's own, such as one that it trained, with its calls counted and kept nowhere."""
+        """Return a model of the method itself, such as a trained one, whose calls are counted but not cached."""
         return self.called(
             Source(model, model.name, fingerprint=fingerprint, price=self.bench.model.price, cached=False)
         )
 
     def called(self, source: Source) -> LanguageModel:
-        """Return a model whose calls are counted here, and kept as the source says."""
+        """Return a model whose calls are counted at this desk, and cached if the source allows it."""
         return self.bench.calls.model(source, owner=self.person, observer=self.meter)
 
 
 def next_case(benchmark: Benchmark, case: Case) -> Case | None:
-    """Return the person whose personalization is the control: the next of the cases, the first after the last.
-
-    None where there is nobody else.
-    """
+    """Return the case whose personalization is the control: the next one (the first, after the last); None if alone."""
     cases = benchmark.cases
     if len(cases) < 2:
         return None

@@ -1,14 +1,14 @@
-"""CHAMELEON with its controls: for the person, for a group that they belong to, and for people never seen.
+"""CHAMELEON and its controls: for the person, for their group, and for people never seen.
 
     chameleon                       the preset of the run
     chameleon-paper                 the paper's data, rule and strengths; -p-only, -n-only: one of its two steps
-    chameleon-contrastive           θ_P out of the pairs' differences
+    chameleon-contrastive           θ_P from the pairs' differences
     chameleon-random                as large as `chameleon`'s edit, along random directions
-    chameleon-group, -unseen        fitted on pooled people: the reported ones, the person among them; or others only
-    insights                        CHAMELEON's own insight about the person in the prompt, and no edit
-    fermi+chameleon                 the edited model, under the prompts that Fermi learned with the plain one
+    chameleon-group, -unseen        fitted on pooled people: reported ones including the person; or other people only
+    insights                        CHAMELEON's own insight about the person in the prompt, without an edit
+    fermi+chameleon                 the edited model, with prompts that Fermi learned with the unedited one
 
-A group's edit is learned once and used for all. "Another's" of a method is the next person's edit.
+A group's edit is learned once and used for all members. The control "another's" is the next person's edit.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class ChameleonMethod:
     """CHAMELEON, or a part of it.
 
     Args:
-        rule: "": the preset of the run with its choice of variants and its gate; else the paper's preset with this
-            rule, at the paper's strengths, and no gate.
-        pooled: whose pairs are pooled: nobody's, those of the person's group, or other people's.
-        random: random directions in the place of those learned.
-        overrides: what the user wrote in brackets.
+        rule: "": the preset of the run with its choice of variants and its gate; otherwise, the paper's preset with
+            this rule, the paper's strengths, and no gate.
+        pooled: people whose pairs are pooled: nobody, the person's group, or other people.
+        random: use random directions instead of the learned ones.
+        overrides: settings that the user wrote in brackets.
     """
 
     rule: RuleName | Literal[""] = ""
@@ -64,23 +64,23 @@ class ChameleonMethod:
         """Return the settings to learn with.
 
         Raises:
-            SettingsError: a combination that makes no sense, or a model behind an API.
+            SettingsError: a combination of settings is invalid, or the model is behind an API.
         """
         weights = bench.weights()
         settings = weights.settings
         if self.rule:
             settings = replace(preset("paper"), variants=(Variant(self.rule),))
         generation = replace(settings.generation, seed=seed, **_sizes(weights, settings))
-        if self.pooled:  # a group is for people who have too little each
+        if self.pooled:  # a group is for people with too little history each
             generation = replace(generation, least_pairs=_LEAST_OF_A_MEMBER)
         settings = replace(settings, generation=generation, answering=bench.answering)
         settings = changed_by_text(settings, self.overrides)
         if settings.answering != bench.answering:
-            raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
+            raise SettingsError("answering is the same for all methods of an evaluation, so brackets cannot set it")
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Fit the edit; a group's once for all of its members."""
+        """Fit the edit; a group's edit is fitted once for all of its members."""
         if not self.pooled:
             return await self._fit([case.user], desk, owner="")
         members, owner = self._members(case, desk.bench)
@@ -93,9 +93,9 @@ class ChameleonMethod:
         return found
 
     async def fit_timed(self, user: User, desk: Desk) -> Learned:
-        """Fit the person's edit, with `seconds_without_writing` in its notes: the time of all but the writing of pairs.
+        """Fit the person's edit, with the time except for writing pairs as `seconds_without_writing` in its notes.
 
-        Pairs come from the cache where they are there, everything else is computed anew.
+        Pairs come from the cache if possible; everything else is computed again.
         """
         model = replace(desk.bench.model, cached=False)
         anew = replace(desk, bench=replace(desk.bench, shared={}, model=model))
@@ -117,7 +117,7 @@ class ChameleonMethod:
         return Learned(learned, used=learned.used if gated else None, notes=notes)
 
     def _members(self, case: Case, bench: Bench) -> tuple[Sequence[User], str]:
-        """Return who is pooled, and the group's name."""
+        """Return the pooled people, and the name of the group."""
         most = bench.weights().members
         if self.pooled == "unseen":
             return _others(case, bench, most), f"unseen {case.group}"
@@ -128,7 +128,7 @@ class ChameleonMethod:
         return members, f"group {place} {case.group}"
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the edited model; the base model where a gate says so."""
+        """Return the edited model, or the base model if the gate rejects the edit."""
         found: ChameleonPersonalization = learned.value
         if learned.used is False:
             return Examinee.with_texts(base(desk.answerer), desk.model)
@@ -136,12 +136,12 @@ class ChameleonMethod:
         return unprompted(edited(desk, edit), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the edit: the settings, and who is pooled."""
+        """Return a key of the edit: the settings, and the kind of pooling."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
 
 
 def unprompted(model: LanguageModel, desk: Desk) -> Examinee:
-    """Return a model of a method's own, asked without any prompt."""
+    """Return an examinee for a method's own model, which is asked without a prompt."""
     return Examinee.with_texts(base(Answerer(model, desk.bench.answering)), model)
 
 
@@ -156,7 +156,7 @@ def _sizes(weights: OpenWeights, settings: ChameleonSettings) -> dict[str, Any]:
 
 
 def _others(case: Case, bench: Bench, most: int) -> list[User]:
-    """Return people who aren't reported, of the person's group if any, each with as much as the person has."""
+    """Return people who are not reported, from the person's group if any, each with as much data as the person."""
     groups = bench.benchmark.other_groups
     found = [user for user in bench.benchmark.others if groups.get(user.id, "") == case.group]
     if not found:
@@ -166,7 +166,7 @@ def _others(case: Case, bench: Bench, most: int) -> list[User]:
 
 
 def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
-    """Return what a record keeps of a personalization: numbers, and none of the texts."""
+    """Return the facts of a personalization for a record: numbers, but no texts."""
     return {
         "variant": str(learned.variant),
         "layers": [asdict(layer) for layer in learned.layers],
@@ -182,15 +182,15 @@ def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class InsightsMethod:
-    """Writes the insights once a person; needs embeddings to choose what they are written from, and no open weights."""
+    """The method "insights", which needs embeddings to select history items, but no open weights."""
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Have the model write."""
+        """Write the insights, once per person."""
         written = await self._method(desk).fit(case.user)
         return Learned(written.insights)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the model under the insight."""
+        """Return the model with the insight as prompt."""
         prompted = self._method(desk).prompted(learned.value)
         return Examinee.with_texts(prompted, desk.model, prompt=prompted.prompt)
 
@@ -200,7 +200,7 @@ class InsightsMethod:
         return InsightsInPrompt(desk.model, desk.bench.answering, embedder=embedder, settings=settings)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the insights.
+        """Return a key of the insights.
 
         Raises:
             SettingsError: there are no embeddings.
@@ -209,7 +209,7 @@ class InsightsMethod:
 
     def _embedder(self, bench: Bench) -> Embedder:
         if bench.embedder is None:
-            raise SettingsError("insights are written from items chosen by embeddings, and the similarity has none")
+            raise SettingsError("insights are written from items selected by embeddings, but the similarity has none")
         return bench.embedder
 
 
@@ -217,14 +217,15 @@ class InsightsMethod:
 class Combined:
     """The method "fermi+chameleon".
 
-    Each part is used as its own gate says; where neither may, the base model answers. No evidence judges both together.
+    Each part is used if its own gate allows it; if neither is, the base model answers. There is no evidence on both
+    together.
     """
 
     fermi: FermiMethod
     chameleon: ChameleonMethod
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Learn both, one after the other; what they did before is found in the cache."""
+        """Learn both, one after the other; calls that they made before are in the cache."""
         prompts = await self.fermi.learn(case, desk)
         try:
             edit = await self.chameleon.learn(case, desk)
@@ -234,7 +235,7 @@ class Combined:
         return Learned((prompts, edit), used=prompts.used is not False or edit.used is not False, notes=notes)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the edited model under prompts that are chosen by their scores with the plain one."""
+        """Return the edited model, with prompts that are chosen by the unedited model's scores."""
         prompts, edit = learned.value
         model = edited(desk, None if edit.used is False else edit.value.edit)
         by = Answerer(model, desk.bench.answering)
@@ -242,5 +243,5 @@ class Combined:
         return Examinee.with_texts(respondent, model)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on both parts."""
+        """Return a key of both parts."""
         return ("fermi+chameleon", self.fermi.learning_key(bench), self.chameleon.learning_key(bench))

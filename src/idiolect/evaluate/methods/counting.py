@@ -1,13 +1,13 @@
-"""Methods that count answers and ask no model: the least that a personalization has to beat.
+"""Methods that count answers and use no model: the minimum that a personalization must beat.
 
-uniform              any choice, all alike
+uniform              a random choice
 constant             the most frequent answer of other people to questions with the same choices
 majority-own         the person's own most frequent answer to questions with the same choices
-majority-population  the most frequent answer of other people to this very question
-majority-group       the same of other people of the person's group (a topic, a continent)
+majority-population  the most frequent answer of other people to the same question
+majority-group       the most frequent answer of other people in the person's group (a topic, a continent)
 
-Other people are those of `Benchmark.others`, never the reported ones. Where a question was never answered by any of
-them, the answers to questions with the same choices decide, then the first choice.
+Other people are those in `Benchmark.others`, never the reported ones. If none of them answered a question, the answers
+to questions with the same choices decide, then the first choice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Whose = Literal["own", "population", "group", "constant"]
 
 
 class UniformChoice:
-    """Any of the choices, drawn anew for every seed, person and question; free text gets no answer."""
+    """Respondent with a random choice for every seed, person and question; free text gets no answer."""
 
     def __init__(self, seed: int, person: str) -> None:
         self._seed, self._person = seed, person
@@ -49,7 +49,7 @@ class UniformChoice:
 
 
 class CountedAnswers:
-    """The most frequent answer to the same question; its shares are the answers', each choice counted once more."""
+    """Respondent with the most frequent answer to the same question; its shares are the counts of answers plus one."""
 
     def __init__(self, opinions: Iterable[Opinion]) -> None:
         kept = list(opinions)
@@ -80,23 +80,23 @@ class Uniform:
         return Learned(None)
 
     def examinee(self, _learned: Learned, desk: Desk) -> Examinee:
-        """Return answers at random."""
+        """Return a respondent with random choices."""
         return Examinee(UniformChoice(desk.seed, desk.person))
 
 
 @dataclass(frozen=True, slots=True)
 class Majority:
-    """The methods that count.
+    """The methods that count answers.
 
     Args:
-        whose: answers are counted: the person's own, other people's to the same question, those of the person's group,
-            or other people's to questions with the same choices ("constant").
+        whose: answers to count: the person's own, other people's to the same question, those of the person's group, or
+            other people's to questions with the same choices ("constant").
     """
 
     whose: Whose
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Count answers; those of other people once for all persons who are compared with them."""
+        """Count answers; other people's answers are counted once for everybody."""
         if self.whose == "own":
             return Learned(FrequentAnswer(case.user.opinions))
         key = ("majority", self.whose, case.group if self.whose == "group" else "")
@@ -114,5 +114,5 @@ class Majority:
         return FrequentAnswer(opinions) if self.whose == "constant" else CountedAnswers(opinions)
 
     def examinee(self, learned: Learned, _desk: Desk) -> Examinee:
-        """Return the counted answers."""
+        """Return the respondent with the counted answers."""
         return Examinee(learned.value)

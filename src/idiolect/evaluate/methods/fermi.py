@@ -1,15 +1,15 @@
-"""Fermi, OPRO, and what is left of Fermi when a part of it is taken away.
+"""Fermi, its ablations, and OPRO.
 
-    fermi                 as its settings say
-    opro                  the LLM writes prompts, sees prompts and scores only, and the best prompt answers everything
-    fermi-llm, fermi-demonstrations     each proposer alone
-    fermi-no-failures     no mis-aligned context: neither in the meta-prompt nor in the choice of demonstrations
+    fermi                 the configured settings
+    opro                  the LLM sees only prompts and scores, and the best prompt answers every question
+    fermi-llm, fermi-demonstrations     a single proposer
+    fermi-no-failures     no mis-aligned context, neither in the meta-prompt nor in the choice of demonstrations
     fermi-symmetric       no asymmetry: every listed prompt shows all its failures
-    fermi-no-retrieval    the best prompt answers every question instead of Retrieval-of-Prompt
+    fermi-no-retrieval    the best prompt answers every question, instead of Retrieval-of-Prompt
 
-Another model may answer under the prompts that one has learned: `TransferredPrompts` shows whether they outlive it.
-Ablations that are about the meta-prompt need a proposer that reads it: where the settings have only demonstrations they
-say so instead of measuring nothing.
+`TransferredPrompts` has another model answer with learned prompts, which shows whether they work across models.
+Ablations of the meta-prompt need a proposer that reads it; with only the demonstration proposer they are an error,
+because they would measure nothing.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class FermiMethod:
     """Fermi with changed settings.
 
     Args:
-        change: what is taken away or swapped.
-        overrides: what the user wrote in brackets.
-        reads_failures: the method is about the meta-prompt, and needs the LLM proposer.
+        change: returns the changed settings.
+        overrides: settings that the user wrote in brackets.
+        reads_failures: whether the method changes the meta-prompt, and so needs the LLM proposer.
     """
 
     change: Change
@@ -54,13 +54,13 @@ class FermiMethod:
         """Return the settings to learn with.
 
         Raises:
-            SettingsError: a combination that makes no sense, or an ablation of what isn't there.
+            SettingsError: a combination of settings is invalid, or the ablation would change nothing.
         """
         settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
         settings = changed_by_text(settings, self.overrides)
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
-                "this ablation is about what the optimizer reads, and the settings have no LLM proposer; put "
+                "this ablation changes what the optimizer reads, but the settings have no LLM proposer; put "
                 "proposers=llm into brackets, or name an optimizer",
                 remedy=Remedy("optimizer"),
             )
@@ -68,10 +68,10 @@ class FermiMethod:
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Run Algorithm 1; a limit on calls ends it early, and what it has by then counts."""
+        """Run Algorithm 1; if a limit on calls ends it early, its result so far counts."""
         settings = self.settings(desk.bench, desk.seed)
         if not case.user.opinions:
-            raise PersonalizationError("Fermi learns from answered questions, and there are none")
+            raise PersonalizationError("Fermi learns from answered questions, but there are none")
         optimizer = desk.optimizer if isinstance(desk.optimizer, CompletionModel) else None
         fermi = Fermi(desk.answerer, settings, optimizer=optimizer, similarity=desk.bench.similarity)
         learned = await fermi.fit(case.user)
@@ -79,31 +79,31 @@ class FermiMethod:
         return Learned(learned, used=used, notes=fermi_notes(learned))
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return Retrieval-of-Prompt, or the base model where a gate says so."""
+        """Return Retrieval-of-Prompt, or the base model if the gate rejects the prompts."""
         return Examinee(answering(learned.value, desk.answerer, desk, used=learned.used))
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the prompts: the settings."""
+        """Return a key of the prompts: the settings."""
         return ("fermi", self.settings(bench, 0))
 
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
-    """Check that brackets change nothing that is the same for all methods of a run."""
+    """Check that brackets do not change settings that are the same for all methods of a run."""
     if settings.answering != bench.answering:
-        raise SettingsError("answering is the same for all methods of an evaluation, and no setting for brackets")
+        raise SettingsError("answering is the same for all methods of an evaluation, so brackets cannot set it")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:
         raise SettingsError(
-            "retrieval.similarity is the same for all methods of an evaluation, and no setting for brackets",
+            "retrieval.similarity is the same for all methods of an evaluation, so brackets cannot set it",
             remedy=Remedy("similarity"),
         )
     if bench.calls_per_person is not None and settings.retrieval.pool != "memory":
         raise SettingsError(
-            f"with the pool {settings.retrieval.pool!r} prompts are scored when questions are asked, beyond the calls "
-            "that a person may cost: put retrieval.pool=memory into brackets"
+            f"with the pool {settings.retrieval.pool!r}, prompts are scored when questions are asked, beyond the limit "
+            "on calls per person: put retrieval.pool=memory into brackets"
         )
     if bench.calls_per_person is not None and settings.evidence.share:
         raise SettingsError(
-            "with a gate, learning would spend the calls that the gate needs, and the base model would answer: put "
+            "with a gate, learning would spend the calls that the gate needs, so the base model would answer: put "
             "evidence.share=0 into brackets"
         )
 
@@ -111,14 +111,14 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
 def answering(
     learned: FermiPersonalization, answerer: Answerer, desk: Desk, *, used: bool | None, by: Answerer | None = None
 ) -> Respondent:
-    """Return what answers with learned prompts.
+    """Return the respondent with learned prompts.
 
     Args:
-        learned: what was learned.
-        answerer: the model that it was learned with.
-        desk: gives the similarity.
+        learned: the learned prompts.
+        answerer: the model that they were learned with.
+        desk: desk with the similarity.
         used: False: the base model answers.
-        by: another model, which answers under the prompts.
+        by: another model, which answers with the prompts; None: the same model.
     """
     if used is False:
         return base(by or answerer)
@@ -126,7 +126,7 @@ def answering(
 
 
 def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
-    """Return what a record keeps of a personalization: numbers, and no prompt, since prompts may quote people."""
+    """Return the facts of a personalization for a record: numbers, but no prompts, since these may quote people."""
     best = learned.best
     return {
         "finished": learned.finished,
@@ -142,11 +142,11 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TransferredPrompts:
-    """Learns with one model; its scores choose the prompt, and the other model is asked under it.
+    """Fermi with two models: one learns prompts, and its scores choose one; the other answers with it.
 
     Args:
-        fermi: what learns.
-        learns_with, answered_by: names in `Bench.transfer`; None: the model of the run.
+        fermi: method that learns.
+        learns_with, answered_by: names of models in `Bench.transfer`; None: the model of the run.
     """
 
     fermi: FermiMethod
@@ -154,46 +154,46 @@ class TransferredPrompts:
     answered_by: str | None = None
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Learn as Fermi does, with the one model."""
+        """Learn with Fermi and the first model."""
         return await self.fermi.learn(case, _at(desk, self.learns_with))
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the other model under the prompts; or without any, where a gate says so."""
+        """Return the other model with the prompts, or without prompts if the gate rejects them."""
         home, away = _at(desk, self.learns_with), _at(desk, self.answered_by)
         return Examinee(answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer))
 
 
 def _at(desk: Desk, model: str | None) -> Desk:
-    """Return the same desk with another model; the meter stays."""
+    """Return the same desk and meter with another model."""
     if model is None:
         return desk
     if model not in desk.bench.transfer:
-        raise SettingsError(f"the model {model!r} is not opened")
+        raise SettingsError(f"the model {model!r} is not open")
     return replace(desk, bench=desk.bench.transfer[model])
 
 
 def as_it_is(settings: FermiSettings) -> FermiSettings:
-    """Take nothing away: Fermi itself."""
+    """Return the settings unchanged: Fermi itself."""
     return settings
 
 
 def only_llm(settings: FermiSettings) -> FermiSettings:
-    """Leave the paper's proposer alone."""
+    """Return the settings with only the paper's proposer."""
     return replace(settings, proposers=("llm",))
 
 
 def only_demonstrations(settings: FermiSettings) -> FermiSettings:
-    """Leave our proposer alone."""
+    """Return the settings with only our proposer."""
     return replace(settings, proposers=("demonstrations",))
 
 
 def opro(settings: FermiSettings) -> FermiSettings:
-    """Turn Fermi into OPRO: prompt/score pairs, and one prompt for all questions."""
+    """Return the settings of OPRO: prompt/score pairs, and one prompt for all questions."""
     return without_retrieval(without_failures(only_llm(settings)))
 
 
 def without_failures(settings: FermiSettings) -> FermiSettings:
-    """Take away mis-aligned context everywhere."""
+    """Return the settings without any mis-aligned context."""
     return replace(
         settings,
         meta_prompt=replace(settings.meta_prompt, failures="none"),
@@ -202,10 +202,10 @@ def without_failures(settings: FermiSettings) -> FermiSettings:
 
 
 def symmetric(settings: FermiSettings) -> FermiSettings:
-    """Let every prompt show its failures."""
+    """Return the settings in which every listed prompt shows its failures."""
     return replace(settings, meta_prompt=replace(settings.meta_prompt, failures="symmetric"))
 
 
 def without_retrieval(settings: FermiSettings) -> FermiSettings:
-    """Take away the retrieval: one prompt answers all questions."""
+    """Return the settings without retrieval: one prompt answers all questions."""
     return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))

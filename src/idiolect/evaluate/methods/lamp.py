@@ -2,10 +2,10 @@
 
     x̄ = φ_p(x, R(φ_q(x), history, k))        Salemi et al., "LaMP", arXiv 2304.11406, k = 4, R = BM25
 
-φ_q and φ_p are `people.lamp_prompts`. The prompt is all that the model is shown: its questions stand verbatim whatever
-the run says, and nothing of ours stands before them. Departures: BM25 is Lucene's, on words without case, where the
-authors' is Okapi's on what stands between blanks; items are cut to characters instead of tokens; and the history is
-what every method of the run learns from, not all of it. `rag` does the same for any task.
+φ_q and φ_p are in `people.lamp_prompts`. The model sees only this prompt: its questions are verbatim whatever the run's
+settings are, without any text of ours. Departures: BM25 is Lucene's, on words without case, while the authors use
+Okapi's on text between blanks; items are cut by characters instead of tokens; and the history is the part that every
+method of the run learns from, not all of it. `rag` does the same for any task.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TASKS = {task.lower(): task for task in LAMP_TASKS}
 
 
 class LampAugmented:
-    """The model behind LaMP's prompts."""
+    """The model with LaMP's prompts."""
 
     def __init__(
         self, answerer: Answerer, task: str, user: User, settings: LampRetrieval, similarity: Similarity
@@ -52,18 +52,18 @@ class LampAugmented:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer a question."""
+        """Return one answer per question."""
         asked = [PromptedQuestion("", await self._augmented(question)) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]
 
     async def _augmented(self, question: Question) -> Question:
         form, query = form_of(self._task, question.text), retrieval_query(self._task, question.text)
-        items = [item for item in self._items if _flat(item.text) != _flat(query)]  # what is asked, spaced otherwise
+        items = [item for item in self._items if _flat(item.text) != _flat(query)]  # excludes the question itself
         shown = [shortened(item, form, self._settings.max_chars) for item in await self._nearest(query, items)]
         return replace(question, text=profile_prompt(self._task, question.text, shown))
 
     async def _nearest(self, query: str, items: Sequence[HistoryItem]) -> list[HistoryItem]:
-        """Return the nearest items, nearest first; of equally near ones the earlier."""
+        """Return the nearest items, nearest first; of equally near items, the earlier comes first."""
         if not items:
             return []
         form = forms_of(self._task)[0]
@@ -80,12 +80,12 @@ class LampRetrieval:
     """The method "lamp-rag".
 
     Args:
-        k: how many items.
-        max_chars: longer texts of items (titles in LaMP-1) are cut between words.
-        nearness: how they are found.
+        k: number of items.
+        max_chars: maximum length of an item's text (titles in LaMP-1); longer texts are cut between words.
+        nearness: similarity that finds the items.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     k: int = 4
@@ -98,40 +98,40 @@ class LampRetrieval:
         require_one_of(Nearness, "nearness", self.nearness)
 
     async def learn(self, case: Case, _desk: Desk) -> Learned:
-        """Remember the person's history."""
+        """Keep the person's history."""
         return Learned(case.user)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the model behind the nearest items."""
+        """Return the model with the nearest items in its prompt."""
         answerer = Answerer(desk.model, replace(desk.bench.answering, form="verbatim"))
         similarity = nearness(desk.bench, self.nearness)
         task = lamp_task(desk.bench.benchmark)
         return Examinee(LampAugmented(answerer, task, learned.value, self, similarity))
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return the method's settings and its task.
+        """Return a key: the method's settings and the task.
 
         Raises:
-            SettingsError: the task is none of LaMP's, or its histories lack what the prompt quotes.
+            SettingsError: the task is not one of LaMP's, or its histories lack data that the prompt quotes.
         """
         return (self, lamp_task(bench.benchmark))
 
 
 def lamp_task(benchmark: Benchmark) -> str:
-    """Return the published name of a task whose prompts can be made.
+    """Return the published name of a LaMP task whose prompts can be made.
 
     Raises:
-        SettingsError: the task is none of LaMP's, or its histories are texts without the scores that prompts quote.
+        SettingsError: the task is not one of LaMP's, or its histories are texts without the answers that prompts quote.
     """
     if benchmark.task not in _TASKS:
         raise SettingsError(
-            f"lamp-rag has the prompts of LaMP's tasks, and {benchmark.task} is none: rag asks anything"
+            f"lamp-rag has only the prompts of LaMP's tasks, and {benchmark.task} is not one: use rag for other tasks"
         )
     form = forms_of(_TASKS[benchmark.task])[0]
     texts = any(case.user.texts for case in benchmark.cases)
     if texts and form.asks_of_history and form.label_key != "title":
         raise SettingsError(
-            f"lamp-rag quotes what people gave the items of {benchmark.task}, and histories of texts don't hold it",
+            f"lamp-rag quotes people's answers to the items of {benchmark.task}, which histories of texts do not have",
             remedy=Remedy("history", "opinions"),
         )
     return _TASKS[benchmark.task]

@@ -1,8 +1,9 @@
-"""The shape of a method in an evaluation: it learns from a case, and what it learned answers, for them or another.
+"""The interface of a method in an evaluation: it learns from one case, and answers for the same case or another.
 
     learn(case, desk) → Learned → examinee(learned, desk) → answers, log-likelihoods of texts
 
-Two steps, because the control answers one person's questions with what was learned from another, at a desk of its own.
+There are two steps because the control answers one person's questions with what was learned from another, at its own
+desk.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ TextLikelihoods = Callable[[Sequence[str]], Awaitable[list[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a method learned from a person.
+    """Result of learning from a person.
 
     Args:
-        value: whatever its `examinee` needs.
+        value: data for the method's `examinee`.
         used: whether a gate lets it answer; None: there is no gate.
-        notes: for the record, JSON values; see `records.LearningRecord`.
-        close: lets go of the memory that the value takes; None: it takes little.
+        notes: facts for the record, JSON values; see `records.LearningRecord`.
+        close: releases the value's memory; None if it is small.
     """
 
     value: Any
@@ -40,11 +41,12 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Examinee:
-    """What is asked the held-out questions, and whose surprise at held-out texts is measured.
+    """A respondent for the held-out questions, with the likelihood that it gives to held-out texts.
 
     Args:
         respondent: answers questions.
-        log_likelihoods: takes texts and gives nat per token of each; None: the method has nothing to do with texts.
+        log_likelihoods: returns the log-likelihood of each text in nat per token; None: the method does not support
+            texts.
     """
 
     respondent: Respondent
@@ -52,22 +54,22 @@ class Examinee:
 
     @classmethod
     def with_texts(cls, respondent: Respondent, model: ChoiceModel, *, prompt: str = "") -> Examinee:
-        """Return an examinee whose texts are measured by a model under one prompt ("": none)."""
+        """Return an examinee whose text likelihoods come from a model with one prompt ("": none)."""
         return cls(respondent, partial(text_log_likelihoods, model=model, prompt=prompt))
 
 
 class EvaluatedMethod(Protocol):
-    """One entry of the table of methods, with its settings."""
+    """A method with its settings, from the table of methods."""
 
     async def learn(self, case: Case, desk: Desk, /) -> Learned:
-        """Learn from `case.user`; what is asked of them is not to be looked at.
+        """Learn from `case.user`, without using the held-out questions and texts of the case.
 
         Raises:
-            PersonalizationError: this person gives nothing to learn from.
+            PersonalizationError: this person has no data to learn from.
             ModelError, HaltedError: the model could not answer.
         """
         ...
 
     def examinee(self, learned: Learned, desk: Desk, /) -> Examinee:
-        """Return what answers."""
+        """Return the respondent with what was learned."""
         ...

@@ -1,9 +1,9 @@
-"""Open weights as CHAMELEON takes them, at a method's desk: calls are counted and kept, activations are taken once.
+"""Open weights for CHAMELEON at a method's desk: calls are counted and cached, activations are computed once.
 
-    DeskWeights → bench's model (activations, gradients: remembered while a person is worked on) and its edited views
+    DeskWeights → bench's model (activations, gradients: remembered during the work on a person) and its edited views
 
-Several methods learn from the same pairs of a person; what the model's layers put out for those is the dearest part of
-it on a small machine, and the same for all.
+Several methods learn from the same pairs of a person. The activations for these pairs are the same for all methods, and
+are the most expensive part of learning on a small machine.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Comple
 
 T = TypeVar("T")
 
-_REMEMBERED = 4  # results; one of 2,048 sampled tokens of a small model takes 140 MB
+_REMEMBERED = 4  # results; one with 2,048 sampled tokens takes 140 MB for a small model
 
 
 def edited(desk: Desk, edit: Edit | None) -> LanguageModel:
-    """Return the model under an edit; its calls are counted and kept like those of the model itself.
+    """Return the model with an edit; its calls are counted and cached like those of the model itself.
 
     Raises:
         SettingsError: the model is behind an API.
-        ModelError: the edit doesn't fit the model.
+        ModelError: the edit does not fit the model.
     """
     weights = desk.bench.weights()
     if edit is None:
@@ -46,7 +46,7 @@ class DeskWeights:
     """An `EditableModel` at a desk.
 
     Attributes:
-        writing: seconds that were spent on writing texts.
+        writing: seconds spent on writing texts.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -54,11 +54,11 @@ class DeskWeights:
         self.writing = 0.0
 
     def with_edit(self, edit: Edit | None) -> LanguageModel:
-        """Return the model under an edit; its calls count."""
+        """Return the model with an edit; its calls are counted."""
         return edited(self._desk, edit)
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """Complete as the model does, and time it."""
+        """Complete requests with the model, and add the time to `writing`."""
         start = time.perf_counter()
         try:
             return await self._desk.model.complete(requests)
@@ -66,17 +66,17 @@ class DeskWeights:
             self.writing += time.perf_counter() - start
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Score choices as the model does."""
+        """Score choices with the model."""
         return await self._desk.model.choice_logprobs(requests)
 
     async def activations(self, texts: Sequence[Text], *, sample: int = 0) -> Activations:
-        """As the model's, once for the same texts."""
+        """Return the model's activations, computed once for the same texts."""
         model = self._desk.bench.weights().model
         key = ("activations", tuple(texts), sample)
         return await _once(self._desk.bench, key, lambda: model.activations(texts, sample=sample))
 
     async def likelihood_gradients(self, texts: Sequence[Text]) -> Tensor:
-        """As the model's, once for the same texts."""
+        """Return the model's likelihood gradients, computed once for the same texts."""
         model = self._desk.bench.weights().model
         return await _once(self._desk.bench, ("gradients", tuple(texts)), lambda: model.likelihood_gradients(texts))
 

@@ -1,14 +1,13 @@
-"""Methods that put a prompt in front of every question, and learn nothing that costs a call.
+"""Methods that prompt with a person's data: no calls for learning, except for "few-shot-tuned".
 
-vanilla         the model as it is
+vanilla         the model without personalization
 profile         the person's profile
-few-shot        the profile and the k opinions nearest to the question, nearest last; of texts, the first few
-all-info        the profile, all opinions and all texts, in one order for all questions and texts
-rag             the nearest items in LaMP's patterns (retrieval-augmented personalization)
-few-shot-tuned  few-shot whose k and nearness are chosen by leave-one-out on the person's own opinions, for as many
-                calls as a learning method may make
+few-shot        the profile and the k opinions nearest to the question, nearest last, and the first few texts
+all-info        the profile, all opinions and all texts, in the same order for all questions and texts
+few-shot-tuned  few-shot with k and similarity chosen by leave-one-out on the person's own opinions, with as many calls
+                as a learning method may make
 
-Texts are shown as examples of what the person wrote.
+Texts are shown as examples of the person's writing.
 """
 
 from __future__ import annotations
@@ -39,27 +38,27 @@ def _joined(*parts: str) -> str:
 
 
 def texts_prompt(user: User, *, most: int) -> str:
-    """Return the person's first texts as examples of how they write; "" where there are none."""
+    """Return the person's first texts as examples of how they write; "" if there are none."""
     return render("written_texts.jinja", {"texts": user.texts[:most]}) if user.texts else ""
 
 
 def nearness(bench: Bench, name: Nearness) -> Similarity:
-    """Return the similarity of that name."""
+    """Return the similarity with a name."""
     return bench.bm25 if name == "bm25" else bench.similarity
 
 
 @dataclass(frozen=True, slots=True)
 class Prompting:
-    """The methods that need a prompt only.
+    """The methods that need only a prompt.
 
     Args:
-        kind: which.
-        k: how many examples "few-shot" shows.
-        nearness: how it finds them.
-        texts: how many texts are shown at most.
+        kind: kind of prompt.
+        k: number of examples for "few-shot".
+        nearness: similarity that finds them.
+        texts: maximum number of texts.
 
     Raises:
-        SettingsError: a number below its least.
+        SettingsError: a number is below its minimum.
     """
 
     kind: Kind
@@ -72,11 +71,11 @@ class Prompting:
         require(self.texts >= 0, "texts", self.texts, "at least 0")
 
     async def learn(self, case: Case, _desk: Desk) -> Learned:
-        """Remember the person."""
+        """Keep the person's data."""
         return Learned(case.user)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the model behind the prompt."""
+        """Return the model with the prompt."""
         user: User = learned.value
         if self.kind == "vanilla":
             return Examinee.with_texts(base(desk.answerer), desk.model)
@@ -97,16 +96,16 @@ class Prompting:
 
 @dataclass(frozen=True, slots=True)
 class TunedFewShot:
-    """few-shot at the cost of a method that learns: the best of several, by leave-one-out on the person's opinions.
+    """few-shot at the cost of a method that learns: the best of several candidates by leave-one-out.
 
-    Each opinion is asked with the others as examples; what is tried stops at the limit on calls, and what was asked of
-    every candidate by then decides. On ties, the first candidate.
+    Each of the person's opinions is asked with the others as examples, until the limit on calls. The opinions that
+    every candidate was asked decide; ties go to the first candidate.
 
     Args:
-        ks: numbers of examples to try, with each nearness, widest apart first.
+        ks: numbers of examples to try with each similarity, in the order of the candidates.
 
     Raises:
-        SettingsError: no numbers, or one below 1.
+        SettingsError: there are no numbers, or one is below 1.
     """
 
     ks: tuple[int, ...] = (16, 8, 4, 2)
@@ -115,7 +114,7 @@ class TunedFewShot:
         require(bool(self.ks) and min(self.ks) >= 1, "ks", self.ks, "numbers of at least 1")
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
-        """Choose k and the nearness."""
+        """Choose k and the similarity."""
         candidates = [(k, near) for k in self.ks for near in ("dense", "bm25")]
         totals = dict.fromkeys(candidates, 0.0)
         asked = 0
@@ -143,6 +142,6 @@ class TunedFewShot:
         return alignment_score(opinion.question, opinion.answer, answer.response.answer)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return few-shot as chosen."""
+        """Return few-shot with the chosen settings."""
         user, k, near = learned.value
         return Prompting("few-shot", k=k, nearness=near).examinee(Learned(user), desk)

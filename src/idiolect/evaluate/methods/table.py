@@ -1,4 +1,4 @@
-"""The table of methods: a line each. Those that need torch are imported when they are made."""
+"""The table of methods, one entry each. Methods that need torch are imported when they are created."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
 @dataclass(frozen=True, slots=True)
 class MethodEntry:
-    """One method that can be named.
+    """A method that can be named.
 
     Args:
-        help: one sentence.
-        make: the method with the changes that stand in brackets behind its name.
-        learning_key: takes these changes and a bench, and gives what decides on what is learned: methods with the same
-            key learn the same from a person, and do it once. Raises SettingsError where the settings make no sense on
-            this bench. None: the method shares with nobody, and making it is all the check that its settings need.
-        transferred: takes the changes, a model that learns and one that answers (None: the model of the run); only of
-            methods that learn prompts, which another model can be asked under.
-        personal: it depends on whom it learned from: then another person's is its control, and it has a learning curve
-            over opinions.
+        help: description in a few words.
+        make: creates the method with the changes in brackets after its name.
+        learning_key: returns a key of what is learned, given the changes and a bench: methods with the same key learn
+            the same from a person, and do so once. It raises SettingsError if the settings are invalid on this bench.
+            None: the method shares nothing, and creating it checks its settings.
+        transferred: creates the method for two models, given the changes, the model that learns and the model that
+            answers (None: the model of the run); only for methods that learn prompts.
+        personal: whether the result depends on the person who was learned from. If so, another person's result is the
+            control, and there is a learning curve over opinions.
         needs: "weights": open weights; "dpo": the extra of that name.
-        iterates: it learns prompts in iterations: it has a learning curve over those.
+        iterates: whether it learns prompts in iterations. If so, there is a learning curve over iterations.
     """
 
     help: str
@@ -58,7 +58,7 @@ class _KeyedMethod(EvaluatedMethod, Protocol):
 
 
 def _with_settings(method: M) -> Callable[[Overrides], M]:
-    """Return a maker of methods like this one; brackets change its fields."""
+    """Return a function that creates the method with the fields changed by brackets."""
     return lambda overrides: changed_by_text(method, overrides)
 
 
@@ -69,7 +69,7 @@ def _keyed(
     personal: bool = True,
     needs: frozenset[str] = frozenset(),
 ) -> MethodEntry:
-    """Return the entry of a method with a learning key of its own."""
+    """Return the entry of a method that has a learning key."""
 
     def key(overrides: Overrides, bench: Bench) -> Hashable:
         return make(overrides).learning_key(bench)
@@ -122,54 +122,60 @@ def _combined(overrides: Overrides) -> _KeyedMethod:
     from idiolect.evaluate.methods.chameleon import ChameleonMethod, Combined
 
     if overrides:
-        raise SettingsError("fermi+chameleon takes no settings in brackets: it is made of fermi and chameleon")
+        raise SettingsError("fermi+chameleon takes no settings in brackets: it combines fermi and chameleon")
     return Combined(fermi.FermiMethod(fermi.as_it_is), ChameleonMethod())
 
 
 METHODS: dict[str, MethodEntry] = {
-    "uniform": MethodEntry("any choice, all alike", _with_settings(Uniform()), personal=False),
+    "uniform": MethodEntry("a random choice", _with_settings(Uniform()), personal=False),
     "constant": MethodEntry(
-        "others' most frequent answer to such choices", _with_settings(Majority("constant")), personal=False
+        "others' most frequent answer to questions with the same choices",
+        _with_settings(Majority("constant")),
+        personal=False,
     ),
-    "majority-own": MethodEntry("the person's most frequent answer to such choices", _with_settings(Majority("own"))),
+    "majority-own": MethodEntry(
+        "the person's most frequent answer to questions with the same choices", _with_settings(Majority("own"))
+    ),
     "majority-population": MethodEntry(
         "others' most frequent answer to the question", _with_settings(Majority("population")), personal=False
     ),
-    "majority-group": MethodEntry("the same of the person's group", _with_settings(Majority("group")), personal=False),
-    "vanilla": MethodEntry("the model as it is", _with_settings(Prompting("vanilla")), personal=False),
-    "profile": MethodEntry("the profile in front", _with_settings(Prompting("profile"))),
+    "majority-group": MethodEntry(
+        "others' most frequent answer to the question, in the person's group",
+        _with_settings(Majority("group")),
+        personal=False,
+    ),
+    "vanilla": MethodEntry("the model without personalization", _with_settings(Prompting("vanilla")), personal=False),
+    "profile": MethodEntry("the profile in the prompt", _with_settings(Prompting("profile"))),
     "few-shot": MethodEntry(
-        "the 16 opinions nearest by embeddings, nearest last; of texts, the first 5",
+        "the 16 opinions nearest by embeddings, nearest last, and the first 5 texts",
         _with_settings(Prompting("few-shot")),
     ),
-    "few-shot-bm25": MethodEntry("the same, nearest by BM25", _with_settings(Prompting("few-shot", nearness="bm25"))),
+    "few-shot-bm25": MethodEntry("few-shot, nearest by BM25", _with_settings(Prompting("few-shot", nearness="bm25"))),
     "few-shot-tuned": MethodEntry(
-        "few-shot, tuned by leave-one-out for the calls of a learning method", _with_settings(TunedFewShot())
+        "few-shot, tuned by leave-one-out with the calls of a learning method", _with_settings(TunedFewShot())
     ),
-    "all-info": MethodEntry("the profile and all opinions and texts", _with_settings(Prompting("all-info"))),
-    "rag": MethodEntry("the 4 nearest items in LaMP's patterns", _with_settings(Retrieval())),
+    "all-info": MethodEntry("the profile, all opinions and all texts", _with_settings(Prompting("all-info"))),
+    "rag": MethodEntry("the 4 nearest items, in LaMP's patterns", _with_settings(Retrieval())),
     "lamp-rag": _keyed("LaMP's own prompts with the 4 nearest items, for its tasks", _with_settings(LampRetrieval())),
-    "enrichment": MethodEntry("LLM-Rec: the model writes about person and question first", EnrichmentMethod.of),
+    "enrichment": MethodEntry("LLM-Rec: the model first writes about the person and the question", EnrichmentMethod.of),
     "insights": _keyed("CHAMELEON's insight in the prompt, no edit", _insights),
-    "opro": _fermi("the LLM sees prompts and scores; the best prompt answers", fermi.opro),
-    "fermi": _fermi("Fermi as the preset has it", fermi.as_it_is),
-    "fermi-llm": _fermi("Fermi with the LLM proposer alone", fermi.only_llm),
-    "fermi-demonstrations": _fermi("Fermi with the demonstration proposer alone", fermi.only_demonstrations),
+    "opro": _fermi("OPRO: the LLM sees only prompts and scores; the best prompt answers", fermi.opro),
+    "fermi": _fermi("Fermi with the preset's settings", fermi.as_it_is),
+    "fermi-llm": _fermi("Fermi with only the LLM proposer", fermi.only_llm),
+    "fermi-demonstrations": _fermi("Fermi with only the demonstration proposer", fermi.only_demonstrations),
     "fermi-no-failures": _fermi("Fermi without mis-aligned context", fermi.without_failures),
-    "fermi-symmetric": _fermi(
-        "Fermi whose listed prompts all show their failures", fermi.symmetric, reads_failures=True
-    ),
-    "fermi-no-retrieval": _fermi("Fermi whose best prompt answers all", fermi.without_retrieval),
-    "chameleon": _chameleon("CHAMELEON as the preset has it, with its gate"),
-    "chameleon-paper": _chameleon("the paper's pairs, rule and strengths", "literal"),
-    "chameleon-contrastive": _chameleon("θ_P from the pairs' differences", "contrastive"),
-    "chameleon-p-only": _chameleon("the paper's first step alone", "p_only"),
-    "chameleon-n-only": _chameleon("the paper's second step alone", "n_only"),
-    "chameleon-random": _chameleon("random directions as large as chameleon's", random=True),
-    "chameleon-paper-random": _chameleon("random directions in the paper's rule", "literal", random=True),
-    "chameleon-group": _chameleon("one edit of the person's group, the person among them", pooled="group"),
-    "chameleon-unseen": _chameleon("one edit of other people, never of this person", pooled="unseen"),
-    "fermi+chameleon": _keyed("the edited model under Fermi's prompts", _combined, needs=_WEIGHTS),
-    "dpo": _dpo("DPO on chameleon-paper's pairs, for as many seconds", "literal"),
-    "dpo-own": _dpo("DPO on chameleon's pairs, for as many seconds", ""),
+    "fermi-symmetric": _fermi("Fermi with the failures of every listed prompt", fermi.symmetric, reads_failures=True),
+    "fermi-no-retrieval": _fermi("Fermi with the best prompt for every question", fermi.without_retrieval),
+    "chameleon": _chameleon("CHAMELEON with the preset's settings and its gate"),
+    "chameleon-paper": _chameleon("CHAMELEON with the paper's pairs, rule and strengths", "literal"),
+    "chameleon-contrastive": _chameleon("chameleon-paper with θ_P from the pairs' differences", "contrastive"),
+    "chameleon-p-only": _chameleon("chameleon-paper with only the first step", "p_only"),
+    "chameleon-n-only": _chameleon("chameleon-paper with only the second step", "n_only"),
+    "chameleon-random": _chameleon("random directions, as large as chameleon's", random=True),
+    "chameleon-paper-random": _chameleon("random directions with the paper's rule", "literal", random=True),
+    "chameleon-group": _chameleon("one edit from the person's group, including the person", pooled="group"),
+    "chameleon-unseen": _chameleon("one edit from other people, without this person", pooled="unseen"),
+    "fermi+chameleon": _keyed("the edited model with Fermi's prompts", _combined, needs=_WEIGHTS),
+    "dpo": _dpo("DPO on chameleon-paper's pairs, for the same time", "literal"),
+    "dpo-own": _dpo("DPO on chameleon's pairs, for the same time", ""),
 }

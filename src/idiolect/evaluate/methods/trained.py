@@ -1,9 +1,9 @@
-"""The rival that trains: DPO on the pairs that CHAMELEON learned from, for as long as CHAMELEON took for the rest.
+"""The trained alternative: DPO on CHAMELEON's pairs, for the time that CHAMELEON takes without writing them.
 
-What CHAMELEON does besides writing the pairs (activations, gradients, directions, choosing, judging) is done once more
-with nothing remembered of it, and timed; DPO gets those seconds. So its number of steps depends on the machine; a note
-has it, and `dpo[max_steps=5,seconds=100000]` fixes it. `dpo` takes the pairs that the model wrote itself, `dpo-own` the
-person's own words.
+CHAMELEON's work besides writing the pairs (activations, gradients, directions, choosing, judging) is repeated without
+remembered results, and timed; DPO gets the same time. So its number of steps depends on the machine. A note records it,
+and `dpo[max_steps=5,seconds=100000]` fixes it. `dpo` uses the pairs that the model wrote itself, `dpo-own` the person's
+own words.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.local import LocalModel
 
 _LEAST_SECONDS = 0.1
-_NO_CAP = 1_000_000  # steps: the seconds end it
+_NO_CAP = 1_000_000  # maximum number of steps, so high that only the time limits training
 
 
 @dataclass(frozen=True, slots=True)
 class DpoMethod:
-    """DPO at CHAMELEON's wall time.
+    """DPO within CHAMELEON's wall time.
 
     Args:
-        rival: whose pairs, and whose time.
-        overrides: what the user wrote in brackets, of `DpoSettings`.
+        rival: method that provides the pairs and the time.
+        overrides: `DpoSettings` that the user wrote in brackets.
     """
 
     rival: ChameleonMethod
@@ -42,7 +42,7 @@ class DpoMethod:
         """Train a copy of the model."""
         model = desk.bench.weights().model
         if not isinstance(model, LocalModel):
-            raise SettingsError("DPO trains a model of this process")
+            raise SettingsError("DPO can only train a model that runs in this process")
         timed = await self.rival.fit_timed(case.user, desk)
         pairs_of: ChameleonPersonalization = timed.value
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
@@ -59,14 +59,14 @@ class DpoMethod:
         return Learned(result.model, notes=notes, close=result.model.close)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
-        """Return the trained model, asked like the edited one."""
+        """Return the trained model, which is asked like an edited one."""
         model: LocalModel = learned.value
         return unprompted(desk.other(model, fingerprint=f"dpo {id(model)}"), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return what decides on the training besides the machine.
+        """Return a key of the training, apart from the machine's speed.
 
         Raises:
-            SettingsError: the settings in brackets, or the rival's, make no sense.
+            SettingsError: the settings in brackets, or those of the rival, are invalid.
         """
         return ("dpo", self.rival.learning_key(bench), changed_by_text(DpoSettings(), self.overrides))

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, made of a `Summary`.
+"""The report: one self-contained HTML file, made from a `Summary`.
 
 Summary → sections (tables, plots, answers) → report.render → HTML
 """

@@ -1,4 +1,4 @@
-"""What a section of the report is made of, as values: the template knows nothing else.
+"""The parts of a section of the report, as values: the template uses only these.
 
 sections → Section (Table, Plot, Prose, Answers, Definitions) → templates/report.html.jinja
 """
@@ -12,14 +12,14 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell.
+    """One cell of a table.
 
     Args:
         text: main text.
-        note: small, behind or below it.
-        mark: a short label in a frame ("another's", "replayed").
-        shade: 0 to 1: how strongly the cell is tinted; None: not at all.
-        order: what the column is sorted by; "" for the text.
+        note: small text after or below it.
+        mark: short label in a frame ("another's", "replayed").
+        shade: strength of the tint, 0 to 1; None: no tint.
+        order: value by which the column is sorted; "": the text.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    numeric: frozenset[int] = field(default_factory=frozenset)  # columns of numbers
-    folded: bool = False  # shown when asked for
+    numeric: frozenset[int] = field(default_factory=frozenset)  # indices of columns with numbers
+    folded: bool = False  # collapsed until opened
     kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing: trusted SVG; `legend`: colours of style.css and what they stand for."""
+    """A drawing as trusted SVG; `legend` contains colours of style.css, and their meanings."""
 
     svg: str
     caption: str
@@ -53,7 +53,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Sentences; `listed`: as a list."""
+    """Sentences, as a paragraph, or as a list if `listed`."""
 
     sentences: tuple[str, ...]
     listed: bool = False
@@ -62,7 +62,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of a question, and who took it."""
+    """A choice of a question, and the people and arms that took it."""
 
     text: str
     taken_by: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """An answer to read; `said`: who said what, where that is none of the choices."""
+    """An example answer; `said` contains (speaker, answer) for answers that are not among the choices."""
 
     arm: str
     user: str
@@ -82,7 +82,7 @@ class ReadAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers to read."""
+    """Example answers."""
 
     title: str
     answers: tuple[ReadAnswer, ...]
@@ -91,7 +91,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name with a text, or with entries of its own."""
+    """A name with a text, or with nested entries."""
 
     name: str
     text: str = ""
@@ -100,7 +100,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """A definition list, in levels."""
+    """A nested definition list."""
 
     entries: tuple[Entry, ...]
     kind: ClassVar[str] = "definitions"
@@ -111,7 +111,7 @@ Part = Table | Plot | Prose | Answers | Definitions
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section; `key`: its anchor."""
+    """A section; `key` is its anchor."""
 
     key: str
     title: str
@@ -119,6 +119,6 @@ class Section:
 
 
 def section(key: str, title: str, parts: Sequence[Part | None]) -> Section | None:
-    """Return a section of the parts that there are; None where there are none."""
+    """Return a section with the parts that are not None; None if there are none."""
     there = tuple(part for part in parts if part is not None)
     return Section(key, title, there) if there else None

@@ -1,10 +1,10 @@
-"""Learning curves: the first measure over how many opinions were learned from, and over iterations.
+"""Learning curves: the first measure over the number of opinions that were learned from, and over iterations.
 
     Summary → curves_over_opinions, curves_over_iterations → Plot → sections
 
-A curve is of one method with one control and one answering model; what differs along it is the number alone. Numbers
-are spaced by their logarithm; an arm that learned from all opinions stands apart at the end, since that is a number
-that differs from person to person.
+A curve has one method, one control and one answering model; only the number differs along it. Numbers are spaced by
+their logarithm. An arm that learned from all opinions is placed separately at the end, because their number differs
+from person to person.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ _ALL = math.inf
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    arm: Arm  # without the number that differs
+    arm: Arm  # without the number that varies
     points: tuple[tuple[float, Estimate], ...]
 
 
 def curves_over_opinions(summary: Summary) -> Plot | None:
-    """Draw the curves of methods that learned from several numbers of opinions."""
+    """Draw the curves of methods that learned from different numbers of opinions."""
 
     def opinions(arm: Arm) -> tuple[Arm, float] | None:
         return replace(arm, n_train=None), _ALL if arm.n_train is None else arm.n_train
 
-    return _curves(summary, opinions, ("curves-opinions", "opinions that were learned from"))
+    return _curves(summary, opinions, ("curves-opinions", "number of opinions learned from"))
 
 
 def curves_over_iterations(summary: Summary) -> Plot | None:
-    """Draw the curves of methods that learned in several numbers of iterations."""
-    return _curves(summary, iterations_of, ("curves-iterations", "iterations"))
+    """Draw the curves of methods that learned for different numbers of iterations."""
+    return _curves(summary, iterations_of, ("curves-iterations", "number of iterations"))
 
 
 def iterations_of(arm: Arm) -> tuple[Arm, float] | None:
-    """Return the arm without its number of iterations, and that number; None where its name has none."""
+    """Return the arm without its number of iterations, and the number; None if the arm's name has none."""
     found = _ITERATIONS.search(arm.method)
     if found is None:
         return None

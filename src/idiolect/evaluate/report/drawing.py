@@ -1,10 +1,11 @@
-"""From a matplotlib figure to SVG that stands inside the page; matplotlib is imported here and in the plots' functions.
+"""Conversion of a matplotlib figure to SVG inside the page; only this module and the plots' functions use matplotlib.
 
     plots (what is drawn) → drawn → SVG → report
 
-Colours are drawn as stand-ins and become the page's CSS variables, so that one drawing serves light and dark. Texts
-stay texts, set in the page's font. Every id gets the plot's name, so that plots don't collide. Same input, same bytes:
-the user's settings of matplotlib are off, and nothing holds a date. Names are never read as mathematics.
+Colours are placeholders that become the page's CSS variables, so that one drawing works in light and dark mode. Text
+stays text, in the page's font. Every id gets the plot's name as prefix, so that plots do not collide. The same input
+gives the same bytes: the user's matplotlib settings are ignored, and there are no dates. Names are never read as
+mathematics.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 INK, MUTED, GRID, PAPER = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04"
 OWN, ANOTHER = "#0a0b05", "#0a0b06"
 SERIES = ("#0a0b07", "#0a0b08", "#0a0b09", "#0a0b0c", "#0a0b0d", "#0a0b0e", "#0a0b0f")
-"""Stand-ins for colours; style.css says what they are."""
+"""Placeholders for colours, which style.css defines."""
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", OWN: "own", ANOTHER: "another"} | {
     colour: f"series-{n}" for n, colour in enumerate(SERIES, 1)
 }
@@ -62,10 +63,10 @@ def drawn(draw: Callable[[Figure], None], name: str, *, label: str, width: int, 
     """Return one plot as an `<svg>` element.
 
     Args:
-        draw: draws it.
-        name: of the plot, unlike all others of the page; letters and "-".
-        label: what the plot shows, for those who don't see it.
-        width, height: in CSS pixels.
+        draw: draws the plot.
+        name: name of the plot, unique in the page; letters and "-".
+        label: description of the plot, for people who cannot see it.
+        width, height: size in CSS pixels.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -77,7 +78,7 @@ def drawn(draw: Callable[[Figure], None], name: str, *, label: str, width: int, 
         raise MissingExtraError("the report's plots need matplotlib: pip install 'idiolect[evaluate]'") from error
     written = io.StringIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # the page's fonts have more than ours
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # the page's fonts have more glyphs
         matplotlib.rcdefaults()
         settings: Any = matplotlib.rcParams
         settings.update(_SETTINGS | {"svg.hashsalt": name})
@@ -92,14 +93,14 @@ _TAG = re.compile(r"<[^!?][^>]*>")
 
 
 def _inlined(svg: str, name: str) -> str:
-    """Return what is inside of a file's `<svg>` element, as it may stand in the page."""
+    """Return the content of a file's `<svg>` element, adapted for the page."""
     inner = svg[svg.index(">", svg.index("<svg")) + 1 :]
     inner = re.sub(r"<style.*?</style>|<!--.*?-->", "", inner, flags=re.DOTALL)
     return _TAG.sub(lambda tag: _adapted(tag[0], name), inner).strip()
 
 
 def _adapted(tag: str, name: str) -> str:
-    """Return a tag with the page's colours and font, and with ids of its own."""
+    """Return a tag with the page's colours and font, and with unique ids."""
     tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
     tag = re.sub(r" transform=\"rotate\(-?0 [^\"]*\"", "", tag)
     tag = re.sub(r"#0a0b0[0-9a-f]", lambda found: f"var(--{_VARIABLES[found[0]]})", tag)
@@ -109,7 +110,7 @@ def _adapted(tag: str, name: str) -> str:
 
 
 def plain_axes(axes: Axes, *, grid: str = "x") -> None:
-    """Leave no frame but what carries a scale, and draw fine lines along the other one."""
+    """Remove the frame except for the axis with a scale, and draw fine grid lines for it."""
     axes.spines["left" if grid == "x" else "bottom"].set_visible(grid != "x")
     axes.tick_params(axis="y" if grid == "x" else "x", length=0 if grid == "x" else 3.5)
     axes.grid(visible=True, axis="x" if grid == "x" else "y", color=GRID, linewidth=0.7)
@@ -117,7 +118,7 @@ def plain_axes(axes: Axes, *, grid: str = "x") -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places as near as can be to those wanted, `gap` or more apart, and within the limits if there is room."""
+    """Return places as near as possible to those wanted, at least `gap` apart, and within the limits if possible."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     blocks: list[tuple[float, int]] = []  # centre and number of labels that stand close together
     for i in order:
@@ -137,7 +138,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 @dataclass(frozen=True, slots=True)
 class EndLabel:
-    """A text at the right edge, led to a point."""
+    """A text at the right edge, with a line to a point."""
 
     x: float
     y: float
@@ -146,7 +147,7 @@ class EndLabel:
 
 
 def label_at_right(axes: Axes, labels: Sequence[EndLabel], height: int) -> None:
-    """Write texts in a column right of the axes, which are about `height` pixels high, none upon another."""
+    """Write texts in a column to the right of the axes, which are about `height` pixels high, without overlap."""
     low, high = axes.get_ylim()
     shares = [(label.y - low) / (high - low) for label in labels]
     places = spread(shares, 15 / height, 0.0, 1.0)

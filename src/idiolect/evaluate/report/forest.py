@@ -1,6 +1,6 @@
-"""Forest plots: an estimate a row, with its interval.
+"""Forest plots, with one estimate and its interval per row.
 
-Summary → scores_forest (arms, own beside another's), differences_forest (around 0) → Plot → sections
+Summary → scores_forest (arms, with their controls), differences_forest (around 0) → Plot → sections
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Mark:
 
 
 def scores_forest(summary: Summary) -> Plot | None:
-    """Draw arms by the first measure; the arm that learned from the person and its control share a row."""
+    """Draw arms by the first measure; an arm and its control share a row."""
     measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     found = [(a.arm, a.scores[measure.name]) for a in summary.arms if measure and measure.name in a.scores]
     found = [(arm, estimate) for arm, estimate in found if finite(estimate.value)]
@@ -83,7 +83,7 @@ def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[
 
 
 def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
-    """Draw paired differences around 0, a panel a measure, because measures have scales of their own."""
+    """Draw paired differences around 0, with one panel per measure, because measures have different scales."""
     kept = [c for c in comparisons if finite(c.difference.value)]
     panels = {name: [c for c in kept if c.measure == name] for name in dict.fromkeys(c.measure for c in kept)}
     if not panels:
@@ -103,7 +103,7 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
 
     return Plot(
         drawn(draw, "differences", label=label, width=_WIDTH, height=sum(heights)),
-        "Paired differences and their 95 % intervals; the dashed line is no difference.",
+        "Paired differences and their 95 % intervals; the dashed line marks no difference.",
         (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
     )
 

@@ -1,4 +1,4 @@
-"""The report's first lines: what was evaluated, with which models, on how many people, and whether all of it is there.
+"""The top of the report: what was evaluated, with which models, on how many people, and whether it is complete.
 
 Summary → headline_of → Headline → templates/report.html.jinja
 """
@@ -15,7 +15,7 @@ from idiolect.evaluate.summary import Summary
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What stands at the top."""
+    """The top of the report."""
 
     title: str
     task: str
@@ -24,7 +24,7 @@ class Headline:
 
 
 def headline_of(summary: Summary) -> Headline:
-    """Return the first lines."""
+    """Return the top of the report."""
     header = summary.header
     facts = {
         "Task": header.task,
@@ -41,7 +41,7 @@ def headline_of(summary: Summary) -> Headline:
 
 
 def models_line(config: Mapping[str, Any]) -> str:
-    """Return the configuration's models in a line: a name, several, or names by what they do."""
+    """Return the configuration's models on one line: one name, several, or names by role."""
     found = config.get("models", config.get("model", ""))
     if isinstance(found, Mapping):
         return "; ".join(f"{role}: {_one(model)}" for role, model in found.items() if model)
@@ -65,13 +65,13 @@ def _answers(summary: Summary) -> str:
     if not counts:
         return "0"
     most = f"{max(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    return f"{sum(counts):,} ({most} an arm)"
+    return f"{sum(counts):,} ({most} per arm)"
 
 
 def _warning(summary: Summary) -> str:
     header = summary.header
     if header.status == "complete":
         return ""
-    why = f"stopped by {header.stopped_by}" if header.stopped_by else "stopped before its end"
+    why = f"stopped by {header.stopped_by}" if header.stopped_by else "stopped early"
     people = counted(header.people_asked, "person", "people")
     return f"{capitalized(why)}; {summary.people:,} of {people} so far. Numbers and intervals may still change."

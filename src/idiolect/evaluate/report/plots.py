@@ -1,4 +1,4 @@
-"""The other plots: who gains and who loses, what answers cost, and CHAMELEON's layers.
+"""The other plots: gains and losses of people, costs of answers, and CHAMELEON's layers.
 
 Summary → gain_bars, cost_scatter, layer_grid → Plot → sections
 """
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 930
-_FEW_PEOPLE = 60  # as many bars can be distinguished
+_FEW_PEOPLE = 60  # maximum number of bars that can be distinguished
 
 
 # -- gain per person
 
 
 def gain_bars(summary: Summary) -> Plot | None:
-    """Draw the people of each arm from the largest gain to the largest loss: a row an arm, a bar a person."""
+    """Draw the people of each arm from the largest gain to the largest loss: one row per arm, one bar per person."""
     gains = gains_by_arm(summary.gains)
     if not gains or not summary.header.measures:
         return None
@@ -63,7 +63,7 @@ def gain_bars(summary: Summary) -> Plot | None:
     row = 58 if len(gains) <= 8 else 42
     largest = max((abs(g.gain) for each in gains.values() for g in each), default=0.0)
     counts = {arm: better_same_worse(each) for arm, each in gains.items()}
-    parts = (f"{arm}: {better} gain, {same} stay, {worse} lose" for arm, (better, same, worse) in counts.items())
+    parts = (f"{arm}: {better} gain, {same} same, {worse} lose" for arm, (better, same, worse) in counts.items())
     label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(parts)[:12]) + "."
     svg = drawn(
         lambda figure: _gain_rows(figure.add_subplot(), gains, largest or 1.0),
@@ -74,15 +74,15 @@ def gain_bars(summary: Summary) -> Plot | None:
     )
     unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
     caption = (
-        "Every bar is a person: how much better (up) or worse (down) than under the baseline, "
-        f"{summary.header.baseline}, in {measure.title}. People are in order of their gain, and each row has its own "
-        f"order; half a row's height is {shown(measure, largest)}{unit}."
+        "Every bar is a person: up is better and down is worse than with the baseline, "
+        f"{summary.header.baseline}, in {measure.title}. Each row is sorted by gain; half a row's height is "
+        f"{shown(measure, largest)}{unit}."
     )
     return Plot(svg, caption, (("own", "better"), ("another", "worse")))
 
 
 def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
-    """Return gains by arm, the largest first."""
+    """Return gains by arm, largest first."""
     found: dict[Arm, list[Gain]] = {}
     for gain in gains:
         if finite(gain.gain):
@@ -91,7 +91,7 @@ def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
 
 
 def better_same_worse(gains: Sequence[Gain]) -> tuple[int, int, int]:
-    """Return how many people gain, stay and lose."""
+    """Return the numbers of people who gain, stay the same and lose."""
     better, worse = sum(g.gain > 0 for g in gains), sum(g.gain < 0 for g in gains)
     return better, len(gains) - better - worse, worse
 
@@ -112,7 +112,7 @@ def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) 
 
 
 def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
-    """Draw the bars of one colour as one shape; where they are many, a block of equal ones is one rectangle."""
+    """Draw all bars of one colour as one shape; if there are many, equal adjacent bars are one rectangle."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -129,7 +129,7 @@ def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
 
 
 def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
-    """Return left, right and height of each bar; the row is 1 wide."""
+    """Return left, right and height of each bar; the row has a width of 1."""
     width, start, bars = 1 / len(heights), 0, []
     apart = len(heights) <= _FEW_PEOPLE
     for height, block in groupby(heights):
@@ -147,7 +147,7 @@ def _bars(heights: Sequence[float]) -> list[tuple[float, float, float]]:
 
 @dataclass(frozen=True, slots=True)
 class CostPerPerson:
-    """The cost of one person, learning and answering apart."""
+    """Cost per person, with separate calls for learning and answering."""
 
     learning_calls: float
     answering_calls: float
@@ -157,12 +157,12 @@ class CostPerPerson:
 
     @property
     def calls(self) -> float:
-        """Calls to learn and to answer together."""
+        """Calls for learning and answering together."""
         return self.learning_calls + self.answering_calls
 
 
 def cost_of(scored: ArmScores) -> CostPerPerson:
-    """Return the cost over the people who were learned from and answered for, each once a seed."""
+    """Return the mean cost over the people who were learned from and answered for, each once per seed."""
     people = scored.learned_people or max(1, scored.people * len(scored.seeds))
     both = scored.learning + scored.answering
     return CostPerPerson(
@@ -175,13 +175,13 @@ def cost_of(scored: ArmScores) -> CostPerPerson:
 
 
 def cost_scatter(summary: Summary) -> Plot | None:
-    """Draw the first measure over calls and seconds a person, without controls, whose learning is another arm's."""
+    """Draw the first measure over calls and seconds per person, without controls, whose learning is another arm's."""
     measure = measure_of(summary.header.measures[0]) if summary.header.measures else None
     own = [a for a in summary.arms if not is_control(a.arm)]
     found = [a for a in own if measure and measure.name in a.scores and finite(a.scores[measure.name].value)]
     scales = {
-        "Calls a person, learning and answering": [cost_of(a).calls for a in found],
-        "Seconds a person, learning and answering": [cost_of(a).seconds for a in found],
+        "Calls per person, learning and answering": [cost_of(a).calls for a in found],
+        "Seconds per person, learning and answering": [cost_of(a).seconds for a in found],
     }
     scales = {title: costs for title, costs in scales.items() if any(cost > 0 for cost in costs)}
     if measure is None or not scales:
@@ -190,7 +190,7 @@ def cost_scatter(summary: Summary) -> Plot | None:
     parts = (
         f"{a.arm}: {amount(cost_of(a).calls)} calls, {shown(measure, a.scores[measure.name].value)}" for a in found
     )
-    label = f"Cost of a person against {measure.title}. " + "; ".join(list(parts)[:12]) + "."
+    label = f"Cost per person and {measure.title}. " + "; ".join(list(parts)[:12]) + "."
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(len(scales), squeeze=False, gridspec_kw={"hspace": 0.08})
@@ -200,7 +200,7 @@ def cost_scatter(summary: Summary) -> Plot | None:
             label_at_right(ax, _cost_labels(found, costs, measure), panel - 60)
 
     svg = drawn(draw, "costs", label=label, width=_WIDTH, height=panel * len(scales))
-    caption = f"{capitalized(measure.title)} over what a person costs, on a logarithmic scale."
+    caption = f"{capitalized(measure.title)} over the cost per person, on a logarithmic scale."
     caption += " The diamond is the baseline." if any(a.arm == summary.header.baseline for a in found) else ""
     return Plot(svg, caption)
 
@@ -226,7 +226,7 @@ def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], 
 
 
 def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
-    """Scale the axis by powers of ten, with a place of its own for what costs nothing."""
+    """Scale the axis by powers of ten, with a separate place for zero cost."""
     positive = [cost for cost in costs if cost > 0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     last = max(last, first + 1)
@@ -255,7 +255,7 @@ _LAYER_TITLES = {
 
 
 def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> Plot | None:
-    """Draw small multiples: a panel a diagnostic, a line an arm."""
+    """Draw small multiples, with one panel per diagnostic and one line per arm."""
     kept = {arm: layers for arm, layers in profiles.items() if layers}
     there = {key for layers in kept.values() for layer in layers for key, v in layer.values.items() if finite(v)}
     keys = [key for key in _LAYER_TITLES if key in there] + sorted(there - set(_LAYER_TITLES))

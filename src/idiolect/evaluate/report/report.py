@@ -1,9 +1,9 @@
-"""One HTML file that tells an evaluation: no network, and readable without its scripts.
+"""The report of an evaluation as one HTML file, which uses no network and is readable without scripts.
 
     Summary → sections_of → templates/report.html.jinja → HTML
 
-Everything that reaches the template is hostile text and escaped, but for the drawings, which `drawing` makes; a policy
-in the page's head forbids it to load anything.
+All text in the template is treated as hostile and escaped, except for the drawings, which `drawing` makes. A policy in
+the page's head prevents it from loading anything.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["drawing"] = Markup  # for SVG of ours only
+    environment.filters["drawing"] = Markup  # only for our own SVG
     return environment

@@ -1,4 +1,4 @@
-"""The report's tables: scores, differences, gains, costs, transfer, and what was not counted.
+"""The report's tables: scores, differences, gains, costs, transfer, and unparsed or not scored answers.
 
 Summary → Table → sections
 """
@@ -27,7 +27,7 @@ from idiolect.evaluate.report.wording import (
 )
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Summary, Transfer
 
-_FEW = 10  # arms of which several people are named
+_FEW = 10  # maximum number of arms for which several people are named
 
 
 def main_table(summary: Summary) -> Table | None:
@@ -50,12 +50,12 @@ def main_table(summary: Summary) -> Table | None:
             _share(scored.unparsed, scored.answers),
         ]
         rows.append((*row, *([_gate(scored)] if gated else [])))
-    caption = "Every arm in the main measure, with what its score rests on."
+    caption = "Every arm in the main measure, with the counts behind its score."
     return Table(caption, tuple(columns), tuple(rows), frozenset(range(1, len(columns))))
 
 
 def measures_table(summary: Summary) -> Table | None:
-    """Return the table of arms by every measure; None where there is but one."""
+    """Return the table of arms by every measure; None if there is only one measure."""
     names = [name for name in summary.header.measures if any(name in arm.scores for arm in summary.arms)]
     if len(names) < 2:
         return None
@@ -69,7 +69,7 @@ def measures_table(summary: Summary) -> Table | None:
 
 
 def comparisons_table(comparisons: Sequence[Comparison], caption: str, *, folded: bool = False) -> Table | None:
-    """Return the table of paired differences with their p."""
+    """Return the table of paired differences with their p values."""
     if not comparisons:
         return None
     holm = any(c.primary for c in comparisons)
@@ -100,14 +100,14 @@ def _comparison(comparison: Comparison, several: bool, holm: bool) -> tuple[Cell
 
 
 def gains_table(summary: Summary) -> Table | None:
-    """Return the table of how many people gain and lose, and the first of either."""
+    """Return the table of the numbers of people who gain and lose, with the extreme ones."""
     gains = gains_by_arm(summary.gains)
     if not gains or not summary.header.measures:
         return None
     measure = measure_of(summary.header.measures[0])
     unit = " (points)" if measure.unit == "%" else ""
     named = 3 if len(gains) <= _FEW else 1
-    columns = ("Arm", "Better", "Same", "Worse", f"Median gain{unit}", "Gain most", "Lose most")
+    columns = ("Arm", "Better", "Same", "Worse", f"Median gain{unit}", "Largest gains", "Largest losses")
     rows = []
     for arm, each in gains.items():
         middle = median(gain.gain for gain in each)
@@ -128,7 +128,7 @@ def _people(measure: str, gains: Sequence[Gain]) -> Cell:
 
 
 def costs_table(summary: Summary) -> Table | None:
-    """Return the table of the cost of a person, by arm; controls learn nothing anew and are left out."""
+    """Return the table of the cost per person, by arm, without controls, which learn nothing of their own."""
     rows = []
     for scored in summary.arms:
         cost = cost_of(scored)
@@ -141,9 +141,9 @@ def costs_table(summary: Summary) -> Table | None:
         return None
     columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
     caption = (
-        "What a person costs: means over people and seeds. Calls count whether or not their answer was known already."
+        "Cost per person: means over people and seeds. Calls are counted even if their answers were known already."
     )
-    caption += f" {DASH}: a price isn’t known." if any(row[-1].text == DASH for row in rows) else ""
+    caption += f" {DASH}: a price is unknown." if any(row[-1].text == DASH for row in rows) else ""
     return Table(caption, columns, tuple(rows), frozenset(range(1, 6)))
 
 
@@ -171,7 +171,8 @@ def transfer_table(transfer: Transfer | None, measures: Sequence[str]) -> Table 
     )
     columns = ("Learned with", *(f"{m} (replayed)" if m in transfer.replayed else m for m in transfer.models))
     caption = (
-        f"{capitalized(headed(measure))} of {transfer.method}: rows learned the prompts, columns answered with them."
+        f"{capitalized(headed(measure))} of {transfer.method}: the row's model learned the prompts, the column's model "
+        "answered with them."
     )
     caption += " A replayed model is a recording of its answers, not a live model." if transfer.replayed else ""
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
@@ -192,7 +193,7 @@ def uncounted_table(summary: Summary) -> Table | None:
         for arm in shown_arms
     )
     columns = ("Arm", "Unparsed", *(f"Not scored: {reason}" for reason in reasons))
-    caption = "Answers that nothing could be read from, which count as the worst, and answers that are in no mean."
+    caption = "Unparsed answers, which count as the worst, and answers that are not scored, which are in no mean."
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
 
 

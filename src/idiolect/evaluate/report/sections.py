@@ -1,4 +1,4 @@
-"""What the report tells, section by section; what isn't there is left out, frame and all.
+"""The sections of the report; a section without content is omitted.
 
 Summary → sections_of → Section → templates/report.html.jinja
 """
@@ -35,26 +35,26 @@ from idiolect.evaluate.report.score_tables import (
 from idiolect.evaluate.report.wording import capitalized, counted, measure_of, scalar, shown
 from idiolect.evaluate.summary import Header, ShownAnswer, Summary
 
-_LINES = 7  # as many as colours
+_LINES = 7  # lines per plot: the number of colours
 
 
 def sections_of(summary: Summary) -> tuple[Section, ...]:
     """Return all sections that are not empty, in order."""
     found = (
-        section("notes", "What to know", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
+        section("notes", "Notes", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
         section("scores", "Scores", [scores_forest(summary), main_table(summary)]),
         section("measures", "All measures", [measures_table(summary)]),
         _differences(summary),
-        section("gains", "Who gains, who loses", [gain_bars(summary), gains_table(summary)]),
-        section("opinions", "From more opinions", [curves_over_opinions(summary)]),
-        section("iterations", "From more iterations", [curves_over_iterations(summary)]),
+        section("gains", "Gains and losses per person", [gain_bars(summary), gains_table(summary)]),
+        section("opinions", "Learning from more opinions", [curves_over_opinions(summary)]),
+        section("iterations", "Learning for more iterations", [curves_over_iterations(summary)]),
         section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary)]),
         section("layers", "Layers of the edit", _layers(summary)),
         section("transfer", "Prompts with other models", [transfer_table(summary.transfer, summary.header.measures)]),
-        section("answers", "Answers to read", _answers(summary)),
+        section("answers", "Example answers", _answers(summary)),
         section("uncounted", "Unparsed and not scored", [uncounted_table(summary)]),
         section("broken", "Broken records", _broken(summary.header)),
-        section("intervals", "How the intervals are made", _intervals(summary)),
+        section("intervals", "How the intervals are computed", _intervals(summary)),
         section(
             "configuration",
             "Configuration",
@@ -65,7 +65,7 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
 
 
 def _differences(summary: Summary) -> Section | None:
-    """Return the differences; plotted are those that were named beforehand, and those in the first measure."""
+    """Return the section of differences; the plot shows primary comparisons and those in the first measure."""
     ordered = sorted(summary.comparisons, key=lambda comparison: not comparison.primary)
     main = summary.header.measures[:1]
     near = [c for c in ordered if c.primary or c.measure in main]
@@ -86,19 +86,19 @@ def _layers(summary: Summary) -> list[Plot | None]:
 
 def _answers(summary: Summary) -> list[Answers | Prose | None]:
     main = summary.header.measures[0] if summary.header.measures else ""
-    groups = (("Gained most over the baseline", summary.best), ("Lost most against the baseline", summary.worst))
+    groups = (("Largest gains over the baseline", summary.best), ("Largest losses to the baseline", summary.worst))
     parts: list[Answers | Prose | None] = [
         Answers(title, tuple(_read(answer, main, summary.header.baseline) for answer in answers)) if answers else None
         for title, answers in groups
     ]
     shown_answers = (*summary.best, *summary.worst)
     if shown_answers and not any(a.question or a.truth or a.answer or a.baseline_answer for a in shown_answers):
-        return [Prose(("People's texts were left out of this evaluation, as it was told to.",)), *parts]
+        return [Prose(("People's texts were left out of this report, as requested.",)), *parts]
     return parts
 
 
 def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
-    """Return an answer with who took which choice; what is none of the choices stands below them."""
+    """Return an example answer with the takers of each choice; other answers are listed below the choices."""
     speakers = (("the person", answer.truth), (str(answer.arm), answer.answer), (str(baseline), answer.baseline_answer))
     measure = measure_of(main)
     unit = "\u00a0%" if measure.unit == "%" else ""
@@ -106,11 +106,11 @@ def _read(answer: ShownAnswer, main: str, baseline: Arm) -> ReadAnswer:
         arm=str(answer.arm),
         user=answer.user,
         question=answer.question,
-        choices=tuple(Choice(c, tuple(who for who, said in speakers if said == c)) for c in answer.choices),
+        choices=tuple(Choice(c, tuple(who for who, text in speakers if text == c)) for c in answer.choices),
         said=tuple(
-            (who, said or "nothing that could be read")
-            for who, said in speakers
-            if said not in answer.choices and (said or answer.question)
+            (who, text or "no readable answer")
+            for who, text in speakers
+            if text not in answer.choices and (text or answer.question)
         ),
         score=f"{measure.title} {shown(measure, answer.value)}{unit}, baseline "
         f"{shown(measure, answer.baseline_value)}{unit}",
@@ -128,12 +128,12 @@ def _broken(header: Header) -> list[Prose | None]:
 
 
 _GENERAL = (
-    "Intervals are two-sided, at 95 %. A score is a mean over people, each counting once, unless its measure is none "
-    "(macro-F1, root mean squared error); answers of several seeds are averaged first. A difference is paired: of the "
-    "answers that both arms have. An answer that nothing could be read from counts as the worst one; an answer that "
-    "is not scored is in no mean, and counted apart.",
-    "Holm's p is adjusted over the primary comparisons, which were named beforehand; the other p are not adjusted and "
-    "tell where to look, not what holds.",
+    "Intervals are two-sided, at 95 %. A score is a mean over people, each counting once, unless its measure is not a "
+    "mean (macro-F1, root mean squared error); answers of several seeds are averaged first. A difference is paired: it "
+    "uses the answers that both arms have. An unparsed answer counts as the worst one; an answer that is not scored is "
+    "in no mean, and is counted separately.",
+    "Holm's p is adjusted over the primary comparisons, which were named beforehand. The other p are not adjusted: "
+    "they show where to look, not what holds.",
 )
 
 

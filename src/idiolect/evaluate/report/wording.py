@@ -1,10 +1,10 @@
-"""How names, numbers and people's texts are written in the report; the bottom of its flow.
+"""The form of names, numbers and people's texts in the report.
 
     sections, plots → wording
 
-People's and models' texts are hostile: `render` lets `cleaned` drop what is no text (control characters, halves of
-surrogate pairs) before anything else, and the template escapes the rest. A number that is none (NaN, infinite) is
-written as a dash, never as such.
+People's and models' texts are treated as hostile: `render` first has `cleaned` remove characters that are not text
+(control characters, halves of surrogate pairs), and the template escapes the rest. NaN and infinity are written as a
+dash.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from idiolect.evaluate.summary import Estimate
 
 DASH = "–"
 
-# What neither XML nor a reader has a use for: C0 and C1 controls but tab and line feed, surrogates, non-characters; and
-# what turns the direction of the words around it (what letters themselves ask for stays).
+# Characters that are useless in XML and for readers: C0 and C1 controls except tab and line feed, surrogates and
+# non-characters; and controls that change the direction of the text around them (the direction of letters stays).
 _NO_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def cleaned(value: Any) -> Any:
-    """Return the same value, whatever is in it, and all its texts without what is no text."""
+    """Return the value with all its texts, at any depth, cleaned of characters that are not text."""
     if isinstance(value, str):
         return _NO_TEXT.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
     if isinstance(value, Mapping):
@@ -40,7 +40,7 @@ def cleaned(value: Any) -> Any:
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """Return a label on one line, at most so long; its middle is left out, because names differ at both ends."""
+    """Return a label on one line of limited length, without its middle if necessary, as names differ at both ends."""
     flat = " ".join(text.split())
     if len(flat) <= most:
         return flat
@@ -49,7 +49,7 @@ def shortened(text: str, most: int = 40) -> str:
 
 
 def short_labels(names: Iterable[str], most: int = 40) -> dict[str, str]:
-    """Return short labels of long names, different for different names."""
+    """Return short labels for long names; different names have different labels."""
     labels: dict[str, str] = {}
     for name in dict.fromkeys(names):
         label, again = shortened(name, most), 1
@@ -61,23 +61,23 @@ def short_labels(names: Iterable[str], most: int = 40) -> dict[str, str]:
 
 
 def measure_of(name: str) -> Measure:
-    """Return the measure of this name; one that isn't in the table has its name as title."""
+    """Return the measure with a name; a measure that is not in the table has its name as title."""
     return MEASURES.get(name, Measure(name, name, "higher"))
 
 
 def headed(measure: Measure) -> str:
-    """Return the measure's title as the head of a column, with its unit and the direction that is better."""
+    """Return the measure's title as a column head, with its unit and the better direction."""
     unit = f" ({measure.unit})" if measure.unit else ""
     return f"{capitalized(measure.title)}{unit}\u00a0{'↑' if measure.better == 'higher' else '↓'}"
 
 
 def capitalized(text: str) -> str:
-    """Return the text with its first letter as a capital, the others as they are."""
+    """Return the text with its first letter capitalized, and the others unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def finite(value: float | None) -> bool:
-    """Return whether it is a number."""
+    """Return whether a value is a finite number."""
     return value is not None and math.isfinite(value)
 
 
@@ -89,7 +89,7 @@ def shown(measure: Measure, value: float | None, *, signed: bool = False) -> str
 
 
 def shown_interval(measure: Measure, estimate: Estimate, *, signed: bool = False) -> str:
-    """Return `[low, high]`, or "" where there is no interval."""
+    """Return `[low, high]`, or "" if there is no interval."""
     if not (finite(estimate.low) and finite(estimate.high)):
         return ""
     low, high = shown(measure, estimate.low, signed=signed), shown(measure, estimate.high, signed=signed)
@@ -109,7 +109,7 @@ def probability(p: float | None) -> str:
 
 
 def amount(value: float | None) -> str:
-    """Return a cost as text: three digits that count, thousands apart."""
+    """Return a cost as text, with three significant digits and thousands separators."""
     if value is None or not math.isfinite(value):
         return DASH
     if value == 0:
@@ -126,12 +126,12 @@ def counted(n: int, one: str, more: str) -> str:
 
 
 def is_control(arm: Arm) -> bool:
-    """Return whether the arm learned from somebody else."""
+    """Return whether the arm learned from another person."""
     return arm.control == "another's"
 
 
 def scalar(value: Any) -> str:
-    """Return a JSON value that holds no others, as text."""
+    """Return a scalar JSON value as text."""
     if value is None or value == "":
         return DASH
     if isinstance(value, bool):

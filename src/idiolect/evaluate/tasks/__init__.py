@@ -1,1 +1,1 @@
-"""Tasks: what an evaluation can be run on, by name (`table.TASKS`); each makes a `Benchmark` out of files."""
+"""Tasks of an evaluation, by name (`table.TASKS`); each creates a `Benchmark` from files."""

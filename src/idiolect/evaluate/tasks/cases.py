@@ -1,9 +1,9 @@
-"""From people to cases: who is reported and who is not, what is learned from and what is asked. Used by every task.
+"""Cases from people, for every task: which people are reported, what is learned from, and what is asked.
 
     users → partition (by id) → people of a group, in hash order → cases
 
-Who is in which group depends on the person alone: not on the seed, on how many are taken, or on who else is in the
-file. What is asked is never among what is learned from, not even as a repetition.
+A person's group depends on the person alone: not on the seed, the number of people, or the other people in the file.
+A question that is asked is never learned from, not even as a repetition.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from idiolect.people.splits import hash_rank, shuffled
 from idiolect.people.user import QuestionKind, User
 
 FEWEST_TO_PARTITION = 10
-"""With fewer people than this, nobody is set apart for development."""
+"""Minimum number of people for a development group."""
 
 T = TypeVar("T")
 
@@ -31,30 +31,30 @@ _NONE_BROKEN = BrokenRecords()
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The people of a data set in their two groups, each in the order in which they are taken."""
+    """The people of a data set in two groups, each in the order of selection."""
 
     reported: tuple[User, ...]
     development: tuple[User, ...]
 
 
 def no_group(_user: User) -> str:
-    """Return "", the group of everybody where there are none."""
+    """Return "", the group of everybody if there are no groups."""
     return ""
 
 
 def group_of_person(key: str) -> Group:
-    """Return a person's group by their key alone: two of five are for development."""
+    """Return a person's group, which depends only on their key; two in five are for development."""
     return "development" if int.from_bytes(hash_rank("group", key)) % 5 < 2 else "reported"
 
 
 def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the ids of the reported and of the development group, each ordered by a hash of seed and id.
 
-    Below `FEWEST_TO_PARTITION` ids all are reported.
+    With fewer than `FEWEST_TO_PARTITION` ids, all are reported.
 
     Args:
-        person_of: the person by the id; who has several ids is in one group with all of them.
-        seed: of the order.
+        person_of: person by id; all ids of one person are in the same group.
+        seed: seed of the order.
     """
     ordered = sorted(person_of, key=lambda user_id: hash_rank("people", seed, user_id))
     if len(ordered) < FEWEST_TO_PARTITION:
@@ -66,7 +66,7 @@ def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str
 
 
 def partition(users: Iterable[User], *, seed: int) -> People:
-    """Partition users like ids; they are one person if they have the same `RESPONDENT`."""
+    """Partition users by their ids; users with the same `RESPONDENT` are one person."""
     by_id = {user.id: user for user in users}
     persons = {user.id: str(user.extra.get(RESPONDENT, user.id)) for user in by_id.values()}
     reported, development = partition_ids(persons, seed=seed)
@@ -82,17 +82,17 @@ def benchmark_of(
     broken: BrokenRecords = _NONE_BROKEN,
     notes: tuple[str, ...] = (),
 ) -> Benchmark:
-    """Return the benchmark that options make of people with opinions, texts or both.
+    """Create the benchmark of people with opinions, texts or both.
 
     Args:
-        task: its name.
-        people: of the data set; cases come from the group that the options name, in their order.
-        options: how many, and how much of each.
-        group_of: the group of a case.
-        broken, notes: as in `Benchmark`.
+        task: name of the task.
+        people: people of the data set; cases are taken from the group in the options, in its order.
+        options: options of the task, such as the number of people.
+        group_of: returns the group of a case.
+        broken, notes: see `Benchmark`.
 
     Raises:
-        DatasetError: nobody of the group said enough.
+        DatasetError: nobody in the group has enough data.
     """
     chosen = people.reported if options.group == "reported" else people.development
     taken = _Taken(options)
@@ -114,18 +114,18 @@ def benchmark_of(
 
 
 def nobody_left(task: str, of: int, options: TaskOptions) -> str:
-    """Return the message for a group without cases."""
+    """Return the error message for a group without cases."""
     if not of and options.group == "development":
-        return f"{task}: there are too few people to have a development group"
+        return f"{task}: there are too few people for a development group"
     return (
-        f"{task}: none of the {of} people of the {options.group} group said enough: to learn from {options.train} "
-        f"opinions or texts and ask others takes {options.train + 1}; is a smaller number to learn from meant?"
+        f"{task}: none of the {of} people in the {options.group} group has enough data: learning from {options.train} "
+        f"opinions or texts and asking others needs {options.train + 1}; set a smaller number to learn from"
     )
 
 
 @dataclass(slots=True)
 class _Taken:
-    """Makes cases, and counts what a reader has to know."""
+    """Selection of cases, with counts for notes."""
 
     options: TaskOptions
     skipped: int = 0
@@ -149,7 +149,7 @@ class _Taken:
         return Case(replace(user, opinions=learned, texts=read), asked, held_out, group)
 
     def _once(self, items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
-        """Return the first of each key: what was answered twice must not be learned from and asked as well."""
+        """Return the first item of each key, so that no question is both learned from and asked."""
         first: dict[Hashable, T] = {}
         for item in items:
             first.setdefault(key(item), item)
@@ -160,9 +160,9 @@ class _Taken:
         notes = []
         if self.skipped:
             what = f"fewer than {self.options.train + 1} different opinions (or texts)"
-            notes.append(f"{self.skipped} people were passed over: they have {what}.")
+            notes.append(f"{self.skipped} people were skipped because they have {what}.")
         if self.repeated:
-            notes.append(f"{self.repeated} opinions or texts repeat one of the same person and were left out.")
+            notes.append(f"{self.repeated} opinions or texts were left out because they repeat one of the same person.")
         return tuple(notes)
 
 
@@ -173,7 +173,7 @@ def _split(items: tuple[T, ...], options: TaskOptions, kind: str, user_id: str) 
 
 
 def measures_of(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return names of the measures that fit what is asked, the main one first."""
+    """Return the names of the measures that apply to the questions and texts, the main one first."""
     asked = [opinion for case in cases for opinion in case.asked]
     kinds = {opinion.question.kind for opinion in asked}
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""The task `globalopinionqa`: countries, and how their people answered international surveys.
+"""The task `globalopinionqa`: countries, with their people's answers to international surveys.
 
 CSV as published, or a users file with distributions → countries → cases
 """
@@ -36,6 +36,6 @@ def _is_users_file(path: Path) -> bool:
 GLOBAL_OPINIONQA = Task(
     NAME,
     "GlobalOpinionQA: how countries answered",
-    "global_opinions.csv as Anthropic/llm_global_opinions publishes it, or a users file with distributions.",
+    "global_opinions.csv of Anthropic/llm_global_opinions, or a users file with distributions.",
     load_global_opinionqa,
 )

@@ -1,10 +1,10 @@
-"""The tasks `lamp-1` to `lamp-5` and `lamp-7`: the published questions, after some of each person's history.
+"""The tasks `lamp-1` to `lamp-5` and `lamp-7`: LaMP's published questions, with part of each person's history.
 
-LaMP's files → people → partition (by id) → those who are asked for → cases
+LaMP's files → people → partition (by id) → selected people → cases
 
-`train` items of the history are learned from (fewer where a history is shorter); the published questions are asked, so
-that there is usually one a person. With `asks="history"` the history itself is split: `train` items are learned from,
-at most `test` others asked, as re-implementations of Fermi (arXiv 2406.18678) have it: 20 and 30.
+`train` items of the history are learned from (fewer if the history is shorter). The published questions are asked,
+which is usually one per person. With `asks="history"` the history itself is split: `train` items are learned from, and
+at most `test` others are asked, as in re-implementations of Fermi (arXiv 2406.18678), which use 20 and 30.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ def load_lamp(lamp_task: str, options: TaskOptions) -> Benchmark:
 
     Args:
         lamp_task: "LaMP-2".
-        options: `data` is a questions file or the task's folder; `topics` and `group_by` must be empty.
+        options: options of the task; `data` is a questions file or the task's folder; `topics` and `group_by` must be
+            empty.
     """
     name = lamp_task.lower()
     if options.topics or options.group_by:
-        raise SettingsError(f"{name}: LaMP's people have no groups: leave topics and group_by out")
+        raise SettingsError(f"{name}: LaMP's people have no groups: omit topics and group_by")
     file = open_lamp(data_of(name, options), task=lamp_task, split=options.split)
     asking: _Asking = _History(file, options) if options.asks == "history" else _Published(file, options)
     reported, development = partition_ids({person: person for person in file.people}, seed=options.seed)
@@ -78,13 +79,13 @@ def load_lamp(lamp_task: str, options: TaskOptions) -> Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """Asks the published questions."""
+    """Cases with the published questions."""
 
     file: LampFile
     options: TaskOptions
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Return whom to read, and how many before the last of them have too short histories."""
+        """Return the people to read, and the number of people skipped because of short histories."""
         return chosen[: self.options.people], 0
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
@@ -92,28 +93,28 @@ class _Published:
         return self.file.read(people, history=self.options.history, limit=self.options.train, seed=self.options.seed)
 
     def case(self, person: LampPerson) -> Case | None:
-        """Return what is learned from, and what is asked."""
+        """Return the case of a person."""
         return Case(person.history, person.asked[: self.options.test])
 
     def all_said(self, person: LampPerson) -> User:
-        """Return a person who is not reported, with all they said."""
+        """Return a person who is not reported, with all their data."""
         return replace(person.history, opinions=(*person.asked, *person.history.opinions))
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """Return what a reader has to know."""
+        """Return notes for readers of the results."""
         train = self.options.train
         short = sum(len(case.user.opinions) + len(case.user.texts) < train for case in cases)
         notes = [f"LaMP's published questions about {self.file.form.about}; the histories are cut to {train} items."]
         if short:
             notes.append(f"{short} of {len(cases)} people have a history of fewer than {train} items.")
         if passed_over:
-            notes.append(f"{passed_over} people were passed over: their history holds nothing but what is asked.")
+            notes.append(f"{passed_over} people were skipped because their history has only what is asked.")
         return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """Asks about items of the history that are not learned from; never the published question, nor about its item.
+    """Cases with held-out items of the history as questions, without the published question and its item.
 
     Raises:
         SettingsError: the items have no answers.
@@ -125,41 +126,41 @@ class _History:
     def __post_init__(self) -> None:
         if not self.file.form.asks_of_history or self.options.history == "texts":
             raise SettingsError(
-                f"{self.file.form.task.lower()}: its histories are texts here, which answer no question: ask what is "
-                "published"
+                f"{self.file.form.task.lower()}: the histories are texts, which have no questions: ask the published "
+                "questions"
             )
 
     def take(self, chosen: Sequence[str]) -> tuple[Sequence[str], int]:
-        """Return whom to read, and how many before the last of them have too short histories."""
+        """Return the people to read, and the number of people skipped because of short histories."""
         long_enough = self.file.with_history(self.options.train + 1)
         taken = [person for person in chosen if person in long_enough][: self.options.people]
         last = chosen.index(taken[-1]) + 1 if self.options.people is not None and taken else len(chosen)
         return taken, last - len(taken)
 
     def read(self, people: set[str]) -> tuple[LampPerson, ...]:
-        """Read these people, with no more than what is learned from and asked."""
+        """Read these people, with only the items that are learned from and asked."""
         limit = None if self.options.test is None else self.options.train + self.options.test
         return self.file.read(people, limit=limit, seed=self.options.seed, repeats=False)
 
     def case(self, person: LampPerson) -> Case | None:
-        """Return the history in two parts; None where it is too short."""
+        """Return the case of a person; None if the history is too short."""
         opinions, n = person.history.opinions, self.options.train
         return Case(replace(person.history, opinions=opinions[:n]), opinions[n:]) if len(opinions) > n else None
 
     def all_said(self, person: LampPerson) -> User:
-        """Return a person who is not reported, with all they said."""
+        """Return a person who is not reported, with all their data."""
         return person.history
 
     def notes(self, cases: Sequence[Case], passed_over: int) -> tuple[str, ...]:
-        """Return what a reader has to know."""
+        """Return notes for readers of the results."""
         del cases
         n = self.options.train
         notes = [
-            f"What is asked are items of the histories of LaMP's people, about {self.file.form.about}: {n} others of "
-            "each are learned from. The published questions are not asked."
+            f"The questions are items of the histories of LaMP's people, about {self.file.form.about}: {n} other items "
+            "of each person are learned from. The published questions are not asked."
         ]
         if passed_over:
-            notes.append(f"{passed_over} people were passed over: they have fewer than {n + 1} different items.")
+            notes.append(f"{passed_over} people were skipped because they have fewer than {n + 1} different items.")
         return tuple(notes)
 
 

@@ -21,27 +21,27 @@ def load_opinionqa(options: TaskOptions) -> Benchmark:
     if path.is_file():
         return users_benchmark(NAME, options)
     read = read_opinionqa(path, topics=options.topics)
-    in_topics = replace(options, topics=())  # a wave may be named by its number, which is no group's name
+    in_topics = replace(options, topics=())  # a topic may be the number of a wave, which is not the name of a group
     found = grouped_benchmark(NAME, read.users, in_topics, broken=read.broken, notes=_notes(read))
     respondents = {case.user.id.partition("-")[2] for case in found.cases}
     if len(respondents) == len(found.cases):
         return found
-    note = f"{len(found.cases)} cases are of {len(respondents)} respondents: who answered several waves is one a wave."
+    note = f"{len(found.cases)} cases are from {len(respondents)} respondents: each wave of a respondent is one case."
     return replace(found, notes=(*found.notes, note))
 
 
 def _notes(read: OpinionQA) -> tuple[str, ...]:
     notes = []
     if read.without_answer:
-        notes.append(f"{read.without_answer} answers are refused or missing and were left out.")
+        notes.append(f"{read.without_answer} refused or missing answers were left out.")
     if read.other_attributes:
-        notes.append(f"{read.other_attributes} attributes have a value that is not published and were left out.")
+        notes.append(f"{read.other_attributes} attributes with an unpublished value were left out.")
     return (*notes, *replaced_note(read.replaced))
 
 
 OPINIONQA = Task(
     NAME,
     "OpinionQA: people of Pew's American Trends Panel",
-    "The folder human_resp of tatsu-lab/opinions_qa with its responses.csv, one wave of it, or a users file.",
+    "Folder human_resp of tatsu-lab/opinions_qa with its responses.csv, one wave of it, or a users file.",
     load_opinionqa,
 )

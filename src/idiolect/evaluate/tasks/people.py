@@ -1,4 +1,4 @@
-"""The task `people`: the bundled people, who rated national cuisines; no data to give.
+"""The task `people`: the bundled people, who rated national cuisines; it needs no data.
 
 bundled_groups() → cases
 """
@@ -16,13 +16,13 @@ def load_people(options: TaskOptions) -> Benchmark:
     """Load the bundled people, whose groups are fixed.
 
     Raises:
-        SettingsError: the options name data.
-        DatasetError: nobody answered as many questions.
+        SettingsError: the options name data or groups.
+        DatasetError: nobody answered enough questions.
     """
     if options.data is not None:
-        raise SettingsError("people: these people come with the package; for a users file of your own: users")
+        raise SettingsError("people: this task uses the bundled people; for your own users file, use the task users")
     if options.topics or options.group_by:
-        raise SettingsError("people: the bundled people have no groups: leave topics and group_by out")
+        raise SettingsError("people: the bundled people have no groups: omit topics and group_by")
     groups = bundled_groups()
     people = People(groups.reported, groups.development)
     return benchmark_of("people", people, options, notes=(f"Data: {ATTRIBUTION}.",))
@@ -31,6 +31,6 @@ def load_people(options: TaskOptions) -> Benchmark:
 PEOPLE = Task(
     "people",
     "Bundled people: national cuisines",
-    "Needs no data: real people who come with the package.",
+    "No data needed: real people, bundled with the package.",
     load_people,
 )

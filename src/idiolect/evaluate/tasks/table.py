@@ -1,4 +1,4 @@
-"""All tasks, by name. A new one is a module beside this and a row here."""
+"""All tasks, by name. To add one, write a module in this folder and add a row here."""
 
 from __future__ import annotations
 

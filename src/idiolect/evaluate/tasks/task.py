@@ -1,8 +1,8 @@
-"""What a task is: a name, and a function from options (which files, how many people, how much of each) to a benchmark.
+"""The definition of a task: a name, and a function from options (files, numbers of people and opinions) to a benchmark.
 
     table.TASKS[name].load(TaskOptions(…)) → Benchmark → runner
 
-The configuration gives the options, the modules beside this one make the benchmark.
+The configuration provides the options; the other modules in this folder create the benchmark.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ Asks = Literal["published", "history"]
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """What to make a benchmark of.
+    """Options of a task.
 
     Args:
-        data: file or folder in the layout that the task reads; None for tasks whose people come with the package.
-        people: at most so many cases; None: everybody of the group who said enough.
-        train: opinions (or texts) of a person to learn from.
-        test: at most so many others are asked; None: all others.
-        seed: of who is taken and of what is learned from and what is asked; never of who is in which group.
-        group: people of reported results, or those for choosing settings; nobody is in both, whatever the other fields.
+        data: file or folder in the layout that the task reads; None for bundled people.
+        people: maximum number of cases; None: everybody in the group with enough data.
+        train: number of opinions (or texts) of a person to learn from.
+        test: maximum number of other opinions to ask; None: all others.
+        seed: seed for the selection of people, and for the split into learning and asking; it does not affect groups.
+        group: people for reported results, or for choosing settings; nobody is in both, whatever the other fields are.
         topics: only people of these groups (OpinionQA's topics or wave names; values of `group_by`); empty: all.
-        split: which published file of a data set that has several (LaMP).
-        history: what LaMP's histories become.
-        asks: what LaMP's people are asked: the published questions, or a part of their histories that is held out.
-        group_by: profile attribute or unknown key of a users file whose value is a case's group; "": "topic" where
-            people have it.
+        split: published file of a data set that has several (LaMP).
+        history: form of LaMP's histories.
+        asks: questions for LaMP's people: the published ones, or a held-out part of their histories.
+        group_by: profile attribute or unknown key of a users file whose value is a case's group; "": "topic", if
+            present.
 
     Raises:
-        ValueError: people, train or test below 1.
+        ValueError: people, train or test is below 1.
     """
 
     data: Path | None
@@ -61,14 +61,15 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row of the table of tasks.
+    """A task.
 
     Args:
-        name: for the command line.
-        title: for people.
-        help: what `data` has to be, in a sentence.
-        load: makes the benchmark; raises `DatasetError` (`UsersFileError` for users files) if the data are not there,
-            not in their layout or leave nobody to evaluate, `SettingsError` if the options do not fit the task.
+        name: name on the command line.
+        title: name for display.
+        help: description of `data`, in one sentence.
+        load: creates the benchmark. It raises `DatasetError` (`UsersFileError` for users files) if the data are
+            missing, have another layout, or leave nobody to evaluate, and `SettingsError` if the options do not fit the
+            task.
     """
 
     name: str

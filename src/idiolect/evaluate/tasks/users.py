@@ -1,4 +1,4 @@
-"""The task `users`: whoever a users file describes, by their opinions, their texts or both.
+"""The task `users`: the people in a users file, with their opinions, their texts or both.
 
 users file → valid users (faults are reported) → groups → cases
 """
@@ -28,17 +28,17 @@ def load_users(options: TaskOptions) -> Benchmark:
 
 
 def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool = False) -> Benchmark:
-    """Load the benchmark of any task whose data are a users file.
+    """Load the benchmark of any task whose data is a users file.
 
     Args:
-        task: its name.
-        options: `data` is the file.
+        task: name of the task.
+        options: options of the task; `data` is the file.
         needs_distribution: leave out opinions without a distribution over their choices.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
         DatasetError: nobody is left.
-        SettingsError: nobody has what the options group by, or nobody is of its topics.
+        SettingsError: nobody has the attribute to group by, or nobody has one of the topics.
     """
     path = data_of(task, options)
     reports: list[UsersFileReport] = []
@@ -50,11 +50,11 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
 def grouped_benchmark(
     task: str, users: tuple[User, ...], options: TaskOptions, *, broken: BrokenRecords, notes: tuple[str, ...] = ()
 ) -> Benchmark:
-    """Return the benchmark of users in the groups, and of the topics, that the options name.
+    """Create the benchmark of users, grouped and restricted to topics according to the options.
 
     Raises:
         DatasetError: nobody is left.
-        SettingsError: nobody has what the options group by, or nobody is of its topics.
+        SettingsError: nobody has the attribute to group by, or nobody has one of the topics.
     """
     group_of = grouping(users, options.group_by)
     people = partition(users, seed=options.seed)
@@ -68,19 +68,19 @@ def grouped_benchmark(
 
 
 def data_of(task: str, options: TaskOptions) -> Path:
-    """Return the path of a task that needs one.
+    """Return the path of a task's data.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: the options contain no path.
     """
     if options.data is None:
-        raise DatasetError(f"{task}: needs the data, a file or folder of your own: give its path")
+        raise DatasetError(f"{task}: this task needs data: give the path of your file or folder")
     return options.data
 
 
 def replaced_note(rows: int) -> tuple[str, ...]:
-    """Return notes on rows with bytes that are not UTF-8."""
-    return (f"{rows} rows hold bytes that are not UTF-8; they were read with a mark in their place.",) if rows else ()
+    """Return a note on rows with bytes that are not UTF-8, if there are any."""
+    return (f"{rows} rows contain bytes that are not UTF-8, which were replaced by a mark.",) if rows else ()
 
 
 def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
@@ -94,7 +94,7 @@ def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
 
 @dataclass(slots=True)
 class _Distributions:
-    """Leaves out opinions whose distribution is none over their choices, and users who have nothing else."""
+    """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else."""
 
     file: str
     needed: bool
@@ -120,10 +120,10 @@ class _Distributions:
 
 
 def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
-    """Return a function to the group of a user: the value of a profile attribute or unknown key; "" without one.
+    """Return a function that returns a user's group: the value of a profile attribute or unknown key; "" without one.
 
     Raises:
-        SettingsError: nobody has it.
+        SettingsError: nobody has the attribute or key.
     """
 
     def group_of(user: User) -> str:
@@ -133,7 +133,7 @@ def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
     if not group_by:
         group_by = _TOPIC
     elif not any(map(group_of, users)):
-        raise SettingsError(f"nobody of these people has {printable(group_by)!r} to group by")
+        raise SettingsError(f"none of these people has {printable(group_by)!r} to group by")
     return group_of
 
 
@@ -142,13 +142,13 @@ def _wanted(topics: Iterable[str], groups: Iterable[str]) -> frozenset[str]:
     for topic in topics:
         if topic.strip().casefold() not in by_name:
             some = ", ".join(sorted(by_name.values())[:20]) or "none"
-            raise SettingsError(f"nobody is of the topic {printable(topic)!r}; topics there: {printable(some)}")
+            raise SettingsError(f"nobody has the topic {printable(topic)!r}; the topics are: {printable(some)}")
     return frozenset(by_name[topic.strip().casefold()] for topic in topics)
 
 
 USERS = Task(
     "users",
     "People of a users file",
-    "A users file (JSON Lines), with opinions, texts or both.",
+    "Users file (JSON Lines) with opinions, texts or both.",
     load_users,
 )

@@ -1,1 +1,1 @@
-"""CHAMELEON: self-generated pairs, two directions a layer, an edit of the MLP outputs (arXiv 2503.01048)."""
+"""CHAMELEON: self-generated pairs, two directions per layer, and an edit of the MLP outputs (arXiv 2503.01048)."""

@@ -4,16 +4,19 @@
     loss = mean_i (p(x_i^P) − (1 − p(x_i^N)))² + mean_i min(p(x_i^P), p(x_i^N))²
     θ_N  = w / ‖w‖ of the restart with the lowest loss                                   (arXiv 2503.01048, Section 3.2)
 
-The reference trains one probe at a time, with autograd. Here all layers and restarts are one parameter (L, R, d + 1),
-its gradient is written out, and AdamW is elementwise, so that no probe touches another: the same numbers, two batched
-products an epoch. It stays in d coordinates: AdamW isn't invariant to rotations, so the rows' span is not enough.
+The reference trains one probe at a time, with autograd. Here all layers and restarts are one parameter (L, R, d + 1)
+with an explicit gradient. AdamW is elementwise, so probes do not affect one another: this gives the same numbers with
+two batched products per epoch. All d coordinates are needed: AdamW is not invariant to rotations, so the span of the
+rows is not enough.
 
 Centring. Burns et al. subtract from each side its own mean, to hide which side says "yes"; which side is *true* varies
-from pair to pair and survives. Here one side is always the personalized one: the difference of the two means *is* the
-signal, and "separate" deletes it. "joint" subtracts the mean of all rows: this moves the hyperplane, but turns nothing.
+from pair to pair and is preserved. Here one side is always the personalized one: the difference of the two means *is*
+the signal, and "separate" removes it. "joint" subtracts the mean of all rows, which shifts the hyperplane but does not
+rotate it.
 
 A limit of the estimator: with d ≫ K the loss is near 0 after few steps, and AdamW's first steps follow the gradient's
-*signs*. Restarts then keep much of what they were drawn as, and a planted θ comes out with |cos| ≤ √(2/π) = 0.80 or so.
+*signs*. Restarts then retain much of their random initial values, and a planted θ is recovered with a |cos| of about
+√(2/π) = 0.80 at most.
 """
 
 from __future__ import annotations
@@ -31,26 +34,26 @@ from idiolect.methods.setting_checks import require, require_one_of
 Centring = Literal["joint", "separate", "none"]
 Scaling = Literal["layer", "feature", "none"]
 
-BETAS = (0.9, 0.999)  # of AdamW, and its ε: PyTorch's defaults
+BETAS = (0.9, 0.999)  # AdamW's betas and ε are PyTorch's defaults
 EPSILON = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
 class CcsSettings:
-    """How CCS is run. Defaults are Burns et al.'s but for centring and scaling.
+    """Settings of CCS. Defaults are those of Burns et al., except for centring and scaling.
 
     Args:
-        centring: see above.
+        centring: see the module's docstring.
         scaling: "layer" divides a layer by one number, so that its features have a mean square of 1 (the learning rate
-            then means the same in every layer); "feature" divides each feature by its standard deviation over all
+            then has the same effect in every layer); "feature" divides each feature by its standard deviation over all
             rows, as Burns et al. do; "none". Normals are given in the coordinates of the raw activations.
-        epochs: full-batch steps, 1 or more.
-        restarts: probes per layer, 1 or more.
-        learning_rate: above 0.
-        weight_decay: 0 or more.
+        epochs: number of full-batch steps, 1 or more.
+        restarts: number of probes per layer, 1 or more.
+        learning_rate: learning rate of AdamW, above 0.
+        weight_decay: weight decay of AdamW, 0 or more.
 
     Raises:
-        SettingsError: any other value.
+        SettingsError: a value is invalid.
     """
 
     centring: Centring = "joint"
@@ -71,16 +74,16 @@ class CcsSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CcsFit:
-    """What CCS found; float32 but for `best`.
+    """Result of CCS; float32 except for `best`.
 
     Args:
-        theta_n: unit normals of the best restarts, raw coordinates, (L, d); personalized rows lie, on the mean, on the
-            positive side of neutral ones.
-        losses: after the last step, per restart, (L, R); p = 1/2 everywhere has 0.25.
-        agreement: mean |cos| between the normals of two restarts, (L,); 1 where there is only one restart.
-        separation: share of the fitted pairs with p(x_P) > p(x_N), (L,). CCS is content with any side as long as the
-            two differ: below 1, the best restart splits some pairs the wrong way round.
-        best: the restart with the lowest loss, int64 (L,).
+        theta_n: unit normals of the best restarts, in raw coordinates, (L, d); on average, personalized rows are on
+            the positive side of neutral ones.
+        losses: loss of each restart after the last step, (L, R); p = 1/2 everywhere has 0.25.
+        agreement: mean |cos| between the normals of two restarts, (L,); 1 if there is only one restart.
+        separation: share of the fitted pairs with p(x_P) > p(x_N), (L,). CCS accepts either order as long as the two
+            sides differ: below 1, the best restart has some pairs the wrong way round.
+        best: index of the restart with the lowest loss, int64 (L,).
     """
 
     theta_n: Tensor
@@ -91,16 +94,17 @@ class CcsFit:
 
     @property
     def loss(self) -> Tensor:
-        """The loss of the best restart, (L,)."""
+        """Loss of the best restart, (L,)."""
         return self.losses.amin(dim=1)
 
 
 def fit_ccs(personalized: Tensor, neutral: Tensor, settings: CcsSettings, generator: torch.Generator) -> CcsFit:
-    """θ_N of every layer.
+    """Fit θ_N of every layer.
 
     Args:
         personalized: H_P, shape (K, L, d), of any float type; computed in float32.
         neutral: H_N, the same shape; row i is the other side of pair i.
+        settings: settings of CCS.
         generator: draws the initial probes, on the CPU.
     """
     ours, _ = rows_by_layer(personalized, neutral)  # (L, K, d)
@@ -109,26 +113,26 @@ def fit_ccs(personalized: Tensor, neutral: Tensor, settings: CcsSettings, genera
 
 
 def initial_probes(layers: int, restarts: int, width: int, generator: torch.Generator) -> Tensor:
-    """w and b (last) as `nn.Linear` draws them, uniform in ±1/√d: float32 (L, R, d + 1).
+    """Return w and b (last), drawn uniformly in ±1/√d as `nn.Linear` does: float32 (L, R, d + 1).
 
-    Layer by layer, so that a layer's don't depend on how many follow.
+    They are drawn layer by layer, so that the probes of a layer do not depend on the number of layers after it.
     """
     return (2 * torch.rand(layers, restarts, width + 1, generator=generator) - 1) / math.sqrt(width)
 
 
 def fit_ccs_from(personalized: Tensor, neutral: Tensor, settings: CcsSettings, probes: Tensor) -> CcsFit:
-    """θ_N of every layer, from given probes.
+    """Fit θ_N of every layer from given probes.
 
     Args:
         personalized: H_P, shape (K, L, d).
         neutral: H_N, the same shape.
-        settings: how; its number of restarts must be that of the probes.
-        probes: as `initial_probes` draws them, (L, R, d + 1); left as they are.
+        settings: settings of CCS; the number of restarts must be that of the probes.
+        probes: initial probes, see `initial_probes`, (L, R, d + 1); not changed.
 
     Raises:
-        ValueError: activations that `rows_by_layer` refuses, probes of another shape, layers whose two sides are equal
-            (there is no hyperplane between them) or of which centring leaves nothing (a single pair, centred
-            separately), or layers where a loss is not finite; layers are named.
+        ValueError: `rows_by_layer` rejects the activations; the probes have the wrong shape; or, in some layers, the
+            two sides are equal (there is no hyperplane between them), nothing is left after centring (a single pair,
+            centred separately), or a loss is not finite. The message lists the layers.
     """
     ours, theirs = rows_by_layer(personalized, neutral)  # (L, K, d)
     expected = (ours.shape[0], settings.restarts, ours.shape[2] + 1)
@@ -136,14 +140,14 @@ def fit_ccs_from(personalized: Tensor, neutral: Tensor, settings: CcsSettings, p
         raise ValueError(f"probes are {tuple(probes.shape)}, must be {expected}")
     contrast = ours - theirs
     size = ours.norm(dim=(1, 2)) + theirs.norm(dim=(1, 2))
-    _refuse(contrast.norm(dim=(1, 2)) <= NOTHING * size, "the two sides are equal")
+    _reject(contrast.norm(dim=(1, 2)) <= NOTHING * size, "the two sides are equal")
 
     rows = centred(ours, theirs, settings.centring)  # (L, 2K, d)
-    _refuse(rows.norm(dim=(1, 2)) <= NOTHING * size, "centring leaves nothing")
+    _reject(rows.norm(dim=(1, 2)) <= NOTHING * size, "centring leaves nothing")
     rows, inverse_scale = scaled(rows, settings.scaling)  # (L, 2K, d), (L, 1, d)
     fitted, losses = _optimized(rows, probes.to(rows.device, torch.float32).clone(), settings)
     normals = torch.nn.functional.normalize(fitted[..., :-1] * inverse_scale, dim=2)  # (L, R, d)
-    _refuse(~(losses.isfinite().all(dim=1) & normals.isfinite().all(dim=2).all(dim=1)), "a loss is not finite")
+    _reject(~(losses.isfinite().all(dim=1) & normals.isfinite().all(dim=2).all(dim=1)), "a loss is not finite")
 
     best = losses.argmin(dim=1)  # (L,)
     theta = oriented(normals[torch.arange(len(best)), best], contrast.mean(dim=1))
@@ -152,7 +156,7 @@ def fit_ccs_from(personalized: Tensor, neutral: Tensor, settings: CcsSettings, p
 
 
 def centred(ours: Tensor, theirs: Tensor, centring: Centring) -> Tensor:
-    """Both sides (L, K, d) as rows (L, 2K, d), personalized ones first, less the means that `centring` says."""
+    """Return both sides (L, K, d) as rows (L, 2K, d), personalized first, after the centring."""
     if centring == "separate":
         ours, theirs = (side - side.mean(dim=1, keepdim=True) for side in (ours, theirs))
     rows = torch.cat([ours, theirs], dim=1)
@@ -160,9 +164,9 @@ def centred(ours: Tensor, theirs: Tensor, centring: Centring) -> Tensor:
 
 
 def scaled(rows: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:
-    """The rows (L, 2K, d) that probes see, and what they were multiplied with, (L, 1, d).
+    """Return the scaled rows (L, 2K, d) and the factors that they were multiplied with, (L, 1, d).
 
-    A feature that never varies is taken out by "feature": its weight would be what it was drawn as.
+    "feature" removes a feature that never varies, because its weight would keep its random initial value.
     """
     inverse = torch.ones_like(rows[:, :1])
     if scaling == "layer":
@@ -174,11 +178,11 @@ def scaled(rows: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:
 
 
 def _optimized(rows: Tensor, probes: Tensor, settings: CcsSettings) -> tuple[Tensor, Tensor]:
-    """Probes (L, R, d + 1), moved in place by AdamW over all epochs, and their losses (L, R).
+    """Optimize probes (L, R, d + 1) in place with AdamW over all epochs; return them and their losses (L, R).
 
-    Every buffer is reused: fresh ones of this size cost as much as the arithmetic.
+    All buffers are reused, because allocating new ones of this size costs as much as the arithmetic.
     """
-    rows = torch.nn.functional.pad(rows, (0, 1), value=1.0)  # (L, 2K, d + 1), the last is b's
+    rows = torch.nn.functional.pad(rows, (0, 1), value=1.0)  # (L, 2K, d + 1), the last column is for b
     logits = probes.new_empty(probes.shape[0], probes.shape[1], rows.shape[1])  # (L, R, 2K)
     slopes, gradient = torch.empty_like(logits), torch.empty_like(probes)
     first, second, root = torch.zeros_like(probes), torch.zeros_like(probes), torch.empty_like(probes)
@@ -197,14 +201,14 @@ def _optimized(rows: Tensor, probes: Tensor, settings: CcsSettings) -> tuple[Ten
 
 
 def ccs_loss(logits: Tensor) -> Tensor:
-    """The loss (…,) of logits (…, 2K), personalized rows first."""
+    """Return the loss (…,) of logits (…, 2K), personalized rows first."""
     personalized, neutral = logits.sigmoid().chunk(2, dim=-1)
     consistency = (personalized + neutral - 1).square().mean(dim=-1)
     return consistency + torch.minimum(personalized, neutral).square().mean(dim=-1)
 
 
 def _slopes(logits: Tensor, out: Tensor) -> None:
-    """∂loss/∂logits, both (L, R, 2K); `logits` is spent.
+    """Write ∂loss/∂logits into `out`, both (L, R, 2K); `logits` is overwritten.
 
     ∂loss/∂p_P = (2/K) (p_P + p_N − 1 + min(p_P, p_N) [p_P < p_N]),  a tie counts half;  ∂p/∂z = p (1 − p)
     """
@@ -221,7 +225,7 @@ def _slopes(logits: Tensor, out: Tensor) -> None:
 
 
 def _agreement(normals: Tensor) -> Tensor:
-    """Mean |cos| between two restarts, (L,), of unit normals (L, R, d)."""
+    """Return the mean |cos| between two restarts, (L,), of unit normals (L, R, d)."""
     restarts = normals.shape[1]
     if restarts == 1:
         return torch.ones_like(normals[:, 0, 0])
@@ -229,6 +233,6 @@ def _agreement(normals: Tensor) -> Tensor:
     return (normals @ normals.mT).abs()[:, above[0], above[1]].mean(dim=1)
 
 
-def _refuse(bad: Tensor, why: str) -> None:
+def _reject(bad: Tensor, why: str) -> None:
     if bool(bad.any()):
         raise ValueError(f"CCS: {why} in layers {[int(index) for index in bad.nonzero()[:, 0]]}")

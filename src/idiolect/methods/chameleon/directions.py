@@ -1,12 +1,12 @@
 """θ_P, the personal direction of every layer, from the pairs' activations; `ccs` finds θ_N, `rules` edits with both.
 
     svd               θ_P = v₁ of H_P = U Σ Vᵀ, uncentred                        (arXiv 2503.01048, Section 3.2)
-    svd_centred       v₁ of H_P less its mean row
+    svd_centred       v₁ of H_P minus its mean row
     svd_difference    v₁ of H_P − H_N, uncentred                                 (AlignEZ, arXiv 2406.03642)
     mean_difference   the mean row of H_P − H_N
 
-Activations are mostly what all texts share, so uncentred v₁ is nearly the mean activation; the others are contrastive.
-v₁ comes from the smaller Gram matrix: H Hᵀ u = σ² u gives v = Hᵀu / σ where K < d. Every layer at once.
+Most of an activation is common to all texts, so uncentred v₁ is nearly the mean activation; the others are contrastive.
+v₁ comes from the smaller Gram matrix: if K < d, H Hᵀ u = σ² u gives v = Hᵀu / σ. All layers are computed at once.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from torch import Tensor
 
 Estimator = Literal["svd", "svd_centred", "svd_difference", "mean_difference"]
 
-# What float32 activations leave of a difference of equals, relative to their size; below it there is no direction.
+# Rounding error in the difference of equal float32 activations, relative to their size; below it, no direction is left.
 NOTHING = 1e-6
 
 
 def personal_direction(personalized: Tensor, neutral: Tensor, estimator: Estimator = "svd") -> Tensor:
-    """θ_P of each layer.
+    """Return θ_P of each layer.
 
     Args:
         personalized: H_P, shape (K, L, d), of any float type; computed in float32 and above.
         neutral: H_N, the same shape; row i is the other side of pair i.
-        estimator: one of the above.
+        estimator: name of the estimator, see the module's docstring.
 
     Returns:
-        float32 unit vectors, shape (L, d), positive on the mean of the rows that they come from (that of H_P where
-        these were centred), so that reports can be compared; edits don't depend on the sign.
+        float32 unit vectors, shape (L, d), positive on the mean of the rows that they come from (the mean of H_P if
+        these were centred), so that reports can be compared; edits do not depend on the sign.
 
     Raises:
-        ValueError: no pairs, unequal shapes, a value that is not finite, or layers without a direction (which are
-            named): rows that are all zero, equal once centred, or no different from the other side.
+        ValueError: there are no pairs, the shapes are unequal, a value is not finite, or a layer has no direction
+            because its rows are all zero, equal after centring, or equal to the other side. The message lists such
+            layers.
     """
     if estimator not in get_args(Estimator):
         raise ValueError(f"estimator is {estimator!r}, must be one of {', '.join(map(repr, get_args(Estimator)))}")
@@ -55,10 +56,10 @@ def personal_direction(personalized: Tensor, neutral: Tensor, estimator: Estimat
 
 
 def rows_by_layer(personalized: Tensor, neutral: Tensor) -> tuple[Tensor, Tensor]:
-    """H_P and H_N of (K, L, d) as float32 of (L, K, d), checked.
+    """Check H_P and H_N, shape (K, L, d), and return them as float32 of shape (L, K, d).
 
     Raises:
-        ValueError: other or unequal shapes, none of anything, no float type, or a value that is not finite.
+        ValueError: the shapes are wrong, unequal or empty, the type is not a float type, or a value is not finite.
     """
     if personalized.ndim != 3 or personalized.shape != neutral.shape:
         raise ValueError(
@@ -79,35 +80,35 @@ def rows_by_layer(personalized: Tensor, neutral: Tensor) -> tuple[Tensor, Tensor
 
 
 def orthogonalize(theta: Tensor, *, against: Tensor) -> Tensor:
-    """θ less its part along `against`, as unit vectors, layer by layer.
+    """Return θ without its component along `against`, as unit vectors, layer by layer.
 
     Args:
-        theta: shape (L, d).
-        against: shape (L, d); of any length but 0.
+        theta: directions, shape (L, d).
+        against: directions, shape (L, d), of any length except 0.
 
     Returns:
         float32, shape (L, d).
 
     Raises:
-        ValueError: other or unequal shapes, or layers where nothing is left (which are named).
+        ValueError: the shapes are wrong or unequal, or nothing is left in some layers, which the message lists.
     """
     if theta.ndim != 2 or theta.shape != against.shape:
         raise ValueError(f"directions are {tuple(theta.shape)} and {tuple(against.shape)}, both must be (L, d)")
     _require_a_direction(against.norm(dim=1), torch.zeros(()), "nothing to orthogonalize against")
     unit = torch.nn.functional.normalize(against.double(), dim=1)
     rest = theta.double()
-    for _ in range(2):  # the second time takes away what rounding left of the first
+    for _ in range(2):  # the second pass removes the rounding error of the first
         rest = rest - (rest * unit).sum(dim=1, keepdim=True) * unit
     _require_a_direction(rest.norm(dim=1), theta.norm(dim=1).double(), "nothing is left of a parallel direction")
     return torch.nn.functional.normalize(rest, dim=1).float()
 
 
 def oriented(theta: Tensor, towards: Tensor) -> Tensor:
-    """θ or −θ, per layer: that with ⟨θ, towards⟩ > 0, or where this is 0 with its largest coordinate positive.
+    """Return θ or −θ for each layer: the one with ⟨θ, towards⟩ > 0, or if it is 0, with a positive largest coordinate.
 
     Args:
-        theta: shape (L, d).
-        towards: shape (L, d).
+        theta: directions, shape (L, d).
+        towards: vectors, shape (L, d).
     """
     along = (theta * towards).sum(dim=1, keepdim=True)  # (L, 1)
     largest = theta.gather(1, theta.abs().argmax(dim=1, keepdim=True))
@@ -115,7 +116,7 @@ def oriented(theta: Tensor, towards: Tensor) -> Tensor:
 
 
 def _first_right_singular(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """v₁ (L, d), not of unit length, and σ₁ (L,) of float64 rows (L, K, d). In float64 since a Gram matrix squares."""
+    """Return v₁ (L, d), not normalized, and σ₁ (L,) of rows (L, K, d), in float64 because a Gram matrix squares."""
     if rows.shape[1] < rows.shape[2]:
         values, vectors = torch.linalg.eigh(rows @ rows.mT)  # (L, K), (L, K, K), ascending
         found = (vectors[:, None, :, -1] @ rows).squeeze(1)

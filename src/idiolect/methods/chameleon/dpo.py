@@ -1,10 +1,10 @@
-"""DPO, the rival of CHAMELEON that trains: a LoRA on the same self-generated pairs, under a limit of wall time.
+"""DPO, a trained alternative to CHAMELEON: a LoRA on the same self-generated pairs, within a limit of wall time.
 
     L = −log σ(β (log π(y_w | x)/π_ref(y_w | x) − log π(y_l | x)/π_ref(y_l | x)))
 
 Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290), Eq. 7: x is a pair's query, y_w its
-personalized side, y_l its neutral one, and π_ref the model as it was. `trl` trains, on a copy of the network. What is
-trained is merged into the weights, so that the result is a local model like any other.
+personalized side, y_l its neutral side, and π_ref the untrained model. `trl` trains a copy of the network. The adapter
+is merged into the weights, so that the result is a local model like any other.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ _PLAIN_LINES = (
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
-    """How DPO trains. β is the paper's; the adapter's rank and alpha are trl's defaults, on every linear layer.
+    """Settings of DPO. β is the paper's; the adapter's rank and alpha are trl's defaults, on every linear layer.
 
     Args:
-        seconds: no step is begun later than this after the first one began; one is always made.
-        max_steps: nor are more than these made.
-        batch_size: pairs in a step.
-        learning_rate: of AdamW, constant; higher than for whole networks, as LoRA needs it.
+        seconds: time after the start of the first step during which further steps may start; one step is always made.
+        max_steps: maximum number of steps.
+        batch_size: pairs per step.
+        learning_rate: constant learning rate of AdamW; LoRA needs a higher one than training of whole networks.
         beta: β.
-        rank, alpha: of the LoRA; alpha / rank scales what it adds.
-        max_length: tokens of a query with one of its sides; more are cut off.
-        seed: of the adapter's first weights and the order of the pairs.
+        rank, alpha: rank and alpha of the LoRA, whose contribution is scaled by alpha / rank.
+        max_length: maximum number of tokens in a query with one of its sides; longer ones are truncated.
+        seed: seed of the adapter's initial weights and of the order of the pairs.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     seconds: float = 60.0
@@ -78,13 +78,13 @@ class DpoSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DpoResult:
-    """What training came to.
+    """Result of training.
 
     Args:
-        model: the trained one; close it when it is not needed any more.
-        steps: how many were made.
-        seconds: from the beginning of the first to the end of the last.
-        losses: of each step, in nat; log 2 is what the untrained model has.
+        model: the trained model; close it when it is no longer needed.
+        steps: number of steps.
+        seconds: time from the start of the first step to the end of the last.
+        losses: loss of each step, in nat; the untrained model has log 2.
     """
 
     model: LocalModel
@@ -102,17 +102,19 @@ async def train_dpo(
 ) -> DpoResult:
     """Train a copy of the model to prefer the personalized side of the pairs.
 
-    The model itself stays as it is; it answers nobody while its copy is trained. Cancelling stops after the step.
+    The model itself does not change, but it answers no requests while its copy is trained. Cancelling stops the
+    training after the current step.
 
     Args:
-        pairs: at least two.
-        model: unedited.
-        clock: monotonic seconds.
+        pairs: at least two pairs.
+        model: the unedited model.
+        settings: None: the defaults.
+        clock: returns monotonic seconds.
 
     Raises:
-        PersonalizationError: fewer than two pairs.
+        PersonalizationError: there are fewer than two pairs.
         MissingExtraError: `trl` or `peft` is not installed.
-        ModelError: the network can't be trained.
+        ModelError: the network cannot be trained.
     """
     if len(pairs) < 2:
         raise PersonalizationError(f"DPO needs at least 2 pairs, there are {len(pairs)}")
@@ -135,7 +137,7 @@ def _check_extra() -> None:
 
 
 class _Watch:
-    """What happens while it trains: the time, the losses, and whether to go on."""
+    """State of a training run: the time, the losses, and whether to continue."""
 
     def __init__(self, settings: DpoSettings, clock: Clock) -> None:
         self.settings, self._clock = settings, clock
@@ -149,14 +151,14 @@ class _Watch:
             self._began = self._clock()
 
     def end_step(self) -> bool:
-        """Whether another step may begin."""
+        """Record the end of a step, and return whether another step may start."""
         assert self._began is not None
         self.seconds = self._clock() - self._began
         return self.seconds < self.settings.seconds and not self.cancelled
 
 
 def _train(pairs: Sequence[Pair], model: LocalModel, watch: _Watch) -> Any:
-    """A copy of the network with what was learned merged into its weights."""
+    """Train, and return a copy of the network with the adapter merged into its weights."""
     with _environment_kept():
         _check_extra()
         with _nothing_left_behind(), tempfile.TemporaryDirectory(prefix="idiolect-dpo-") as folder:
@@ -165,8 +167,8 @@ def _train(pairs: Sequence[Pair], model: LocalModel, watch: _Watch) -> Any:
             merged = trainer.model.merge_and_unload().to(model.network.device)
     weights = dict(merged.named_parameters())
     original = model.network.module
-    # The libraries leave patched methods and settings on what they trained: only its weights go into a fresh copy,
-    # and go in as they are, without being copied once more.
+    # The libraries leave patched methods and settings on the trained network. So the result is a fresh copy of the
+    # original with the trained weights, which are not copied again.
     return copy.deepcopy(original, {id(old): weights[name] for name, old in original.named_parameters()})
 
 
@@ -196,7 +198,7 @@ def _trainer(pairs: Sequence[Pair], model: LocalModel, watch: _Watch, folder: st
 
 
 def _tokenizer(model: LocalModel) -> Any:
-    """A copy, because it is given a padding token; without a chat template, with one for the lines of `ChatFormat`."""
+    """Return a copy, which trl gives a padding token; without a chat template, it gets one for `ChatFormat`'s lines."""
     tokenizer = copy.deepcopy(model.tokenizer)
     if not getattr(tokenizer, "chat_template", None):
         begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
@@ -216,7 +218,7 @@ def _arguments(model: LocalModel, settings: DpoSettings, folder: str) -> Any:
         max_steps=settings.max_steps,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant",  # a schedule would have to know how many steps the time allows
+        lr_scheduler_type="constant",  # a schedule would need the number of steps, which the time limits
         seed=settings.seed,
         data_seed=settings.seed,
         use_cpu=on_cpu,
@@ -228,12 +230,12 @@ def _arguments(model: LocalModel, settings: DpoSettings, folder: str) -> Any:
         report_to="none",
         disable_tqdm=True,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # else every GPU that is there would get a replica
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # otherwise, every GPU would get a replica
     return arguments
 
 
 def _dataset(pairs: Sequence[Pair], model: LocalModel) -> Any:
-    """Conversations; no text of anybody's becomes a control token."""
+    """Return the pairs as conversations, in which nobody's text can become a control token."""
     from datasets import Dataset
 
     def turn(role: str, text: str) -> list[dict[str, str]]:
@@ -262,7 +264,7 @@ def _callback(watch: _Watch) -> Any:
             control.should_training_stop |= not watch.end_step()
 
         def on_log(self, args: Any, state: Any, control: Any, **values: Any) -> None:  # noqa: ARG002
-            if "loss" in values["logs"]:  # the last one sums up the whole training
+            if "loss" in values["logs"]:  # the last log is a summary of the whole training, without a loss
                 watch.losses.append(values["logs"]["loss"])
 
     return Watching()
@@ -270,13 +272,13 @@ def _callback(watch: _Watch) -> Any:
 
 @contextmanager
 def _nothing_left_behind() -> Iterator[None]:
-    """No output, no telemetry; and what the libraries set for the whole process is as it was before."""
+    """Prevent output and telemetry, and restore the process-wide state that the libraries change."""
     with ExitStack() as stack:
         stack.enter_context(hugging_face.quiet())
         stack.enter_context(warnings.catch_warnings())
-        # trl turns this on by default, so that it has to be turned off by the name that transformers is giving up.
+        # trl turns this on by default, so it must be turned off with the name that transformers has deprecated.
         warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)
-        # peft asks for it.
+        # peft uses it.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         stack.enter_context(_random_states_kept())
         stack.enter_context(_shared_states_kept())
@@ -285,7 +287,7 @@ def _nothing_left_behind() -> Iterator[None]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Importing the libraries is enough to change it."""
+    """Restore the environment, which the libraries change when they are imported."""
     before = dict(os.environ)
     try:
         yield
@@ -297,7 +299,7 @@ def _environment_kept() -> Iterator[None]:
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """transformers seeds every generator there is."""
+    """Restore the states of all random generators, which transformers seeds."""
     state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -309,7 +311,7 @@ def _random_states_kept() -> Iterator[None]:
 
 @contextmanager
 def _shared_states_kept() -> Iterator[None]:
-    """accelerate's state, the progress bars of `datasets`, and whether the Hub hears of us."""
+    """Restore accelerate's state, the progress bars of `datasets`, and the telemetry setting of the Hub."""
     from accelerate.state import AcceleratorState, GradientState, PartialState
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub import constants

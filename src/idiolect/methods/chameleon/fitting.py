@@ -1,9 +1,9 @@
-"""CHAMELEON from a history to an edit (arXiv 2503.01048): the method's steps in their order, for a user or a group.
+"""CHAMELEON from a history to an edit (arXiv 2503.01048): the method's steps in order, for a user or a group.
 
     roles → history → insights and pairs → activations → directions → variants → (choose) → (judge)
 
-A group's pairs are pooled and fitted once; directions are never averaged, their signs mean nothing. Data is generated
-and activations are taken by the unedited model; only choosing and judging ask an edited one.
+A group's pairs are pooled and fitted once; directions are never averaged, because their signs are arbitrary. The
+unedited model generates the data and the activations; only choosing and judging use an edited one.
 """
 
 from __future__ import annotations
@@ -50,20 +50,21 @@ _STAGES = ("choosing the history", "writing pairs", "computing directions", "cho
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which weights directions belong to: the model's lasting name, and its fingerprint ("": not known)."""
+    """The weights that directions belong to: the model's lasting name, and its fingerprint ("": unknown)."""
 
     name: str
     fingerprint: str = ""
 
 
 class Chameleon:
-    """Learns the edit of a user or a group.
+    """The method CHAMELEON, which learns the edit of a user or a group.
 
     Args:
-        model: open weights.
-        embedder: of the history's items; None will do where the personalized sides are the user's own words.
-        writer: who writes insights and pairs: `model`, as it is called through a cache or a budget; None: itself.
-        identity: of the weights; None: the model's name.
+        model: model with open weights.
+        settings: settings of the method.
+        embedder: embeds history items; may be None if the personalized sides are the user's own words.
+        writer: writes insights and pairs: `model` with calls through a cache and a budget; None: `model` itself.
+        identity: identity of the weights; None: the model's name.
     """
 
     def __init__(
@@ -83,22 +84,22 @@ class Chameleon:
         """Learn from one user's opinions and texts.
 
         Raises:
-            PersonalizationError: too little history, too few pairs, or no direction in them.
+            PersonalizationError: there is too little history, there are too few pairs, or they give no direction.
             ModelError: the model could not answer.
-            HaltedError: the run was told to stop.
+            HaltedError: the run was halted.
         """
         return await self._fit(user.id, [user], (), observer)
 
     async def fit_group(
         self, group_id: str, members: Sequence[User], *, observer: Observer = ignore_progress
     ) -> ChameleonPersonalization:
-        """Learn from the pooled pairs of several users; it serves them, and users never seen.
+        """Learn one edit from the pooled pairs of several users, for them and for users never seen.
 
-        Members whose history gives nothing are left out, and not listed as members of the result.
+        Members with too little history are left out, and are not listed as members of the result.
 
         Raises:
-            PersonalizationError: none of the members gave enough.
-            ModelError, HaltedError: as `fit`.
+            PersonalizationError: no member has enough history.
+            ModelError, HaltedError: see `fit`.
         """
         if not members:
             raise PersonalizationError(f"group {group_id!r} has no members to learn from")
@@ -119,7 +120,7 @@ class Chameleon:
                 pooled.left_out[user.id] = str(error)
         if not pooled.pairs:
             reason = next(iter(pooled.left_out.values()))
-            raise PersonalizationError(f"no member of group {owner!r} gave enough; the first: {reason}")
+            raise PersonalizationError(f"no member of group {owner!r} has enough history: {reason}")
         steps = _Steps(owner, 2 * len(users), n_steps, observer)
         steps.report(_STAGES[2], pooled.usage)
         measured, edits = await self._edits(pooled)
@@ -151,7 +152,7 @@ class Chameleon:
         settings = self._settings.generation
         if roles.learning is None or roles.n_learning < least_items(self._settings):
             raise PersonalizationError(
-                f"user {user_id!r} has {roles.n_learning} opinions and texts to learn from beside what is held out, "
+                f"user {user_id!r} has {roles.n_learning} opinions and texts to learn from, apart from those held out; "
                 f"{least_items(self._settings)} are needed"
             )
         steps.report(_STAGES[0], pooled.usage)
@@ -161,7 +162,7 @@ class Chameleon:
         pooled.add(data, roles)
 
     async def _edits(self, pooled: _Pool) -> tuple[Measured, dict[Variant, Edit]]:
-        """What the pooled pairs come to, and the edit of every variant."""
+        """Measure the pooled pairs, and return the measurements with the edit of every variant."""
         settings = self._settings
         fitted, held = pooled.held_out(settings.directions.held_out_share)
         gradients = any(variant.rule == "gradient" for variant in settings.variants)
@@ -170,20 +171,20 @@ class Chameleon:
         return measured, {variant: _checked(edit_of, variant, measured, settings) for variant in settings.variants}
 
     async def _guiding(self, user: User) -> list[str]:
-        """The items of the history that guide the model; nothing guides it beside the user's own words."""
+        """Return the history items that guide the model."""
         settings = self._settings.generation
         if self._embedder is None:
-            raise SettingsError("the history is chosen by embeddings, and there is no embedder")
+            raise SettingsError("an embedder is required, because the history is selected by embeddings")
         items = history_items(user, max_chars=settings.max_item_chars)
         return [items[index] for index in await select_history(items, self._embedder, k=settings.history_items)]
 
     async def _choose(
         self, edits: dict[Variant, Edit], measured: Measured, items: Sequence[Item]
     ) -> tuple[Variant, tuple[Trial, ...], Usage]:
-        """The variant with the greatest gain of those whose fluency cost is within the limit.
+        """Choose the variant with the greatest gain among those whose fluency cost is within the limit.
 
-        Where none is, the one that costs least; it does not answer then. Where there is nothing to choose with, the
-        first of the settings that is within the limit.
+        If there is none, choose the one that costs least, which does not answer then. If there is no history to choose
+        with, choose the first variant within the limit.
         """
         answering, limit = self._settings.answering, self._settings.max_fluency_cost
         base, base_fluency = (
@@ -204,7 +205,7 @@ class Chameleon:
         return best.variant, tuple(trials), usage
 
     async def _judge(self, learned: ChameleonPersonalization, pooled: _Pool) -> ChameleonPersonalization:
-        """With the evidence; in a tie the items that the variant was chosen with decide, where the settings say so."""
+        """Add the evidence; depending on the settings, the items used for choosing the variant decide a tie."""
         items, gate = pooled.judging, self._settings.evidence
         if not items:
             return learned
@@ -217,40 +218,40 @@ class Chameleon:
         return learned.judged(evidence, n=len(items), usage=usage)
 
     async def _both(self, items: Sequence[Item], edit: Edit) -> tuple[ItemScores, ItemScores]:
-        """What the base model and the edited one score."""
+        """Return the scores of the base model and of the edited model."""
         answering = self._settings.answering
         base = await evidence_scores(items, self._model, answering)
         return base, await evidence_scores(items, self._model.with_edit(edit), answering)
 
 
 def _checked(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what `make` makes of measured directions; a degenerate direction is a `PersonalizationError`."""
+    """Call `make` on measured directions, and turn an error about a degenerate one into a `PersonalizationError`."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:
-        raise PersonalizationError(f"no edit can be made of these pairs: {error}") from error
+        raise PersonalizationError(f"no edit can be computed from these pairs: {error}") from error
 
 
 def queries_of(user: User, settings: GenerationSettings) -> list[Query]:
-    """What both sides of the pairs answer: the user's own questions, then subjects to write about.
+    """Return the queries that both sides of the pairs answer: the user's own questions, then subjects to write about.
 
-    Where the personalized sides are the user's own words, their texts stand in the place of the subjects.
+    If the personalized sides are the user's own words, the user's texts replace the subjects.
 
     Args:
-        user: with what may be learned from only.
-        settings: at most `pairs` queries are made.
+        user: the user, with only the history that may be learned from.
+        settings: settings with the maximum number of queries, `pairs`.
     """
     longest = settings.max_item_chars
     questions = [question_query(opinion, max_chars=longest) for opinion in user.opinions]
     if settings.personalized == "own":
         return [*questions, *(text_query(text, max_chars=longest) for text in user.texts)][: settings.pairs]
     about = [subject_query(subject) for subject in subjects()]
-    rounds = 1 if settings.temperature == 0 else settings.pairs // len(about) + 1  # a subject again is another draw
+    rounds = 1 if settings.temperature == 0 else settings.pairs // len(about) + 1  # a repeated subject is a new draw
     return [*questions, *(about * rounds)][: settings.pairs]
 
 
 class _Pool:
-    """What the users of a fit bring together."""
+    """Pairs and other data of all users of a fit."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[Pair, ...]] = []
@@ -273,14 +274,14 @@ class _Pool:
         self.usage += data.usage
 
     def held_out(self, share: float) -> tuple[list[Pair], list[Pair]]:
-        """The pairs that directions are fitted on, and a share of everybody's that is held out of that."""
+        """Return the pairs to fit directions on, and a held-out share of every user's pairs."""
         parts = [hold_out(pairs, share) for pairs in self.pairs]
         return [pair for fitted, _ in parts for pair in fitted], [pair for _, held in parts for pair in held]
 
 
 @dataclass(slots=True)
 class _Steps:
-    """Reports progress to an observer, step by step."""
+    """Progress of a fit, reported to an observer step by step."""
 
     owner: str
     done: int

@@ -1,7 +1,7 @@
-"""Which items of a user's history guide the model: the first step of "fake it" (`preferences` is the next).
+"""Selection of the history items that guide the model: the first step of "fake it" (`preferences` is the next).
 
-An item is a text of the user, or a question with their answer. Embedded and centred, with v the first principal
-component, the k items with the largest |⟨e_i, v⟩| are kept: those that say most about what sets the items apart.
+An item is a text of the user, or a question with their answer. With centred embeddings e_i and their first principal
+component v, the k items with the largest |⟨e_i, v⟩| are selected: those that show best how the items differ.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from idiolect.people.user import User
 
 
 def history_items(user: User, *, max_chars: int) -> list[str]:
-    """Everything the user said, opinions first, in order; longer items are cut between words."""
+    """Return all items of the user's history, opinions first, in order; longer items are cut between words."""
     texts = [*(f"{opinion.question.text} → {opinion.answer}" for opinion in user.opinions), *user.texts]
     return [cut(text, max_chars) for text in texts]
 
 
 async def select_history(items: Sequence[str], embedder: Embedder, *, k: int) -> list[int]:
-    """Indices of the k items furthest out on the first principal component, in the order of the history.
+    """Return the indices of the k items furthest out on the first principal component, in the order of the history.
 
-    All of them where there are no more than k.
+    If there are no more than k items, all are returned.
 
     Raises:
         ModelError: the embedder failed.
@@ -35,7 +35,7 @@ async def select_history(items: Sequence[str], embedder: Embedder, *, k: int) ->
 
 
 def first_component_scores(vectors: FloatArray) -> FloatArray:
-    """⟨e_i − mean, v⟩ with v the first principal component; (n, d) → (n,). Its sign is arbitrary."""
+    """Return ⟨e_i − mean, v⟩ with v the first principal component; (n, d) → (n,). The sign is arbitrary."""
     centred = vectors - vectors.mean(axis=0)  # (n, d)
     _, _, components = np.linalg.svd(centred, full_matrices=False)  # (min(n, d), d)
     scores: FloatArray = centred @ components[0]
@@ -43,6 +43,6 @@ def first_component_scores(vectors: FloatArray) -> FloatArray:
 
 
 def cut(text: str, max_chars: int) -> str:
-    """A text on one line, and where it is longer than that, cut between words."""
+    """Return a text on one line, cut between words if it is longer than `max_chars`."""
     flat = " ".join(text.split())
     return flat if len(flat) <= max_chars else flat[:max_chars].rsplit(" ", 1)[0] + " …"

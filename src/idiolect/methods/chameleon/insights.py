@@ -1,7 +1,7 @@
-"""A control of CHAMELEON: its insight c_P stands in the system prompt, and nothing is edited.
+"""A control for CHAMELEON: its insight c_P is the system prompt, and nothing is edited.
 
-What the edit is worth shows in comparison with this: the insight alone can already make a model answer as the user
-would (arXiv 2503.01048, Section 3.1, writes it). Only `preferences` and `history` are asked, no activations.
+This shows the value of the edit by comparison, because the insight (arXiv 2503.01048, Section 3.1) can by itself make a
+model answer as the user would. Only `preferences` and `history` are used, and no activations.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ GREEDY = GenerationSettings(temperature=0.0)
 
 
 class InsightsInPrompt:
-    """Writes CHAMELEON's insights of a person's history, and prompts with the personalized one.
+    """The method that writes CHAMELEON's insights from a person's history, and prompts with the personalized one.
 
     Args:
-        model: answers, unedited.
-        answering: how questions are put; the prompt is the system message whatever `prompt_role` is here.
-        embedder: of the history's items.
-        settings: of the history and the insights; those of CHAMELEON, but greedy.
+        model: the unedited model, which answers.
+        answering: form of questions and answers; the prompt is the system message, whatever `prompt_role` is.
+        embedder: embeds history items.
+        settings: settings of the history and the insights; by default those of CHAMELEON, but greedy.
 
     Raises:
-        SettingsError: the model can't answer in the mode of `answering`.
+        SettingsError: the model does not support the mode of `answering`.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class InsightsInPrompt:
         self._writer: CompletionModel = model
 
     async def fit(self, user: User, *, observer: Observer = ignore_progress) -> InsightPrompted:
-        """Write the insights: two calls, as CHAMELEON makes them.
+        """Write the insights with the same two calls as CHAMELEON.
 
         Raises:
-            PersonalizationError: the model had nothing to say.
+            PersonalizationError: the model wrote no insight.
             ModelError: the model or the embedder could not answer.
         """
         observer(Progress(user.id, "writing insights", 0, 1))
@@ -62,17 +62,17 @@ class InsightsInPrompt:
         return self.prompted(insights, usage)
 
     def prompted(self, insights: Insights, usage: Usage = Usage()) -> InsightPrompted:
-        """Answers under insights that were written before, such as those of a `ChameleonPersonalization`."""
+        """Return a respondent for insights written earlier, such as those of a `ChameleonPersonalization`."""
         return InsightPrompted(self._answerer, insights, usage)
 
 
 class InsightPrompted:
-    """Answers under one person's insight.
+    """Respondent with one person's insight as prompt.
 
     Attributes:
-        insights: both; only the personalized one is in the prompt.
+        insights: both insights; only the personalized one is in the prompt.
         prompt: the system message.
-        usage: what writing them cost.
+        usage: cost of writing the insights.
     """
 
     def __init__(self, answerer: Answerer, insights: Insights, usage: Usage) -> None:
@@ -81,6 +81,6 @@ class InsightPrompted:
         self._answerer = answerer
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask all questions under the insight."""
+        """Ask all questions with the insight as prompt."""
         asked = [PromptedQuestion(self.prompt, question) for question in questions]
         return [Answer(response) for response in await self._answerer.answer(asked)]

@@ -1,12 +1,12 @@
-"""How well a model, edited or not, says what the person really said: for choosing a variant, and for the gate.
+"""Scores of a model, edited or not, on a person's own answers and texts: for choosing a variant, and for the gate.
 
-    gain      mean over items of  log p(what they said | edited) − log p(… | base);  texts per token, choices among
-              the choices of their question, in nat
-    evidence  per item a score in [0, 1]: the alignment of the answer (opinions), the geometric mean of the tokens'
+    gain      mean over items of  log p(own answer or text | edited) − log p(… | base), in nat;  texts per token,
+              choices among the choices of their question
+    evidence  a score in [0, 1] per item: the alignment of the answer (opinions), or the geometric mean of the tokens'
               probabilities (texts)
 
 The fluency of an edited model is the mean log-probability per token of neutral texts that the base model wrote; its
-change is minus an estimate of KL(base ‖ edited). A model that cannot answer is a `ModelError`.
+change is minus an estimate of KL(base ‖ edited). If a model cannot answer, a `ModelError` is raised.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from idiolect.people.user import Opinion
 
 @dataclass(frozen=True, slots=True)
 class ItemScores:
-    """A number per item, in order, and what it cost."""
+    """One number per item, in order, and the cost of computing them."""
 
     scores: tuple[float, ...]
     usage: Usage
 
     @property
     def mean(self) -> float:
-        """The mean of the scores; 0 where there are none."""
+        """Mean of the scores; 0 if there are none."""
         return math.fsum(self.scores) / len(self.scores) if self.scores else 0.0
 
 
 async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
-    """log p of what the person said, per item: nat per token for texts and free answers, nat for choices."""
+    """Return log p of the person's answer or text for each item: in nat per token for free text, in nat for choices."""
     found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
     scores = tuple(_log_likelihood(item, each) for item, each in zip(items, found, strict=True))
     return ItemScores(scores, sum((each.usage for each in found), Usage()))
 
 
 async def fluency(texts: Sequence[Text], model: LanguageModel) -> ItemScores:
-    """Mean log-probability per token of each text, in nat."""
+    """Return the mean log-probability per token of each text, in nat."""
     found = await model.choice_logprobs([ChoiceRequest(messages, (answer,)) for messages, answer in texts])
     return ItemScores(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
 
 
 async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
-    """A score in [0, 1] per item; see the module's text."""
+    """Return a score in [0, 1] for each item; see the module's docstring."""
     opinions = [item for item in items if isinstance(item, Opinion)]
     answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
     aligned = iter(

@@ -1,9 +1,9 @@
-"""Which layers are edited: those with the lowest CCS loss, ties broken on pairs that nothing was fitted on.
+"""The choice of layers to edit: those with the lowest CCS loss, with ties broken on held-out pairs.
 
-With d ≫ K a hyperplane fits nearly every layer, so losses within a tolerance of the lowest say the same (p = 1/2
-everywhere has 0.25). Among those decides how well θ tells held-out pairs apart; what still ties, the lower layer.
+With d ≫ K a hyperplane fits nearly every layer, so losses within a tolerance of the lowest count as ties (p = 1/2
+everywhere has 0.25). Ties are broken by how well θ separates held-out pairs, and remaining ties by the lower layer.
 
-    margin_l = mean_i ⟨x_i^P − x_i^N, θ_l⟩ / ‖x_i^P − x_i^N‖      over held-out pairs, −1..1, of any scale
+    margin_l = mean_i ⟨x_i^P − x_i^N, θ_l⟩ / ‖x_i^P − x_i^N‖      over held-out pairs, −1..1, independent of scale
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOLERANCE = 0.01
 
 
 def held_out_margin(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tensor:
-    """The margin of each layer, float32 (L,).
+    """Return the margin of each layer, float32 (L,).
 
     Args:
         theta: unit vectors, shape (L, d), that point to the personalized side (`CcsFit.theta_n`).
@@ -27,7 +27,7 @@ def held_out_margin(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Ten
         neutral: the other sides, the same shape; a pair whose sides are equal counts as 0.
 
     Raises:
-        ValueError: activations that `rows_by_layer` refuses, or directions of other layers or width.
+        ValueError: `rows_by_layer` rejects the activations, or the directions have another shape.
     """
     contrast = _contrast(theta, personalized, neutral)  # (L, k, d)
     along = (torch.nn.functional.normalize(contrast, dim=2) @ theta.float()[..., None]).squeeze(2)  # (L, k)
@@ -35,9 +35,9 @@ def held_out_margin(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Ten
 
 
 def held_out_share(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tensor:
-    """The share of held-out pairs with p(x_P) > p(x_N), that is ⟨x_P − x_N, θ⟩ > 0: float32 (L,), 0..1.
+    """Return the share of held-out pairs with p(x_P) > p(x_N), that is ⟨x_P − x_N, θ⟩ > 0: float32 (L,), 0..1.
 
-    Args and Raises: those of `held_out_margin`.
+    Arguments and errors are those of `held_out_margin`.
     """
     along = (_contrast(theta, personalized, neutral) @ theta.float()[..., None]).squeeze(2)  # (L, k)
     return (along > 0).float().mean(dim=1)
@@ -46,16 +46,16 @@ def held_out_share(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tens
 def choose_layers(
     loss: Tensor, held_out_margin: Tensor, n: int | Literal["all"], *, tolerance: float = TOLERANCE
 ) -> tuple[int, ...]:
-    """The n layers to edit, in ascending order.
+    """Return the n layers to edit, in ascending order.
 
     Args:
         loss: CCS losses, shape (L,).
-        held_out_margin: higher is better, shape (L,).
-        n: how many, 1..L.
-        tolerance: losses so far above the lowest that is left are ties; 0 or more.
+        held_out_margin: margins, shape (L,); higher is better.
+        n: number of layers, 1..L, or "all".
+        tolerance: maximum distance of a loss from the lowest remaining one for a tie; 0 or more.
 
     Raises:
-        ValueError: other shapes, an n or tolerance out of range, or a value that is not finite.
+        ValueError: the shapes are wrong, n or tolerance is out of range, or a value is not finite.
     """
     ranked = ranked_layers(loss, held_out_margin, tolerance=tolerance)
     wanted = len(ranked) if n == "all" else n
@@ -65,9 +65,9 @@ def choose_layers(
 
 
 def ranked_layers(loss: Tensor, held_out_margin: Tensor, *, tolerance: float = TOLERANCE) -> tuple[int, ...]:
-    """All layers, the best first.
+    """Return all layers, best first.
 
-    Args and Raises: those of `choose_layers`.
+    Arguments and errors are those of `choose_layers`.
     """
     if loss.ndim != 1 or loss.shape != held_out_margin.shape or not loss.numel():
         raise ValueError(f"loss is {tuple(loss.shape)}, margin {tuple(held_out_margin.shape)}, both must be (L,)")

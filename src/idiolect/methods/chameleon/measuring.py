@@ -1,7 +1,7 @@
-"""What the model makes of the pairs: texts without guidance → activations → directions of every layer.
+"""Measurement of the pairs: texts without guidance → activations → directions of every layer.
 
-Between `preferences` (what was said) and `variants` (which edit it becomes). Only the query and what was said to it go
-through the model; insight, history and system prompt are left out, so that sides differ in nothing else.
+This step is between `preferences` (the texts) and `variants` (the edits). Only queries and their answers go through the
+model. Insight, history and system prompt are omitted, so that the sides differ only in the answers.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ Text = tuple[tuple[Message, ...], str]
 
 @runtime_checkable
 class EditableModel(LanguageModel, Protocol):
-    """Open weights: what `models.local.LocalModel` offers to this method."""
+    """A model with open weights: the part of `models.local.LocalModel` that this method uses."""
 
     def with_edit(self, edit: Edit | None) -> LanguageModel:
-        """The same model under an edit."""
+        """Return the same model with an edit."""
         ...
 
     async def activations(self, texts: Sequence[Text], *, sample: int = 0) -> Activations:
-        """What its MLPs put out for texts."""
+        """Return the outputs of the model's MLPs for texts."""
         ...
 
     async def likelihood_gradients(self, texts: Sequence[Text]) -> Tensor:
-        """How likely answers become when MLP outputs are pushed, (n, L, d)."""
+        """Return the gradients of the answers' log-likelihoods with respect to MLP outputs, (n, L, d)."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """All that edits are made of, for L layers of width d and K pairs, with k more that nothing is fitted on.
+    """Measurements for edits, for L layers of width d, K fitted pairs and k held-out pairs.
 
     Args:
         literal, contrastive: θ_P by SVD of H_P, and of H_P − H_N; (L, d).
         ccs: θ_N, losses, agreement.
-        margin, share: of the held-out pairs under θ_N, (L,); zeros and None without any.
-        mean_difference: of the sides' mean activations, (L, d).
-        gradient: mean likelihood gradient of the personalized sides, (L, d); None where it was not asked for.
-            That of the neutral sides is not taken off: on what a model writes itself it is zero in expectation, and on
-            few texts nothing but noise.
-        reader: ⟨x, reader⟩ ≈ 1, (L, d).
+        margin, share: margin and share of the held-out pairs with θ_N, (L,); zeros and None if there are none.
+        mean_difference: difference of the sides' mean activations, (L, d).
+        gradient: mean likelihood gradient of the personalized sides, (L, d); None if not requested. The gradient of
+            the neutral sides is not subtracted: on the model's own texts it is zero in expectation, and on few texts
+            only noise.
+        reader: vectors with ⟨x, reader⟩ ≈ 1, (L, d).
         scale: mean ‖x‖ over sampled tokens, (L,).
         last: H_P, (K, L, d).
         tokens: a sample of tokens, (L, m, d).
-        neutral: held-out neutral texts (of all pairs where none is held out): what fluency is measured on.
+        neutral: neutral texts for measuring fluency: the held-out ones, or all if none is held out.
     """
 
     literal: Tensor
@@ -78,7 +78,7 @@ class Measured:
 
 
 def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
-    """The pairs that directions are fitted on, and the last ones, that only break ties and measure the fluency."""
+    """Return the pairs to fit directions on, and the last ones, which only break ties and measure fluency."""
     held = int(len(pairs) * share)
     return list(pairs[: len(pairs) - held]), list(pairs[len(pairs) - held :])
 
@@ -95,14 +95,15 @@ async def measure(
     """Run the pairs through the unedited model, and compute every direction.
 
     Args:
-        fitted: what directions come from.
-        held_out: what breaks ties between layers, and on whose neutral sides fluency is measured; may be empty.
-        model: unedited.
-        seed: of CCS's restarts.
-        gradients: False leaves out the backward pass.
+        fitted: pairs to fit directions on.
+        held_out: pairs that break ties between layers, and whose neutral sides measure fluency; may be empty.
+        model: the unedited model.
+        settings: settings of the directions.
+        seed: seed of CCS's restarts.
+        gradients: False omits the backward pass.
 
     Raises:
-        PersonalizationError: the sides' activations don't differ: there is no direction.
+        PersonalizationError: the activations of the two sides do not differ, so there is no direction.
         ModelError: the model failed.
     """
     n = len(fitted)

@@ -1,7 +1,7 @@
-"""What CHAMELEON learned about one user or a group, as a value: an edit, and everything that says how it came about.
+"""CHAMELEON's result for one user or a group, as a value: an edit, with the data and measurements behind it.
 
-Two parts, which any store can keep: a card of strict JSON (`to_json`) and the tensors as a safetensors file
-(`tensor_bytes`). It knows no model: editing one is the business of `models`.
+It has two parts, which any store can keep: a card of strict JSON (`to_json`), and the tensors as a safetensors file
+(`tensor_bytes`). It contains no model; `models` applies the edit to one.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class LayerDiagnostics:
-    """What is known of one layer's directions.
+    """Diagnostics of one layer's directions.
 
     Args:
-        layer: its index.
-        loss: of CCS, at its best restart, ≥ 0.
+        layer: index of the layer.
+        loss: CCS loss of the best restart, ≥ 0.
         agreement: mean |cos| between the restarts' normals, in [0, 1].
-        separation: share of the fitted pairs that CCS puts on the right side, in [0, 1]; it is content with any side.
-        held_out: the same of pairs that were held out from it; None without any.
+        separation: share of the fitted pairs that CCS puts on the right side, in [0, 1]; CCS accepts either order.
+        held_out: this share for held-out pairs; None if there are none.
         cos_mean: |cos(θ_P, mean personalized activation)|.
         cos_directions: |cos(θ_P, θ_N)|.
-        edit_size: mean ‖Δx‖ / ‖x‖ over the pairs' tokens; 0 where the layer is not edited.
+        edit_size: mean ‖Δx‖ / ‖x‖ over the pairs' tokens; 0 if the layer is not edited.
     """
 
     layer: int
@@ -53,14 +53,14 @@ class LayerDiagnostics:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A variant that was tried on history kept for choosing.
+    """A variant that was tried on the history kept for choosing.
 
     Args:
-        variant: which.
-        gain: mean log-probability of what the person really said, minus the base model's; nat per token; None where no
-            history was kept for choosing.
-        fluency: the same on neutral text; below 0 the model got worse at it.
-        eligible: its fluency cost is within the limit.
+        variant: the variant.
+        gain: mean log-probability of the person's own answers and texts, minus the base model's, in nat per token; None
+            if no history was kept for choosing.
+        fluency: the same difference on neutral text; below 0, the model became worse at it.
+        eligible: whether the fluency cost is within the limit.
     """
 
     variant: Variant
@@ -74,21 +74,21 @@ class ChameleonPersonalization:
     """A user's (or a group's) edit.
 
     Args:
-        user_id: whose; a group's id where `members` are given.
-        model: its lasting name.
-        fingerprint: of the weights that the directions were fitted on; "": not known.
-        settings: all of them, as they were.
-        variant: which rule at which strength.
-        edit: what it comes to.
-        insights: what the model said about the user; for a group, one a member.
-        pairs: the self-generated pairs that the directions were computed from.
-        dropped: how many pairs were degenerate, by reason.
+        user_id: id of the user, or of the group if there are `members`.
+        model: lasting name of the model.
+        fingerprint: hash of the weights that the directions were fitted on; "": unknown.
+        settings: settings of the fit.
+        variant: chosen rule and strength.
+        edit: edit of this variant.
+        insights: the model's insights about the user; for a group, one per member.
+        pairs: self-generated pairs that the directions were computed from.
+        dropped: number of degenerate pairs, by reason.
         layers: diagnostics of all layers.
-        trials: every variant as it was tried.
-        n_learned, n_chosen, n_judged: how many items of the history were learned from, chosen with, judged by.
-        usage: what it cost.
-        members: of the group.
-        evidence: what the held-out history says; None where there was none.
+        trials: results of every variant that was tried.
+        n_learned, n_chosen, n_judged: number of history items that were learned from, chosen with, and judged by.
+        usage: cost of learning.
+        members: ids of the group's members.
+        evidence: result on the held-out history; None if there was none.
     """
 
     user_id: str
@@ -96,7 +96,7 @@ class ChameleonPersonalization:
     fingerprint: str
     settings: ChameleonSettings
     variant: Variant
-    edit: InstanceOf[Edit]  # its tensors are no JSON
+    edit: InstanceOf[Edit]  # its tensors cannot be JSON
     insights: tuple[Insights, ...]
     pairs: tuple[Pair, ...]
     dropped: Mapping[DropReason, int]
@@ -113,12 +113,12 @@ class ChameleonPersonalization:
 
     @property
     def used(self) -> bool:
-        """Whether the edit is active when the user asks; if not, the base model answers."""
+        """Whether the edit answers for the user; if not, the base model does."""
         return not self._too_costly and (self.evidence is None or self.evidence.used)
 
     @property
     def gate(self) -> str:
-        """Why the edit is used or not, in one sentence for people."""
+        """Reason why the edit is used or not, in one sentence."""
         if self._too_costly:
             limit = self.settings.max_fluency_cost
             return f"no variant costs at most {limit} nat per token on neutral text: the base model answers"
@@ -131,12 +131,12 @@ class ChameleonPersonalization:
         return bool(self.trials) and not any(trial.eligible for trial in self.trials)
 
     def to_json(self) -> dict[str, Any]:
-        """The card: plain JSON values, without tensors."""
+        """Return the card: plain JSON values, without tensors."""
         card: dict[str, Any] = _adapter().dump_python(self, mode="json", exclude={"edit"})
         return card | {"positions": self.edit.positions, "edit_gate": self.edit.gate, "edit": self.edit.digest}
 
     def tensor_bytes(self) -> bytes:
-        """A safetensors file: `layers.{i}.read` and `layers.{i}.write`, float32, each of shape (r, d)."""
+        """Return a safetensors file with `layers.{i}.read` and `layers.{i}.write`, float32, each of shape (r, d)."""
         tensors: dict[str, torch.Tensor] = {}
         for index, layer in self.edit.layers.items():
             tensors |= {f"layers.{index}.read": layer.read, f"layers.{index}.write": layer.write}
@@ -144,11 +144,11 @@ class ChameleonPersonalization:
 
     @classmethod
     def from_parts(cls, card: Mapping[str, Any], tensors: bytes | None) -> ChameleonPersonalization:
-        """The inverse of `to_json` and `tensor_bytes`.
+        """Return the value from which `to_json` and `tensor_bytes` made the parts.
 
         Raises:
-            PersonalizationError: not a CHAMELEON personalization, of a newer format, or damaged; directions that are
-                missing are never made up.
+            PersonalizationError: the card is damaged, is not a CHAMELEON personalization, or has a newer format; or
+                directions are missing or damaged.
         """
         if card.get("method") != "chameleon" or card.get("format") != FORMAT:
             raise PersonalizationError(
@@ -165,7 +165,7 @@ class ChameleonPersonalization:
             raise PersonalizationError(f"the stored personalization is damaged at settings: {error}") from None
 
     def judged(self, evidence: Evidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
-        """The same with what held-out history says, and the cost of asking it."""
+        """Return the result with the evidence from the held-out history, and the cost of gathering it."""
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
 
 
@@ -175,9 +175,9 @@ def _adapter() -> TypeAdapter[ChameleonPersonalization]:
 
 
 def _edit(card: Mapping[str, Any], tensors: bytes | None) -> Edit:
-    """The edit in a safetensors file, if it is the one that the card names."""
+    """Return the edit in a safetensors file, if its digest is the one on the card."""
     if tensors is None:
-        raise PersonalizationError("the stored personalization has lost its directions; learn it again")
+        raise PersonalizationError("the stored personalization has lost its directions; fit it again")
     try:
         found = load(tensors)
         indices = sorted({int(name.split(".")[1]) for name in found})
@@ -186,5 +186,5 @@ def _edit(card: Mapping[str, Any], tensors: bytes | None) -> Edit:
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
         raise PersonalizationError(f"the stored directions are damaged: {type(error).__name__}") from error
     if edit.digest != card.get("edit"):
-        raise PersonalizationError("the stored directions are not those that the card names")
+        raise PersonalizationError("the stored directions are not those on the card")
     return edit

@@ -1,10 +1,10 @@
 """The self-generated preference data of CHAMELEON ("fake it", arXiv 2503.01048, Section 3.1): insights, then pairs.
 
-    history → c_P, c_N  (what the model says of this user, and of people in general)
-    each query q_i → (p_i^P, p_i^N)  answered under the history and c_P, and under c_N;  i = 1..K
+    history → c_P, c_N  (the model's descriptions of this user, and of people in general)
+    each query q_i → (p_i^P, p_i^N)  answered with the history and c_P, and with c_N;  i = 1..K
 
-The model is asked plain requests: no edit is ever active here, `fitting` hands over the unedited model.
-Pairs that carry nothing are dropped and counted; `texts_of` is what directions are computed from, guidance removed.
+The model gets plain requests; no edit is ever active here, because `fitting` passes the unedited model. Degenerate
+pairs are dropped and counted. `measuring` computes directions from the pairs without the guidance.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DropReason = Literal["blank", "too alike", "repeated"]
 
 @dataclass(frozen=True, slots=True)
 class Insights:
-    """What the model says about the user (`c_P`) and about people in general (`c_N`)."""
+    """The model's descriptions of the user (`c_P`) and of people in general (`c_N`)."""
 
     personalized: str
     neutral: str
@@ -47,13 +47,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceData:
-    """What was generated for one user.
+    """Preference data generated for one user.
 
     Args:
-        insights: None where no guidance was needed.
-        pairs: those that are of use.
-        dropped: how many were not, by reason.
-        usage: what it cost.
+        insights: insights about the user; None if no guidance was needed.
+        pairs: usable pairs.
+        dropped: number of dropped pairs, by reason.
+        usage: cost of the generation.
     """
 
     insights: Insights | None
@@ -64,11 +64,11 @@ class PreferenceData:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What both sides answer.
+    """A query that both sides of a pair answer.
 
     Args:
-        text: as it is put to the model.
-        own: what the user really said to it; "" where that isn't known.
+        text: text for the model.
+        own: the user's own answer; "" if unknown.
     """
 
     text: str
@@ -76,35 +76,35 @@ class Query:
 
 
 def subjects() -> list[str]:
-    """The packaged subjects to write about, for users who gave no questions."""
+    """Return the packaged subjects to write about, for users with too few questions."""
     return files("idiolect.methods.chameleon").joinpath("subjects.txt").read_text("utf-8").split("\n")[:-1]
 
 
 def question_query(opinion: Opinion, *, max_chars: int) -> Query:
-    """A question that the user answered, put so that more than a word comes back; what is longer is cut."""
+    """Return a query that asks the user's question and for more than a word; longer texts are cut."""
     question = opinion.question
     values = {"kind": "question", "text": cut(question.text, max_chars), "choices": question.choices}
     return Query(render("chameleon_query.jinja", values), cut(opinion.answer, max_chars))
 
 
 def subject_query(subject: str) -> Query:
-    """Something to write about."""
+    """Return a query to write about a subject."""
     return Query(render("chameleon_query.jinja", {"kind": "subject", "text": subject, "choices": ()}))
 
 
 def text_query(text: str, *, max_chars: int) -> Query:
-    """A request that names no subject, and a text of the user's as what they said to it; a longer one is cut."""
+    """Return a query without a subject, with a text of the user as their own answer; a longer text is cut."""
     return Query(PLAIN_REQUEST, cut(text, max_chars))
 
 
 async def write_insights(
     items: Sequence[str], model: CompletionModel, settings: GenerationSettings
 ) -> tuple[Insights, Usage]:
-    """What the model itself says about whoever wrote the items, and about a general user.
+    """Ask the model to describe the author of the items, and a general user.
 
     Raises:
         ModelError: the model could not answer.
-        PersonalizationError: it had nothing to say.
+        PersonalizationError: the model wrote no description.
     """
     sampling = SamplingParams(settings.insight_tokens, settings.temperature, seed=settings.seed)
     requests = [
@@ -123,16 +123,17 @@ async def write_insights(
 async def write_pairs(
     queries: Sequence[Query], items: Sequence[str], model: CompletionModel, settings: GenerationSettings
 ) -> PreferenceData:
-    """Insights, and every query answered on both sides.
+    """Write the insights, and answer every query on both sides.
 
     Args:
-        queries: what is answered; with `settings.personalized` "own", those that the user didn't answer are left out.
-        items: of the history, those that guide the model.
-        model: unedited.
+        queries: queries to answer; with `settings.personalized` "own", queries without the user's answer are omitted.
+        items: history items that guide the model.
+        model: the unedited model.
+        settings: settings of the generation.
 
     Raises:
         ModelError: the model could not answer.
-        PersonalizationError: fewer pairs than `settings.least_pairs` are left.
+        PersonalizationError: fewer than `settings.least_pairs` pairs are left.
     """
     if settings.personalized == "own":
         return await _beside_own([query for query in queries if query.own], model, settings)
@@ -150,7 +151,7 @@ async def write_pairs(
 
 
 async def _beside_own(queries: Sequence[Query], model: CompletionModel, settings: GenerationSettings) -> PreferenceData:
-    """The user's own words, beside what the model says to the same without any guidance."""
+    """Return pairs of the user's own answers and the model's answers without guidance."""
     neutral, usage = await _answered([("", query) for query in queries], model, settings)
     kept, dropped = _useful(queries, [query.own for query in queries], neutral, settings)
     return PreferenceData(None, _enough(kept, dropped, settings), dropped, usage)
@@ -172,14 +173,14 @@ def _chat(system: str, text: str) -> tuple[Message, ...]:
 
 
 def _storable(text: str) -> str:
-    """What a model wrote, without NULs and lone surrogates, which no store can keep."""
+    """Return a model's text without NULs and lone surrogates, which stores cannot keep."""
     return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
 
 
 def _useful(
     queries: Sequence[Query], personalized: Sequence[str], neutral: Sequence[str], settings: GenerationSettings
 ) -> tuple[list[Pair], dict[DropReason, int]]:
-    """The pairs that carry something, and why the others don't."""
+    """Return the usable pairs, and the number of others by reason."""
     kept: list[Pair] = []
     reasons: Counter[DropReason] = Counter()
     seen: set[tuple[str, str]] = set()
@@ -197,18 +198,18 @@ def _useful(
 
 
 def likeness(one: str, other: str) -> float:
-    """The share of words that two texts have in common, in order; in [0, 1]."""
+    """Return the share of words that two texts have in common, in order; in [0, 1]."""
     a, b = ([word.casefold() for word in words_of(text)] for text in (one, other))
     return SequenceMatcher(None, a, b, autojunk=False).ratio()
 
 
 def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: GenerationSettings) -> tuple[Pair, ...]:
-    """Return the pairs, or raise if they are too few to compute a direction from: never is one made up."""
+    """Return the pairs, or raise an error if there are too few to compute a direction from."""
     kept = tuple(pairs)
     if len(kept) < settings.least_pairs:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no more were to be had"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "there were no more"
         raise PersonalizationError(
-            f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are of use ({reasons}), "
-            f"{settings.least_pairs} are needed: give a longer history, or a larger model"
+            f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are usable ({reasons}), but "
+            f"{settings.least_pairs} are needed: give a longer history, or use a larger model"
         )
     return kept

@@ -1,8 +1,8 @@
-"""Which items of a history do what: teach the directions, choose the variant, or judge the result.
+"""Roles of history items: learning the directions, choosing the variant, or judging the result.
 
-Every opinion and text has one role. What judges is never learned from, chosen with or shown to the model while data is
-generated, and neither is anything else on the same question, by anybody of a group: what is drawn are wordings (of
-questions and of texts), and all items of one wording have its role.
+Every opinion and text has one role. An item that judges is never learned from, chosen with, or shown to the model while
+data is generated. Neither is any other item on the same question, from any member of a group: wordings (of questions
+and of texts) are drawn, and all items with a wording get its role.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Item = Opinion | str
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """A user's history in three, each opinions first and in the user's order.
+    """A user's history in three parts, each with opinions first and in the user's order.
 
     Args:
-        learning: the user, with only what may be learned from; None where that is nothing.
-        choosing: what variants are compared on; may be empty.
-        judging: the evidence; may be empty.
+        learning: the user, with only the items to learn from; None if there are none.
+        choosing: items on which variants are compared; may be empty.
+        judging: items for the evidence; may be empty.
     """
 
     learning: User | None
@@ -35,34 +35,34 @@ class Roles:
 
     @property
     def n_learning(self) -> int:
-        """How many items may be learned from."""
+        """Number of items to learn from."""
         return 0 if self.learning is None else len(self.learning.opinions) + len(self.learning.texts)
 
 
 def least_items(settings: ChameleonSettings) -> int:
-    """Return how many items have to be left to learn from."""
+    """Return the minimum number of items to learn from."""
     return settings.generation.least_pairs if settings.generation.personalized == "own" else 2
 
 
 def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str) -> list[Roles]:
-    """Draw the roles of one user's items, or of a group's members at once; return one `Roles` a user, in order.
+    """Draw the roles of a user's items, or of all items of a group's members; return one `Roles` per user, in order.
 
-    With little history nothing is held out, and the personalization says that nothing judged it.
+    With little history, nothing is held out, and the personalization states that it was not judged.
 
     Args:
-        users: one or more.
-        settings: shares, and the seed.
-        owner: id of the user or the group; another one, another draw.
+        users: one or more users.
+        settings: settings with the shares and the seed.
+        owner: id of the user or the group, on which the draw depends.
 
     Raises:
-        PersonalizationError: fewer items than are needed to learn from.
+        PersonalizationError: there are fewer items than learning needs.
     """
     wordings = list(dict.fromkeys(_wording(item) for user in users for item in _items(user)))
     least = least_items(settings)
     if len(wordings) < least:
         raise PersonalizationError(
-            f"{owner!r} has {len(wordings)} different opinions and texts, {least} are needed to learn from: "
-            "give a longer history, ask for fewer pairs, or take Fermi, which can do with one opinion"
+            f"{owner!r} has {len(wordings)} different opinions and texts, but learning needs {least}: "
+            "give a longer history, set fewer pairs, or use Fermi, which needs only one opinion"
         )
     n_judging = min(round(len(wordings) * settings.evidence.share), len(wordings) - least)
     n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)
@@ -101,12 +101,12 @@ def _wording(item: Item) -> str:
 
 
 def _wordings_inside(item: Item) -> Iterator[str]:
-    """Yield the wording of the question or text, and that of a free answer, which may be one of the texts as well."""
+    """Yield the wording of the question or text, and of a free answer, which may also be one of the texts."""
     yield _wording(item)
     if isinstance(item, Opinion) and not item.question.choices:
         yield _folded(item.answer)
 
 
 def _folded(text: str) -> str:
-    """Return the text without case, punctuation and blank space (unless there is nothing else)."""
+    """Return the text without case, punctuation and whitespace, unless nothing else is left."""
     return " ".join(word.casefold() for word in words_of(text)) or text

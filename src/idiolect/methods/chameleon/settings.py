@@ -1,7 +1,7 @@
-"""Every decision of CHAMELEON that is a choice, by name, with the presets.
+"""Settings of CHAMELEON, one for every choice in the method, and its presets.
 
-The paper is arXiv 2503.01048. Where it leaves something open (marked [?] below) the setting says so. Departures of ours
-are settings too; they are off in the preset `paper`. A value that makes no sense is a `SettingsError`.
+The paper is arXiv 2503.01048. A setting that the paper leaves open is marked [?] below. Our departures from the paper
+are settings too, which are off in the preset `paper`. An invalid value is a `SettingsError`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ PersonalizedSide = Literal["generated", "own"]
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """ "Fake it": how the model writes preference data about a user.
+    """Settings of "fake it", in which the model writes preference data about a user.
 
     Args:
-        history_items: k, how many items of the history guide the model; those furthest out on the first principal
-            component of their embeddings. 5 is a re-implementation's [?].
-        max_item_chars: longer items are cut.
-        pairs: K, how many queries are answered twice.
-        max_tokens: of an answer.
-        insight_tokens: of an insight.
-        temperature: of both; 0 is greedy. [?]
-        personalized: who wrote the personalized side: "generated" by the model under the user's insight (the paper), or
-            the user's "own" texts and answers, beside what the model writes on the same without guidance (ours).
-        least_difference: a pair whose two sides share more than 1 − this of their words is degenerate and dropped.
-        least_pairs: fewer left than this is an error.
-        seed: of every draw.
+        history_items: k, the number of history items that guide the model: those furthest out on the first principal
+            component of their embeddings. 5 is from a re-implementation [?].
+        max_item_chars: maximum length of an item; longer items are cut.
+        pairs: K, the number of queries that are answered twice.
+        max_tokens: maximum number of tokens in an answer.
+        insight_tokens: maximum number of tokens in an insight.
+        temperature: temperature of both; 0 is greedy. [?]
+        personalized: source of the personalized side: "generated" by the model with the user's insight (the paper), or
+            the user's "own" texts and answers, paired with the model's texts without guidance (ours).
+        least_difference: a pair whose two sides share at least 1 − this of their words is degenerate and dropped.
+        least_pairs: minimum number of remaining pairs; fewer are an error.
+        seed: seed of every draw.
     """
 
     history_items: int = 5
@@ -67,12 +67,12 @@ class GenerationSettings:
 
 @dataclass(frozen=True, slots=True)
 class DirectionSettings:
-    """Two directions per layer.
+    """Settings of the two directions per layer.
 
     Args:
-        ccs: of θ_N.
-        held_out_share: of the pairs, that break ties between layers, in [0, 1).
-        sample: tokens per layer that the addition's reader is fitted on.
+        ccs: settings of CCS, which finds θ_N.
+        held_out_share: share of the pairs that is held out to break ties between layers, in [0, 1).
+        sample: number of tokens per layer for fitting the reader of an addition.
     """
 
     ccs: CcsSettings = field(default_factory=CcsSettings)
@@ -86,16 +86,16 @@ class DirectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """An edit that can be made of the directions.
+    """A way to turn directions into an edit.
 
     Args:
         rule: "literal" is the paper's (θ_P: SVD of the personalized side, uncentred); "contrastive" takes θ_P from the
-            differences of the pairs, "orthogonalized" is that with θ_N orthogonal to it; "p_only" and "n_only" do one
-            of the paper's two steps; "addition" adds the mean difference of the pairs' activations; "gradient" (ours)
-            adds a vector along the gradient of the personalized sides' log-likelihood, alpha times as long as the mean
+            differences of the pairs; "orthogonalized" also makes θ_N orthogonal to it; "p_only" and "n_only" do one of
+            the paper's two steps; "addition" adds the mean difference of the pairs' activations; "gradient" (ours) adds
+            a vector along the gradient of the personalized sides' log-likelihood, alpha times as long as the mean
             activation.
         alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
-        layers: how many, those with the lowest CCS loss; None: all.
+        layers: number of layers to edit, those with the lowest CCS loss; None: all.
     """
 
     rule: RuleName = "literal"
@@ -123,19 +123,19 @@ class ChameleonSettings:
     """CHAMELEON's settings.
 
     Args:
-        preset: the name this came from, or "custom".
-        generation: of the preference data.
-        directions: how they are computed.
-        variants: what is tried; the first is taken where there is too little history to choose with.
-        positions: where the edit acts; only "all" can be exported.
-        gate: "positive" makes it non-linear (`models.edits`), which can't be exported either.
-        choosing_share: of the history, kept to choose a variant with, in [0, 1).
-        max_fluency_cost: a variant that costs more than this on the neutral texts, which the base model wrote, is not
-            chosen, and if all do the base model answers; nat per token. On texts as the base model writes them this is
-            an estimate of KL(base ‖ edited). None: no limit.
-        answering: how the person's questions are put.
-        similarity: whose embeddings select the history.
-        evidence: the gate: a share of the history that judges the result; 0: none.
+        preset: name of the preset that the settings come from, or "custom".
+        generation: settings of the preference data.
+        directions: settings of the directions.
+        variants: variants to try; with too little history for choosing, the first is taken.
+        positions: tokens on which the edit acts; only "all" can be exported.
+        gate: "positive" makes the edit non-linear (`models.edits`), and it cannot be exported either.
+        choosing_share: share of the history that is kept for choosing a variant, in [0, 1).
+        max_fluency_cost: maximum loss on the neutral texts, which the base model wrote, in nat per token. On such texts
+            it estimates KL(base ‖ edited). A variant above the limit is not chosen; if all are above it, the base model
+            answers. None: no limit.
+        answering: form of the person's questions.
+        similarity: name of the similarity whose embeddings select the history.
+        evidence: settings of the gate: a share of the history judges the result; 0: no gate.
     """
 
     preset: str = "custom"
@@ -167,7 +167,7 @@ _LIKELIHOOD = AnsweringSettings(mode="likelihood", show_choices=False, prompt_ro
 
 PRESETS: dict[str, ChameleonSettings] = {
     "paper": ChameleonSettings(preset="paper", max_fluency_cost=None, answering=AnsweringSettings(mode="generate")),
-    # How this was chosen, and on whom: docs/experiments.md.
+    # docs/experiments.md describes how these settings were chosen, and on which people.
     "measured": ChameleonSettings(
         preset="measured",
         generation=GenerationSettings(personalized="own"),
@@ -185,10 +185,10 @@ PRESETS: dict[str, ChameleonSettings] = {
 
 
 def preset(name: str) -> ChameleonSettings:
-    """The settings of a preset.
+    """Return the settings of a preset.
 
     Raises:
-        SettingsError: no such preset.
+        SettingsError: there is no such preset.
     """
     if name not in PRESETS:
         raise SettingsError(f"no preset {name!r} of CHAMELEON: choose one of {', '.join(PRESETS)}")

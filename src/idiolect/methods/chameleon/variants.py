@@ -1,6 +1,6 @@
-"""From directions to an edit: which layers, and which rule at which strength (`rules` has the equations).
+"""Edits from directions: the layers, and the rule with its strength (`rules` has the equations).
 
-`random_edit` is the control of every edit: the same layers, rule and strength along directions that mean nothing.
+`random_edit` is a control for an edit: the same layers, rule and strength, along random directions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from idiolect.models.edits import Edit, LayerEdit
 
 
 def edit_of(variant: Variant, measured: Measured, settings: ChameleonSettings) -> Edit:
-    """The edit that a variant makes of what was measured."""
+    """Return the edit of a variant, from the measured directions."""
     losses = measured.ccs.loss  # (L,)
     n = len(losses) if variant.layers is None else min(variant.layers, len(losses))
     chosen = choose_layers(losses, measured.margin, n)
@@ -31,7 +31,7 @@ def edit_of(variant: Variant, measured: Measured, settings: ChameleonSettings) -
 
 
 def directions_of(variant: Variant, measured: Measured) -> tuple[Tensor, Tensor]:
-    """θ_P and θ_N of all layers as the variant uses them, (L, d) each."""
+    """Return the variant's θ_P and θ_N of all layers, (L, d) each."""
     if variant.rule in ("literal", "p_only", "n_only"):
         return measured.literal, measured.ccs.theta_n
     if variant.rule == "orthogonalized":
@@ -46,7 +46,7 @@ def directions_of(variant: Variant, measured: Measured) -> tuple[Tensor, Tensor]
 
 
 def diagnose(variant: Variant, edit: Edit, measured: Measured) -> tuple[LayerDiagnostics, ...]:
-    """What is known of every layer, for the record."""
+    """Return the diagnostics of every layer."""
     theta_p, theta_n = directions_of(variant, measured)
     losses, cos_mean = measured.ccs.loss, cosine_with_mean(theta_p, measured.last)
     cos_directions = cosine_sizes(theta_p, theta_n)
@@ -86,14 +86,14 @@ def _size(edit: Edit, layer: int, tokens: Tensor) -> float:
 
 
 def random_edit(learned: ChameleonPersonalization, *, seed: int) -> Edit:
-    """An edit as large as the learned one along random directions.
+    """Return an edit as large as the learned one, along random directions.
 
-    Where the rule adds a vector, what is read stays and a random vector of equal length is written; else both
-    directions are drawn anew, at the same strengths.
+    If the rule adds a vector, the read vectors stay and random vectors of equal length are written. Otherwise, both
+    directions are drawn at random, with the same strengths.
 
     Args:
-        learned: whose layers, rule and strengths count.
-        seed: another one, other directions; combined with whose it is.
+        learned: result whose layers, rule and strengths are used.
+        seed: seed of the random directions, combined with the owner's id.
     """
     drawn = hashlib.blake2b(f"{seed}:{learned.user_id}".encode(), digest_size=7).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(drawn))
@@ -110,5 +110,5 @@ def random_edit(learned: ChameleonPersonalization, *, seed: int) -> Edit:
 
 
 def _random_directions(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Unit rows of that shape."""
+    """Return random unit rows of the same shape."""
     return torch.nn.functional.normalize(torch.randn(like.shape, generator=generator), dim=1)

@@ -1,1 +1,1 @@
-"""Fermi (arXiv 2406.18678): learns a set of prompts per user from mis-aligned responses."""
+"""Fermi (arXiv 2406.18678), which learns a set of prompts per user from mis-aligned responses."""

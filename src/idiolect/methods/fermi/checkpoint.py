@@ -1,7 +1,8 @@
-"""Where learning stands between two steps, as a value that goes to plain JSON and back: what a checkpoint holds.
+"""The state of learning between two steps, which is saved in a checkpoint as plain JSON.
 
-Going on from a saved state ends in exactly what an undisturbed run ends in, because a step depends on the state, the
-task and its own seeds only. The identity says whose state it is: with other settings, models or opinions it is ignored.
+A run that resumes from a saved state has exactly the same result as an undisturbed run, because a step depends only on
+the state, the task and its own seeds. A checkpoint has an identity; one of other settings, models or opinions is
+ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Step = Literal["rescore", "score", "propose", "pool", "learned"]
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """The first half of an iteration that is under way; `Iteration` says what the counts mean."""
+    """Counts from the first half of the current iteration, with the meaning that they have in `Iteration`."""
 
     scored: int = 0
     dropped: int = 0
@@ -42,19 +43,19 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where learning stands.
+    """State of learning.
 
     Args:
-        step: what comes next; "learned": nothing.
+        step: next step; "learned": none.
         initial: `P⁰`.
         memory: `M^t`, best first.
         new: the prompts proposed last.
-        counts: which opinions are hard; never changed in place.
+        counts: failures per opinion; never changed in place.
         seen: identities of all prompts so far.
-        answering, optimizing: spent.
-        history: finished iterations; half: the one under way.
-        born: of the next prompt.
-        pool: what Retrieval-of-Prompt will choose from, once learned.
+        answering, optimizing: cost so far.
+        history: finished iterations; half: the current one.
+        born: number of the next prompt.
+        pool: prompts for Retrieval-of-Prompt, once learned.
     """
 
     step: Step
@@ -71,19 +72,19 @@ class State:
     pool: tuple[ScoredPrompt, ...] = ()
 
     def points_into(self, n: int) -> bool:
-        """Whether every index and cell belongs to one of n opinions."""
+        """Return whether every index and cell belongs to one of n opinions."""
         prompts = (self.initial, *self.memory, *self.new, *self.pool)
         counted = len(self.counts.asked) == len(self.counts.lost) == n
         return counted and all(prompt.points_into(n) for prompt in prompts)
 
 
 class Bookmark:
-    """One run's place in a checkpoint sink.
+    """The checkpoint of one run in a sink.
 
     Args:
-        sink: None saves nothing and finds nothing.
-        identity: of the run.
-        n: how many scoring opinions it has.
+        sink: where states are saved; None: nowhere.
+        identity: identity of the run.
+        n: number of its scoring opinions.
     """
 
     def __init__(self, sink: CheckpointSink | None, identity: str, n: int) -> None:
@@ -92,40 +93,40 @@ class Bookmark:
         self._n = n
 
     def save(self, state: State) -> None:
-        """Replace what was saved before."""
+        """Replace the saved state."""
         if self._sink is not None:
             dumped = _adapter().dump_python(state, mode="json")
             self._sink.save({"method": "fermi", "format": FORMAT, "identity": self._identity, "state": dumped})
 
     def find(self) -> tuple[State | None, str]:
-        """Return the state to go on from, or None; and a note on it for people ("" where nothing was saved)."""
+        """Return the saved state if it fits this run, otherwise None, and a note on it ("" if nothing was saved)."""
         payload = None if self._sink is None else self._sink.load()
         if payload is None:
             return None, ""
         if payload.get("method") != "fermi" or payload.get("format") != FORMAT:
-            return None, "starting anew: the checkpoint is of another version"
+            return None, "starting again: the checkpoint is from another version"
         if payload.get("identity") != self._identity:
-            return None, "starting anew: the checkpoint is of other settings, models or opinions"
+            return None, "starting again: the checkpoint is for other settings, models or opinions"
         try:
             state = _adapter().validate_python(payload.get("state"))
         except (ValidationError, SettingsError):
             state = None
         if state is None or not state.points_into(self._n):
-            return None, "starting anew: the checkpoint is damaged"
-        return state, f"going on after iteration {len(state.history)}"
+            return None, "starting again: the checkpoint is damaged"
+        return state, f"continuing after iteration {len(state.history)}"
 
 
 def run_identity(user: User, settings: FermiSettings, *, models: Sequence[str | None], origin: object = None) -> str:
-    """SHA-256 (hex) of everything that a run's result depends on.
+    """Return the SHA-256 (hex) of everything that a run's result depends on.
 
     Args:
-        user: id, profile and opinions count, not what Idiolect doesn't know (`extra`).
-        settings: all of them.
-        models: names, or whatever else distinguishes them from others, in a fixed order.
-        origin: what the run goes on from, as plain JSON; None: from nothing.
+        user: the user, of whom id, profile and opinions are included, but not unknown keys (`extra`).
+        settings: settings of the run.
+        models: names of the models, or other values that identify them, in a fixed order.
+        origin: what the run continues from, as plain JSON; None: it starts from nothing.
     """
     opinions = [(o.question.text, o.question.choices, o.question.ordinal, o.answer) for o in user.opinions]
-    profile = list(user.profile.attributes.items())  # in order: prompts show it
+    profile = list(user.profile.attributes.items())  # a list, because prompts show the order
     canonical = json.dumps([asdict(settings), list(models), user.id, profile, opinions, origin], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

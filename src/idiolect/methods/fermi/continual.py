@@ -1,8 +1,8 @@
-"""Going on from what was learned when a person's opinions change: which opinion is which, and what stays true.
+"""Continued learning after a person's opinions changed: which opinion is which, and which responses stay valid.
 
-A kept response is true as long as the model would see the same text and the same question: so each cell's rendered
-prompt is compared, before and after. Where it is the same, the response is judged by the answer as it is now, at no
-cost; where it is not (the prompt shows a changed or a removed opinion), the cell is open and is asked anew.
+A kept response is valid as long as the model would see the same text and the same question, so each cell's rendered
+prompt is compared before and after. If it is the same, the response is judged by the current answer, at no cost. If it
+is not (the prompt shows a changed or a removed opinion), the cell is open and is asked again.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from idiolect.people.user import Opinion, User
 
 @dataclass(frozen=True, slots=True)
 class Regrouped:
-    """A user's opinions as they are now, in the roles that they had.
+    """A user's current opinions in their earlier roles.
 
     Args:
-        roles: opinions that stay keep their role and their order; new ones stand behind.
-        places: per scoring opinion, its index among the scoring opinions before; None for a new one.
-        changed: whether any opinion is new, gone, or has another answer.
+        roles: remaining opinions keep their role and order; new ones are at the end.
+        places: for each scoring opinion, its earlier index among the scoring opinions; None for a new one.
+        changed: whether any opinion is new, was removed, or has another answer.
     """
 
     roles: Roles
@@ -37,11 +37,11 @@ class Regrouped:
 
 
 def regrouped(learned: FermiPersonalization, user: User) -> Regrouped:
-    """Find each opinion of the user's among those that were learned from.
+    """Match the user's current opinions with those that were learned from.
 
-    The same question (its choices included) with the same answer is the same opinion; the same question with another
-    answer is a changed one. A new opinion scores, unless its question is one of the held-out ones: then it is held out
-    too, or learning from it would give the evidence away.
+    The same question (with the same choices) and the same answer make the same opinion; the same question with another
+    answer is a changed opinion. A new opinion scores, unless a held-out opinion has the same question. Then it is held
+    out too, because learning from it would reveal the evidence.
 
     Raises:
         PersonalizationError: no scoring opinion is left.
@@ -59,16 +59,16 @@ def regrouped(learned: FermiPersonalization, user: User) -> Regrouped:
         (*_left(now[m:]), *(o for o in new if question_key(o.question) in kept_out)),
     )
     if not roles.scoring:
-        raise PersonalizationError(f"user {user.id!r} has none of the opinions left that were learned from: learn anew")
+        raise PersonalizationError(f"user {user.id!r} has no opinion left that was learned from: fit the user again")
     return Regrouped(roles, tuple(places), changed)
 
 
 def _matched(known: Sequence[Opinion], opinions: Sequence[Opinion]) -> tuple[list[Opinion | None], list[Opinion]]:
-    """Return what became of each known opinion (None: it is gone), and the new opinions."""
+    """Return the current form of each known opinion (None: it was removed), and the new opinions."""
     now: list[Opinion | None] = [None] * len(known)
     new = list(opinions)
     keys: tuple[Callable[[Opinion], object], ...] = (lambda o: (o.question, o.answer), lambda o: o.question)
-    for key in keys:  # equal opinions first: a question may have been asked twice
+    for key in keys:  # equal opinions first, because a question may have been asked twice
         free: dict[object, list[int]] = {}
         for place in reversed(range(len(known))):
             if now[place] is None:
@@ -88,10 +88,10 @@ def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:
 
 
 def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> State:
-    """Return the state that an extension starts from: everything that is still true, the memory with its open cells.
+    """Return the initial state of an extension: everything that is still valid, and the memory with its open cells.
 
-    Texts that were dropped before are not known any more and may be proposed again: the opinions that they failed on
-    have changed.
+    Texts that were dropped before are no longer known and may be proposed again, since the opinions that they failed on
+    may have changed.
     """
     carry = _Carrier(learned, groups, settings)
     initial = carry.over(learned.initial)
@@ -111,7 +111,7 @@ def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSe
 
 
 def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
-    """Drop repeats, which a removed example can make of two prompts; the first one stays."""
+    """Drop duplicates, keeping the first; two prompts can become equal when an example is removed."""
     found: dict[object, ScoredPrompt] = {}
     for scored in prompts:
         found.setdefault(scored.prompt.identity, scored)
@@ -119,17 +119,17 @@ def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
 
 
 class _Carrier:
-    """Carries prompts over from the opinions as they were to the opinions as they are."""
+    """Conversion of prompts from the earlier opinions to the current ones."""
 
     def __init__(self, learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> None:
         self._then, self._now = learned.opinions, groups.roles.scoring
         self._places = groups.places
         self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
         self._settings = settings
-        self._unquoting = learned.initial.prompt.text  # the profile is the person's own, whatever it says
+        self._unquoting = learned.initial.prompt.text  # a profile never counts as quoting an opinion
 
     def over(self, scored: ScoredPrompt) -> ScoredPrompt:
-        """Return the prompt with new indices, and with those responses that are still true."""
+        """Return the prompt with new indices and with the responses that are still valid."""
         prompt = self._prompt(scored.prompt)
         cells = tuple(
             None if old is None or new in prompt.quotes else self._cell(scored, old, prompt, new)

@@ -1,10 +1,10 @@
-"""The dry run: what learning would cost, found by running Fermi itself on simulated models. Nothing is called.
+"""The dry run: the cost of learning, estimated by running Fermi itself on simulated models, without a call.
 
     users → a seeded sample → Fermi on doubles → requests counted → scaled up to all users
 
-The answering model is simulated by one that says what the user said with a given probability, the optimizer by one
-that writes prompts of a given length. What each assumes is in `Assumptions`. A cache that holds answers already, or
-that finds the same request twice, makes a real run cheaper than its forecast.
+The simulated answering model gives the user's answer with a fixed probability, and the simulated optimizer writes
+prompts of a fixed length; see `Assumptions`. With a cache that has answers already, or that gets the same request
+twice, a real run is cheaper than its forecast.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from idiolect.people.user import Opinion, User
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What a forecast takes for granted.
+    """Assumptions of a forecast.
 
     Args:
-        accuracy: probability that an answer is what the user said, under any prompt; in [0, 1].
-        prompt_characters: length of a proposed prompt; cut to what the settings accept.
-        bytes_per_token: UTF-8 bytes of a prompt that make one token.
-        message_tokens: tokens that a message takes besides its text.
+        accuracy: probability that an answer equals the user's, with any prompt; in [0, 1].
+        prompt_characters: length of a proposed prompt, within the limits of the settings.
+        bytes_per_token: number of UTF-8 bytes of a prompt per token.
+        message_tokens: tokens per message in addition to its text.
         answer_tokens: tokens of a generated answer; scored choices generate none.
-        reasoning_tokens: tokens that the optimizer writes besides the prompt.
-        sample: with more users than this, a sample of so many is forecast and scaled up.
-        seed: of the sample.
+        reasoning_tokens: tokens that the optimizer writes in addition to the prompt.
+        sample: maximum number of users to simulate; with more users, a sample is simulated and scaled up.
+        seed: seed of the sample.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is invalid.
     """
 
     accuracy: float = 0.5
@@ -65,12 +65,12 @@ class Assumptions:
 
 @dataclass(frozen=True, slots=True)
 class RoleForecast:
-    """What one of the two models would be asked, over all users.
+    """Forecast of the requests to one of the two models, over all users.
 
     Args:
-        calls: expected requests.
-        most_calls: requests that are never exceeded: every prompt is scored on every scoring opinion, the pool is
-            scored too, and the optimizer draws again as often as it may.
+        calls: expected number of requests.
+        most_calls: upper bound on the number of requests: every prompt is scored on every scoring opinion, the pool is
+            scored too, and the optimizer uses all its redraws.
         prompt_bytes: expected UTF-8 bytes of the requests.
         prompt_tokens, completion_tokens: expected tokens.
     """
@@ -84,14 +84,14 @@ class RoleForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What learning would cost.
+    """Forecast of the cost of learning.
 
     Args:
-        users: all that were given.
-        not_learnable: those of them without opinions; they cost nothing.
-        sampled: users that were simulated; fewer than there are to learn where the rest is scaled up.
-        answering, optimizing: by model.
-        assumptions: what this rests on.
+        users: number of users given.
+        not_learnable: number of users without opinions, who cost nothing.
+        sampled: number of users simulated; if it is smaller than the rest, the counts are scaled up.
+        answering, optimizing: forecast for each model.
+        assumptions: assumptions of the forecast.
     """
 
     users: int
@@ -108,7 +108,7 @@ _ASSUMPTIONS = Assumptions()
 async def forecast(
     users: Sequence[User], settings: FermiSettings, *, assumptions: Assumptions = _ASSUMPTIONS
 ) -> Forecast:
-    """Run Fermi on simulated models, for a sample of the users where there are many.
+    """Run Fermi on simulated models, for all users, or for a sample if there are many.
 
     The same users, settings and assumptions always give the same forecast.
     """
@@ -147,7 +147,7 @@ async def _simulate(
 
 
 def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, int]:
-    """Return the most calls of the answering model and of the optimizer.
+    """Return the maximum number of calls to the answering model and to the optimizer.
 
     With T iterations of K proposals, N scoring and H held-out opinions:
 
@@ -172,7 +172,7 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
 
 @dataclass(slots=True)
 class _Tally:
-    """Requests of one model, counted."""
+    """Counts of the requests to one model."""
 
     calls: int = 0
     prompt_bytes: int = 0
@@ -182,7 +182,7 @@ class _Tally:
     def count(
         self, requests: Sequence[CompletionRequest | ChoiceRequest], assumptions: Assumptions, written: int
     ) -> None:
-        """Add requests that are each answered by so many tokens."""
+        """Add requests that are each answered with `written` tokens."""
         for request in requests:
             size = _size(request)
             self.prompt_bytes += size
@@ -192,7 +192,7 @@ class _Tally:
         self.completion_tokens += len(requests) * written
 
     def scaled(self, most: int, most_sampled: int) -> RoleForecast:
-        """Return the forecast for all users; each weighs in proportion to their literal cost."""
+        """Return the forecast for all users, scaled in proportion to their maximum numbers of calls."""
 
         def up(count: int) -> int:
             return round(count * most / most_sampled) if most_sampled else 0
@@ -209,7 +209,7 @@ def _size(request: CompletionRequest | ChoiceRequest) -> int:
 
 
 class _Person:
-    """Answers as one user would with a fixed probability, the same request always the same way."""
+    """Simulated model that gives the user's answer with a fixed probability, and answers equal requests equally."""
 
     def __init__(self, user: User, settings: AnsweringSettings, accuracy: float) -> None:
         self._accuracy = accuracy
@@ -217,7 +217,7 @@ class _Person:
         self._lengths = sorted({len(block) for block in self._opinions}, reverse=True)
 
     def reply(self, request: CompletionRequest) -> str:
-        """Return the user's answer; else another choice, or for free text one that has nothing in common with it."""
+        """Return the user's answer, or otherwise another choice, or a text that has nothing in common with it."""
         opinion = self._asked(request.messages)
         if opinion is None:
             return "-"
@@ -227,13 +227,13 @@ class _Person:
         return opinion.answer if right else "-" * len(opinion.answer)
 
     def logprobs(self, request: ChoiceRequest) -> list[float]:
-        """Return 0 for one choice, −1 for the others; where no question is asked, −1 for all."""
+        """Return 0 for one choice and −1 for the others; if no question is asked, −1 for all."""
         opinion = self._asked(request.messages)
         chosen = None if opinion is None else self._choice(opinion, request.messages)
         return [0.0 if place == chosen else -1.0 for place in range(len(request.choices))]
 
     def _asked(self, messages: Sequence[Message]) -> Opinion | None:
-        """Return the opinion whose question stands at the end."""
+        """Return the opinion whose question is at the end of the last message."""
         content = messages[-1].content
         ends = (content[-length:] for length in self._lengths)
         return next((self._opinions[end] for end in ends if end in self._opinions), None)
@@ -251,13 +251,13 @@ def _chance(messages: Sequence[Message]) -> random.Random:
 
 
 def _prompt_length(settings: MetaPromptSettings, assumptions: Assumptions) -> int:
-    """Return the assumed length, within what is accepted of a proposal; its prefill and brackets count."""
+    """Return the assumed length of a prompt, within the limits on a proposal with its prefill and brackets."""
     room = settings.max_chars - len(settings.prefill) - 2
     return max(1, settings.min_chars, min(assumptions.prompt_characters, room))
 
 
 def _proposal(request: CompletionRequest, length: int) -> str:
-    """Return a prompt that no other draw has; it has no words, so it quotes nothing."""
+    """Return a prompt that differs for each draw, and quotes nothing because it has no words."""
     draw = f"{request.sampling.seed}:{request.draw}".encode()
     digest = hashlib.blake2b(draw).hexdigest()
     return f"[{(digest * (length // len(digest) + 1))[:length]}]"

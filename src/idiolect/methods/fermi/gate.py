@@ -1,9 +1,9 @@
 """Do no harm, for Fermi: the held-out opinions are answered with the learned prompts and by the base model.
 
-Both sides are asked once, after learning; where they tie, the base model is asked the scoring opinions too and compared
-with the memory's scores on them, each under the prompt that is best without that opinion. No held-out opinion has been
-scored, shown, quoted or told to the optimizer, nor any other on its question; a prompt whose text gives one away all
-the same does not answer it.
+Both sides are asked once, after learning. In a tie, the base model also answers the scoring opinions, and is compared
+with the memory's scores on them, where each opinion is scored with the prompt that is best without it. No held-out
+opinion was scored, shown, quoted or given to the optimizer, nor was any other opinion on its question. If the text of
+a prompt reveals one nevertheless, that prompt does not answer it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from idiolect.people.user import Opinion
 
 
 def check_gate(settings: FermiSettings, similarity: Similarity | None) -> None:
-    """Refuse a gate that can't answer the held-out opinions, before anything is paid.
+    """Check that the held-out opinions can be answered, before any call is made.
 
     Raises:
-        SettingsError: opinions are to be held out, and there is no similarity to choose prompts by.
+        SettingsError: opinions are held out, but there is no similarity to choose prompts.
     """
     retrieval = settings.retrieval
     needed = retrieval.retrieve or retrieval.demonstration_order == "nearest_last"
@@ -42,11 +42,11 @@ def check_gate(settings: FermiSettings, similarity: Similarity | None) -> None:
 async def with_evidence(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> FermiPersonalization:
-    """Add the evidence of the held-out opinions, and the cost of asking them; without any, nothing changes.
+    """Add the evidence from the held-out opinions, with its cost; if there are none, nothing changes.
 
     Raises:
         ModelError: the model could not answer.
-        HaltedError: the model was told to stop.
+        HaltedError: the run was halted.
     """
     if not learned.held_out:
         return learned
@@ -69,17 +69,18 @@ async def with_evidence(
 
 
 def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) -> dict[int, float]:
-    """Estimate what choosing the best prompt is worth on opinions that had no part in the choice; no call is made.
+    """Estimate the score of choosing the best prompt on opinions that had no part in the choice, without a call.
 
-    For each scoring opinion the prompt with the best mean on those on other questions is chosen (the older of equals),
-    of the fully scored ones that may be scored on it; its score there counts.
+    For each scoring opinion, this chooses the prompt with the best mean on the opinions on other questions (the older
+    of equals), among the fully scored prompts that may be scored on this opinion. The score is that prompt's score on
+    it.
 
     Args:
-        prompts: to choose from; those not fully scored don't count.
+        prompts: prompts to choose from; incompletely scored ones are ignored.
         opinions: the scoring opinions.
 
     Returns:
-        Scores in [0, 1] by index; opinions that no prompt may answer are left out.
+        Scores in [0, 1] by index, without the opinions that no prompt may answer.
     """
     complete = sorted((each for each in prompts if each.complete), key=lambda each: each.born)
     scores: dict[int, float] = {}
@@ -91,12 +92,12 @@ def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) 
         ]
         answered = [(mean, cell.score) for mean, cell in means if cell is not None]
         if answered:
-            scores[index] = max(answered, key=lambda pair: pair[0])[1]  # the first, that is the oldest, of equals
+            scores[index] = max(answered, key=lambda pair: pair[0])[1]  # the first of equals, which is the oldest
     return scores
 
 
 def _mean(scores: Iterable[float]) -> float:
-    """Return the mean; 0 where there is nothing."""
+    """Return the mean; 0 without scores."""
     known = list(scores)
     return math.fsum(known) / len(known) if known else 0.0
 
@@ -104,7 +105,7 @@ def _mean(scores: Iterable[float]) -> float:
 def respondent(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> RetrievalOfPrompt | FixedPrompt:
-    """Return what answers this user's questions: Retrieval-of-Prompt, or the base model where the evidence says so."""
+    """Return the respondent for the user: Retrieval-of-Prompt, or the base model if the evidence favours it."""
     return RetrievalOfPrompt(learned, answerer, similarity) if learned.used else base(answerer)
 
 

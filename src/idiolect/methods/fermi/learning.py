@@ -1,7 +1,7 @@
 """Fermi's learning loop (arXiv 2406.18678, Algorithm 1) as steps from state to state, each saved when it is done.
 
-from nothing         T × { score new prompts → memory M^t = L best → propose K from the memory } → pool
-from what there is   score the memory on new opinions → n × { propose K → score them → memory } → pool
+from nothing              T × { score new prompts → memory M^t = L best → propose K from the memory } → pool
+from an earlier result    score the memory on new opinions → n × { propose K → score them → memory } → pool
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from idiolect.people.user import User
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one run learns, and with what.
+    """Task of one run.
 
     Args:
-        user: whose; the profile is shown to proposers.
-        roles: the user's opinions.
-        settings: all of them; `iterations` does not count here.
+        user: the user, whose profile is shown to proposers.
+        roles: the user's opinions by role.
+        settings: settings of the method, except that `iterations` below replaces theirs.
         answerer: `M`.
-        proposers: who proposes.
-        model, optimizer: names that the result carries.
-        first: how many iterations there were before this run.
-        iterations: how many it adds.
-        ends_with: the step that ends an iteration, "propose" or "score"; the other one begins it.
+        proposers: proposers of prompts.
+        model, optimizer: names of the models in the result.
+        first: number of iterations before this run.
+        iterations: number of iterations in this run.
+        ends_with: last step of an iteration, "propose" or "score"; the other one is its first.
     """
 
     user: User
@@ -54,7 +54,7 @@ class Task:
 
 
 def beginning(user: User, roles: Roles) -> State:
-    """Return the state at the start: nothing but `P⁰`, not scored yet."""
+    """Return the initial state, which has only `P⁰`, not yet scored."""
     prompt = Prompt(profile_prompt(user.profile))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
@@ -62,10 +62,10 @@ def beginning(user: User, roles: Roles) -> State:
 
 
 class Learning:
-    """A run for one user.
+    """Run of the learning loop for one user.
 
     Attributes:
-        state: where it stands; only whole steps count.
+        state: state after the last complete step.
     """
 
     def __init__(self, task: Task, state: State, *, observer: Observer, bookmark: Bookmark) -> None:
@@ -83,20 +83,20 @@ class Learning:
         }
 
     async def learn(self) -> None:
-        """Take the steps that are left, and save the state after each.
+        """Take the remaining steps, and save the state after each.
 
         Raises:
-            HaltedError: a model was told to stop; `state` is that after the last whole step.
+            HaltedError: the run was halted; `state` is the state after the last complete step.
             ModelError: a model could not answer.
         """
         while self.state.step != "learned":
-            await asyncio.sleep(0)  # steps that need no call would leave a cancellation no chance
+            await asyncio.sleep(0)  # steps without calls would otherwise never let a cancellation through
             state = await self._steps[self.state.step]()
             self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
             self._bookmark.save(self.state)
 
     def report(self, stage: str) -> None:
-        """Report to the observer what is being done."""
+        """Report the current stage to the observer."""
         task, state = self._task, self.state
         best = state.memory[0].score if state.memory and state.step != "rescore" else None
         done = len(state.history) - task.first
@@ -109,7 +109,7 @@ class Learning:
         return bool(self.state.memory) and self.state.step != "rescore"
 
     def personalization(self, *, finished: bool = True) -> FermiPersonalization:
-        """Return what is learned so far; where that is not all, the memory is the pool, which needs no further call."""
+        """Return the result so far. If it is not finished, its pool is the memory, which needs no further call."""
         task, state = self._task, self.state
         return FermiPersonalization(
             user_id=task.user.id,
@@ -129,7 +129,7 @@ class Learning:
         )
 
     def _after(self, step: Step, state: State) -> State:
-        """Go on to what follows a step of an iteration; the step that ends one writes it into the history."""
+        """Return the state with the step that follows; after the last step of an iteration, add it to the history."""
         task = self._task
         if step == task.ends_with:
             half = state.half
@@ -184,7 +184,7 @@ class Learning:
         return self._after("propose", state)
 
     async def _draw(self, chosen: ProposalFilter) -> list[Prompt]:
-        """Draw K proposals, dealt out over the proposers; when all are rejected, up to `redraws` times K more."""
+        """Draw K proposals, from the proposers in turn; if all are rejected, draw K more up to `redraws` times."""
         task, s, iteration = self._task, self._task.settings, len(self.state.history)
         memory = Memory(s.memory_size, self.state.memory)
         roles = task.roles
@@ -204,9 +204,9 @@ class Learning:
         return []
 
     async def _rescore(self) -> State:
-        """Ask the memory (and `P⁰`) what it has not been asked, and rank it anew."""
+        """Ask the open cells of the memory and `P⁰`, and rank the memory again."""
         state, task = self.state, self._task
-        self.report("scoring the memory on what is new")
+        self.report("scoring the memory on new opinions")
         by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
         by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
         counts = FailureCounts.of(len(task.roles.scoring))
@@ -222,9 +222,9 @@ class Learning:
         )
 
     async def _fill_pool(self) -> State:
-        """Return the prompts that Retrieval-of-Prompt chooses from; scored now unless that is left for later (lazy).
+        """Fill the pool for Retrieval-of-Prompt, and score it unless the settings are lazy.
 
-        Where the last proposals were all rejected, the memory stands in for them.
+        If the last proposals were all rejected, the memory takes their place.
         """
         state, retrieval = self.state, self._task.settings.retrieval
         pool = list(_pool(state.memory, () if retrieval.pool == "memory" else state.new, retrieval.pool == "last"))

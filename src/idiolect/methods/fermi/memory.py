@@ -17,7 +17,7 @@ from idiolect.people.user import Opinion
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswer:
-    """One cell: what a prompt answered to one scoring opinion, and its alignment score `s` in [0, 1]."""
+    """One cell: the response with a prompt to one scoring opinion, and its alignment score `s` in [0, 1]."""
 
     response: Response
     score: float
@@ -25,13 +25,13 @@ class ScoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPrompt:
-    """A prompt with what is known of its answers.
+    """A prompt with its judged responses so far.
 
     Args:
         prompt: the prompt.
         born: its place in the order of proposals over the whole run; smaller is older.
-        cells: per scoring opinion, the judged response, or None where it was not asked (or, for
-            those in `prompt.quotes`, must not be).
+        cells: judged response for each scoring opinion; None if the opinion was not asked (or must not be asked,
+            because it is in `prompt.quotes`).
     """
 
     prompt: Prompt
@@ -50,13 +50,13 @@ class ScoredPrompt:
         return all(self.cells[index] is not None for index in self.scoreable)
 
     def points_into(self, n: int) -> bool:
-        """Whether it has a cell for each of n opinions, and every index points at one of them."""
+        """Return whether there is a cell for each of n opinions, and every index refers to one of them."""
         prompt = self.prompt
         indices = (*prompt.demonstrations, *prompt.quotes, *(seen.index for seen in prompt.driven_by))
         return len(self.cells) == n and all(0 <= index < n for index in indices)
 
     def bound(self, unknown: float) -> float:
-        """Return the score if every cell not yet asked came out as `unknown`: 0 gives a lower bound, 1 an upper one.
+        """Return the score with `unknown` for every open cell: 0 gives a lower bound, 1 an upper bound.
 
         `math.fsum` rounds correctly, so it is monotone: bounds hold in floating point, not only on paper.
         """
@@ -77,7 +77,7 @@ class ScoredPrompt:
         return self.bound(0.0)
 
     def misaligned(self, opinions: Sequence[Opinion], thresholds: AlignmentThresholds) -> tuple[int, ...]:
-        """Indices of the asked opinions with `s < τ`, in order."""
+        """Return the indices of the asked opinions with `s < τ`, in order."""
         return tuple(
             index
             for index, cell in enumerate(self.cells)
@@ -86,7 +86,7 @@ class ScoredPrompt:
 
 
 def judge(opinion: Opinion, response: Response) -> ScoredAnswer:
-    """Score one response against what the user said."""
+    """Score one response against the user's answer."""
     return ScoredAnswer(response, alignment_score(opinion.question, opinion.answer, response.answer))
 
 
@@ -103,6 +103,6 @@ class Memory:
     entries: tuple[ScoredPrompt, ...] = ()
 
     def updated(self, new: Iterable[ScoredPrompt]) -> Memory:
-        """The L best of (memory ∪ new)."""
+        """Return the L best of (memory ∪ new)."""
         ranked = sorted((*self.entries, *new), key=lambda entry: (-entry.score, entry.born))
         return Memory(self.size, tuple(ranked[: self.size]))

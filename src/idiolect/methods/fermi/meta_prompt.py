@@ -1,8 +1,9 @@
-"""The meta-prompt: what the optimizer `M_opt` sees of the memory, asymmetrically.
+"""The meta-prompt, which shows the memory to the optimizer `M_opt` asymmetrically.
 
-One listed prompt shows its mis-aligned responses in full (question, the user's answer, the model's response); every
-other one only the indices of failures it has *in common* with that one, and the count of its further failures. The
-settings turn this into the ablations and into OPRO. Template variables are documented in `meta_prompt.jinja`.
+One listed prompt shows its mis-aligned responses in full (question, the user's answer, the model's response). Every
+other prompt shows only the indices of the failures that it has *in common* with that one, and the count of its other
+failures. The settings turn this into the ablations and into OPRO. Template variables are documented in
+`meta_prompt.jinja`.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from idiolect.people.user import Opinion, UserProfile
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a meta-prompt, and every proposer, may look at.
+    """Data available to the meta-prompt and to every proposer.
 
     Args:
         profile: `U_pro`.
         opinions: the scoring opinions.
-        examples: the opinions that are fixed demonstrations for the optimizer, never scored.
+        examples: opinions that are fixed demonstrations for the optimizer, and are never scored.
         memory: `M^t`.
         thresholds: τ.
-        answering: how questions are shown (demonstrations in a prompt look the same to the optimizer).
+        answering: form of questions (demonstrations in a prompt look the same to the optimizer).
     """
 
     profile: UserProfile
@@ -63,13 +64,13 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
 
 
 def _unscored_examples(context: Context) -> list[Opinion]:
-    """The fixed demonstrations, without those on a question that also scores: they would give its answer away."""
+    """Return the fixed demonstrations without those on a scoring question, whose answer they would reveal."""
     scoring = {question_key(opinion.question) for opinion in context.opinions}
     return [example for example in context.examples if question_key(example.question) not in scoring]
 
 
 def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Failure, ...]:
-    """The failures that the first listed prompt shows in full; empty where the context is "none"."""
+    """Return the failures that the first listed prompt shows in full; none if the context is "none"."""
     if settings.failures == "none":
         return ()
     entries = context.memory.entries
@@ -79,7 +80,7 @@ def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Fail
 
 
 def failure(scored: ScoredPrompt, index: int) -> Failure:
-    """Return the response under the prompt to opinion `index`, verbatim."""
+    """Return the prompt's response to opinion `index`, verbatim."""
     cell = scored.cells[index]
     assert cell is not None
     return Failure(index, cell.response.text)
@@ -101,7 +102,7 @@ def _entry(
     if settings.failures == "none":
         return entry
     if index == 0 or settings.failures == "symmetric":
-        # Numbers are places in the scoring opinions, so that they mean the same under every prompt.
+        # Numbers are places in the scoring opinions, so that they have the same meaning for every prompt.
         shown = _worst(scored, wrong, settings.max_failures)
         entry["failures"] = [_failure_entry(failure(scored, i), context.opinions) for i in shown]
         entry["hidden"] = len(wrong) - len(shown)
@@ -114,7 +115,7 @@ def _entry(
 
 
 def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> list[int]:
-    """The failures with the lowest score, at most `limit`, in the order of the opinions."""
+    """Return at most `limit` failures, those with the lowest scores, in the order of the opinions."""
     if limit is None or len(wrong) <= limit:
         return list(wrong)
 

@@ -1,9 +1,9 @@
-"""Fermi (arXiv 2406.18678, Algorithm 1), and OPRO as the same loop without failures: learn, go on learning, judge.
+"""Fermi (arXiv 2406.18678, Algorithm 1), and OPRO as the same loop without failures: learn, extend, judge.
 
     opinions → roles → P⁰ → T × { score, remember, propose } → pool → evidence
 
 With T iterations, 1 + (T − 1)·K prompts are scored for the memory; the K proposed last are the pool of
-Retrieval-of-Prompt. A run that is told to stop gives what it has, and goes on later from its checkpoint.
+Retrieval-of-Prompt. A run that is halted returns its result so far, and a later run resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ from idiolect.people.user import User
 
 
 class Fermi:
-    """Learns a user's set of prompts.
+    """The method Fermi, which learns a user's set of prompts.
 
     Args:
-        answerer: the frozen model `M` with its answering settings; they must be those of `settings`.
-        settings: everything else.
-        optimizer: `M_opt`; needed where "llm" is among the proposers.
-        similarity: of questions; needed where opinions are held out as evidence.
-        identity: distinguishes these models from others where names don't (servers, hashes of weights); a checkpoint
-            of other ones is not gone on with. Empty: the models' names.
+        answerer: the frozen model `M` with its answering settings, which must be those of `settings`.
+        settings: settings of the method.
+        optimizer: `M_opt`; required if "llm" is among the proposers.
+        similarity: similarity of questions; required if opinions are held out as evidence.
+        identity: identifies the models beyond their names (servers, hashes of weights), so that a run does not resume
+            from a checkpoint of other models. Empty: the models' names.
 
     Raises:
-        SettingsError: an LLM proposer without an optimizer, evidence without a similarity, or an answerer with other
-            settings.
+        SettingsError: an LLM proposer has no optimizer, evidence has no similarity, or the answerer has other settings.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Fermi:
         identity: tuple[str, ...] = (),
     ) -> None:
         if answerer.settings != settings.answering:
-            raise SettingsError("the answerer's settings are not those of the Fermi settings")
+            raise SettingsError("the answerer's settings differ from the answering settings of Fermi")
         check_gate(settings, similarity)
         self._answerer = answerer
         self._settings = settings
@@ -72,18 +71,18 @@ class Fermi:
     ) -> FermiPersonalization:
         """Run Algorithm 1 on the user's opinions.
 
-        Told to stop after the first prompt was scored, it returns what it has, with `finished` False.
+        If the run is halted after the first prompt was scored, the result so far is returned, with `finished` False.
 
         Args:
-            user: with opinions.
+            user: a user with opinions.
             observer: called at every step.
-            checkpoints: where every step is saved; a run of the same settings, models and opinions that is found there
-                is gone on with, and ends as if nothing had stopped it.
+            checkpoints: where every step is saved. If it has the state of a run with the same settings, models and
+                opinions, that run is resumed, with the same result as without the interruption.
 
         Raises:
             PersonalizationError: the user has no opinions.
             ModelError: a model could not answer.
-            HaltedError: a model was told to stop before anything was scored.
+            HaltedError: the run was halted before anything was scored.
         """
         if not user.opinions:
             raise PersonalizationError(f"user {user.id!r} has no opinions: Fermi learns from answered questions")
@@ -110,33 +109,34 @@ class Fermi:
         observer: Observer = ignore_progress,
         checkpoints: CheckpointSink | None = None,
     ) -> FermiPersonalization:
-        """Go on from what was learned, after the user's opinions changed: nothing is learned from scratch.
+        """Continue from an earlier result after the user's opinions changed, without learning from scratch.
 
-        New opinions score (or are held out where their question is); for a changed answer the kept responses are
-        judged anew; what a removed opinion gave goes. The memory is asked only what it has not been asked, then
-        iterations of { propose, score } follow, and the evidence is gathered again. Where learning was stopped early,
-        the iterations that it had left come first: what is returned without being stopped is finished.
+        New opinions score (or are held out if their question is). For a changed answer, the kept responses are judged
+        again. What came from a removed opinion is dropped. The memory is asked only the open cells, then iterations of
+        { propose, score } follow, and the evidence is gathered again. If learning was stopped early, its remaining
+        iterations come first, so the result is finished unless this run is halted as well.
 
         Args:
-            learned: of this user, with the answering settings of this `Fermi`; whether the models are the same is the
-                caller's business, and so is a changed profile: `P⁰` stays as it was.
-            user: with the opinions as they are now.
-            iterations: ≥ 0, besides those that were left; with 0 the memory is scored anew, and no more is proposed.
+            learned: earlier result for this user, with the answering settings of this `Fermi`. The caller must ensure
+                that the models are the same; a changed profile has no effect, since `P⁰` stays the same.
+            user: the user with the current opinions.
+            iterations: number of iterations after the remaining ones; ≥ 0. With 0, the memory is scored again and
+                nothing is proposed.
             observer: called at every step.
-            checkpoints: as for `fit`.
+            checkpoints: see `fit`.
 
         Returns:
-            `learned` itself where it is finished, no opinion changed and `iterations` is 0.
+            The new result; `learned` itself if it is finished, no opinion changed and `iterations` is 0.
 
         Raises:
-            ValueError: another user's personalization, or `iterations` below 0.
-            SettingsError: it was learned with other answering settings.
+            ValueError: the result belongs to another user, or `iterations` is below 0.
+            SettingsError: the prompts were learned with other answering settings.
             PersonalizationError: no scoring opinion is left.
             ModelError: a model could not answer.
-            HaltedError: a model was told to stop before the memory was scored anew; `learned` is what there is.
+            HaltedError: the run was halted before the memory was scored again; `learned` is still the latest result.
         """
         if learned.user_id != user.id:
-            raise ValueError(f"this was learned for {learned.user_id!r}, not for {user.id!r}")
+            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
         if iterations < 0:
             raise ValueError(f"iterations is {iterations}, must be 0 or greater")
         if learned.settings.answering != self._settings.answering:

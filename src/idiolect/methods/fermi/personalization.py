@@ -1,7 +1,7 @@
-"""What Fermi learned about one user, as a value: the set of prompts, their scores, and how they came about.
+"""Fermi's result for one user, as a value: the set of prompts, their scores, and their history.
 
-It goes to JSON and back without loss (`to_json`, `from_json`), so any store can keep it. It knows no model: asking
-is the business of `retrieval.RetrievalOfPrompt`.
+It is converted to JSON and back without loss (`to_json`, `from_json`), so any store can keep it. It contains no model;
+`retrieval.RetrievalOfPrompt` asks questions with it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 2  # 1 had no `finished`, `held_out`, `evidence`: their defaults say what was true then
+FORMAT = 2  # 1 had no `finished`, `held_out`, `evidence`; their defaults are valid for it
 
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """What one iteration did.
+    """Record of one iteration.
 
     Args:
-        scored: prompts scored; dropped: of these, dropped before all opinions were asked.
-        best_score: of the memory after it.
-        proposed: accepted proposals; rejected: rejected ones, by reason.
+        scored: number of prompts scored; dropped: number of these that were dropped before all opinions were asked.
+        best_score: best score in the memory after the iteration.
+        proposed: number of accepted proposals; rejected: number of rejected ones, by reason.
         answering, optimizing: cost up to and including this iteration.
     """
 
@@ -48,20 +48,20 @@ class FermiPersonalization:
     """A user's set of prompts.
 
     Args:
-        user_id: whose.
-        model, optimizer: names of `M` and `M_opt` (None where no LLM proposed).
-        settings: all of them, as they were.
-        opinions: the scoring opinions; every index below points into these.
-        examples: the opinions that were fixed demonstrations for the optimizer.
+        user_id: id of the user.
+        model, optimizer: names of `M` and `M_opt` (None if no LLM proposed).
+        settings: settings of the run.
+        opinions: the scoring opinions; all indices below refer to these.
+        examples: opinions that were fixed demonstrations for the optimizer.
         initial: `P⁰` with its scores.
         prompts: the pool that Retrieval-of-Prompt chooses from.
         memory: the best prompts, best first.
-        iterations: what happened.
-        answering, optimizing: what learning (scoring the pool and gathering the evidence included) cost.
-        finished: False where the run was told to stop early: then the pool is the memory as it was.
-        held_out: the opinions that nothing was learned from.
-        evidence: what they say; None where they were not asked (yet).
-        made_with: a digest of what the models' names don't say (servers, hashes of weights); "": not known.
+        iterations: record of each iteration.
+        answering, optimizing: cost of learning, including the scores of the pool and the evidence.
+        finished: False if the run was halted early; then the pool is the memory at that time.
+        held_out: opinions that were not learned from.
+        evidence: result on the held-out opinions; None if they were not asked (yet).
+        made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
     """
 
     user_id: str
@@ -85,18 +85,18 @@ class FermiPersonalization:
 
     @property
     def best(self) -> ScoredPrompt:
-        """The best fully scored prompt of memory and pool; the older of equals."""
+        """Best fully scored prompt of memory and pool; the older of equals."""
         complete = [entry for entry in (*self.memory, *self.prompts) if entry.complete]
         return min(complete, key=lambda entry: (-entry.score, entry.born))
 
     @property
     def used(self) -> bool:
-        """Whether these prompts answer; if not, the base model does: the evidence says so, or was not gathered yet."""
+        """Whether these prompts answer; if not, the base model does, due to the evidence or until it is gathered."""
         return self.evidence.used if self.evidence is not None else not self._waits_for_evidence
 
     @property
     def gate(self) -> str:
-        """Why the prompts are used or not, in one sentence for people; "" where the settings have no gate."""
+        """Reason why the prompts are used or not, in one sentence; "" if the settings have no gate."""
         if self.evidence is not None:
             return self.evidence.reason
         if not self.settings.evidence.share:
@@ -116,10 +116,10 @@ class FermiPersonalization:
 
     @classmethod
     def from_json(cls, payload: Mapping[str, Any]) -> FermiPersonalization:
-        """Read what `to_json` returned.
+        """Return the value from which `to_json` made the payload.
 
         Raises:
-            PersonalizationError: not a Fermi personalization, or of a newer format.
+            PersonalizationError: the payload is damaged, is not a Fermi personalization, or has a newer format.
         """
         if payload.get("method") != "fermi" or payload.get("format") not in (1, FORMAT):
             raise PersonalizationError(
@@ -137,7 +137,7 @@ class FermiPersonalization:
         return learned
 
     def _check_indices(self) -> None:
-        """Check that every index of a prompt points at a scoring opinion, and that there is a prompt to answer with."""
+        """Check that every index of a prompt refers to a scoring opinion, and that there are prompts to answer with."""
         n = len(self.opinions)
         if not (n and self.prompts and self.memory):
             raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
@@ -152,7 +152,7 @@ def _adapter() -> TypeAdapter[FermiPersonalization]:
 
 
 def _as_json(value: object) -> object:
-    """Convert what pydantic cannot write: the read-only mappings of `Opinion.extra`."""
+    """Convert values that pydantic cannot write: the read-only mappings of `Opinion.extra`."""
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a {type(value).__name__} is no JSON")
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

@@ -1,8 +1,8 @@
-"""A prompt as a value: an instruction, the opinions it shows as examples, and those that its text quotes.
+"""A prompt as a value: an instruction, the opinions that it shows as examples, and those that its text quotes.
 
-Leave-one-out lives here. When scoring opinion i is asked, `render` leaves out every demonstration whose question is
-that of i, and `quoted_opinions` finds the opinions that a free text gives away, so that a prompt is never scored on
-what it quotes.
+This module implements leave-one-out. When scoring opinion i is asked, `render_prompt` omits every demonstration on the
+same question, and `quoted_opinions` finds the opinions that a text reveals, so that a prompt is never scored on an
+opinion that it quotes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Identity = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A mis-aligned response that a proposer saw: index of the scoring opinion, and what the model said."""
+    """A mis-aligned response that a proposer saw: the index of the scoring opinion, and the model's response."""
 
     index: int
     response: str
@@ -34,11 +34,11 @@ class Prompt:
     """A prompt of the user's set.
 
     Args:
-        text: the instruction; may be empty where demonstrations speak for themselves.
+        text: the instruction; may be empty if there are demonstrations.
         demonstrations: indices (into the scoring opinions) of the opinions shown as examples, in order.
-        quotes: indices of the scoring opinions that `text` gives away; never scored on.
-        origin: who wrote it.
-        driven_by: the mis-aligned responses that led to it.
+        quotes: indices of the scoring opinions that `text` reveals; the prompt is never scored on these.
+        origin: source of the prompt.
+        driven_by: mis-aligned responses that led to it.
     """
 
     text: str
@@ -49,20 +49,20 @@ class Prompt:
 
     @property
     def identity(self) -> Identity:
-        """What makes two prompts the same: their words, blank space and case aside, and their demonstrations."""
+        """Key that is equal for equal prompts: their words, ignoring whitespace and case, and their demonstrations."""
         return (" ".join(self.text.casefold().split()), self.demonstrations)
 
 
 def render_prompt(
     prompt: Prompt, opinions: Sequence[Opinion], settings: AnsweringSettings, *, asked: Question | None = None
 ) -> str:
-    """Return the prompt's text with its demonstrations, as it stands before a question.
+    """Return the prompt's text with its demonstrations, as it precedes a question.
 
     Args:
-        prompt: what to render.
-        opinions: the scoring opinions that `prompt.demonstrations` points into.
-        settings: how questions are shown.
-        asked: leave out demonstrations of this question (leave-one-out); None shows all.
+        prompt: prompt to render.
+        opinions: scoring opinions that `prompt.demonstrations` refers to.
+        settings: form of the questions.
+        asked: omit demonstrations on this question (leave-one-out); None: show all.
     """
     shown = [opinions[index] for index in prompt.demonstrations]
     if asked is not None:
@@ -71,19 +71,19 @@ def render_prompt(
 
 
 def same_question(one: Question, other: Question) -> bool:
-    """Return whether both ask the same words (case, blanks and punctuation aside), whatever the choices."""
+    """Return whether both have the same words, ignoring case, whitespace, punctuation and choices."""
     return question_key(one) == question_key(other)
 
 
 def question_key(question: Question) -> str:
-    """Return a key that is equal for the same question."""
+    """Return a key that is equal for equal questions."""
     return _key(question.text)
 
 
 def quoted_opinions(text: str, opinions: Sequence[Opinion]) -> tuple[int, ...]:
-    """Indices of the opinions whose question occurs, word for word (case, blanks and punctuation aside), in the text.
+    """Return the indices of opinions whose question occurs in the text, ignoring case, whitespace and punctuation.
 
-    Very short questions (under three words) only count where the answer occurs as well.
+    A very short question (under three words) only counts if its answer occurs as well.
     """
     words = f" {_key(text)} "
     found = []
@@ -98,6 +98,6 @@ def quoted_opinions(text: str, opinions: Sequence[Opinion]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8192)
 def _key(text: str) -> str:
-    """Text as an optimizer sees it, without case, punctuation and blank space (unless there is nothing else)."""
+    """Return the text that an optimizer sees without case, punctuation and whitespace, unless nothing else is left."""
     seen = inert(text).casefold()
     return " ".join(words_of(seen)) or seen

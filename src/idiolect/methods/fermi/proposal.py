@@ -1,9 +1,9 @@
 """Proposals for new prompts: one Protocol, the paper's LLM optimizer, and a composer of demonstrations (ours).
 
 The LLM optimizer is sampled K times on one meta-prompt. Its K draws are K different calls: the draw's index and a
-seed from (seed, user, iteration, draw) are part of each request. The demonstration proposer writes no text at all:
-it quotes mis-aligned opinions as examples, because a small `M_opt` writes poor prompts but a small `M` does follow
-examples. Whatever is proposed goes through the same `ProposalFilter`.
+seed from (seed, user, iteration, draw) are part of each request. The demonstration proposer writes no text. It quotes
+mis-aligned opinions as examples, because a small `M_opt` writes poor prompts, but a small `M` does follow examples. All
+proposals pass the same `ProposalFilter`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _QUOTED = re.compile(r"""(["“”])(.*)["“”]""", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Which draws are asked for.
+    """The draws to make in one round.
 
     Args:
-        key: what every seed of this run starts from: (seed, user).
+        key: (seed, user), the first part of every seed in this run.
         iteration: t, from 0.
-        draws: indices of the draws; they go on counting when an iteration draws again.
+        draws: indices of the draws, which continue when an iteration draws again.
     """
 
     key: tuple[int, str]
@@ -41,14 +41,14 @@ class Round:
     draws: tuple[int, ...]
 
     def seed(self, draw: int) -> int:
-        """A seed in [0, 2⁶³) from (seed, user, iteration, draw), the same on every machine."""
+        """Return a seed in [0, 2⁶³) from (seed, user, iteration, draw), the same on every machine."""
         text = repr((*self.key, self.iteration, draw)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One draw: a prompt, or the reason why there is none ("no brackets")."""
+    """One draw: a prompt, or the reason why there is none ("no text in square brackets")."""
 
     draw: int
     prompt: Prompt | None
@@ -57,17 +57,17 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """All draws of a round, in order, and what they cost."""
+    """All draws of a round, in order, and their cost."""
 
     proposals: tuple[Proposal, ...]
     usage: Usage = Usage()
 
 
 class Proposer(Protocol):
-    """Decides which prompts to try next."""
+    """Source of prompts to try next."""
 
     async def propose(self, context: Context, asked: Round) -> Proposals:
-        """One proposal a draw, in the order of `asked.draws`.
+        """Return one proposal per draw, in the order of `asked.draws`.
 
         Raises:
             ModelError: the optimizer could not answer.
@@ -76,14 +76,14 @@ class Proposer(Protocol):
 
 
 class LlmProposer:
-    """The paper's proposer: `M_opt` writes a new text, seeing the meta-prompt."""
+    """The paper's proposer: `M_opt` reads the meta-prompt and writes a new text."""
 
     def __init__(self, model: CompletionModel, settings: MetaPromptSettings) -> None:
         self._model = model
         self._settings = settings
 
     async def propose(self, context: Context, asked: Round) -> Proposals:
-        """Sample the optimizer once a draw on the same meta-prompt."""
+        """Sample the optimizer once per draw on the same meta-prompt."""
         settings = self._settings
         messages = (Message("user", meta_prompt(context, settings)),)
         failures = shown_failures(context, settings)
@@ -109,18 +109,18 @@ class LlmProposer:
 
 
 class DemonstrationProposer:
-    """Our proposer: extends a prompt of the memory by examples, chosen among the opinions it fails on.
+    """Our proposer, which extends a prompt of the memory by examples from the opinions that the prompt fails on.
 
-    Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and fills up with
-    opinions it gets wrong, in random order, then with others (or with any, as the settings say). Demonstrations stand
-    in the order of the opinions.
+    Draw d starts from the memory's prompt d mod |memory|, keeps most of its demonstrations, and adds opinions that the
+    prompt gets wrong, in random order, then others (or any opinions, depending on the settings). Demonstrations are in
+    the order of the opinions.
     """
 
     def __init__(self, settings: DemonstrationSettings) -> None:
         self._settings = settings
 
     async def propose(self, context: Context, asked: Round) -> Proposals:
-        """Compose one prompt a draw; no model is called."""
+        """Compose one prompt per draw, without calling a model."""
         return Proposals(tuple(Proposal(draw, self._compose(context, draw, asked.seed(draw))) for draw in asked.draws))
 
     def _compose(self, context: Context, draw: int, seed: int) -> Prompt:
@@ -141,7 +141,7 @@ class DemonstrationProposer:
         return Prompt(parent.prompt.text, tuple(shown), parent.prompt.quotes, "demonstrations", driven_by)
 
     def _kept(self, parent: ScoredPrompt, rng: random.Random, room: int) -> list[int]:
-        """The parent's demonstrations that stay: all while there is room for new ones, else a random share."""
+        """Return the parent's demonstrations to keep: all if there is room for new ones, otherwise a random share."""
         shown = list(parent.prompt.demonstrations)
         if len(shown) < room:
             return shown
@@ -149,10 +149,10 @@ class DemonstrationProposer:
 
 
 def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
-    """The proposed text of an optimizer's reply, or None.
+    """Return the proposed text in an optimizer's reply, or None.
 
-    It is what stands in the outermost square brackets of the *last* such pair (reasoning comes first, the answer
-    last); nested brackets stay, unclosed ones count for nothing. A slot `<INS>` and wrapping quotes are removed.
+    It is the text in the *last* outermost pair of square brackets, because reasoning comes before the answer. Nested
+    brackets are kept, and unclosed ones are ignored. A slot `<INS>` and surrounding quotes are removed.
     """
     found = _last_brackets(text)
     if found is None:
@@ -166,7 +166,7 @@ def parse_proposal(text: str, settings: MetaPromptSettings) -> str | None:
 
 
 def _last_brackets(text: str) -> str | None:
-    """Return the text in the last outermost pair that isn't empty; a bracket that is never closed opens no pair."""
+    """Return the text in the last outermost pair that is not empty; a bracket that is never closed opens no pair."""
     opened: list[int] = []
     pairs: list[tuple[int, int]] = []
     for place, char in enumerate(text):
@@ -174,7 +174,7 @@ def _last_brackets(text: str) -> str | None:
             opened.append(place)
         elif char == "]" and opened:
             start = opened.pop()
-            while pairs and pairs[-1][0] > start:  # the pairs inside of this one
+            while pairs and pairs[-1][0] > start:  # pairs inside this one
                 pairs.pop()
             pairs.append((start, place))
     inside = [text[start + 1 : end] for start, end in pairs]
@@ -183,13 +183,13 @@ def _last_brackets(text: str) -> str | None:
 
 @dataclass(slots=True)
 class ProposalFilter:
-    """Keeps what is worth scoring, and remembers every text seen, also those dropped from the memory.
+    """Filter of proposals, which knows every prompt seen so far, including those dropped from the memory.
 
     Attributes:
-        settings: bounds on the length.
+        settings: limits on proposals.
         skip_quoted: mark opinions that a text quotes as not scoreable.
-        rejected: how many proposals were rejected, by reason.
-        seen: identities of the prompts that are not accepted again.
+        rejected: number of rejected proposals, by reason.
+        seen: identities of prompts that are not accepted again.
     """
 
     settings: MetaPromptSettings
@@ -198,7 +198,7 @@ class ProposalFilter:
     seen: set[Identity] = field(default_factory=set)
 
     def accept(self, proposals: Sequence[Proposal], context: Context) -> list[Prompt]:
-        """The acceptable prompts among the proposals, in order; the others are counted in `rejected`."""
+        """Return the accepted prompts among the proposals, in order, and count the others in `rejected`."""
         accepted = []
         for proposal in proposals:
             prompt, reason = self._check(proposal, context)
@@ -222,7 +222,7 @@ class ProposalFilter:
                 return None, "repeats the meta-prompt"
             if self.skip_quoted:
                 prompt = replace(prompt, quotes=quoted_opinions(prompt.text, context.opinions))
-            # What is left must still say something about the prompt: scored on one lucky opinion, it would look best.
+            # Enough opinions must be left to score the prompt: on a single lucky opinion, it would look like the best.
             if len(prompt.quotes) > self.settings.max_quoted_share * len(context.opinions):
                 return None, "quotes too many opinions"
         if prompt.identity in self.seen:

@@ -1,10 +1,10 @@
-"""Retrieval-of-Prompt (Eq. 7): the prompt that does best on the opinions nearest to the question answers it.
+"""Retrieval-of-Prompt (Eq. 7): a question is answered with the prompt that scores best on the opinions nearest to it.
 
     k* = argmax_k  mean_{i ∈ N(q)} s(a_i, M(q_i; p_k)),   N(q) = the Ñ opinions nearest to q
 
-Scores are asked for lazily (only where a question needs them) and kept: `personalization` returns the value with
-all that has been scored since, for the caller to save. With Ñ = 3 ties are the rule: the tied prompts, and only
-they, are then scored on all opinions; what still ties goes to the first in the pool.
+Scores are computed lazily (only if a question needs them) and kept: `personalization` includes all scores so far, for
+the caller to save. With Ñ = 3 ties are common. Only the tied prompts are then scored on all opinions; a remaining tie
+goes to the first in the pool.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from idiolect.people.user import Opinion, Question
 
 
 class RetrievalOfPrompt:
-    """Answers questions with a user's set of prompts.
+    """Respondent with a user's set of prompts.
 
     Args:
-        personalization: what was learned.
-        answerer: the frozen model, with the settings that it was learned with.
-        similarity: nearness of questions; not needed where the settings don't retrieve.
-        leave_one_out: opinions on the very question that is asked are left out of retrieval, of scores, of
-            demonstrations and of what texts quote; for judging on opinions that were learned from.
-        judged: the opinions that answers will be judged on: where a prompt's text quotes one, it is not answered under
-            that text. Empty where nothing is judged.
-        answered_by: another model, which is asked under the prompt that `answerer`'s scores choose: prompts transfer
-            across models (the paper, Section 4). None: `answerer` itself.
+        personalization: the user's prompts.
+        answerer: the frozen model, with the answering settings of the prompts.
+        similarity: similarity of questions; not needed if the settings do not retrieve.
+        leave_one_out: exclude opinions on the asked question from retrieval, scores and demonstrations, and do not
+            use prompts whose text quotes one; for judging on opinions that were learned from.
+        judged: opinions that the answers will be judged on. A prompt whose text quotes one of them does not answer its
+            question with that text. Empty: nothing is judged.
+        answered_by: another model, which answers with the prompt that `answerer`'s scores choose, since prompts
+            transfer across models (the paper, Section 4). None: `answerer` itself.
 
     Raises:
-        SettingsError: other answering settings than learned with, or no similarity.
+        SettingsError: the prompts were learned with other answering settings, or a similarity is missing.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RetrievalOfPrompt:
 
     @property
     def personalization(self) -> FermiPersonalization:
-        """What was learned, with all that has been scored and spent since."""
+        """The personalization with all scores and costs so far."""
         return replace(
             self._learned,
             prompts=tuple(self._pool),
@@ -83,7 +83,7 @@ class RetrievalOfPrompt:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Choose a prompt for each question, then ask all of them."""
+        """Choose a prompt for each question, then ask all questions."""
         if not questions:
             return []
         choices = await self._choose(questions)
@@ -95,7 +95,7 @@ class RetrievalOfPrompt:
         return [Answer(response, why) for response, (_, why) in zip(responses, choices, strict=True)]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
-        """Return which prompt answers each question, and why; score what that needs.
+        """Return the choice of a prompt for each question, after computing the scores that it needs.
 
         Raises:
             ModelError: the model could not answer.
@@ -103,13 +103,13 @@ class RetrievalOfPrompt:
         return [why for _, why in await self._choose(questions)]
 
     async def _choose(self, questions: Sequence[Question]) -> list[tuple[_Grounds, Explanation]]:
-        async with self._scoring:  # one call at a time, each goes on from the scores of the one before
+        async with self._scoring:  # one call at a time, so that each uses the scores of the one before
             all_grounds = await self._grounds(questions)
             # 1) Score every prompt on the opinions nearest to each question.
             everything = range(len(self._pool))
             await self._score((k, n.index) for grounds in all_grounds for n in grounds.nearest for k in everything)
-            # 2) Without retrieval, or where a prompt quotes all of the nearest opinions, there is no such score: the
-            #    overall score stands in.
+            # 2) Without retrieval, or if a prompt quotes all of the nearest opinions, there is no such score, and the
+            #    overall score takes its place.
             await self._score_overall(
                 (grounds, [k for k in everything if grounds.score_nearby(self._pool[k]) is None])
                 for grounds in all_grounds
@@ -131,7 +131,7 @@ class RetrievalOfPrompt:
         self._pool = await self._scorer.fill(self._pool, cells)
 
     async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:
-        """Score prompts (given by index, for each question's grounds) on all opinions that are not excluded there."""
+        """Score prompts, given by index for each question's grounds, on all opinions that are not excluded there."""
         cells = {
             (k, i)
             for grounds, prompts in wanted
@@ -152,7 +152,7 @@ class RetrievalOfPrompt:
         return found
 
     async def _similarities(self, questions: Sequence[Question]) -> FloatArray:
-        """Return how near each question is to each opinion, (questions, opinions); zeros where nobody needs to know."""
+        """Return the similarity of questions to opinions, shape (questions, opinions); zeros if it is not needed."""
         opinions = self._learned.opinions
         if self._similarity is None or not self._needs_similarity:
             return np.zeros((len(questions), len(opinions)), dtype=np.float32)
@@ -160,7 +160,7 @@ class RetrievalOfPrompt:
         return await self._similarity.similarity([self._text(question) for question in questions], documents)
 
     def _text(self, question: Question) -> str:
-        """Return what is compared; with choices, because survey batteries share a stem."""
+        """Return the text to compare; it includes choices because survey batteries share a stem."""
         if not self._settings.with_choices:
             return question.text
         return "\n".join((question.text, *question.choices))
@@ -169,7 +169,7 @@ class RetrievalOfPrompt:
         return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
 
     def _revealing_prompts(self, question: Question, excluded: frozenset[int]) -> frozenset[int]:
-        """Return the prompts of the pool whose text quotes an excluded opinion, or one that the answer is judged on."""
+        """Return the prompts whose text quotes an excluded opinion, or an opinion that the answer is judged on."""
         judged = [opinion for opinion in self._judged if same_question(opinion.question, question)]
         return frozenset(
             k
@@ -178,22 +178,22 @@ class RetrievalOfPrompt:
         )
 
     def _overall_scores(self, all_grounds: Iterable[_Grounds]) -> dict[frozenset[int], list[float | None]]:
-        """Return the overall score of every prompt (None where it isn't known), by the set of excluded opinions."""
+        """Return the overall score of every prompt (None if unknown), by the set of excluded opinions."""
         different = {grounds.excluded: grounds for grounds in all_grounds}
         return {excluded: [each.score_overall(p) for p in self._pool] for excluded, each in different.items()}
 
     def _scores(self, grounds: _Grounds, overall: Sequence[float | None]) -> list[float]:
-        """Return the score of every prompt for one question; ties show as equal floats."""
+        """Return the score of every prompt for one question; tied prompts have equal floats."""
         scores = []
         for prompt, score_overall in zip(self._pool, overall, strict=True):
             score = grounds.score_nearby(prompt)
             if score is None:
                 score = score_overall
-            scores.append(0.0 if score is None else score)  # nothing at all that it may be scored on
+            scores.append(0.0 if score is None else score)  # None: there is no opinion that it may be scored on
         return scores
 
     def _best(self, grounds: _Grounds, scores: Sequence[float]) -> list[int]:
-        """Return the prompts that tie for the best score; a revealing one is among them only if all reveal."""
+        """Return the prompts that tie for the best score; revealing ones are included only if all are revealing."""
         everything = range(len(scores))
         candidates = [k for k in everything if k not in grounds.revealing] or list(everything)
         best = max(scores[k] for k in candidates)
@@ -221,13 +221,13 @@ class RetrievalOfPrompt:
 
 @dataclass(frozen=True, slots=True)
 class _Grounds:
-    """The grounds on which a prompt is chosen for one question; opinions and prompts are given by their indices.
+    """Grounds for choosing a prompt for one question; opinions and prompts are given by their indices.
 
     Args:
         nearest: the Ñ nearest opinions, nearest first; empty without retrieval.
-        ranking: all opinions, nearest first; excluded ones too.
-        excluded: opinions that must not play a part.
-        revealing: prompts that give the answer away.
+        ranking: all opinions, nearest first, including excluded ones.
+        excluded: opinions that must not be used.
+        revealing: prompts that reveal the answer.
     """
 
     nearest: tuple[Neighbour, ...]
@@ -236,11 +236,11 @@ class _Grounds:
     revealing: frozenset[int]
 
     def score_nearby(self, prompt: ScoredPrompt) -> float | None:
-        """Return the mean alignment on the nearest opinions, None where the prompt may not be scored on any of them."""
+        """Return the mean alignment on the nearest opinions; None if the prompt may not be scored on any of them."""
         return _mean([prompt.cells[neighbour.index] for neighbour in self.nearest])
 
     def score_overall(self, prompt: ScoredPrompt) -> float | None:
-        """Return the mean alignment on all opinions that count, None where there are none or one wasn't asked."""
+        """Return the mean alignment on all opinions that count; None if there are none or one was not asked."""
         cells = [prompt.cells[i] for i in prompt.scoreable if i not in self.excluded]
         return None if None in cells else _mean(cells)
 

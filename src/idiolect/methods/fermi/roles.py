@@ -1,7 +1,7 @@
-"""Which of a user's opinions do what: score prompts, show the optimizer what questions look like, or judge the result.
+"""Roles of a user's opinions: scoring prompts, being examples for the optimizer, or judging the result.
 
-Every opinion has one role. Held-out opinions are the evidence whether the personalization helps; learning never sees
-them, nor any other opinion on the same question.
+Every opinion has one role. Held-out opinions show whether the personalization helps. Learning never sees them, nor any
+other opinion on the same question.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Roles:
     """A user's opinions by role, each in the user's order.
 
     Args:
-        scoring: prompts are scored on these, and may show them as examples.
+        scoring: opinions on which prompts are scored, and which prompts may show as examples.
         examples: fixed demonstrations in the optimizer's prompt.
-        held_out: evidence, never learned from.
+        held_out: evidence, which is never learned from.
     """
 
     scoring: tuple[Opinion, ...]
@@ -33,8 +33,8 @@ class Roles:
 def deal_roles(user: User, settings: FermiSettings) -> Roles:
     """Draw the roles; at least one opinion always scores.
 
-    Only opinions that are alone on their question can be held out. With few opinions there may be none: then the
-    personalization says that nothing judged it.
+    An opinion can be held out only if no other has the same question. With few opinions, none may be held out; then
+    the personalization states that it was not judged.
     """
     n = len(user.opinions)
     questions = Counter(question_key(opinion.question) for opinion in user.opinions)

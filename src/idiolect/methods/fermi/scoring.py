@@ -1,8 +1,8 @@
 """Scoring new prompts on the user's opinions: `s_k = (1/N) Σ s(a_i, M(q_i; p_k))`, literally or as an exact race.
 
-The race (ours): opinions are asked in waves, those that most prompts failed so far first. A prompt whose *upper*
-bound can't beat L prompts that are certain to rank ahead of it (fully scored ones, or by their *lower* bound) is
-dropped. Ranking is (score, older first), bounds are monotone, so the memory is exactly that of literal scoring.
+The race (ours): opinions are asked in waves, starting with those on which most alignment was lost so far. A prompt is
+dropped if L others are certain to rank ahead of its *upper* bound, by their score or their *lower* bound. Prompts are
+ranked by (score, older first) and bounds are monotone, so the memory is exactly that of literal scoring.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Cell = tuple[int, int]  # (index of the prompt in a batch, index of the opinion)
 
 @dataclass(slots=True)
 class FailureCounts:
-    """How often each scoring opinion was asked and how much alignment was lost on it, over all prompts so far."""
+    """Number of times each scoring opinion was asked, and alignment lost on it, over all prompts so far."""
 
     asked: list[int]
     lost: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, n: int) -> FailureCounts:
-        """Return counts for n opinions, nothing asked yet."""
+        """Return empty counts for n opinions."""
         return cls([0] * n, [0.0] * n)
 
     def copy(self) -> FailureCounts:
@@ -41,16 +41,17 @@ class FailureCounts:
         self.lost[index] += 1.0 - score
 
     def hardest_first(self) -> list[int]:
-        """Return opinion indices by mean loss, greatest first; ties in their order. Unasked ones count as a half."""
+        """Return opinion indices by mean loss, greatest first, then by index. An unasked opinion has a loss of 0.5."""
         mean = [lost / asked if asked else 0.5 for lost, asked in zip(self.lost, self.asked, strict=True)]
         return sorted(range(len(mean)), key=lambda index: (-mean[index], index))
 
 
 class Scorer:
-    """Asks opinions under prompts and keeps the account of what that cost.
+    """Scorer of prompts on a user's opinions, which counts the cost.
 
     Attributes:
-        usage: all answering calls made through this scorer, and what it was started with.
+        opinions: the scoring opinions.
+        usage: cost of all answering calls of this scorer, added to the initial value.
     """
 
     def __init__(self, opinions: Sequence[Opinion], answerer: Answerer, *, usage: Usage = Usage()) -> None:
@@ -59,7 +60,7 @@ class Scorer:
         self.usage = usage
 
     async def fill(self, prompts: Sequence[ScoredPrompt], cells: Iterable[Cell]) -> list[ScoredPrompt]:
-        """Ask the cells that are neither known nor quoted; leave-one-out is applied to every one of them.
+        """Ask the cells that are neither known nor quoted, each leave-one-out.
 
         Returns:
             The prompts, in order, with these cells judged.
@@ -75,7 +76,7 @@ class Scorer:
         return [ScoredPrompt(p.prompt, p.born, tuple(row)) for p, row in zip(prompts, rows, strict=True)]
 
     async def complete(self, prompts: Sequence[ScoredPrompt]) -> list[ScoredPrompt]:
-        """Ask everything that is still open, one call to the model: literal scoring."""
+        """Ask all open cells in one call to the model: literal scoring."""
         return await self.fill(prompts, [(k, i) for k, prompt in enumerate(prompts) for i in prompt.scoreable])
 
     def _prompted(self, prompt: Prompt, index: int) -> PromptedQuestion:
@@ -87,17 +88,17 @@ class Scorer:
 async def race(
     scorer: Scorer, new: Sequence[ScoredPrompt], memory: Memory, *, counts: FailureCounts, wave: int
 ) -> list[ScoredPrompt]:
-    """Score new prompts just as far as needed to know which of them enter the memory.
+    """Score new prompts only as far as needed to know which of them enter the memory.
 
     Args:
-        scorer: asks.
-        new: prompts with nothing asked, oldest first.
+        scorer: asks the model.
+        new: new prompts, oldest first.
         memory: the memory they compete for.
-        counts: failures so far; fixes the order in which opinions are asked. Not changed here.
-        wave: opinions per prompt between two looks at the bounds.
+        counts: failures so far, which set the order of the opinions; not changed here.
+        wave: number of opinions asked per prompt between comparisons of the bounds.
 
     Returns:
-        The prompts in order; those that can't enter the memory may be incomplete, all others are complete.
+        The prompts in order; those that cannot enter the memory may be incomplete, all others are complete.
     """
     order = counts.hardest_first()
     kept = [(entry.score, entry.born) for entry in memory.entries]
@@ -110,7 +111,7 @@ async def race(
             cells += [(k, i) for i in still_open[:wave]]
         racing = await scorer.fill(racing, cells)
         alive = [k for k in alive if not racing[k].complete]
-        # From the least promising down: each drop is certain on its own, whatever happens to the others.
+        # Each drop is certain on its own, whatever happens to the other prompts.
         certain = kept + [(prompt.bound(0.0), prompt.born) for prompt in racing]
         alive = [k for k in alive if not _beaten(racing[k], certain, memory.size)]
     return racing
@@ -120,8 +121,8 @@ def _beaten(candidate: ScoredPrompt, certain: Sequence[tuple[float, int]], size:
     """Return whether at least `size` rivals are certain to rank ahead of the candidate.
 
     Args:
-        candidate: not fully scored, so its own lower bound is never ahead of its upper one, nor older than itself.
-        certain: per rival, its lower bound and when it was born.
+        candidate: an incompletely scored prompt. It is among `certain` itself, but never counts as its own rival.
+        certain: lower bound of each rival, and its place in the order of proposals.
         size: L.
     """
     upper = candidate.bound(1.0)

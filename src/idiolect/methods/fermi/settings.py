@@ -1,8 +1,8 @@
-"""Every decision of Fermi that is a choice, by name, with the presets.
+"""Settings of Fermi, one for every choice in the method, and its presets.
 
-The paper is arXiv 2406.18678. Where it leaves something open (marked [?] below) the setting says so instead of
-a silent choice. Departures of ours are settings too; they are off in the preset `paper`. A value that makes no sense is
-a `SettingsError`.
+The paper is arXiv 2406.18678. A setting that the paper leaves open is marked [?] below, so that no choice is silent.
+Our departures from the paper are settings too, which are off in the preset `paper`. An invalid value is a
+`SettingsError`.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ _NO_GATE = EvidenceSettings()
 
 @dataclass(frozen=True, slots=True)
 class MetaPromptSettings:
-    """What the optimizer sees and how its text is read.
+    """Settings for the optimizer's input and for reading its output.
 
     Args:
-        failures: the mis-aligned context. "asymmetric" is Fermi's: the first listed prompt shows its failures in
-            full, the others only the indices in common with it and the count of further ones. "first_only" drops
-            those indices and counts, "symmetric" shows all failures of all prompts in full (both are ablations),
-            "none" shows prompts and scores only, which is OPRO.
-        listed_first: which kept prompt is listed first and shows its failures [?]; the memory is listed in ascending
-            order of score for "lowest", descending for "highest".
-        max_failures: at most so many failures in full per prompt, the worst first; None: all of them, as in the paper.
+        failures: mis-aligned context. "asymmetric" is Fermi's: the first listed prompt shows its failures in full, the
+            others only the indices in common with it and the count of further ones. "first_only" drops those indices
+            and counts, and "symmetric" shows all failures of all prompts in full (both are ablations). "none" shows
+            only prompts and scores, which is OPRO.
+        listed_first: which kept prompt is listed first and shows its failures [?]: the memory is listed by score in
+            ascending order for "lowest", in descending order for "highest".
+        max_failures: maximum number of failures shown in full per prompt, the worst ones; None: all, as in the paper.
         template: source of a user's own meta-prompt template; None: the packaged `meta_prompt.jinja`.
-        prefill: text that the optimizer's turn begins with, for small local models ("[" makes them fill the brackets);
-            "" in the paper. Remote APIs can't do that.
-        brackets: "required" takes only text in square brackets, "optional" the first paragraph where there are none.
-        temperature: of the optimizer.
-        max_tokens: of a proposal.
-        min_chars, max_chars: shorter or longer proposals are rejected.
-        max_quoted_share: a proposal that quotes a greater share of the opinions is rejected; in [0, 1).
+        prefill: beginning of the optimizer's turn, for small local models ("[" makes them fill the brackets); "" in the
+            paper. Remote APIs do not support it.
+        brackets: "required" accepts only text in square brackets; "optional" takes the first paragraph if there are
+            none.
+        temperature: temperature of the optimizer.
+        max_tokens: maximum number of tokens in a proposal.
+        min_chars, max_chars: limits on the length of a proposal; others are rejected.
+        max_quoted_share: maximum share of the opinions that a proposal may quote, in [0, 1); others are rejected.
     """
 
     failures: FailureContext = "asymmetric"
@@ -84,13 +85,13 @@ class MetaPromptSettings:
 
 @dataclass(frozen=True, slots=True)
 class DemonstrationSettings:
-    """How the demonstration proposer composes prompts out of mis-aligned opinions (ours).
+    """Settings of the demonstration proposer, which composes prompts from mis-aligned opinions (ours).
 
     Args:
-        max_demonstrations: a prompt quotes at most so many opinions.
-        keep_share: share of the parent prompt's demonstrations kept when there are more than fit; in [0, 1].
-        prefer: "misaligned" opinions of the parent prompt come first, then others; "any" draws from all alike, without
-            a look at what went wrong (an ablation).
+        max_demonstrations: maximum number of opinions in a prompt.
+        keep_share: share of the parent prompt's demonstrations to keep if there is no room for new ones; in [0, 1].
+        prefer: "misaligned" takes opinions that the parent prompt fails on first, then others; "any" draws from all
+            equally, whatever failed (an ablation).
     """
 
     max_demonstrations: int = 8
@@ -109,16 +110,16 @@ class RetrievalSettings:
     """Retrieval-of-Prompt (Eq. 7).
 
     Args:
-        pool: the prompts to choose from: those proposed "last" (the paper's; [?] whether the memory belongs to it),
+        pool: prompts to choose from: those proposed "last" (as in the paper; [?] whether the memory is included),
             "last+memory", or "memory".
-        neighbours: Ñ, how many nearest opinions decide.
+        neighbours: Ñ, the number of nearest opinions that decide.
         tie_break: "first" takes the first of equal prompts; "complete" scores the tied prompts on all opinions (ours).
-        lazy: score the pool only where retrieval asks for it (ours; same answers, fewer calls).
+        lazy: score the pool only as far as retrieval needs it (ours; same answers, fewer calls).
         retrieve: False takes the prompt with the best overall score for every question (an ablation).
         similarity: name of the similarity: "bm25", "minilm", or a sentence-transformers id.
-        with_choices: a question is embedded with its choices.
-        demonstration_order: how a chosen prompt's examples stand when it answers. "as_scored" keeps their order,
-            "nearest_last" puts those nearest to the question last, where a small model heeds them most (ours).
+        with_choices: embed a question together with its choices.
+        demonstration_order: order of the chosen prompt's examples when it answers. "as_scored" keeps their order,
+            "nearest_last" puts those nearest to the question last, where small models heed them most (ours).
     """
 
     pool: PoolName = "last"
@@ -140,25 +141,25 @@ class RetrievalSettings:
 
 @dataclass(frozen=True, slots=True)
 class FermiSettings:
-    """Fermi's settings; defaults are the paper's where it is known.
+    """Fermi's settings; defaults are the paper's where known.
 
     Args:
-        preset: the name this came from, or "custom".
+        preset: name of the preset that the settings come from, or "custom".
         iterations: T.
-        proposals: K, draws per iteration.
+        proposals: K, the number of draws per iteration.
         memory_size: L.
-        scoring_share: share of the opinions that score prompts; those that neither score nor are held out are fixed
+        scoring_share: share of the opinions that score prompts; opinions that neither score nor are held out are fixed
             demonstrations for the optimizer.
         thresholds: τ.
-        proposers: who proposes; with two, the K proposals of an iteration are dealt out in turn.
-        redraws: how often to draw again when all K proposals of an iteration are rejected.
+        proposers: names of the proposers; two of them take turns with the K proposals of an iteration.
+        redraws: number of times to draw again when all K proposals of an iteration are rejected.
         pruning: stop scoring a prompt that can no longer enter the memory (ours; same memory, fewer calls).
-        wave: with pruning, so many opinions are asked per prompt before bounds are compared again.
-        quoted: what happens to an opinion that a proposed text quotes: "skip" leaves it out of that prompt's score
-            (no leakage), "score" scores it all the same. [?] in the paper.
-        seed: of every draw; combined with user, iteration and draw.
+        wave: with pruning, number of opinions asked per prompt between comparisons of the bounds.
+        quoted: treatment of an opinion that a proposed text quotes: "skip" excludes it from that prompt's score (no
+            leakage), "score" includes it. [?] in the paper.
+        seed: seed of every draw, combined with user, iteration and draw.
         evidence: "do no harm" (ours): a share of the opinions is held out of learning and decides whether the
-            personalization or the base model answers; share 0 holds nothing out.
+            personalization or the base model answers; share 0 holds out nothing.
     """
 
     preset: str = "custom"
@@ -208,7 +209,7 @@ _OFFLINE = replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retr
 PRESETS: dict[str, FermiSettings] = {
     "paper": _PAPER,
     "paper-offline": _OFFLINE,
-    # How these were chosen, and on whom: docs/experiments.md.
+    # docs/experiments.md describes how these settings were chosen, and on which people.
     "demo": FermiSettings(
         preset="demo",
         iterations=2,
@@ -223,7 +224,7 @@ PRESETS: dict[str, FermiSettings] = {
         demonstrations=DemonstrationSettings(max_demonstrations=12),
         retrieval=RetrievalSettings(pool="last+memory", demonstration_order="nearest_last"),
     ),
-    # Models behind an API, where a call costs money: the paper's loop with what saves calls, and the gate.
+    # For models behind an API, where a call costs money: the paper's loop, with options that save calls, and the gate.
     "api": replace(
         _OFFLINE,
         preset="api",
@@ -237,10 +238,10 @@ PRESETS: dict[str, FermiSettings] = {
 
 
 def preset(name: str) -> FermiSettings:
-    """The settings of a preset: "paper", "paper-offline", "demo" or "api".
+    """Return the settings of a preset: "paper", "paper-offline", "demo" or "api".
 
     Raises:
-        SettingsError: no such preset.
+        SettingsError: there is no such preset.
     """
     if name not in PRESETS:
         raise SettingsError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")

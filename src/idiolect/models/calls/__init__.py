@@ -1,1 +1,1 @@
-"""Between a method and the models that it calls: what was paid for is kept, limits hold, users take turns."""
+"""The layer between a method and the models that it calls: it keeps paid answers, enforces limits and shares turns."""

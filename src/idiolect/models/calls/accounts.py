@@ -1,6 +1,6 @@
-"""The accounts of a budget: the limits of the run, and of each user, with what is settled and what is reserved.
+"""The accounts of a budget: the limits of the run and of each user, with their settled and reserved costs.
 
-`budget` decides who is admitted; an account only knows what fits, and words the refusal.
+`budget` decides which calls are admitted; an account only decides what fits, and words the refusal.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from idiolect.models.calls.prices import Cost
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be spent; None is no limit.
+    """Limits on spending; None is no limit.
 
     Args:
-        calls: requests to a model.
-        tokens: of prompts and completions together.
-        money: in the currency of the prices (US dollars).
-        seconds: of wall time; a run's begins with its `Budget`, a user's with their first reservation.
+        calls: maximum number of requests to a model.
+        tokens: maximum number of tokens, of prompts and completions together.
+        money: maximum cost, in the currency of the prices (US dollars).
+        seconds: maximum wall time; a run's starts with its `Budget`, a user's with their first reservation.
 
     Raises:
-        SettingsError: a limit that is not positive and finite.
+        SettingsError: a limit is not positive or not finite.
     """
 
     calls: int | None = None
@@ -36,12 +36,12 @@ class Limits:
         for name in ("calls", "tokens", "money", "seconds"):
             limit = getattr(self, name)
             if limit is not None and not (isinstance(limit, int | float | Decimal) and isfinite(limit) and limit > 0):
-                raise SettingsError(f"the limit on {name} is {limit}, must be a number, greater than 0 and finite")
+                raise SettingsError(f"the limit on {name} is {limit}, must be a finite number greater than 0")
 
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """The run's (`owner` is None) or one user's: what is settled, and what is reserved."""
+    """The account of the run (`owner` is None) or of one user: its limits, its settled and its reserved costs."""
 
     limits: Limits
     owner: str | None
@@ -56,7 +56,7 @@ class Account:
     reserved_money: Decimal = Decimal(0)
 
     def fits(self, estimate: Cost, now: float) -> bool:
-        """Return whether the estimate is within every limit, whatever becomes of the reservations in flight."""
+        """Return whether the estimate is within every limit even if all reservations in flight are spent."""
         limits = self.limits
         if now >= self.ends:
             return False
@@ -82,7 +82,7 @@ class Account:
         return None
 
     def oversized(self, estimate: Cost) -> str | None:
-        """Return how a single call is larger than a whole limit, even an unspent one; None if it isn't."""
+        """Return how the estimate exceeds an entire limit, even if nothing is spent; None if it does not."""
         limits, money = self.limits, estimate.money or Decimal(0)
         if limits.calls is not None and estimate.calls > limits.calls:
             return f"may take {estimate.calls:,} calls, more than the whole budget of {limits.calls:,}"
@@ -93,10 +93,10 @@ class Account:
         return None
 
     def full(self) -> BudgetExceededError:
-        """Return the refusal where nothing but calls in flight stands in the way."""
+        """Return the refusal for the case that only calls in flight take up the room."""
         whose = "" if self.owner is None else f" for user {self.owner!r}"
         return BudgetExceededError(
-            f"the budget{whose} has no room for another try: calls in flight need the rest of it", owner=self.owner
+            f"the budget{whose} has no room for another try: the rest is reserved for calls in flight", owner=self.owner
         )
 
     def _exceeded(self, limit: str, spent: str) -> BudgetExceededError:
@@ -104,13 +104,13 @@ class Account:
         return BudgetExceededError(f"the budget of {limit}{whose} is spent: {spent}", owner=self.owner)
 
     def hold(self, estimate: Cost, sign: int = 1) -> None:
-        """Reserve the estimate; with −1, give it back."""
+        """Reserve the estimate; with `sign` −1, release it."""
         self.reserved_calls += sign * estimate.calls
         self.reserved_tokens += sign * estimate.tokens
         self.reserved_money += sign * (estimate.money or 0)
 
     def spend(self, actual: Cost, estimate: Cost) -> None:
-        """Settle. Where money is not known after all, what was estimated counts."""
+        """Settle a call at its actual cost; if that has no money, the estimated money counts."""
         money = estimate.money if actual.money is None else actual.money
         self.calls += actual.calls
         self.prompt_tokens += actual.prompt_tokens
@@ -120,7 +120,7 @@ class Account:
 
     @property
     def tokens(self) -> int:
-        """The settled tokens, of prompts and completions."""
+        """Number of settled tokens, of prompts and completions together."""
         return self.prompt_tokens + self.completion_tokens
 
     def spent(self) -> Cost:
@@ -129,7 +129,7 @@ class Account:
 
 
 def _dollars(money: Decimal) -> str:
-    """Return an amount in whole cents, or with as many decimals as it has."""
+    """Format an amount with two decimals, or with all of its decimals if it has more."""
     exact = f"{money.normalize():,f}"
     decimals = len(exact.partition(".")[2])
     return f"${exact}" if decimals > 2 else f"${money:,.2f}"

@@ -1,11 +1,11 @@
-"""The budget: what a run, and each of its users, may cost. Every call reserves its estimate first and settles after.
+"""The budget of a run and of each of its users. Every call reserves its estimated cost before and settles it after.
 
     reserve ── fits ────────────────────────────────→ Reservation ── settle(actual) | release()
        ├─ fits once calls in flight are given back ─→ waits, first come first served
        └─ fits no more ─────────────────────────────→ BudgetExceededError
 
 Settled and reserved cost together stay within every limit as long as no call costs more than its estimate. A request
-passes its user's limits first and then those of the run, so who waits for its own limit holds up nobody else.
+must pass its user's limits first and then those of the run, so a call that waits for its user's limit delays no others.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _NOTHING = Cost()
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A request that waits: in its user's queue (`queued_in` is `user`), in that of the run, or in none any more.
+    """A waiting request: in its user's queue (`queued_in` is `user`), in the run's queue, or no longer in any.
 
-    In the run's queue its place in the user's account is reserved already. An error is kept as a value, because a
-    cancelled task would never collect it from the future.
+    Once it is in the run's queue, its estimate is already reserved in the user's account. An error is stored as a
+    value, because a cancelled task would never retrieve an exception from the future.
     """
 
     user: Account
@@ -42,7 +42,7 @@ class Waiter:
 
 
 class Reservation:
-    """Room in the budget for one call; end it with `settle` or `release`. What is called second does nothing."""
+    """Room in the budget for one call. End it with `settle` or `release`; a second call of either does nothing."""
 
     __slots__ = ("_budget", "_user", "estimate")
 
@@ -52,23 +52,23 @@ class Reservation:
         self._user = user
 
     def settle(self, actual: Cost) -> None:
-        """End the reservation of a call that was made, and cost this."""
+        """End the reservation of a call that was made, with its actual cost."""
         self._end(actual)
 
     def release(self) -> None:
-        """End the reservation of a call that was not made, or is known not to cost anything."""
+        """End the reservation of a call that was not made, or is known to cost nothing."""
         self._end(None)
 
     def settle_try(self, actual: Cost) -> None:
-        """Spend what a try that brought nothing may have cost; the room stays reserved for another one."""
+        """Spend the possible cost of a try without an answer; the room stays reserved for another try."""
         if self._budget is not None:
             self._budget._spend(self._user, actual)
 
     def check(self) -> None:
-        """Make sure that the call may be made (again) by now.
+        """Check that the call may still be made, or made again.
 
         Raises:
-            BudgetExceededError: it does not fit beside what tries of it have cost, or the time is over.
+            BudgetExceededError: the call no longer fits after the cost of its tries, or the time is over.
             HaltedError: `Budget.halt` was called.
         """
         if self._budget is not None:
@@ -81,18 +81,18 @@ class Reservation:
 
 
 class Budget:
-    """Admits calls within limits. For one event loop; not for threads.
+    """A budget that admits calls within limits. For one event loop; not for threads.
 
-    Who holds a reservation should not wait for another one: if neither can be given back, both wait for ever.
+    A task that holds a reservation should not wait for another one: if neither can be released, both wait for ever.
 
     Args:
-        run: limits of everything together.
+        run: limits of all users together.
         user: limits of each user.
-        clock: seconds of wall time.
+        clock: returns seconds of wall time.
 
     Attributes:
-        exceeded: the first time that a limit of the run was exceeded, None so far.
-        halted: the reason that `halt` was given; None if it wasn't called.
+        exceeded: the error raised when a limit of the run was first exceeded; None before that.
+        halted: the reason passed to `halt`; None if it was not called.
     """
 
     def __init__(
@@ -103,22 +103,22 @@ class Budget:
         self._run = Account(run, None, clock() + (run.seconds or inf))
         self._user_limits = user
         self._users: dict[str, Account] = {}
-        # Who waits for room: for that of a user, then for that of the run; each in the order of coming.
+        # Calls waiting for room, in a user's account and then in the run's, each in order of arrival.
         self._queues: dict[Account, OrderedDict[Waiter, None]] = {self._run: OrderedDict()}
         self._needs_prices = run.money is not None or user.money is not None
         self.halted: str | None = None
 
     async def reserve(self, owner: str, estimate: Cost) -> Reservation:
-        """Return room for a call of this user's; wait for it as long as calls in flight may still make some.
+        """Reserve room for a call of this user; wait as long as calls in flight may still free enough of it.
 
         Raises:
-            BudgetExceededError: it fits no more; `owner` is set where the limit is the user's own.
+            BudgetExceededError: the call can no longer fit; `owner` is set if the limit is the user's own.
             HaltedError: `halt` was called, before or while waiting.
-            SettingsError: money is limited, but the estimate's is not known.
+            SettingsError: money is limited, but the estimate contains no money.
         """
         self._check_halt()
         if self._needs_prices and estimate.money is None:
-            raise SettingsError("money is limited, but the price of a model is not known: say it in prices.toml")
+            raise SettingsError("money is limited, but the price of a model is unknown: add it to prices.toml")
         if (reservation := self.reserve_now(owner, estimate)) is not None:
             return reservation
         user = self._account(owner)
@@ -128,7 +128,7 @@ class Budget:
         return await self._wait(user, estimate)
 
     def reserve_now(self, owner: str, estimate: Cost) -> Reservation | None:
-        """Do as `reserve`, but return None where that would wait or raise."""
+        """Reserve room like `reserve`, but return None if that would wait or raise an error."""
         user, run, now = self._account(owner), self._run, self._clock()
         if self.halted is not None or (self._needs_prices and estimate.money is None):
             return None
@@ -141,7 +141,7 @@ class Budget:
         return Reservation(self, user, estimate)
 
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
-        """Return how many of these calls, from the first on, fit together now; 0 if not even the first does."""
+        """Return how many of these calls, from the first on, fit together at present; 0 if not even the first does."""
         user, run, now, together = self._account(owner), self._run, self._clock(), Cost()
         for n, estimate in enumerate(estimates):
             together += estimate
@@ -150,9 +150,9 @@ class Budget:
         return len(estimates)
 
     def halt(self, reason: str) -> None:
-        """Admit nothing any more: every later reservation, and every one that waits, raises `HaltedError(reason)`.
+        """Stop admitting calls: every later or waiting reservation raises `HaltedError(reason)`.
 
-        What is in flight can still be settled. The first reason stays. Call it in the thread of the event loop.
+        Calls in flight can still be settled. The first reason is kept. Call this in the thread of the event loop.
         """
         if self.halted is None:
             self.halted = reason
@@ -161,7 +161,7 @@ class Budget:
                     self._refuse(next(iter(queue)), HaltedError(reason))
 
     def spent(self, owner: str | None = None) -> Cost:
-        """Return the cost settled so far, of this user or of all. `money` is None if a part of it is not known."""
+        """Return the cost settled so far, of this user or of all. `money` is None if a part of it is unknown."""
         if owner is None:
             return self._run.spent()
         return self._users[owner].spent() if owner in self._users else Cost()
@@ -193,7 +193,7 @@ class Budget:
             account.spend(actual, actual)
 
     def _refusal(self, user: Account, estimate: Cost) -> BudgetExceededError | None:
-        if (how := self._run.oversized(estimate)) is not None:  # nobody else's calls need be so large
+        if (how := self._run.oversized(estimate)) is not None:  # other users' calls may still be small enough
             return BudgetExceededError(f"one call for user {user.owner!r} {how}", owner=user.owner)
         now = self._clock()
         refusal = self._run.refusal(estimate, now)
@@ -220,7 +220,7 @@ class Budget:
         return outcome
 
     def _watch_time(self, waiter: Waiter) -> None:
-        """Refuse the waiter when the time is up, even if nothing is given back by then."""
+        """Refuse the waiter when the time is up, even if no reservation is given back by then."""
         if waiter.queued_in is None:
             return
         if self._refused(waiter):
@@ -238,7 +238,7 @@ class Budget:
         self._look_again(user)
 
     def _look_again(self, user: Account) -> None:
-        """Admit the first in line as long as they fit, and refuse who never will: of this user's, then of the run's."""
+        """Admit waiters from the heads of this user's and then the run's queue; refuse those that can never fit."""
         self._advance(user)
         run, queue, now = self._run, self._queues[self._run], self._clock()
         while queue:
@@ -254,7 +254,7 @@ class Budget:
                 return
 
     def _advance(self, user: Account) -> None:
-        """Let who fits their user's limits go on to the queue of the run."""
+        """Move waiters that fit their user's limits on to the queue of the run."""
         queue, now = self._queues[user], self._clock()
         while queue:
             waiter = next(iter(queue))
@@ -279,7 +279,7 @@ class Budget:
         self._leave_queue(waiter)
 
     def _withdraw(self, waiter: Waiter) -> None:
-        """Take back what a waiter holds, or was just given: its task was cancelled."""
+        """Release everything that a waiter holds or was just given, because its task was cancelled."""
         if waiter.queued_in is not None:
             self._leave_queue(waiter)
             self._look_again(waiter.user)

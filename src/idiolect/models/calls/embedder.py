@@ -1,8 +1,8 @@
-"""One user's view of a remote embedding model: each text's vector is kept, and what is asked counts like any call.
+"""One user's view of a remote embedding model; each text's vector is kept, and requests count like any other call.
 
     texts → look-up → the missing ones: a turn, with room in the budget → claims → one request → kept, text by text
 
-A quarter of the bytes stands in for tokens before a request, and after it where the embedder doesn't count them.
+Tokens are estimated as a quarter of the bytes before a request, and also after it if the embedder doesn't count them.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from idiolect.models.similarity import Embedder, FloatArray
 
 _OPERATION = "embed"
 _BYTES_A_TOKEN = 4
-_TEXTS = 128  # a call; no more than the remote embedder sends in one request, where a test compares the two
+_TEXTS = 128  # per call; at most as many as the remote embedder sends in one request, as a test checks
 
 
 @runtime_checkable
 class CountingEmbedder(Protocol):
-    """An `Embedder` that counts its cost."""
+    """An `Embedder` that reports its usage."""
 
     async def embed_with_usage(self, texts: Sequence[str]) -> tuple[FloatArray, Usage]:
-        """Return what `embed` returns, with the cost of what a server was really asked.
+        """Return the embeddings, as `embed` does, and the usage of the requests that were actually sent.
 
         Raises:
-            ModelError: no embeddings came.
+            ModelError: the embedder returned no embeddings.
         """
         ...
 
 
 class CalledEmbedder:
-    """An `Embedder` that asks another one for one user.
+    """An `Embedder` that calls another one for one user.
 
     Args:
-        calls: of the run.
-        embedder: answers.
-        known_as: what a cache knows it by; names the server as well as the model.
-        price: per token; None where it isn't known.
+        calls: the calls of the run.
+        embedder: the embedder that answers.
+        known_as: the embedder's name in the cache; it names the server as well as the model.
+        price: price per token; None if unknown.
         owner: the user's id.
     """
 
@@ -62,7 +62,7 @@ class CalledEmbedder:
         """Return unit-norm embeddings, float32, shape (len(texts), d); (0, 0) for no texts.
 
         Raises:
-            ModelError: no embeddings came.
+            ModelError: the embedder returned no embeddings.
             HaltedError: the run makes no further calls.
             CacheError: the cache cannot be read or written.
         """
@@ -70,13 +70,13 @@ class CalledEmbedder:
             return np.zeros((0, 0), dtype=np.float32)
         keys = {text: _key(self._known_as, text) for text in dict.fromkeys(texts)}
         vectors = await self._kept.look_up(list(keys.values()))
-        self._calls.counts.found += bool(vectors) and len(vectors) == len(keys)  # a call less only if none is left
+        self._calls.counts.found += bool(vectors) and len(vectors) == len(keys)  # a call is saved only if all are kept
         missing = {key: text for text, key in keys.items() if key not in vectors}
         for part in _parts(missing):
             async with self._calls.admitted(self._owner, self._cost(part.values())) as reservation:
                 vectors |= await self._ask(part, reservation)
         if len({vector.shape for vector in vectors.values()}) > 1:
-            raise ModelError(f"{self.name}: the embeddings are not all of one length")
+            raise ModelError(f"{self.name}: the embeddings differ in length")
         return np.stack([vectors[keys[text]] for text in texts])
 
     async def _ask(self, missing: Mapping[str, str], reservation: Reservation) -> dict[str, FloatArray]:
@@ -99,7 +99,7 @@ class CalledEmbedder:
         return rows
 
     async def _embed_priced(self, texts: list[str]) -> tuple[FloatArray, Cost]:
-        """Return the embeddings and their cost, which is nothing where the embedder remembers them all."""
+        """Return the embeddings and their cost, which is zero if a counting embedder still has them all."""
         embedder = self._embedder
         if not isinstance(embedder, CountingEmbedder):
             return await embedder.embed(texts), self._cost(texts)
@@ -115,7 +115,7 @@ class CalledEmbedder:
 
 
 def _parts(missing: Mapping[str, str]) -> Iterable[dict[str, str]]:
-    """Split texts into requests, so that each request is a call, and is kept when its answer has come."""
+    """Split texts into requests, so that each request is one call and its answer is kept when it arrives."""
     items = list(missing.items())
     return [dict(items[start : start + _TEXTS]) for start in range(0, len(items), _TEXTS)]
 
@@ -132,4 +132,4 @@ def _from_result(kept: Mapping[str, Any]) -> FloatArray:
     try:
         return np.frombuffer(base64.b64decode(kept["vector"], validate=True), dtype="<f4").astype(np.float32)
     except (KeyError, TypeError, ValueError) as error:
-        raise CacheError("a kept result is no embedding: move the cache's file away to go on") from error
+        raise CacheError("a kept result is not an embedding; move the cache's file away to continue") from error

@@ -1,4 +1,4 @@
-"""Upper estimates of what requests to one model cost, before they are sent: what `budget` reserves for them."""
+"""Upper estimates of the cost of requests before they are sent; `budget` reserves them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from math import ceil
 from idiolect.models.calls.prices import Cost, Price
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Usage
 
-_FIRST_RATIO = 0.5  # tokens a byte; English has 0.25, the scripts that cost most about as much as this
+_FIRST_RATIO = 0.5  # tokens per byte; English has 0.25, the most expensive scripts have about 0.5
 _SEEN_ENOUGH = 20
 _MARGIN = 1.25
-_BYTES_AROUND = 16  # what a chat template puts around a message, and around all of them
-_BYTES_OF_A_LIST = 48  # what a chat API gets to read about a list of choices, and about each of them
-_BYTES_OF_A_CHOICE = 4
+_BYTES_AROUND = 16  # added by a chat template around each message, and around all of them
+_BYTES_OF_A_LIST = 48  # sent to a chat API to introduce a list of choices
+_BYTES_OF_A_CHOICE = 4  # sent to a chat API around each choice
 
 
 @dataclass(slots=True)
 class _Seen:
-    """The prompts of one kind of request so far."""
+    """Statistics of the prompts of one kind of request so far."""
 
-    greatest: float = 0.0  # tokens a byte
+    greatest: float = 0.0  # tokens per byte
     count: int = 0
 
     def ratio(self) -> float:
@@ -29,15 +29,15 @@ class _Seen:
 
 
 class Estimator:
-    """Upper estimates of what requests to one model cost.
+    """An estimator of the highest cost that requests to one model may have.
 
     Prompt tokens are the UTF-8 bytes of a request's texts times a ratio: the greatest seen so far with this model and
     kind of request, with a margin of a quarter, and at least 0.5 for the first 20 requests.
 
     Args:
-        price: of the model; None where it isn't known, then no money is.
-        remote: its prompts are read once a request, and a choice is a letter that it writes; a local model may read
-            the prompt once for each choice, and writes nothing.
+        price: the model's price; None if unknown, in which case estimates contain no money.
+        remote: whether the model is remote. A remote model reads a prompt once per request and answers a choice by
+            writing a letter; a local model may read the prompt once for each choice, and writes nothing.
     """
 
     def __init__(self, price: Price | None, *, remote: bool = False) -> None:
@@ -45,16 +45,16 @@ class Estimator:
         self._completions, self._choices = _Seen(), _Seen()
 
     def estimate(self, request: CompletionRequest | ChoiceRequest) -> Cost:
-        """Return the most that one request may cost: it writes as many tokens as it allows."""
+        """Return the most that one request may cost, assuming that the model writes all the tokens it may."""
         written = request.sampling.max_tokens if isinstance(request, CompletionRequest) else int(self._remote)
         return self._priced(1, ceil(self._seen(request).ratio() * self._size(request)), written)
 
     def failed_try(self, request: CompletionRequest | ChoiceRequest) -> Cost:
-        """Return what a try that brought nothing may have cost: nobody knows, so its prompt counts as estimated."""
+        """Return the cost of a try without an answer; the real cost is unknown, so the estimated prompt counts."""
         return self._priced(1, self.estimate(request).prompt_tokens, 0)
 
     def cost(self, request: CompletionRequest | ChoiceRequest, usage: Usage) -> Cost:
-        """Return what the request did cost, by the model's own count; the next estimates follow it."""
+        """Return the actual cost of a request by the model's own count, and adapt later estimates to it."""
         seen = self._seen(request)
         seen.greatest = max(seen.greatest, usage.prompt_tokens / self._size(request))
         seen.count += 1
@@ -68,7 +68,7 @@ class Estimator:
         return Cost(calls, prompt_tokens, completion_tokens, money)
 
     def _size(self, request: CompletionRequest | ChoiceRequest) -> int:
-        """Return how many bytes the model may read."""
+        """Return the number of bytes that the model may read."""
         prompt = _bytes(request.prefill) + _BYTES_AROUND
         prompt += sum(_bytes(message.content) + _BYTES_AROUND for message in request.messages)
         if isinstance(request, CompletionRequest):

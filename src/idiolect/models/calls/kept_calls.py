@@ -1,4 +1,4 @@
-"""Calls that are made once and kept: what one task is asking, every other one of this process waits for.
+"""Calls that are made once and kept; if one task is making a call, other tasks of the process wait for its answer.
 
 look_up → (not there) → make ── nobody is making it → look_up again → begin, durably → ask → keep
                           └──── another task is ────→ wait until that has ended, then as above
@@ -20,7 +20,7 @@ Ask = Callable[[list[str]], Awaitable[dict[str, Answer]]]
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Answer]):
-    """A kind of call, such as "complete", with its answers as strict JSON and back."""
+    """A kind of call, such as "complete", with the conversion of its answers to strict JSON and back."""
 
     name: str
     to_result: Callable[[Answer], Mapping[str, Any]]
@@ -29,12 +29,12 @@ class Operation(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class KeptCalls(Generic[Answer]):
-    """One owner's calls of one model; a cache that cannot be read or written is a `CacheError`.
+    """One owner's calls to one model; a cache that cannot be read or written raises `CacheError`.
 
     Args:
-        operation: what is asked of it.
-        cache: where answers are kept; None: nowhere, and every call is made.
-        model: what the cache knows the model by.
+        operation: the kind of call.
+        cache: keeps the answers; None keeps nothing, and every call is made.
+        model: the model's name in the cache.
         owner: the user's id.
     """
 
@@ -44,7 +44,7 @@ class KeptCalls(Generic[Answer]):
     owner: str
 
     async def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """Return the answers that are kept, by key."""
+        """Return the kept answers, by key."""
         if self.cache is None or not keys:
             return {}
         found = await self.cache.look_up(keys, owner=self.owner)
@@ -52,14 +52,14 @@ class KeptCalls(Generic[Answer]):
         return {key: from_result(result) for key, result in zip(keys, found, strict=True) if result is not None}
 
     async def make(self, keys: Sequence[str], ask: Ask[Answer]) -> dict[str, Answer]:
-        """Return the answers of these calls; `ask` makes those that are not kept, nor being made by another task.
+        """Return the answers to these calls; `ask` makes those that are neither kept nor being made by another task.
 
-        Nobody waits for another task's calls before their own are made, so two tasks that want each other's calls end.
-        Whoever waited for a call that failed or was cancelled makes it.
+        A task makes its own calls before it waits for those of another task, so two tasks that need each other's calls
+        do not deadlock. If a call fails or is cancelled, a task that waited for it makes it.
 
         Args:
-            keys: of the calls, all different.
-            ask: makes the calls with the keys it is given.
+            keys: keys of the calls, all different.
+            ask: makes the calls with the given keys.
         """
         if self.cache is None:
             return await ask(list(keys))
@@ -88,7 +88,7 @@ class KeptCalls(Generic[Answer]):
 
 @contextmanager
 def _flying(keys: Sequence[str], in_flight: dict[str, asyncio.Future[None]]) -> Iterator[None]:
-    """Let everybody see that these calls are being made."""
+    """Mark these calls as in flight, for all tasks, within the context."""
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     in_flight.update(dict.fromkeys(keys, ended))
     try:

@@ -1,10 +1,10 @@
-"""One user's view of a model whose calls are kept, counted and bounded: what a method is handed instead of the model.
+"""One user's view of a model, with calls that are kept, counted and limited; methods get this instead of the model.
 
     look-up in the cache → a turn, with room in the budget → a durable claim → the model → the budget's account → kept
 
-A remote model is asked request by request, so that each answer is kept the moment it is there and the turns bound what
-is in flight; a local one is asked for all at once, because it batches. Whatever is in flight when a neighbour fails is
-finished and kept: it is paid for.
+A remote model gets its requests one by one, so that each answer is kept as soon as it arrives and the turns limit the
+calls in flight. A local model gets all requests at once, because it batches. If one call fails, the others in flight
+are finished and kept, because they are paid for.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ Result = TypeVar("Result", Completion, ChoiceLogProbs)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model as calls are made of it.
+    """A model, with everything that is needed to make calls to it.
 
     Args:
-        model: answers.
-        name: what a cache knows it by; names the server as well as the model.
-        fingerprint: hash of weights, edit and chat template; "" where the name is enough.
-        price: per token; None where it isn't known.
-        remote: answers each request on its own, so that many are asked side by side.
+        model: the model that answers.
+        name: the model's name in the cache; it names the server as well as the model.
+        fingerprint: hash of weights, edit and chat template; "" if the name identifies the model.
+        price: price per token; None if unknown.
+        remote: whether the model answers each request on its own, so that many are sent concurrently.
         cached: False keeps its answers out of the cache (a recording needs none).
     """
 
@@ -68,28 +68,28 @@ class Source:
 
 
 class CallObserver(Protocol):
-    """An observer of what one user asks of models, which may refuse it."""
+    """An observer of one user's requests to models, which may refuse them."""
 
     def requested(self, source: Source, requests: Sequence[AnyRequest]) -> None:
-        """Hear of requests before they are answered; raise to refuse them."""
+        """Receive requests before they are answered; raise an exception to refuse them."""
         ...
 
     def answered(self, source: Source, requests: Sequence[AnyRequest], usages: Sequence[Usage]) -> None:
-        """Hear of requests that were answered, by the model or from the cache, and of what each cost its model."""
+        """Receive requests that were answered, by the model or from the cache, with the usage of each."""
         ...
 
     def reached(self, source: Source, usages: Sequence[Usage]) -> None:
-        """Hear of calls that the model itself answered just now."""
+        """Receive the usages of calls that the model itself has just answered."""
         ...
 
     def stopped(self, error: HaltedError) -> None:
-        """Hear that the run refused a call."""
+        """Receive the error with which the run refused a call."""
         ...
 
 
 @dataclass(slots=True)
 class CallCounts:
-    """What became of the calls of a run: asked of a model, found in the cache, failed, dropped while in flight."""
+    """Numbers of a run's calls by outcome: made by a model, found in the cache, failed, dropped while in flight."""
 
     made: int = 0
     found: int = 0
@@ -99,12 +99,12 @@ class CallCounts:
 
 @dataclass(slots=True)
 class Calls:
-    """What all users of a run share.
+    """The budget, the turns and the cache that all users of a run share.
 
     Args:
-        budget: limits, and what was spent.
-        turns: bounds the calls in flight of remote models.
-        cache: keeps answers; None: nothing is kept.
+        budget: the limits and the amounts spent.
+        turns: limits the calls to remote models in flight.
+        cache: keeps answers; None keeps nothing.
     """
 
     budget: Budget
@@ -114,7 +114,7 @@ class Calls:
     _estimators: dict[str, Estimator] = field(default_factory=dict)
 
     def model(self, source: Source, *, owner: str, observer: CallObserver | None = None) -> CalledModel:
-        """Return the model as `owner` calls it; `observer` follows these calls."""
+        """Return `owner`'s view of the model; `observer` follows the calls made through it."""
         estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
         return CalledModel(
             source,
@@ -124,10 +124,10 @@ class Calls:
 
     @asynccontextmanager
     async def admitted(self, owner: str, estimate: Cost) -> AsyncIterator[Reservation]:
-        """Take a turn, with room in the budget. Who has to wait for room gives the turn to others meanwhile.
+        """Take a turn, with room in the budget. While waiting for room, leave the turn to others.
 
         Raises:
-            HaltedError: no further call is made, see `Budget.reserve`.
+            HaltedError: the call is refused; see `Budget.reserve`.
         """
         async with self.turns.take(owner):
             reservation = self.budget.reserve_now(owner, estimate)
@@ -147,13 +147,13 @@ class Calls:
 
     @contextmanager
     def counted(self, n: int, tries: Tries, *, failed_try: Cost, useless: Cost) -> Iterator[None]:
-        """Count what becomes of calls that are made inside, if they bring no answer; halt the run if none can.
+        """Count the calls made in the context that fail or are dropped; halt the run if the model is unusable.
 
         Args:
-            n: how many calls.
+            n: number of calls.
             tries: pays for them.
-            failed_try: the cost of a try that may be billed.
-            useless: the cost of the calls, where they fail and their model reports no tries.
+            failed_try: the cost of a failed try that may be billed.
+            useless: the cost of the calls if they fail and their model reports no tries.
         """
         try:
             with tries.paying(failed_try):
@@ -172,7 +172,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class _Ability(Generic[Request, Result]):
-    """One of the two things that a model does."""
+    """One of the two abilities of a model: writing completions or scoring choices."""
 
     operation: Operation[Result]
     ask: Callable[[LanguageModel, Sequence[Request]], Awaitable[list[Result]]]
@@ -189,7 +189,7 @@ _SCORES_CHOICES: _Ability[ChoiceRequest, ChoiceLogProbs] = _Ability(
 
 
 class CalledModel:
-    """A `LanguageModel` that calls another one for one user. Made by `Calls.model`."""
+    """A `LanguageModel` that calls another one for one user. Created by `Calls.model`."""
 
     def __init__(
         self,
@@ -200,22 +200,22 @@ class CalledModel:
         self.name, self._completions, self._choices = source.model.name, completions, choices
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """Return what the model answers, or what it answered before.
+        """Return the model's completions, from the cache if they are kept there.
 
         Raises:
             ModelError: the model could not answer.
-            HaltedError: the run makes no further calls; what was in flight is kept.
+            HaltedError: the run makes no further calls; answers to calls in flight are kept.
             CacheError: the cache cannot be read or written.
         """
         return await self._completions.answer(requests)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Return what the model answers, or what it answered before; raises as `complete`."""
+        """Return the model's log-probabilities, from the cache if they are kept there; raise errors as `complete`."""
         return await self._choices.answer(requests)
 
 
 class _Caller(Generic[Request, Result]):
-    """Calls one ability of a model for one user."""
+    """A caller of one ability of a model for one user."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class _Caller(Generic[Request, Result]):
         self._kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
 
     async def answer(self, requests: Sequence[Request]) -> list[Result]:
-        """Return the answers in order, and let the observer follow."""
+        """Return the answers in order, and notify the observer."""
         if self._observer is None:
             return await self._answer(requests)
         self._observer.requested(self._source, requests)
@@ -246,7 +246,7 @@ class _Caller(Generic[Request, Result]):
         return answers
 
     async def _answer(self, requests: Sequence[Request]) -> list[Result]:
-        """Return the answers in order; the same request twice is one call where answers are kept."""
+        """Return the answers in order; if answers are kept, equal requests are one call."""
         keys = self._keys(requests)
         wanted = dict(zip(keys, requests, strict=True))
         known = await self._kept.look_up(list(wanted))
@@ -268,7 +268,7 @@ class _Caller(Generic[Request, Result]):
         ]
 
     async def _each(self, missing: Mapping[str, Request]) -> dict[str, Result]:
-        """Make every call on its own; the first failure is raised when all have come to an end."""
+        """Make every call on its own; after all have ended, raise the first failure if there was one."""
         if len(missing) == 1:
             return await self._one(missing)
         tasks = [asyncio.ensure_future(self._one({key: request})) for key, request in missing.items()]
@@ -279,7 +279,7 @@ class _Caller(Generic[Request, Result]):
             raise
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if failures:
-            # A failure of the model explains more than the halt that came with it.
+            # A failure of the model explains more than the halt that accompanied it.
             raise next((each for each in failures if isinstance(each, ModelError)), failures[0])
         answered = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         return {key: answer for outcome in answered for key, answer in outcome.items()}
@@ -290,7 +290,7 @@ class _Caller(Generic[Request, Result]):
             return await self._together(missing, reservation)
 
     async def _in_parts(self, missing: Mapping[str, Request]) -> dict[str, Result]:
-        """Make all calls, or as many as there is room for; these are kept before the rest is refused."""
+        """Make all calls, in parts for which there is room; the answers of a part are kept before the next is tried."""
         known: dict[str, Result] = {}
         left = dict(missing)
         while left:
@@ -303,7 +303,7 @@ class _Caller(Generic[Request, Result]):
         return known
 
     async def _together(self, missing: Mapping[str, Request], reservation: Reservation) -> dict[str, Result]:
-        """Make all calls in one call of the model, but for those that somebody else has made meanwhile."""
+        """Make all calls in one request to the model, except those that another task has made in the meantime."""
         tries = Tries(reservation)
         n_asked = 0
 
@@ -315,7 +315,7 @@ class _Caller(Generic[Request, Result]):
         try:
             known = await self._kept.make(list(missing), ask)
         finally:
-            reservation.settle(tries.cost)  # what failed costs what is known of it
+            reservation.settle(tries.cost)  # after a failure, this is the cost known so far
         self._calls.counts.found += len(missing) - n_asked
         return known
 

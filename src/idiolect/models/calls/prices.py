@@ -1,4 +1,4 @@
-"""What calls cost, and what models cost per token: the packaged `prices.toml`, and before it a file of the user's.
+"""Costs of calls, and prices of models per token. A user's own file takes precedence over the packaged `prices.toml`.
 
 A budget in money needs a price for every model that is called. Embedded and local models are not in these tables.
 """
@@ -26,10 +26,10 @@ _OPENAI = re.compile(r"(?:openai:|https://api\.openai\.com/v1/?#)(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What calls cost. `money` is in the currency of the prices (US dollars), None where a price is not known.
+    """The cost of calls. `money` is in the currency of the prices (US dollars); None if a price is unknown.
 
     Raises:
-        ValueError: a negative count, or money that is negative or no finite number.
+        ValueError: a count is negative, or money is negative or not finite.
     """
 
     calls: int = 0
@@ -39,13 +39,13 @@ class Cost:
 
     def __post_init__(self) -> None:
         if self.calls < 0 or self.prompt_tokens < 0 or self.completion_tokens < 0:
-            raise ValueError(f"a count of {self} is negative")
+            raise ValueError(f"{self} has a negative count")
         if self.money is not None and not (self.money.is_finite() and self.money >= 0):
             raise ValueError(f"money is {self.money}, must be finite and not negative")
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion together."""
+        """Number of prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Cost) -> Cost:
@@ -59,10 +59,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens of prompt and of completion; not negative.
+    """A price in US dollars per million tokens of prompt and of completion; not negative.
 
     Raises:
-        ValueError: a negative price, or no finite number.
+        ValueError: a price is negative or not finite.
     """
 
     prompt: Decimal
@@ -74,16 +74,16 @@ class Price:
                 raise ValueError(f"the price of the {name} is {amount}, must be finite and not negative")
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """Return US dollars for so many tokens."""
+        """Return the cost of these tokens in US dollars."""
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / _MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by name or pattern of a model.
+    """Prices by the name or name pattern of a model.
 
     Args:
-        layers: tables in the order in which they are read; a key may hold `*`, which stands for any text.
+        layers: tables in order of precedence; a key may contain `*`, which stands for any text.
         as_of: the date of the first table that has one.
     """
 
@@ -92,14 +92,14 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceTable:
-        """Return the packaged prices, after those of the user's file.
+        """Load the prices of the user's file, if there is one, and the packaged prices, in this order of precedence.
 
         Args:
-            path: the user's file; None: `$IDIOLECT_PRICES`, else `prices.toml` in the folder of the user's settings,
-                if it is there.
+            path: the user's file; None means `$IDIOLECT_PRICES` or, if that is not set, `prices.toml` in the user's
+                configuration folder, if it exists.
 
         Raises:
-            SettingsError: the user's file can't be read or has faults; the message names each.
+            SettingsError: the user's file can't be read or has faults; the message lists each fault.
         """
         source = files("idiolect.models.calls").joinpath("prices.toml").read_text(encoding="utf-8")
         packaged, as_of = _parsed(source, "prices.toml")
@@ -110,11 +110,11 @@ class PriceTable:
         return cls((own, packaged), own_date or as_of)
 
     def price(self, model: str) -> Price | None:
-        """Return what a model costs; None if no table has it.
+        """Return a model's price; None if no table has it.
 
-        The user's table comes before the packaged one. In each the whole name is looked up first, then, for
-        `openai:NAME` and `https://api.openai.com/v1#NAME`, the NAME: other servers may charge otherwise for it. An
-        exact name comes before patterns, and of those the longest before others.
+        The user's table takes precedence over the packaged one. In each, the whole name is looked up first, then, only
+        for `openai:NAME` and `https://api.openai.com/v1#NAME`, the NAME, because other servers may charge differently
+        for it. An exact name takes precedence over patterns, and a longer pattern over shorter ones.
         """
         openai = _OPENAI.fullmatch(model)
         names = (model, openai[1]) if openai else (model,)
@@ -151,12 +151,12 @@ def _read(path: Path) -> str:
 
 
 def _parsed(source: str, place: str) -> tuple[dict[str, Price], date | None]:
-    """Return the table and its date; raise with all faults, one a line."""
+    """Parse a table of prices and its date; raise SettingsError with all faults, one per line."""
     try:
         content = tomllib.loads(source, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{place}: is not TOML: {error}") from None
-    faults = [f"{key}: is unknown; the file has 'as_of' and 'models'" for key in content.keys() - {"as_of", "models"}]
+    faults = [f"{key}: is unknown; expected 'as_of' or 'models'" for key in content.keys() - {"as_of", "models"}]
     as_of = content.get("as_of")
     if as_of is not None and type(as_of) is not date:
         faults.append("as_of: must be a date, for example 2025-08-31")
@@ -171,13 +171,13 @@ def _parsed(source: str, place: str) -> tuple[dict[str, Price], date | None]:
 
 
 def _price(model: str, entry: Any, faults: list[str]) -> Price | None:
-    """Return the price, or add its faults."""
+    """Return the price of an entry, or None after adding its faults to `faults`."""
     key = f'models."{model}"'
     if not isinstance(entry, dict):
         faults.append(f'{key}: must be like {{ prompt = "0.15", completion = "0.60" }}')
         return None
     before = len(faults)
-    faults += [f"{key}.{name}: is unknown; a price has 'prompt' and 'completion'" for name in entry.keys() - _PARTS]
+    faults += [f"{key}.{name}: is unknown; expected 'prompt' or 'completion'" for name in entry.keys() - _PARTS]
     amounts = [_amount(f"{key}.{name}", entry.get(name), faults) for name in _PARTS]
     return Price(*amounts) if len(faults) == before else None
 
@@ -186,7 +186,7 @@ _PARTS = ("prompt", "completion")
 
 
 def _amount(key: str, value: Any, faults: list[str]) -> Decimal:
-    """Return US dollars per million tokens; 0 where the value is faulty."""
+    """Return an amount in US dollars per million tokens; if the value is faulty, add the fault and return 0."""
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
             raise InvalidOperation

@@ -1,7 +1,7 @@
-"""What the tries of one call may cost: between a call's reservation and the remote model, which tries again.
+"""Payment for the tries of one call; between the call's reservation and the remote model, which retries.
 
-A try that the server may charge for is spent at once, and the next one needs room beside it. Where a model reports no
-tries (a local one), the caller decides what a failed call costs.
+The cost of a try that the server may charge for is spent at once, and the next try needs room in addition. If a model
+reports no tries (such as a local one), the caller decides what a failed call costs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class Tries:
     """The `Payer` of one call.
 
     Args:
-        reservation: the call's room; not ended here.
+        reservation: the call's reservation, which is not ended here.
 
     Attributes:
-        cost: of what was answered; whoever makes the call adds to it.
-        reported: whether the model has reported any try that failed.
+        cost: the cost of what was answered; the code that makes the call adds to it.
+        reported: whether the model has reported any failed try.
     """
 
     def __init__(self, reservation: Reservation) -> None:
@@ -30,13 +30,13 @@ class Tries:
 
     @contextmanager
     def paying(self, failed: Cost) -> Iterator[None]:
-        """Pay for the tries that are made inside; one that failed and may be charged for costs `failed`."""
+        """Pay for the tries made in the context; a failed one that may be charged for costs `failed`."""
         self._failed = failed
         with paid_by(self):
             yield
 
     def before_retry(self) -> None:
-        """Make sure that there is room for another try; see `Payer`."""
+        """Check that there is room for another try; see `Payer`."""
         self._reservation.check()
 
     def failed_try(self, maybe_billed: bool) -> None:

@@ -1,7 +1,7 @@
-"""Turns: so many calls are in flight at a time, and no user waits behind another one's thousand.
+"""Turns, which limit the calls in flight and keep one user from waiting behind another's thousand calls.
 
-Owners that wait are served in rounds, one turn an owner a round, and each owner's own calls in the order they came.
-Taking and giving back a turn costs the same however many owners and calls wait.
+Waiting owners are served in rounds, one turn per owner and round, and each owner's calls in order of arrival.
+The cost of taking and giving back a turn does not depend on how many owners and calls wait.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from contextlib import asynccontextmanager
 
 
 class Turns:
-    """At most `concurrency` holders at a time. For one event loop; not for threads.
+    """Turns for at most `concurrency` holders at a time. For one event loop; not for threads.
 
     Args:
-        concurrency: the bound; ≥ 1.
+        concurrency: maximum number of holders; ≥ 1.
 
     Attributes:
-        concurrency: the bound.
-        in_flight: turns held now, in [0, concurrency].
-        waiting: calls that wait for a turn now.
+        concurrency: maximum number of holders.
+        in_flight: number of turns held at present, in [0, concurrency].
+        waiting: number of calls waiting for a turn at present.
 
     Raises:
-        ValueError: a bound below 1.
+        ValueError: `concurrency` is below 1.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -32,14 +32,14 @@ class Turns:
             raise ValueError(f"concurrency is {concurrency}, must be at least 1")
         self.concurrency = concurrency
         self.in_flight = self.waiting = 0
-        # Owners in the order of the round. A future that is done was cancelled: it is skipped when its turn comes.
+        # Owners in the order of the round. A future that is done was cancelled; it is skipped when its turn comes.
         self._round: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
     async def take(self, owner: str) -> AsyncIterator[None]:
-        """Wait for a turn of this owner's, and hold it.
+        """Wait for a turn for this owner, and hold it.
 
-        A task that is cancelled while it waits leaves no hole: a turn that it was just given goes to the next.
+        If a task is cancelled while it waits, no turn is lost: one that it was just given goes to the next caller.
         """
         await self._enter(owner)
         try:
@@ -48,7 +48,7 @@ class Turns:
             self._leave()
 
     async def _enter(self, owner: str) -> None:
-        if self.in_flight < self.concurrency:  # then nobody waits: a turn given back goes to a waiter at once
+        if self.in_flight < self.concurrency:  # nobody is waiting: a turn given back goes to a waiter at once
             self.in_flight += 1
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -64,7 +64,7 @@ class Turns:
             raise
 
     def _leave(self) -> None:
-        """Hand the turn to whoever is next, or keep it free."""
+        """Hand the turn to the next waiting call, or free it."""
         while self._round:
             owner, futures = self._round.popitem(last=False)
             while futures and futures[0].done():
@@ -74,6 +74,6 @@ class Turns:
             futures.popleft().set_result(None)
             self.waiting -= 1
             if futures:
-                self._round[owner] = futures  # at the end: the others come first
+                self._round[owner] = futures  # at the end of the round, after all other owners
             return
         self.in_flight -= 1

@@ -1,1 +1,1 @@
-"""Models behind an OpenAI-compatible API: OpenAI, vLLM, SGLang, llama.cpp, Ollama, and whatever else speaks it."""
+"""Models behind an OpenAI-compatible API: OpenAI, vLLM, SGLang, llama.cpp, Ollama, and any other server with one."""

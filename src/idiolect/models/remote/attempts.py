@@ -1,7 +1,7 @@
-"""What the payer of a call hears of its tries, and may forbid: between `calls` and `transport`.
+"""The payer of a call, which learns of its tries and may forbid further ones; between `calls` and `transport`.
 
-A call is tried again inside the remote model, where no budget is known. Whoever pays sets a `Payer` around the call;
-`transport` asks it before every further try, also while it waits for one, and reports every try that failed.
+A call is retried inside the remote model, which does not know the budget. The caller that pays sets a `Payer` around
+the call. `transport` checks with it before every further try, also while waiting for one, and reports failed tries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-_SLICE = 0.25  # seconds between questions while waiting
+_SLICE = 0.25  # seconds between checks while waiting
 
 
 class Payer(Protocol):
@@ -30,7 +30,7 @@ class Payer(Protocol):
         ...
 
     def failed_try(self, maybe_billed: bool) -> None:
-        """Hear that a try brought nothing; `maybe_billed` if the server may charge for it all the same."""
+        """Receive the report of a try without an answer; `maybe_billed` if the server may charge for it anyway."""
         ...
 
 
@@ -39,7 +39,7 @@ _payer: ContextVar[Payer | None] = ContextVar("payer", default=None)
 
 @contextmanager
 def paid_by(payer: Payer) -> Iterator[None]:
-    """Let `payer` pay for everything that is called inside, also in tasks that begin there."""
+    """Let `payer` pay for every call made in the context, including in tasks that are started there."""
     token = _payer.set(payer)
     try:
         yield
@@ -48,19 +48,19 @@ def paid_by(payer: Payer) -> Iterator[None]:
 
 
 def before_retry() -> None:
-    """Ask the payer, if there is one, whether there may be another try; raise what it raises."""
+    """Check with the payer, if there is one, that another try is allowed; raise its error if not."""
     if (payer := _payer.get()) is not None:
         payer.before_retry()
 
 
 def failed_try(maybe_billed: bool) -> None:
-    """Report a try that brought nothing to the payer, if there is one."""
+    """Report a try without an answer to the payer, if there is one."""
     if (payer := _payer.get()) is not None:
         payer.failed_try(maybe_billed)
 
 
 async def patiently(pause: Awaitable[T]) -> T:
-    """Return the result of a pause, which ends early with what the payer raises."""
+    """Return the result of a pause; end it early, with the payer's error, if the payer allows no further try."""
     if _payer.get() is None:
         return await pause
     waiting = asyncio.ensure_future(pause)

@@ -1,7 +1,7 @@
-"""A model behind an OpenAI-compatible API as a `LanguageModel`: the entrance of the remote model.
+"""A model behind an OpenAI-compatible API as a `LanguageModel`, the interface of the remote model.
 
-It sends what it is asked, all requests at once up to its settings' concurrency; cache, budget and fairness are the
-business of `models.calls`, which wraps it.
+It sends all requests at once, up to its settings' concurrency. Cache, budget and fairness are the concern of
+`models.calls`, which wraps it.
 """
 
 from __future__ import annotations
@@ -31,38 +31,38 @@ class RemoteModel:
     """One model of one endpoint.
 
     Args:
-        endpoint: which; it must name a model (`find_model` completes one that doesn't).
-        settings: how it is called.
+        endpoint: the endpoint; it must name a model (`find_model` completes one that doesn't).
+        settings: how to call it.
     """
 
     def __init__(self, endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS) -> None:
         if not endpoint.model:
-            raise ValueError("the endpoint names no model")
+            raise ValueError("the endpoint does not name a model")
         self.client = ApiClient(endpoint, settings)
-        self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave none to believe
+        self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave no credible ones
         self.thoughts_cut_off = 0  # answers that ended before their first word
-        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; holds no secret
+        self.name = endpoint.name  # URL#MODEL, or openai:MODEL; contains no secret
         self._dialect = Dialect(endpoint.model)
 
     @property
     def notes(self) -> list[str]:
-        """What people should know of how the model took its requests; a sentence each."""
+        """Notes for people on how the model handled its requests; one sentence each."""
         notes = list(self._dialect.notes)
         if self.estimated_usages:
             notes.append(
-                f"{self.name}: {self.estimated_usages:,} answers came without believable token counts: estimated"
+                f"{self.name}: {self.estimated_usages:,} answers had no credible token counts; they were estimated"
             )
         if self.thoughts_cut_off:
             notes.append(
-                f"{self.name}: {self.thoughts_cut_off:,} answers were empty when their tokens were used up: a model "
-                "that thinks needs more of them (max_tokens)"
+                f"{self.name}: {self.thoughts_cut_off:,} answers were still empty when their tokens were used up; a "
+                "model that thinks needs more of them (max_tokens)"
             )
         if self.client.timeouts_maybe_billed:
             notes.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
         return notes
 
     async def check(self) -> None:
-        """Make sure that there is a server that takes the key, see `ApiClient.check`."""
+        """Check that a server answers and accepts the key; see `ApiClient.check`."""
         await self.client.check()
 
     async def __aenter__(self) -> RemoteModel:
@@ -76,18 +76,18 @@ class RemoteModel:
         await self.client.aclose()
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """Return one completion a request, in order; when one fails, the others are cancelled.
+        """Return one completion per request, in order; if one fails, the others are cancelled.
 
         Raises:
-            ModelError: no answer came, after all retries; or a request has a prefill.
+            ModelError: no answer came, after all retries, or a request has a prefill.
         """
         return await together([self._complete(request) for request in requests])
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Return the log-probabilities of the choices' *letters* in a list of them, see `choices`.
+        """Return the log-probabilities of the choices' *letters* in a list of the choices; see `choices`.
 
         Raises:
-            ModelError: no answer came, the server gives no log-probabilities, or there are too many choices.
+            ModelError: no answer came, the server reports no log-probabilities, or there are too many choices.
         """
         return await together([self._weigh(request) for request in requests])
 
@@ -109,7 +109,7 @@ class RemoteModel:
         return logprobs
 
     async def _ask(self, body: Callable[[Dialect], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
-        """Send a body, again without what the model doesn't take; each time it has fewer such parameters."""
+        """Send a body; if the model rejects parameters as unsupported, send it again without them, until none are."""
         while True:
             sent = body(self._dialect)
             try:
@@ -123,10 +123,10 @@ class RemoteModel:
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:
-    """Return the model that a name means (see `endpoint`); ask the server where the name leaves the model open."""
+    """Return the model that a name refers to (see `endpoint`); if it names only a server, look its model up there."""
     endpoint = parse_endpoint(name)
     if endpoint is None:
-        raise SettingsError(f"{name!r} names no model behind an API")
+        raise SettingsError(f"{name!r} is not the name of a model behind an API; expected openai:NAME or URL#NAME")
     if not endpoint.model:
         with ThreadPoolExecutor(1) as thread:  # in its own thread, because a loop may run in this one
             endpoint = thread.submit(asyncio.run, find_model(endpoint, settings=settings)).result()
@@ -137,7 +137,7 @@ async def find_model(endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS
     """Return the endpoint with the only model that its server lists.
 
     Raises:
-        ModelError: it lists none or several, or does not answer.
+        ModelError: the server lists none or several, or does not answer.
     """
     client = ApiClient(endpoint, settings)
     try:
@@ -146,5 +146,5 @@ async def find_model(endpoint: Endpoint, *, settings: RemoteSettings = _DEFAULTS
         await client.aclose()
     if len(names) > 1:
         some = ", ".join(f"{endpoint.base_url}#{name}" for name in names[:5])
-        raise ModelError(f"{endpoint.base_url} has {len(names)} models, name one of them: {some}")
+        raise ModelError(f"{endpoint.base_url} has {len(names)} models; name one of them: {some}")
     return replace(endpoint, model=names[0])

@@ -1,9 +1,9 @@
-"""Log-probabilities of choices from a chat API: a stand-in for what a local model computes exactly.
+"""Log-probabilities of choices from a chat API, as a substitute for the exact ones that a local model computes.
 
 A chat API reports how likely the first token of its own answer is, not of a given text. So the choices are listed as
 A, B, C …, the model is asked for a letter, and the result is log p(letter), *not* the log-probability of the choice's
-text: it compares within one request only, and not with a local model's. Over the likeliest tokens T that the server
-reports,
+text. It is comparable only within one request, and not with a local model's. Over the likeliest tokens T that the
+server reports,
 
     log p(letter) = log Σ_{t ∈ T, t is the letter} p(t),    or the floor min_{t ∈ T} log p(t) − 1 if none does.
 
@@ -22,34 +22,34 @@ from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Messag
 from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
 
-MOST_CHOICES = 20  # as many tokens as servers report at most
+MOST_CHOICES = 20  # the maximum number of tokens that servers report
 _GENERATE = Remedy("answering", "generate")
 _INSTRUCTION = "Reply with the letter of one choice only."
 _BELOW_THE_TOP = 1.0
-_LEAST = -1e6  # less is no log-probability, but how a server writes "impossible"
+_LEAST = -1e6  # a lower number is not a log-probability, but a server's way to write "impossible"
 _AROUND = string.whitespace + string.punctuation + "▁Ġ"  # the last two: spaces as some tokenizers write them
 
 
 def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
     """Return the body that asks for a choice's letter.
 
-    The request's prefill is left out: a chat API has no way to begin the model's turn, and the instruction takes its
+    The request's prefill is left out, because a chat API cannot begin the model's turn; the instruction takes its
     place.
 
     Raises:
-        ModelError: there are more choices than a server reports tokens.
+        ModelError: there are more choices than the tokens that a server reports.
     """
     if len(request.choices) > MOST_CHOICES:
         raise ModelError(
-            f"{dialect.model}: log-probabilities of {len(request.choices)} choices are asked for, an API gives those "
-            f"of {MOST_CHOICES} at most",
+            f"{dialect.model}: log-probabilities of {len(request.choices)} choices were requested, but an API reports "
+            f"those of at most {MOST_CHOICES}",
             remedy=_GENERATE,
         )
     body = {
         "model": dialect.model,
         "messages": message_list(_with_letters(request)),
         dialect.limit: 1,
-        "temperature": 1,  # whatever the server does with a temperature, at 1 it changes no probability
+        "temperature": 1,  # at 1, no server's treatment of the temperature changes a probability
         "logprobs": True,
         "top_logprobs": MOST_CHOICES,
     }
@@ -60,8 +60,8 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     """Return each letter's log-probability, and whether the token counts are estimates.
 
     Raises:
-        UnansweredError: the payload holds no answer, or no finite log-probability.
-        UnusableModelError: it holds no log-probabilities.
+        UnansweredError: the payload contains no answer, or no finite log-probability.
+        UnusableModelError: the payload contains no log-probabilities.
     """
     top = _top_logprobs(first_choice(payload))
     if not top:
@@ -72,14 +72,14 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     for token, logprob in top.items():
         by_letter.get(token.strip(_AROUND).upper(), []).append(logprob)
     if not any(by_letter.values()):
-        dialect.note("had no choice's letter among its likeliest tokens: such choices tie, and the first is taken")
+        dialect.note("had no choice's letter among its likeliest tokens; such choices tie, and the first is taken")
     logprobs = tuple(min(float(np.logaddexp.reduce(by_letter[x])), 0.0) if by_letter[x] else floor for x in letters)
     usage, estimated = read_usage(payload, _with_letters(request), letters[:1])
     return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated
 
 
 def no_logprobs(dialect: Dialect) -> UnusableModelError:
-    """Return the error of a server that gives no log-probabilities."""
+    """Return the error for a server that reports no log-probabilities."""
     return UnusableModelError(f"{dialect.model} offers no log-probabilities", remedy=_GENERATE)
 
 
@@ -95,7 +95,7 @@ def _with_letters(request: ChoiceRequest) -> tuple[Message, ...]:
 
 
 def _top_logprobs(choice: Any) -> dict[str, float]:
-    """Return the likeliest first tokens and the one that was written; empty where the server reports none."""
+    """Return the likeliest first tokens and the one that was written; empty if the server reports none."""
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None
@@ -104,7 +104,7 @@ def _top_logprobs(choice: Any) -> dict[str, float]:
     listed = first.get("top_logprobs")
     top = dict(filter(None, map(_token, [first, *(listed if isinstance(listed, list) else [])])))
     if not top and "logprob" in first:
-        raise UnansweredError("log-probabilities that are no finite numbers")
+        raise UnansweredError("log-probabilities that are not finite numbers")
     return top
 
 

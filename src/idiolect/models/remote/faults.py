@@ -1,7 +1,7 @@
-"""What can go wrong with one call to an API, in plain words: between `transport` and the caller.
+"""The possible failures of one call to an API, in plain words; between `transport` and the caller.
 
-A call ends in an answer, in an `UnansweredError` (the next attempt may bring one) or in a final `ModelError`. None of
-them holds what people wrote, a key, or the exception of the client below, which holds both.
+A call ends in an answer, in an `UnansweredError` (the next attempt may succeed) or in a final `ModelError`. None of the
+errors contains people's texts, a key, or the exception of the HTTP client, which contains both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import httpx2
 from idiolect.errors import ModelError, UnusableModelError
 
 _RETRIED = {408, 409, 425, 429}
-# Identifiers of common servers; a text of people, or a key, is none of them.
+# Identifiers of common servers; no person's text and no key matches this.
 _CODE = re.compile(
     r"(?:invalid|bad|unsupported|unknown|missing|content|context|model|server|internal|rate|request|string|array|"
     r"integer|value|validation|billing|image|input|exceed|max)_[a-z_]{1,48}|(?:[A-Z][a-z]+){1,4}Error"
@@ -35,29 +35,29 @@ _FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError),
         "the server's TLS certificate is not trusted",
     ),
-    ((aiohttp.InvalidURL, httpx2.InvalidURL, UnicodeError), "this is no address that can be called"),
+    ((aiohttp.InvalidURL, httpx2.InvalidURL, UnicodeError), "the URL is not valid"),
 )
 # The first kind found anywhere in the chain of causes counts: the client wraps a broken connection in a time-out.
 _PASSING: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (  # before anything was sent
-    ((aiohttp.ClientConnectorDNSError, socket.gaierror), "the server's name is not known (DNS)"),
+    ((aiohttp.ClientConnectorDNSError, socket.gaierror), "the server's name is unknown (DNS)"),
     ((aiohttp.ClientSSLError, ssl.SSLError), "no TLS connection: does the server speak https?"),
     ((ConnectionRefusedError,), "connection refused: is the server running?"),
-    ((aiohttp.ConnectionTimeoutError,), "no connection in time"),
+    ((aiohttp.ConnectionTimeoutError,), "connecting timed out"),
     ((aiohttp.ClientConnectorError,), "no connection"),
 )
 _SENT: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError), "the connection broke"),
-    ((aiohttp.ClientResponseError,), "what came is no HTTP"),
+    ((aiohttp.ClientResponseError,), "the answer is not valid HTTP"),
 )
 
 
 class UnansweredError(ModelError):
-    """A call brought no answer; the next attempt may.
+    """An attempt without an answer; the next attempt may succeed.
 
     Args:
-        reason: in plain words, without the endpoint.
-        wait: seconds that the server asks to wait, for all calls; None if it doesn't.
-        maybe_billed: whether the server may have been at work, so that it may charge for it.
+        reason: the reason in plain words, without the endpoint.
+        wait: seconds that the server asks all calls to wait; None if it doesn't.
+        maybe_billed: whether the server may have worked on the call, so that it may charge for it.
     """
 
     def __init__(self, reason: str, *, wait: float | None = None, maybe_billed: bool = False) -> None:
@@ -66,11 +66,11 @@ class UnansweredError(ModelError):
 
 
 class RejectedError(ModelError):
-    """The server takes the request for wrong (400 or 422).
+    """A request that the server rejected as invalid (400 or 422).
 
     Args:
-        message: what a person may see.
-        unsupported: names of the request's parameters that the server doesn't know or support, by its own words.
+        message: the message for people.
+        unsupported: names of the request's parameters that the server, by its own words, doesn't know or support.
     """
 
     def __init__(self, message: str, *, unsupported: frozenset[str] = frozenset()) -> None:
@@ -79,18 +79,18 @@ class RejectedError(ModelError):
 
 
 class MissingModelError(UnusableModelError):
-    """The server knows no such model or path (404)."""
+    """A model or path that the server does not have (404)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the words on a fault need to know of a call.
+    """The details of a call from which messages about faults are made.
 
     Args:
-        url: of the endpoint.
-        key_advice: where the key is to be set.
-        body: of the request; nothing but the names of its parameters is shown.
-        max_wait: the longest wait, in seconds, that a server may ask for.
+        url: the endpoint's URL.
+        key_advice: advice on setting the key.
+        body: the request's body; only the names of its parameters are ever shown.
+        max_wait: the longest wait, in seconds, that a server may request.
     """
 
     url: str
@@ -109,42 +109,43 @@ class Reply:
 
 
 def of_status(reply: Reply, call: Call) -> ModelError:
-    """Return the fault that a reply stands for."""
+    """Return the error for an unsuccessful reply."""
     error = _error_of(reply.body)
     status = reply.status
     if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
-        return UnusableModelError(f"{call.url}: the account's quota is used up (HTTP 429): see its plan and billing")
+        return UnusableModelError(f"{call.url}: the account's quota is used up (HTTP 429); check its plan and billing")
     if status in _RETRIED or status >= 500:
         return _unanswered(reply, call)
     if status in (401, 403):
-        return UnusableModelError(f"{call.url} does not let us in (HTTP {status}): {call.key_advice}")
+        return UnusableModelError(f"{call.url} denied access (HTTP {status}): {call.key_advice}")
     if status == 404:
-        return MissingModelError(f"{call.url} knows no such model or path (HTTP 404)")
+        return MissingModelError(f"{call.url} has no such model or path (HTTP 404)")
     if status in (400, 422):
         unsupported = _unsupported(error, call.body)
         reason = _presentable(error, unsupported)
-        return RejectedError(f"{call.url} takes the request for wrong (HTTP {status}){reason}", unsupported=unsupported)
+        message = f"{call.url} rejected the request as invalid (HTTP {status}){reason}"
+        return RejectedError(message, unsupported=unsupported)
     if 300 <= status < 400:
-        return ModelError(f"{call.url} leads elsewhere (HTTP {status}): give the address that it leads to")
-    return ModelError(f"{call.url} refuses the request (HTTP {status}){_presentable(error)}")
+        return ModelError(f"{call.url} redirects to another address (HTTP {status}); give that address instead")
+    return ModelError(f"{call.url} refused the request (HTTP {status}){_presentable(error)}")
 
 
 def _unanswered(reply: Reply, call: Call) -> ModelError:
     wait = asked_wait(reply.headers)
-    what = {429: "too many requests"}.get(reply.status, "the server is at fault or busy")
+    what = {429: "too many requests"}.get(reply.status, "the server failed or is busy")
     if wait is not None and wait > call.max_wait:
         return ModelError(
-            f"{call.url} asks to wait {wait:.0f} s (HTTP {reply.status}, {what}), longer than the {call.max_wait:g} s "
-            "that are waited at most: try later"
+            f"{call.url} asks to wait {wait:.0f} s (HTTP {reply.status}, {what}), longer than the maximum of "
+            f"{call.max_wait:g} s; try later"
         )
     return UnansweredError(f"HTTP {reply.status}, {what}", wait=wait)
 
 
 def of_connection(error: BaseException, call: Call) -> ModelError:
-    """Return the fault that a failed connection stands for: the true cause under what wraps it."""
+    """Return the error for a failed connection, by its true cause under the exceptions that wrap it."""
     chain = list(_chain(error))
     for cause in chain:
-        if isinstance(cause, ModelError):  # our own, raised inside the client
+        if isinstance(cause, ModelError):  # raised by our own code inside the client
             return cause
         for kinds, reason in _FINAL:
             if isinstance(cause, kinds):
@@ -159,7 +160,7 @@ def of_connection(error: BaseException, call: Call) -> ModelError:
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a reply asks to wait, > 0; None where it doesn't ask, or asks for nonsense."""
+    """Return the seconds that a reply asks to wait, > 0; None if it doesn't ask, or the value makes no sense."""
     wait = _number(headers.get("retry-after-ms"))
     if wait is not None:
         wait /= 1000
@@ -171,7 +172,7 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _error_of(body: bytes) -> Mapping[str, Any]:
-    """Return the `error` object of a reply, also where a server leaves the outer object out; {} if there is none."""
+    """Return the `error` object of a reply, even if a server omits the outer object; {} if there is none."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
@@ -181,9 +182,9 @@ def _error_of(body: bytes) -> Mapping[str, Any]:
 
 
 def _presentable(error: Mapping[str, Any], unsupported: frozenset[str] = frozenset()) -> str:
-    """Return the server's reason in our words: its message may repeat what people wrote, in any form, or the key."""
+    """Return the server's reason in our words; its message may repeat people's texts, in any form, or the key."""
     if unsupported:
-        return f": it does not take {', '.join(sorted(unsupported))}"
+        return f": it does not support {', '.join(sorted(unsupported))}"
     if context := _CONTEXT.search(str(error.get("message") or "")):
         return f": the model's context is {context[1]} tokens"
     codes = (error.get("code"), error.get("type"))

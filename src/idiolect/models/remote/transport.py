@@ -1,11 +1,11 @@
-"""Calls to one endpoint over HTTP: between the bodies of `wire` and the network.
+"""Calls to one endpoint over HTTP; between the bodies of `wire` and the network.
 
-One retry layer (stamina) over `openai`'s HTTP client, which runs on aiohttp. An attempt ends in an answer that `read`
-accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. When a server asks to wait, every call
-to it waits.
+There is one retry layer (stamina) over `openai`'s HTTP client, which runs on aiohttp. An attempt ends in an answer that
+`read` accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. If a server requests a wait, all
+calls to it wait.
 
-That HTTP client is used bare: `AsyncOpenAI` over it costs about twice the CPU a call, and its typed `create` about four
-times.
+The HTTP client is used directly: `AsyncOpenAI` on top of it takes about twice the CPU per call, and its typed `create`
+about four times.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """How an API is called. Times are in seconds.
+    """Settings for calling an API. Times are in seconds.
 
     Args:
-        concurrency: at most this many requests at once; ≥ 1. None where the caller bounds them, as `calls.turns` does.
-        timeout: of one attempt, from connecting to the answer's last byte; > 0.
-        connect_timeout: of connecting; > 0.
-        attempts: at most this many a call, the first included; ≥ 1.
-        wait_initial: before the first retry; doubles with each further one; ≥ 0.
-        wait_max: the longest wait before a retry, unless the server asks for a longer one; ≥ wait_initial.
-        max_retry_after: the longest wait that a server may ask for; beyond it the call fails; ≥ 0.
+        concurrency: maximum number of concurrent requests; ≥ 1. None if the caller limits them, as `calls.turns` does.
+        timeout: time limit of one attempt, from connecting to the answer's last byte; > 0.
+        connect_timeout: time limit of connecting; > 0.
+        attempts: maximum number of attempts per call, including the first; ≥ 1.
+        wait_initial: wait before the first retry, doubled for each further one; ≥ 0.
+        wait_max: longest wait before a retry, unless the server requests a longer one; ≥ wait_initial.
+        max_retry_after: longest wait that a server may request; the call fails if it requests more; ≥ 0.
 
     Raises:
-        SettingsError: a value that makes no sense.
+        SettingsError: a value is out of range.
     """
 
     concurrency: int | None = 16
@@ -73,21 +73,21 @@ class RemoteSettings:
         for setting in fields(self):
             value, low = getattr(self, setting.name), least.get(setting.name, 0)
             if value is not None and not low <= value < float("inf"):
-                raise SettingsError(f"{setting.name} is {value!r}, must be at least {low} and finite")
+                raise SettingsError(f"{setting.name} is {value!r}, must be finite and at least {low}")
         if self.wait_max < self.wait_initial:
             raise SettingsError(f"wait_max is {self.wait_max!r}, must not be less than wait_initial")
 
 
 @dataclass(slots=True)
 class _Line:
-    """What belongs to one event loop.
+    """The state of an `ApiClient` on one event loop.
 
     Args:
-        loop: this one.
+        loop: the event loop.
         client: holds the connections.
-        slots: bounds the requests in flight.
-        free_at: the loop's time at which calls may go on.
-        hint: asks for the models that there are, where there is no such one.
+        slots: limits the requests in flight.
+        free_at: the loop's time from which on calls may be sent.
+        hint: the task that lists the server's models after a model was not found.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -98,18 +98,19 @@ class _Line:
 
 
 class ApiClient:
-    """Calls one endpoint.
+    """A client that calls one endpoint.
 
     Args:
-        endpoint: where; its key is read from the environment now.
+        endpoint: the endpoint to call; its key is read from the environment now.
+        settings: how to call it.
 
     Attributes:
-        attempts: requests sent so far.
-        timeouts_maybe_billed: attempts that were given up while the server may have been at work, so that it may
-            charge for them.
+        attempts: number of requests sent so far.
+        timeouts_maybe_billed: number of attempts that timed out while the server may have been working on them, so
+            that it may charge for them.
 
     Raises:
-        SettingsError: the key is missing or can't be one.
+        SettingsError: the key is missing or malformed.
     """
 
     def __init__(self, endpoint: Endpoint, settings: RemoteSettings) -> None:
@@ -119,13 +120,13 @@ class ApiClient:
         self.attempts = self.timeouts_maybe_billed = 0
 
     async def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Result]) -> Result:
-        """Return what `read` makes of the JSON that comes back; where it raises `UnansweredError`, the call is retried.
+        """Post a body and return the result of `read` for the answer's JSON; retry if it raises `UnansweredError`.
 
         Raises:
-            RejectedError: the server takes the request for wrong.
-            UnusableModelError: the key is refused, the quota is used up, or there is no such model.
+            RejectedError: the server rejected the request as invalid.
+            UnusableModelError: the key was refused, the quota is used up, or there is no such model.
             ModelError: no answer came, after all retries.
-            HaltedError: whoever pays for the call (`attempts`) allows no further try.
+            HaltedError: the payer of the call (`attempts`) allows no further try.
         """
         try:
             return await self._insist(path, body, read)
@@ -137,7 +138,7 @@ class ApiClient:
         """Return the models that the server lists.
 
         Raises:
-            ModelError: it lists none, or no answer came.
+            ModelError: the server lists none, or no answer came.
         """
         names = await self._insist("/models", None, _model_names)
         if not names:
@@ -145,11 +146,11 @@ class ApiClient:
         return names
 
     async def check(self) -> None:
-        """Look once whether there is a server that takes the key, before a run begins: retries are for later.
+        """Check once, without retries, that a server answers and accepts the key, before a run begins.
 
         Raises:
-            ModelError: nobody answers there, or the key is refused. Any other answer is no fault: not
-                all of them list their models.
+            ModelError: no server answers, or the key is refused. Any other answer passes, because not all servers list
+                their models.
         """
         line = self._open()
         try:
@@ -160,14 +161,14 @@ class ApiClient:
                 reply = Reply(response.status_code, response.headers, b"")
                 fault = faults.of_status(reply, self._call(None))
         except TimeoutError:
-            return  # busy, perhaps
+            return  # the server may just be busy
         except _FAILURES as error:
             fault = faults.of_connection(error, self._call(None))
         if fault is not None:
             raise ModelError(f"{self.endpoint.base_url}: {fault}" if isinstance(fault, UnansweredError) else str(fault))
 
     async def aclose(self) -> None:
-        """Close the connections; a later call opens them anew."""
+        """Close the connections; a later call opens them again."""
         line, self._line = self._line, None
         if line is not None:
             if line.hint is not None:
@@ -175,7 +176,7 @@ class ApiClient:
             await line.client.aclose()
 
     async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
-        """Attempt the call until an answer comes, at most `attempts` times."""
+        """Attempt the call until an answer comes, at most `settings.attempts` times."""
         settings = self.settings
         attempts = stamina.retry_context(
             on=_asked_wait,
@@ -196,7 +197,7 @@ class ApiClient:
         except UnansweredError as error:
             last = str(error)
         times = "1 attempt" if made == 1 else f"{made} attempts"
-        raise ModelError(f"{self.endpoint.base_url}: gave up after {times}, the last: {last}")
+        raise ModelError(f"{self.endpoint.base_url}: gave up after {times}; the last failure: {last}")
 
     async def _attempt(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
         line = self._open()
@@ -218,8 +219,8 @@ class ApiClient:
     async def _send(self, line: _Line, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
         """Make one HTTP exchange.
 
-        Faults are raised outside `except`: what the client raises holds the request and the key, and no error may lead
-        there.
+        Faults are raised outside `except`, because the client's exceptions contain the request and the key, and no
+        error may have them as its context.
         """
         fault: BaseException
         url = f"{self.endpoint.base_url}{path}"
@@ -232,7 +233,7 @@ class ApiClient:
             fault = faults.of_status(Reply(response.status_code, response.headers, response.content), self._call(body))
         except TimeoutError:
             self.timeouts_maybe_billed += 1
-            fault = UnansweredError(f"no whole answer within {self.settings.timeout:g} s", maybe_billed=True)
+            fault = UnansweredError(f"no complete answer within {self.settings.timeout:g} s", maybe_billed=True)
         except _FAILURES as error:
             fault = faults.of_connection(error, self._call(body))
         if isinstance(fault, UnansweredError) and fault.wait is not None:
@@ -242,18 +243,18 @@ class ApiClient:
     def _call(self, body: Mapping[str, Any] | None) -> Call:
         variables = self.endpoint.key_variable + ("" if self.endpoint.openai else " or IDIOLECT_API_KEY")
         known = has_key(self._key)
-        advice = f"check the key in {variables}" if known else f"it wants a key, set {variables}"
+        advice = f"check the key in {variables}" if known else f"it requires a key; set {variables}"
         return Call(self.endpoint.base_url, advice, body or {}, self.settings.max_retry_after)
 
     async def _hint(self) -> str:
-        """Return what `_listed` returns, which is called once for all calls."""
+        """Return the result of `_listed`, which runs once for all calls."""
         line = self._open()
         if line.hint is None:
             line.hint = line.loop.create_task(self._listed())
         return await asyncio.shield(line.hint)
 
     async def _listed(self) -> str:
-        """Return the models that there are instead, for a message; "" if the server lists none."""
+        """Return words for a message on the models that the server lists instead; "" if it lists none."""
         try:
             async with asyncio.timeout(_HINT_TIMEOUT):
                 names = await self._attempt("/models", None, _model_names)
@@ -272,15 +273,17 @@ class ApiClient:
         return openai.DefaultAioHttpClient(
             headers=self._headers(),
             timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
-            # 0 connections are no limit: whoever waited for one would wait on the attempt's own time.
+            # 0 means no limit: a wait for a connection would count towards the attempt's time limit.
             limits=httpx2.Limits(max_connections=0, keepalive_expiry=_KEPT_ALIVE),
-            follow_redirects=False,  # what people wrote goes where it was sent only
+            follow_redirects=False,  # people's texts go only to the address they were sent to
             event_hooks={"response": [self._bound]},
         )
 
     async def _bound(self, response: httpx2.Response) -> None:
         if response.headers.get("content-encoding", "identity") not in ("identity", ""):
-            raise UnusableModelError(f"{self.endpoint.base_url} compresses its answers although it is asked not to")
+            raise UnusableModelError(
+                f"{self.endpoint.base_url} compresses its answers, although the request does not allow that"
+            )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Bounded(response.stream)
 
@@ -300,7 +303,7 @@ class ApiClient:
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Return the results of calls that run at once, in order; the first failure cancels the others and is raised."""
+    """Run calls concurrently and return their results in order; raise the first failure and cancel the others."""
     if len(calls) == 1:
         return [await calls[0]]
     try:
@@ -314,7 +317,7 @@ async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A response's bytes, up to `MAX_RESPONSE`."""
+    """A response's byte stream that fails beyond `MAX_RESPONSE` bytes."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
@@ -332,29 +335,29 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 async def _patiently(attempts: AsyncIterator[Attempt]) -> AsyncIterator[Attempt]:
-    """Yield the attempts; the pauses before them end early when whoever pays allows no further one."""
+    """Yield the attempts; the pauses before them end early if the payer allows no further try."""
     while (attempt := await patiently(anext(attempts, None))) is not None:
         yield attempt
 
 
 def _asked_wait(error: Exception) -> bool | float:
-    """Return whether stamina tries again, and after how many seconds where the server asks to wait."""
+    """Return whether stamina is to retry or, if the server requests a wait, after how many seconds."""
     if not isinstance(error, UnansweredError):
         return False
     return True if error.wait is None else error.wait
 
 
 def _json_of(response: httpx2.Response) -> Any:
-    """Return the body's JSON, whatever content type it claims."""
+    """Parse the body as JSON, whatever its content type."""
     if not response.content.strip():
-        raise UnansweredError("an empty answer")
+        raise UnansweredError("the answer is empty")
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         pass
     if "html" in response.headers.get("content-type", ""):
-        raise UnansweredError("a web page instead of an answer: is the URL right, with its /v1?")
-    raise UnansweredError("an answer that is not JSON, or only its beginning")
+        raise UnansweredError("the server returned a web page; check the URL, including its /v1")
+    raise UnansweredError("the answer is not JSON, or is incomplete")
 
 
 def _model_names(payload: Any) -> list[str]:

@@ -1,7 +1,7 @@
-"""Chat completions as JSON: from requests to bodies, and from payloads to completions. Pure; `transport` carries them.
+"""Chat completions as JSON: requests to bodies, and payloads to completions. Pure functions; `transport` does the I/O.
 
-Servers differ in which parameters they take. A `Dialect` starts with the common ones and learns from what one model
-rejects: `max_tokens` becomes `max_completion_tokens`, a parameter that it doesn't take is left out from then on.
+Servers differ in the parameters they support. A `Dialect` starts with the common ones and learns from what one model
+rejects: `max_tokens` becomes `max_completion_tokens`, and an unsupported parameter is left out from then on.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from idiolect.errors import ModelError
 from idiolect.models.language_model import Completion, CompletionRequest, Message, Usage
 from idiolect.models.remote.faults import RejectedError, UnansweredError
 
-_MOST_TOKENS = 10_000_000  # a greater count is no count
+_MOST_TOKENS = 10_000_000  # a greater count is not credible
 _BYTES_PER_TOKEN = 4
 _OMITTED = {
-    "temperature": "takes no temperature: it answers at its own",
-    "top_p": "takes no top_p: it samples from its own share of the tokens",
-    "seed": "takes no seed: sampled answers can't be made again",
-    "stop": "takes no stop strings: answers are cut afterwards",
+    "temperature": "does not support temperature; it answers at its own",
+    "top_p": "does not support top_p; it samples from its own share of the tokens",
+    "seed": "does not support seed; sampled answers can't be reproduced",
+    "stop": "does not support stop strings; answers are cut afterwards",
 }
 
 
 @dataclass(slots=True)
 class Dialect:
-    """Which parameters one model takes; `notes` has what it doesn't, for people to read."""
+    """The parameters that one model supports; `notes` lists those that it does not, for people to read."""
 
     model: str
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -35,7 +35,7 @@ class Dialect:
     notes: list[str] = field(default_factory=list)
 
     def adapt(self, error: RejectedError, sent: Mapping[str, Any]) -> bool:
-        """Learns from a rejected body; whether one that is made anew will differ from it."""
+        """Learn from a rejected body; return whether a new one will differ from it."""
         if "max_tokens" in error.unsupported and "max_tokens" in sent:
             self.limit = "max_completion_tokens"
             return True
@@ -52,13 +52,13 @@ class Dialect:
 
 
 def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
-    """Return the body that asks for one completion. Each draw is its own call: `n` is not used.
+    """Return the body that asks for one completion. Each draw is a call of its own; `n` is not used.
 
     Raises:
         ModelError: the request has a prefill.
     """
     if request.prefill:
-        raise ModelError(f"{dialect.model}: a model behind an API can't be made to begin its answer with a given text")
+        raise ModelError(f"{dialect.model}: prefill is not supported by models behind an API")
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": dialect.model,
@@ -84,7 +84,7 @@ def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completio
     """Return the completion in a payload, and whether its token counts are estimates. `reasoning_content` is ignored.
 
     Raises:
-        UnansweredError: the payload holds no answer.
+        UnansweredError: the payload contains no answer.
     """
     choice = first_choice(payload)
     text, cut = _cut(_content(choice.get("message")), request.sampling.stop)
@@ -101,13 +101,13 @@ def first_choice(payload: Any) -> Mapping[str, Any]:
     """
     choices = payload.get("choices") if isinstance(payload, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise UnansweredError("an answer without choices")
+        raise UnansweredError("the answer has no choices")
     first: Mapping[str, Any] = choices[0]
     return first
 
 
 def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Usage, bool]:
-    """Return what a call cost, and whether any of it is estimated (a token per four bytes) for want of a count."""
+    """Return the usage of a call, and whether any of it is an estimate (a token per four bytes) for lack of a count."""
     counted = payload.get("usage") if isinstance(payload, dict) else None
     counted = counted if isinstance(counted, dict) else {}
     prompt, completion = _count(counted.get("prompt_tokens")), _count(counted.get("completion_tokens"))
@@ -122,7 +122,7 @@ def read_usage(payload: Any, messages: Sequence[Message], text: str) -> tuple[Us
 
 
 def read_prompt_tokens(payload: Any, texts: Sequence[str]) -> int:
-    """Return the tokens of texts that were embedded, by the payload's count or else one per four bytes."""
+    """Return the number of tokens of embedded texts, by the payload's count, or else one per four bytes."""
     counted = payload.get("usage") if isinstance(payload, dict) else None
     counted = counted if isinstance(counted, dict) else {}
     counts = [_count(counted.get(name)) for name in ("prompt_tokens", "total_tokens")]
@@ -130,7 +130,7 @@ def read_prompt_tokens(payload: Any, texts: Sequence[str]) -> int:
 
 
 def whole(text: str) -> str:
-    """Return the text as UTF-8 and a database can keep it: NUL, and half a surrogate pair, become "�"."""
+    """Return the text in a form that UTF-8 and a database can store: NUL and lone surrogates become "�"."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -140,7 +140,7 @@ def whole(text: str) -> str:
 
 def _content(message: Any) -> str:
     if not isinstance(message, dict):
-        raise UnansweredError("an answer without a message")
+        raise UnansweredError("the answer has no message")
     content = message.get("content")
     if content is None:
         refusal = message.get("refusal")
@@ -148,12 +148,12 @@ def _content(message: Any) -> str:
     if isinstance(content, list):
         content = "".join(_part(part) for part in content)
     if not isinstance(content, str):
-        raise UnansweredError("an answer whose content is no text")
+        raise UnansweredError("the answer's content is not text")
     return whole(content)
 
 
 def _part(part: Any) -> str:
-    """Return the text of a part of a content; "" where it is no text (such as thinking)."""
+    """Return the text of one part of a message's content; "" if the part is not text (such as thinking)."""
     if isinstance(part, str):
         return part
     text = part.get("text") if isinstance(part, dict) else None
@@ -161,7 +161,7 @@ def _part(part: Any) -> str:
 
 
 def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """Return the text before the first stop string, and whether the server had not ended it there."""
+    """Return the text before the first stop string, and whether there was one, which the server had not cut."""
     ends = [end for end in (text.find(mark) for mark in stop) if end >= 0]
     return (text[: min(ends)], True) if ends else (text, False)
 
@@ -175,5 +175,5 @@ def _estimate(text: str) -> int:
 
 
 def _folded(seed: int, draw: int) -> int:
-    """Return 31 bits of seed and draw: what every server takes, and different for the draws of one seed."""
+    """Return a seed of 31 bits, which every server accepts, from seed and draw; it differs between draws of a seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{draw}".encode()).digest()[:4], "big") >> 1

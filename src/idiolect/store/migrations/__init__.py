@@ -1,1 +1,1 @@
-"""Alembic's environment of the store: `env.py` runs the numbered files of `versions/`; nothing else imports them."""
+"""Alembic's environment for the store: `env.py` runs the numbered files of `versions/`; nothing else imports them."""

@@ -1,4 +1,4 @@
-"""Run by Alembic (never imported): migrates on the connection, and in the transaction, of `store/revisions.py`."""
+"""The script that Alembic runs (never imported); it migrates in the connection and transaction of `revisions.py`."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_cache_is_not_opened_while_a_user_is_forgotten(path: Path) -> None:
     CallCache.open(path).close()
     with (
         erasing(path, lock_timeout=0),
-        pytest.raises(CacheError, match="a user is being forgotten; try again when that is done"),
+        pytest.raises(CacheError, match="a user is being forgotten; try again after that"),
     ):
         CallCache.open(path, lock_timeout=0.05)
     CallCache.open(path, lock_timeout=0).close()

@@ -44,7 +44,7 @@ def test_impossible_choice_comes_back_as_minus_infinity() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_logprobs_that_are_none_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="no log-probability"):
+    with pytest.raises(ValueError, match="not a log-probability"):
         logprobs_to_result(ChoiceLogProbs((value,), (1,), _USAGE))
 
 
@@ -58,7 +58,7 @@ def test_logprobs_that_are_none_are_refused(value: float) -> None:
     ],
 )
 def test_a_result_of_another_shape_is_no_completion(result: dict[str, Any]) -> None:
-    with pytest.raises(CacheError, match=r"no completion.*to go on"):
+    with pytest.raises(CacheError, match=r"expected a completion.*to continue"):
         completion_from_result(result)
 
 
@@ -66,5 +66,5 @@ def test_a_result_of_another_shape_is_no_completion(result: dict[str, Any]) -> N
     "result", [{}, {"logprobs": ["a"], "n_tokens": [1], "usage": {}}, {"logprobs": 1, "n_tokens": 1}]
 )
 def test_a_result_of_another_shape_is_no_logprobs(result: dict[str, Any]) -> None:
-    with pytest.raises(CacheError, match=r"no log-probabilities.*to go on"):
+    with pytest.raises(CacheError, match=r"expected log-probabilities.*to continue"):
         logprobs_from_result(result)

@@ -1,7 +1,7 @@
-"""The cache of calls: every answer that was paid for, kept in one SQLite file, so that it need not be paid for again.
+"""The cache of calls, which keeps every paid answer in one SQLite file, so that it need not be paid for again.
 
-`CallCache` (`cache`) is its entrance; `schema`, `entries`, `claims` and `commits` are the file behind it; `keys` and
-`results` turn calls and answers into what is kept.
+`CallCache` (`cache`) is its interface; `schema`, `entries`, `claims` and `commits` implement the file behind it; `keys`
+and `results` convert calls and answers to their stored form.
 """
 
 from idiolect.models.calls.cache.cache import CallCache

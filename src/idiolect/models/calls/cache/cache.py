@@ -1,13 +1,13 @@
-"""`CallCache`: every answer that was paid for, kept in one SQLite file, so that none is paid for twice.
+"""`CallCache`, which keeps every paid answer in one SQLite file, so that none is paid for twice.
 
     look_up → (not there) → begin: a durable claim → the call → keep: the result, durable; or abandon
 
-Plain `sqlite3`, no ORM, because this path sees every call. What is written in one tick of the event loop is one
-transaction. Requests (what people wrote) are not stored, only their hashes; results (what models wrote back) are.
+Plain `sqlite3`, no ORM, because every call takes this path. All writes in one tick of the event loop are one
+transaction. Requests, which contain people's texts, are stored only as hashes; results, which models wrote, in full.
 
 A cache belongs to the thread that opened it, and its async methods to one event loop at a time. Several processes may
-open one file, and one process may open it twice: they see each other's results. Two that make the same call at the
-same time both pay for it; both results are right, and the later one stays.
+open one file, and one process may open it twice; they see each other's results. If two of them make the same call at
+the same time, both pay for it; both results are valid, and the later one stays.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _PAGE = 500  # keys looked up at a time
 
 
 class CallCache:
-    """What calls answered. Open with `CallCache.open`; close, or use as a context manager.
+    """The answers to calls. Open with `CallCache.open`; close, or use as a context manager.
 
-    Whatever reads or writes raises a `CacheError` where the cache cannot be read or written, or is closed.
+    Methods that read or write raise `CacheError` if the cache cannot be read or written, or is closed.
 
     Attributes:
         path: the database's file.
         in_flight: the calls that tasks of this process are making (`calls.kept_calls`): by key, a future that is done
-            when the call has ended, with a result or without.
+            when the call has ended, with or without a result.
     """
 
     def __init__(self, database: sqlite3.Connection, path: Path, living: Living, *, lock_timeout: float) -> None:
@@ -65,18 +65,18 @@ class CallCache:
 
     @classmethod
     def open(cls, path: Path, *, lock_timeout: float = _LOCK_TIMEOUT) -> CallCache:
-        """Open the cache at `path`; made if there is none (mode 0600, in a folder of mode 0700).
+        """Open the cache at `path`; create it if there is none (mode 0600, in a folder of mode 0700).
 
         Args:
             path: the file; `-wal`, `-shm` and `.<token>.alive` files lie beside it while it is open.
-            lock_timeout: seconds to wait for another process's lock, here and in every later call; the event loop's
-                calls wait six times as long, without stopping the loop.
+            lock_timeout: seconds to wait for another process's lock, here and in every later call; the async methods
+                wait six times as long, without blocking the event loop.
 
         Raises:
-            CacheError: cannot be opened or made, is no cache, is made by a newer Idiolect, is locked, or an erasure
-                (`claims.erasing`) is under way.
+            CacheError: the file cannot be opened or created, is not a cache, was made by a newer Idiolect, is locked,
+                or an erasure (`claims.erasing`) is under way.
         """
-        path = Path(os.path.realpath(path.expanduser()))  # one spelling, so that its lock files are the same for all
+        path = Path(os.path.realpath(path.expanduser()))  # one spelling, so that all use the same lock files
         deadline = time.monotonic() + lock_timeout
         while True:
             with cache_errors(path):
@@ -86,7 +86,10 @@ class CallCache:
 
     @classmethod
     def _opened(cls, path: Path, *, lock_timeout: float) -> CallCache | None:
-        """Return None if an erasure has begun meanwhile. One that begins later sees that this cache is alive."""
+        """Open the cache; return None if an erasure has begun in the meantime.
+
+        An erasure that begins later sees that this cache is alive.
+        """
         database = open_database(path, lock_timeout=lock_timeout)
         living: Living | None = None
         try:
@@ -104,7 +107,7 @@ class CallCache:
         return None
 
     def close(self) -> None:
-        """Write what waits to be written, and close. Calls that were begun and not ended become uncertain."""
+        """Write the waiting changes and close. Calls that were begun and not ended become uncertain."""
         if self._closed:
             return
         self._commits.flush()
@@ -120,28 +123,28 @@ class CallCache:
         self.close()
 
     async def look_up(self, keys: Sequence[str], *, owner: str) -> list[Mapping[str, Any] | None]:
-        """Return the results of these calls, None for those not there; `owner` becomes an owner of the others.
+        """Return the results of these calls, None for missing ones; `owner` becomes an owner of those found.
 
-        A result that cannot be read is not there: its call is made (and paid for) again.
+        A result that cannot be read counts as missing: its call is made (and paid for) again.
 
         Raises:
-            ValueError: a key is no `call_key`, or the owner cannot be stored.
+            ValueError: a key is not a `call_key`, or the owner cannot be stored.
         """
         _check_storable(owner=owner)
         results: list[Mapping[str, Any] | None] = []
         for start in range(0, len(keys), _PAGE):
             if start:
-                await asyncio.sleep(0)  # others go on during a long look-up
+                await asyncio.sleep(0)  # lets other tasks run during a long look-up
             results += await self._look_up_page(keys[start : start + _PAGE], owner)
         return results
 
     async def begin(self, keys: Sequence[str], *, operation: str, model: str, owner: str) -> None:
-        """Claim calls durably, before they are made: if this process dies meanwhile, they become uncertain.
+        """Claim calls durably before they are made; if this process dies before they end, they become uncertain.
 
-        After that every path must lead to `keep` or `abandon`, also that of a task which is cancelled here.
+        After this, every path must lead to `keep` or `abandon`, even if the task is cancelled here.
 
         Raises:
-            ValueError: a key is no `call_key`, or another argument cannot be stored.
+            ValueError: a key is not a `call_key`, or another argument cannot be stored.
         """
         _check_storable(owner=owner, operation=operation, model=model)
         digests = [_digest(key) for key in keys]
@@ -151,10 +154,10 @@ class CallCache:
         await self._commits.add(partial(make_claims, keys=digests, token=self._living.token, claim=claim))
 
     async def keep(self, results: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep the results of calls that were begun, by key, which ends these calls. Durable when this returns.
+        """Keep the results of calls that were begun, by key, and end these calls. They are durable when this returns.
 
-        It is done even if the task is cancelled while it waits. Nothing is kept for an owner who was forgotten
-        meanwhile. If it cannot be written, the same may be tried again.
+        The results are kept even if the task is cancelled while it waits. Nothing is kept for an owner who was
+        forgotten in the meantime. If writing fails, the same call may be tried again.
 
         Raises:
             ValueError: a call was not begun, or a result is not strict JSON.
@@ -168,12 +171,12 @@ class CallCache:
         self._begun.difference_update(results)
 
     async def abandon(self, keys: Sequence[str]) -> None:
-        """End calls that were begun and, as is known, brought no result; those that have ended stay as they are.
+        """End calls that were begun and are known to have no result; calls that have already ended do not change.
 
-        It is done even if the task is cancelled while it waits.
+        The calls are ended even if the task is cancelled while it waits.
 
         Raises:
-            ValueError: a key is no `call_key`.
+            ValueError: a key is not a `call_key`.
         """
         digests = [_digest(key) for key in keys]
         self._check_open()
@@ -181,7 +184,7 @@ class CallCache:
         await self._commits.add(partial(end_claims, keys=digests, token=self._living.token))
 
     def uncertain(self) -> list[UncertainCall]:
-        """Return the calls that dead processes left behind, oldest first; each until `clear_uncertain`."""
+        """Return the calls that dead processes left behind, oldest first; each is returned until `clear_uncertain`."""
         with self._writing() as database:
             bury_the_dead(database, self._living)
             calls, self._last_uncertain = uncertain_calls(database)
@@ -193,24 +196,24 @@ class CallCache:
             database.execute("DELETE FROM uncertain WHERE id <= ?", (self._last_uncertain,))
 
     def holds(self, owner: str) -> bool:
-        """Return whether anything here is this owner's: a result, or a call that was begun."""
+        """Return whether the cache has anything of this owner: a result, or a call that was begun."""
         with self._reading() as database:
             return entries.holds(database, owner)
 
     def forget(self, owner: str) -> ForgottenCalls:
         """Delete the results that only this owner has, leave the others to their other owners, drop all claims.
 
-        Calls of this owner that are still being made are not kept. Bytes of what was deleted may stay in the file's
+        Calls of this owner that are still being made are not kept. Bytes of deleted results may stay in the file's
         write-ahead log until `scrub`.
         """
         with self._writing() as database:
             return entries.forget(database, owner)
 
     def scrub(self) -> None:
-        """Rewrite the file without what was deleted, and empty its write-ahead log. Needs memory for a copy of it.
+        """Rewrite the file without the deleted data, and empty its write-ahead log. Needs memory for a copy of it.
 
         Raises:
-            CacheError: another process kept it from doing so, or the cache cannot be written.
+            CacheError: another process prevented this, or the cache cannot be written.
         """
         self._flush()
         with cache_errors(self.path):
@@ -218,14 +221,14 @@ class CallCache:
             busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise CacheError(
-                f"cache {self.path}: another process is reading it, so bytes of what was deleted may still be in its "
-                "-wal file, until it is scrubbed when that process has ended"
+                f"cache {self.path}: another process is reading it, so bytes of deleted results may still be in its "
+                "-wal file; scrub it again after that process has ended"
             )
 
     def calls_of(self, owner: str) -> Iterator[KeptCall]:
         """Yield every result that this owner has, in the order in which they were kept; read page by page.
 
-        One that cannot be read is passed over.
+        Results that cannot be read are skipped.
         """
         after: int | None = 0
         while after is not None:
@@ -234,7 +237,7 @@ class CallCache:
             yield from page
 
     def in_use_by_others(self) -> bool:
-        """Return whether someone else has this cache open: another living process, or this one a second time.
+        """Return whether the cache is open elsewhere too: in another living process, or a second time in this one.
 
         Raises:
             CacheError: the folder cannot be read.
@@ -272,7 +275,7 @@ class CallCache:
 
 
 def _store(database: sqlite3.Connection, results: Mapping[bytes, bytes], *, token: str) -> None:
-    """Turn claims into entries. A claim that is not there any more is of an owner who was forgotten meanwhile."""
+    """Turn claims into entries. A missing claim belonged to an owner who was forgotten in the meantime."""
     now = time.time()
     for key, claim in end_claims(database, list(results), token=token).items():
         entries.add(database, key, results[key], claim=claim, kept_at=now)
@@ -287,11 +290,11 @@ def _put_down(database: sqlite3.Connection, living: Living | None) -> None:
 def _digest(key: str) -> bytes:
     digest = bytes.fromhex(key)
     if len(digest) != 32:
-        raise ValueError(f"{key[:80]!r} is no key of a call")
+        raise ValueError(f"{key[:80]!r} is not the key of a call")
     return digest
 
 
 def _check_storable(**texts: str) -> None:
     for name, text in texts.items():
         if part := unstorable_part(text):
-            raise ValueError(f"{name} holds {part}")
+            raise ValueError(f"{name} contains {part}")

@@ -1,10 +1,10 @@
-"""Claims: which calls are being made right now, so that none is lost track of when its process dies.
+"""Claims on the calls that are being made at present, so that no call is lost track of when its process dies.
 
-A claim is a row with the token of the cache whose process makes the call. It keeps nobody else from making the same
-call. That cache is alive as long as it holds the OS lock on the file `<database>.<token>.alive` beside the database: a
-lock ends with its process, however that ends, and is seen across containers that share the folder, where process ids
-mean nothing. The claims of the dead become *uncertain* calls: maybe paid for, never kept. In the same way
-`<database>.erasing` is locked while a user is forgotten.
+A claim is a row with the token of the cache whose process makes the call. It does not keep others from making the same
+call. That cache is alive as long as it holds the OS lock on the file `<database>.<token>.alive` beside the database. A
+lock ends with its process, however that ends, and is visible across containers that share the folder, where process ids
+are meaningless. The claims of dead caches become *uncertain* calls: perhaps paid for, never kept. In the same way
+`<database>.erasing` is locked while a user is being forgotten.
 
 Functions that take a connection run inside a transaction of the caller.
 """
@@ -24,25 +24,25 @@ import filelock
 
 from idiolect.errors import CacheError
 
-_PAUSE = 0.05  # seconds between looks whether an erasure is still under way
+_PAUSE = 0.05  # seconds between checks whether an erasure is still under way
 
 
 class Living:
-    """Which of the caches opened on one database are alive; `token` is this one's name."""
+    """The caches opened on one database, of which some are still alive; `token` is the name of this one."""
 
     def __init__(self, database: Path, *, lock_timeout: float) -> None:
-        """Take the lock. Inside a transaction, so that no one tidies the file up before it is locked."""
+        """Take the lock. Call this inside a transaction, so that nobody removes the file before it is locked."""
         self._database = database
         self.token = secrets.token_hex(8)
         self._lock = filelock.FileLock(self._file(self.token), timeout=lock_timeout, mode=0o600, thread_local=False)
         self._lock.acquire()
 
     def is_alive(self, token: str) -> bool:
-        """Return whether the cache of that token is open."""
+        """Return whether the cache with that token is open."""
         return token == self.token or _is_locked(self._file(token))
 
     def others(self) -> Iterator[str]:
-        """Yield the tokens of all other lock files, of the living and the dead."""
+        """Yield the tokens of all other lock files, of caches alive or dead."""
         before, after = f"{self._database.name}.", ".alive"
         for file in self._database.parent.iterdir():
             if file.name.startswith(before) and file.name.endswith(after):
@@ -51,13 +51,13 @@ class Living:
                     yield token
 
     def tidy(self) -> None:
-        """Remove the lock files of the dead. Inside a transaction."""
+        """Remove the lock files of dead caches. Call this inside a transaction."""
         for token in list(self.others()):
             if not self.is_alive(token):
                 self._file(token).unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Give the lock back."""
+        """Release the lock and remove its file."""
         with suppress(OSError):
             self._file(self.token).unlink(missing_ok=True)
         self._lock.release()
@@ -80,14 +80,14 @@ def _is_locked(file: Path) -> bool:
 
 @contextmanager
 def erasing(database: Path, *, lock_timeout: float) -> Iterator[None]:
-    """Let no one open a cache on this database, which need not be there; those that are open are not disturbed.
+    """Keep caches from being opened on this database, which need not exist; open caches are not disturbed.
 
-    Who opens a cache shows that it lives and then looks for an erasure; who erases does it the other way round. So
-    either the one waits, or the other sees it (`CallCache.in_use_by_others`).
+    Opening a cache takes its lock first and then looks for an erasure; an erasure works in the opposite order. So
+    either the opening waits, or the erasure sees the open cache (`CallCache.in_use_by_others`).
 
     Raises:
-        CacheError: another erasure has the lock.
-        OSError: the lock's file cannot be made.
+        CacheError: another erasure holds the lock.
+        OSError: the lock's file cannot be created.
     """
     file = _erasing_file(database)
     lock = filelock.FileLock(file, timeout=lock_timeout, mode=0o600, thread_local=False)
@@ -109,10 +109,10 @@ def is_being_erased(database: Path) -> bool:
 
 
 def wait_for_erasure(database: Path, *, deadline: float) -> None:
-    """Return as soon as nothing is erased from this database.
+    """Wait until no erasure is under way in this database.
 
     Raises:
-        CacheError: at the deadline (of `time.monotonic`) something still is.
+        CacheError: one still is at the deadline (of `time.monotonic`).
     """
     while is_being_erased(database):
         if time.monotonic() > deadline:
@@ -125,12 +125,12 @@ def _erasing_file(database: Path) -> Path:
 
 
 def _being_erased(database: Path) -> CacheError:
-    return CacheError(f"cache {database}: a user is being forgotten; try again when that is done")
+    return CacheError(f"cache {database}: a user is being forgotten; try again after that")
 
 
 @dataclass(frozen=True, slots=True)
 class UncertainCall:
-    """A call that was begun and never ended: its process is gone. Perhaps it was paid for."""
+    """A call that was begun and never ended, because its process died. Perhaps it was paid for."""
 
     operation: str
     model: str
@@ -140,7 +140,7 @@ class UncertainCall:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is noted of a call that is being made."""
+    """The details of a call that is being made."""
 
     operation: str
     model: str
@@ -148,7 +148,7 @@ class Claim:
 
 
 def make_claims(database: sqlite3.Connection, keys: Sequence[bytes], *, token: str, claim: Claim) -> None:
-    """Note that the cache with this token is making the calls, all of them as `claim` says."""
+    """Record that the cache with this token is making the calls, all with the details of `claim`."""
     now = time.time()
     database.executemany(
         "INSERT OR REPLACE INTO claims (key, token, started_at, operation, model, owner) VALUES (?, ?, ?, ?, ?, ?)",
@@ -157,14 +157,14 @@ def make_claims(database: sqlite3.Connection, keys: Sequence[bytes], *, token: s
 
 
 def end_claims(database: sqlite3.Connection, keys: Sequence[bytes], *, token: str) -> dict[bytes, Claim]:
-    """End claims of the cache with this token, and return those that there were."""
+    """End the claims of the cache with this token on these calls, and return those that existed."""
     query = "DELETE FROM claims WHERE key = ? AND token = ? RETURNING operation, model, owner"
     rows = {key: database.execute(query, (key, token)).fetchone() for key in keys}
     return {key: Claim(*row) for key, row in rows.items() if row is not None}
 
 
 def bury_the_dead(database: sqlite3.Connection, living: Living) -> None:
-    """Turn the claims of all caches that are gone into uncertain calls."""
+    """Turn the claims of all dead caches into uncertain calls."""
     columns = "started_at, operation, model, owner"
     for (token,) in database.execute("SELECT DISTINCT token FROM claims").fetchall():
         if not living.is_alive(token):
@@ -175,7 +175,7 @@ def bury_the_dead(database: sqlite3.Connection, living: Living) -> None:
 
 
 def uncertain_calls(database: sqlite3.Connection) -> tuple[list[UncertainCall], int]:
-    """Return all uncertain calls, in the order in which they became so, and the id of the last (0 without any)."""
+    """Return all uncertain calls, in the order in which they became so, and the id of the last (0 if there is none)."""
     rows = database.execute("SELECT id, operation, model, owner, started_at FROM uncertain ORDER BY id").fetchall()
     calls = [
         UncertainCall(operation, model, owner, datetime.fromtimestamp(started_at, UTC))

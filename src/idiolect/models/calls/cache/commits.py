@@ -2,8 +2,8 @@
 
     add(change) … add(change) → end of the tick: BEGIN, every change, COMMIT (one fsync) → their awaiters go on
 
-An error undoes the whole group, and reaches every awaiter of it. While another process has the database's lock, the
-group is tried again and again, with pauses in which the loop goes on: the results in it are paid for.
+An error undoes the whole group and reaches all of its awaiters. While another process has the database's lock, the
+group is retried, with pauses in which the loop runs on, because the results in it are paid for.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from idiolect.models.calls.cache.schema import cache_errors, transaction
 from idiolect.sqlite import primary_code
 
 T = TypeVar("T")
-_MOMENT = 0.02  # seconds for which the loop stands still to wait for a lock
-_PAUSE = 0.05  # seconds for which it goes on before the next try
-_PATIENCE = 6  # how many times as long as for one lock a group waits
+_MOMENT = 0.02  # seconds for which the loop is blocked to wait for a lock
+_PAUSE = 0.05  # seconds for which it runs on before the next try
+_PATIENCE = 6  # a group waits this many times the timeout of one lock
 
 
 @dataclass(slots=True, eq=False)
@@ -35,24 +35,25 @@ class _Change:
 
 
 class GroupCommit:
-    """Collects changes of one event loop; used from its thread only.
+    """A collector of the changes of one event loop; used from its thread only.
 
     Args:
-        database: where they are made.
-        path: its file.
-        lock_timeout: seconds that its connection waits for another process's lock.
+        database: the connection through which the changes are made.
+        path: the database's file.
+        lock_timeout: seconds that the connection waits for another process's lock.
     """
 
     def __init__(self, database: sqlite3.Connection, path: Path, *, lock_timeout: float) -> None:
         self._database, self._path, self._lock_timeout = database, path, lock_timeout
         self._locked_since: float | None = None
         self._waiting: list[_Change] = []
-        self._loop: asyncio.AbstractEventLoop | None = None  # where a flush is due
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop on which a tick is due
 
     def add(self, apply: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Return a future of what `apply` returns, done as soon as that is durable; CacheError if it cannot be written.
+        """Add a change, and return a future of the result of `apply`, which is done once the change is durable.
 
-        The change is made in any case from now on, whether or not anyone still awaits the future.
+        The future raises CacheError if the change cannot be written. From now on the change is made in any case, even
+        if nobody awaits the future any more.
         """
         loop = asyncio.get_running_loop()
         change = _Change(apply, loop.create_future())
@@ -63,14 +64,14 @@ class GroupCommit:
         return change.future
 
     def flush(self) -> None:
-        """Commit now what is waiting. Raises nothing: an error reaches the awaiters."""
+        """Commit the waiting changes now. Errors are not raised here; they reach the awaiters."""
         self._write(again=False)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not loop:
             return
         self._loop = None
-        if not self._waiting:  # flushed meanwhile, perhaps because the database is closed now
+        if not self._waiting:  # flushed in the meantime; the database may even be closed by now
             return
         now = time.monotonic()
         since = now if self._locked_since is None else self._locked_since
@@ -90,7 +91,7 @@ class GroupCommit:
             self._database.execute(f"PRAGMA busy_timeout = {round(1000 * self._lock_timeout)}")
 
     def _write(self, *, again: bool) -> bool:
-        """Commit what is waiting. With `again`, false if the database is locked: then it is still waiting."""
+        """Commit the waiting changes. With `again`, return False if the database is locked; they then keep waiting."""
         group, self._waiting = self._waiting, []
         if not group:
             return True

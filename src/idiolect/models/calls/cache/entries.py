@@ -1,7 +1,7 @@
-"""Entries: the results that the cache holds, and whose they are.
+"""Entries of the cache: the results, and the owners of each.
 
-An entry belongs to every owner who asked for its call, and goes with the last of them. Its result is JSON; one that
-cannot be read counts as not there. The functions here run on the cache's connection, those that write inside a
+An entry belongs to every owner who made its call, and is deleted with the last of them. Its result is JSON; an
+unreadable result counts as missing. The functions here run on the cache's connection; those that write run inside a
 transaction of the caller.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from idiolect.models.calls.cache.claims import Claim
 
 _PAGE = 500
-_OWNED = ("owners", "claims", "uncertain")  # tables that say whose a row is
+_OWNED = ("owners", "claims", "uncertain")  # tables with a column for a row's owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class KeptCall:
 
 @dataclass(frozen=True, slots=True)
 class ForgottenCalls:
-    """What forgetting an owner did: results deleted, results left to other owners, claims dropped."""
+    """Counts after forgetting an owner: results deleted, results left to other owners, claims dropped."""
 
     deleted: int = 0
     unlinked: int = 0
@@ -43,27 +43,27 @@ class ForgottenCalls:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A result that is there; `linked` if the one who asks is an owner already."""
+    """A result found in the cache; `linked` if the owner who looked it up owns it already."""
 
     result: Mapping[str, Any]
     linked: bool
 
 
 def encode(result: Mapping[str, Any]) -> bytes:
-    """Return a result as UTF-8 JSON; half characters, which a model may have written, pass.
+    """Encode a result as UTF-8 JSON; lone surrogates, which a model may have written, are allowed.
 
     Raises:
-        ValueError: it is not strict JSON.
+        ValueError: the result is not strict JSON.
     """
     try:
         text = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except TypeError as error:
-        raise ValueError("a result is not JSON") from error
+        raise ValueError("the result cannot be written as JSON") from error
     return text.encode("utf-8", "surrogatepass")
 
 
 def _decode(stored: object) -> Mapping[str, Any] | None:
-    """Return the result that `encode` wrote; None if it cannot be read."""
+    """Decode a result that `encode` wrote; return None if it cannot be read."""
     try:
         result = json.loads(stored.decode("utf-8", "surrogatepass")) if isinstance(stored, bytes) else None
     except (ValueError, RecursionError):
@@ -72,7 +72,7 @@ def _decode(stored: object) -> Mapping[str, Any] | None:
 
 
 def find(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> dict[bytes, Found]:
-    """Return the entries with these keys that are there and can be read, by key."""
+    """Return the readable entries with these keys, by key."""
     mine = "EXISTS (SELECT 1 FROM owners WHERE entry = id AND owner = ?)"
     query = f"SELECT key, result, {mine} FROM entries WHERE key IN ({', '.join('?' * len(keys))})"
     return {
@@ -83,7 +83,7 @@ def find(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> 
 
 
 def add(database: sqlite3.Connection, key: bytes, result: bytes, *, claim: Claim, kept_at: float) -> None:
-    """Store the result of a claimed call; it takes the place of one with the same key, whose owners stay."""
+    """Store the result of a claimed call; it replaces a result with the same key, whose owners stay."""
     database.execute(
         "INSERT INTO entries (key, operation, model, kept_at, result) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO UPDATE SET kept_at = excluded.kept_at, result = excluded.result",
@@ -93,19 +93,19 @@ def add(database: sqlite3.Connection, key: bytes, result: bytes, *, claim: Claim
 
 
 def link(database: sqlite3.Connection, keys: Sequence[bytes], *, owner: str) -> None:
-    """Make `owner` an owner of those of the entries that are there."""
+    """Make `owner` an owner of the entries with these keys that exist."""
     query = "INSERT OR IGNORE INTO owners (entry, owner) SELECT id, ? FROM entries WHERE key = ?"
     database.executemany(query, [(owner, key) for key in keys])
 
 
 def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[list[KeptCall], int | None]:
-    """Return a page of this owner's entries with ids above `after`, and the id to go on from; None at the end."""
+    """Return a page of this owner's entries with ids above `after`, and the next page's `after`; None at the end."""
     shared = "EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = id AND other.owner <> :owner)"
     query = (
         f"SELECT id, key, operation, model, kept_at, result, {shared} FROM owners JOIN entries ON id = entry "
         f"WHERE owner = :owner AND entry > :after ORDER BY entry LIMIT {_PAGE}"
     )
-    # Opened and closed here: a reader that waits for its caller would keep the write-ahead log from being emptied.
+    # Read completely here: an open cursor that waits for its caller would keep the write-ahead log from being emptied.
     rows = database.execute(query, {"owner": owner, "after": after}).fetchall()
     page = [
         KeptCall(key.hex(), operation, model, datetime.fromtimestamp(kept_at, UTC), result, bool(is_shared))
@@ -116,14 +116,14 @@ def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[li
 
 
 def holds(database: sqlite3.Connection, owner: str) -> bool:
-    """Return whether anything is this owner's: an entry, a claim, or an uncertain call."""
+    """Return whether this owner has anything: an entry, a claim, or an uncertain call."""
     query = " OR ".join(f"EXISTS (SELECT 1 FROM {table} WHERE owner = :owner)" for table in _OWNED)
     (found,) = database.execute(f"SELECT {query}", {"owner": owner}).fetchone()
     return bool(found)
 
 
 def forget(database: sqlite3.Connection, owner: str) -> ForgottenCalls:
-    """Delete what only this owner has, unlink the rest, drop their claims and uncertain calls."""
+    """Delete the entries that only this owner has, unlink the others, drop the owner's claims and uncertain calls."""
     alone = "NOT EXISTS (SELECT 1 FROM owners AS other WHERE other.entry = entries.id AND other.owner <> :owner)"
     counts = [
         database.execute(f"DELETE FROM {statement}", {"owner": owner}).rowcount

@@ -13,16 +13,16 @@ from typing import Any
 
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest
 
-FORMAT = 1  # counts up when the same request is to get another key
+FORMAT = 1  # increased whenever the same request is to get another key
 
 
 def call_key(operation: str, *, model: str, fingerprint: str, request: CompletionRequest | ChoiceRequest) -> str:
     """Return the call's key: 64 hexadecimal digits.
 
     Args:
-        operation: what is asked of the model, such as "complete".
+        operation: the kind of call, such as "complete".
         model: the model's name.
-        fingerprint: hash of the weights, edit and chat template; "" for a remote model, whose name is all we know.
+        fingerprint: hash of the weights, edit and chat template; "" for a remote model, which only its name identifies.
         request: the call.
     """
     content = [FORMAT, operation, model, fingerprint, _as_json(request)]
@@ -31,7 +31,7 @@ def call_key(operation: str, *, model: str, fingerprint: str, request: Completio
 
 
 def _as_json(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
-    """Return the request as `dataclasses.asdict` does, at a tenth of the cost; a test compares the two."""
+    """Return the request as `dataclasses.asdict` would, at a tenth of the cost; a test compares the two."""
     content: dict[str, Any] = {
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "prefill": request.prefill,

@@ -1,6 +1,6 @@
-"""Results of calls as strict JSON, and back: what the cache of calls holds.
+"""Conversion of results of calls to strict JSON and back, for the cache of calls.
 
-An impossible choice has the log-probability -inf, which JSON cannot hold: it is written as null.
+An impossible choice has the log-probability -inf, which JSON cannot represent; it is written as null.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def completion_from_result(result: Mapping[str, Any]) -> Completion:
     """Return the completion that `completion_to_result` wrote.
 
     Raises:
-        CacheError: this is no completion.
+        CacheError: the result is not a completion.
     """
     try:
         text, reason, usage = result["text"], result["finish_reason"], Usage(**result["usage"])
     except (KeyError, TypeError) as error:
-        raise _no("completion") from error
+        raise _unexpected("a completion") from error
     if not isinstance(text, str) or reason not in ("stop", "length"):
-        raise _no("completion")
+        raise _unexpected("a completion")
     return Completion(text, reason, usage)
 
 
@@ -47,17 +47,17 @@ def logprobs_from_result(result: Mapping[str, Any]) -> ChoiceLogProbs:
     """Return exactly the log-probabilities that `logprobs_to_result` wrote.
 
     Raises:
-        CacheError: these are no log-probabilities.
+        CacheError: the result is not one of log-probabilities.
     """
     try:
         values = tuple(-math.inf if value is None else float(value) for value in result["logprobs"])
         return ChoiceLogProbs(values, tuple(map(int, result["n_tokens"])), Usage(**result["usage"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise _no("log-probabilities of choices") from error
+        raise _unexpected("log-probabilities of choices") from error
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    """Return the usage as `dataclasses.asdict` would, which this path can't afford."""
+    """Return the usage as `dataclasses.asdict` would, which is too slow for this path."""
     return {
         "calls": usage.calls,
         "prompt_tokens": usage.prompt_tokens,
@@ -68,9 +68,12 @@ def _usage(usage: Usage) -> dict[str, int]:
 
 def _number(value: float) -> float | None:
     if math.isnan(value) or value == math.inf:
-        raise ValueError(f"{value} is no log-probability")
+        raise ValueError(f"{value} is not a log-probability")
     return None if value == -math.inf else float(value)
 
 
-def _no(expected: str) -> CacheError:
-    return CacheError(f"a kept result is no {expected}: another version wrote it; move the cache's file away to go on")
+def _unexpected(expected: str) -> CacheError:
+    return CacheError(
+        f"expected {expected} in the cache, found a result that another version wrote; "
+        "move the cache's file away to continue"
+    )

@@ -1,9 +1,9 @@
-"""The cache's file: made private, opened with SQLite's pragmas, its schema made or checked.
+"""The cache's file: its creation with private permissions, its pragmas, and the creation or check of its schema.
 
     path → file (0600, in a 0700 folder if that is made) → connection in WAL mode → schema of this version
 
-Plain `sqlite3`, no ORM: this path sees every call, and SQLAlchemy would cost more than all the rest of it. The file's
-`user_version` is the schema's, its `application_id` marks it as Idiolect's.
+Plain `sqlite3`, no ORM: every call takes this path, and SQLAlchemy would cost more than all the rest of it. The file's
+`user_version` is that of the schema; its `application_id` marks it as Idiolect's.
 
 `synchronous` is FULL: a commit survives a power cut, not only the death of the process. Group commit (`commits.py`)
 shares one fsync among all calls that wait for it, so a slow disk makes the groups larger and not the queue longer.
@@ -58,7 +58,7 @@ CREATE TABLE uncertain (
     owner TEXT NOT NULL
 )
 """
-# Version 1 had a checksum beside each result, and one claim a call: a second process waited for the first one.
+# Version 1 had a checksum beside each result, and one claim per call, so that a second process waited for the first.
 _FROM_VERSION_1 = f"""
 ALTER TABLE entries DROP COLUMN checksum;
 ALTER TABLE claims RENAME TO claims_1;
@@ -69,14 +69,14 @@ DROP TABLE claims_1
 """
 
 _REASONS = {
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to go on (its calls are then paid for again)",
-    sqlite3.SQLITE_TOOBIG: "a result is too big for SQLite",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to continue (its calls are then paid for again)",
+    sqlite3.SQLITE_TOOBIG: "a result is too large for SQLite",
 }
 
 
 @contextmanager
 def cache_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's and the file system's errors into `CacheError`, with the path and the reason, no one's texts."""
+    """Turn SQLite's and the file system's errors into `CacheError`, with the path and the reason but nobody's texts."""
     try:
         yield
     except sqlite3.Error as error:
@@ -87,8 +87,8 @@ def cache_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Open a transaction that writes: committed at the end, rolled back by an exception."""
-    database.execute("BEGIN IMMEDIATE")  # waits for the lock now, and is never refused one in its middle
+    """Open a write transaction, which is committed at the end of the context and rolled back by an exception."""
+    database.execute("BEGIN IMMEDIATE")  # waits for the lock now, so that later statements are never refused one
     try:
         yield
         database.execute("COMMIT")
@@ -99,14 +99,14 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
-    """Return a connection to the cache at `path`, which is made if there is none.
+    """Open a connection to the cache at `path`; create the cache if there is none.
 
     Args:
         path: the database's file.
         lock_timeout: seconds to wait for another process's lock.
 
     Raises:
-        CacheError: cannot be made or opened, is no cache, is made by a newer Idiolect, or is locked.
+        CacheError: the file cannot be created or opened, is not a cache, was made by a newer Idiolect, or is locked.
     """
     with cache_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def open_database(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
         database = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None)
         try:
-            _version(database, path)  # before anything of someone else's file is changed
+            _version(database, path)  # checked before anything changes, in case the file is another program's
             set_pragmas(database, lock_timeout=lock_timeout)
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA temp_store = MEMORY")
@@ -135,10 +135,11 @@ def _version(database: sqlite3.Connection, path: Path) -> int:
     if (application, version, tables) == (0, 0, 0):
         return 0
     if application != _APPLICATION:
-        raise CacheError(f"cache {path}: this is another kind of database")
+        raise CacheError(f"cache {path}: this is another kind of database; move it away to continue")
     if version > VERSION:
         raise CacheError(
-            f"cache {path}: made by a newer Idiolect (version {version} of the file, this reads {VERSION})"
+            f"cache {path}: made by a newer Idiolect (version {version} of the file, this one reads up to {VERSION}); "
+            "update Idiolect"
         )
     return int(version)
 

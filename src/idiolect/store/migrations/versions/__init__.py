@@ -1,1 +1,1 @@
-"""The revisions, numbered; a released one is never changed."""
+"""The numbered revisions; a released one is never changed."""

@@ -1,4 +1,4 @@
-"""0001: users, their opinions, and what was learned for them."""
+"""0001: users, their opinions, and the data learned for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Create the three tables."""
     op.create_table(
         "users",
         sa.Column("id", sa.Text, nullable=False),

@@ -1,4 +1,4 @@
-"""0002: checkpoints of learning, unfinished erasures, places of caches, and opinions that were entered one by one."""
+"""0002: checkpoints of learning, unfinished erasures, paths of caches, and opinions that were entered one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the three tables, and the column; no opinion had been entered by itself before."""
+    """Create the three tables and the column; no opinion had been entered by itself before."""
     op.add_column("opinions", sa.Column("entered", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "checkpoints",

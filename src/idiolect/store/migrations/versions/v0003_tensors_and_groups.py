@@ -1,4 +1,4 @@
-"""0003: tensors beside what was learned, and groups: their members, what was learned for them, and from whom."""
+"""0003: tensors of learned data, and groups: their members, the data learned for them, and its sources."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the column and the tables; nothing that was learned before has tensors."""
+    """Create the column and the tables; no data learned before has tensors."""
     op.add_column("personalizations", sa.Column("tensors", sa.LargeBinary, nullable=True))
     _make_groups()
-    _make_what_they_learned()
+    _make_learned()
 
 
 def _make_groups() -> None:
@@ -40,7 +40,7 @@ def _make_groups() -> None:
     op.create_index("ix_group_members_user_id", "group_members", ["user_id"])
 
 
-def _make_what_they_learned() -> None:
+def _make_learned() -> None:
     op.create_table(
         "group_personalizations",
         sa.Column("group_id", sa.Text, nullable=False),
