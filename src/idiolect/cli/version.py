@@ -75,7 +75,7 @@ def _requirements() -> tuple[list[str], dict[str, list[str]]]:
         lines = metadata.requires("idiolect") or []
     except metadata.PackageNotFoundError:  # run from a copy of the source
         lines = []
-    found = [match for line in lines if (match := _REQUIREMENT.match(line))]
+    found = [match for line in lines if (match := _REQUIREMENT.match(line)) and match["name"] != "idiolect"]
     extras: dict[str, list[str]] = {}
     for match in found:
         if match["extra"]:
