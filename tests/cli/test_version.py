@@ -73,8 +73,8 @@ def test_store_that_is_there_and_one_that_cannot_be_named(tmp_path: Path, monkey
     monkeypatch.setenv("IDIOLECT_STORE", str(tmp_path))
     assert facts()["store"] == {"place": str(tmp_path), "exists": True}
     monkeypatch.setenv("IDIOLECT_STORE", "://")
-    assert "cannot be read" in facts()["store"]["error"]
-    assert "cannot be read" in CliRunner().invoke(app, ["--version", "--verbose"]).stdout
+    assert "the store's URL" in facts()["store"]["error"]
+    assert "the store's URL" in CliRunner().invoke(app, ["--version", "--verbose"]).stdout
 
 
 @pytest.mark.parametrize("url", ["http://[broken", "no url", ""])
