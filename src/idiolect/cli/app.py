@@ -16,7 +16,7 @@ from idiolect.cli.boundary import STOPPED, Boundary, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
-from idiolect.cli.terminal import open_closed_streams, quiet_libraries
+from idiolect.cli.terminal import open_closed_streams, print_json, quiet_libraries
 from idiolect.cli.users.app import app as users
 from idiolect.version import __version__
 
@@ -34,19 +34,33 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    if ctx.params["verbose"]:
+        from idiolect.cli.version import print_installation
+
+        print_installation(json=ctx.params["json"])
+    elif ctx.params["json"]:
+        print_json({"idiolect": __version__})
+    else:
         typer.echo(f"idiolect {__version__}")
-        raise typer.Exit
+    raise typer.Exit
 
 
+# Options that are eager have their values when the callback of another one runs.
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version)] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="With --version: everything that a report of a bug needs.", is_eager=True),
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --version: print JSON.", is_eager=True)] = False,
 ) -> None:
     del version
+    if verbose or json:
+        raise typer.BadParameter("goes with --version only", param_hint="'--verbose'" if verbose else "'--json'")
 
 
 app.command("demo", epilog=examples(*demo.EXAMPLES))(demo.demo)

@@ -1,6 +1,8 @@
-"""Test doubles for code built on Idiolect: a model made of two plain functions. Needs no torch.
+"""Test doubles for code built on Idiolect: a model made of two plain functions.
 
-model = FunctionModel("parrot", complete=lambda request: request.messages[-1].content)
+    model = FunctionModel("parrot", complete=lambda request: request.messages[-1].content)
+
+They need no torch.
 """
 
 from __future__ import annotations
