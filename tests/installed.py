@@ -1,8 +1,8 @@
-"""Builds the wheel, and installs it with one extra into an empty environment, as a user would.
+"""Builds the wheel, and installs it with an extra into an empty environment, as a user would.
 
 Everything comes from pip with the versions of constraints.txt, but for torch: it is lent from the environment that runs
 the tests. Its build (CPU or GPU) is chosen when that is set up, and unpacking it once more for each extra takes a
-gigabyte, or five for a GPU. `Installed.torch_required` tells whether pip wanted it.
+gigabyte, or five for a GPU. `Installed.torch_required` states whether pip asked for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_THE_CALLER = re.compile(r"PYTHON(PATH|HOME)|VIRTUAL_ENV|PIP_(USER|TARGET|PRE
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment that holds the wheel with one extra."""
+    """An environment that holds the wheel with an extra."""
 
     folder: Path
     torch_required: bool
@@ -60,42 +60,40 @@ def build(kind: str, folder: Path) -> Path:
     return file
 
 
-def install(wheel: Path, extra: str, folder: Path, *, lend: Path | None = None, options: Sequence[str] = ()) -> Installed:
+def install(wheel: Path, extra: str, folder: Path, *, lent: Path | None = None) -> Installed:
     """Make an empty environment in `folder`, and install the wheel with `extra` ("": none) into it.
 
     Args:
         wheel: the file.
         extra: name of one extra.
         folder: where the environment is made.
-        lend: a folder made by `lend_torch`.
-        options: more options of pip.
+        lent: a folder made by `lend_torch`; None for an extra that needs no torch.
     """
     _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    if lend:
+    if lent:
         (packages,) = folder.glob("lib/python*/site-packages")
-        (packages / "lent.pth").write_text(f"{lend}\n")
-    requirement = f"{wheel}[{extra}]" if extra else str(wheel)
-    installed = pip_install(folder, "-c", str(CONSTRAINTS), "--build-constraint", str(CONSTRAINTS), *options, requirement)
+        (packages / "lent.pth").write_text(f"{lent}\n")
+    installed = pip_install(folder, f"{wheel}[{extra}]" if extra else str(wheel))
     return Installed(folder, bool(re.search(r"^Requirement already satisfied: torch\b", installed, re.MULTILINE)))
 
 
 def pip_install(folder: Path, *arguments: str) -> str:
     """Run `pip install` for the environment in `folder`; return what pip prints."""
-    python = str(folder / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
     quick = ["--no-input", "--no-compile", "--progress-bar", "off", "--disable-pip-version-check"]
-    return _run([sys.executable, "-m", "pip", "--python", python, "install", *quick, *arguments], check=True).stdout
+    exact = ["-c", str(CONSTRAINTS), "--build-constraint", str(CONSTRAINTS)]
+    return _run([*pip, *quick, *exact, *arguments], check=True).stdout
 
 
-def pinned(name: str) -> str:
-    """Return the version of a package in constraints.txt."""
-    (version,) = re.findall(rf"^{re.escape(name)}==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
-    return str(version)
+def only_built(wheel: Path) -> tuple[str, ...]:
+    """Return the options of pip that make it take this wheel, and never build the package."""
+    return "--find-links", str(wheel.parent), "--only-binary", wheel.name.partition("-")[0]
 
 
 def lend_torch(folder: Path) -> Path:
     """Make a folder that shows torch, and all that torch requires, by links; pip never touches what lies there."""
     folder.mkdir()
-    for name in _with_requirements("torch"):
+    for name in _required("torch"):
         lent = distribution(name)
         for top in {file.parts[0] for file in lent.files or ()} - {"..", "__pycache__"}:
             if not (folder / top).exists():
@@ -104,14 +102,11 @@ def lend_torch(folder: Path) -> Path:
 
 
 def cached_wheel(name: str) -> Path | None:
-    """Return the wheel of the pinned version that pip has built before, if it has."""
-    listed = _run([sys.executable, "-m", "pip", "cache", "list", "--format", "abspath", name]).stdout.split()
-    found = [Path(line) for line in listed if Path(line).name.startswith(f"{name}-{pinned(name)}-")]
+    """Return the wheel of the version in constraints.txt that pip has built before, if it has."""
+    (version,) = re.findall(rf"^{name}==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
+    listed = _run([sys.executable, "-m", "pip", "cache", "list", "--format", "abspath", name]).stdout.splitlines()
+    found = [Path(line) for line in listed if Path(line).name.startswith(f"{name}-{version}-")]
     return found[0] if found else None
-
-
-def _with_requirements(name: str) -> set[str]:
-    return set(_required(name))
 
 
 @cache

