@@ -208,6 +208,12 @@ def test_core_alone_names_the_extra_that_a_command_needs(
 
 
 @pytest.mark.slow
+def test_core_alone_names_the_extra_of_a_public_name(environment: Environments) -> None:
+    failed = environment("").run("python", "-c", "import idiolect; idiolect.ExportOptions", check=False)
+    assert failed.stderr.rstrip().endswith("MissingExtraError: exporting needs torch: pip install 'idiolect[export]'")
+
+
+@pytest.mark.slow
 def test_bench_alone_runs_the_rival_optimizer(environment: Environments) -> None:
     bench = environment("bench")
     assert "--budgets" in bench.run("python", str(ROOT / "benchmarks" / "against_gepa.py"), "--help").stdout
