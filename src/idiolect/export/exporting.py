@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
+from idiolect.errors import ExportError, MissingExtraError
 
-from idiolect.errors import ExportError
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError(f"exporting needs {error.name}: pip install 'idiolect[export]'") from error
+
 from idiolect.export.adapter import AdapterFiles, Format, Published, publish
 from idiolect.export.card import Origin
 from idiolect.export.lora import Lora, check_linear, check_same_weights, lora_of
