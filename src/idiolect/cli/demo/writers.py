@@ -136,7 +136,7 @@ def print_writer(trial: WriterTrial) -> None:
     if trial.fluency is not None:
         print_wrapped(f"on neutral text, which it should leave alone: {trial.fluency:+.3f} nat per token")
     print_wrapped(f"gate: {trial.learned.gate}")
-    print_wrapped(f"\nThe beginning of an unseen text, gone on with: {one_line(trial.beginning)} …")
+    print_wrapped(f"\nThe beginning of an unseen text, and how it is continued: {one_line(trial.beginning)} …")
     for name, text in zip(("base", "edited"), trial.continued, strict=True):
         print_wrapped(f"{name}: … {one_line(text)}", indent=2)
     print_wrapped(f"\n{trial.seconds:.0f} s")
