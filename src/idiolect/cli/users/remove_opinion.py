@@ -30,10 +30,11 @@ def remove_opinion(
     Nothing is learned: prompts stay as they are until the next fit --resume or add-opinion, and an edit (CHAMELEON)
     until it is fitted anew. An opinion of a users file comes back with the next fit of that file.
     """
-    from idiolect.application.blocking import Workspace
+    from idiolect.application.opinions import remove_from
+    from idiolect.store import Store
 
-    with Workspace.open(store, create=False) as space:
-        left = space.remove_opinion(user_id, question, None if choices is None else split_choices(choices))
+    with Store.open(store, create=False) as opened:
+        left = remove_from(opened, user_id, question, None if choices is None else split_choices(choices))
     if json:
         print_json({"user": user_id, "removed": True, "opinions": left.n_opinions})
         return
