@@ -2,6 +2,9 @@
 
 The event loop runs in its own thread (anyio's blocking portal), so a workspace works in a script, in a notebook, and
 where another event loop is running. Observers are called in that thread.
+
+A use case is imported by the method that runs it, because a method of learning takes longer to import than a look into
+the store takes.
 """
 
 from __future__ import annotations
@@ -11,33 +14,35 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from idiolect.application.adapters import AdapterExported, export_adapter
-from idiolect.application.asking import Asked, ask
 from idiolect.application.choices import ChameleonChoices, FermiChoices
-from idiolect.application.fitting import NO_EVENTS, FitEvents, FitReport, fit_users, open_learner
-from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast
-from idiolect.application.groups import GroupFitted, fit_group
-from idiolect.application.names import DEFAULT_MODEL, AskedMethod
+from idiolect.application.fitting import NO_EVENTS
+from idiolect.application.names import DEFAULT_MODEL
 from idiolect.application.observers import ignore
-from idiolect.application.opinions import Change, OpinionAdded, add_opinion, remove_opinion
 from idiolect.application.owner import Owner
-from idiolect.application.persons import ExportedPerson, Known, ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.persons import export_person, forget, known_about, to_forget
 from idiolect.application.portal import STOPPED_BY_HAND, Portal
-from idiolect.application.run import CallSettings, Spending
-from idiolect.application.workspace import (
-    NO_WORKSPACE_EVENTS,
-    AsyncWorkspace,
-    WorkspaceEvents,
-    WorkspaceSettings,
-)
-from idiolect.erasure.receipt import Receipt
-from idiolect.methods.personalization import Observer, ignore_progress
-from idiolect.models.language_model import LanguageModel
-from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store, UserSummary
+from idiolect.application.run import CallSettings
+from idiolect.application.workspace import NO_WORKSPACE_EVENTS, AsyncWorkspace, WorkspaceSettings
+from idiolect.methods.personalization import ignore_progress
+from idiolect.people.user import Question
 
 if TYPE_CHECKING:
+    from idiolect.application.adapters import AdapterExported
+    from idiolect.application.asking import Asked
+    from idiolect.application.fitting import FitEvents, FitReport
+    from idiolect.application.forecasting import ChameleonForecast, FermiForecast
+    from idiolect.application.groups import GroupFitted
+    from idiolect.application.names import AskedMethod
+    from idiolect.application.opinions import Change, OpinionAdded
+    from idiolect.application.persons import ExportedPerson, Known, ToForget
+    from idiolect.application.run import Spending
+    from idiolect.application.workspace import WorkspaceEvents
+    from idiolect.erasure.receipt import Receipt
     from idiolect.export.exporting import ExportOptions
+    from idiolect.methods.personalization import Observer
+    from idiolect.models.language_model import LanguageModel
+    from idiolect.people.user import Opinion, User
+    from idiolect.store import Store, UserSummary
 
 T = TypeVar("T")
 
@@ -128,6 +133,7 @@ class Workspace:
         events: FitEvents = NO_EVENTS,
     ) -> FitReport:
         """Save users, and learn from each of them; see `fitting.open_learner` and `fitting.fit_users`."""
+        from idiolect.application.fitting import fit_users, open_learner
 
         async def fit() -> FitReport:
             learner = await open_learner(self._space, choices)
@@ -155,6 +161,8 @@ class Workspace:
             method: method that answers; None: the one that has learned, or Fermi if both have.
             with_base: also ask the base model.
         """
+        from idiolect.application.asking import ask
+
         if isinstance(question, Question) and (choices or ordinal):
             raise ValueError("choices and ordinal cannot be given with a Question, which has its own")
         asked = Question(question, choices, ordinal) if isinstance(question, str) else question
@@ -171,11 +179,15 @@ class Workspace:
         on_kept: Callable[[Change], None] = ignore,
     ) -> OpinionAdded:
         """Store one more opinion of a user, and continue learning from it; see `opinions.add_opinion`."""
+        from idiolect.application.opinions import add_opinion
+
         add = partial(add_opinion, self._space, user_id, opinion)
         return self._call(partial(add, iterations=iterations, observer=observer, on_kept=on_kept))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> UserSummary:
         """Delete one opinion of a user; see `opinions.remove_opinion`."""
+        from idiolect.application.opinions import remove_opinion
+
         return self._call(partial(remove_opinion, self._space, user_id, question, choices))
 
     def known_about(self, user_id: str) -> Known:
@@ -202,6 +214,8 @@ class Workspace:
         observer: Observer = ignore_progress,
     ) -> GroupFitted:
         """Learn one edit from all members of a group, which `store.groups` creates; see `groups.fit_group`."""
+        from idiolect.application.groups import fit_group
+
         chosen = ChameleonChoices() if choices is None else choices
         return self._call(partial(fit_group, self._space, group_id, chosen, observer=observer))
 
@@ -209,6 +223,8 @@ class Workspace:
         self, owner: str | Owner, options: ExportOptions, *, even_if_unused: bool = False, name_owner: bool = False
     ) -> AdapterExported:
         """Export an edit as a LoRA that other engines load; see `adapters.export_adapter`."""
+        from idiolect.application.adapters import export_adapter
+
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         return self._call(
             partial(
@@ -225,6 +241,8 @@ class Workspace:
         self, users: Iterable[User], choices: FermiChoices | ChameleonChoices = _DEFAULT_CHOICES
     ) -> FermiForecast | ChameleonForecast:
         """Estimate the cost of learning from these users, without a call and without writing anything."""
+        from idiolect.application.forecasting import forecast
+
         space = self._space
         prices = space.settings.calls.prices
         cost = partial(forecast, users, choices, model=space.model, optimizer=space.optimizer, prices=prices)

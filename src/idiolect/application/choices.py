@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from idiolect.application.names import CHAMELEON, FERMI, AnsweringMode, MethodName
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
 from idiolect.methods.setting_changes import changed
 from idiolect.models.catalog import is_remote, kind_of
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.settings import ChameleonSettings
+    from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None =
     Raises:
         SettingsError: there is no such preset, or a setting or a combination is invalid.
     """
+    from idiolect.methods.fermi.settings import preset
+
     settings = preset(choices.preset or ("api" if is_remote(model) else "demo"))
     proposers = choices.proposers
     if proposers is None and optimizer is not None and "llm" not in settings.proposers:

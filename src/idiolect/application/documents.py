@@ -10,34 +10,36 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from idiolect.application.asking import Asked
-from idiolect.application.chameleon import ChameleonSummary, is_stale, read_edit
-from idiolect.application.fermi import FermiSummary
-from idiolect.application.fitting import Outcome
-from idiolect.application.forecasting import ChameleonForecast, FermiForecast, RoleCost
-from idiolect.application.groups import GroupFitted
 from idiolect.application.names import CHAMELEON, FERMI
-from idiolect.application.opinions import OpinionAdded
-from idiolect.application.persons import Known
-from idiolect.application.run import Spending
-from idiolect.erasure.receipt import Receipt
 from idiolect.errors import MissingExtraError, PersonalizationError, error_kind
-from idiolect.methods.answering import Response
-from idiolect.methods.fermi.memory import ScoredPrompt
-from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.personalization import Candidate, Explanation
-from idiolect.people.user import Opinion, User
-from idiolect.store import Group, GroupFit, PersonalizationRecord, UserSummary
-from idiolect.store.group_records import Removal
 
+# A document of the store's own values needs no method: methods are imported by the functions that read their results.
 if TYPE_CHECKING:
+    from idiolect.application.asking import Asked
+    from idiolect.application.fitting import Outcome
+    from idiolect.application.forecasting import ChameleonForecast, FermiForecast, RoleCost
+    from idiolect.application.groups import GroupFitted
+    from idiolect.application.opinions import OpinionAdded
+    from idiolect.application.persons import Known
+    from idiolect.application.run import Spending
+    from idiolect.erasure.receipt import Receipt
+    from idiolect.methods.answering import Response
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.fermi.memory import ScoredPrompt
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+    from idiolect.methods.personalization import Candidate, Explanation
+    from idiolect.people.user import Opinion, User
+    from idiolect.store import Group, GroupFit, PersonalizationRecord, UserSummary
+    from idiolect.store.group_records import Removal
 
 Document = dict[str, Any]
 
 
 def outcome_document(outcome: Outcome) -> Document:
     """Return the document for the outcome of learning from one user."""
+    from idiolect.application.chameleon import ChameleonSummary
+    from idiolect.application.fermi import FermiSummary
+
     document: Document = {
         "id": outcome.user_id,
         "state": outcome.state,
@@ -86,7 +88,7 @@ def opinion_document(opinion: Opinion) -> Document:
 
 def learned_document(record: PersonalizationRecord, user: User) -> Document:
     """Return the document for a method's result; its `error` states why a stored result cannot be read."""
-    document = {
+    document: Document = {
         "method": record.method,
         "digest": record.digest,
         "created_at": record.created_at.isoformat(),
@@ -94,12 +96,20 @@ def learned_document(record: PersonalizationRecord, user: User) -> Document:
     }
     try:
         if record.method == FERMI:
+            from idiolect.methods.fermi.personalization import FermiPersonalization
+
             document |= _prompts_document(FermiPersonalization.from_json(record.payload))
         elif record.method == CHAMELEON:
+            from idiolect.application.chameleon import read_edit
+
             document |= edit_document(read_edit(record))
     except (MissingExtraError, PersonalizationError) as error:
         document["error"] = str(error)
-    return document | ({"stale": is_stale(record, user)} if record.method == CHAMELEON else {})
+    if record.method == CHAMELEON:
+        from idiolect.application.chameleon import is_stale
+
+        document["stale"] = is_stale(record, user)
+    return document
 
 
 def prompt_document(prompt: ScoredPrompt, learned: FermiPersonalization) -> Document:
@@ -216,6 +226,8 @@ def receipt_document(receipt: Receipt) -> Document:
 
 def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
     """Return the document for the forecast cost of learning."""
+    from idiolect.application.forecasting import ChameleonForecast
+
     if isinstance(forecast, ChameleonForecast):
         document = asdict(forecast)
         del document["preset"]

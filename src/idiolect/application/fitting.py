@@ -14,22 +14,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from idiolect.application.arguments import check_type
-from idiolect.application.chameleon import check_chameleon, open_chameleon
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
-from idiolect.application.fermi import check_fermi, open_fermi
-from idiolect.application.learner import Fitted, LearnedSummary, Learner
 from idiolect.application.observers import ignore
-from idiolect.application.run import Spending
-from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import CacheError, HaltedError, IdiolectError, PersonalizationError, StoreError
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.people.user import User
+
+if TYPE_CHECKING:
+    from idiolect.application.learner import Fitted, LearnedSummary, Learner
+    from idiolect.application.run import Spending
+    from idiolect.application.workspace import AsyncWorkspace
 
 State = Literal["learned", "already learned", "stopped early", "not learned", "failed"]
 _USERS_PER_TURN = 2  # users in progress per call in flight, so that there is always a call to make
@@ -141,10 +141,14 @@ async def open_learner(
     pool, model = workspace.models, model or workspace.model
     learner: Learner
     if isinstance(choices, ChameleonChoices):
+        from idiolect.application.chameleon import check_chameleon, open_chameleon
+
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
         learner = replace(edits, calls=workspace.run.calls)
     else:
+        from idiolect.application.fermi import check_fermi, open_fermi
+
         optimizer = optimizer or workspace.optimizer
         settings = fermi_settings(choices, model=model, optimizer=optimizer)
         prompts = await open_fermi(pool, settings, model=model, optimizer=optimizer)

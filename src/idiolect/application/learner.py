@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from idiolect.application.names import MethodName
-from idiolect.methods.checkpoints import CheckpointSink
-from idiolect.methods.personalization import Observer
-from idiolect.people.user import User
-from idiolect.store.records import PersonalizationRecord
+if TYPE_CHECKING:
+    from idiolect.application.names import MethodName
+    from idiolect.methods.checkpoints import CheckpointSink
+    from idiolect.methods.personalization import Observer
+    from idiolect.people.user import User
+    from idiolect.store import PersonalizationRecord
 
 
 class LearnedSummary(Protocol):

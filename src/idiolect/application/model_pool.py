@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
+from idiolect.application.observers import Waiting, wait_quietly
 from idiolect.application.run import CallSettings
 from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
-from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import (
@@ -34,26 +34,19 @@ from idiolect.models.catalog import (
     server_of,
 )
 from idiolect.models.language_model import LanguageModel
-from idiolect.models.similarity import Embedder, EmbeddingSimilarity, Similarity
 
 if TYPE_CHECKING:
     from idiolect.models.remote.transport import RemoteSettings
+    from idiolect.models.similarity import Embedder, Similarity
 
 T = TypeVar("T")
 PriceOf = Callable[[str], Price | None]
-Waiting = Callable[[str], AbstractContextManager[None]]
 
 _FREE = Price(Decimal(0), Decimal(0))  # for models that run in this process
 
 
 async def _nothing_to_do() -> None:
     """Do nothing: only a model with a connection or a memory has something to check, forget or close."""
-
-
-def wait_quietly(what: str) -> AbstractContextManager[None]:
-    """Return a context manager that shows nothing."""
-    del what
-    return nullcontext()
 
 
 @runtime_checkable
@@ -137,10 +130,14 @@ class OpenSimilarity:
     @property
     def embedder(self) -> Embedder | None:
         """Embedding model; None for a similarity without embeddings."""
+        from idiolect.models.similarity import EmbeddingSimilarity  # imports numpy, as the embedder below does
+
         return self.similarity.embedder if isinstance(self.similarity, EmbeddingSimilarity) else None
 
     def called(self, calls: Calls | None, owner: str) -> Similarity:
         """Return the similarity with the calls of its remote embedding model, if any, counted for `owner`."""
+        from idiolect.models.similarity import EmbeddingSimilarity
+
         embedder = self.called_embedder(calls, owner)
         return self.similarity if embedder is None or embedder is self.embedder else EmbeddingSimilarity(embedder)
 
@@ -148,6 +145,8 @@ class OpenSimilarity:
         """Return the embedding model, with its calls counted for `owner` if it is remote; None if there is none."""
         if calls is None or not self.remote or self.embedder is None:
             return self.embedder
+        from idiolect.models.calls.embedder import CalledEmbedder
+
         return CalledEmbedder(calls, self.embedder, known_as=price_name(self.name), price=self.price, owner=owner)
 
 
@@ -200,6 +199,8 @@ def open_named_similarity(name: str, settings: CallSettings, price_of: PriceOf) 
     """
     name = lasting_name(name)
     if is_remote(name):
+        from idiolect.models.similarity import EmbeddingSimilarity
+
         embedder = open_remote_embedder(name, settings=remote_settings(settings))
         similarity = EmbeddingSimilarity(embedder)
         return OpenSimilarity(similarity, name, price_of(name), True, embedder.check, embedder.aclose)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
-from idiolect.application.fermi import FermiLearner, check_fermi, open_fermi
 from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.application.observers import ignore
-from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import HaltedError, StoreError
-from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.people.user import Opinion
-from idiolect.store import Store, UserSummary
+
+# Fermi is imported where it learns: an opinion is taken back without it.
+if TYPE_CHECKING:
+    from idiolect.application.fermi import FermiLearner
+    from idiolect.application.workspace import AsyncWorkspace
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+    from idiolect.store import Store, UserSummary
 
 Change = Literal["added", "replaced"]
 
@@ -85,6 +88,8 @@ async def add_opinion(
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or cannot answer; the opinion is stored.
         CacheError: the cache cannot be opened, read or written; the opinion is stored.
     """
+    from idiolect.application.fermi import check_fermi, open_fermi
+
     check_type("opinion", opinion, Opinion)
     if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
         raise ValueError(f"iterations is {iterations!r}, must be a whole number from 0, or None")
@@ -123,7 +128,11 @@ async def remove_opinion(
         UnknownUserError: the store has no such user.
         StoreError: the user has no such opinion (the message lists similar questions), or the store cannot be written.
     """
-    store = workspace.store
+    return remove_from(workspace.store, user_id, question, choices)
+
+
+def remove_from(store: Store, user_id: str, question: str, choices: Sequence[str] | None = None) -> UserSummary:
+    """Delete one opinion of a user in a store, as `remove_opinion` does, without a workspace."""
     if not store.remove_opinion(user_id, question, choices):
         near = _near(question, [opinion.question.text for opinion in store.user(user_id).opinions])
         raise StoreError(f"user {user_id!r} has no such opinion{near}")
@@ -159,6 +168,8 @@ async def _extend(
 
 
 def _held(store: Store, user_id: str) -> _Held | None:
+    from idiolect.methods.fermi.personalization import FermiPersonalization
+
     record = store.find_personalization(user_id, FERMI)
     return None if record is None else _Held(FermiPersonalization.from_json(record.payload), record.digest)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from idiolect.application.workspace import AsyncWorkspace
-from idiolect.erasure.caches import opened_caches
-from idiolect.erasure.forgetting import forget_user, has_leftovers
-from idiolect.erasure.holdings import Holdings, holdings
-from idiolect.erasure.receipt import Receipt
 from idiolect.errors import BusyError, UnknownUserError
-from idiolect.models.calls.cache import CallCache
-from idiolect.people.user import User
-from idiolect.store import PersonalizationRecord, UserSummary
+
+# What deletes and searches is imported by the functions that need it: a look into the store is to be quick.
+if TYPE_CHECKING:
+    from idiolect.application.workspace import AsyncWorkspace
+    from idiolect.erasure.holdings import Holdings
+    from idiolect.erasure.receipt import Receipt
+    from idiolect.models.calls.cache import CallCache
+    from idiolect.people.user import User
+    from idiolect.store import PersonalizationRecord, Store, UserSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,11 @@ async def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
         UnknownUserError: the store has no such user.
         StoreError: the store cannot be read.
     """
-    store = workspace.store
+    return known_in(workspace.store, user_id)
+
+
+def known_in(store: Store, user_id: str) -> Known:
+    """Return what a store holds about a user, as `known_about` does, without a workspace."""
     return Known(
         store.user(user_id),
         store.summary(user_id),
@@ -81,8 +87,22 @@ async def export_person(workspace: AsyncWorkspace, user_id: str) -> ExportedPers
         UnknownUserError: the store has no such user.
         StoreError, CacheError: the store or a cache cannot be read.
     """
-    with opened_caches(workspace.store.database, held=_open_cache(workspace)) as caches:
-        return ExportedPerson(holdings(workspace.store, user_id, caches=caches.opened), caches.missed)
+    return export_from(workspace.store, user_id, held=_open_cache(workspace))
+
+
+def export_from(store: Store, user_id: str, *, held: CallCache | None = None) -> ExportedPerson:
+    """Collect what a store and its caches hold about a user, as `export_person` does, without a workspace.
+
+    Args:
+        store: the store.
+        user_id: the user's id.
+        held: a cache that the caller has open already.
+    """
+    from idiolect.erasure.caches import opened_caches
+    from idiolect.erasure.holdings import holdings
+
+    with opened_caches(store.database, held=held) as caches:
+        return ExportedPerson(holdings(store, user_id, caches=caches.opened), caches.missed)
 
 
 async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
@@ -92,6 +112,9 @@ async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
         UnknownUserError: nothing is held about this user.
         StoreError, CacheError: the store or a cache cannot be read.
     """
+    from idiolect.erasure.caches import opened_caches
+    from idiolect.erasure.forgetting import has_leftovers
+
     store = workspace.store
     with opened_caches(store.database, held=_open_cache(workspace)) as caches:
         calls = sum(_count_calls(cache, user_id) for cache in caches.opened)
@@ -114,10 +137,13 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
         StoreError: another process uses a cache (nothing was deleted), or the store cannot be written.
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
+    from idiolect.erasure.forgetting import forget_user
+
     if workspace.works_on(user_id):  # the use case could store new data after the receipt
         raise BusyError(f"a fit or a question is running for user {user_id!r}; wait until it has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
-    await workspace.models.forget_prompts()
+    if workspace.opened_models is not None:
+        await workspace.opened_models.forget_prompts()
     return receipt
 
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from idiolect.application.observers import ignore
 from idiolect.models.calls.budget import Budget, Limits
-from idiolect.models.calls.cache import CallCache
-from idiolect.models.calls.model import Calls
-from idiolect.models.calls.turns import Turns
+
+if TYPE_CHECKING:
+    from idiolect.models.calls.model import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Run:
 
     def uncached(self) -> Calls:
         """Return calls with the same budget and turns, but without a cache."""
+        from idiolect.models.calls.model import Calls
+
         return Calls(self.calls.budget, self.calls.turns, None, self.calls.counts)
 
     def spending(self) -> Spending:
@@ -143,6 +146,10 @@ def open_run(
     Raises:
         CacheError: the cache cannot be opened.
     """
+    from idiolect.models.calls.cache import CallCache
+    from idiolect.models.calls.model import Calls
+    from idiolect.models.calls.turns import Turns
+
     cache = CallCache.open(cache_path) if cache_path is not None and settings.cached else None
     try:
         uncertain = 0 if cache is None else len(cache.uncertain())

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from idiolect.application.arguments import check_type
-from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
 from idiolect.application.names import DEFAULT_MODEL
-from idiolect.application.observers import ignore
+from idiolect.application.observers import Waiting, ignore, wait_quietly
 from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.models.language_model import ChoiceModel, CompletionModel, LanguageModel
 from idiolect.store import Store
+
+if TYPE_CHECKING:
+    from idiolect.application.model_pool import ModelPool
 
 _DEFAULT_CALLS = CallSettings()
 
@@ -79,10 +81,10 @@ class AsyncWorkspace:
     ) -> None:
         check_type("settings", settings, WorkspaceSettings)
         self.settings = settings
-        self.models = ModelPool(settings.calls, events.waiting)
+        self._events = events
+        self._models: ModelPool | None = None
         self.model = self._named(settings.model)
         self.optimizer = None if settings.optimizer is None else self._named(settings.optimizer)
-        self._events = events
         self._store: Store | None = None
         self._run: Run | None = None
         self._halted = ""
@@ -101,6 +103,15 @@ class AsyncWorkspace:
             settings = self.settings
             self._store = self._opened.enter_context(Store.open(settings.target, create=settings.create))
         return self._store
+
+    @property
+    def models(self) -> ModelPool:
+        """The models that use cases have opened, and the means to open others."""
+        if self._models is None:
+            from idiolect.application.model_pool import ModelPool  # not for those who only look into the store
+
+            self._models = ModelPool(self.settings.calls, self._events.waiting)
+        return self._models
 
     @property
     def run(self) -> Run:
@@ -122,6 +133,11 @@ class AsyncWorkspace:
     def opened_run(self) -> Run | None:
         """The calls of this workspace if a use case has opened them, otherwise None."""
         return self._run
+
+    @property
+    def opened_models(self) -> ModelPool | None:
+        """The models if any use case has needed them, else None."""
+        return self._models
 
     def halt(self, reason: str) -> None:
         """Make no further call, even if none was made yet; calls in flight are completed and kept.
@@ -156,7 +172,8 @@ class AsyncWorkspace:
         try:
             self._opened.close()
         finally:
-            await self.models.aclose()
+            if self._models is not None:
+                await self._models.aclose()
 
     def _named(self, model: str | LanguageModel) -> str:
         if isinstance(model, str):

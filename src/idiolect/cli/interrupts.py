@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
-from idiolect.application.portal import Interrupted
-
 T = TypeVar("T")
 
 
 def even_if_interrupted(use_case: Callable[[], T]) -> T:
     """Return the result of a use case, even if Ctrl-C was pressed before it completed."""
+    from idiolect.application.portal import Interrupted
+
     try:
         return use_case()
     except Interrupted as ended:

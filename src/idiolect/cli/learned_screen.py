@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from idiolect.cli.terminal import one_line, out, print_table, print_wrapped
-from idiolect.methods.fermi.memory import ScoredPrompt
-from idiolect.methods.fermi.personalization import FermiPersonalization
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization, LayerDiagnostics, Trial
+    from idiolect.methods.fermi.memory import ScoredPrompt
+    from idiolect.methods.fermi.personalization import FermiPersonalization
 
 _SHOWN = 3  # examples, failures and insights
 _PROMPT_CHARACTERS, _INSIGHT_CHARACTERS = 200, 300

@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from idiolect.application.model_pool import ModelPool, Waiting, wait_quietly
-from idiolect.application.observers import ignore
+from idiolect.application.model_pool import ModelPool
+from idiolect.application.observers import Waiting, ignore, wait_quietly
 from idiolect.application.portal import STOPPED_BY_HAND, Portal, run_blocking
 from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.errors import HaltedError, MissingExtraError, SettingsError

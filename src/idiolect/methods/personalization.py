@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from idiolect.methods.answering import Response
 from idiolect.models.language_model import Usage
-from idiolect.people.user import Question
+
+if TYPE_CHECKING:
+    from idiolect.methods.answering import Response
+    from idiolect.people.user import Question
 
 
 @dataclass(frozen=True, slots=True)

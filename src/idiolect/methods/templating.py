@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
-
-from jinja2 import PackageLoader, StrictUndefined, Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import TYPE_CHECKING, Any
 
 from idiolect.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # Tags that give our templates their structure; `<INS>` is the slot that shows an optimizer where a prompt goes.
 _TAGS = ("INS", "person", "opinion", "opinions", "failure", "failures", "prompt", "memory", "example", "examples")
@@ -39,6 +40,9 @@ def holds_tag(text: str) -> bool:
 
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
+    from jinja2 import PackageLoader, StrictUndefined  # settings and results are read without any template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
     environment = ImmutableSandboxedEnvironment(
         loader=PackageLoader("idiolect.methods", "templates"),
         undefined=StrictUndefined,
@@ -76,6 +80,8 @@ def check_source(source: str) -> None:
     Raises:
         SettingsError: the syntax is invalid.
     """
+    from jinja2 import TemplateError
+
     try:
         _environment().parse(source)
     except TemplateError as error:

@@ -25,13 +25,13 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
-from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity, Similarity
 
 if TYPE_CHECKING:
     from idiolect.models.local import LocalModel
     from idiolect.models.remote.chat import RemoteModel
     from idiolect.models.remote.embedding import RemoteEmbedder
     from idiolect.models.remote.transport import RemoteSettings
+    from idiolect.models.similarity import Similarity
 
 ModelKind: TypeAlias = Literal["local", "remote", "prefixed"]
 
@@ -154,6 +154,8 @@ def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Simil
         SettingsError: the name is empty or not valid, or the key of a remote model is missing.
         MissingExtraError: sentence embeddings are not installed.
     """
+    from idiolect.models.similarity import Bm25Similarity, EmbeddingSimilarity  # with numpy
+
     if not name.strip():
         raise SettingsError("the similarity's name is empty")
     if name == "bm25":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,6 +74,8 @@ class Bm25Similarity:
 
     async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
         """Return float32 scores, shape (len(queries), len(documents))."""
+        import bm25s  # it imports scipy, and takes longer to import than all that is needed for embeddings
+
         scores: FloatArray = np.zeros((len(queries), len(documents)), dtype=np.float32)
         corpus = [_words(document) for document in documents]
         if not any(corpus):

@@ -26,12 +26,13 @@ def export_user(
     the models' cached answers, and the files learned for them. Otherwise, it is a JSON document with the same content.
     """
     del json  # accepted as in every command; here it only decides how errors are printed
-    from idiolect.application.blocking import Workspace
+    from idiolect.application.persons import export_from
     from idiolect.application.private_file import private_file
     from idiolect.erasure.holdings import write_archive
+    from idiolect.store import Store
 
-    with Workspace.open(store, create=False) as space:
-        exported = space.export_person(user_id)
+    with Store.open(store, create=False) as opened:
+        exported = export_from(opened, user_id)
     for missed in exported.missed:
         err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)
     document = exported.holdings.document()

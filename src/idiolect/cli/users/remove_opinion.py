@@ -28,10 +28,11 @@ def remove_opinion(
     This learns nothing: prompts stay as they are until the next fit --resume or add-opinion, and a CHAMELEON edit until
     it is fitted again. If the opinion is in a users file, the next fit of that file adds it again.
     """
-    from idiolect.application.blocking import Workspace
+    from idiolect.application.opinions import remove_from
+    from idiolect.store import Store
 
-    with Workspace.open(store, create=False) as space:
-        left = space.remove_opinion(user_id, question, None if choices is None else split_choices(choices))
+    with Store.open(store, create=False) as opened:
+        left = remove_from(opened, user_id, question, None if choices is None else split_choices(choices))
     if json:
         print_json({"user": user_id, "removed": True, "opinions": left.n_opinions})
         return

@@ -26,11 +26,12 @@ def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOpti
     groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether held-out
     answers support its use.
     """
-    from idiolect.application.blocking import Workspace
     from idiolect.application.documents import user_document
+    from idiolect.application.persons import known_in
+    from idiolect.store import Store
 
-    with Workspace.open(store, create=False) as space:
-        known = space.known_about(user_id)
+    with Store.open(store, create=False) as opened:
+        known = known_in(opened, user_id)
     if json:
         print_json(user_document(known), indent=2)
         return
