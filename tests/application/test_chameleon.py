@@ -102,7 +102,8 @@ async def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
 async def test_a_model_of_an_unknown_family_is_refused_before_anything_is_written(
     tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_mlps(name: str, *, dtype: str | None) -> LocalModel:
+    def without_mlps(name: str, *, dtype: str | None, scoring_dtype: str | None) -> LocalModel:
+        assert scoring_dtype is None
         local = open_local_model(name, dtype=dtype)
         for layer in local.network.module.model.layers:
             layer.mlp = torch.nn.Identity()

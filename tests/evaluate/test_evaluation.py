@@ -281,7 +281,8 @@ def test_weights_are_of_the_type_that_the_configuration_names(tmp_path: Path, mo
     """Its folder says so: the type of `calls` would make other numbers."""
     opened: list[str | None] = []
 
-    def open_tiny(_name: str, *, dtype: str | None) -> object:
+    def open_tiny(_name: str, *, dtype: str | None, scoring_dtype: str | None) -> object:
+        assert scoring_dtype is None
         opened.append(dtype)
         return tiny.local_model()
 
