@@ -148,8 +148,9 @@ def test_sdist_holds_what_builds_and_tests_it_and_no_reports(sdist: tarfile.TarF
     assert {path.parts[0] for path in paths if path.name.endswith((".db", ".jsonl"))} <= {"src", "docs", "tests"}
 
 
-def test_building_twice_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
-    assert installed.build("wheel", tmp_path).read_bytes() == wheel.read_bytes()
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_building_twice_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
+    assert installed.build(kind, tmp_path / "a").read_bytes() == installed.build(kind, tmp_path / "b").read_bytes()
 
 
 def test_metadata_is_valid_and_whole(metadata: Metadata) -> None:
@@ -178,6 +179,7 @@ def test_core_alone_works_with_a_model_behind_an_api(environment: Environments, 
     heavy = "torch", "transformers", "sentence_transformers", "sklearn", "scipy", "matplotlib", "peft", "gguf"
     find = "import importlib.util, sys; print([m for m in sys.argv[1:] if importlib.util.find_spec(m)])"
     assert core.python(find, *heavy) == "[]\n"
+    assert Path(core.python("import idiolect; print(idiolect.__file__)")).is_relative_to(core.folder)
     assert "idiolect fit users.jsonl" in core.run("idiolect", "--help").stdout
     quick = ("--iterations", "1", "--similarity", "bm25", "--preset", "demo")
     core.run("idiolect", "fit", users, "--model", server, *quick, "--store", "store")
