@@ -2,7 +2,8 @@
 
     python benchmarks/two_at_once.py [--rounds 3] [--settings ours,torch] > docs/results/two-at-once.md
 
-Each cell is one process that scores 40 questions in turn (prefill), then writes 24 tokens four at a time (decoding).
+Each process scores 20 questions in turn (prefill), writes 24 tokens four at a time (decoding), then learns prompts for
+a bundled person from 8 opinions, which is what `idiolect fit` does once the model is open.
 The settings are compared within a round, one after the other, and the medians over the rounds are reported. A setting
 is what the environment says before torch is imported; "ours" is Idiolect without any of it.
 """
@@ -42,8 +43,8 @@ EXPLAINED = {
     "dynamic": "`OMP_DYNAMIC=true`: GNU's OpenMP looks at the load of the last 15 minutes",
     "one-thread": "`OMP_NUM_THREADS=1`",
 }
-N_SCORED, N_WRITTEN, BATCH, NEW_TOKENS = 40, 2, 4, 24
-LIMIT_S = 120.0  # a process that takes longer is stopped, and counted as having taken that long
+N_SCORED, BATCH, NEW_TOKENS, N_OPINIONS = 20, 4, 24, 8
+LIMIT_S = 100.0  # a process that takes longer is stopped, and counted as having taken that long
 BUSY = "while True: pass"
 
 
@@ -53,12 +54,19 @@ class Seconds:
 
     scoring: float
     writing: float
+    fitting: float
 
 
 async def work() -> None:
     """Load the model, wait for a line on stdin, work, and print the seconds."""
+    from idiolect.methods.answering import Answerer
+    from idiolect.methods.fermi.optimizer import Fermi
+    from idiolect.methods.fermi.settings import preset
+    from idiolect.models.catalog import open_similarity
     from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams
     from idiolect.models.local import load_local_model
+    from idiolect.people.bundled import bundled_groups
+    from idiolect.people.user import User
 
     model = load_local_model("embedded", device="cpu")
     model.format.stop_ids = frozenset()
@@ -76,10 +84,15 @@ async def work() -> None:
     for request in asked:
         await model.choice_logprobs([request])
     print(time.perf_counter() - start, flush=True)
-    between = time.perf_counter()
-    for _ in range(N_WRITTEN):
-        await model.complete(written)
-    print(time.perf_counter() - between, flush=True)
+    start = time.perf_counter()
+    await model.complete(written)
+    print(time.perf_counter() - start, flush=True)
+    settings = preset("demo")
+    fermi = Fermi(Answerer(model, settings.answering), settings, similarity=open_similarity("bm25"))
+    person = bundled_groups().development[0]
+    start = time.perf_counter()
+    await fermi.fit(User(person.id, person.profile, person.opinions[:N_OPINIONS]))
+    print(time.perf_counter() - start, flush=True)
     model.close()
 
 
@@ -112,7 +125,7 @@ def finished(process: subprocess.Popen[str], left: float) -> Seconds:
     except subprocess.TimeoutExpired:
         process.kill()
         output, _ = process.communicate()
-    return Seconds(*[*map(float, output.split()), LIMIT_S, LIMIT_S][:2])
+    return Seconds(*[*map(float, output.split()), LIMIT_S, LIMIT_S, LIMIT_S][:3])
 
 
 def beside_busy_core(environment: dict[str, str]) -> Seconds:
@@ -143,11 +156,12 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
     print("# Two on one machine\n")
     print(
         "What work on the embedded model takes when the machine is not idle. Each process scores "
-        f"{N_SCORED} questions in turn, then writes {N_WRITTEN} times {NEW_TOKENS} tokens, {BATCH} at a time. "
+        f"{N_SCORED} questions in turn, writes {NEW_TOKENS} tokens {BATCH} at a time, then learns prompts for a person from "
+        f"{N_OPINIONS} opinions. "
         f"Medians of {rounds} rounds in seconds (two at once: of {2 * rounds} processes); in brackets the ratio to "
         f"torch's default alone. {CORES} cores, {platform.machine()}, Python {platform.python_version()}.\n"
     )
-    for title, pick in (("Scoring", "scoring"), ("Writing", "writing")):
+    for title, pick in (("Scoring", "scoring"), ("Writing", "writing"), ("A fit", "fitting")):
         print(f"## {title}\n\n| setting | alone | two at once, each | beside a busy core |\n|---|---|---|---|")
         reference = (
             median(found, "torch", "alone", pick) if "torch" in names else median(found, names[0], "alone", pick)

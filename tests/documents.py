@@ -114,6 +114,7 @@ def _environment(sandbox: Path) -> dict[str, str]:
     """A newcomer's: nothing of the caller's but the installed packages, and no network for models."""
     for folder in ("home", "bin", "here", "tmp"):
         (sandbox / folder).mkdir()
+    (sandbox / "here" / "examples").symlink_to(ROOT / "examples")  # as in a checkout
     dry_make = sandbox / "bin" / "make"
     dry_make.write_text(f'#!/bin/sh\nexec "{shutil.which("make")}" -C "{ROOT}" --dry-run "$@" >/dev/null\n')
     dry_make.chmod(0o755)
