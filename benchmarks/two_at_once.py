@@ -98,7 +98,9 @@ async def work() -> None:
 
 def run(environment: dict[str, str], processes: int) -> list[Seconds]:
     """Run that many processes at once, which begin to work at the same moment."""
-    cleaned = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    cleaned = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_", "MKL_"))
+    }
     command = [sys.executable, __file__, "--work"]
     started = [
         subprocess.Popen(
@@ -177,7 +179,7 @@ def report(names: list[str], rounds: int, found: dict[tuple[str, str], list[Seco
     print(
         "Two processes that share the machine without any loss take 2 × each, and so does one that is left half of "
         "it.\n\n"
-        "Made by `python benchmarks/two_at_once.py`."
+        f"Made by `python benchmarks/two_at_once.py --rounds {rounds} --settings {','.join(names)}`."
     )
 
 

@@ -169,6 +169,8 @@ def test_demo_without_writers_shows_people_only() -> None:
 @pytest.mark.usefixtures("quick")
 def test_demo_prints_the_type_that_scores(dtype: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("idiolect.models.precision.faster_scoring_dtype", lambda: dtype)
+    document = json.loads(run("demo", "--people", "1", "--writers", "0", "--json").stdout)
+    assert document["scoring_dtype"] == dtype
     text = " ".join(run("demo", "--people", "1", "--writers", "0").stdout.split())
     assert ("choices are scored in bfloat16" in text) is (dtype is not None)
 

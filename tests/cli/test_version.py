@@ -65,7 +65,13 @@ def test_no_value_that_could_be_secret_is_shown(monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in shown
     assert set(SECRETS) <= set(facts()["environment"])
     assert facts()["openai_host"] == "api.example"
-    assert facts()["store"] == {"place": "postgresql://ann:***@db.example/people", "exists": None}
+    assert facts()["store"] == {"place": "postgresql", "exists": None}
+
+
+def test_home_folder_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("IDIOLECT_STORE", str(tmp_path / "people"))
+    assert facts()["store"] == {"place": "~/people", "exists": False}
 
 
 def test_store_that_is_there_and_one_that_cannot_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

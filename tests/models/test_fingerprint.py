@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,15 @@ def test_other_files_have_other_digests(folder: Path) -> None:
     assert load_local_model(str(folder), device="cpu").fingerprint() != before
 
 
-def test_weights_changed_in_memory_are_hashed_again(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [lambda weight: weight.mul_(1.01), lambda weight: weight[7].mul_(3), lambda weight: weight[5, 3].add_(1e-3)],
+)
+def test_weights_changed_in_memory_are_hashed_again(folder: Path, change: Callable[[torch.Tensor], object]) -> None:
     model = load_local_model(str(folder), device="cpu")
     before = model.fingerprint()
     with torch.no_grad():
-        for weight in model.network.module.parameters():
-            weight.mul_(1.01)
+        change(model.network.module.lm_head.weight)
     after = model.fingerprint()
     assert after != before
     assert after == LocalModel(model.network.module, model.tokenizer, name="own").fingerprint()

@@ -53,7 +53,3 @@ def test_the_faster_dtype_is_the_measured_one(
     times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
     monkeypatch.setattr(precision, "_seconds", lambda rows, _: times[rows.dtype])
     assert faster_scoring_dtype() == expected
-
-
-def test_measuring_takes_no_time_to_speak_of() -> None:
-    assert faster_scoring_dtype() in ("bfloat16", None)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from idiolect.models import threads as module
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams
 from idiolect.models.local import LocalModel
+from idiolect.models.network import log_normalizers
 from idiolect.models.threads import CpuTimes, ThreadsByLoad, _cpu_times, adapt, chosen_by_user
 
 
@@ -130,28 +133,61 @@ def test_adapting_leaves_the_users_number_and_linear_algebra_alone(number: str) 
     assert second == f"{most} True"
 
 
-async def test_the_number_of_threads_changes_no_result(embedded_model: LocalModel) -> None:
+class Fixed:
+    """A rule that always finds the same number of threads."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def count(self) -> int:
+        return self._threads
+
+
+async def test_the_number_of_threads_changes_no_result(
+    embedded_model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = embedded_model
     asked = [
         ChoiceRequest((Message("user", f"Is {topic} important to you? " * 9),), ("Yes", "No", "Not at all"))
         for topic in ("music", "the forest")
     ]
-    written = [CompletionRequest(each.messages, SamplingParams(8)) for each in asked]
-    before = await model.run(torch.get_num_threads)
+    asked += [
+        ChoiceRequest((Message("user", f"From 1 to {n}?"),), ("1", "2", "3")) for n in range(3, 43)
+    ]  # one row each
+    written = [CompletionRequest(each.messages, SamplingParams(8)) for each in asked[:2]]
 
     async def results(threads: int) -> tuple[list[tuple[float, ...]], list[str], bytes]:
         await model.forget_prefixes()
-        await model.run(lambda: torch.set_num_threads(threads))
-        scores = [each.logprobs for each in await model.choice_logprobs(asked)]
+        monkeypatch.setattr(module, "_by_load", Fixed(threads))
+        scores = [(await model.choice_logprobs([each]))[0].logprobs for each in asked]
+        assert await model.run(torch.get_num_threads) == threads
         texts = [each.text for each in await model.complete(written)]
         gradients = await model.likelihood_gradients([(asked[0].messages, "It is what I live for.")])
         return scores, texts, gradients.numpy().tobytes()
 
-    try:
-        assert await results(1) == await results(2) == await results(3)
-    finally:
-        await model.run(lambda: torch.set_num_threads(before))
+    assert await results(1) == await results(2) == await results(3)
+    monkeypatch.undo()
+    await model.run(adapt)
 
 
-def test_adapt_can_be_called_in_any_thread() -> None:
+def test_a_single_row_is_normalized_the_same_by_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.randn(100, 1, 49152, generator=torch.Generator().manual_seed(0))
+
+    def results(threads: int) -> torch.Tensor:
+        monkeypatch.setattr(module, "_by_load", Fixed(threads))
+        adapt()
+        return torch.stack([log_normalizers(row) for row in rows])
+
+    assert torch.equal(results(1), results(2))
+    assert torch.equal(results(1), results(3))
+    monkeypatch.undo()
     adapt()
+
+
+def test_two_workers_may_ask_at_once() -> None:
+    """A second measurement in the same moment must not divide by no time."""
+    machine = Machine()
+    threads = machine.threads(cores=2, most=2)
+    machine.passes(1.0, own=1.0, others=1.0)
+    with ThreadPoolExecutor(8) as workers:
+        assert set(workers.map(lambda _: threads.count(), range(200))) == {1}

@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -102,7 +103,10 @@ def _devices() -> dict[str, Any]:
 
 
 def _store() -> dict[str, Any]:
-    """Return where the store would be, and whether it is there; None for a database that is no file."""
+    """Return where the store would be, and whether it is there; None for a database that is no file.
+
+    Of a URL only the kind of database is shown, and of a path the home folder is not: both can name people.
+    """
     from idiolect.errors import StoreError
     from idiolect.store.opening import locate
 
@@ -110,7 +114,12 @@ def _store() -> dict[str, Any]:
         place = locate(None)
     except StoreError as error:
         return {"error": str(error)}
-    return {"place": place.name, "exists": place.file.exists() if place.file is not None else None}
+    if place.file is None:
+        return {"place": place.url.get_backend_name(), "exists": None}
+    path = place.folder or place.file
+    home = Path.home()
+    shown = Path("~") / path.relative_to(home) if path.is_relative_to(home) else path
+    return {"place": str(shown), "exists": place.file.exists()}
 
 
 def _openai_host() -> str | None:

@@ -106,7 +106,10 @@ def _load(name: str, device: str | None) -> Encode:
 
 def _load_any(source: str, device: str | None) -> Encode:
     # Its import takes 1.5 s, which the bundled model does without.
-    from sentence_transformers import SentenceTransformer
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
 
     def load(local: bool) -> Any:
         return SentenceTransformer(source, device=device, local_files_only=local)

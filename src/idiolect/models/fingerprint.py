@@ -4,7 +4,7 @@
 
 Hashing the weights takes a second for each 500 MB, and every command needs the result. So the weights' digests are kept
 in the user's cache folder, under a key made of the files that the weights were read from (path, size, time of change),
-the dtype, and the versions of what read them. They are used only where a sample of every weight is still the same.
+the dtype, and the versions of what read them. They are used only where the sums over every weight's bits are the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from platformdirs import user_cache_path
 
 _DIGEST_BYTES = 64
-_SAMPLED = 64  # elements of each weight
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of an element
 _READERS = ("idiolect", "transformers", "torch", "gguf", "safetensors")
 
 
@@ -45,7 +45,8 @@ class WeightFiles:
         Raises:
             OSError: a file is not there.
         """
-        seen = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
+        stats = [(str(file.resolve()), file.stat()) for file in sorted(files)]
+        seen = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats]
         identity = json.dumps([seen, str(dtype), [_version(name) for name in _READERS]])
         return cls(hashlib.sha256(identity.encode()).hexdigest())
 
@@ -84,12 +85,13 @@ def _digests(weights: Mapping[str, torch.Tensor], files: WeightFiles | None) -> 
     """Return each weight's BLAKE2b digest, from the cache folder if it has them."""
     if files is None:
         return _computed(weights)
-    place, sample = user_cache_path("idiolect", appauthor=False) / "weights" / f"{files.key}.blake2b", _sample(weights)
-    found = _kept(place, sample, len(weights))
+    place = user_cache_path("idiolect", appauthor=False) / "weights" / f"{files.key}.blake2b"
+    checksum = _checksum(weights)
+    found = _kept(place, checksum, len(weights))
     if found is None:
         found = _computed(weights)
         with suppress(OSError):  # a cache folder that cannot be written costs time only
-            _keep(place, b"".join([sample, *found]))
+            _keep(place, b"".join([checksum, *found]))
     return found
 
 
@@ -104,23 +106,26 @@ def _digest(tensor: torch.Tensor) -> bytes:
     return hashlib.blake2b(flat.view(torch.uint8).numpy().data).digest()
 
 
-def _sample(weights: Mapping[str, torch.Tensor]) -> bytes:
-    """Return a digest of some elements of every weight: weights that were changed in memory differ in it."""
+def _checksum(weights: Mapping[str, torch.Tensor]) -> bytes:
+    """Return a digest of the sum of every weight's bits, read as integers: a weight changed in memory changes its sum.
+
+    A twentieth of a digest's time; it is no protection against changes that are made to keep the sum.
+    """
     total = hashlib.blake2b()
     for tensor in weights.values():
-        flat = tensor.detach().flatten()
-        picked = flat[:: max(len(flat) // _SAMPLED, 1)].cpu().contiguous()
-        total.update(picked.view(torch.uint8).numpy().data)
+        flat = tensor.detach().contiguous().flatten()
+        bits = flat.view(_INTEGERS[flat.element_size()])
+        total.update(int(bits.sum(dtype=torch.int64)).to_bytes(8, "little", signed=True))
     return total.digest()
 
 
-def _kept(place: Path, sample: bytes, number: int) -> list[bytes] | None:
+def _kept(place: Path, checksum: bytes, number: int) -> list[bytes] | None:
     """Return the digests in a file; None if there is no such file, or it is not of these weights."""
     try:
         content = place.read_bytes()
     except OSError:
         return None
-    if len(content) != _DIGEST_BYTES * (number + 1) or content[:_DIGEST_BYTES] != sample:
+    if len(content) != _DIGEST_BYTES * (number + 1) or content[:_DIGEST_BYTES] != checksum:
         return None
     return [content[at : at + _DIGEST_BYTES] for at in range(_DIGEST_BYTES, len(content), _DIGEST_BYTES)]
 
@@ -128,9 +133,10 @@ def _kept(place: Path, sample: bytes, number: int) -> list[bytes] | None:
 def _keep(place: Path, content: bytes) -> None:
     """Write a file that other processes see whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(place)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        file = Path(folder) / place.name
+        file.write_bytes(content)
+        file.replace(place)
 
 
 def _version(package: str) -> str:

@@ -69,8 +69,11 @@ def _weight_files(source: str, gguf: str | None, dtype: torch.dtype) -> WeightFi
         if downloaded is None:
             return None
         folder = downloaded
-    files = [folder / gguf] if gguf else [file for file in folder.iterdir() if file.is_file()]
-    return WeightFiles.of(files, dtype)
+    try:
+        files = [folder / gguf] if gguf else [file for file in folder.iterdir() if file.is_file()]
+        return WeightFiles.of(files, dtype)
+    except OSError:  # a file vanished; not knowing the files costs time only
+        return None
 
 
 def _read(name: str, source: str, gguf: str | None, dtype: torch.dtype | str) -> tuple[Any, Any]:

@@ -19,6 +19,8 @@ from idiolect.errors import IdiolectError, MissingExtraError, ModelError
 
 try:
     import gguf  # noqa: F401 (imported here for the message below)
+    import psutil  # noqa: F401
+    import threadpoolctl  # noqa: F401
     import torch
     import transformers  # noqa: F401
 except ImportError as error:

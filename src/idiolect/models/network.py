@@ -119,8 +119,18 @@ def keys_values_of(cache: Any) -> KeysValues:
     return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
 
+def log_normalizers(logits: Tensor) -> Tensor:
+    """Return log Σ exp of each row of logits (n, V), shape (n,), with the same bits for any number of threads.
+
+    torch divides a single row among its threads and adds up their parts, but gives each of several rows to one thread.
+    """
+    if len(logits) == 1:
+        return torch.cat([logits, logits]).logsumexp(dim=1)[:1]
+    return logits.logsumexp(dim=1)
+
+
 def picked_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     """Return log p(tokens[i]) under logits[i] for each i; logits: float32 (n, V)."""
     index = torch.tensor(tokens, device=logits.device)[:, None]  # (n, 1)
-    picked = logits.gather(1, index)[:, 0] - logits.logsumexp(dim=1)  # (n,)
+    picked = logits.gather(1, index)[:, 0] - log_normalizers(logits)  # (n,)
     return [float(x) for x in picked.double().tolist()]

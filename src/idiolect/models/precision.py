@@ -12,6 +12,8 @@ from typing import Literal
 
 import torch
 
+from idiolect.models import threads  # before the first product: it makes MKL add up in one order
+
 _ROWS, _IN, _OUT = 256, 576, 1536  # about a layer of a small model
 _ROUNDS = 5
 _WORTH_IT = 1.5
@@ -19,11 +21,14 @@ _WORTH_IT = 1.5
 
 @torch.inference_mode()
 def faster_scoring_dtype() -> Literal["bfloat16"] | None:
-    """Return "bfloat16" if this CPU multiplies such matrices 1.5 times as fast as in float32; None if not.
+    """Return "bfloat16" if this CPU multiplies such matrices 1.5 times as fast as in float32; None if not, or on a GPU.
 
     Takes about 0.05 s. A busy machine can change the answer, so nothing that has to be the same everywhere may depend
     on it.
     """
+    if torch.cuda.is_available():  # models are loaded onto it
+        return None
+    threads.adapt()
     rows, weight = torch.ones(_ROWS, _IN), torch.ones(_OUT, _IN)
     seconds = {dtype: _seconds(rows.to(dtype), weight.to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
     return "bfloat16" if seconds[torch.float32] > _WORTH_IT * seconds[torch.bfloat16] else None

@@ -19,7 +19,7 @@ import torch
 
 from idiolect.models.editing import RowEdits, TokenEdits
 from idiolect.models.edits import Edit
-from idiolect.models.network import Network, cache_of, keys_values_of, picked_logprobs
+from idiolect.models.network import Network, cache_of, keys_values_of, log_normalizers, picked_logprobs
 from idiolect.models.packing import Layout, Token, TokenTrie, common_prefix
 from idiolect.models.prefix_cache import KeysValues, PrefixCache
 
@@ -228,7 +228,7 @@ def _read(logits: torch.Tensor, rows: list[int], pairs: list[tuple[int, int]]) -
     if not pairs:
         return {}
     at = {row: i for i, row in enumerate(sorted(set(rows)))}
-    normalizer = logits.logsumexp(dim=1)  # (kept,)
+    normalizer = log_normalizers(logits)  # (kept,)
     kept = torch.tensor([at[row] for row in rows], device=logits.device)  # (pairs,)
     tokens = torch.tensor([token for _, token in pairs], device=logits.device)  # (pairs,)
     picked = (logits[kept, tokens] - normalizer[kept]).tolist()

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 
 import psutil
 import torch
@@ -53,14 +54,16 @@ class ThreadsByLoad:
     ) -> None:
         self._cores, self._most, self._read, self._clock = cores, most, read, clock
         self._threads, self._last = most, read()
+        self._lock = Lock()  # the worker of each model asks
 
     def count(self) -> int:
         """Return the number of threads for the next pass; measures at most every quarter of a second."""
-        if self._most > 1 and self._clock() - self._last.clock >= _INTERVAL_S:
-            now = self._read()
-            self._threads = self._fitting(now)
-            self._last = now
-        return self._threads
+        with self._lock:
+            if self._most > 1 and self._clock() - self._last.clock >= _INTERVAL_S:
+                now = self._read()
+                self._threads = self._fitting(now)
+                self._last = now
+            return self._threads
 
     def _fitting(self, now: CpuTimes) -> int:
         busy, own = now.busy - self._last.busy, now.own - self._last.own
@@ -71,7 +74,8 @@ class ThreadsByLoad:
 def adapt() -> None:
     """Let torch compute with as many threads as fit now; call it in the thread that is going to compute.
 
-    Does nothing where the user has chosen a number with OMP_NUM_THREADS or MKL_NUM_THREADS.
+    Does nothing where the user has chosen a number with OMP_NUM_THREADS or MKL_NUM_THREADS. Never uses more threads
+    than torch used when this module was imported.
     """
     if _by_load is None:
         return
@@ -119,7 +123,15 @@ def _busy(times: object) -> float:
     return float(sum(seconds for name, seconds in counted.items() if name not in not_busy))
 
 
+def _threads_by_load() -> ThreadsByLoad | None:
+    """Return the rule for this machine; None where the user chose a number, or the load cannot be read."""
+    if chosen_by_user(os.environ):
+        return None
+    try:
+        return ThreadsByLoad(cores=len(_cores()), most=torch.get_num_threads(), read=_cpu_times)
+    except (OSError, psutil.Error):  # a sandbox without /proc/stat, for example
+        return None
+
+
 _add_up_in_one_order(os.environ)
-_by_load: ThreadsByLoad | None = None
-if not chosen_by_user(os.environ):
-    _by_load = ThreadsByLoad(cores=len(_cores()), most=torch.get_num_threads(), read=_cpu_times)
+_by_load = _threads_by_load()

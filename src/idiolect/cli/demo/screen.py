@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,21 +60,24 @@ def run_demo(*, n_people: int, n_writers: int, seed: int, json: bool) -> None:
     if not json:
         _print_head(settings, n_people)
     start = time.perf_counter()
-    demo = partial(_try_all, settings, n_people, n_writers, seed=seed, json=json)
+    with waiting("measuring this CPU"):
+        dtype = faster_scoring_dtype()
+    demo = partial(_try_all, settings, n_people, n_writers, dtype=dtype, seed=seed, json=json)
     trials, writers = run_blocking(demo)
     seconds = time.perf_counter() - start
     if json:
-        print_json({**_json(trials, settings, seconds), "writers": list(map(writer_json, writers))}, indent=2)
+        print_json(
+            {**_json(trials, settings, seconds), "scoring_dtype": dtype, "writers": list(map(writer_json, writers))},
+            indent=2,
+        )
     else:
         _print_end(seconds)
 
 
 async def _try_all(
-    settings: FermiSettings, n_people: int, n_writers: int, *, seed: int, json: bool
+    settings: FermiSettings, n_people: int, n_writers: int, *, dtype: str | None, seed: int, json: bool
 ) -> tuple[list[Trial], list[WriterTrial]]:
     """Try Fermi's people, then CHAMELEON's writers, on one opened model."""
-    with waiting("measuring this CPU"):
-        dtype = await asyncio.to_thread(faster_scoring_dtype)
     pool = ModelPool(CallSettings(cached=False, scoring_dtype=dtype), waiting)
     try:
         learner = await open_fermi(pool, settings, model=MODEL)

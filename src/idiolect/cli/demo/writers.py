@@ -65,7 +65,7 @@ class WriterTrial:
 
 
 def writer_settings(*, seed: int) -> ChameleonSettings:
-    """Return the preset "measured" with fewer, shorter pairs and only gradient variants: the demo has four minutes.
+    """Return the preset "measured" with fewer, shorter pairs and only gradient variants: the demo has to be short.
 
     Raises:
         MissingExtraError: local models are not installed.
