@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from idiolect.evaluate.methods.table import METHODS
 from tests.documents import ROOT, blocks_of, check_block_ran, check_fences, run_document
 
 DOCUMENT = "README.md"
@@ -17,6 +18,10 @@ _REPORTS = ROOT / "docs" / "results" / "evaluations"  # not in the sdist
 @pytest.mark.parametrize("index", range(len(blocks_of(DOCUMENT))), ids=map(str, blocks_of(DOCUMENT)))
 def test_block_runs(index: int) -> None:
     check_block_ran(DOCUMENT, index)
+
+
+def test_number_of_methods_is_the_tables() -> None:
+    assert f"compares {len(METHODS)} methods" in (ROOT / DOCUMENT).read_text(encoding="utf-8")
 
 
 def test_document_has_blocks_and_every_fence_is_known() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from idiolect.errors import ModelError
+from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models import embedding
 from idiolect.models.embedding import SentenceEmbedder
 
@@ -60,6 +61,13 @@ async def test_known_texts_are_not_embedded_again(monkeypatch: pytest.MonkeyPatc
         assert (await embedder.embed(["bb", "ccc"])).tolist() == [[2, 0], [3, 0]]
         await embedder.embed(["bb", "a"])
     assert seen == [["a", "bb"], ["ccc"], ["a"]]
+
+
+async def test_a_missing_sentence_transformers_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    async with SentenceEmbedder("all-mpnet-base-v2") as embedder:
+        with pytest.raises(MissingExtraError, match=r"need sentence_transformers: pip install 'idiolect\[local\]'"):
+            await embedder.embed(["a text"])
 
 
 async def test_no_texts_need_no_model() -> None:
