@@ -43,9 +43,9 @@ from idiolect.models import embedded, loading
 file = loading._embedded_folder() / loading.EMBEDDED_FILE
 network = embedded.load_llama_gguf(file, dtype=torch.float32); mark("read the weights")
 tokenizer = embedded.load_tokenizer(file); mark("read the tokenizer")
-from idiolect.models.fingerprint import WeightFiles
+from idiolect.models.fingerprint import state_of
 from idiolect.models.local import LocalModel
-model = LocalModel(network, tokenizer, name="embedded", files=WeightFiles.of([file], network.dtype))
+model = LocalModel(network, tokenizer, name="embedded", files=state_of([file], network.dtype))
 model.fingerprint(); mark("fingerprint, with kept digests")
 for (_, before), (name, after) in zip([("", 0.0), *marks], marks):
     print(f"{name}\\t{after - before}")

@@ -160,13 +160,6 @@ def test_metadata_is_valid_and_whole(metadata: Metadata) -> None:
     assert (metadata.license_expression, metadata.license_files) == ("Apache-2.0", ["LICENSE"])
     assert str(metadata.requires_python) == ">=3.11"
     assert set(metadata.provides_extra or ()) == EXTRAS
-
-
-def test_extras_contain_what_they_are_installed_on_top_of(metadata: Metadata) -> None:
-    lines = [str(requirement).split("; extra == ") for requirement in metadata.requires_dist or ()]
-    required = {extra: {line[0] for line in lines if line[1:] == [f'"{extra}"']} for extra in EXTRAS}
-    assert all(required[extra] for extra in EXTRAS)
-    assert all(required[base] < required[extra] for extra, base in CONTAINS.items())
     assert metadata.summary
     assert metadata.keywords
     assert metadata.description_content_type == "text/markdown"
@@ -175,7 +168,13 @@ def test_extras_contain_what_they_are_installed_on_top_of(metadata: Metadata) ->
     assert python | {"Typing :: Typed", "Operating System :: POSIX :: Linux"} <= set(metadata.classifiers or ())
 
 
-@pytest.mark.slow
+def test_extras_contain_what_they_are_installed_on_top_of(metadata: Metadata) -> None:
+    lines = [str(requirement).split("; extra == ") for requirement in metadata.requires_dist or ()]
+    required = {extra: {line[0] for line in lines if line[1:] == [f'"{extra}"']} for extra in EXTRAS}
+    assert all(required[extra] for extra in EXTRAS)
+    assert all(required[base] < required[extra] for extra, base in CONTAINS.items())
+
+
 def test_core_alone_works_with_a_model_behind_an_api(environment: Environments, users: str, server: str) -> None:
     core = environment("")
     heavy = "torch", "transformers", "sentence_transformers", "sklearn", "scipy", "matplotlib", "peft", "gguf"
@@ -191,7 +190,6 @@ def test_core_alone_works_with_a_model_behind_an_api(environment: Environments, 
     assert json.loads(answer)["answer"] in {"One", "Other"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "extra"),
     [
@@ -211,19 +209,16 @@ def test_core_alone_names_the_extra_that_a_command_needs(
     assert failed.stderr.rstrip().endswith(f"pip install 'idiolect[{extra}]'")
 
 
-@pytest.mark.slow
 def test_core_alone_names_the_extra_of_a_public_name(environment: Environments) -> None:
     failed = environment("").run("python", "-c", "import idiolect; idiolect.ExportOptions", check=False)
     assert failed.stderr.rstrip().endswith("MissingExtraError: exporting needs torch: pip install 'idiolect[export]'")
 
 
-@pytest.mark.slow
 def test_bench_alone_runs_the_rival_optimizer(environment: Environments) -> None:
     bench = environment("bench")
     assert "--budgets" in bench.run("python", str(ROOT / "benchmarks" / "against_gepa.py"), "--help").stdout
 
 
-@pytest.mark.slow
 def test_evaluate_alone_compares_methods_and_draws_the_report(
     environment: Environments, users: str, server: str
 ) -> None:
@@ -237,7 +232,6 @@ def test_evaluate_alone_compares_methods_and_draws_the_report(
     assert "pip install 'idiolect[local]'" in failed.stderr
 
 
-@pytest.mark.slow
 def test_export_alone_writes_adapters_and_verifies_them(
     environment: Environments, learned: Path, tmp_path: Path
 ) -> None:
@@ -249,7 +243,6 @@ def test_export_alone_writes_adapters_and_verifies_them(
     assert (Path(written["folder"]) / "adapter_model.safetensors").is_file()
 
 
-@pytest.mark.slow
 def test_llamacpp_alone_writes_gguf_files_and_imports_what_verifies_them(
     environment: Environments, learned: Path, tmp_path: Path
 ) -> None:
@@ -292,7 +285,6 @@ print(*named)
 """
 
 
-@pytest.mark.slow
 def test_local_alone_learns_with_the_embedded_model_and_answers(environment: Environments, users: str) -> None:
     local = environment("local")
     assert local.torch_required
@@ -314,7 +306,6 @@ print(asyncio.run(train_dpo(pairs, tiny.local_model(), settings)).steps)
 """
 
 
-@pytest.mark.slow
 def test_dpo_alone_trains(environment: Environments) -> None:
     dpo = environment("dpo")
     installed.pip_install(dpo.folder, "idiolect[dpo]")

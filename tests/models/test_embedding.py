@@ -10,6 +10,7 @@ import pytest
 from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models import embedding
 from idiolect.models.embedding import SentenceEmbedder
+from idiolect.models.similarity import FloatArray
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,9 @@ async def test_a_text_has_the_same_vector_alone(minilm: SentenceEmbedder) -> Non
 async def test_known_texts_are_not_embedded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
-    def encode(texts: list[str]) -> list[list[float]]:
+    def encode(texts: list[str]) -> FloatArray:
         seen.append(texts)
-        return [[float(len(text)), 0.0] for text in texts]
+        return np.array([[len(text), 0.0] for text in texts], dtype=np.float32)
 
     monkeypatch.setattr(embedding, "_load", lambda *_: encode)
     async with SentenceEmbedder(remember=2) as embedder:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from idiolect.models import fingerprint as module
-from idiolect.models.fingerprint import WeightFiles
+from idiolect.models.fingerprint import state_of
 from idiolect.models.local import LocalModel, LocalSettings, load_local_model
 from tests.models import tiny
 
@@ -91,11 +91,11 @@ def test_a_cache_folder_that_cannot_be_written_costs_time_only(folder: Path, tmp
 def test_the_state_of_files_is_their_time_and_size_too(tmp_path: Path) -> None:
     file = tmp_path / "weights"
     file.write_bytes(b"abc")
-    before = WeightFiles.of([file], torch.float32)
-    assert WeightFiles.of([file], torch.float32) == before
-    assert WeightFiles.of([file], torch.bfloat16) != before
+    before = state_of([file], torch.float32)
+    assert state_of([file], torch.float32) == before
+    assert state_of([file], torch.bfloat16) != before
     os.utime(file, ns=(1, 1))
-    assert WeightFiles.of([file], torch.float32) != before
+    assert state_of([file], torch.float32) != before
 
 
 def test_a_copy_that_scores_is_part_of_the_fingerprint() -> None:

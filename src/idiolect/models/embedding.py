@@ -19,10 +19,15 @@ import numpy as np
 from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models.similarity import FloatArray
 
+
+def _missing(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'")
+
+
 try:
     from idiolect.models import hugging_face, minilm, threads
 except ImportError as error:
-    raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
+    raise _missing(error) from error
 
 Encode = Callable[[Sequence[str]], FloatArray]
 
@@ -78,8 +83,7 @@ class SentenceEmbedder:
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:
             threads.adapt()
-            vectors = self._model(fresh)  # (fresh, d)
-            held.update(zip(fresh, np.asarray(vectors, dtype=np.float32), strict=True))
+            held.update(zip(fresh, self._model(fresh), strict=True))
         for text in dict.fromkeys(texts):
             self._memo[text] = held[text]
             self._memo.move_to_end(text)
@@ -89,7 +93,7 @@ class SentenceEmbedder:
 
 
 def _load(name: str, device: str | None) -> Encode:
-    """Return the function from texts to unit-norm vectors."""
+    """Return the function from texts to unit-norm vectors, float32, shape (texts, d)."""
     try:
         with hugging_face.quiet():
             if name == BUNDLED:
@@ -109,7 +113,7 @@ def _load_any(source: str, device: str | None) -> Encode:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'") from error
+        raise _missing(error) from error
 
     def load(local: bool) -> Any:
         return SentenceTransformer(source, device=device, local_files_only=local)

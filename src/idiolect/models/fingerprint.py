@@ -13,10 +13,9 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +27,18 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # 
 _READERS = ("idiolect", "transformers", "torch", "gguf", "safetensors")
 
 
-@dataclass(frozen=True, slots=True)
-class WeightFiles:
-    """The files that weights were read from, as they were at that time.
+def state_of(files: Sequence[Path], dtype: torch.dtype | str) -> str:
+    """Return the SHA-256 (hex) of the state of files with weights, taken before they are read.
 
-    Args:
-        key: SHA-256 (hex) of their paths, sizes and times of change, of the dtype, and of the readers' versions.
+    It covers their paths, sizes and times of change, the dtype they are read in, and the versions of what reads them.
+
+    Raises:
+        OSError: a file is not there.
     """
-
-    key: str
-
-    @classmethod
-    def of(cls, files: Sequence[Path], dtype: object) -> WeightFiles:
-        """Take down the state of the files.
-
-        Raises:
-            OSError: a file is not there.
-        """
-        stats = [(str(file.resolve()), file.stat()) for file in sorted(files)]
-        seen = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats]
-        identity = json.dumps([seen, str(dtype), [_version(name) for name in _READERS]])
-        return cls(hashlib.sha256(identity.encode()).hexdigest())
+    stats = [(str(file.resolve()), file.stat()) for file in sorted(files)]
+    seen = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats]
+    identity = json.dumps([seen, str(dtype), [_version(name) for name in _READERS]])
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def fingerprint(
@@ -56,9 +46,9 @@ def fingerprint(
     tokenizer: Any,
     config: Any,
     *,
-    stop_ids: Sequence[int],
+    stop_ids: Iterable[int],
     scores_in: torch.dtype | None = None,
-    files: WeightFiles | None = None,
+    files: str | None = None,
 ) -> str:
     """Return the SHA-256 (hex) of what a model's answers depend on.
 
@@ -70,7 +60,7 @@ def fingerprint(
         config: of the network.
         stop_ids: ids that end an answer.
         scores_in: the dtype of a second copy of the weights that scores choices; None if there is none.
-        files: where the weights come from; None if that is unknown, and then nothing is kept.
+        files: state of the files that the weights come from (`state_of`); None if it is unknown: then nothing is kept.
     """
     identity = [_tokenizer_identity(tokenizer), _config_identity(config), sorted(stop_ids)]
     total = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
@@ -81,11 +71,11 @@ def fingerprint(
     return total.hexdigest()
 
 
-def _digests(weights: Mapping[str, torch.Tensor], files: WeightFiles | None) -> list[bytes]:
+def _digests(weights: Mapping[str, torch.Tensor], files: str | None) -> list[bytes]:
     """Return each weight's BLAKE2b digest, from the cache folder if it has them."""
     if files is None:
         return _computed(weights)
-    place = user_cache_path("idiolect", appauthor=False) / "weights" / f"{files.key}.blake2b"
+    place = user_cache_path("idiolect", appauthor=False) / "weights" / f"{files}.blake2b"
     checksum = _checksum(weights)
     found = _kept(place, checksum, len(weights))
     if found is None:

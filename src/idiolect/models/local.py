@@ -30,7 +30,7 @@ from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.edits import Edit
-from idiolect.models.fingerprint import WeightFiles, fingerprint
+from idiolect.models.fingerprint import fingerprint
 from idiolect.models.generation import EncodedPrompt, Generated, generate
 from idiolect.models.gradients import likelihood_gradients
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
@@ -88,7 +88,7 @@ class LocalModel:
         *,
         name: str,
         settings: LocalSettings | None = None,
-        files: WeightFiles | None = None,
+        files: str | None = None,
     ) -> None:
         self.name, self.settings = name, settings or LocalSettings()
         self.tokenizer, self._files = tokenizer, files
@@ -207,7 +207,7 @@ class LocalModel:
             self.network.module.state_dict(),
             self.tokenizer,
             self.network.module.config,
-            stop_ids=sorted(self.format.stop_ids),
+            stop_ids=self.format.stop_ids,
             scores_in=None if self._scoring is self.network else self._scoring.dtype,
             files=self._files,
         )
@@ -246,9 +246,8 @@ class LocalModel:
 
     def _scoring_network(self) -> Network:
         wanted = self.settings.scoring_dtype
-        if wanted is None or dtype_named(wanted) == self.network.dtype:
-            return self.network
-        return Network(copy_in_dtype(self.network.module, dtype_named(wanted)))
+        dtype = self.network.dtype if wanted is None else dtype_named(wanted)
+        return self.network if dtype == self.network.dtype else Network(copy_in_dtype(self.network.module, dtype))
 
     def _failure(self, error: Exception) -> ModelError:
         return ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}")
