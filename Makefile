@@ -51,7 +51,7 @@ demo: $(VENV)/.stamp-local  ## personalize the embedded model to the bundled peo
 	@"$(VENV)/bin/idiolect" demo
 
 test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests; FAST=1: only those that take little time
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile $(if $(FAST),-m "not slow")
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not slow")
 
 check: $(VENV)/.stamp-dev  ## lint, format, types, architecture
 	@failed=; \

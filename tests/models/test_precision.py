@@ -50,6 +50,12 @@ def test_an_unknown_dtype_is_an_error_that_names_it() -> None:
 def test_the_faster_dtype_is_the_measured_one(
     monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, float], expected: str | None
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
     monkeypatch.setattr(precision, "_seconds", lambda rows, _: times[rows.dtype])
     assert faster_scoring_dtype() == expected
+
+
+def test_a_gpu_needs_no_second_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert faster_scoring_dtype() is None

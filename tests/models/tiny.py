@@ -55,17 +55,19 @@ def tokenizer() -> Any:
 @cache
 def llama() -> Any:
     """Attention over everything."""
-    torch.manual_seed(0)
-    network: Any = LlamaForCausalLM(LlamaConfig(**SIZES))
-    return network.eval()
+    return _random(LlamaForCausalLM, LlamaConfig(**SIZES))
 
 
 @cache
 def mistral(window: int = 8) -> Any:
     """Attention over the last `window` tokens."""
+    return _random(MistralForCausalLM, MistralConfig(**SIZES, sliding_window=window))
+
+
+@torch.inference_mode(False)  # the test that happens to be first may be in that mode, and others need gradients
+def _random(kind: Any, config: Any) -> Any:
     torch.manual_seed(0)
-    network: Any = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=window))
-    return network.eval()
+    return kind(config).eval()
 
 
 def local_model(network: Any = None, settings: LocalSettings | None = None) -> LocalModel:

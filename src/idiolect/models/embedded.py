@@ -37,6 +37,11 @@ _LAYER_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_SPECIAL_TOKENS = {
+    "bos_token": "tokenizer.ggml.bos_token_id",
+    "eos_token": "tokenizer.ggml.eos_token_id",
+    "pad_token": "tokenizer.ggml.padding_token_id",
+}
 _OTHER_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
@@ -113,14 +118,23 @@ def load_llama_gguf(file: Path, *, dtype: torch.dtype) -> Any:
         OSError: the file cannot be read.
         ValueError: it is not a GGUF file, or does not contain a Llama.
     """
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            header = _Header(data)
-        except struct.error as error:
-            raise ValueError("the GGUF file is cut off") from error
+    with _mapped(file) as data:
+        header = _header(data)
         config = _config(header)
         state = {_name(name): _weight(name, tensor, header, data) for name, tensor in header.tensors.items()}
     return _network(config, {name: weight.to(dtype) for name, weight in state.items()}, dtype)
+
+
+def _mapped(file: Path) -> mmap.mmap:
+    with file.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _header(data: mmap.mmap) -> _Header:
+    try:
+        return _Header(data)
+    except struct.error as error:
+        raise ValueError("the GGUF file is cut off") from error
 
 
 def _network(config: LlamaConfig, state: dict[str, torch.Tensor], dtype: torch.dtype) -> LlamaForCausalLM:
@@ -138,8 +152,19 @@ def _network(config: LlamaConfig, state: dict[str, torch.Tensor], dtype: torch.d
 
 
 def load_tokenizer(file: Path) -> Any:
-    """Load the byte-level BPE tokenizer in a GGUF file."""
-    return PreTrainedTokenizerFast.from_pretrained(str(file.parent), gguf_file=file.name)
+    """Load the byte-level BPE tokenizer in a GGUF file.
+
+    The special tokens are the ones that the file names: transformers 5.17, for one, ends a turn with the token that
+    begins it.
+    """
+    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(file.parent), gguf_file=file.name)
+    with _mapped(file) as data:
+        fields = _header(data).fields
+    for token, field in _SPECIAL_TOKENS.items():
+        named = tokenizer.convert_ids_to_tokens(fields[field]) if field in fields else None
+        if named is not None and getattr(tokenizer, token) != named:
+            setattr(tokenizer, token, named)
+    return tokenizer
 
 
 def _config(header: _Header) -> LlamaConfig:
