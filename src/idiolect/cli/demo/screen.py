@@ -27,7 +27,7 @@ from idiolect.cli.learned_screen import origin, print_prompt
 from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
 from idiolect.evaluate.measures import Judgement, mean_over_answers
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, preset
 from idiolect.methods.personalization import Answer
 from idiolect.models.catalog import faster_scoring_dtype
 from idiolect.models.language_model import Usage
@@ -39,6 +39,7 @@ T = TypeVar("T", Trial, WriterTrial)
 MODEL = "embedded"
 _PRESET = "demo"
 _PROPOSALS = 3  # instead of the preset's 4: the first person has to be on the screen within a minute
+_DEMONSTRATIONS = 8  # instead of 12, for the same reason
 _SIDE_BY_SIDE = 2
 _TOLD_SETTINGS = ("iterations", "proposals", "proposers", "memory_size", "neighbours", "similarity", "seed")
 _LABELS = {
@@ -56,7 +57,12 @@ def run_demo(*, n_people: int, n_writers: int, seed: int, json: bool) -> None:
         ModelError: the embedded model is not installed, or failed.
         MissingExtraError: the `local` extra is not installed.
     """
-    settings = replace(preset(_PRESET), proposals=_PROPOSALS, seed=seed)
+    settings = replace(
+        preset(_PRESET),
+        proposals=_PROPOSALS,
+        demonstrations=DemonstrationSettings(max_demonstrations=_DEMONSTRATIONS),
+        seed=seed,
+    )
     if not json:
         _print_head(settings, n_people)
     start = time.perf_counter()
@@ -124,7 +130,8 @@ def _print_head(settings: FermiSettings, n_people: int) -> None:
     print_wrapped(f"{people}, who rated national cuisines from 1 to 5, and the embedded model", style="bold")
     print_wrapped(
         f"preset {settings.preset}, made smaller: {settings.iterations} iterations of "
-        f"{settings.proposals} proposals ({' and '.join(settings.proposers)}), a memory of {settings.memory_size}, "
+        f"{settings.proposals} proposals ({' and '.join(settings.proposers)}, at most "
+        f"{settings.demonstrations.max_demonstrations}), a memory of {settings.memory_size}, "
         f"{settings.retrieval.neighbours} nearest opinions choose the prompt ({settings.retrieval.similarity})"
     )
     sys.stdout.flush()
