@@ -183,12 +183,12 @@ def test_an_observer_that_exits_leaves_a_workspace_that_closes(tmp_path: Path) -
 async def test_a_person_who_is_being_learned_is_not_forgotten(tmp_path: Path) -> None:
     """What learning does next would be kept after the receipt."""
     held: set[bool] = set()
-    events = FitEvents(progress=lambda progress: held.add(space.works_on(progress.user_id)))
+    events = FitEvents(progress=lambda progress: held.add(space.works_on(Owner.user(progress.user_id))))
     async with AsyncWorkspace(WorkspaceSettings(tmp_path / "store", model=mimic())) as space:
         learner = await open_learner(space, FAST)
         assert (await fit_users(space, learner, [ANN], events=events)).complete
         assert held == {True}
-        with space.working_on("ann"), pytest.raises(BusyError, match="a fit or a question is running"):
+        with space.working_on(Owner.user("ann")), pytest.raises(BusyError, match="a fit or a question is running"):
             await forget(space, "ann")
         assert (await forget(space, "ann")).proven
 

@@ -20,6 +20,7 @@ from tests.cli.remote_world import answer, arguments, asked_names, kept_names, l
 ROOT = Path(__file__).resolve().parents[2]
 CONCURRENCY = 4
 KILLS = 20
+AFTER_EVERY = 3
 
 
 class Forks:
@@ -65,8 +66,10 @@ def test_a_crash_at_every_durable_write_changes_nothing(tmp_path: Path, forks: F
         expected = learned(tmp_path / "undisturbed")
         needed = len(asked_names(server))
         assert undisturbed["writes"] > 20
-        for write in range(1, undisturbed["writes"] + 1):
-            for before in (True, False):
+        last = undisturbed["writes"]
+        for write in range(1, last + 1):
+            # After a write, the store is as it is before the next one; only the requests in between differ.
+            for before in (True, False) if write % AFTER_EVERY == 0 or write == last else (True,):
                 store = tmp_path / f"{write}-{before}"
                 server.log.clear()
                 crashed = forks.run(arguments(users, store, server.url), die_at=write, before=before)

@@ -133,6 +133,31 @@ def test_adapting_leaves_the_users_number_and_linear_algebra_alone(number: str) 
     assert second == f"{most} True"
 
 
+PINNED = """
+import threading, torch
+from idiolect.models import threads
+class Fixed:
+    number = 1
+    def count(self): return self.number
+threads._by_load = Fixed()
+threads.adapt()
+torch.set_num_threads(3)
+threads.adapt()
+here = torch.get_num_threads()
+def other():
+    threads.adapt()
+    print(here, torch.get_num_threads())
+thread = threading.Thread(target=other)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_number_set_in_torch_is_the_users_in_every_thread() -> None:
+    ran = subprocess.run([sys.executable, "-c", PINNED], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("3 3\n", "")
+
+
 class Fixed:
     """A rule that always finds the same number of threads."""
 

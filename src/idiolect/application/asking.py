@@ -124,7 +124,7 @@ async def ask(
     """
     check_type("owner", owner, Owner)
     check_type("question", question, Question)
-    with workspace.working_on(owner.id):
+    with workspace.working_on(owner):
         asked = await _ask(workspace, owner, question, method=method, with_base=with_base)
     if workspace.opened_run is not None:  # an edit alone makes no calls
         workspace.opened_run.come_to_an_end()

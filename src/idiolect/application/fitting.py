@@ -22,6 +22,7 @@ from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.application.observers import ignore
+from idiolect.application.owner import Owner
 from idiolect.errors import CacheError, HaltedError, IdiolectError, PersonalizationError, StoreError
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.people.user import User
@@ -256,7 +257,7 @@ class _Work:
         error: IdiolectError | None = None
         kept = True
         try:
-            with self.workspace.working_on(user_id):
+            with self.workspace.working_on(Owner.user(user_id)):
                 user = self.workspace.store.user(user_id)
                 n = len(user.opinions)
                 state, summary, kept = await self._fit_one(user)

@@ -11,6 +11,7 @@ from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.application.observers import ignore
+from idiolect.application.owner import Owner
 from idiolect.errors import HaltedError, StoreError
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.people.user import Opinion
@@ -105,7 +106,7 @@ async def add_opinion(
     await check_fermi(pool, learner)
     learner = replace(learner, calls=workspace.run.calls)
     try:
-        with workspace.working_on(user_id):
+        with workspace.working_on(Owner.user(user_id)):
             before, after = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
     except HaltedError as halted:
         return OpinionAdded(change, halted_by=workspace.run.halted_by or str(halted), edited=edited)

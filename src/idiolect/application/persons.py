@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from idiolect.application.owner import Owner
 from idiolect.errors import BusyError, UnknownUserError
 
 # What deletes and searches is imported by the functions that need it: a look into the store is to be quick.
@@ -139,7 +140,7 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
     """
     from idiolect.erasure.forgetting import forget_user
 
-    if workspace.works_on(user_id):  # the use case could store new data after the receipt
+    if workspace.works_on(Owner.user(user_id)):  # the use case could store new data after the receipt
         raise BusyError(f"a fit or a question is running for user {user_id!r}; wait until it has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
     if workspace.opened_models is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from idiolect.application.arguments import check_type
 from idiolect.application.names import DEFAULT_MODEL
 from idiolect.application.observers import Waiting, ignore, wait_quietly
+from idiolect.application.owner import Owner
 from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.models.language_model import ChoiceModel, CompletionModel, LanguageModel
 from idiolect.store import Store
@@ -88,7 +89,7 @@ class AsyncWorkspace:
         self._store: Store | None = None
         self._run: Run | None = None
         self._halted = ""
-        self._busy: Counter[str] = Counter()
+        self._busy: Counter[Owner] = Counter()
         self._opened = ExitStack()
 
     @property
@@ -153,17 +154,17 @@ class AsyncWorkspace:
         return Spending() if self._run is None else self._run.spending()
 
     @contextmanager
-    def working_on(self, user_id: str) -> Iterator[None]:
-        """Mark a user's data as in use while the context is open, so that the user cannot be forgotten meanwhile."""
-        self._busy[user_id] += 1
+    def working_on(self, owner: Owner) -> Iterator[None]:
+        """Mark an owner's data as in use while the context is open, so that a user cannot be forgotten meanwhile."""
+        self._busy[owner] += 1
         try:
             yield
         finally:
-            self._busy[user_id] -= 1
+            self._busy[owner] -= 1
 
-    def works_on(self, user_id: str) -> bool:
-        """Return whether a use case is using the user's data."""
-        return self._busy[user_id] > 0
+    def works_on(self, owner: Owner) -> bool:
+        """Return whether a use case is using the owner's data."""
+        return self._busy[owner] > 0
 
     async def __aenter__(self) -> Self:
         return self

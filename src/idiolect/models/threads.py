@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
+from threading import Lock, local
 
 import psutil
 import torch
@@ -74,15 +74,19 @@ class ThreadsByLoad:
 def adapt() -> None:
     """Let torch compute with as many threads as fit now; call it in the thread that is going to compute.
 
-    Does nothing where the user has chosen a number with OMP_NUM_THREADS or MKL_NUM_THREADS. Never uses more threads
-    than torch used when this module was imported.
+    Does nothing where the user has chosen a number: with OMP_NUM_THREADS or MKL_NUM_THREADS, or with
+    `torch.set_num_threads`, before or after this module was imported. Never uses more threads than torch used when
+    this module was imported.
     """
     if _by_load is None:
         return
-    threads = _by_load.count()
-    if torch.get_num_threads() != threads:  # the call also lets torch choose its own number first, once in each thread
+    current = torch.get_num_threads()  # also lets torch choose its own number first, once in each thread
+    if current != getattr(_here, "threads", _TORCHS_OWN):
+        return  # set with torch.set_num_threads: OpenMP keeps a number for each thread
+    _here.threads = _by_load.count()
+    if current != _here.threads:
         for library in _openmp():
-            library.set_num_threads(threads)
+            library.set_num_threads(_here.threads)
 
 
 def _add_up_in_one_order(environment: MutableMapping[str, str]) -> None:
@@ -128,10 +132,12 @@ def _threads_by_load() -> ThreadsByLoad | None:
     if chosen_by_user(os.environ):
         return None
     try:
-        return ThreadsByLoad(cores=len(_cores()), most=torch.get_num_threads(), read=_cpu_times)
+        return ThreadsByLoad(cores=len(_cores()), most=_TORCHS_OWN, read=_cpu_times)
     except (OSError, psutil.Error):  # a sandbox without /proc/stat, for example
         return None
 
 
+_TORCHS_OWN = torch.get_num_threads()
+_here = local()  # threads: the number that `adapt` chose last in this thread
 _add_up_in_one_order(os.environ)
 _by_load = _threads_by_load()
