@@ -74,7 +74,8 @@ def main() -> None:
         print(row(f"now, run {number + 1} of {arguments.runs}", run_demo()), flush=True)
     print(
         "\nThe earlier demo learned from three people (four proposals an iteration, ten questions each) and two "
-        "writers, and scored in float32. This one has two people (three proposals of at most eight examples, eight questions each) and one "
+        "writers, and scored in float32. This one has two people (three proposals of at most "
+        "eight examples, eight questions each) and one "
         "writer: `idiolect demo --people 3 --writers 2` shows the others. Where the processor multiplies bfloat16 "
         "faster, which is measured at the start, choices are scored in it; everything else is computed in float32.\n\n"
         "Made by `python benchmarks/first_minute.py`."
