@@ -39,6 +39,16 @@ define pip_install
 printf ' done\n'
 endef
 
+ifneq ($(filter-out 0 1,$(FAST)),)
+$(error FAST is '$(FAST)'. It can be 1, for the quick tests only, or 0)
+endif
+
+# The Python that an environment was made with can vanish under it; then everything is set up again.
+ifneq ($(shell test -e "$(VENV)/.stamp-venv" && { "$(PY)" -c '' 2>/dev/null || echo broken; }),)
+$(info $(VENV) does not run any more)
+$(shell rm -f "$(VENV)"/.stamp-*)
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -51,7 +61,7 @@ demo: $(VENV)/.stamp-local  ## personalize the embedded model to the bundled peo
 	@"$(VENV)/bin/idiolect" demo
 
 test: $(VENV)/.stamp-dev $(if $(CXX_HERE),$(VENV)/.stamp-llamacpp,no-compiler)  ## run the tests; FAST=1: only those that take little time
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not slow")
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(if $(filter 1,$(FAST)),-m "not slow")
 
 check: $(VENV)/.stamp-dev  ## lint, format, types, architecture
 	@failed=; \

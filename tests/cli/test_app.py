@@ -139,10 +139,10 @@ def test_pipe_closed_early_is_no_complaint(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_full_disk_under_stdout_is_an_error(tmp_path: Path) -> None:
     Store.open(tmp_path).close()
-    with Path("/dev/full").open("w") as full:
-        listing = [*IDIOLECT, "users", "list", "--store", str(tmp_path)]
-        done = subprocess.run(listing, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+    for arguments in (["users", "list", "--store", str(tmp_path)], ["--help"], ["--version"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([*IDIOLECT, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
 def test_ctrl_c_stops_without_a_traceback() -> None:
@@ -158,6 +158,56 @@ def test_ctrl_c_stops_without_a_traceback() -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "stopped\n"
     assert process.returncode == 130
+
+
+def test_ctrl_c_while_the_modules_load_stops_without_a_traceback() -> None:
+    code = (
+        "import sys, signal, threading, importlib.abc, os\n"
+        "class Interrupting(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from idiolect.cli.start import main\n"
+        "sys.argv = ['idiolect', 'users', 'list']; main()"
+    )
+    process = start([sys.executable, "-c", code])
+    assert process.communicate(timeout=60)[1] == "stopped\n"
+    assert process.returncode == 130
+
+
+def test_no_argument_draws_on_the_terminal_through_a_usage_error() -> None:
+    shown = command("--x\u202ey\x1b[31m")
+    assert shown.returncode == 2
+    assert "No such option: --xy" in shown.stderr
+    assert not {"\u202e", "\x1b"} & set(shown.stderr)
+
+
+def test_ids_that_look_alike_are_shown_as_different(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save_users([User("ann", texts=("t",)), User("ann\u200b", texts=("t",)), User("x" * 300, texts=("t",))])
+    shown = command("users", "list", "--store", str(tmp_path)).stdout
+    assert "ann " in shown
+    assert "ann\\u200b" in shown
+    assert max(map(len, shown.splitlines())) < 120
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--timeout", "inf"),
+        ("--budget-time", "nan"),
+        ("--budget-time", "0"),
+        ("--budget-money", "1_000"),
+        ("--budget-money", "\u0663"),
+        ("--budget-money", "1e400"),
+        ("--iterations", "99999999999999999999"),
+    ],
+)
+def test_amounts_that_make_no_sense_are_wrong_use(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    (tmp_path / "users.jsonl").write_text('{"id": "ann", "texts": ["t"]}\n')
+    result = CliRunner().invoke(app, ["fit", str(tmp_path / "users.jsonl"), "--dry-run", *wrong])
+    assert result.exit_code == 2
+    assert wrong[0] in result.stderr
 
 
 def test_output_of_a_terminal_without_unicode(tmp_path: Path) -> None:

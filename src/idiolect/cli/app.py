@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from idiolect.cli import ask, evaluate, export, fit
-from idiolect.cli.boundary import STOPPED, Boundary, flush_stdout
+from idiolect.cli.boundary import Boundary, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
@@ -98,12 +98,11 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        sys.exit(STOPPED)
     finally:
         flush_stdout()
 
 
 if __name__ == "__main__":
-    main()
+    from idiolect.cli import start
+
+    start.main()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
@@ -33,18 +35,26 @@ class Boundary(TyperGroup):
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
         ctx.meta[INVOCATION] = invocation_of(self, args)
-        return super().parse_args(ctx, args)
+        with _guarding(ctx):  # --help and --version are printed here
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and turn every exception into a message and an exit status."""
-        try:
+        with _guarding(ctx):
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            stop()
-        except Exception as error:
-            _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[INVOCATION])
-        return result
+            return result
+
+
+@contextmanager
+def _guarding(ctx: Any) -> Iterator[None]:
+    """Turn every exception in the context into a message and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stop()
+    except Exception as error:
+        _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[INVOCATION])
 
 
 def stop(what_is_kept: str = "") -> NoReturn:
@@ -72,6 +82,8 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
         drop_stdout()
         raise typer.Exit(FAILED)
     if hasattr(error, "exit_code"):  # a usage error, whose message Typer prints itself
+        if hasattr(error, "message"):
+            error.message = printable(str(error.message))  # it repeats arguments
         if as_json:
             _print_error_json("UsageError", error.format_message() if hasattr(error, "format_message") else str(error))
         raise error

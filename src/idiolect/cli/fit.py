@@ -85,7 +85,9 @@ ProposersOption = Annotated[
         "NAMES",
     ),
 ]
-IterationsOption = Annotated[int | None, option("Fermi: number of learning rounds. Default: set by the preset.", min=1)]
+IterationsOption = Annotated[
+    int | None, option("Fermi: number of learning rounds. Default: set by the preset.", min=1, max=10_000)
+]
 PresetOption = Annotated[
     PresetName | None,
     option(

@@ -16,7 +16,17 @@ from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
 from idiolect.cli.advice import Invocation, advised
 from idiolect.cli.progress import UsersProgress, cost_line, progress_line
-from idiolect.cli.terminal import debugging, err, one_line, out, print_json, print_table, print_wrapped, printable
+from idiolect.cli.terminal import (
+    debugging,
+    err,
+    one_line,
+    out,
+    print_json,
+    print_table,
+    print_wrapped,
+    printable,
+    visible,
+)
 from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
 
@@ -126,9 +136,7 @@ class FitScreen:
         console, n = err(), len(self._failures)
         console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
         for outcome in self._failures[:_SHOWN_FAILURES]:
-            console.print(
-                f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False
-            )
+            console.print(f"  {visible(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False)
         if n > _SHOWN_FAILURES:
             console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
             kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
@@ -165,7 +173,7 @@ def summary_line(summary: object) -> str:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     """Return the outcome as a table row."""
     return (
-        one_line(outcome.user_id, limit=24),
+        visible(outcome.user_id, limit=24),
         str(outcome.n_opinions),
         *_cells(outcome.summary),
         f"{outcome.seconds:.1f}",

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM stops a long command as Ctrl-C does, and a result that was completed all the same is shown."""
+"""Signals: SIGTERM and SIGHUP stop a command as Ctrl-C does, and a completed result is shown all the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TypeVar, cast
 
 T = TypeVar("T")
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def even_if_interrupted(use_case: Callable[[], T]) -> T:
@@ -23,12 +25,17 @@ def even_if_interrupted(use_case: Callable[[], T]) -> T:
 
 @contextmanager
 def terminating_like_ctrl_c() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` on SIGTERM too while the context is open."""
+    """Raise `KeyboardInterrupt` on SIGTERM, and on SIGHUP if it is not ignored, while the context is open."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may install signal handlers
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in _ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,7 +5,9 @@ Each option is defined once, so that its name, help and range are the same in ev
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import math
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,14 +18,28 @@ if TYPE_CHECKING:
     from idiolect.people.user import Opinion, Question
 
 
+_AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
+_SHORTEST = 0.001  # seconds
+
+
 def _money(text: str) -> Decimal:
-    try:
-        amount = Decimal(text.strip().removeprefix("$"))
-    except InvalidOperation:
-        raise typer.BadParameter(f"{text!r}: expected an amount such as 2.50") from None
-    if not amount.is_finite() or amount <= 0:
+    digits = text.strip().removeprefix("$")
+    if not _AMOUNT.fullmatch(digits):
+        raise typer.BadParameter(f"{text!r}: expected an amount such as 2.50")
+    if (amount := Decimal(digits)) <= 0:
         raise typer.BadParameter(f"{text!r} must be greater than 0")
     return amount
+
+
+def _seconds(text: str) -> float:
+    """Return a number of seconds. Typer's own numbers include infinity."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: expected a number of seconds such as 90") from None
+    if not math.isfinite(seconds) or seconds < _SHORTEST:
+        raise typer.BadParameter(f"{text!r} must be a finite number of seconds, at least {_SHORTEST}")
+    return seconds
 
 
 def _most(what: str, per: str) -> str:
@@ -34,7 +50,9 @@ def _most(what: str, per: str) -> str:
 _RUN, _USER = "for the whole run", "for each user"
 
 
-def option(help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None) -> Any:
+def option(
+    help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None, max: float | None = None
+) -> Any:
     """Return an option whose help shows no default.
 
     Args:
@@ -42,9 +60,10 @@ def option(help: str, metavar: str | None = None, *, flag: str = "", min: float 
         metavar: placeholder for the value; None: the name of its type.
         flag: name of the option, if it differs from the parameter's; for a switch, both names with a slash between.
         min: smallest number accepted.
+        max: largest number accepted.
     """
     flags = (flag,) if flag else ()
-    return typer.Option(*flags, help=help, metavar=metavar, min=min, show_default=False)
+    return typer.Option(*flags, help=help, metavar=metavar, min=min, max=max, show_default=False)
 
 
 StoreOption = Annotated[
@@ -70,13 +89,17 @@ BudgetMoney = Annotated[
         parser=_money, metavar="USD", help=_most("cost", _RUN) + " Needs the models' prices.", show_default=False
     ),
 ]
-BudgetTime = Annotated[float | None, option(_most("time", _RUN), "SECONDS", min=0.001)]
+BudgetTime = Annotated[
+    float | None, typer.Option(parser=_seconds, metavar="SECONDS", help=_most("time", _RUN), show_default=False)
+]
 UserBudgetCalls = Annotated[int | None, option(_most("number of calls", _USER), "N", min=1)]
 UserBudgetTokens = Annotated[int | None, option(_most("number of tokens", _USER), "N", min=1)]
 UserBudgetMoney = Annotated[
     Decimal | None, typer.Option(parser=_money, metavar="USD", help=_most("cost", _USER), show_default=False)
 ]
-UserBudgetTime = Annotated[float | None, option(_most("time", _USER), "SECONDS", min=0.001)]
+UserBudgetTime = Annotated[
+    float | None, typer.Option(parser=_seconds, metavar="SECONDS", help=_most("time", _USER), show_default=False)
+]
 PricesOption = Annotated[
     Path | None,
     option(
@@ -88,7 +111,7 @@ ConcurrencyOption = Annotated[
     int, typer.Option(min=1, max=4096, metavar="N", help="Maximum number of concurrent calls to a remote model.")
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(min=0.001, metavar="SECONDS", help="Maximum time for one attempt at a remote call.")
+    float, typer.Option(parser=_seconds, metavar="SECONDS", help="Maximum time for one attempt at a remote call.")
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Do not use the cache of model answers: make every call, and keep none.")

@@ -17,10 +17,11 @@ from rich.table import Column
 from idiolect.application.portal import GRACE_SECONDS
 from idiolect.application.run import Spending
 from idiolect.application.workspace import WorkspaceEvents
-from idiolect.cli.terminal import err, live_err, one_line
+from idiolect.cli.terminal import err, live_err, one_line, visible
 from idiolect.methods.personalization import Progress
 
 _NAME_CHARACTERS = 14
+_NARROWEST = 20  # columns that a spinner needs: on fewer it would be redrawn letter by letter
 _SECONDS_BETWEEN = 0.2
 
 
@@ -82,7 +83,7 @@ class UsersProgress:
         best = "" if progress.best_score is None else f"best {progress.best_score:.2f}, "
         self._bars.update(
             self._one,
-            description=one_line(progress.user_id, limit=_NAME_CHARACTERS),
+            description=visible(progress.user_id, limit=_NAME_CHARACTERS),
             completed=progress.done,
             total=progress.total,
             note=f"{best}{progress.usage.calls} calls, {progress.stage}",
@@ -98,7 +99,7 @@ class UsersProgress:
         self._active.discard(user_id)
         self._bars.update(self._all, completed=self._done, note=self._many_note() if self._many else self._note())
         if not self._live:
-            line = f"[{self._done}/{self._total}] {one_line(user_id)}: {one_line(outcome)}"
+            line = f"[{self._done}/{self._total}] {visible(user_id)}: {one_line(outcome)}"
             err().print(line, markup=False)
 
     @contextmanager
@@ -117,7 +118,7 @@ class UsersProgress:
 def waiting(what: str) -> Iterator[None]:
     """Show a spinner on a terminal during work that takes seconds."""
     console = live_err()
-    if not console.is_terminal:
+    if not console.is_terminal or console.width < _NARROWEST:
         yield
         return
     with console.status(one_line(what), spinner="line"):

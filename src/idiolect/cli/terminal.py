@@ -107,6 +107,17 @@ def one_line(text: str, *, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def visible(text: str, *, limit: int | None = None) -> str:
+    """Return a name on a single line, with escapes for all characters that cannot be seen.
+
+    For ids, which must not look equal if they differ ("ann" and "ann" followed by a zero-width space).
+    """
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode("ascii") for each in text
+    )
+    return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
 def safe(text: str) -> str:
     """Return the `printable` text, escaped for rich markup."""
     from rich.markup import escape

@@ -112,13 +112,13 @@ def _store() -> dict[str, Any]:
 
     try:
         place = locate(None)
-    except StoreError as error:
-        return {"error": str(error)}
+    except (StoreError, OSError, RuntimeError) as error:  # RuntimeError: an unknown user's home folder
+        return {"error": one_line(str(error))}
     if place.file is None:
         return {"place": place.url.get_backend_name(), "exists": None}
     path = place.folder or place.file
-    home = Path.home()
-    shown = Path("~") / path.relative_to(home) if path.is_relative_to(home) else path
+    home = os.environ.get("HOME", "").rstrip("/")
+    shown = Path("~") / path.relative_to(home) if home and path.is_relative_to(home) else path
     return {"place": str(shown), "exists": place.file.exists()}
 
 

@@ -111,11 +111,13 @@ def _checksum(weights: Mapping[str, torch.Tensor]) -> bytes:
 
 def _kept(place: Path, checksum: bytes, number: int) -> list[bytes] | None:
     """Return the digests in a file; None if there is no such file, or it is not of these weights."""
+    size = _DIGEST_BYTES * (number + 1)
     try:
-        content = place.read_bytes()
+        with place.open("rb") as file:
+            content = file.read(size + 1)
     except OSError:
         return None
-    if len(content) != _DIGEST_BYTES * (number + 1) or content[:_DIGEST_BYTES] != checksum:
+    if len(content) != size or content[:_DIGEST_BYTES] != checksum:
         return None
     return [content[at : at + _DIGEST_BYTES] for at in range(_DIGEST_BYTES, len(content), _DIGEST_BYTES)]
 

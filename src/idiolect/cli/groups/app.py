@@ -25,6 +25,7 @@ from idiolect.cli.terminal import (
     print_json,
     print_table,
     safe,
+    visible,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,12 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
                 print_json(group_document(group))
             return
         rows = (
-            (group.id, str(len(group.members)), ", ".join(fit.method for fit in group.fits) or "-", group.state)
+            (
+                visible(group.id, limit=60),
+                str(len(group.members)),
+                ", ".join(fit.method for fit in group.fits) or "-",
+                group.state,
+            )
             for group in opened.groups.list()
         )
         print_table(("GROUP", "MEMBERS", "LEARNED BY", "STATE"), rows)
@@ -101,7 +107,7 @@ def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption 
         print_json(group_document(group), indent=2)
         return
     console = out()
-    console.print(f"[bold]{safe(one_line(group.id))}[/bold]")
+    console.print(f"[bold]{safe(visible(group.id))}[/bold]")
     members = f"{len(group.members)}: {safe(listed(group.members))}" if group.members else "none"
     console.print(f"members   {members}")
     for fit in group.fits:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from idiolect.cli.options import JsonOption, StoreOption, examples
-from idiolect.cli.terminal import print_finished_erasures, print_json, print_table
+from idiolect.cli.terminal import print_finished_erasures, print_json, print_table, visible
 from idiolect.cli.users import add_opinion, export, forget, remove_opinion, show
+
+_ID = 60  # characters of an id in a table
 
 app = typer.Typer(help="Manage the people in the store.", no_args_is_help=True, epilog=examples("idiolect users list"))
 
@@ -27,7 +29,7 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
                 print_json(user_summary_document(summary))
             return
         rows = (
-            (user.id, str(user.n_opinions), str(user.n_texts), ", ".join(user.methods) or "-")
+            (visible(user.id, limit=_ID), str(user.n_opinions), str(user.n_texts), ", ".join(user.methods) or "-")
             for user in opened.users()
         )
         print_table(("ID", "OPINIONS", "TEXTS", "LEARNED BY"), rows)

@@ -10,7 +10,16 @@ import typer
 
 from idiolect.cli.boundary import FAILED
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOption
-from idiolect.cli.terminal import confirm_deletion, err, one_line, out, print_finished_erasures, print_json, print_table
+from idiolect.cli.terminal import (
+    confirm_deletion,
+    err,
+    one_line,
+    out,
+    print_finished_erasures,
+    print_json,
+    print_table,
+    visible,
+)
 
 if TYPE_CHECKING:
     from idiolect.application.persons import ToForget
@@ -58,13 +67,13 @@ def _what_goes(user_id: str, where: str, found: ToForget) -> str:
         learned = ", ".join(summary.methods) or "nothing"
         parts = [f"opinions {summary.n_opinions}", f"texts {summary.n_texts}", f"learned by {learned}"]
         parts += [f"unfinished learning {found.unfinished}"] * bool(found.unfinished) + [calls]
-    return f"{one_line(user_id)} in {where}: {'; '.join(parts)}"
+    return f"{visible(user_id)} in {where}: {'; '.join(parts)}"
 
 
 def _print_receipt(receipt: Receipt) -> None:
     before, after = receipt.before, receipt.after
     rows = [
-        ("forgotten", receipt.user_id),
+        ("forgotten", visible(receipt.user_id)),
         ("at", receipt.erased_at.isoformat(timespec="seconds")),
         ("rows deleted", _rows_line(receipt)),
         ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} kept because others share them"),

@@ -8,7 +8,7 @@ import typer
 
 from idiolect.application.names import CHAMELEON
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, split_choices
-from idiolect.cli.terminal import one_line, out, print_json, safe
+from idiolect.cli.terminal import out, print_json, safe, visible
 
 EXAMPLES = ('idiolect users remove-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot"',)
 
@@ -36,7 +36,7 @@ def remove_opinion(
     if json:
         print_json({"user": user_id, "removed": True, "opinions": left.n_opinions})
         return
-    whose = f"{safe(one_line(user_id))}, who has {left.n_opinions} now"
+    whose = f"{safe(visible(user_id))}, who has {left.n_opinions} now"
     out().print(f"removed an opinion of {whose}; nothing was learned from this:")
     edited = CHAMELEON in left.methods
     if set(left.methods) - {CHAMELEON} or not edited:

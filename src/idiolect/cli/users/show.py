@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from idiolect.application.names import CHAMELEON, FERMI
 from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument
-from idiolect.cli.terminal import one_line, out, print_json, safe
+from idiolect.cli.terminal import one_line, out, print_json, safe, visible
 
 if TYPE_CHECKING:
     from idiolect.people.user import Opinion, User
@@ -46,7 +46,7 @@ def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOpti
 
 def _print_user(user: User, entered: Collection[int]) -> None:
     console = out()
-    console.print(f"[bold]{safe(one_line(user.id))}[/bold]")
+    console.print(f"[bold]{safe(visible(user.id))}[/bold]")
     for name, value in user.profile.attributes.items():
         console.print(f"profile   {_line(name)}: {_line(value)}")
     console.print(f"opinions  {len(user.opinions)}" + (f", {len(entered)} of them entered" if entered else ""))
