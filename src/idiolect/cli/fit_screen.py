@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from idiolect.application.chameleon import ChameleonSummary
 from idiolect.application.documents import forecast_document, outcome_document
@@ -20,7 +20,7 @@ from idiolect.cli.terminal import debugging, err, one_line, out, print_json, pri
 from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
 
-_SHOWN_FAILURES = 20
+_SHOWN_USERS = 20
 _STAYS = "; the earlier result was kept"
 _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
@@ -92,7 +92,18 @@ class FitScreen:
             opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
             differ = "differs" if n == 1 else "differ"
             err().print(f"kept {opinions} entered by add-opinion and {differ} from the file", markup=False)
+        self._print_superseded(start.superseded)
         self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
+
+    def _print_superseded(self, superseded: Mapping[str, int]) -> None:
+        """Print which users answered a question more than once, and that the newest answer counts."""
+        for user_id, n in list(superseded.items())[:_SHOWN_USERS]:
+            answers = "1 older answer" if n == 1 else f"{n:,} older answers"
+            again = "to a question answered again" if n == 1 else "to questions answered again"
+            line = f"{one_line(user_id)}: left out {answers} {again}; the newest answer counts"
+            err().print(line, markup=False)
+        if (more := len(superseded) - _SHOWN_USERS) > 0:
+            err().print(f"and of {more:,} more users; --json lists all", markup=False)
 
     def _finish(self, outcome: Outcome) -> None:
         self._states[outcome.state] += 1
@@ -125,13 +136,13 @@ class FitScreen:
             return
         console, n = err(), len(self._failures)
         console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
-        for outcome in self._failures[:_SHOWN_FAILURES]:
+        for outcome in self._failures[:_SHOWN_USERS]:
             console.print(
                 f"  {one_line(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False
             )
-        if n > _SHOWN_FAILURES:
-            console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
-            kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
+        if n > _SHOWN_USERS:
+            console.print(f"  and {n - _SHOWN_USERS:,} more:")
+            kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_USERS:])
             for kind, count in kinds.most_common():  # messages contain ids, so errors are counted by kind
                 console.print(f"  {count:,} × {one_line(kind)}", markup=False)
 
