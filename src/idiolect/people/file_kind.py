@@ -73,7 +73,7 @@ def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     lines = _first_lines(head, whole=whole)
     if not lines or b"\0" in head:
         return None
-    fault = _of_documents(lines, head, whole=whole, name=name) or _of_tables(lines, name=name)
+    fault = _of_documents(lines, whole=whole, name=name) or _of_tables(lines, name=name)
     return fault or _of_other_encodings(head, name=name) or _of_other_objects(lines, name=name)
 
 
@@ -89,7 +89,7 @@ def _first_lines(head: bytes, *, whole: bool) -> list[str]:
     return [line.decode("utf-8", "replace").strip() for line in lines if line.strip()][:_LINES]
 
 
-def _of_documents(lines: list[str], head: bytes, *, whole: bool, name: str) -> str | None:
+def _of_documents(lines: list[str], *, whole: bool, name: str) -> str | None:
     """Return the fault of a JSON document that spans lines, or of a list of objects."""
     convert = f"convert it with idiolect users import {name} --out users.jsonl"
     first, alone = lines[0], whole and len(lines) == 1

@@ -74,9 +74,7 @@ def import_users(
         _names("Entries that stand for no answer. Default: Refused, Prefer not to say, NA, far codes such as 99"),
     ] = None,
     date: Annotated[str | None, option("long: column with dates; the newest answer counts.", "NAME")] = None,
-    encoding: Annotated[
-        str | None, option("Encoding, such as utf-8 or windows-1252. Default: guessed.", "NAME")
-    ] = None,
+    encoding: Annotated[str | None, option("Encoding, such as windows-1252. Default: guessed.", "NAME")] = None,
     delimiter: Annotated[str | None, option("Character between cells. Default: guessed.", "C")] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out rows and answers with a fault instead of stopping.")

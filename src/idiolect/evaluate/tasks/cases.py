@@ -166,8 +166,8 @@ class _Taken:
             notes.append(f"{self.skipped} people were skipped because they have {what}.")
         if self.repeated:
             notes.append(
-                f"{self.repeated} opinions or texts were left out because they repeat one of the same person; of several "
-                "answers to a question, the newest counts."
+                f"{self.repeated} opinions or texts were left out because they repeat one of the same person; the "
+                "newest answer to a question counts."
             )
         return tuple(notes)
 

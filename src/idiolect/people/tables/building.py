@@ -1,4 +1,4 @@
-"""Users from the answers of a table: every question gets its form, every answer its choice, and the newest one counts."""
+"""Users from the answers of a table: questions get their forms, answers their choices, the newest counts."""
 
 from __future__ import annotations
 
