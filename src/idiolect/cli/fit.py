@@ -240,9 +240,7 @@ def _print_report(report: UsersFileReport, *, skip_invalid: bool) -> None:
     """Print the fields taken as left out, and, if faults do not end the command, the faults."""
     for note in report.notes:
         err().print(one_line(f"note: {note}"), markup=False)
-    if (
-        skip_invalid and report.fault_count and report.users
-    ):  # a file without users is an error, whose message lists the faults
+    if skip_invalid and report.fault_count and report.users:  # without users, an error lists the faults
         lines = "1 line" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines"
         for line in (f"{report}: skipped {lines}", *report.faults):
             err().print(one_line(str(line)), markup=False)

@@ -86,6 +86,8 @@ class UsersFileReport:
     def error(self) -> UsersFileError:
         """Return the faults as an exception, which names the first and carries all that were kept."""
         faults = tuple(map(str, self.faults))
+        if self.fault_count == 1:
+            return UsersFileError(faults[0], faults)
         return UsersFileError(f"{self}, the first: {faults[0]}", faults)
 
 

@@ -46,7 +46,7 @@ def opened_source(source: str | Path, *, whole: bool = False) -> Iterator[tuple[
     from_standard_input = str(source) == STANDARD_INPUT
     path = "<stdin>" if from_standard_input else str(source)
     if not path:
-        raise UsersFileError("the name of the file is empty")
+        raise UsersFileError("the name of the users file is empty")
     with ExitStack() as stack:
         try:
             stream, first = (sys.stdin.buffer, b"") if from_standard_input else _opened_stream(Path(source))

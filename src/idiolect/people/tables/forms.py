@@ -74,7 +74,7 @@ class KnownScales:
         return cls(seen)
 
     def best(self, answers: Collection[str]) -> tuple[str, ...] | None:
-        """Return the scale with all answers, the one of which the table shows the largest part; None if there is none."""
+        """Return the scale with all answers of which the table shows the largest part; None if there is none."""
         fitting = [scale for scale in self.seen if set(answers) <= set(scale)]
         return max(fitting, key=lambda scale: (len(self.seen[scale]) / len(scale), -len(scale)), default=None)
 

@@ -73,6 +73,8 @@ class ImportReport:
         """Return the faults as an exception, which names the first and carries all that were kept."""
         path = printable(self.path)
         faults = tuple(f"{path}: {fault}" for fault in self.faults)
+        if self.fault_count == 1:
+            return UsersFileError(faults[0], faults)
         count = "1 fault" if self.fault_count == 1 else f"{self.fault_count:,} faults"
         kept = f" (the first {MAX_FAULTS_KEPT:,} are shown)" if self.fault_count > len(faults) else ""
         return UsersFileError(f"{path}: {count}{kept}, the first: {self.faults[0]}", faults)
