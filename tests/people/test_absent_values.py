@@ -46,7 +46,7 @@ def test_unknown_keys_keep_null_and_lose_nan() -> None:
     [{"id": NAN}, {"opinions": [{"answer": NAN}]}, {"x": {"y": NAN}}, {"profile": {"Age": NAN}}, {"texts": [NAN]}],
 )
 def test_nan_elsewhere_is_refused(record: dict[str, Any]) -> None:
-    with pytest.raises(UnreadableLineError, match="NaN at .* is not a JSON number"):
+    with pytest.raises(UnreadableLineError, match=r"NaN at .* is not a JSON number"):
         drop_absent(record)
 
 

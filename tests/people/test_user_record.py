@@ -13,6 +13,8 @@ from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
 from tests.people.strategies import any_json, users
 
+NOT_ONE = "opinions[0].answer: is not one of the"
+IN_QUOTES = 'must be text, but is a number; write it in quotes, such as "1"'
 OPINION: dict[str, Any] = {"question": "Tea?", "choices": ["yes", "no"], "answer": "yes"}
 
 
@@ -73,37 +75,36 @@ def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any])
         ({"answer": "maybe"}, "opinions[0].answer: is not one of the 2 choices"),
         (
             {"answer": "2"},
-            "opinions[0].answer: is not one of the 2 choices, but a number: write the choice's text instead of its code",
+            f"{NOT_ONE} 2 choices, but a number: write the choice's text instead of its code",
         ),
         (
             {"answer": "2.0"},
-            "opinions[0].answer: is not one of the 2 choices, but a number: write the choice's text instead of its code",
+            f"{NOT_ONE} 2 choices, but a number: write the choice's text instead of its code",
         ),
         (
             {"answer": "B"},
-            "opinions[0].answer: is not one of the 2 choices, but a letter: write the choice's text instead",
+            f"{NOT_ONE} 2 choices, but a letter: write the choice's text instead",
         ),
         (
             {"answer": "Refused"},
-            "opinions[0].answer: is not one of the 2 choices, but no answer: leave the opinion out",
+            f"{NOT_ONE} 2 choices, but no answer: leave the opinion out",
         ),
         (
             {"answer": "NO "},
-            "opinions[0].answer: is not one of the choices: number 2 differs in blanks and case; write it as in choices",
+            f"{NOT_ONE} choices: number 2 differs in blanks and case; write it as in choices",
         ),
         (
             {"choices": ["Yes", "Don\u2019t know"], "answer": "Don't know"},
-            "opinions[0].answer: is not one of the choices: number 2 differs in the apostrophe (\u2019 U+2019, here ' U+0027)"
+            f"{NOT_ONE} choices: number 2 differs in the apostrophe (\u2019 U+2019, here ' U+0027)"
             "; write it as in choices",
         ),
         (
             {"choices": ["18\u201329", "30+"], "answer": "18-29"},
-            "opinions[0].answer: is not one of the choices: number 1 differs in the dash (\u2013 U+2013, here - U+002D)"
-            "; write it as in choices",
+            f"{NOT_ONE} choices: number 1 differs in the dash (\u2013 U+2013, here - U+002D); write it as in choices",
         ),
         (
             {"choices": ["Not\u00a0sure", "Yes"], "answer": "Not sure"},
-            "opinions[0].answer: is not one of the choices: number 1 differs in blanks; write it as in choices",
+            f"{NOT_ONE} choices: number 1 differs in blanks; write it as in choices",
         ),
         (
             {"choices": ["yes"]},
@@ -126,7 +127,7 @@ def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any])
         ({"choices": ["yes", "no", "yes "]}, "opinions[0].choices: contains equal choices: numbers 1 and 3"),
         (
             {"choices": ["yes", 2]},
-            'opinions[0].choices[1]: must be text, but is a number; write it in quotes, such as "1"',
+            f"opinions[0].choices[1]: {IN_QUOTES}",
         ),
         ({"choices": ["yes", ""]}, "opinions[0].choices[1]: is blank"),
         ({"ordinal": "true"}, "opinions[0].ordinal: must be true or false, but is text"),

@@ -24,7 +24,7 @@ _LAYOUTS = {"wide": "one row per person", "long": "one row per answer", None: "o
 def print_import(report: ImportReport, *, on_stderr: bool) -> None:
     """Print how a file was understood, on stdout or stderr."""
     console = err() if on_stderr else out()
-    _line(console, "file", f"{report.format}; {report.rows:,} rows; {_LAYOUTS[report.layout]}")
+    _line(console, "file", f"{report.format}; {counted(report.rows, 'row')}; {_LAYOUTS[report.layout]}")
     _print_roles(console, report)
     _print_questions(console, report.questions)
     for name, reason in list(report.left_out.items())[:_SHOWN_COLUMNS]:
@@ -36,8 +36,13 @@ def print_import(report: ImportReport, *, on_stderr: bool) -> None:
     _print_superseded(console, report.superseded)
     for note in report.notes:
         _line(console, "note", note)
-    opinions, texts = f"{report.opinions:,} opinions", f"{report.texts:,} texts"
+    opinions, texts = counted(report.opinions, "opinion"), counted(report.texts, "text")
     _line(console, "users", f"{report.users:,}, with {opinions} and {texts}")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _line(console: Console, name: str, text: str) -> None:
@@ -63,10 +68,11 @@ def _print_questions(console: Console, questions: Iterable[QuestionReport]) -> N
     if every:
         _line(console, "questions", f"{sum(each.kind != 'left out' for each in every):,}")
     for each in every[:_SHOWN_QUESTIONS]:
-        _line(console, "", f"{one_line(each.question, limit=_QUESTION)} ({each.answers:,} answers)")
+        _line(console, "", f"{one_line(each.question, limit=_QUESTION)} ({counted(each.answers, 'answer')})")
         arrow = " < " if each.kind == "scale" else " | "
         choices = one_line(arrow.join(each.choices), limit=_CHOICES)
-        _line(console, "", f"  {each.kind}{f': {choices}' if choices else ''} ({each.why})")
+        why = "" if each.why == each.kind else f" ({each.why})"
+        _line(console, "", f"  {each.kind}{f': {choices}' if choices else ''}{why}")
     _print_more(console, len(every) - _SHOWN_QUESTIONS, "questions")
 
 
@@ -87,7 +93,7 @@ def print_faults(report: ImportReport, *, skipped: bool) -> None:
     """Print the faults on stderr, and whether what has them was skipped."""
     if not report.fault_count:
         return
-    count = "1 fault" if report.fault_count == 1 else f"{report.fault_count:,} faults"
+    count = counted(report.fault_count, "fault")
     err().print(f"{count}{'; skipped what has them' if skipped else ''}:", markup=False)
     for fault in report.faults:
         err().print(one_line(str(fault)), markup=False)

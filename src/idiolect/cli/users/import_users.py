@@ -24,6 +24,7 @@ EXAMPLES = (
     "idiolect users import survey.csv --out users.jsonl",
     'idiolect users import survey.csv --profile "Age|Lives in" --scale "Never|Sometimes|Often" --out users.jsonl',
     "idiolect users import answers.csv --layout long --id person --question item --answer reply --out users.jsonl",
+    'idiolect users import coded.csv --scale "1=Never|2=Sometimes|3=Often" --choices "1=Yes|2=No" --dry-run',
     'idiolect users import export.tsv --missing "Refused|99" --text "Anything else?" --encoding utf-16 --dry-run',
     "idiolect users import people.json --out - | idiolect fit -",
 )
@@ -59,8 +60,8 @@ def import_users(
     choices: Annotated[
         list[str] | None,
         option(
-            "Choices in no order, for all questions whose answers are among them; or, for long, the column with the "
-            "choices. Repeatable.",
+            "Choices in no order, for all questions whose answers are among them; with codes, 1=A|2=B. For long, also the "
+            "column with the choices. Repeatable.",
             "A|B|…",
         ),
     ] = None,

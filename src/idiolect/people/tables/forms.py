@@ -27,6 +27,7 @@ _SHORT_CHARACTERS, _SHORT_WORDS = 40, 5
 _YES_NO = ("yes", "no")
 _TWO_NUMBERS = "two numbers"
 _INTEGER = re.compile(r"[+-]?\d{1,9}(?:\.0+)?")
+_CODED = re.compile(r"\s*([+-]?\w{1,8})\s*=\s*(\S.*)")
 _LABELLED = re.compile(r"(\d{1,2})\s*[-=:.–—(]\s*\S.*", re.DOTALL)
 
 
@@ -109,9 +110,19 @@ def _given(answers: Sequence[str], options: ImportOptions) -> Form | None:
     different = set(map(folded, answers))
     stated = [(each, True) for each in options.scales] + [(each, False) for each in options.sets]
     for choices, ordinal in stated:
-        if len(different & set(map(folded, choices))) * 2 > len(different):
-            return form_of_choices(choices, ordinal=ordinal, why="as stated")
+        spelling = _with_codes(choices)
+        if len(different & spelling.keys()) * 2 > len(different):
+            return Form(tuple(dict.fromkeys(spelling.values())), ordinal, "as stated", spelling)
     return None
+
+
+def _with_codes(choices: Sequence[str]) -> dict[str, str]:
+    """Return the choice for each folded answer. If all are written like "1=Never", the codes are answers, too."""
+    coded = [match for choice in choices if (match := _CODED.fullmatch(choice))]
+    if len(coded) < len(choices):
+        return {folded(choice): choice for choice in choices}
+    texts = {folded(match[2]): match[2] for match in coded}
+    return texts | {folded(match[1]): match[2] for match in coded}
 
 
 def whole_number(answer: str) -> int | None:

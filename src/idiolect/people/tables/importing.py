@@ -194,6 +194,6 @@ def _notes(table: Table, columns: Columns, found: Collected, result: Built) -> I
         yield f"{found.changed} attributes of people differ between their rows; the later row counts"
     if nobody := people_without_data(found):
         yield f"{len(nobody)} people have neither answers nor texts, and were left out"
-    if columns.date is not None and result.superseded:
-        order = f'the column "{short(columns.date)}"' if found.dated else "the order of the rows"
+    if result.superseded:
+        order = f'the column "{short(columns.date)}"' if columns.date and found.dated else "the order of the rows"
         yield f"which answer is the newest is decided by {order}"

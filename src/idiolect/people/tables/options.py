@@ -27,7 +27,8 @@ class ImportOptions:
         question, answer: wide: only `question` counts, the columns that are questions (all others are left out); long:
             the column with the questions' texts, and the column with the answers.
         choices: long: the column with the questions' choices, separated by "|".
-        sets: sets of choices in no order, for every question whose answers are all among one of them.
+        sets: sets of choices in no order, each for every question most of whose answers are among them; written like
+            "1=Yes", the codes in the table stand for the texts.
         scales: the same, in order.
         ordinal: wide: columns whose choices are a scale; long: the texts of such questions.
         nominal: the same for choices that are no scale.
