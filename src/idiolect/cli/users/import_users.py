@@ -60,8 +60,8 @@ def import_users(
     choices: Annotated[
         list[str] | None,
         option(
-            "Choices in no order, for all questions whose answers are among them; with codes, 1=A|2=B. For long, also the "
-            "column with the choices. Repeatable.",
+            "Choices in no order, for all questions whose answers are among them; with codes: 1=A|2=B. For long, also "
+            "the column with the choices. Repeatable.",
             "A|B|…",
         ),
     ] = None,
