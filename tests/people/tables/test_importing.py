@@ -297,7 +297,7 @@ def test_json_rows_are_a_table(tmp_path: Path) -> None:
         (b"only one column\nYes\nNo\n", "single column"),
         (b"{broken", "is not JSON"),
         (b"[1, 2]", "no people"),
-        (b"\0\1\0\2" * 1000, "NUL|not utf-16"),
+        (b"\0\1\0\2" * 1000, "single column"),
         (b"id,a\x81\n1,2\n", "is not windows-1252 at byte 5; name the encoding"),
     ],
 )

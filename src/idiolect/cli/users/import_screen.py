@@ -46,7 +46,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def _line(console: Console, name: str, text: str) -> None:
-    console.print(f"{name:<10}{one_line(text)}", markup=False)
+    indent = len(text) - len(text.lstrip())
+    console.print(f"{name:<10}{' ' * indent}{one_line(text)}", markup=False)
 
 
 def _print_more(console: Console, more: int, what: str) -> None:

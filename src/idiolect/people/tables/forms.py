@@ -219,8 +219,8 @@ def _is_short(answer: str) -> bool:
 
 
 def _spellings(answers: Sequence[str]) -> dict[str, str]:
-    """Return the most frequent spelling of each folded answer, in order of their first appearance."""
+    """Return the most frequent spelling of each folded answer, capitals first, in order of appearance."""
     spellings: dict[str, Counter[str]] = {}
     for answer in answers:
         spellings.setdefault(folded(answer), Counter())[answer] += 1
-    return {key: counts.most_common(1)[0][0] for key, counts in spellings.items()}
+    return {key: max(counts, key=lambda text: (counts[text], text[:1].isupper())) for key, counts in spellings.items()}
