@@ -166,7 +166,8 @@ def _line(outcome: Outcome, invocation: Invocation) -> str:
 def summary_line(summary: object) -> str:
     """Return the scores of a summary and the work behind them: "best 0.80, P⁰ 0.60, 120 calls"."""
     if isinstance(summary, FermiSummary):
-        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls"
+        left_out = f", {summary.left_out:,} opinions left out" if summary.left_out else ""
+        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls{left_out}"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
     base, edited = _edit_scores(summary)
     judged = "not judged" if summary.base_score is None else f"edited {edited}, base {base}"
@@ -207,10 +208,11 @@ def _remark(outcome: Outcome) -> str:
 
 
 def summary_remark(summary: object) -> str:
-    """Return why the base model answers, or that the edit was not judged; "" if neither is the case."""
-    if isinstance(summary, FermiSummary) and not summary.used:
+    """Return what is remarkable: opinions left out, the base model answers, the edit was not judged; "" if nothing."""
+    if isinstance(summary, FermiSummary):
         why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
-        return f"base model answers: {why}"
+        parts = [f"{summary.left_out:,} opinions were left out"] * bool(summary.left_out)
+        return ", ".join([*parts, *[f"base model answers: {why}"] * (not summary.used)])
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""
