@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_of_many_opinions_the_newest_and_a_choice_of_the_older_are_considered() 
     assert seen.opinions[-10:] == user.opinions[-10:]
     places = [user.opinions.index(opinion) for opinion in seen.opinions]
     assert places == sorted(places)
-    assert max(b - a for a, b in zip(places, places[1:], strict=False)) < 1000, "some part of the answers is missing"
+    assert max(b - a for a, b in pairwise(places)) < 1000, "some part of the answers is missing"
     assert considered(user, CAPPED) == seen
     assert considered(user, replace(CAPPED, seed=1)) != seen
 

@@ -197,7 +197,8 @@ def _completed(scale: Sequence[str], spelling: Mapping[str, str], *, ordinal: bo
     """Return the form with a scale's words, spelled as in the table, or like the table's words."""
     shown = list(spelling.values())
     upper = sum(text[:1].isupper() for text in shown) * 2 >= len(shown)
-    whole = {word: spelling.get(word, word[:1].upper() + word[1:] if upper else word) for word in scale}
+    spelled = {word: spelling.get(word, word) for word in scale}
+    whole = {word: text[:1].upper() + text[1:] if upper else text for word, text in spelled.items()}
     return Form(tuple(whole.values()), ordinal, why, whole)
 
 
