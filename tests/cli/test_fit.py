@@ -214,7 +214,7 @@ def test_pipe_closed_early_is_no_complaint(tmp_path: Path, replay: str) -> None:
 
 
 def test_answers_that_were_given_again_are_reported_once_per_user(tmp_path: Path, replay: str) -> None:
-    older = [opinion(thing, "never") for thing in ("tea", "milk")]
+    older = [opinion(thing, "never") for thing in ("tea", "coffee")]
     again = ANN | {"opinions": [*older, *ANN["opinions"]]}
     path = write_people(tmp_path / "users.jsonl", [again, BOB])
     result = fit(tmp_path, path, replay)
