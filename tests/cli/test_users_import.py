@@ -122,3 +122,19 @@ def test_help_has_examples() -> None:
     result = run("--help")
     assert result.exit_code == 0
     assert "idiolect users import survey.csv --dry-run" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "advice"),
+    [
+        (TABLE, ["--layout", "long"], "no column is named like questions; --question names it"),
+        (TABLE, ["--date", "Age"], "; --layout long reads one row per answer"),
+        ("single column\nYes\n", [], "has a single column; --delimiter names the character between columns"),
+        ("id,question,answer\n1,Tea?,Yes\n", ["--question", "id|answer", "--layout", "long"], "; --layout wide reads"),
+    ],
+)
+def test_errors_name_the_option_that_helps(table: Path, content: str, arguments: list[str], advice: str) -> None:
+    table.write_text(content)
+    result = run(table, "--dry-run", *arguments)
+    assert result.exit_code == 1
+    assert advice in result.stderr

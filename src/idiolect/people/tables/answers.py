@@ -5,16 +5,17 @@ The same values result from both layouts. Entries that stand for no answer are c
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
 from idiolect.people.non_answers import NON_ANSWERS
+from idiolect.people.python_literals import plain_text, text_list
 from idiolect.people.tables.columns import Columns
 from idiolect.people.tables.forms import codes_of_no_answer, whole_number
 from idiolect.people.tables.options import ImportOptions, TableFault
@@ -25,7 +26,6 @@ _POINT_ZERO = re.compile(r"[+-]?\d+\.0+")
 _DIGITS = re.compile(r"[+-]?\d+(?:\.0+)?")
 _TRUE, _FALSE = ("true", "yes", "1", "ja"), ("false", "no", "0", "nein", "")
 _NO_DATE = 0.0
-_LONGEST_LIST = 100_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,23 +238,24 @@ def seconds_of(text: str) -> float | None:
 def split_choices(cell: str) -> tuple[str, ...]:
     """Return the choices in a cell: a list of JSON or Python, or texts separated by "|", ";" or line ends."""
     cell = cell.strip()
-    if cell[:1] in ("[", "(") and len(cell) <= _LONGEST_LIST:
-        listed = _listed(cell)
-        if listed is not None:
-            return tuple(text for each in listed if (text := str(each).strip()))
+    if cell[:1] in ("[", "("):
+        for read in (_json_texts, text_list):
+            with suppress(ValueError, RecursionError):
+                return tuple(filter(None, read(cell)))
     separator = next((each for each in ("|", "\n", ";") if each in cell), "|")
     return tuple(text for part in cell.split(separator) if (text := part.strip()))
 
 
-def _listed(cell: str) -> Sequence[object] | None:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list | tuple):
-            return value
-    return None
+def _json_texts(cell: str) -> list[str]:
+    """Return the texts and numbers of a JSON list.
+
+    Raises:
+        ValueError: the cell is no such list.
+    """
+    value = json.loads(cell)
+    if not isinstance(value, list):
+        raise ValueError("not a list")
+    return list(map(plain_text, value))
 
 
 def people_without_data(found: Collected) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
 from idiolect.people.json_line import printable
 from idiolect.people.tables.known_words import (
     ANSWERS,
@@ -91,9 +91,11 @@ def _check_options(layout: Layout, options: ImportOptions) -> None:
     if layout == "wide":
         for option, value in (("answer", options.answer), ("choices", options.choices), ("date", options.date)):
             if value is not None:
-                raise SettingsError(f"--{option} names a column of a table with one row per answer: use --layout long")
+                remedy = Remedy("layout", "long", "reads one row per answer")
+                raise SettingsError(f"{option} names a column, but the table has one row per person", remedy=remedy)
     elif options.question is not None and len(options.question) > 1:
-        raise SettingsError("a table with one row per answer has one column of questions; use --layout wide otherwise")
+        remedy = Remedy("layout", "wide", "reads one row per person")
+        raise SettingsError("a table with one row per answer has one column of questions", remedy=remedy)
 
 
 def _id(names: list[str], options: ImportOptions) -> str | None:
@@ -107,10 +109,10 @@ def _long(table: Table, options: ImportOptions) -> Columns:
     answer = options.answer or named(free, ANSWERS)
     for role, column in (("question", question), ("answer", answer)):
         if column is None:
-            raise SettingsError(f"no column is named like {role}s: name it with --{role}")
+            raise SettingsError(f"no column is named like {role}s", remedy=Remedy(role, effect="names it"))
     user_id = _id(free, options)
     if user_id is None:
-        raise SettingsError("no column is named like ids of people: name it with --id")
+        raise SettingsError("no column is named like ids of people", remedy=Remedy("id", effect="names it"))
     choices = options.choices or named(free, CHOICES)
     ordinal, date = named(free, ORDINALS), options.date or named(free, DATES)
     used = {user_id, question, answer, choices, ordinal, date, *options.texts}

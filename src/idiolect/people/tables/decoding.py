@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from idiolect.errors import SettingsError, UsersFileError
+from idiolect.errors import Remedy, SettingsError, UsersFileError
 from idiolect.people.file_kind import wide_encoding
 from idiolect.people.json_line import printable
 
@@ -23,8 +23,8 @@ def decoded(data: bytes, *, encoding: str | None, path: str) -> tuple[str, str]:
         raise SettingsError(f"there is no encoding {name!r}; use, for example, utf-8 or windows-1252") from None
     except UnicodeError as error:
         at = f" at byte {error.start + 1:,}" if isinstance(error, UnicodeDecodeError) else ""
-        hint = "; name the encoding with --encoding" if encoding is None else ""
-        raise UsersFileError(f"{printable(path)}: is not {name}{at}{hint}") from None
+        remedy = Remedy("encoding", effect="names the encoding") if encoding is None else None
+        raise UsersFileError(f"{printable(path)}: is not {name}{at}", remedy=remedy) from None
     if not isinstance(text, str):
         raise SettingsError(f"{name!r} is no encoding of text")
     return text.removeprefix("\ufeff"), name

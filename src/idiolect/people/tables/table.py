@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from idiolect.errors import SettingsError, UsersFileError
+from idiolect.errors import Remedy, SettingsError, UsersFileError
 from idiolect.people.file_kind import DELIMITERS
 from idiolect.people.json_line import printable
 from idiolect.people.tables.options import TableFault
@@ -75,7 +75,8 @@ def table_of_csv(text: str, *, path: str, encoding: str, delimiter: str | None) 
         raise UsersFileError(f"{printable(path)}: is empty; expected a header and rows")
     header = filled[0][1] if filled else ()
     if len(header) < 2 and not faults:
-        raise UsersFileError(f"{printable(path)}: has a single column; if it is a table, use --delimiter")
+        remedy = Remedy("delimiter", effect="names the character between columns")
+        raise UsersFileError(f"{printable(path)}: has a single column", remedy=remedy)
     table = Table(path, tuple(map(_one_line, header)), [], f"CSV, {encoding}, separated by {name}", faults)
     _add_rows(table, filled[1:])
     _drop_second_headers(table)
