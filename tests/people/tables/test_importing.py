@@ -212,7 +212,7 @@ def test_question_that_everybody_answered_alike_is_left_out_with_the_way_out(tmp
     table = "id,Tea?,Milk?\n1,Yes,Oat\n2,No,Oat\n"
     result = imported(table, tmp_path)
     assert kinds(result) == {"Tea?": "choices", "Milk?": "left out"}
-    assert "--choices" in result.report.questions[1].why
+    assert "state the choices" in result.report.questions[1].why
     assert kinds(imported(table, tmp_path, sets=(("Oat", "Cow"),)))["Milk?"] == "choices"
 
 
@@ -226,7 +226,7 @@ def test_scale_of_unknown_order_needs_its_order(tmp_path: Path) -> None:
 def test_answers_outside_of_stated_choices_are_faults(tmp_path: Path) -> None:
     result = imported("id,Size?\n1,S\n2,M\n3,Huge\n", tmp_path, scales=(("S", "M", "L"),))
     assert faults_of(result) == [
-        'row 4, column "Size?": is not one of the 3 choices; if it stands for no answer, name it with --missing'
+        'row 4, column "Size?": is not one of the 3 choices; if it stands for no answer, state it as missing'
     ]
 
 

@@ -73,7 +73,7 @@ def _opinion(given: Given, form: Form, result: Built) -> Opinion | None:
     answer = form.choice(given.answer)
     if answer is None:
         n = len(form.choices)
-        hint = "; if it stands for no answer, name it with --missing" if form.why == "as stated" else ""
+        hint = "; if it stands for no answer, state it as missing" if form.why == "as stated" else ""
         if given.answer.isdecimal() or (len(given.answer) == 1 and given.answer.isalpha()):
             hint = "; it seems to be the code of a choice: the table must have the choice's text"
         result.faults.append(TableFault(given.row, given.column, f"is not one of the {n} choices{hint}"))

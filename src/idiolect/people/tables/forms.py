@@ -101,7 +101,7 @@ def form_of(question: str, answers: Sequence[str], options: ImportOptions, scale
     if question in options.ordinal and not form.ordinal:
         if form.why == _TWO_NUMBERS:
             return form_of_choices(form.choices, ordinal=True, why=f"{form.why}; a scale, as stated")
-        return Form((), False, "the order of the choices is unknown: state it with --scale", usable=False)
+        return Form((), False, "the order of the choices is unknown: state them as a scale", usable=False)
     return form
 
 
@@ -189,7 +189,7 @@ def _of_scale_with_others(spelling: Mapping[str, str], scales: KnownScales) -> F
     if scale is None:
         return None
     form = _completed(scale, on_scale, ordinal=False, why="")
-    why = "a known scale and other answers, so no scale; --missing leaves the others out"
+    why = "a known scale and other answers, so no scale unless these are stated as missing"
     return Form((*form.choices, *beside.values()), False, why, {**form.spelling, **beside})
 
 
@@ -206,7 +206,7 @@ def _of_few(answers: Sequence[str]) -> Form:
     spelling = _spellings(answers)
     n, different = len(answers), len(spelling)
     if different == 1 and _is_short(answers[0]):
-        return Form((), False, "everybody gave the same answer: state the choices with --choices", usable=False)
+        return Form((), False, "everybody gave the same answer: state the choices", usable=False)
     repeated = different <= MAX_CHOICES and n >= 2 * different
     short = different * 2 <= MAX_CHOICES + 2 and n > different and all(map(_is_short, answers))
     if different > 1 and (repeated or short):

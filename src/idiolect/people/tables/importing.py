@@ -186,7 +186,7 @@ def _roles(columns: Columns) -> Mapping[str, str]:
 def _notes(table: Table, columns: Columns, found: Collected, result: Built) -> Iterable[str]:
     yield from table.notes
     if columns.id is None:
-        yield "no column is named like an id: the ids are row-2, row-3, …; name a column with --id"
+        yield "no column is named or stated as id: the ids are row-2, row-3, …"
     if codes := coded_names(report.question for report in result.questions):
         some = ", ".join(f'"{short(name)}"' for name in codes[:3])
         yield f"{len(codes)} questions look like codes ({some}): put the questions' texts into the header"
