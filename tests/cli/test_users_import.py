@@ -138,3 +138,13 @@ def test_errors_name_the_option_that_helps(table: Path, content: str, arguments:
     result = run(table, "--dry-run", *arguments)
     assert result.exit_code == 1
     assert advice in result.stderr
+
+
+def test_example_of_the_documentation_is_what_is_printed() -> None:
+    root = Path(__file__).resolve().parents[2]
+    document = (root / "docs" / "formats.md").read_text(encoding="utf-8")
+    block = document.split("$ idiolect users import examples/survey.csv --dry-run\n")[1].split("```")[0].splitlines()
+    printed = run(root / "examples" / "survey.csv", "--dry-run").stdout.splitlines()
+    cut = block.index("[…]")
+    assert printed[:cut] == block[:cut]
+    assert printed[-1] == block[-1]
