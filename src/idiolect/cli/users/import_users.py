@@ -15,8 +15,7 @@ from idiolect.cli.terminal import err, print_json, safe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from idiolect.errors import UsersFileError
-    from idiolect.people.tables.report import ImportReport
+    from idiolect.people.tables.options import ImportOptions
     from idiolect.people.user import User
 
 EXAMPLES = (
@@ -28,6 +27,7 @@ EXAMPLES = (
     'idiolect users import export.tsv --missing "Refused|99" --text "Anything else?" --encoding utf-16 --dry-run',
     "idiolect users import people.json --out - | idiolect fit -",
 )
+STANDARD_OUTPUT = "-"
 _SEPARATED = "several separated by |, or repeat the option"
 
 
@@ -36,50 +36,69 @@ def _names(help: str) -> Any:
     return option(f"{help}; {_SEPARATED}.", "NAME|…")
 
 
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="CSV, TSV or JSON file; - reads standard input.", show_default=False)
+]
+OutOption = Annotated[str | None, option("Users file to write; - is standard output.", "FILE|-")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print how the file is understood, and write nothing.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+LayoutOption = Annotated[
+    Literal["wide", "long"] | None,
+    option("wide: one row per person; long: one row per answer. Default: guessed."),
+]
+IdOption = Annotated[str | None, option("Column with the ids of people. Default: guessed.", "NAME")]
+ProfileOption = Annotated[list[str] | None, _names("Columns with attributes of people. Default: guessed")]
+QuestionOption = Annotated[
+    list[str] | None,
+    _names("wide: columns that are questions (default: all others); long: the column with the questions"),
+]
+AnswerOption = Annotated[str | None, option("long: column with the answers. Default: guessed.", "NAME")]
+ChoicesOption = Annotated[
+    list[str] | None,
+    option(
+        "Choices in no order, for all questions whose answers are among them; with codes: 1=A|2=B. For long, also "
+        "the column with the choices. Repeatable.",
+        "A|B|…",
+    ),
+]
+ScaleOption = Annotated[list[str] | None, option("The same for choices in order. Repeatable.", "A|B|…")]
+OrdinalOption = Annotated[list[str] | None, _names("Questions whose choices are a scale")]
+NominalOption = Annotated[list[str] | None, _names("Questions whose choices are no scale")]
+TextOption = Annotated[list[str] | None, _names("Columns with texts that the person wrote")]
+IgnoreOption = Annotated[list[str] | None, _names("Columns to leave out")]
+MissingOption = Annotated[
+    list[str] | None,
+    _names("Entries that stand for no answer. Default: Refused, Prefer not to say, NA, far codes such as 99"),
+]
+DateOption = Annotated[str | None, option("long: column with dates; the newest answer counts.", "NAME")]
+EncodingOption = Annotated[str | None, option("Encoding, such as windows-1252. Default: guessed.", "NAME")]
+DelimiterOption = Annotated[str | None, option("Character between cells. Default: guessed.", "C")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-invalid", help="Leave out rows and answers with a fault instead of stopping.")
+]
+
+
 def import_users(
-    file: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="CSV, TSV or JSON file; - reads standard input.", show_default=False),
-    ],
-    out: Annotated[str | None, option("Users file to write; - is standard output.", "FILE|-")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print how the file is understood, and write nothing.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    layout: Annotated[
-        Literal["wide", "long"] | None,
-        option("wide: one row per person; long: one row per answer. Default: guessed."),
-    ] = None,
-    id: Annotated[str | None, option("Column with the ids of people. Default: guessed.", "NAME")] = None,
-    profile: Annotated[list[str] | None, _names("Columns with attributes of people. Default: guessed")] = None,
-    question: Annotated[
-        list[str] | None,
-        _names("wide: columns that are questions (default: all others); long: the column with the questions"),
-    ] = None,
-    answer: Annotated[str | None, option("long: column with the answers. Default: guessed.", "NAME")] = None,
-    choices: Annotated[
-        list[str] | None,
-        option(
-            "Choices in no order, for all questions whose answers are among them; with codes: 1=A|2=B. For long, also "
-            "the column with the choices. Repeatable.",
-            "A|B|…",
-        ),
-    ] = None,
-    scale: Annotated[list[str] | None, option("The same for choices in order. Repeatable.", "A|B|…")] = None,
-    ordinal: Annotated[list[str] | None, _names("Questions whose choices are a scale")] = None,
-    nominal: Annotated[list[str] | None, _names("Questions whose choices are no scale")] = None,
-    text: Annotated[list[str] | None, _names("Columns with texts that the person wrote")] = None,
-    ignore: Annotated[list[str] | None, _names("Columns to leave out")] = None,
-    missing: Annotated[
-        list[str] | None,
-        _names("Entries that stand for no answer. Default: Refused, Prefer not to say, NA, far codes such as 99"),
-    ] = None,
-    date: Annotated[str | None, option("long: column with dates; the newest answer counts.", "NAME")] = None,
-    encoding: Annotated[str | None, option("Encoding, such as windows-1252. Default: guessed.", "NAME")] = None,
-    delimiter: Annotated[str | None, option("Character between cells. Default: guessed.", "C")] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out rows and answers with a fault instead of stopping.")
-    ] = False,
+    file: FileArgument,
+    out: OutOption = None,
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    layout: LayoutOption = None,
+    id: IdOption = None,
+    profile: ProfileOption = None,
+    question: QuestionOption = None,
+    answer: AnswerOption = None,
+    choices: ChoicesOption = None,
+    scale: ScaleOption = None,
+    ordinal: OrdinalOption = None,
+    nominal: NominalOption = None,
+    text: TextOption = None,
+    ignore: IgnoreOption = None,
+    missing: MissingOption = None,
+    date: DateOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    skip_invalid: SkipOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make a users file of a table: a CSV file, a survey export, or JSON.
@@ -88,25 +107,18 @@ def import_users(
     stated is guessed, and every guess is printed: start with --dry-run. If a person answered a question more than once,
     the newest answer counts. All faults are reported with row and column before anything is written.
     """
-    from idiolect.people.tables.importing import import_users as imported_from
     from idiolect.people.tables.options import ImportOptions
 
-    if not dry_run and out is None:
-        raise typer.BadParameter("name the users file to write with --out, or use --dry-run")
-    if out == "-" and json and not dry_run:
-        raise typer.BadParameter("--json and --out - both write to standard output")
-    sets = [each for each in choices or () if "|" in each]
-    columns = [each for each in choices or () if "|" not in each]
-    if len(columns) > 1:
-        raise typer.BadParameter("--choices names more than one column; choices are separated by |")
+    target = _target(out, dry_run=dry_run, json=json)
+    column, sets = _choices(choices or ())
     options = ImportOptions(
         layout=layout,
         id=id,
         profile=_split(profile),
         question=_split(question),
         answer=answer,
-        choices=columns[0] if columns else None,
-        sets=_sets(sets),
+        choices=column,
+        sets=sets,
         scales=_sets(scale or ()),
         ordinal=_split(ordinal) or (),
         nominal=_split(nominal) or (),
@@ -117,33 +129,63 @@ def import_users(
         encoding=encoding,
         delimiter=delimiter,
     )
-    imported = imported_from(file, options)
-    report, refused = imported.report, None
-    if report.fault_count and not (skip_invalid and imported.users):
-        refused = report.error()
-    _print(report, refused, json=json, on_stderr=out == "-" and not dry_run)
-    if refused is None and not dry_run and out is not None:
-        _write(imported.users, out, force=force)
+    users = _imported(file, options, skip_invalid=skip_invalid, json=json, on_stderr=target == STANDARD_OUTPUT)
+    if target is not None:
+        _write(users, target, force=force)
 
 
-def _print(report: ImportReport, refused: UsersFileError | None, *, json: bool, on_stderr: bool) -> None:
-    """Print the report, and the faults that were skipped.
+def _target(out: str | None, *, dry_run: bool, json: bool) -> str | None:
+    """Return where the users are written; None in a dry run.
 
     Raises:
-        UsersFileError: the import is refused; with `json`, its faults are part of the printed report.
+        typer.BadParameter: there is no such place, or the report would be written to the same one.
+    """
+    if dry_run:
+        return None
+    if out is None:
+        raise typer.BadParameter("name the users file to write with --out, or use --dry-run")
+    if out == STANDARD_OUTPUT and json:
+        raise typer.BadParameter("--json and --out - both write to standard output")
+    return out
+
+
+def _choices(stated: Sequence[str]) -> tuple[str | None, tuple[tuple[str, ...], ...]]:
+    """Return the column and the sets of choices in the values of --choices.
+
+    Raises:
+        typer.BadParameter: there are several columns, or a set is no set of choices.
+    """
+    columns = [each for each in stated if "|" not in each]
+    if len(columns) > 1:
+        raise typer.BadParameter("--choices names more than one column; choices are separated by |")
+    return (columns[0] if columns else None), _sets(each for each in stated if "|" in each)
+
+
+def _imported(
+    file: str, options: ImportOptions, *, skip_invalid: bool, json: bool, on_stderr: bool
+) -> tuple[User, ...]:
+    """Import a file, print the report, and return the users.
+
+    Raises:
+        UsersFileError: the import is refused; with `json`, the command exits, and the printed report has the faults.
     """
     from idiolect.cli.users.import_screen import import_document, print_faults, print_import
+    from idiolect.people.tables.importing import import_users as imported_from
 
+    imported = imported_from(file, options)
+    report = imported.report
+    refused = report.error() if report.fault_count and not (skip_invalid and imported.users) else None
     if json:
         print_json(import_document(report, refused), indent=2)
     else:
         print_import(report, on_stderr=on_stderr)
     if refused is None or json:
         print_faults(report, skipped=refused is None)
+    if refused is not None and json:
+        raise typer.Exit(FAILED)
     if refused is not None:
-        if json:
-            raise typer.Exit(FAILED)
         raise refused
+    return imported.users
 
 
 def _split(stated: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -171,7 +213,7 @@ def _write(users: Sequence[User], out: str, *, force: bool) -> None:
     from idiolect.application.private_file import private_file
     from idiolect.people.users_file import write_users
 
-    if out == "-":
+    if out == STANDARD_OUTPUT:
         write_users(users, sys.stdout.buffer)
         return
     with private_file(Path(out), force=force) as file:

@@ -142,8 +142,7 @@ class Fermi:
             raise ValueError(f"iterations is {iterations}, must be 0 or greater")
         if learned.settings.answering != self._settings.answering:
             raise SettingsError("the prompts were learned with other answering settings")
-        user = considered(user, self._settings)
-        groups = regrouped(learned, user)
+        groups = regrouped(learned, user := considered(user, self._settings))
         if not learned.finished:
             iterations += max(0, self._settings.iterations - len(learned.iterations))
         elif not groups.changed and not iterations:
