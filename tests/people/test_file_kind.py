@@ -47,6 +47,8 @@ def fault(content: bytes) -> str | None:
         (b"<!DOCTYPE html>\n<html>\n<body>\n</body>\n</html>\n", ["marked-up text"]),
         (b"Dear all,\nhere are the answers.\nBest wishes\nBen\n", ["is not a users file"]),
         (b'{"messages": [{"role": "user", "content": "hi"}]}\n' * 300, ["no line has opinions or texts"]),
+        (LINES.replace("\n", ",\n").encode(), ["end in commas; remove them"]),
+        ("\n".join(map(str, PEOPLE)).encode(), ["Python dictionaries", "json.dumps"]),
         (b'{"id": 1, "Tea?": "Yes"}\n' * 300, ["no line has opinions or texts", "users import"]),
     ],
 )

@@ -164,6 +164,7 @@ def test_opinion_with_a_fault_is_refused_by_field(changes: dict[str, object], pr
         ({"texts": "Hello."}, "texts: must be a list, but is text"),
         ({"texts": ["Hello.", 7]}, 'texts[1]: must be text, but is a number; write it in quotes, such as "1"'),
         ({"texts": ["\n"]}, "texts[0]: is blank"),
+        ({"texts": ["a", None]}, "texts[1]: must be text, but is null; leave it out"),
         ({"note": "\ud800"}, "note: contains a lone surrogate (half a character)"),
         ({"\ud800": 1}, r'["\ud800"]: has a name that contains a lone surrogate (half a character)'),
         ({"texts": ["a\0"]}, "texts[0]: contains a NUL character"),

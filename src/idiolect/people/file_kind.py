@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import shlex
 from collections import Counter
 
@@ -35,6 +36,7 @@ _SIGNATURES = {
     b"$FL2": "an SPSS file",
     b"<stata_dta>": "a Stata file",
 }
+_PYTHON_DICT = re.compile(r"\{\s*'\w*'\s*:")
 _SAVE_AS_CSV = "save it as CSV"
 _IS_NOT = "is not a users file, which has one JSON object per line (JSON Lines, UTF-8)"
 
@@ -73,7 +75,7 @@ def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     lines = _first_lines(head, whole=whole)
     if not lines or b"\0" in head:
         return None
-    fault = _of_documents(lines, whole=whole, name=name) or _of_tables(lines, name=name)
+    fault = _of_documents(lines, whole=whole, name=name) or _of_tables(lines, name=name) or _of_almost_json(lines)
     return fault or _of_other_encodings(head, name=name) or _of_other_objects(lines, name=name)
 
 
@@ -121,6 +123,17 @@ def _of_tables(lines: list[str], *, name: str) -> str | None:
         make = f"make a users file of it with idiolect users import {name} (--dry-run shows how it is understood)"
         return f"{_IS_NOT}, but looks like a table (CSV): {make}"
     return _IS_NOT if len(lines) >= _FEW else None
+
+
+def _of_almost_json(lines: list[str]) -> str | None:
+    """Return the fault of lines that are all objects of something close to JSON."""
+    if len(lines) < _FEW or not all(line.startswith("{") for line in lines):
+        return None
+    if all(line.endswith("},") and isinstance(_decoded(line[:-1]), dict) for line in lines[:_FEW]):
+        return f"{_IS_NOT}: its lines end in commas; remove them"
+    if all(_PYTHON_DICT.match(line) for line in lines):
+        return f"{_IS_NOT}, but Python dictionaries: write each line with json.dumps(…)"
+    return None
 
 
 def looks_like_table(lines: list[str]) -> bool:

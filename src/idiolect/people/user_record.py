@@ -215,6 +215,8 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 def _advice(field: str | int, value: object) -> str:
     """Return how to write a value that should be text; "" if there is nothing to advise."""
+    if isinstance(field, int) and value is None:
+        return "; leave it out"
     if field == "answer" and isinstance(value, list):
         return "; an opinion has one answer"
     if field == "answer" and value is None:

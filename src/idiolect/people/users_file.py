@@ -100,6 +100,9 @@ def read_users(
 ) -> Iterator[User]:
     """Read the users of a file, one at a time; the whole file has been checked when this returns.
 
+    Users are read as they were written, with every answer to a question that was answered more than once; the store and
+    the evaluation take the newest one (`newest_answers.with_newest_answers`).
+
     Args:
         source: the file; "-" is standard input.
         skip_invalid: leave out every line that has a fault, instead of raising. A line that repeats the id of an
