@@ -60,8 +60,8 @@ class IdiolectError(Exception):
 class UsersFileError(IdiolectError):
     """A users file has faults. `faults` has one printable line for each: `file:line: field: what is wrong`."""
 
-    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, faults: tuple[str, ...] = (), *, remedy: Remedy | None = None) -> None:
+        super().__init__(message, remedy=remedy)
         self.faults = faults
 
 

@@ -117,6 +117,19 @@ async def test_events_come_in_the_order_of_the_work(tmp_path: Path) -> None:
     assert isinstance(report.outcomes[1].error, PersonalizationError)
 
 
+async def test_the_newest_answer_to_a_question_counts_and_older_ones_are_counted(tmp_path: Path) -> None:
+    """Older answers are neither stored nor learned from, whoever hands over the users."""
+    started: list[FitStart] = []
+    first = ANN.opinions[0]
+    changed = replace(first, answer=next(c for c in first.question.choices if c != first.answer))
+    twice = replace(ANN, opinions=(changed, *ANN.opinions, ANN.opinions[1]))
+    report = await fit_in(opened(tmp_path / "store"), [twice, BOB], FAST, events=FitEvents(started.append))
+    assert started[0].superseded == {"ann": 2}
+    assert {outcome.user_id: outcome.superseded for outcome in report.outcomes} == {"ann": 2, "bob": 0}
+    with Store.open(tmp_path / "store", create=False) as kept:
+        assert kept.user("ann").opinions == ANN.opinions
+
+
 # Who fails alone, and what ends the run
 
 

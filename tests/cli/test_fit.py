@@ -211,3 +211,33 @@ def test_pipe_closed_early_is_no_complaint(tmp_path: Path, replay: str) -> None:
     process.stderr.close()
     assert [line[:13] for line in stderr.splitlines()] == ["[1/1] ann: le"]
     assert learned(tmp_path, "ann").user_id == "ann"
+
+
+def test_answers_that_were_given_again_are_reported_once_per_user(tmp_path: Path, replay: str) -> None:
+    older = [opinion(thing, "never") for thing in ("tea", "coffee")]
+    again = ANN | {"opinions": [*older, *ANN["opinions"]]}
+    path = write_people(tmp_path / "users.jsonl", [again, BOB])
+    result = fit(tmp_path, path, replay)
+    assert result.exit_code == 0, result.stderr
+    told = "ann: left out 2 older answers to questions answered again; the newest answer counts"
+    assert result.stderr.splitlines()[0] == told
+    assert result.stderr.count("newest") == 1
+    documents = [json.loads(line) for line in fit(tmp_path, path, replay, "--json").stdout.splitlines()]
+    assert [(each["id"], each.get("superseded")) for each in documents] == [("ann", 2), ("bob", None)]
+    assert learned(tmp_path, "ann").best.score == 1.0
+
+
+def test_fields_that_are_null_are_noted(tmp_path: Path, replay: str) -> None:
+    result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN | {"texts": None}]), replay)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[0].endswith("users.jsonl:1: texts: is null, and was taken as left out")
+    assert result.stderr.startswith("note: ")
+
+
+def test_a_table_is_refused_with_one_line_and_the_way_out(tmp_path: Path, replay: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("id,Tea?\n" + "1,Yes\n" * 500)
+    result = fit(tmp_path, path, replay)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert f"idiolect users import {path}" in line

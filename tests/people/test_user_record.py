@@ -13,6 +13,8 @@ from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
 from tests.people.strategies import any_json, users
 
+NOT_ONE = "opinions[0].answer: is not one of the"
+IN_QUOTES = 'must be text, but is a number; write it in quotes, such as "1"'
 OPINION: dict[str, Any] = {"question": "Tea?", "choices": ["yes", "no"], "answer": "yes"}
 
 
@@ -64,22 +66,69 @@ def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any])
         ({"question": " "}, "opinions[0].question: is blank"),
         ({"answer": ""}, "opinions[0].answer: is blank"),
         ({"answer": True}, "opinions[0].answer: must be text, but is true or false"),
-        ({"answer": 1}, "opinions[0].answer: must be text, but is a number"),
-        ({"answer": None}, "opinions[0].answer: must be text, but is null"),
+        ({"answer": 1}, 'opinions[0].answer: must be text, but is a number; write it in quotes, such as "1"'),
+        (
+            {"answer": None},
+            "opinions[0].answer: must be text, but is null; leave the opinion out if there was no answer",
+        ),
+        ({"answer": ["yes"]}, "opinions[0].answer: must be text, but is a list; an opinion has one answer"),
         ({"answer": "maybe"}, "opinions[0].answer: is not one of the 2 choices"),
-        ({"answer": "NO "}, "opinions[0].answer: is not one of the choices: number 2 differs in case or outer blanks"),
+        (
+            {"answer": "2"},
+            f"{NOT_ONE} 2 choices, but a number: write the choice's text instead of its code",
+        ),
+        (
+            {"answer": "2.0"},
+            f"{NOT_ONE} 2 choices, but a number: write the choice's text instead of its code",
+        ),
+        (
+            {"answer": "B"},
+            f"{NOT_ONE} 2 choices, but a letter: write the choice's text instead",
+        ),
+        (
+            {"answer": "Refused"},
+            f"{NOT_ONE} 2 choices, but no answer: leave the opinion out",
+        ),
+        (
+            {"answer": "NO "},
+            f"{NOT_ONE} choices: number 2 differs in blanks and case; write it as in choices",
+        ),
+        (
+            {"choices": ["Yes", "Don\u2019t know"], "answer": "Don't know"},
+            f"{NOT_ONE} choices: number 2 differs in the apostrophe (\u2019 U+2019, here ' U+0027)"
+            "; write it as in choices",
+        ),
+        (
+            {"choices": ["18\u201329", "30+"], "answer": "18-29"},
+            f"{NOT_ONE} choices: number 1 differs in the dash (\u2013 U+2013, here - U+002D); write it as in choices",
+        ),
+        (
+            {"choices": ["Not\u00a0sure", "Yes"], "answer": "Not sure"},
+            f"{NOT_ONE} choices: number 1 differs in blanks; write it as in choices",
+        ),
         (
             {"choices": ["yes"]},
-            "opinions[0].choices: contains a single choice; give at least two, or leave the field out for free text",
+            "opinions[0].choices: contains a single choice; list all that the person could choose from",
         ),
         (
             {"choices": []},
-            "opinions[0].choices: contains no choice; give at least two, or leave the field out for free text",
+            "opinions[0].choices: contains no choice; list all that the person could choose from",
         ),
         ({"choices": None}, "opinions[0].choices: must be a list, but is null; leave the field out for free text"),
-        ({"choices": "yes|no"}, "opinions[0].choices: must be a list, but is text; leave the field out for free text"),
+        (
+            {"choices": "yes|no"},
+            'opinions[0].choices: must be a list, but is text; write every choice as a text of its own: ["…", "…"]',
+        ),
+        (
+            {"choices": {"1": "yes", "2": "no"}},
+            "opinions[0].choices: must be a list, but is an object; write the texts of the object as a list, in order, "
+            "and the answer as one of these texts",
+        ),
         ({"choices": ["yes", "no", "yes "]}, "opinions[0].choices: contains equal choices: numbers 1 and 3"),
-        ({"choices": ["yes", 2]}, "opinions[0].choices[1]: must be text, but is a number"),
+        (
+            {"choices": ["yes", 2]},
+            f"opinions[0].choices[1]: {IN_QUOTES}",
+        ),
         ({"choices": ["yes", ""]}, "opinions[0].choices[1]: is blank"),
         ({"ordinal": "true"}, "opinions[0].ordinal: must be true or false, but is text"),
         ({"ordinal": 1}, "opinions[0].ordinal: must be true or false, but is a number"),
@@ -97,7 +146,10 @@ def test_opinion_with_a_fault_is_refused_by_field(changes: dict[str, object], pr
     ("changes", "problem"),
     [
         ({"id": ...}, "id: is missing"),
-        ({"id": 7}, "id: must be text, but is a number"),
+        ({"id": 7}, 'id: must be text, but is a number; write it as text: "7"'),
+        ({"id": 3.0}, 'id: must be text, but is a number; write it as text: "3"'),
+        ({"id": 1e300}, 'id: must be text, but is a number; write it in quotes, such as "1"'),
+        ({"id": True}, "id: must be text, but is true or false"),
         ({"id": ""}, "id: is blank"),
         ({"profile": None}, "profile: must be an object {…}, but is null"),
         ({"profile": ["Age"]}, "profile: must be an object {…}, but is a list"),
@@ -110,8 +162,9 @@ def test_opinion_with_a_fault_is_refused_by_field(changes: dict[str, object], pr
         ({"opinions": {}}, "opinions: must be a list, but is an object"),
         ({"opinions": [OPINION, "yes"]}, "opinions[1]: must be an object {…}, but is text"),
         ({"texts": "Hello."}, "texts: must be a list, but is text"),
-        ({"texts": ["Hello.", 7]}, "texts[1]: must be text, but is a number"),
+        ({"texts": ["Hello.", 7]}, 'texts[1]: must be text, but is a number; write it in quotes, such as "1"'),
         ({"texts": ["\n"]}, "texts[0]: is blank"),
+        ({"texts": ["a", None]}, "texts[1]: must be text, but is null; leave it out"),
         ({"note": "\ud800"}, "note: contains a lone surrogate (half a character)"),
         ({"\ud800": 1}, r'["\ud800"]: has a name that contains a lone surrogate (half a character)'),
         ({"texts": ["a\0"]}, "texts[0]: contains a NUL character"),

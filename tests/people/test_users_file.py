@@ -98,7 +98,7 @@ def test_all_faults_of_a_file_are_raised_before_any_user(path: Path) -> None:
     assert caught.value.faults == (
         f"{path}:2: line: is not JSON: Expecting property name enclosed in double quotes (character 2 of the line)"
         "; expected one whole object {…} per line",
-        f"{path}:3: texts[0]: must be text, but is a number",
+        f'{path}:3: texts[0]: must be text, but is a number; write it in quotes, such as "1"',
         f"{path}:3: texts[1]: is blank",
         f"{path}:4: id: is the same as on line 1",
         f"{path}:5: note: contains a lone surrogate (half a character)",
@@ -153,7 +153,8 @@ def test_broken_utf8_is_a_fault_of_its_line_only(path: Path) -> None:
 )
 def test_wide_encoding_is_one_clear_fault(path: Path, encoding: str, name: str) -> None:
     content = ("\ufeff" if encoding.endswith("be") else "") + "\n".join([line("a").decode(), line("b").decode()])
-    assert faults_of(path, content.encode(encoding)) == [f"1: file: must be UTF-8, but is {name}"]
+    (fault,) = faults_of(path, content.encode(encoding))
+    assert fault.startswith(f"1: file: must be UTF-8, but is {name}: convert it (iconv -f {name} -t UTF-8 ")
 
 
 def test_byte_order_mark_after_the_first_line_is_a_fault(path: Path) -> None:
@@ -167,7 +168,10 @@ def test_byte_order_mark_after_the_first_line_is_a_fault(path: Path) -> None:
     ("content", "fault"),
     [
         (b"{'id': 'a'}", "1: line: is not JSON"),
-        (b'{"id": "a", "texts": ["b"], "x": NaN}', "1: line: is not JSON: NaN"),
+        (b'{"id": "a", "texts": ["b", NaN]}', "1: line: is not JSON: NaN at texts[1] is not a JSON number"),
+        (b'{"id": "a", "texts": ["b"], "profile": {"Age": NaN}}', "1: line: is not JSON: NaN at profile.Age is not"),
+        (b'{"id": "a", "texts": ["b"], "x": {"y": [NaN]}}', "1: line: is not JSON: NaN at x.y[0] is not"),
+        (b'{"id": NaN, "texts": ["b"]}', "1: line: is not JSON: NaN at id is not"),
         (b'{"id": "a", "texts": ["b"], "x": Infinity}', "1: line: is not JSON: Infinity"),
         (b'{"id": "a", "texts": ["b"], "id": "a"}', "1: id: is given more than once"),
         (b'{"id": "a", "texts": ["b"], "x": ' + b"[" * 70 + b"]" * 70 + b"}", "1: x[0]"),

@@ -46,6 +46,8 @@ def outcome_document(outcome: Outcome) -> Document:
         "opinions": outcome.n_opinions,
         "seconds": round(outcome.seconds, 3),
     }
+    if outcome.superseded:
+        document["superseded"] = outcome.superseded
     if outcome.error is not None:
         document["error"] = {"type": error_kind(outcome.error), "message": str(outcome.error)}
     if isinstance(outcome.summary, FermiSummary | ChameleonSummary):

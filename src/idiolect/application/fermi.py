@@ -20,6 +20,7 @@ from idiolect.methods.fermi.gate import respondent
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.roles import considered
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.methods.profile_prompt import profile_prompt
@@ -42,6 +43,7 @@ class FermiSummary:
         calls, tokens: cost of learning without a cache.
         used: whether the prompts answer; False if the evidence favours the base model, or does not exist yet.
         evidence: one sentence; None if there are no held-out opinions, or they were not asked.
+        left_out: number of the user's opinions beyond `max_opinions`, which were not learned from.
     """
 
     initial_score: float
@@ -51,10 +53,12 @@ class FermiSummary:
     tokens: int
     used: bool
     evidence: str | None
+    left_out: int = 0
 
     @classmethod
-    def of(cls, learned: FermiPersonalization) -> FermiSummary:
-        """Return the summary of a personalization."""
+    def of(cls, learned: FermiPersonalization, user: User | None = None) -> FermiSummary:
+        """Return the summary of a personalization; with the user, it counts the opinions that were left out."""
+        seen = len(learned.opinions) + len(learned.examples) + len(learned.held_out)
         usage = learned.answering + learned.optimizing
         return cls(
             initial_score=learned.initial.score,
@@ -64,6 +68,7 @@ class FermiSummary:
             tokens=usage.prompt_tokens + usage.completion_tokens,
             used=learned.used,
             evidence=None if learned.evidence is None else learned.evidence.reason,
+            left_out=0 if user is None else max(0, len(user.opinions) - seen),
         )
 
 
@@ -102,7 +107,7 @@ class FermiLearner:
             PersonalizationError, ModelError, HaltedError: see `learn`.
         """
         learned = await self.learn(user, observer=observer, checkpoints=checkpoints)
-        return Fitted(learned.to_json(), FermiSummary.of(learned), finished=learned.finished)
+        return Fitted(learned.to_json(), FermiSummary.of(learned, user), finished=learned.finished)
 
     async def learn(
         self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
@@ -153,7 +158,7 @@ class FermiLearner:
         except PersonalizationError:
             return None  # from another version
         same = kept.finished and self.learned_here(kept) and _learned_from(kept, user)
-        return FermiSummary.of(kept) if same else None
+        return FermiSummary.of(kept, user) if same else None
 
     def answerer(self, owner: str) -> Answerer:
         """Return an answerer with the model `M`, whose calls are counted for `owner`."""
@@ -246,5 +251,6 @@ def similarity_remedy(settings: FermiSettings) -> Remedy | None:
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:
     """Return whether a result was learned from exactly the user's profile and opinions."""
     seen = [*kept.opinions, *kept.examples, *kept.held_out]
-    same = len(seen) == len(user.opinions) and all(opinion in user.opinions for opinion in seen)
+    now = considered(user, kept.settings).opinions
+    same = len(seen) == len(now) and all(opinion in now for opinion in seen)
     return same and kept.initial.prompt.text == profile_prompt(user.profile)

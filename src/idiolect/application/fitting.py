@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +48,7 @@ class Outcome:
         summary: counts and scores of the result; None if there is none.
         error: reason why nothing was learned. Its cause may contain the user's texts.
         kept: whether the result was stored; False if it was stopped early and a finished result was kept instead.
+        superseded: number of the user's older answers to questions that they answered again; they do not count.
     """
 
     user_id: str
@@ -57,6 +58,7 @@ class Outcome:
     summary: LearnedSummary | None = None
     error: IdiolectError | None = None
     kept: bool = True
+    superseded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,13 @@ class FitStart:
         users: number of users.
         kept_entered: number of opinions that were added one by one, differ from the given users' and were kept.
         side_by_side: whether several users are learned at a time.
+        superseded: number of older answers to questions that a user answered again, by the user's id.
     """
 
     users: int
     kept_entered: int
     side_by_side: bool
+    superseded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +187,8 @@ async def fit_users(
     ids: list[str] = []
     saved = workspace.store.save_users(_noting(users, ids))
     side_by_side = learner.remote and len(ids) > 1
-    events.started(FitStart(len(ids), saved.entered, side_by_side))
-    work = _Work(workspace, learner, resume, events)
+    events.started(FitStart(len(ids), saved.entered, side_by_side, saved.superseded))
+    work = _Work(workspace, learner, resume, events, saved.superseded)
     concurrency = workspace.settings.calls.concurrency
     await work.all(ids, workers=_USERS_PER_TURN * concurrency if learner.remote else 1)
     run = workspace.run
@@ -216,6 +220,7 @@ class _Work:
     learner: Learner
     resume: bool
     events: FitEvents
+    superseded: Mapping[str, int]
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
 
@@ -267,7 +272,8 @@ class _Work:
             if _ends_the_run(failed):
                 raise
             state, error = "failed", _without_texts(failed)
-        return Outcome(user_id, n, time.perf_counter() - start, state, summary, error, kept)
+        superseded = self.superseded.get(user_id, 0)
+        return Outcome(user_id, n, time.perf_counter() - start, state, summary, error, kept, superseded)
 
     def _observe(self, progress: Progress) -> None:
         self._observed(partial(self.events.progress, progress))

@@ -21,6 +21,7 @@ from idiolect.methods.fermi.forecast import Forecast, RoleForecast
 from idiolect.methods.fermi.forecast import forecast as simulate
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import is_remote, kind_of, lasting_name, price_name
+from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import User
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ async def forecast(
     Raises:
         SettingsError, MissingExtraError: see `forecast_fermi` and `forecast_chameleon`.
     """
+    newest = (with_newest_answers(user)[0] for user in users)
     if isinstance(choices, ChameleonChoices):
-        return forecast_chameleon(users, choices, model=model)
-    return await forecast_fermi(users, choices, model=model, optimizer=optimizer, prices=prices)
+        return forecast_chameleon(newest, choices, model=model)
+    return await forecast_fermi(newest, choices, model=model, optimizer=optimizer, prices=prices)
 
 
 async def forecast_fermi(

@@ -90,7 +90,8 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
     if debugging():
         sys.stderr.write(printable("".join(traceback.format_exception(error))))
     faults = error.faults if isinstance(error, UsersFileError) else ()
-    for line in (_message(error, invocation), *faults):
+    shown = () if faults == (str(error),) else faults  # a single fault is the message
+    for line in (_message(error, invocation), *shown):
         sys.stderr.write(one_line(line) + "\n")
     if as_json:
         _print_error_json(error_kind(error), _without_number(error, invocation), faults)

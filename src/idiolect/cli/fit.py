@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -228,7 +229,7 @@ def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterab
     from idiolect.errors import SettingsError
     from idiolect.people.users_file import read_users
 
-    people = read_users(source, skip_invalid=skip_invalid, on_report=_report_left_out if skip_invalid else None)
+    people = read_users(source, skip_invalid=skip_invalid, on_report=partial(_print_report, skip_invalid=skip_invalid))
     if not only:
         return people
     chosen = {user.id: user for user in people if user.id in only}
@@ -237,8 +238,11 @@ def _people(source: str, *, only: tuple[str, ...], skip_invalid: bool) -> Iterab
     return list(chosen.values())
 
 
-def _report_left_out(report: UsersFileReport) -> None:
-    if report.fault_count and report.users:  # a file without users is an error, whose message lists the faults
+def _print_report(report: UsersFileReport, *, skip_invalid: bool) -> None:
+    """Print the fields taken as left out, and, if faults do not end the command, the faults."""
+    for note in report.notes:
+        err().print(one_line(f"note: {note}"), markup=False)
+    if skip_invalid and report.fault_count and report.users:  # without users, an error lists the faults
         lines = "1 line" if report.invalid_lines == 1 else f"{report.invalid_lines:,} lines"
         for line in (f"{report}: skipped {lines}", *report.faults):
             err().print(one_line(str(line)), markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from idiolect.application.chameleon import ChameleonSummary
 from idiolect.application.documents import forecast_document, outcome_document
@@ -30,7 +30,7 @@ from idiolect.cli.terminal import (
 from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
 
-_SHOWN_FAILURES = 20
+_SHOWN_USERS = 20
 _STAYS = "; the earlier result was kept"
 _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
@@ -102,7 +102,18 @@ class FitScreen:
             opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
             differ = "differs" if n == 1 else "differ"
             err().print(f"kept {opinions} entered by add-opinion and {differ} from the file", markup=False)
+        self._print_superseded(start.superseded)
         self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
+
+    def _print_superseded(self, superseded: Mapping[str, int]) -> None:
+        """Print which users answered a question more than once, and that the newest answer counts."""
+        for user_id, n in list(superseded.items())[:_SHOWN_USERS]:
+            answers = "1 older answer" if n == 1 else f"{n:,} older answers"
+            again = "to a question answered again" if n == 1 else "to questions answered again"
+            line = f"{one_line(user_id)}: left out {answers} {again}; the newest answer counts"
+            err().print(line, markup=False)
+        if (more := len(superseded) - _SHOWN_USERS) > 0:
+            err().print(f"and of {more:,} more users; --json lists all", markup=False)
 
     def _finish(self, outcome: Outcome) -> None:
         self._states[outcome.state] += 1
@@ -135,11 +146,11 @@ class FitScreen:
             return
         console, n = err(), len(self._failures)
         console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
-        for outcome in self._failures[:_SHOWN_FAILURES]:
+        for outcome in self._failures[:_SHOWN_USERS]:
             console.print(f"  {visible(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False)
-        if n > _SHOWN_FAILURES:
-            console.print(f"  and {n - _SHOWN_FAILURES:,} more:")
-            kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_FAILURES:])
+        if n > _SHOWN_USERS:
+            console.print(f"  and {n - _SHOWN_USERS:,} more:")
+            kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_USERS:])
             for kind, count in kinds.most_common():  # messages contain ids, so errors are counted by kind
                 console.print(f"  {count:,} × {one_line(kind)}", markup=False)
 
@@ -163,7 +174,8 @@ def _line(outcome: Outcome, invocation: Invocation) -> str:
 def summary_line(summary: object) -> str:
     """Return the scores of a summary and the work behind them: "best 0.80, P⁰ 0.60, 120 calls"."""
     if isinstance(summary, FermiSummary):
-        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls"
+        left_out = f", {summary.left_out:,} opinions left out" if summary.left_out else ""
+        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls{left_out}"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
     base, edited = _edit_scores(summary)
     judged = "not judged" if summary.base_score is None else f"edited {edited}, base {base}"
@@ -204,10 +216,11 @@ def _remark(outcome: Outcome) -> str:
 
 
 def summary_remark(summary: object) -> str:
-    """Return why the base model answers, or that the edit was not judged; "" if neither is the case."""
-    if isinstance(summary, FermiSummary) and not summary.used:
+    """Return what is remarkable: opinions left out, the base model answers, the edit was not judged; "" if nothing."""
+    if isinstance(summary, FermiSummary):
         why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
-        return f"base model answers: {why}"
+        parts = [f"{summary.left_out:,} opinions were left out"] * bool(summary.left_out)
+        return ", ".join([*parts, *[f"base model answers: {why}"] * (not summary.used)])
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""

@@ -1,7 +1,7 @@
 """Parsing one line of a users file: bytes in, plain Python values out, every problem in plain words.
 
 Below `users_file.py`, which deals with files, and `user_record.py`, which deals with users; this module deals only with
-JSON. It is stricter than `json`: one object per line, no NaN or Infinity, no repeated key, nothing that UTF-8 or a
+JSON. It is stricter than `json`: one object per line, no Infinity, no repeated key, nothing that UTF-8 or a
 database cannot store, and limits on depth and size, so that a hostile line causes a message and not a crash.
 """
 
@@ -69,15 +69,18 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _refuse_constant(name: str) -> float:
+def _constant(name: str) -> float:
+    """Return NaN, which `absent_values` takes for a missing value in some fields; refuse infinity."""
+    if name == "NaN":
+        return math.nan
     raise UnreadableLineError(f"is not JSON: {name} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_constant)
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
-    """Parse the JSON object in `line`.
+    """Parse the JSON object in `line`. NaN, which is not JSON, becomes a float for `absent_values.drop_absent`.
 
     Raises:
         UnreadableLineError: the line is not UTF-8, not JSON, nested too deeply, or not an object.
@@ -121,6 +124,8 @@ def kind_of(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true or false"
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
     kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (str, "text"),
         ((int, float), "a number"),

@@ -23,15 +23,24 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from idiolect.people.json_line import TOO_MANY_VALUES, Problem, field_path, kind_of, object_problems
+from idiolect.people.non_answers import NON_ANSWERS
+from idiolect.people.typography import difference, folded, like_one_of
 from idiolect.people.user import Opinion, Question, User, UserProfile
 
 _PLAIN_WORDS = {
     "missing": "is missing",
-    "string_type": "must be text, but is {kind}",
+    "string_type": "must be text, but is {kind}{advice}",
     "bool_type": "must be true or false, but is {kind}",
     "list_type": "must be a list, but is {kind}",
     "dict_type": "must be an object {{…}}, but is {kind}",
     "model_type": "must be an object {{…}}, but is {kind}",
+}
+_EXACT = 2**53  # beyond this, a number with a point has lost digits, and is no longer the id that it was
+_A_LIST = "; write it as a list of texts"
+_CHOICES_ADVICE: dict[type, str] = {
+    type(None): "; leave the field out for free text",
+    dict: "; write the texts of the object as a list, in order, and the answer as one of these texts",
+    str: '; write every choice as a text of its own: ["…", "…"]',
 }
 _SEEN_BY_OBJECT_PROBLEMS = frozenset({"string_unicode", "invalid_key"})
 
@@ -67,13 +76,35 @@ def _attribute_text(value: object) -> object:
 def _distinct_choices(choices: list[str]) -> list[str]:
     if len(choices) < 2:
         count = "a single choice" if choices else "no choice"
-        raise _wrong(f"contains {count}; give at least two, or leave the field out for free text")
+        raise _wrong(f"contains {count}; list all that the person could choose from")
     first_at: dict[str, int] = {}
     for index, choice in enumerate(choices):
         first = first_at.setdefault(choice.strip(), index)
         if first != index:
             raise _wrong(f"contains equal choices: numbers {first + 1} and {index + 1}")
     return choices
+
+
+def _why_no_choice(answer: str, choices: list[str]) -> str:
+    """Return the fault of an answer that is none of the choices, with the way out where there is an obvious one."""
+    near = like_one_of(answer, choices)
+    if near is not None:
+        how = difference(answer, choices[near])
+        return f"is not one of the choices: number {near + 1} differs in {how}; write it as in choices"
+    fault = f"is not one of the {len(choices)} choices"
+    code = answer.strip()
+    if code.isdecimal() or _is_decimal_fraction(code):
+        return f"{fault}, but a number: write the choice's text instead of its code"
+    if len(code) == 1 and code.isalpha():
+        return f"{fault}, but a letter: write the choice's text instead"
+    if folded(code) in NON_ANSWERS:
+        return f"{fault}, but no answer: leave the opinion out"
+    return fault
+
+
+def _is_decimal_fraction(code: str) -> bool:
+    whole, _, fraction = code.partition(".")
+    return whole.isdecimal() and fraction.isdecimal()
 
 
 _Text = Annotated[str, AfterValidator(_not_blank)]
@@ -92,7 +123,7 @@ class _OpinionRecord(BaseModel):
     @classmethod
     def _choices_are_a_list(cls, choices: object) -> object:
         if not isinstance(choices, list):
-            raise _wrong(f"must be a list, but is {kind_of(choices)}; leave the field out for free text")
+            raise _wrong(f"must be a list, but is {kind_of(choices)}{_CHOICES_ADVICE.get(type(choices), _A_LIST)}")
         return choices
 
     @field_validator("ordinal")
@@ -108,10 +139,7 @@ class _OpinionRecord(BaseModel):
         choices = info.data.get("choices")
         if choices is None or answer in choices:
             return answer
-        for number, choice in enumerate(choices, start=1):
-            if choice.strip().casefold() == answer.strip().casefold():
-                raise _wrong(f"is not one of the choices: number {number} differs in case or outer blanks")
-        raise _wrong(f"is not one of the {len(choices)} choices")
+        raise _wrong(_why_no_choice(answer, choices))
 
 
 class _UserRecord(BaseModel):
@@ -179,8 +207,25 @@ def _problem(detail: ErrorDetails) -> Problem:
     if len(path) == 3 and path[-1] == "[key]":  # pydantic's mark for the key itself: profile, name, [key]
         return Problem(field_path(path[:-1]), "has a blank name")
     template = _PLAIN_WORDS.get(detail["type"])
-    message = template.format(kind=kind_of(detail["input"])) if template else detail["msg"]
-    return Problem(field_path(path), message)
+    if template is None:
+        return Problem(field_path(path), detail["msg"])
+    value = detail["input"]
+    return Problem(field_path(path), template.format(kind=kind_of(value), advice=_advice(path[-1], value)))
+
+
+def _advice(field: str | int, value: object) -> str:
+    """Return how to write a value that should be text; "" if there is nothing to advise."""
+    if isinstance(field, int) and value is None:
+        return "; leave it out"
+    if field == "answer" and isinstance(value, list):
+        return "; an opinion has one answer"
+    if field == "answer" and value is None:
+        return "; leave the opinion out if there was no answer"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if field == "id" and value == int(value) and abs(value) <= _EXACT:
+        return f'; write it as text: "{int(value)}"'
+    return '; write it in quotes, such as "1"'
 
 
 def user_to_record(user: User) -> dict[str, Any]:

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
-import shutil
-import stat
-import sys
-import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from idiolect.errors import UsersFileError
+from idiolect.people.absent_values import AbsentFields, drop_absent
+from idiolect.people.file_kind import fault_of_file
 from idiolect.people.json_line import Problem, UnreadableLineError, object_problems, parse_object, printable
 from idiolect.people.user import User
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
+from idiolect.people.users_source import head_of, opened_source, unreadable
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """Maximum length of a line; a longer one is a fault, and is never in memory as a whole."""
@@ -33,20 +30,7 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_FAULTS_KEPT = 1000
 """Maximum number of faults of a file that are kept, in the order of its lines; further ones are only counted."""
 
-STANDARD_INPUT = "-"
-
 _ID_HASH_BYTES = 8  # among a million ids, two share a hash with a probability of 3e-8
-_WIDE_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, because it starts with UTF-16's mark
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-_PLAIN_REASONS: dict[type[OSError], str] = {
-    FileNotFoundError: "there is no such file",
-    IsADirectoryError: "it is a folder",
-    PermissionError: "permission denied",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +64,7 @@ class UsersFileReport:
         invalid_lines: number of lines with at least one fault.
         fault_count: number of all faults.
         faults: the first `MAX_FAULTS_KEPT` faults.
+        notes: fields that were taken as left out because they are null or NaN: the first place of each field.
     """
 
     path: str
@@ -87,6 +72,7 @@ class UsersFileReport:
     invalid_lines: int
     fault_count: int
     faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
         """Return one line with the number of faults, or of users if there are no faults."""
@@ -100,6 +86,8 @@ class UsersFileReport:
     def error(self) -> UsersFileError:
         """Return the faults as an exception, which names the first and carries all that were kept."""
         faults = tuple(map(str, self.faults))
+        if self.fault_count == 1:
+            return UsersFileError(faults[0], faults)
         return UsersFileError(f"{self}, the first: {faults[0]}", faults)
 
 
@@ -111,6 +99,9 @@ def read_users(
     source: str | Path, *, skip_invalid: bool = False, on_report: Callable[[UsersFileReport], None] | None = None
 ) -> Iterator[User]:
     """Read the users of a file, one at a time; the whole file has been checked when this returns.
+
+    Users are read as they were written, with every answer to a question that was answered more than once; the store and
+    the evaluation take the newest one (`newest_answers.with_newest_answers`).
 
     Args:
         source: the file; "-" is standard input.
@@ -130,7 +121,7 @@ def read_users(
 def _both_passes(
     source: str | Path, skip_invalid: bool, on_report: Callable[[UsersFileReport], None] | None
 ) -> Iterator[User | None]:
-    with _opened(source) as (path, stream):
+    with opened_source(source) as (path, stream):
         found = _first_pass(path, stream)
         report = found.report()
         if on_report is not None:
@@ -154,6 +145,7 @@ class _Findings:
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
     line_of_id: dict[int, int] = field(default_factory=dict)
+    absent: AbsentFields = field(default_factory=AbsentFields)
 
     def report(self) -> UsersFileReport:
         return UsersFileReport(
@@ -162,6 +154,7 @@ class _Findings:
             invalid_lines=len(self.invalid),
             fault_count=self.fault_count,
             faults=tuple(self.faults),
+            notes=tuple(Fault(self.path, line, note.field, note.message) for line, note in self.absent.notes()),
         )
 
     def add_faults(self, line: int, problems: Iterable[Problem]) -> None:
@@ -182,8 +175,9 @@ class _Findings:
 
 def _first_pass(path: str, stream: BinaryIO) -> _Findings:
     found = _Findings(path)
-    if encoding := _wide_encoding(path, stream):
-        found.add_faults(1, [Problem("file", f"must be UTF-8, but is {encoding}")])
+    head, whole = head_of(path, stream)
+    if fault := fault_of_file(head, whole=whole, path=path):
+        found.add_faults(1, [Problem("file", fault)])
         return found
     for number, line in _lines(path, stream):
         found.last_line = number
@@ -193,24 +187,17 @@ def _first_pass(path: str, stream: BinaryIO) -> _Findings:
     return found
 
 
-def _wide_encoding(path: str, stream: BinaryIO) -> str | None:
-    try:
-        start = stream.read(4)
-        stream.seek(0)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return next((name for mark, name in _WIDE_ENCODINGS.items() if start.startswith(mark)), None)
-
-
 def _check_line(found: _Findings, number: int, line: bytes | None) -> None:
     if line is None:
         found.add_faults(number, [Problem("line", f"is longer than {MAX_LINE_BYTES:,} bytes")])
         return
     try:
         record = parse_object(line)
+        notes = drop_absent(record)
     except UnreadableLineError as error:
         found.add_faults(number, [Problem("line", str(error))])
         return
+    found.absent.add(number, notes)
     problems = found.repeated_id(number, record.get("id"))
     try:
         user_from_record(record)
@@ -233,7 +220,9 @@ def _second_pass(path: str, stream: BinaryIO, last: int, invalid: array[int]) ->
             skipped = next(to_skip, 0)
             continue
         try:
-            yield user_from_record(parse_object(line or b""))
+            record = parse_object(line or b"")
+            drop_absent(record)
+            yield user_from_record(record)
         except ValueError as error:
             raise UsersFileError(f"{printable(path)}:{number}: line: was changed while it was read") from error
 
@@ -252,50 +241,12 @@ def _lines(path: str, stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             elif line := line.rstrip():
                 yield number, line
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _skip_rest_of_line(stream: BinaryIO) -> None:
     while (rest := stream.readline(64 * 1024)) and not rest.endswith(b"\n"):
         pass
-
-
-@contextmanager
-def _opened(source: str | Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Open the source; yield its name for messages and a stream that can be read twice, a copy if it cannot rewind."""
-    from_standard_input = str(source) == STANDARD_INPUT
-    path = "<stdin>" if from_standard_input else str(source)
-    if not path:
-        raise UsersFileError("the name of the users file is empty")
-    with ExitStack() as stack:
-        try:
-            stream = sys.stdin.buffer if from_standard_input else stack.enter_context(Path(source).open("rb"))
-            if _is_endless(stream):
-                raise UsersFileError(f"{printable(path)}: cannot be read: it is a device, not a file")
-            if from_standard_input or not stream.seekable():
-                copy = stack.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(stream, copy)
-                copy.seek(0)
-                stream = cast(BinaryIO, copy)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the file's name
-            raise _unreadable(path, error) from error
-        yield path, stream
-
-
-def _is_endless(stream: BinaryIO) -> bool:
-    """Return whether the stream is a device such as /dev/zero, which never ends; a terminal's user can end it."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # not a file of the operating system
-        return False
-    device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
-    return device and not stream.isatty() and not os.path.samestat(status, Path(os.devnull).stat())
-
-
-def _unreadable(path: str, error: Exception) -> UsersFileError:
-    reason = next((words for kind, words in _PLAIN_REASONS.items() if isinstance(error, kind)), None)
-    reason = reason or getattr(error, "strerror", None) or str(error)
-    return UsersFileError(f"{printable(path)}: cannot be read: {reason}")
 
 
 def write_users(users: Iterable[User], stream: BinaryIO) -> int:

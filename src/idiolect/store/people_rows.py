@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from idiolect.errors import StoreError, UnknownUserError
+from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import Opinion, User, unstorable_part
 from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion_rows, user_from_rows, user_row
 from idiolect.store.schema import opinions, personalizations, users
@@ -64,13 +65,16 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
 
 
 def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
-    """Write the users. Opinions that were entered one by one stay and replace a new one on the same question.
+    """Write the users, with the newest answer to each question.
+
+    Opinions that were entered one by one stay and replace a new one on the same question.
 
     Raises:
         StoreError: a user contains something that cannot be stored.
     """
-    rows = [user_row(user, now=now) for user in batch.values()]
-    given = {user.id: opinion_rows(user) for user in batch.values()}
+    newest = [with_newest_answers(user) for user in batch.values()]
+    rows = [user_row(user, now=now) for user, _ in newest]
+    given = {user.id: opinion_rows(user) for user, _ in newest}
     known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
@@ -82,7 +86,8 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
         connection.execute(users.insert(), new)
     if any(given.values()):
         connection.execute(opinions.insert(), [row for rows in given.values() for row in rows])
-    return SavedUsers(new=len(new), updated=len(known), entered=differ)
+    superseded = {user.id: older for user, older in newest if older}
+    return SavedUsers(new=len(new), updated=len(known), entered=differ, superseded=superseded)
 
 
 def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:

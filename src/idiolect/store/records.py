@@ -27,15 +27,22 @@ class SavedUsers:
     """The numbers of users that `Store.save_users` added and replaced.
 
     `entered` counts these users' opinions from `Store.put_opinion` that stayed although the saved ones differ on the
-    question, or lack it.
+    question, or lack it. `superseded` contains, for each user who answered a question more than once, the number of
+    older answers, which were not saved.
     """
 
     new: int = 0
     updated: int = 0
     entered: int = 0
+    superseded: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: SavedUsers) -> SavedUsers:
-        return SavedUsers(self.new + other.new, self.updated + other.updated, self.entered + other.entered)
+        return SavedUsers(
+            self.new + other.new,
+            self.updated + other.updated,
+            self.entered + other.entered,
+            {**self.superseded, **other.superseded},
+        )
 
 
 @dataclass(frozen=True, slots=True)

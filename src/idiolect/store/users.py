@@ -128,7 +128,7 @@ class Store:
         """Add users; replace those whose id is already in the store.
 
         The data learned for them stays. Every opinion from `put_opinion` stays too, and replaces a new one on the same
-        question.
+        question. If a user answered a question more than once, only the newest answer is saved (`newest_answers`).
 
         This is one transaction: if the iterable raises, or a user cannot be stored, the store does not change.
 

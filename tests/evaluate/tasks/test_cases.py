@@ -116,7 +116,17 @@ def test_what_is_said_twice_is_not_learned_from_and_asked() -> None:
         learned = {question_key(opinion.question) for opinion in case.user.opinions}
         assert learned.isdisjoint(question_key(opinion.question) for opinion in case.asked)
         assert len(case.user.opinions) + len(case.asked) == 6
-        assert benchmark.notes == ("6 opinions or texts were left out because they repeat one of the same person.",)
+        assert benchmark.notes == (
+            "6 opinions or texts were left out because they repeat one of the same person; the newest answer to a "
+            "question counts.",
+        )
+
+
+def test_the_newest_answer_is_learned_from_or_asked() -> None:
+    once = person("a", 6)
+    older = tuple(replace(o, answer=next(c for c in o.question.choices if c != o.answer)) for o in once.opinions)
+    (case,) = benchmark_of("t", People((replace(once, opinions=(*older, *once.opinions)),), ()), OPTIONS).cases
+    assert {*case.user.opinions, *case.asked} <= set(once.opinions)
 
 
 def test_texts_are_held_out_too() -> None:

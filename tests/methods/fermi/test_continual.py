@@ -404,3 +404,18 @@ async def test_what_makes_no_sense_is_refused() -> None:
     strangers = replace(rater(5), opinions=learned.examples)
     with pytest.raises(PersonalizationError, match="'rater-0' has no opinion left"):
         await fermi(MIXED).extend(learned, strangers)
+
+
+async def test_of_many_opinions_a_new_one_is_learned_from_and_the_rest_stays_left_out() -> None:
+    settings = paper(iterations=1, max_opinions=12, retrieval=RetrievalSettings(pool="memory"), quoted="score")
+    user, model = rater(60), random_answers()
+    learned = await fermi(settings, model).fit(user)
+    assert len(learned.opinions) + len(learned.examples) == 12
+    before = len(model.completion_requests)
+    more = replace(user, opinions=rater(61).opinions)
+    extended = await fermi(settings, model).extend(learned, more, iterations=0)
+    assert more.opinions[60] in extended.opinions
+    assert len(extended.opinions) + len(extended.examples) == 12
+    asked = {request.messages[0].content for request in model.completion_requests[before:]}
+    assert len(asked) <= 3 * (1 + len(learned.memory)), "more was asked than the opinions that changed"
+    assert await fermi(settings, model).extend(extended, more, iterations=0) is extended

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.prompt import question_key
-from idiolect.methods.fermi.roles import deal_roles
+from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, preset
 from tests.methods.people import rater
 
@@ -73,3 +74,38 @@ def test_a_question_that_was_asked_twice_is_not_held_out(seed: int) -> None:
 def test_nobody_who_answers_one_question_only_is_judged() -> None:
     user = User("ann", opinions=tuple(Opinion(Question("Tea?"), f"answer {n}") for n in range(10)))
     assert deal_roles(user, GATED).held_out == ()
+
+
+# Thousands of opinions
+
+CAPPED = FermiSettings(max_opinions=40)
+
+
+def test_all_opinions_are_considered_up_to_the_limit() -> None:
+    for n, settings in ((40, CAPPED), (100, FermiSettings())):
+        assert considered(rater(n), settings) == rater(n)
+
+
+def test_of_many_opinions_the_newest_and_a_choice_of_the_older_are_considered() -> None:
+    user = rater(3000)
+    seen = considered(user, CAPPED)
+    assert len(seen.opinions) == 40
+    assert seen.opinions[-10:] == user.opinions[-10:]
+    places = [user.opinions.index(opinion) for opinion in seen.opinions]
+    assert places == sorted(places)
+    assert max(b - a for a, b in pairwise(places)) < 1000, "some part of the answers is missing"
+    assert considered(user, CAPPED) == seen
+    assert considered(user, replace(CAPPED, seed=1)) != seen
+
+
+def test_one_more_opinion_is_considered_and_moves_few_others() -> None:
+    user = rater(300)
+    new = Opinion(Question("Is this the newest question?"), "Yes")
+    more = replace(user, opinions=(*user.opinions, new))
+    before, after = (considered(each, CAPPED).opinions for each in (user, more))
+    assert new in after
+    assert len(set(before) - set(after)) <= 2
+
+
+def test_presets_for_practice_limit_the_opinions() -> None:
+    assert [preset(name).max_opinions for name in ("paper", "paper-offline", "demo", "api")] == [None, None, 400, 400]

@@ -25,6 +25,7 @@ BAD = [
     (FermiSettings, "", {"iterations": 0}),
     (FermiSettings, "", {"proposals": 0}),
     (FermiSettings, "", {"memory_size": 0}),
+    (FermiSettings, "", {"max_opinions": 3}),
     (FermiSettings, "", {"scoring_share": 0.0}),
     (FermiSettings, "", {"scoring_share": 1.1}),
     (FermiSettings, "", {"scoring_share": math.nan}),
@@ -122,6 +123,7 @@ def test_api_is_paper_offline_with_what_saves_calls_and_a_gate() -> None:
     assert preset("api") == replace(
         offline,
         preset="api",
+        max_opinions=400,
         scoring_share=0.6,
         pruning=True,
         meta_prompt=replace(offline.meta_prompt, max_failures=8),

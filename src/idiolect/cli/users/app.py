@@ -1,4 +1,4 @@
-"""Commands of `idiolect users`: list, inspect, correct, export and forget what the store holds about people."""
+"""Commands of `idiolect users`: make users files; list, inspect, correct, export and forget what the store holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 from idiolect.cli.options import JsonOption, StoreOption, examples
 from idiolect.cli.terminal import print_finished_erasures, print_json, print_table, visible
-from idiolect.cli.users import add_opinion, export, forget, remove_opinion, show
+from idiolect.cli.users import add_opinion, export, forget, import_users, remove_opinion, show
 
 _ID = 60  # characters of an id in a table
 
@@ -35,6 +35,7 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
         print_table(("ID", "OPINIONS", "TEXTS", "LEARNED BY"), rows)
 
 
+app.command("import", epilog=examples(*import_users.EXAMPLES))(import_users.import_users)
 app.command("show", epilog=examples(*show.EXAMPLES))(show.show_user)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export_user)
 app.command("forget", epilog=examples(*forget.EXAMPLES))(forget.forget)

@@ -14,9 +14,10 @@ from itertools import islice
 from typing import TypeVar
 
 from idiolect.errors import DatasetError
-from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case, question_key
+from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case
 from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.people.broken_records import BrokenRecords
+from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.opinionqa import RESPONDENT
 from idiolect.people.splits import hash_rank, shuffled
 from idiolect.people.user import QuestionKind, User
@@ -140,7 +141,9 @@ class _Taken:
                 yield case
 
     def _case(self, user: User, group: str) -> Case | None:
-        opinions = self._once(user.opinions, lambda opinion: question_key(opinion.question))
+        newest, older = with_newest_answers(user)
+        self.repeated += older
+        opinions = newest.opinions
         texts = self._once(user.texts, lambda text: text.strip())
         learned, asked = _split(opinions, self.options, "opinions", user.id)
         read, held_out = _split(texts, self.options, "texts", user.id)
@@ -149,7 +152,7 @@ class _Taken:
         return Case(replace(user, opinions=learned, texts=read), asked, held_out, group)
 
     def _once(self, items: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
-        """Return the first item of each key, so that no question is both learned from and asked."""
+        """Return the first item of each key, so that no text is both learned from and continued."""
         first: dict[Hashable, T] = {}
         for item in items:
             first.setdefault(key(item), item)
@@ -162,7 +165,10 @@ class _Taken:
             what = f"fewer than {self.options.train + 1} different opinions (or texts)"
             notes.append(f"{self.skipped} people were skipped because they have {what}.")
         if self.repeated:
-            notes.append(f"{self.repeated} opinions or texts were left out because they repeat one of the same person.")
+            notes.append(
+                f"{self.repeated} opinions or texts were left out because they repeat one of the same person; the "
+                "newest answer to a question counts."
+            )
         return tuple(notes)
 
 

@@ -44,7 +44,8 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     reports: list[UsersFileReport] = []
     checked = _Distributions(path.name, needs_distribution)
     users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
-    return grouped_benchmark(task, users, options, broken=_broken_lines(path, reports[0]) + checked.log.records)
+    broken = _broken_lines(path, reports[0]) + checked.log.records
+    return grouped_benchmark(task, users, options, broken=broken, notes=_notes(path, reports[0]))
 
 
 def grouped_benchmark(
@@ -90,6 +91,10 @@ def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
         for line, fault in sorted(first_of_line.items())
     ]
     return BrokenRecords(report.invalid_lines, tuple(kept))
+
+
+def _notes(path: Path, report: UsersFileReport) -> tuple[str, ...]:
+    return tuple(f"{printable(path.name)}:{note.line}: {note.field}: {note.message}." for note in report.notes)
 
 
 @dataclass(slots=True)

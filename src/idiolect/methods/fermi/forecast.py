@@ -17,7 +17,7 @@ from math import ceil, isfinite
 
 from idiolect.methods.answering import Answerer, AnsweringSettings, question_block
 from idiolect.methods.fermi.optimizer import Fermi
-from idiolect.methods.fermi.roles import deal_roles
+from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
 from idiolect.methods.setting_checks import require
 from idiolect.models.doubles import FunctionModel
@@ -157,7 +157,7 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
     answering = optimizing = 0
     for user in users:
-        roles = deal_roles(user, settings)
+        roles = deal_roles(considered(user, settings), settings)
         answering += prompts * len(roles.scoring) + 2 * len(roles.held_out)
         if roles.held_out and settings.evidence.ties == "learned":
             answering += len(roles.scoring)

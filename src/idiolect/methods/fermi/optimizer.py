@@ -17,7 +17,7 @@ from idiolect.methods.fermi.gate import check_gate, with_evidence
 from idiolect.methods.fermi.learning import Learning, Task, beginning
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.proposal import DemonstrationProposer, LlmProposer, Proposer
-from idiolect.methods.fermi.roles import deal_roles
+from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.models.language_model import CompletionModel
@@ -86,6 +86,7 @@ class Fermi:
         """
         if not user.opinions:
             raise PersonalizationError(f"user {user.id!r} has no opinions: Fermi learns from answered questions")
+        user = considered(user, self._settings)
         task = Task(
             user=user,
             roles=deal_roles(user, self._settings),
@@ -141,7 +142,7 @@ class Fermi:
             raise ValueError(f"iterations is {iterations}, must be 0 or greater")
         if learned.settings.answering != self._settings.answering:
             raise SettingsError("the prompts were learned with other answering settings")
-        groups = regrouped(learned, user)
+        groups = regrouped(learned, user := considered(user, self._settings))
         if not learned.finished:
             iterations += max(0, self._settings.iterations - len(learned.iterations))
         elif not groups.changed and not iterations:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from idiolect.methods.fermi.prompt import question_key
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.people.splits import hash_rank
 from idiolect.people.user import Opinion, User
 
 
@@ -28,6 +29,21 @@ class Roles:
     scoring: tuple[Opinion, ...]
     examples: tuple[Opinion, ...] = ()
     held_out: tuple[Opinion, ...] = ()
+
+
+def considered(user: User, settings: FermiSettings) -> User:
+    """Return the user with the opinions that are learned from: at most `max_opinions`, in the user's order.
+
+    Of more, these are the newest quarter of that number, and a choice of the older ones by a hash of their questions.
+    So one more opinion is always among them, and changes at most two others.
+    """
+    n, most = len(user.opinions), settings.max_opinions
+    if most is None or n <= most:
+        return user
+    older = n - most // 4
+    ranks = {i: hash_rank("considered", settings.seed, user.id, user.opinions[i].question.text) for i in range(older)}
+    chosen = sorted(sorted(ranks, key=lambda i: (ranks[i], i))[: most - most // 4])
+    return replace(user, opinions=tuple(user.opinions[i] for i in (*chosen, *range(older, n))))
 
 
 def deal_roles(user: User, settings: FermiSettings) -> Roles:

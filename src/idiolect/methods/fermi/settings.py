@@ -28,6 +28,9 @@ PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
 
+MAX_OPINIONS = 400
+"""Maximum number of a user's opinions in the presets `demo` and `api`: learning from thousands would take hours."""
+
 _NO_GATE = EvidenceSettings()
 
 
@@ -148,6 +151,8 @@ class FermiSettings:
         iterations: T.
         proposals: K, the number of draws per iteration.
         memory_size: L.
+        max_opinions: maximum number of a user's opinions that are learned from (ours); None: all. Of more opinions, the
+            newest quarter of this number and a random choice of the older ones are learned from.
         scoring_share: share of the opinions that score prompts; opinions that neither score nor are held out are fixed
             demonstrations for the optimizer.
         thresholds: τ.
@@ -166,6 +171,7 @@ class FermiSettings:
     iterations: int = 10
     proposals: int = 4
     memory_size: int = 5
+    max_opinions: int | None = None
     scoring_share: float = 0.8
     thresholds: AlignmentThresholds = AlignmentThresholds()
     proposers: tuple[ProposerName, ...] = ("llm",)
@@ -184,6 +190,8 @@ class FermiSettings:
         require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
         require(self.proposals >= 1, "proposals", self.proposals, "at least 1")
         require(self.memory_size >= 1, "memory_size", self.memory_size, "at least 1")
+        most = self.max_opinions
+        require(most is None or most >= 4, "max_opinions", most, "at least 4, or None for all")
         require(0 < self.scoring_share <= 1, "scoring_share", self.scoring_share, "in (0, 1]")
         room = 1 - self.evidence.share
         fits = self.scoring_share <= room + 1e-9  # 1 - 0.7 is less than 0.3
@@ -213,6 +221,7 @@ PRESETS: dict[str, FermiSettings] = {
     "demo": FermiSettings(
         preset="demo",
         iterations=2,
+        max_opinions=MAX_OPINIONS,
         scoring_share=1.0,  # every opinion scores, and may be an example
         proposers=(
             "demonstrations",
@@ -228,6 +237,7 @@ PRESETS: dict[str, FermiSettings] = {
     "api": replace(
         _OFFLINE,
         preset="api",
+        max_opinions=MAX_OPINIONS,
         scoring_share=0.6,
         pruning=True,
         meta_prompt=MetaPromptSettings(max_failures=8),

@@ -1,0 +1,45 @@
+"""The text of a table: the bytes of a file, decoded with the encoding that it is in."""
+
+from __future__ import annotations
+
+import codecs
+
+from idiolect.errors import Remedy, SettingsError, UsersFileError
+from idiolect.people.file_kind import wide_encoding
+from idiolect.people.json_line import printable
+
+
+def decoded(data: bytes, *, encoding: str | None, path: str) -> tuple[str, str]:
+    """Return the text of a file and the name of its encoding: the given one, UTF-8, UTF-16, UTF-32 or Windows-1252.
+
+    Raises:
+        SettingsError: there is no such encoding.
+        UsersFileError: the file is not in the encoding.
+    """
+    name = encoding or _guess(data)
+    try:
+        text = data.decode(name)
+    except LookupError:
+        raise SettingsError(f"there is no encoding {name!r}; use, for example, utf-8 or windows-1252") from None
+    except UnicodeError as error:
+        at = f" at byte {error.start + 1:,}" if isinstance(error, UnicodeDecodeError) else ""
+        remedy = Remedy("encoding", effect="names the encoding") if encoding is None else None
+        raise UsersFileError(f"{printable(path)}: is not {name}{at}", remedy=remedy) from None
+    if not isinstance(text, str):
+        raise SettingsError(f"{name!r} is no encoding of text")
+    return text.removeprefix("\ufeff"), name
+
+
+def _guess(data: bytes) -> str:
+    if data.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    wide = wide_encoding(data[:4096])
+    if wide is not None:
+        marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or wide == "UTF-32"
+        unmarked = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+        return wide.lower() if marked else unmarked
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "windows-1252"
+    return "utf-8"
