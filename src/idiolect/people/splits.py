@@ -18,6 +18,10 @@ from idiolect.people.user import Opinion, User
 
 T = TypeVar("T")
 
+RESPONDENT = "respondent"
+"""Key of `User.extra` for whoever is behind several users: a panelist who answered several waves, a country that
+surveys name in several ways. They are always in one group of people."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:

@@ -17,8 +17,7 @@ from idiolect.errors import DatasetError
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case, question_key
 from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.people.broken_records import BrokenRecords
-from idiolect.people.opinionqa import RESPONDENT
-from idiolect.people.splits import hash_rank, shuffled
+from idiolect.people.splits import RESPONDENT, hash_rank, shuffled
 from idiolect.people.user import QuestionKind, User
 
 FEWEST_TO_PARTITION = 10

@@ -14,8 +14,10 @@ from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
 from idiolect.evaluate.tasks.cases import People, benchmark_of, partition
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
-from idiolect.people.distributions import UnusableSharesError, distribution
+from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
+from idiolect.people.global_opinionqa import as_one_country
 from idiolect.people.json_line import printable
+from idiolect.people.non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.user import Opinion, User
 from idiolect.people.users_file import UsersFileReport, read_users
 
@@ -33,7 +35,7 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     Args:
         task: name of the task.
         options: options of the task; `data` is the file.
-        needs_distribution: leave out opinions without a distribution over their choices.
+        needs_distribution: leave out opinions without a distribution over their choices, and choices that are no answer.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
@@ -94,7 +96,11 @@ def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
 
 @dataclass(slots=True)
 class _Distributions:
-    """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else."""
+    """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else.
+
+    If distributions are needed, users are countries: choices that are no answer are left out, and all names of a country
+    have the same `RESPONDENT`.
+    """
 
     file: str
     needed: bool
@@ -104,7 +110,8 @@ class _Distributions:
         for user in users:
             kept = tuple(self._opinions(user))
             if kept or user.texts:
-                yield replace(user, opinions=kept)
+                found = replace(user, opinions=kept)
+                yield as_one_country(found) if self.needed else found
 
     def _opinions(self, user: User) -> Iterable[Opinion]:
         for index, opinion in enumerate(user.opinions):
@@ -112,11 +119,17 @@ class _Distributions:
                 yield opinion
                 continue
             try:
-                shares = distribution(opinion.extra.get(DISTRIBUTION), opinion.question.choices)
-            except UnusableSharesError as error:
+                yield self._checked(opinion)
+            except (UnusableSharesError, NobodyAnsweredError) as error:
                 self.log.add(f"{printable(self.file)}: {printable(user.id)}: opinions[{index}]", str(error))
-            else:
-                yield replace(opinion, extra={**opinion.extra, DISTRIBUTION: list(shares)})
+
+    def _checked(self, opinion: Opinion) -> Opinion:
+        question, answer = opinion.question, opinion.answer
+        shares = distribution(opinion.extra.get(DISTRIBUTION), question.choices)
+        if self.needed:
+            question, shares = without_non_answers(question, shares)
+            answer = answer if answer in question.choices else most_frequent(shares, question.choices)
+        return Opinion(question, answer, {**opinion.extra, DISTRIBUTION: list(shares)})
 
 
 def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
