@@ -47,7 +47,9 @@ def write_lamp_predictions(out: Path, config: Mapping[str, Any]) -> tuple[Path, 
         return ()
     sides: dict[tuple[str, int], dict[str, str]] = {}
     for arm, record in records:
-        sides.setdefault((arm, record.seed), dict.fromkeys(golds, ""))[record.item] = _output(record)
+        outputs = sides.setdefault((arm, record.seed), dict.fromkeys(golds, ""))
+        if record.item in golds:
+            outputs[record.item] = _output(record)
     folder = out / FOLDER
     folder.mkdir(exist_ok=True)
     name = f"LaMP_{task[1]}"

@@ -15,9 +15,9 @@
 
 An unparsed answer counts as the worst one: wrong; the largest error that the question allows, which for stars from 1 to
 5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is farther); similarity 0, as if
-all shares were on a choice that nobody takes. With rmse, that is in LaMP-3, a reply that is a number but no label ("4.5")
-is unparsed, too, but its error is its distance from the truth, as there. LaMP computes ROUGE with `evaluate.load("rouge")` and its defaults, which
-use no stemmer; Fermi's alignment has its own ROUGE-L, which uses one.
+all shares were on a choice that nobody takes. With rmse, that is in LaMP-3, a reply that is a number but no label
+("4.5") is unparsed too, but its error is its distance from the truth, as there. LaMP computes ROUGE with
+`evaluate.load("rouge")` and its defaults, which use no stemmer; Fermi's alignment has its own ROUGE-L, which uses one.
 
 Macro-F1 has no value for a single answer: it is computed from the answers and truths of the records (`statistics`).
 """
@@ -128,12 +128,9 @@ def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgemen
     if "distribution_similarity" in measures and DISTRIBUTION in opinion.extra:
         shares = predicted_shares(opinion.question, answer.response)
     values = {measure_named(name).name: _value(name, opinion, answered, shares) for name in measures}
-    if (
-        answered is None
-        and "rmse" in measures
-        and (error := _error_of_number(opinion, answer.response.text)) is not None
-    ):
-        values |= {"mae": error, "rmse": error}
+    if answered is None and "rmse" in measures:
+        error = _error_of_number(opinion, answer.response.text)
+        values |= {} if error is None else {"mae": error, "rmse": error}
     kept = {name: value for name, value in values.items() if value is not None}
     return Judgement("unparsed" if answered is None else "scored", kept, shares)
 

@@ -145,10 +145,8 @@ def _golds(path: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
         raise DatasetError(f'{printable(str(path))}: expected the form {{"task": …, "golds": […]}}')
     named = value.get("task", task)
     if not isinstance(named, str) or not named.replace("_", "-").startswith(task):
-        other = (
-            f"{printable(str(named)[:40])}, not for {task}" if isinstance(named, str) else f"another task than {task}"
-        )
-        raise DatasetError(f"{printable(str(path))}: its answers are for {other}: name the folder of {task}")
+        other = f"for {printable(named[:40])}, not" if isinstance(named, str) else "not"
+        raise DatasetError(f"{printable(str(path))}: its answers are {other} for {task}: name the folder of {task}")
     found: dict[str, str] = {}
     for number, gold in enumerate(value["golds"], start=1):
         key, text = (label_text(gold.get("id")), label_text(gold.get("output"))) if isinstance(gold, dict) else ("", "")

@@ -92,7 +92,7 @@ def _outputs_of(questions: Path, folder: Path) -> Path:
         raise DatasetError(f"{printable(str(questions))}: contains the answers; name the file {hint} or its folder")
     if not name.endswith(_QUESTIONS):
         raise DatasetError(
-            f"{printable(str(questions))}: is not a questions file; expected a name such as dev{_QUESTIONS}, or a folder"
+            f"{printable(str(questions))}: is not a questions file; expected a name like dev{_QUESTIONS}, or a folder"
         )
     expected = questions.with_name(name.removesuffix(_QUESTIONS) + _OUTPUTS)
     if outputs := present(expected):

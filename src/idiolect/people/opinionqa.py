@@ -64,9 +64,9 @@ class OpinionQA:
     Args:
         users: the respondents in the order of waves and rows; with a limit, in the order of their rank. Their ids are
             "W92-<respondent>", or "W92-row-<number>" without a column QKEY; their extra keys are "topic" and, with
-            QKEY, "respondent" (a panelist may have answered several waves, and is a user in each); an opinion's extra key "id" is the question's key.
-        without_answer: number of cells that were blank, "nan", or one of the options after the scale ("Refused", "Not
-            sure").
+            QKEY, "respondent", because a panelist may have answered several waves; an opinion's extra key "id" is the
+            question's key.
+        without_answer: number of cells that were blank, "nan", or an option after the scale ("Refused", "Not sure").
         other_attributes: number of attributes' values in profiles that are not among the published ones.
         other_wording: number of answers that were left out because the question was put in several wordings, and it is
             not known in which one to this person.

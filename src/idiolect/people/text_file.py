@@ -39,7 +39,7 @@ def opened_text(path: Path, *, newline: str | None = None) -> TextIO:
         start = raw.read(4)
     if start == _ZIP:
         raise DatasetError(f"{printable(str(path))}: is a zip archive; unpack it and name the folder that it contained")
-    stream = gzip.open(path, "rb") if start.startswith(_GZIP) else path.open("rb")
+    stream = gzip.open(path, "rb") if start.startswith(_GZIP) else path.open("rb")  # noqa: SIM115
     try:
         encoding = "utf-16" if stream.peek(2)[:2] in _UTF16 else "utf-8-sig"
         return TextIOWrapper(stream, encoding=encoding, errors="replace", newline=newline)

@@ -35,7 +35,8 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     Args:
         task: name of the task.
         options: options of the task; `data` is the file.
-        needs_distribution: leave out opinions without a distribution over their choices, and choices that are no answer.
+        needs_distribution: leave out opinions without a distribution over their choices, and choices that are no
+            answer.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
@@ -98,8 +99,8 @@ def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
 class _Distributions:
     """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else.
 
-    If distributions are needed, users are countries: choices that are no answer are left out, and all names of a country
-    have the same `RESPONDENT`.
+    If distributions are needed, users are countries: choices that are no answer are left out, and all names of a
+    country have the same `RESPONDENT`.
     """
 
     file: str
