@@ -146,7 +146,7 @@ def test_different_countries_stay_different(tmp_path: Path) -> None:
         "Mali",
     ]
     names += ["North Korea", "S. Korea", "S. Africa", "Serbia", "Slovakia", "Slovenia", "Россия", "中国"]
-    rows = [["Q?", selections(**dict.fromkeys(names, [0.5, 0.5])), "['a', 'b']", ""]]
+    rows = [["Q?", selections(**{name: [0.5, 0.5] for name in names}), "['a', 'b']", ""]]
     users = read_global_opinionqa(write_table(tmp_path, rows)).users
     assert len({user.extra["respondent"] for user in users}) == len(names)
 

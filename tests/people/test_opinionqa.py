@@ -18,6 +18,8 @@ from idiolect.people.user import User
 
 steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
+Rows = list[list[object]]
+
 SCALE = ["A lot", "A little", "Not at all"]
 QUESTIONS = {
     "WORRY_W26": ("How much do you worry?", SCALE, [1.0, 2.0, 3.0]),
@@ -195,9 +197,7 @@ def test_messages_list_what_is_there_instead(tmp_path: Path) -> None:
         read_opinionqa(wave)
 
 
-def wave_of(
-    folder: Path, info: list[list[object]], people: list[list[object]], attributes: dict[str, list[str]]
-) -> Path:
+def wave_of(folder: Path, info: Rows, people: Rows, attributes: dict[str, list[str]]) -> Path:
     """A wave from rows of `info.csv` (key, text, options, places) and people (answers by key, attributes)."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [["key", "question", "references", "option_ordinal", "option_mapping"]]
