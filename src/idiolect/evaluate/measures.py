@@ -5,8 +5,8 @@
     accuracy                 1 if â = a else 0, for questions with choices
     mae, rmse                |rank(a) − rank(â)| in steps of the scale, for ordinal questions
     normalized_error         |place(a) − place(â)| / (largest − smallest place), in [0, 1]; for a scale in steps of 1,
-                             |rank(a) − rank(â)| / (n − 1). It is 1 − OpinionQA's alignment (arXiv 2303.17548,
-                             equation 1) of one answer with another, for every question with published places
+                             |rank(a) − rank(â)| / (n − 1). It is 1 − OpinionQA's alignment (arXiv 2303.17548)
+                             of one answer with another, for every question with published places
     alignment                s(a, â) of Fermi (arXiv 2406.18678, Algorithm 1), see `methods.alignment`
     rouge1, rougeL           F-measure of rouge-score without stemming
     distribution_similarity  1 − JSD(P, Q), base 2; JSD is the Jensen-Shannon distance, the root of the divergence,
