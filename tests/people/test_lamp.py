@@ -82,7 +82,7 @@ def test_a_movie_question_that_asks_for_a_news_category_is_told(tmp_path: Path) 
 
 
 def test_the_older_news_files_are_read_with_their_categories(tmp_path: Path) -> None:
-    profile = [{"id": "1", "text": "Goal!", "title": "Sport", "category": "sports"}]
+    profile = [{"id": "a", "text": "Goal!", "title": "Sport", "category": "sports"}]
     question = {"id": "1", "input": f"{NEWS.instruction} A new law.", "profile": profile}
     folder = write_split(tmp_path, "LaMP_2", [question, movie("2")], {"1": "politics", "2": "crime"})
     file = open_lamp(folder, task="LaMP-2")
@@ -219,7 +219,8 @@ def test_the_asked_item_leaves_the_history_however_it_is_written(
         "tag": "action",
         "score": "1",
     }
-    question["profile"].append({"id": "other", **other})
+    more = question | {"profile": [*question["profile"], {"id": "other", **other}]}
+    write_split(folder, task.replace("-", "_"), [more], {"1": gold})
     (person,) = everybody(folder, task)
     assert "Else" in str(person.history)
     assert len(person.history.opinions) + len(person.history.texts) == 1
@@ -382,7 +383,7 @@ def test_the_published_prompts(task: str, text: str, prompt: str) -> None:
 
 
 def test_an_opinion_tells_the_item_that_it_was_made_of(tmp_path: Path) -> None:
-    profile = [{"id": "1", "title": "On nets", "abstract": "We study nets."}]
+    profile = [{"id": "a", "title": "On nets", "abstract": "We study nets."}]
     question = {"id": "1", "input": f"{TITLES.instruction} More.", "profile": profile}
     (person,) = everybody(write_split(tmp_path, "LaMP_5", [question], {"1": "On more"}), "LaMP-5")
     assert history_item("LaMP-5", person.history.opinions[0]) == HistoryItem("We study nets.", "On nets")
@@ -398,7 +399,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
 def test_people_to_the_layout_and_back(
     tmp_path_factory: pytest.TempPathFactory, items: Sequence[tuple[str, str]], gold: str
 ) -> None:
-    profile = [{"id": str(i), "description": text, "tag": tag} for i, (text, tag) in enumerate(items)]
+    profile = [{"id": f"i{i}", "description": text, "tag": tag} for i, (text, tag) in enumerate(items)]
     question = movie("1", "An unseen film.") | {"profile": profile}
     folder = tmp_path_factory.mktemp("lamp")
     (first,) = everybody(write_split(folder, "LaMP_2", [question], {"1": gold}), "LaMP-2")
