@@ -1,6 +1,6 @@
 """Are the measures of `idiolect.evaluate` those of the benchmarks' authors? Both, on the same made-up predictions.
 
-    python benchmarks/published_metrics.py --out docs/results/published-metrics.md      # two minutes of one core
+    python benchmarks/published_metrics.py --out docs/results/published-metrics.md      # one minute of one core
     python benchmarks/published_metrics.py --sets 20 --out /tmp/metrics.md              # a quick look
 
 The references below are written anew, step by step, from what the authors' code does, with the libraries that it calls:
@@ -9,7 +9,7 @@ LaMP            github.com/LaMP-Benchmark/LaMP, eval/evaluation.py (021b860): `e
                 scikit-learn's, its rouge is rouge-score's with a bootstrap around the mean
 OpinionQA       github.com/tatsu-lab/opinions_qa, helpers.py and process_results.ipynb (612e5c1): scipy's Wasserstein
                 distance over `option_ordinal`, divided by its largest value
-GlobalOpinionQA Durmus et al. (arXiv 2306.16388), section 2: 1 - Jensen-Shannon distance; their code is not published
+GlobalOpinionQA Durmus et al. (arXiv 2306.16388): 1 - Jensen-Shannon distance; their code is not published
 
 Ours is what an evaluation does: `judge` for each answer, then the estimate of `idiolect.evaluate` over all answers.
 """
@@ -46,7 +46,7 @@ from idiolect.people.user import Opinion, Question
 STARS = ("1", "2", "3", "4", "5")
 CITATIONS = ("[1]", "[2]")
 ARM = Arm("made up")
-EQUAL = 1e-9
+EQUAL = 1e-7  # where two distributions are equal, scipy's root of a rounding error is 1e-8
 
 # ---- what the authors' code does ------------------------------------------------------------------------------------
 
@@ -95,8 +95,10 @@ def opinionqa_distance(ordinal: Sequence[float], one: Sequence[float], other: Se
 
 
 def globalopinionqa_similarity(people: Sequence[float], model: Sequence[float]) -> float:
-    """1 - the Jensen-Shannon distance with base 2, which has the range of the paper's figures, 0 to 1."""
-    return 1 - float(jensenshannon(people, model, base=2))
+    """1 - the Jensen-Shannon distance, with base 2, so that its values are from 0 to 1."""
+    with np.errstate(invalid="ignore"):  # scipy takes the root of a number just below 0 where both are equal
+        distance = float(jensenshannon(people, model, base=2))
+    return 1 - (0 if math.isnan(distance) else distance)
 
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
@@ -105,12 +107,12 @@ def globalopinionqa_similarity(people: Sequence[float], model: Sequence[float]) 
 def exactly(text: str, question: Question) -> str | None:
     """LaMP's reading, which takes a whole reply for a label or, if the labels are stars, for a number."""
     bare = text.strip()
-    if question.ordinal:
-        try:
-            return next((choice for choice in question.choices if float(choice) == float(bare)), None)
-        except ValueError:
-            return None
-    return bare if bare in question.choices else None
+    if bare in question.choices or not question.ordinal:
+        return bare if bare in question.choices else None
+    try:
+        return next((choice for choice in question.choices if float(choice) == float(bare)), None)
+    except ValueError:
+        return None
 
 
 Reader = Callable[[str, Question], str | None]
@@ -290,7 +292,6 @@ def compare_globalopinionqa(rows: Rows, rng: random.Random, sets: int) -> None:
             scores = tuple(float(score) for score in np.log(people))
         judged = judge(opinion, Answer(Response(given, given, scores)), (name,))
         theirs = globalopinionqa_similarity(people, judged.predicted_share)
-        theirs = 1.0 if math.isnan(theirs) else theirs  # scipy takes the root of a number just below 0
         rows.add("GlobalOpinionQA", {name: theirs}, judged.values, 1)
 
 
@@ -323,7 +324,7 @@ replies, numbers beyond the scale, places out of order, and shares of 0 among th
 {table}
 
 Sources: LaMP's `eval/evaluation.py` (021b860); OpinionQA's `helpers.py` and `process_results.ipynb` (612e5c1). For
-GlobalOpinionQA, whose code is not published, the reference is section 2 of its paper.
+GlobalOpinionQA, whose code is not published, the reference is the formula of its paper, 1 − Jensen-Shannon distance.
 
 ## Differences that remain
 
@@ -343,9 +344,9 @@ GlobalOpinionQA, whose code is not published, the reference is section 2 of its 
   `normalized_error` is their alignment.
 - **OpinionQA's mae** counts steps in the order in which options are shown. Questions whose middle option is shown last
   have none; `normalized_error` uses their published places.
-- **GlobalOpinionQA.** The base 2 is ours, because the paper's values reach from 0 to 1; with natural logarithms,
-  scipy's default, distances are 0.833 times as large. Choices that are no answer ("DK/Refused") are left out, and the
-  other shares are scaled.
+- **GlobalOpinionQA.** We take base 2, with which values reach from 0 to 1; with natural logarithms, scipy's default,
+  distances are 0.833 times as large. Choices that are no answer ("DK/Refused") are left out, and the other shares are
+  scaled.
 
 ## How replies are read
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 
 _NOTE = re.compile(r"\s*[(\[][^()\[\]]*(?:sample|survey|wave|\d{4})[^()\[\]]*[)\]]\s*$", re.IGNORECASE)
-_WORDS = re.compile(r"[a-z]+")
+_WORDS = re.compile(r"[a-z0-9]+")
 
 _ABBREVIATED = {
     "dem": "democratic",
