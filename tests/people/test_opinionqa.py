@@ -263,6 +263,18 @@ def test_wordings_that_cannot_be_attributed_are_left_out(tmp_path: Path, wording
     assert "has 2 wordings, and who was asked which one cannot be told from them" in str(read.broken.first[0])
 
 
+def test_the_longer_value_is_the_one_that_is_named(tmp_path: Path) -> None:
+    views = {"VIEWS": ["Very bold", "Bold", "Shy"]}
+    info: Rows = [["V", f"Do people call you {word}?", YES_NO, [1.0, 2.0]] for word in ("bold", "very bold", "shy")]
+    people: Rows = [[str(n), "Yes", view] for n, view in enumerate(views["VIEWS"])]
+    read = read_opinionqa(wave_of(tmp_path / "W43", info, people, views))
+    assert [user.opinions[0].question.text for user in read.users] == [
+        "Do people call you very bold?",
+        "Do people call you bold?",
+        "Do people call you shy?",
+    ]
+
+
 def test_wordings_need_the_column_that_decides(tmp_path: Path) -> None:
     info: Rows = [
         ["PAY", "As a woman, are you paid well?", YES_NO, [1.0, 2.0]],

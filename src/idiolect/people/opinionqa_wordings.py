@@ -68,7 +68,10 @@ def _named(questions: Sequence[WaveQuestion], values: Iterable[str]) -> dict[str
 
     A value in several wordings is part of their subject, not the group that is asked.
     """
-    named = {v: [n for n, q in enumerate(questions) if _names(q.question.text, v)] for v in values}
+    named: dict[str, list[int]] = {value: [] for value in values}
+    for place, question in enumerate(questions):
+        for value in _named_in(question.question.text, named):
+            named[value].append(place)
     named = {value: places for value, places in named.items() if places and len(places) < len(questions)}
     if any(len(places) > 1 for places in named.values()):
         return {}
@@ -77,9 +80,14 @@ def _named(questions: Sequence[WaveQuestion], values: Iterable[str]) -> dict[str
     return of_value if unnamed <= 1 or len(set(of_value.values())) > 1 else {}
 
 
-def _names(text: str, value: str) -> bool:
-    folded = value.casefold()
-    if folded in _SAYS_NOTHING:
-        return False
-    terms = (value, *_ALSO_CALLED.get(folded, ()))
-    return any(re.search(rf"(?<!\w){re.escape(term)}(?:s|es)?(?!\w)", text, re.IGNORECASE) for term in terms)
+def _named_in(text: str, values: Iterable[str]) -> list[str]:
+    """Return the values that a text names; "Very liberal" does not also name "Liberal"."""
+    found = []
+    for value in sorted(values, key=len, reverse=True):
+        folded = value.casefold()
+        terms = "|".join(map(re.escape, (value, *_ALSO_CALLED.get(folded, ()))))
+        left, times = re.subn(rf"(?<!\w)(?:{terms})(?:s|es)?(?!\w)", " ", text, flags=re.IGNORECASE)
+        if times and folded not in _SAYS_NOTHING:
+            found.append(value)
+            text = left
+    return found

@@ -23,6 +23,11 @@ RESPONDENT = "respondent"
 surveys name in several ways. They are always in one group of people."""
 
 
+def person_behind(user: User) -> str:
+    """Return the person that a user stands for: their `RESPONDENT` if there is one, otherwise their id."""
+    return str(user.extra.get(RESPONDENT, user.id))
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """One user's opinions in two parts: `train` to learn from, `test` to be asked about. Neither is empty."""

@@ -127,6 +127,9 @@ def test_a_country_is_in_one_group_under_all_its_names(tmp_path: Path) -> None:
     assert reported
     assert others
     assert len(reported | others) == 80
+    few = TASKS["globalopinionqa"].load(TaskOptions(tmp_path, train=4, people=3, group="development"))
+    asked = {case.user.extra["respondent"] for case in few.cases}
+    assert asked.isdisjoint(user.extra["respondent"] for user in few.others)  # nor are own answers counted
     for name in names:
         assert {name, f"{name} (Non-national sample)"} <= reported or name in others
 
