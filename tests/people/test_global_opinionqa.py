@@ -88,6 +88,7 @@ def test_choices_that_are_no_answer_are_left_out(tmp_path: Path) -> None:
         ("C?", ("Yes", "No"), "Yes"),
     ]
     assert peru.opinions[0].extra["distribution"] == pytest.approx([0.4, 0.6])
+    assert read.with_non_answers == 2
     assert [record.message for record in read.broken.first] == [
         "nobody gave one of the choices that are answers",
         "has fewer than two choices that are answers",

@@ -44,11 +44,13 @@ class GlobalOpinionQA:
             (one share per choice, summing to 1) and "source" (the survey).
         broken: rows, and single countries' answers, that were left out.
         replaced: number of rows with bytes that are not UTF-8.
+        with_non_answers: number of opinions that were published with choices that are no answer.
     """
 
     users: tuple[User, ...]
     broken: BrokenRecords
     replaced: int
+    with_non_answers: int = 0
 
 
 def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
@@ -62,18 +64,20 @@ def read_global_opinionqa(path: Path) -> GlobalOpinionQA:
     """
     log = BrokenRecordsLog()
     opinions: dict[str, list[Opinion]] = {}
+    with_non_answers = 0
     with opened_csv(_file(path), log) as table:
         places = table.required("question", "selections", "options")
         source_place = table.column("source")
         for number, row in table.rows():
             place = f"{table.name}: row {number}"
             source = "" if source_place is None else row[source_place].strip()
-            for country, opinion in _answers(place, [row[column] for column in places], source, log):
+            for country, opinion, published in _answers(place, [row[column] for column in places], source, log):
                 opinions.setdefault(country, []).append(opinion)
+                with_non_answers += opinion.question != published
     users = tuple(as_one_country(User(f"goqa-{name}", {COUNTRY: name}, answers)) for name, answers in opinions.items())
     if not users:
         raise DatasetError(f"{table.name}: no country has a valid answer ({log.count} broken records)")
-    return GlobalOpinionQA(users, log.records, table.replaced)
+    return GlobalOpinionQA(users, log.records, table.replaced, with_non_answers)
 
 
 def as_one_country(user: User) -> User:
@@ -91,7 +95,10 @@ def _file(path: Path) -> Path:
     return found[0]
 
 
-def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -> Iterator[tuple[str, Opinion]]:
+def _answers(
+    place: str, cells: list[str], source: str, log: BrokenRecordsLog
+) -> Iterator[tuple[str, Opinion, Question]]:
+    """Yield the countries' opinions of a row, each with the question as published."""
     text, selections, options = cells
     try:
         question = Question(text.strip(), tuple(text_list(options)))
@@ -104,7 +111,7 @@ def _answers(place: str, cells: list[str], source: str, log: BrokenRecordsLog) -
         return
     for country, shares in by_country.items():
         try:
-            yield country, _opinion(question, shares, source)
+            yield country, _opinion(question, shares, source), question
         except (UnusableSharesError, NobodyAnsweredError) as error:
             log.add(f"{place}, {printable(country)}", str(error))
 

@@ -147,8 +147,12 @@ def test_countries_of_a_users_file_are_treated_like_the_published(tmp_path: Path
     opinion = benchmark.cases[0].asked[0]
     assert (opinion.question.choices, opinion.answer) == (("a", "b"), "b")
     assert opinion.extra[DISTRIBUTION] == pytest.approx([0.25, 0.75])
+    assert benchmark.notes[0].startswith(
+        'Choices that are no answer, such as "DK/Refused", were left out of 12 opinions'
+    )
     as_users = TASKS["users"].load(TaskOptions(path, train=4))
     assert as_users.cases[0].asked[0].question.choices == tuple(choices)
+    assert not as_users.notes
 
 
 def test_opinionqa_is_grouped_by_topic(tmp_path: Path) -> None:

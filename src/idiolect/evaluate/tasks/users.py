@@ -47,7 +47,8 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     reports: list[UsersFileReport] = []
     checked = _Distributions(path.name, needs_distribution)
     users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
-    return grouped_benchmark(task, users, options, broken=_broken_lines(path, reports[0]) + checked.log.records)
+    broken = _broken_lines(path, reports[0]) + checked.log.records
+    return grouped_benchmark(task, users, options, broken=broken, notes=non_answers_note(checked.with_non_answers))
 
 
 def grouped_benchmark(
@@ -86,6 +87,12 @@ def replaced_note(rows: int) -> tuple[str, ...]:
     return (f"{rows} rows contain bytes that are not UTF-8, which were replaced by a mark.",) if rows else ()
 
 
+def non_answers_note(opinions: int) -> tuple[str, ...]:
+    """Return a note on opinions that were published with choices that are no answer, if there are any."""
+    note = 'Choices that are no answer, such as "DK/Refused", were left out of'
+    return (f"{note} {opinions} opinions; shares are those of the people who answered.",) if opinions else ()
+
+
 def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
     first_of_line = {fault.line: fault for fault in reversed(report.faults)}
     kept = [
@@ -106,6 +113,7 @@ class _Distributions:
     file: str
     needed: bool
     log: BrokenRecordsLog = field(default_factory=BrokenRecordsLog)
+    with_non_answers: int = 0
 
     def users(self, users: Iterable[User]) -> Iterable[User]:
         for user in users:
@@ -129,6 +137,7 @@ class _Distributions:
         shares = distribution(opinion.extra.get(DISTRIBUTION), question.choices)
         if self.needed:
             question, shares = without_non_answers(question, shares)
+            self.with_non_answers += question != opinion.question
             answer = answer if answer in question.choices else most_frequent(shares, question.choices)
         return Opinion(question, answer, {**opinion.extra, DISTRIBUTION: list(shares)})
 
