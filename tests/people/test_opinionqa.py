@@ -82,6 +82,14 @@ def test_the_folder_may_be_any_above_the_waves(tmp_path: Path, place: str) -> No
         read_opinionqa(tmp_path, topics=["W27"])
 
 
+def test_an_archive_may_nest_a_folder_in_its_like(tmp_path: Path) -> None:
+    for wave in ("American_Trends_Panel_W26", "American_Trends_Panel_W92"):
+        write_wave(tmp_path / "human_resp" / wave / wave, [ANN])
+        write_wave(tmp_path / "copies" / "of" / "human_resp" / wave, [ANN, BOB])
+    assert [user.id for user in read_opinionqa(tmp_path).users] == ["W26-100197", "W92-100197"]
+    assert len(read_opinionqa(tmp_path / "copies").users) == 4
+
+
 def test_rows_have_numbers_where_respondents_have_none(tmp_path: Path) -> None:
     header = ["", *QUESTIONS, *ATTRIBUTES]
     wave = write_wave(tmp_path / "American_Trends_Panel_W26", [ANN[1:], ANN[1:]], header=header)

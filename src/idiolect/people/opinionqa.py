@@ -154,10 +154,15 @@ def _waves(path: Path) -> list[Path]:
 
 
 def _waves_below(folder: Path) -> list[Path]:
-    """Return the waves in the nearest folder that has any, in the order of their numbers."""
-    found = entries_below(folder, lambda entry: _WAVE.match(entry.name) is not None and entry.is_dir())
-    together = [wave for wave in found if wave.parent == found[0].parent]
-    return sorted(together, key=lambda wave: int(wave_name(wave)[1:]))
+    """Return the nearest folder of each wave in the order of their numbers; archives may nest a folder in its like."""
+
+    def is_wave(entry: Path) -> bool:
+        return _WAVE.match(entry.name) is not None and any(present(entry / name) for name in _TABLES)
+
+    found: dict[str, Path] = {}
+    for wave in entries_below(folder, is_wave):
+        found.setdefault(wave_name(wave), wave)
+    return sorted(found.values(), key=lambda wave: int(wave_name(wave)[1:]))
 
 
 def wave_name(folder: Path) -> str:
