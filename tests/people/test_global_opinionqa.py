@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError
 from idiolect.people.global_opinionqa import read_global_opinionqa
-from idiolect.people.non_answers import is_non_answer
+from idiolect.people.survey_non_answers import is_non_answer
 
 steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 

@@ -23,9 +23,9 @@ from idiolect.people.csv_file import opened_csv
 from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
 from idiolect.people.folders import contents, entries_below
 from idiolect.people.json_line import printable
-from idiolect.people.non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.python_literals import UnreadableLiteralError, python_literal, text_list
 from idiolect.people.splits import RESPONDENT
+from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.text_file import bare_name
 from idiolect.people.user import Opinion, Question, User, UserProfile
 

@@ -17,7 +17,7 @@ from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRe
 from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
 from idiolect.people.global_opinionqa import as_one_country
 from idiolect.people.json_line import printable
-from idiolect.people.non_answers import NobodyAnsweredError, without_non_answers
+from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.user import Opinion, User
 from idiolect.people.users_file import UsersFileReport, read_users
 
