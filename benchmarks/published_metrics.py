@@ -32,7 +32,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, mean_squared_error
 
 from idiolect.evaluate.arm_answers import ArmAnswers
-from idiolect.evaluate.benchmark import DISTRIBUTION, PLACES
+from idiolect.evaluate.benchmark import DISTRIBUTION
 from idiolect.evaluate.measures import judge, measure_named
 from idiolect.evaluate.pigeonhole import macro_f1, resampled, rmse
 from idiolect.evaluate.records import AnswerRecord, Arm
@@ -41,6 +41,7 @@ from idiolect.methods.alignment import parse_choice
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
 from idiolect.people.lamp_forms import MOVIE_TAGS
+from idiolect.people.opinionqa_questions import PLACES
 from idiolect.people.user import Opinion, Question
 
 STARS = ("1", "2", "3", "4", "5")

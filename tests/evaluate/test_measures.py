@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from scipy.spatial.distance import jensenshannon
 
 from idiolect import Opinion, Question
-from idiolect.evaluate.benchmark import DISTRIBUTION, PLACES
+from idiolect.evaluate.benchmark import DISTRIBUTION
 from idiolect.evaluate.measures import (
     MEASURES,
     Judgement,
@@ -26,6 +26,7 @@ from idiolect.evaluate.measures import (
 )
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
+from idiolect.people.opinionqa_questions import PLACES
 
 STARS = Question("How many stars?", ("1", "2", "3", "4", "5"), ordinal=True)
 CHOICE = Question("Which?", ("a", "b", "c"))

@@ -258,6 +258,9 @@ def test_compressed_files_and_outputs_elsewhere_are_found(tmp_path: Path) -> Non
         (folder / name).unlink()
     assert open_lamp(tmp_path, task="LaMP-2").people == ("LaMP-2-1",)
     assert open_lamp(folder / "dev_questions.json.gz", task="LaMP-2").people == ("LaMP-2-1",)
+    assert open_lamp(folder / "dev_questions.json", task="LaMP-2").people == ("LaMP-2-1",)
+    (folder / "dev_questions.json").write_bytes(gzip.decompress((folder / "dev_questions.json.gz").read_bytes()))
+    assert open_lamp(tmp_path, task="LaMP-2").people == ("LaMP-2-1",)  # unpacked beside the archive
     (folder / "dev_outputs.json.gz").rename(tmp_path / "LaMP_2" / "dev_outputs.json.gz")
     assert open_lamp(tmp_path / "LaMP_2", task="LaMP-2").people == ("LaMP-2-1",)
 
@@ -270,6 +273,8 @@ def test_what_was_expected_and_found_is_told(tmp_path: Path) -> None:
     (tmp_path / "LaMP_2.zip").write_bytes(b"PK")
     with pytest.raises(DatasetError, match=r"it contains LaMP_2\.zip; unpack the archives first"):
         open_lamp(tmp_path, task="LaMP-2")
+    with pytest.raises(DatasetError, match=r"LaMP_2\.zip: is an archive; unpack it first"):
+        open_lamp(tmp_path / "LaMP_2.zip", task="LaMP-2")
     for place in ("LaMP_2/dev", "LaMP_2/new/dev"):
         write_split(tmp_path / place, "LaMP_2", [movie("1")], {"1": "comedy"})
     with pytest.raises(DatasetError, match=r"contains 2 files dev_questions\.json \(LaMP_2/dev/.*folder of one"):

@@ -13,7 +13,6 @@ from hashlib import blake2b
 
 from idiolect.methods.answering import QuestionForm
 from idiolect.people.broken_records import BrokenRecords
-from idiolect.people.opinionqa_questions import PLACES as PLACES
 from idiolect.people.user import Opinion, Question, User
 
 DISTRIBUTION = "distribution"

@@ -31,12 +31,13 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from idiolect.errors import MissingExtraError
-from idiolect.evaluate.benchmark import DISTRIBUTION, PLACES
+from idiolect.evaluate.benchmark import DISTRIBUTION
 from idiolect.evaluate.records import Status
 from idiolect.evaluate.summary import Estimate
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
+from idiolect.people.opinionqa_questions import PLACES
 from idiolect.people.user import Opinion, Question, QuestionKind
 
 

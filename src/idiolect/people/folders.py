@@ -46,8 +46,13 @@ def contents(folder: Path) -> str:
         return "it is empty"
     shown = ", ".join(map(printable, names[:_SHOWN]))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    packed = "; unpack the archives first" if any(name.lower().endswith(_ARCHIVES) for name in names) else ""
+    packed = "; unpack the archives first" if any(map(is_archive, _entries(folder))) else ""
     return f"it contains {shown}{more}{packed}"
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file's name is that of an archive."""
+    return path.name.lower().endswith(_ARCHIVES)
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from idiolect.errors import DatasetError, Remedy
-from idiolect.people.folders import contents, entries_below
+from idiolect.people.folders import contents, entries_below, is_archive
 from idiolect.people.json_line import printable
 from idiolect.people.text_file import bare_name, present
 
@@ -50,7 +50,9 @@ def split_files(path: Path, *, task: str, split: str) -> SplitFiles:
 
 
 def _named(folder: Path, name: str) -> list[Path]:
-    return entries_below(folder, lambda entry: bare_name(entry) == name and entry.is_file())
+    """Return the files with a name, each once if it is there both plain and compressed."""
+    found = entries_below(folder, lambda entry: bare_name(entry) == name and entry.is_file())
+    return list({each.with_name(name): present(each.with_name(name)) or each for each in found}.values())
 
 
 def _the_one(folder: Path, found: list[Path], task: str, split: str) -> Path:
@@ -91,8 +93,9 @@ def _outputs_of(questions: Path, folder: Path) -> Path:
         hint = f"{name.removesuffix(_OUTPUTS)}{_QUESTIONS}"
         raise DatasetError(f"{printable(str(questions))}: contains the answers; name the file {hint} or its folder")
     if not name.endswith(_QUESTIONS):
+        what = "an archive; unpack it first" if is_archive(questions) else "not a questions file"
         raise DatasetError(
-            f"{printable(str(questions))}: is not a questions file; expected a name like dev{_QUESTIONS}, or a folder"
+            f"{printable(str(questions))}: is {what}; expected a name like dev{_QUESTIONS}, or the folder of one"
         )
     expected = questions.with_name(name.removesuffix(_QUESTIONS) + _OUTPUTS)
     if outputs := present(expected):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from idiolect.evaluate.benchmark import PLACES, Benchmark
+from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
 from idiolect.people.opinionqa import OpinionQA, is_table, read_opinionqa
+from idiolect.people.opinionqa_questions import PLACES
 from idiolect.people.user import QuestionKind
 
 NAME = "opinionqa"
