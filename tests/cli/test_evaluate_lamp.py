@@ -106,8 +106,8 @@ def test_ratings_are_asked_in_lamps_words_and_measured_as_lamp_does(tmp_path: Pa
     augmented = next(text for text in asked if text.startswith("5 is the score for") and "reader 0" in text)
     assert augmented.count("5 is the score for") == 3  # all that is learned from
     assert augmented.endswith(f'". {min(plain)}')
-    # "4.5" is none of the scores: the worst error. "5.0" is 5.
-    assert values(out, "mae") == {"vanilla": [4.0, 3.0, 4.0], "lamp-rag": [0.0] * 3, "majority-own": [0.0] * 3}
+    # "4.5" is none of the scores, but its distance counts, as in LaMP's evaluation. "5.0" is 5.
+    assert values(out, "mae") == {"vanilla": [0.5, 2.5, 3.5], "lamp-rag": [0.0] * 3, "majority-own": [0.0] * 3}
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["form"] == "verbatim"
     assert "lamp_asks" not in config["split"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from idiolect.evaluate.measures import (
 )
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
+from idiolect.people.opinionqa_questions import PLACES
 
 STARS = Question("How many stars?", ("1", "2", "3", "4", "5"), ordinal=True)
 CHOICE = Question("Which?", ("a", "b", "c"))
@@ -54,6 +56,33 @@ def test_stars_have_errors_in_steps_and_unparsed_ones_the_worst_as_in_lamp() -> 
     worst = {truth: judged(STARS, truth, None, "mae").values["mae"] for truth in STARS.choices}
     lamp = {y: abs((1.0 if abs(1 - float(y)) > abs(5 - float(y)) else 5.0) - float(y)) for y in STARS.choices}
     assert worst == lamp
+
+
+def test_a_number_that_is_no_label_has_its_distance_in_lamp_3_only() -> None:
+    def of(text: str, *measures: str) -> dict[str, float]:
+        return judge(Opinion(STARS, "4"), Answer(Response(text, None)), measures).values
+
+    assert of(" 4.5\n", "mae", "rmse", "accuracy") == {"mae": 0.5, "rmse": 0.5, "accuracy": 0.0}
+    assert of("7", "mae", "rmse") == {"mae": 3.0, "rmse": 3.0}
+    for text in ("4.5 stars", "nan", "inf", "", "4,5"):
+        assert of(text, "mae", "rmse") == {"mae": 3.0, "rmse": 3.0}
+    assert of("4.5", "mae") == {"mae": 3.0}
+
+
+def test_the_normalized_error_is_a_share_of_the_published_scale() -> None:
+    middle_last = Question("How is it?", ("Better", "Worse", "The same"))
+    places = {PLACES: [1.0, 2.0, 1.5]}
+
+    def of(question: Question, truth: str, said: str | None, extra: dict[str, Any] | None = None) -> float | None:
+        answer = Answer(Response(said or "hm", said))
+        return judge(Opinion(question, truth, extra or {}), answer, ["normalized_error"]).values.get("normalized_error")
+
+    assert [of(STARS, "4", said) for said in ("4", "3", "1", None)] == [0.0, 0.25, 0.75, 0.75]
+    assert [of(middle_last, "Better", said, places) for said in ("Better", "The same", "Worse", None)] == [0, 0.5, 1, 1]
+    assert of(middle_last, "The same", None, places) == 0.5
+    assert of(middle_last, "Better", "Worse") is None  # neither a scale nor published places
+    for wrong in ([1.0, 2.0], [1.0, 1.0, 1.0], [1.0, "2", 3.0], [1.0, math.inf, 2.0], "1.0"):
+        assert of(middle_last, "Better", "Worse", {PLACES: wrong}) is None
 
 
 def test_measures_that_a_question_does_not_have_are_left_out() -> None:

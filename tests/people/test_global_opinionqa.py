@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError
 from idiolect.people.global_opinionqa import read_global_opinionqa
+from idiolect.people.survey_non_answers import is_non_answer
 
 steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
@@ -32,7 +34,7 @@ def write_table(folder: Path, rows: Sequence[Sequence[object]]) -> Path:
 
 
 ROWS = [
-    ["Are you happy?", selections(Belgium=[0.21, 0.6, 0.19], Peru=[0.5, 0.5, 0]), "['Yes', 'No', 'DK']", "GAS"],
+    ["Are you happy?", selections(Belgium=[0.21, 0.6, 0.19], Peru=[0.5, 0.5, 0]), "['Yes', 'No', 'Both (VOL)']", "GAS"],
     ["From 1 to 3?", selections(Belgium=[0.2, 0.2, 0.6]), "[1.0, 2, '3']", "WVS"],
 ]
 
@@ -42,7 +44,7 @@ def test_countries_become_users(tmp_path: Path) -> None:
     assert belgium.id == "goqa-Belgium"
     assert dict(belgium.profile.attributes) == {"Country": "Belgium"}
     assert [(o.question.text, o.question.choices, o.answer) for o in belgium.opinions] == [
-        ("Are you happy?", ("Yes", "No", "DK"), "No"),
+        ("Are you happy?", ("Yes", "No", "Both (VOL)"), "No"),
         ("From 1 to 3?", ("1", "2", "3"), "3"),
     ]
     assert belgium.opinions[0].extra == {"distribution": pytest.approx([0.21, 0.6, 0.19]), "source": "GAS"}
@@ -60,6 +62,94 @@ def test_rounded_shares_are_scaled(tmp_path: Path) -> None:
     (opinion,) = read_global_opinionqa(path).users[0].opinions
     assert opinion.extra["distribution"] == pytest.approx([1 / 3] * 3)
     assert "source" not in opinion.extra
+
+
+def test_the_folder_may_be_above_a_compressed_table(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots" / "abc" / "data"
+    folder.mkdir(parents=True)
+    path = write_table(folder, ROWS)
+    expected = read_global_opinionqa(path).users
+    (folder / "global_opinions.csv.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes()))
+    path.unlink()
+    assert read_global_opinionqa(tmp_path).users == expected
+    assert read_global_opinionqa(path).users == expected
+
+
+def test_choices_that_are_no_answer_are_left_out(tmp_path: Path) -> None:
+    rows = [
+        ["A?", selections(Peru=[0.2, 0.3, 0.5], Mali=[0, 0, 1]), "['Yes', 'No', 'DK/Refused']", ""],
+        ["B?", selections(Peru=[0.5, 0.3, 0.2]), "['Yes', 'Don’t know (DO NOT READ)', 'No answer']", ""],
+        ["C?", selections(Peru=[0.25, 0.25, 0.5]), "['Yes', 'No', 'Other missing; Not asked']", ""],
+    ]
+    read = read_global_opinionqa(write_table(tmp_path, rows))
+    (peru,) = read.users
+    assert [(o.question.text, o.question.choices, o.answer) for o in peru.opinions] == [
+        ("A?", ("Yes", "No"), "No"),
+        ("C?", ("Yes", "No"), "Yes"),
+    ]
+    assert peru.opinions[0].extra["distribution"] == pytest.approx([0.4, 0.6])
+    assert read.with_non_answers == 2
+    assert [record.message for record in read.broken.first] == [
+        "nobody gave one of the choices that are answers",
+        "has fewer than two choices that are answers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "none"),
+    [
+        ("Don't know/Refused", True),
+        ("dk / ref", True),
+        ("Refused (VOL.)", True),
+        ("Missing; Unknown", True),
+        ("No opinion", True),
+        ("No", False),
+        ("None of these (VOL)", False),
+        ("Neither/Both equally (VOL)", False),
+        ("Know it", False),
+    ],
+)
+def test_what_is_no_answer_to_any_question(choice: str, none: bool) -> None:
+    assert is_non_answer(choice) is none
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Bosnia Herzegovina", "Bosnia & Herz.", "Bosnia and Herzegovina", "Bosnia-Herzegovina"],
+        ["Britain", "Great Britain", "United Kingdom", "U.K.", "UK"],
+        ["S. Korea", "South Korea", "Korea, Republic of", "South Korea (Non-national sample)"],
+        ["India (Current national sample)", "India (Old national sample)", "India"],
+        ["United States", "U.S.", "USA", "United States of America"],
+        ["Czech Rep.", "Czechia", "Czech Republic"],
+        ["Palest. ter.", "Palestinian territories"],
+        ["Côte d’Ivoire", "Ivory Coast", "Ivory Coast (Non-national sample)"],
+        ["Taiwan ROC", "Taiwan"],
+        ["Turkey", "Türkiye"],
+    ],
+)
+def test_names_of_one_country_are_one_person(tmp_path: Path, names: list[str]) -> None:
+    rows = [[f"Q{i}?", selections(**{name: [0.5, 0.5]}), "['a', 'b']", ""] for i, name in enumerate(names)]
+    users = read_global_opinionqa(write_table(tmp_path, rows)).users
+    assert [user.profile.attributes["Country"] for user in users] == names  # each as it is published
+    assert len({user.extra["respondent"] for user in users}) == 1
+
+
+def test_different_countries_stay_different(tmp_path: Path) -> None:
+    names = [
+        "Great Britain",
+        "Northern Ireland",
+        "Ireland",
+        "China",
+        "Hong Kong SAR",
+        "Macau SAR",
+        "Taiwan ROC",
+        "Mali",
+    ]
+    names += ["North Korea", "S. Korea", "S. Africa", "Serbia", "Slovakia", "Slovenia", "Россия", "中国"]
+    rows = [["Q?", selections(**{name: [0.5, 0.5] for name in names}), "['a', 'b']", ""]]
+    users = read_global_opinionqa(write_table(tmp_path, rows)).users
+    assert len({user.extra["respondent"] for user in users}) == len(names)
 
 
 @pytest.mark.parametrize(

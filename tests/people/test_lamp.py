@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from idiolect.errors import DatasetError, SettingsError
+from idiolect.errors import DatasetError, Remedy, SettingsError
 from idiolect.people.json_list import read_json_list
 from idiolect.people.lamp import LampPerson, open_lamp
 from idiolect.people.lamp_forms import (
@@ -80,7 +82,7 @@ def test_a_movie_question_that_asks_for_a_news_category_is_told(tmp_path: Path) 
 
 
 def test_the_older_news_files_are_read_with_their_categories(tmp_path: Path) -> None:
-    profile = [{"id": "1", "text": "Goal!", "title": "Sport", "category": "sports"}]
+    profile = [{"id": "a", "text": "Goal!", "title": "Sport", "category": "sports"}]
     question = {"id": "1", "input": f"{NEWS.instruction} A new law.", "profile": profile}
     folder = write_split(tmp_path, "LaMP_2", [question, movie("2")], {"1": "politics", "2": "crime"})
     file = open_lamp(folder, task="LaMP-2")
@@ -165,6 +167,124 @@ def test_what_is_asked_is_no_history(tmp_path: Path) -> None:
     assert len(person.history.opinions) == 2
 
 
+def leaking(task: str, history: dict[str, Any], asked: str, gold: str) -> tuple[str, dict[str, Any], str]:
+    return task, {"id": "1", "input": asked, "profile": [{"id": "h", **history}]}, gold
+
+
+SHUFFLED = list(MOVIE_TAGS)
+random.Random(3).shuffle(SHUFFLED)
+MOVIE_ITEM = {"tag": "comedy", "description": "A cook  finds a ghost."}
+
+
+@pytest.mark.parametrize(
+    ("task", "question", "gold"),
+    [
+        leaking("LaMP-2", MOVIE_ITEM, f"{MOVIES.instruction} A cook finds a ghost.", "comedy"),
+        leaking(
+            "LaMP-2",
+            MOVIE_ITEM,
+            MOVIES.instruction.replace(", ".join(MOVIE_TAGS), ",".join(SHUFFLED)) + " a cook finds  a ghost. ",
+            "Comedy",
+        ),
+        leaking(
+            "LaMP-2",
+            MOVIE_ITEM | {"tag": " Comedy"},
+            "which TAG does this movie relate to? tags : [ "
+            + " , ".join(SHUFFLED).upper()
+            + " ]\nDescription :\nA Cook "
+            "finds a ghost.",
+            "comedy",
+        ),
+        leaking("LaMP-2", MOVIE_ITEM | {"id": "1", "description": "Cut."}, f"{MOVIES.instruction} A cook.", "comedy"),
+        leaking("LaMP-3", {"text": "Good  one.", "score": "5"}, f"{RATINGS.instruction} good one.", "5"),
+        leaking("LaMP-3", {"id": 1, "text": "Good.", "score": "5"}, f"{RATINGS.instruction} good one.", "5"),
+        leaking("LaMP-5", {"title": "Nets", "abstract": "We  study."}, f"{TITLES.instruction} We study.", "Nets!"),
+        leaking("LaMP-5", {"title": "On  nets", "abstract": "Cut."}, f"{TITLES.instruction} We study.", "On Nets"),
+        leaking("LaMP-7", {"text": "so TIRED  lol"}, f"{TWEETS.instruction} I rest.", "so tired lol"),
+        leaking("LaMP-7", {"text": "I  rest."}, f"{TWEETS.instruction} i rest.", "so tired"),
+        leaking("LaMP-1", {"title": "Deep  Nets", "abstract": "We do."}, CITATION, "[1]"),
+    ],
+)
+def test_the_asked_item_leaves_the_history_however_it_is_written(
+    tmp_path: Path, task: str, question: dict[str, Any], gold: str
+) -> None:
+    folder = write_split(tmp_path, task.replace("-", "_"), [question], {"1": gold})
+    assert open_lamp(folder, task=task).people  # there is such a person
+    assert everybody(folder, task) == ()  # but with nothing to learn from
+    other = {
+        "text": "Else.",
+        "abstract": "Else.",
+        "description": "Else.",
+        "title": "Else",
+        "tag": "action",
+        "score": "1",
+    }
+    more = question | {"profile": [*question["profile"], {"id": "other", **other}]}
+    write_split(folder, task.replace("-", "_"), [more], {"1": gold})
+    (person,) = everybody(folder, task)
+    assert "Else" in str(person.history)
+    assert len(person.history.opinions) + len(person.history.texts) == 1
+
+
+def test_golds_are_labels_but_for_case_and_blanks(tmp_path: Path) -> None:
+    folder = write_split(tmp_path, "LaMP_2", [movie("1"), movie("2")], {"1": " Sci-Fi", "2": "based on a  BOOK"})
+    assert [person.asked[0].answer for person in everybody(folder, "LaMP-2")] == ["sci-fi", "based on a book"]
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("LaMP_2", "LaMP_2"),
+        ("LaMP_2/dev", "LaMP_2"),
+        ("LaMP_2/new/dev", "LaMP_2"),
+        ("LaMP_2/dev", "LaMP_2/dev"),
+        ("downloads/LaMP/LaMP_2/dev", "downloads"),
+        ("LaMP_2/LaMP_2/dev", "LaMP_2"),
+        ("lamp2/dev", "."),
+    ],
+)
+def test_downloads_are_read_as_they_are(tmp_path: Path, place: str, named: str) -> None:
+    write_split(tmp_path / place, "LaMP_2", [movie("1")], {"1": "comedy"})
+    above = (tmp_path / place).parent if place.endswith("dev") else tmp_path / "LaMP_9"
+    write_split(above / "train", "LaMP_2", [movie("2")], {"2": "comedy"}, split="train")
+    write_split(tmp_path / "downloads/LaMP/LaMP_3/dev", "LaMP_3", [], {})
+    assert open_lamp(tmp_path / named, task="LaMP-2").people == ("LaMP-2-1",)
+
+
+def test_compressed_files_and_outputs_elsewhere_are_found(tmp_path: Path) -> None:
+    folder = write_split(tmp_path / "LaMP_2/dev", "LaMP_2", [movie("1")], {"1": "comedy"})
+    for name in ("dev_questions.json", "dev_outputs.json"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + (folder / name).read_bytes()))
+        (folder / name).unlink()
+    assert open_lamp(tmp_path, task="LaMP-2").people == ("LaMP-2-1",)
+    assert open_lamp(folder / "dev_questions.json.gz", task="LaMP-2").people == ("LaMP-2-1",)
+    assert open_lamp(folder / "dev_questions.json", task="LaMP-2").people == ("LaMP-2-1",)
+    (folder / "dev_questions.json").write_bytes(gzip.decompress((folder / "dev_questions.json.gz").read_bytes()))
+    assert open_lamp(tmp_path, task="LaMP-2").people == ("LaMP-2-1",)  # unpacked beside the archive
+    (folder / "dev_outputs.json.gz").rename(tmp_path / "LaMP_2" / "dev_outputs.json.gz")
+    assert open_lamp(tmp_path / "LaMP_2", task="LaMP-2").people == ("LaMP-2-1",)
+
+
+def test_what_was_expected_and_found_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no such file or folder"):
+        open_lamp(tmp_path / "nowhere", task="LaMP-2")
+    with pytest.raises(DatasetError, match=r"expected LaMP_2/dev/dev_questions\.json or .*; it is empty"):
+        open_lamp(tmp_path, task="LaMP-2")
+    (tmp_path / "LaMP_2.zip").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=r"it contains LaMP_2\.zip; unpack the archives first"):
+        open_lamp(tmp_path, task="LaMP-2")
+    with pytest.raises(DatasetError, match=r"LaMP_2\.zip: is an archive; unpack it first"):
+        open_lamp(tmp_path / "LaMP_2.zip", task="LaMP-2")
+    for place in ("LaMP_2/dev", "LaMP_2/new/dev"):
+        write_split(tmp_path / place, "LaMP_2", [movie("1")], {"1": "comedy"})
+    with pytest.raises(DatasetError, match=r"contains 2 files dev_questions\.json \(LaMP_2/dev/.*folder of one"):
+        open_lamp(tmp_path, task="LaMP-2")
+    with pytest.raises(DatasetError, match=r"contains the answers; name the file dev_questions\.json or its folder"):
+        open_lamp(tmp_path / "LaMP_2/dev/dev_outputs.json", task="LaMP-2")
+    with pytest.raises(DatasetError, match=r"answers are for LaMP_2, not for LaMP-3: name the folder of LaMP-3"):
+        open_lamp(tmp_path / "LaMP_2/dev", task="LaMP-3")
+
+
 def test_a_limit_takes_from_the_shuffled_history(tmp_path: Path) -> None:
     folder = write_split(tmp_path, "LaMP_2", [movie("1", items=15)], {"1": "comedy"})
     whole = everybody(folder, "LaMP-2")[0].history.opinions
@@ -177,8 +297,9 @@ def test_a_split_is_a_file_of_the_folder(tmp_path: Path) -> None:
     write_split(tmp_path, "LaMP_2", [movie("1")], {"1": "comedy"}, split="train")
     assert open_lamp(tmp_path, task="LaMP-2", split="train").people == ("LaMP-2-1",)
     assert open_lamp(tmp_path / "train_questions.json", task="LaMP-2").people == ("LaMP-2-1",)
-    with pytest.raises(DatasetError, match=r"dev_outputs\.json: there is no such file"):
+    with pytest.raises(DatasetError, match="has no split 'dev'; the splits found are: train") as caught:
         open_lamp(tmp_path, task="LaMP-2")
+    assert caught.value.remedy == Remedy("split", "train")
     (tmp_path / "train_outputs.json").unlink()
     with pytest.raises(DatasetError, match="published for the splits train and dev"):
         open_lamp(tmp_path, task="LaMP-2", split="train")
@@ -196,8 +317,8 @@ def test_a_split_is_a_file_of_the_folder(tmp_path: Path) -> None:
         ("questions", "[1 2]", "is not JSON"),
         ("outputs", "[]", "expected the form"),
         ("outputs", '{"golds": {}}', "expected the form"),
-        ("outputs", '{"task": "LaMP_3", "golds": []}', "for another task than LaMP-2"),
-        ("outputs", '{"task": 3, "golds": []}', "for another task than LaMP-2"),
+        ("outputs", '{"task": "LaMP_3", "golds": []}', "for LaMP_3, not for LaMP-2"),
+        ("outputs", '{"task": 3, "golds": []}', "are not for LaMP-2"),
         ("outputs", '{"a":' * 200_000, "nested too deep"),
         ("outputs", "nope", "is not JSON"),
     ],
@@ -267,7 +388,7 @@ def test_the_published_prompts(task: str, text: str, prompt: str) -> None:
 
 
 def test_an_opinion_tells_the_item_that_it_was_made_of(tmp_path: Path) -> None:
-    profile = [{"id": "1", "title": "On nets", "abstract": "We study nets."}]
+    profile = [{"id": "a", "title": "On nets", "abstract": "We study nets."}]
     question = {"id": "1", "input": f"{TITLES.instruction} More.", "profile": profile}
     (person,) = everybody(write_split(tmp_path, "LaMP_5", [question], {"1": "On more"}), "LaMP-5")
     assert history_item("LaMP-5", person.history.opinions[0]) == HistoryItem("We study nets.", "On nets")
@@ -283,7 +404,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
 def test_people_to_the_layout_and_back(
     tmp_path_factory: pytest.TempPathFactory, items: Sequence[tuple[str, str]], gold: str
 ) -> None:
-    profile = [{"id": str(i), "description": text, "tag": tag} for i, (text, tag) in enumerate(items)]
+    profile = [{"id": f"i{i}", "description": text, "tag": tag} for i, (text, tag) in enumerate(items)]
     question = movie("1", "An unseen film.") | {"profile": profile}
     folder = tmp_path_factory.mktemp("lamp")
     (first,) = everybody(write_split(folder, "LaMP_2", [question], {"1": gold}), "LaMP-2")
@@ -291,7 +412,10 @@ def test_people_to_the_layout_and_back(
         (f"{MOVIES.instruction} {text}", tag) for text, tag in items
     )
     back = [history_item("LaMP-2", opinion) for opinion in first.history.opinions]
-    question["profile"] = [{"description": item.text, "tag": item.label} for item in back]
+    ids = [opinion.extra["id"] for opinion in first.history.opinions]
+    question["profile"] = [
+        {"id": key, "description": item.text, "tag": item.label} for key, item in zip(ids, back, strict=True)
+    ]
     (again,) = everybody(write_split(folder, "LaMP_2", [question], {"1": gold}), "LaMP-2")
     assert again.asked == first.asked
     assert set(again.history.opinions) == set(first.history.opinions)

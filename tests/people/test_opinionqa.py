@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from idiolect.people.opinionqa import TOPICS, read_opinionqa
 from idiolect.people.user import User
 
 steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+Rows = list[list[object]]
 
 SCALE = ["A lot", "A little", "Not at all"]
 QUESTIONS = {
@@ -34,7 +37,7 @@ def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
 def write_wave(folder: Path, people: Sequence[Sequence[object]], *, header: Sequence[str] | None = None) -> Path:
     """A wave with QUESTIONS and ATTRIBUTES; a person is QKEY, answers, attributes."""
     folder.mkdir(parents=True, exist_ok=True)
-    info: list[list[object]] = [["", "Unnamed: 0", "key", "option_mapping", "question", "references", "option_ordinal"]]
+    info: Rows = [["", "Unnamed: 0", "key", "option_mapping", "question", "references", "option_ordinal"]]
     for number, (key, (text, options, ordinal)) in enumerate(QUESTIONS.items()):
         shown = [*options, "Refused"]
         codes = dict(zip([*map(float, range(1, len(options) + 1)), 99.0], shown, strict=True))
@@ -63,11 +66,11 @@ def test_respondents_become_users(tmp_path: Path) -> None:
     ]
     assert ann.opinions[1].question.choices == ("Better", "Worse", "About the same")
     assert [o.answer for o in bob.opinions] == ["Not at all"]  # a numeric code
-    assert not bob.profile
+    assert dict(bob.profile.attributes) == {"Region": "Atlantis"}  # not published, but what the file has
     assert (read.without_answer, read.other_attributes, read.broken.count) == (2, 1, 0)
 
 
-@pytest.mark.parametrize("place", [".", "human_resp", "data/human_resp"])
+@pytest.mark.parametrize("place", [".", "human_resp", "data/human_resp", "opinions_qa-main/data/human_resp"])
 def test_the_folder_may_be_any_above_the_waves(tmp_path: Path, place: str) -> None:
     write_wave(tmp_path / place / "American_Trends_Panel_W26", [ANN])
     write_wave(tmp_path / place / "American_Trends_Panel_W92", [ANN])
@@ -77,6 +80,14 @@ def test_the_folder_may_be_any_above_the_waves(tmp_path: Path, place: str) -> No
     assert [user.id for user in read_opinionqa(tmp_path, topics=["w26", "W92"]).users] == [user.id for user in users]
     with pytest.raises(SettingsError, match="'W27'; choose from: Guns"):
         read_opinionqa(tmp_path, topics=["W27"])
+
+
+def test_an_archive_may_nest_a_folder_in_its_like(tmp_path: Path) -> None:
+    for wave in ("American_Trends_Panel_W26", "American_Trends_Panel_W92"):
+        write_wave(tmp_path / "human_resp" / wave / wave, [ANN])
+        write_wave(tmp_path / "copies" / "of" / "human_resp" / wave, [ANN, BOB])
+    assert [user.id for user in read_opinionqa(tmp_path).users] == ["W26-100197", "W92-100197"]
+    assert len(read_opinionqa(tmp_path / "copies").users) == 4
 
 
 def test_rows_have_numbers_where_respondents_have_none(tmp_path: Path) -> None:
@@ -162,6 +173,155 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     (wave / "responses.csv").unlink()
     with pytest.raises(DatasetError, match=r"no wave has a responses\.csv"):
         read_opinionqa(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["info.csv", "metadata.csv", "responses.csv"])
+def test_tables_may_be_compressed_or_of_another_system(tmp_path: Path, name: str) -> None:
+    wave = write_wave(tmp_path / "American_Trends_Panel_W26", [ANN, BOB])
+    expected = read_opinionqa(wave)
+    text = (wave / name).read_text(encoding="utf-8")
+    (wave / name).write_text(text.replace("\r\n", "\n").replace("\n", "\r\n"), encoding="utf-16", newline="")
+    assert read_opinionqa(wave) == expected
+    (wave / f"{name}.gz").write_bytes(gzip.compress(text.encode("utf-8-sig")))
+    (wave / name).unlink()
+    assert read_opinionqa(wave) == expected
+    (wave / f"{name}.gz").rename(wave / name)  # gzip under a name that does not show it
+    assert read_opinionqa(wave / "responses.csv") == expected
+    (wave / name).write_bytes(gzip.compress(text.encode())[:-20])
+    with pytest.raises(DatasetError, match="not a whole gzip file"):
+        read_opinionqa(wave)
+    (wave / name).write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(DatasetError, match="is a zip archive; unpack it"):
+        read_opinionqa(wave)
+
+
+def test_messages_list_what_is_there_instead(tmp_path: Path) -> None:
+    (tmp_path / "human_resp.zip").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=r"it contains human_resp\.zip; unpack the archives first"):
+        read_opinionqa(tmp_path)
+    wave = write_wave(tmp_path / "American_Trends_Panel_W26", [ANN])
+    (wave / "metadata.csv").write_text("code;options\n")
+    with pytest.raises(DatasetError, match=r"has no column key, options; .* Its columns are: code;options"):
+        read_opinionqa(wave)
+
+
+def wave_of(folder: Path, info: Rows, people: Rows, attributes: dict[str, list[str]]) -> Path:
+    """A wave from rows of `info.csv` (key, text, options, places) and people (answers by key, attributes)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [["key", "question", "references", "option_ordinal", "option_mapping"]]
+    for key, text, options, places in info:
+        assert isinstance(options, list)
+        codes = {float(n): option for n, option in enumerate(options, start=1)}
+        rows.append([str(key), str(text), str(options), str(places), str(codes)])
+    write_csv(folder / "info.csv", rows)
+    write_csv(folder / "metadata.csv", [["key", "options"], *([key, str(o)] for key, o in attributes.items())])
+    keys = list(dict.fromkeys(str(row[0]) for row in info))
+    write_csv(folder / "responses.csv", [["QKEY", *keys, *attributes], *people])
+    return folder
+
+
+ORIGINS = {"ORIGIN": ["Hill", "Coast", "Other"], "SEX": ["Male", "Female"]}
+YES_NO = ["Yes", "No", "Refused"]
+
+
+def test_a_question_is_put_in_the_wording_of_the_persons_group(tmp_path: Path) -> None:
+    info: Rows = [
+        ["ROOTS", "Does being from the coast matter to you?", YES_NO, [1.0, 2.0]],
+        ["ROOTS", "Does being from the hills matter to you?", YES_NO, [1.0, 2.0]],
+        ["ROOTS", "Does your origin matter to you?", YES_NO, [1.0, 2.0]],
+        ["PAY", "As a woman, are you paid well?", YES_NO, [1.0, 2.0]],
+        ["PAY", "As a man, are you paid well?", YES_NO, [1.0, 2.0]],
+        ["TEA", "Do you like tea?", YES_NO, [1.0, 2.0]],
+    ]
+    people: Rows = [
+        ["1", "Yes", "No", "Yes", "Hill", "Female"],
+        ["2", "Yes", "No", "Yes", "coast", "Male"],
+        ["3", "Yes", "No", "Yes", "Other", ""],
+        ["4", "Yes", "2.0", "Yes", "Abroad", "Male"],
+        ["5", "Refused", "", "Yes", "", ""],
+    ]
+    read = read_opinionqa(wave_of(tmp_path / "American_Trends_Panel_W43", info, people, ORIGINS))
+    asked = [[opinion.question.text for opinion in user.opinions] for user in read.users]
+    tea = "Do you like tea?"
+    assert asked == [
+        ["Does being from the hills matter to you?", "As a woman, are you paid well?", tea],
+        ["Does being from the coast matter to you?", "As a man, are you paid well?", tea],
+        ["Does your origin matter to you?", tea],  # the sex is not known
+        ["As a man, are you paid well?", tea],  # "Abroad" is not published: who knows which wording they got?
+        [tea],
+    ]
+    assert (read.other_wording, read.without_answer, read.broken.count) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "wordings",
+    [
+        ["Is life on the coast good?", "Is living on the coast good?"],  # both name the coast
+        ["Is life good?", "Is life bad?"],  # none names anybody
+        ["Do men on the coast work?", "Do women in the hills work?"],  # two attributes fit equally well
+    ],
+)
+def test_wordings_that_cannot_be_attributed_are_left_out(tmp_path: Path, wordings: list[str]) -> None:
+    info: Rows = [["LIFE", text, YES_NO, [1.0, 2.0]] for text in wordings]
+    info.append(["TEA", "Do you like tea?", YES_NO, [1.0, 2.0]])
+    people: Rows = [["1", "Yes", "No", "Coast", "Female"], ["2", "Yes", "No", "Hill", "Male"]]
+    read = read_opinionqa(wave_of(tmp_path / "W43", info, people, ORIGINS))
+    assert [[o.question.text for o in user.opinions] for user in read.users] == [["Do you like tea?"]] * 2
+    assert read.broken.count == 1
+    assert "has 2 wordings, and who was asked which one cannot be told from them" in str(read.broken.first[0])
+
+
+def test_the_longer_value_is_the_one_that_is_named(tmp_path: Path) -> None:
+    views = {"VIEWS": ["Very bold", "Bold", "Shy"]}
+    info: Rows = [["V", f"Do people call you {word}?", YES_NO, [1.0, 2.0]] for word in ("bold", "very bold", "shy")]
+    people: Rows = [[str(n), "Yes", view] for n, view in enumerate(views["VIEWS"])]
+    read = read_opinionqa(wave_of(tmp_path / "W43", info, people, views))
+    assert [user.opinions[0].question.text for user in read.users] == [
+        "Do people call you very bold?",
+        "Do people call you bold?",
+        "Do people call you shy?",
+    ]
+
+
+def test_wordings_need_the_column_that_decides(tmp_path: Path) -> None:
+    info: Rows = [
+        ["PAY", "As a woman, are you paid well?", YES_NO, [1.0, 2.0]],
+        ["PAY", "As a man, are you paid well?", YES_NO, [1.0, 2.0]],
+        ["PAY", "As a man, are you paid well?", YES_NO, [1.0, 2.0]],
+        ["TEA", "Do you like tea?", YES_NO, [1.0, 2.0]],
+    ]
+    wave = wave_of(tmp_path / "W43", info, [["1", "Yes", "No", "Hill", "Male"]], ORIGINS)
+    assert len(read_opinionqa(wave).users[0].opinions) == 2
+    write_csv(wave / "responses.csv", [["QKEY", "PAY", "TEA"], ["1", "Yes", "No"]])
+    read = read_opinionqa(wave)
+    assert [o.extra["id"] for o in read.users[0].opinions] == ["TEA"]
+    assert [record.message for record in read.broken.first] == [
+        "repeats an earlier row",
+        "has 2 wordings, and who was asked which one depends on SEX, which is no column; it is left out",
+    ]
+
+
+def test_options_after_the_scale_are_refusals(tmp_path: Path) -> None:
+    unsure = ["Well", "So so", "Badly", "Not sure", "Refused"]
+    info: Rows = [
+        ["A", "How do you sleep?", unsure, [1.0, 2.0, 3.0]],
+        ["B", "How do you eat?", unsure, [1.0, 3.0, 2.0]],
+        ["C", "How do you walk?", unsure, "nan"],
+    ]
+    people: Rows = [
+        ["1", "Well", "Badly", "Not sure", "Hill", "Male"],
+        ["2", "Not sure", "4.0", "So so", "Hill", "Male"],
+        ["3", "5.0", "2", "Lost", "Hill", "Male"],
+    ]
+    read = read_opinionqa(wave_of(tmp_path / "W43", info, people, ORIGINS))
+    sleep, eat, walk = read.users[0].opinions
+    assert (sleep.question.choices, sleep.question.ordinal) == (("Well", "So so", "Badly"), True)
+    assert dict(sleep.extra) == {"id": "A"}
+    assert (eat.question.choices, eat.question.ordinal) == (("Well", "So so", "Badly"), False)
+    assert dict(eat.extra) == {"id": "B", "places": [1.0, 3.0, 2.0]}
+    assert walk.question.choices == ("Well", "So so", "Badly", "Not sure")  # without places nothing is known of it
+    assert [[o.answer for o in user.opinions] for user in read.users[1:]] == [["So so"], ["So so"]]
+    assert (read.without_answer, read.broken.count) == (3, 1)
 
 
 def test_every_wave_has_a_topic_of_its_own() -> None:

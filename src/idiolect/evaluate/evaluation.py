@@ -24,7 +24,9 @@ from idiolect.errors import HaltedError, MissingExtraError, SettingsError
 from idiolect.evaluate.archive import Archive, read_config_of, writing_alone
 from idiolect.evaluate.benchmark import Benchmark, question_key
 from idiolect.evaluate.configuration import EvaluationConfig, as_kept
+from idiolect.evaluate.group_scores import scores_by_group
 from idiolect.evaluate.kept import kept_config
+from idiolect.evaluate.lamp_predictions import write_lamp_predictions
 from idiolect.evaluate.learned import training_notes
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.opening import calling, open_bench
@@ -284,7 +286,7 @@ def summarize_folder(
     learning = [each for each in archive.learning if each.user in people and each.arm in places]
     model = prepared.config.model
     with waiting("summarizing"):
-        return summarize(
+        summary = summarize(
             answers,
             learning,
             _header(prepared, archive, read_config_of(out), stopped_by or _missing(archive, benchmark, arms, options)),
@@ -293,10 +295,12 @@ def summarize_folder(
             replayed=tuple(name for name in (model, *prepared.config.transfer) if name.startswith("replay:")),
             seed=prepared.config.seed,
         )
+        groups = {case.user.id: case.group for case in benchmark.cases}
+        return replace(summary, by_group=scores_by_group(answers, benchmark.measures, groups))
 
 
 def write_report(summary: Summary, out: Path, *, waiting: Waiting = wait_quietly) -> None:
-    """Write a summary into the evaluation's folder: table.md, scores.json and report.html.
+    """Write a summary into the evaluation's folder: table.md, scores.json, report.html and LaMP's predictions.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -310,6 +314,7 @@ def write_report(summary: Summary, out: Path, *, waiting: Waiting = wait_quietly
         (out / "table.md").write_text(table(summary), encoding="utf-8")
         (out / "scores.json").write_text(scores, encoding="utf-8")
         (out / "report.html").write_text(report, encoding="utf-8", errors="replace")
+        write_lamp_predictions(out, summary.header.config)
     except OSError as error:
         raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
 

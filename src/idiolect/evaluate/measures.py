@@ -4,6 +4,9 @@
 
     accuracy                 1 if â = a else 0, for questions with choices
     mae, rmse                |rank(a) − rank(â)| in steps of the scale, for ordinal questions
+    normalized_error         |place(a) − place(â)| / (largest − smallest place), in [0, 1]; for a scale in steps of 1,
+                             |rank(a) − rank(â)| / (n − 1). It is 1 − OpinionQA's alignment (arXiv 2303.17548)
+                             of one answer with another, for every question with published places
     alignment                s(a, â) of Fermi (arXiv 2406.18678, Algorithm 1), see `methods.alignment`
     rouge1, rougeL           F-measure of rouge-score without stemming
     distribution_similarity  1 − JSD(P, Q), base 2; JSD is the Jensen-Shannon distance, the root of the divergence,
@@ -12,8 +15,9 @@
 
 An unparsed answer counts as the worst one: wrong; the largest error that the question allows, which for stars from 1 to
 5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is farther); similarity 0, as if
-all shares were on a choice that nobody takes. LaMP computes ROUGE with `evaluate.load("rouge")` and its defaults, which
-use no stemmer; Fermi's alignment has its own ROUGE-L, which uses one.
+all shares were on a choice that nobody takes. With rmse, that is in LaMP-3, a reply that is a number but no label
+("4.5") is unparsed too, but its error is its distance from the truth, as there. LaMP computes ROUGE with
+`evaluate.load("rouge")` and its defaults, which use no stemmer; Fermi's alignment has its own ROUGE-L, which uses one.
 
 Macro-F1 has no value for a single answer: it is computed from the answers and truths of the records (`statistics`).
 """
@@ -33,6 +37,7 @@ from idiolect.evaluate.summary import Estimate
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
+from idiolect.people.opinionqa_questions import PLACES
 from idiolect.people.user import Opinion, Question, QuestionKind
 
 
@@ -81,6 +86,7 @@ MEASURES: dict[str, Measure] = {
         Measure("accuracy", "accuracy", "higher", unit="%"),
         Measure("macro_f1", "macro-F1", "higher", "macro_f1"),
         Measure("mae", "mean absolute error", "lower", high=math.inf),
+        Measure("normalized_error", "normalized ordinal error", "lower"),
         Measure("rmse", "root mean squared error", "lower", "rmse", high=math.inf),
         Measure("alignment", "alignment", "higher"),
         Measure("rouge1", "ROUGE-1", "higher"),
@@ -123,6 +129,9 @@ def judge(opinion: Opinion, answer: Answer, measures: Sequence[str]) -> Judgemen
     if "distribution_similarity" in measures and DISTRIBUTION in opinion.extra:
         shares = predicted_shares(opinion.question, answer.response)
     values = {measure_named(name).name: _value(name, opinion, answered, shares) for name in measures}
+    if answered is None and "rmse" in measures:
+        error = _error_of_number(opinion, answer.response.text)
+        values |= {} if error is None else {"mae": error, "rmse": error}
     kept = {name: value for name, value in values.items() if value is not None}
     return Judgement("unparsed" if answered is None else "scored", kept, shares)
 
@@ -145,6 +154,8 @@ def _value(name: str, opinion: Opinion, answered: str | None, shares: Sequence[f
             return float(answered == truth)
         case "mae" | "rmse" if question.kind is QuestionKind.ORDINAL:
             return _absolute_error(question, truth, answered)
+        case "normalized_error":
+            return normalized_error(opinion, answered)
         case "alignment":
             return alignment_score(question, truth, answered)
         case "rouge1" | "rougeL" if question.kind is QuestionKind.FREE_TEXT:
@@ -159,6 +170,40 @@ def _absolute_error(question: Question, truth: str, answered: str | None) -> flo
     rank = question.choices.index(truth)
     worst = max(rank, len(question.choices) - 1 - rank)
     return float(worst if answered is None else abs(rank - question.choices.index(answered)))
+
+
+def _error_of_number(opinion: Opinion, text: str) -> float | None:
+    """Return the distance of a reply from the truth if both are numbers, as `float(reply)` in LaMP's evaluation."""
+    try:
+        error = abs(float(text.strip()) - float(opinion.answer))
+    except ValueError:
+        return None
+    return error if math.isfinite(error) else None
+
+
+def normalized_error(opinion: Opinion, answered: str | None) -> float | None:
+    """Return the distance between the true and the given answer as a share of the scale; the largest if there is none.
+
+    None for a question that is no scale and has no published places.
+    """
+    choices = opinion.question.choices
+    places = _places(opinion)
+    if not places:
+        return None
+    truth = places[choices.index(opinion.answer)]
+    distances = [abs(truth - place) for place in places]
+    error = max(distances) if answered is None else distances[choices.index(answered)]
+    return error / (max(places) - min(places))
+
+
+def _places(opinion: Opinion) -> list[float]:
+    """Return the place of each choice: the published ones, otherwise 1, 2, 3 … on a scale; [] if there are none."""
+    published, n = opinion.extra.get(PLACES), len(opinion.question.choices)
+    if isinstance(published, list | tuple) and len(published) == n:
+        numbers = [float(each) for each in published if isinstance(each, int | float) and math.isfinite(each)]
+        if len(numbers) == n and max(numbers) > min(numbers):
+            return numbers
+    return [float(rank) for rank in range(n)] if opinion.question.kind is QuestionKind.ORDINAL else []
 
 
 @cache

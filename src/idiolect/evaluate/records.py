@@ -61,6 +61,7 @@ class AnswerRecord:
         said: the model's text, if it differs from the answer.
         truth: the person's own answer.
         predicted_share: the method's shares of the choices, in order, for questions with a distribution.
+        item: the benchmark's own id of the question (LaMP's, OpinionQA's key); "" if it has none.
     """
 
     arm: Arm
@@ -75,6 +76,7 @@ class AnswerRecord:
     said: str | None = None
     truth: str | None = None
     predicted_share: tuple[float, ...] = ()
+    item: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, with `arm` as its fields."""

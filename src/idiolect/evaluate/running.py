@@ -217,7 +217,8 @@ class _Unit:
         """Return the record of an answer without its result; texts come after the questions."""
         asked, texts = self.case.asked, self.case.texts
         key = question_key(asked[index].question) if index < len(asked) else text_key(texts[index - len(asked)])
-        return AnswerRecord(self.planned.arm, self.seed, self.user, key, index)
+        item = str(asked[index].extra.get("id", "")) if index < len(asked) else ""
+        return AnswerRecord(self.planned.arm, self.seed, self.user, key, index, item=item)
 
     def not_scored(self, index: int, reason: str) -> AnswerRecord:
         """Return the record of a missing answer."""

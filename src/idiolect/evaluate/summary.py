@@ -63,6 +63,21 @@ class ArmScores:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupScores:
+    """Scores of one arm for one group of people, such as a topic of OpinionQA.
+
+    Args:
+        group: name of the group.
+        arm: the arm.
+        scores: estimates by measure, for the measures that are means over people.
+    """
+
+    group: str
+    arm: Arm
+    scores: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A paired difference a − b on the answers that both have.
 
@@ -163,6 +178,7 @@ class Summary:
         best, worst: example answers with the largest gains and losses.
         layers: diagnostics of layers by arm, as text.
         transfer: transfer of prompts between models; None if not run.
+        by_group: scores by group and arm, in the order of names; empty if there are fewer than two groups.
     """
 
     header: Header
@@ -174,6 +190,7 @@ class Summary:
     worst: tuple[ShownAnswer, ...] = ()
     layers: Mapping[str, tuple[LayerProfile, ...]] = field(default_factory=dict)
     transfer: Transfer | None = None
+    by_group: tuple[GroupScores, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

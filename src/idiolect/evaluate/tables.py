@@ -17,7 +17,7 @@ from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, S
 
 _KEYS = (
     "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked", "arms",
-    "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
+    "by_group", "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 
@@ -27,6 +27,7 @@ def table(summary: Summary) -> str:
     blocks = [
         _head(summary),
         _scores(summary),
+        _scores_by_group(summary),
         _counts_and_costs(summary),
         _differences(summary),
         _transfer(summary),
@@ -59,6 +60,21 @@ def _scores(summary: Summary) -> list[str]:
         counts = (main.people, main.questions, main.answers) if main else (0, 0, 0)
         rows.append([str(scores.arm), *cells, *(f"{count:,}" for count in counts)])
     return _markdown("Scores", ["arm", *heads, "people", "questions", "answers"], rows)
+
+
+def _scores_by_group(summary: Summary) -> list[str]:
+    if not summary.by_group:
+        return []
+    measures = [measure for name in summary.header.measures if (measure := measure_named(name)).kind == "mean"]
+    heads = [f"{measure.title}{_unit(measure)}, {measure.better} is better" for measure in measures]
+    rows = []
+    for of_group in summary.by_group:
+        found = [of_group.scores.get(measure.name) for measure in measures]
+        main = next(value for value in found if value is not None)
+        cells = [_estimate(value, measure) for value, measure in zip(found, measures, strict=True)]
+        rows.append([of_group.group, str(of_group.arm), *cells, f"{main.people:,}", f"{main.answers:,}"])
+    what = "topic" if summary.header.task == "opinionqa" else "group"
+    return _markdown(f"Scores by {what}", [what, "arm", *heads, "people", "answers"], rows)
 
 
 def _counts_and_costs(summary: Summary) -> list[str]:

@@ -1,8 +1,8 @@
 """Reading a CSV file of a published data set row by row; whatever its bytes, the result is rows or a `DatasetError`.
 
-Below the readers of OpinionQA and GlobalOpinionQA. A byte order mark is dropped. Bytes that are not UTF-8 become U+FFFD
-(equal bytes stay equal), and their rows are counted. Rows that the csv module cannot read, or that have too many cells,
-are logged.
+Below the readers of OpinionQA and GlobalOpinionQA. `text_file` opens it, unpacks gzip and drops a byte order mark.
+Bytes that are not UTF-8 become U+FFFD (equal bytes stay equal), and their rows are counted. Rows that the csv module
+cannot read, or that have too many cells, are logged.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pathlib import Path
 from idiolect.errors import DatasetError
 from idiolect.people.broken_records import BrokenRecordsLog
 from idiolect.people.json_line import printable
+from idiolect.people.text_file import DAMAGED, opened_text, present
 
 REPLACEMENT = "\ufffd"
 
+_SHOWN = 12  # columns in a message
 _MAX_LINE = 1 << 20  # characters; a file without line ends must not be in memory as one line
 
 
@@ -55,7 +57,12 @@ class CsvFile:
             DatasetError: one is missing.
         """
         if missing := [name for name in names if name not in self._places]:
-            raise DatasetError(f"{self.name}: has no column {', '.join(missing)}; expected the published layout")
+            more = ", …" if len(self.columns) > _SHOWN else ""
+            has = ", ".join(printable(name[:40]) for name in self.columns[:_SHOWN] if name) or "none"
+            raise DatasetError(
+                f"{self.name}: has no column {', '.join(missing)}; expected the published layout, with commas between "
+                f"the cells. Its columns are: {has}{more}"
+            )
         return tuple(self._places[name] for name in names)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -81,7 +88,7 @@ class CsvFile:
 
 @contextmanager
 def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
-    """Open a CSV file with a header.
+    """Open a CSV file with a header; without the file, the one with `.gz` after its name.
 
     Raises:
         DatasetError: the file cannot be opened or read, or is empty; also while rows are read.
@@ -90,7 +97,7 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
     if path.exists() and not path.is_file():
         raise DatasetError(f"{name}: is not a file")
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        with opened_text(present(path) or path, newline="") as stream:
             rows = csv.reader(iter(partial(stream.readline, _MAX_LINE), ""))
             header = next(rows, None)
             if not header:
@@ -98,6 +105,8 @@ def opened_csv(path: Path, log: BrokenRecordsLog) -> Iterator[CsvFile]:
             yield CsvFile(name, tuple(cell.strip() for cell in header), log, rows)
     except FileNotFoundError:
         raise DatasetError(f"{printable(str(path))}: there is no such file") from None
+    except DAMAGED:
+        raise DatasetError(f"{name}: is not a whole gzip file; download it again") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the file's name
         reason = getattr(error, "strerror", None) or str(error)
         raise DatasetError(f"{printable(str(path))}: cannot be read: {reason}") from error

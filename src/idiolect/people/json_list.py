@@ -1,6 +1,7 @@
 """Reading a JSON file with one long list value by value, so that hundreds of megabytes are never in memory at once.
 
-Below the reader of LaMP. It also reads whole small files. Whatever the bytes, the result is values or a `DatasetError`.
+Below the reader of LaMP. It also reads whole small files. `text_file` opens them, so they may be compressed with gzip.
+Whatever the bytes, the result is values or a `DatasetError`.
 
 Why not `ijson` (3.6): one record with NaN, an integer beyond 64 bits or a stray byte would end the reading of all
 others, and a lone surrogate would silently become "?".
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 
 from idiolect.errors import DatasetError
 from idiolect.people.json_line import printable
+from idiolect.people.text_file import DAMAGED, opened_text
 
 _CHUNK = 1 << 20
 _BLANK = " \t\r\n"
@@ -45,10 +47,12 @@ def read_json(path: Path) -> Any:
 def _guarded(path: Path, values: Callable[[TextIO], Iterator[Any]]) -> Iterator[Any]:
     name = printable(str(path))
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        with opened_text(path) as stream:
             yield from values(stream)
     except FileNotFoundError:
         raise DatasetError(f"{name}: there is no such file") from None
+    except DAMAGED:
+        raise DatasetError(f"{name}: is not a whole gzip file; download it again") from None
     except RecursionError:
         raise DatasetError(f"{name}: is nested too deeply") from None
     except json.JSONDecodeError as error:

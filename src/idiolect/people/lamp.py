@@ -4,7 +4,8 @@
 
 Salemi et al. (arXiv 2304.11406). User-based splits have one question per person; in time-based ones questions may
 contain their `user_id`, and items have a `date`. The questions are hundreds of megabytes. They are read twice, record
-by record: first to find the people, then to build values for the requested ones only. `lamp_forms.py` has the tasks.
+by record: first to find the people, then to build values for the requested ones only. `lamp_forms.py` has the tasks,
+and `lamp_files.py` finds the files.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
 from idiolect.people.csv_file import REPLACEMENT
 from idiolect.people.json_line import printable
 from idiolect.people.json_list import read_json, read_json_list
-from idiolect.people.lamp_forms import MOVIES, HistoryItem, LampForm, forms_of, label_text
+from idiolect.people.lamp_files import split_files
+from idiolect.people.lamp_forms import MOVIES, HistoryItem, LampForm, flat, forms_of, label_text
 from idiolect.people.splits import shuffled
 from idiolect.people.user import Opinion, User
-
-_QUESTIONS, _OUTPUTS = "_questions.json", "_outputs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class LampFile:
     ) -> tuple[LampPerson, ...]:
         """Build these people, in the order of their last questions; leave out people without any other history.
 
-        An item that is itself asked about does not count as history. If a person has several questions, the shortest
+        An item that is itself asked about (the same id, or the same text without regard to case and blanks) does not
+        count as history. If a person has several questions, the shortest
         history counts; in time-based splits that is the history before all of them.
 
         Args:
@@ -109,7 +110,7 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
     """Open a split and find the people in it.
 
     Args:
-        path: a questions file, or the folder of the task with `<split>_questions.json`.
+        path: a questions file, the task's folder, or a folder above or below it; see `lamp_files.split_files`.
         task: "LaMP-1" … "LaMP-5", "LaMP-7".
         split: name of the split, if `path` is a folder.
 
@@ -118,10 +119,11 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
         ValueError: there is no such task.
     """
     forms = forms_of(task)
-    questions = path / f"{split}{_QUESTIONS}" if path.is_dir() else path
+    files = split_files(path, task=task, split=split)
+    questions = files.questions
     log = BrokenRecordsLog()
-    golds = _golds(questions, task, log)
-    form = max(forms, key=lambda form: sum(gold in form.labels for gold in golds.values()))
+    golds = _golds(files.outputs, task, log)
+    form = max(forms, key=lambda form: sum(form.label_of(gold) in form.labels for gold in golds.values()))
     records = _records(questions, form, golds, log)
     replaced = 0
     seen: Counter[str] = Counter()
@@ -137,22 +139,14 @@ def open_lamp(path: Path, *, task: str, split: str = "dev") -> LampFile:
     return LampFile(form, people, log.records, replaced, questions, golds, seen, items)
 
 
-def _golds(questions: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
-    if not questions.name.endswith(_QUESTIONS):
-        raise DatasetError(
-            f"{printable(str(questions))}: is not a questions file; expected a name such as dev{_QUESTIONS}"
-        )
-    path = questions.with_name(questions.name.removesuffix(_QUESTIONS) + _OUTPUTS)
-    if questions.is_file() and not path.is_file():
-        raise DatasetError(
-            f"{printable(str(path))}: does not exist; answers are published for the splits train and dev"
-        )
+def _golds(path: Path, task: str, log: BrokenRecordsLog) -> dict[str, str]:
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
         raise DatasetError(f'{printable(str(path))}: expected the form {{"task": …, "golds": […]}}')
     named = value.get("task", task)
     if not isinstance(named, str) or not named.replace("_", "-").startswith(task):
-        raise DatasetError(f"{printable(str(path))}: its answers are for another task than {task}")
+        other = f"for {printable(named[:40])}, not" if isinstance(named, str) else "not"
+        raise DatasetError(f"{printable(str(path))}: its answers are {other} for {task}: name the folder of {task}")
     found: dict[str, str] = {}
     for number, gold in enumerate(value["golds"], start=1):
         key, text = (label_text(gold.get("id")), label_text(gold.get("output"))) if isinstance(gold, dict) else ("", "")
@@ -169,6 +163,7 @@ class _Record:
     key: str
     text: str
     gold: str
+    asked: str
     items: tuple[HistoryItem, ...]
 
 
@@ -193,6 +188,7 @@ def _record(
     place: str, key: str, value: Mapping[str, Any], form: LampForm, golds: Mapping[str, str], log: BrokenRecordsLog
 ) -> _Record:
     text, profile, gold = value.get("input"), value.get("profile"), golds.get(key)
+    gold = None if gold is None else form.label_of(gold)
     if not isinstance(text, str) or not isinstance(profile, list):
         raise ValueError("lacks its input or its profile")
     if contradiction := form.contradiction(text):
@@ -208,7 +204,7 @@ def _record(
     if len(items) < len(profile):
         log.add(f"{place}, profile", f"{len(profile) - len(items)} items are incomplete, or have an invalid label")
     person = label_text(value.get("user_id")) or key
-    record = _Record(f"{form.task}-{person}", key, text, gold, items)
+    record = _Record(f"{form.task}-{person}", key, text, gold, form.asked_item(text), items)
     User(record.person, opinions=(Opinion(form.question(text), gold),))
     return record
 
@@ -222,10 +218,10 @@ def _can_be_kept(form: LampForm, item: HistoryItem) -> bool:
 
 
 def _different(items: Iterable[HistoryItem]) -> list[HistoryItem]:
-    """Return the first item with each text."""
+    """Return the first item with each text, without regard to case and blanks."""
     first: dict[str, HistoryItem] = {}
     for item in items:
-        first.setdefault(item.text, item)
+        first.setdefault(flat(item.text), item)
     return list(first.values())
 
 
@@ -250,9 +246,16 @@ class _Making:
         taken = shuffled(items, "history", self.seed, first.person)[: self.limit]
         if self.history == "texts":
             return LampPerson(User(first.person, texts=tuple(map(self.form.written, taken))), asked)
-        opinions = tuple(Opinion(self.form.asking_about(item.text), item.label) for item in taken)
+        opinions = tuple(self._opinion(item) for item in taken)
         return LampPerson(User(first.person, opinions=opinions), asked)
 
+    def _opinion(self, item: HistoryItem) -> Opinion:
+        return Opinion(self.form.asking_about(item.text), item.label, {"id": item.id} if item.id else {})
+
     def _is_asked(self, item: HistoryItem, record: _Record) -> bool:
-        asked = record.text.removeprefix(self.form.instruction).strip() == item.text
-        return asked or (not self.form.labels and record.gold in (item.text, item.label))
+        """Return whether an item is what a question asks about, or contains its gold: a title, or a tweet."""
+        if item.id == record.key:
+            return True
+        texts = {flat(item.text), flat(item.label)} if self.form.label_key == "title" else {flat(item.text)}
+        asked = {record.asked} if self.form.labels else {record.asked, flat(record.gold)}
+        return not texts.isdisjoint(asked)

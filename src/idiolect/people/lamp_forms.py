@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from idiolect.people.user import Question
@@ -48,15 +48,20 @@ NEWS_CATEGORIES = (
     "food & drink",
 )
 _STARS = ("1", "2", "3", "4", "5")
-_LISTED = re.compile(r"\b(?:tags|categories): \[([^\]]*)\]")
+_LISTED = re.compile(r"\b(?:tags|categories)\s*:\s*\[([^\]]*)\]")
+_TITLE_ASKED = re.compile(r'title\s+"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """One item of a person's history: a text, and the person's label for it (a tag, score or title; "" in LaMP-7)."""
+    """One item of a person's history: a text, and the person's label for it (a tag, score or title; "" in LaMP-7).
+
+    `id` is the published one, if there is one; two items are equal without regard to it.
+    """
 
     text: str
     label: str = ""
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,31 +107,55 @@ class LampForm:
 
     def contradiction(self, text: str) -> str | None:
         """Return, in plain words, why an input is not of this form; None if it is."""
-        one_line = " ".join(text.split())
-        if not one_line.startswith(self.opening):
-            other = next((form for form in FORMS if one_line.startswith(form.opening)), None)
+        one_line = flat(text)
+        if not one_line.startswith(flat(self.opening)):
+            other = next((form for form in FORMS if one_line.startswith(flat(form.opening))), None)
             asks = f"asks about {other.about}" if other else "is not a question of LaMP"
             return f"its input {asks}; the file is about {self.about}"
         listed = _LISTED.search(one_line)
-        if listed and {label.strip() for label in listed[1].split(",")} != set(self.labels):
+        if listed and {flat(label) for label in listed[1].split(",")} != set(map(flat, self.labels)):
             return f"its input lists other answers than those about {self.about}"
         return None
+
+    def asked_item(self, text: str) -> str:
+        """Return the item that an input asks about, as `flat` writes it: a description, a review, a paper's title …
+
+        The instruction before it may list its labels in any order, with any case and blanks.
+        """
+        one_line = flat(text)
+        if not self.instruction:
+            title = _TITLE_ASKED.search(one_line)
+            return title[1].strip() if title else one_line
+        marker = self.instruction.split()[-1].removesuffix(":")
+        found = re.search(rf"\b{re.escape(marker)}\s*:\s*", one_line)
+        return one_line[found.end() :] if found else one_line.removeprefix(flat(self.instruction)).strip()
+
+    def label_of(self, value: object) -> str:
+        """Return a gold or label as text, written as the form's own label if it is one but for case and blanks."""
+        text = label_text(value)
+        return next((label for label in self.labels if flat(label) == flat(text)), text)
 
     def item(self, record: Any) -> HistoryItem | None:
         """Return the history item in a published record; None if it is incomplete, or its label is not valid."""
         if not isinstance(record, Mapping):
             return None
         text = record.get(self.text_key)
-        label = label_text(record.get(self.label_key)) if self.label_key else ""
+        label = "" if not self.label_key else record.get(self.label_key)
+        label = self.label_of(label) if self.asks_of_history else label_text(label)
         if not isinstance(text, str) or not text.strip() or (self.label_key and not label):
             return None
         if self.labels and self.asks_of_history and label not in self.labels:
             return None
-        return HistoryItem(text.strip(), label)
+        return HistoryItem(text.strip(), label, label_text(record.get("id")))
 
     def written(self, item: HistoryItem) -> str:
         """Return the item as a text of the person: title and text if both are theirs, otherwise the text."""
         return f"{item.label}\n{item.text}" if self.label_key == "title" else item.text
+
+
+def flat(text: str) -> str:
+    """Return a text in lower case, with single blanks, for comparisons that disregard case and blanks."""
+    return " ".join(text.split()).casefold()
 
 
 def label_text(value: object) -> str:

@@ -1,9 +1,9 @@
 """The questions and attributes of one wave of OpinionQA, from `info.csv` and `metadata.csv`. No people here.
 
-info.csv (key, question, references, option_mapping, option_ordinal) → WaveQuestion
+info.csv (key, question, references, option_mapping, option_ordinal) → WaveQuestion, one or more per key
 metadata.csv (key, options) → Attribute
 
-Below `opinionqa.py`, which reads the people.
+Below `opinionqa.py`, which reads the people; `opinionqa_wordings.py` decides who was asked which of several wordings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from idiolect.people.csv_file import opened_csv
 from idiolect.people.python_literals import UnreadableLiteralError, plain_text, python_literal, text_list
 from idiolect.people.user import Opinion, Question
 
+PLACES = "places"
+"""Key of `Opinion.extra` for the published places of the choices on the scale, if these are not 1, 2, 3 …: [1, 2, 1.5]
+for "Better", "Worse", "About the same"."""
+
 _NO_ANSWER = frozenset({"", "nan", "refused"})
+_NO_VALUE = frozenset({"dk", "dk/ref", "dk/refused", "don't know", "don't know/refused"})
 
 READABLE_NAMES = {
     "CREGION": "Region",
@@ -44,22 +49,33 @@ def is_no_answer(cell: str) -> bool:
     return cell.strip().casefold() in _NO_ANSWER
 
 
+def is_no_value(cell: str) -> bool:
+    """Return whether a cell contains no value of an attribute: no answer, or one such as "DK/REF"."""
+    return is_no_answer(cell) or cell.strip().casefold().replace("’", "'") in _NO_VALUE
+
+
 @dataclass(frozen=True, slots=True)
 class WaveQuestion:
     """A question of a wave.
 
     Args:
-        question: its choices are the options as published, without "Refused".
+        question: its choices are the options of the published scale, in the order in which they were shown.
         answers: the opinions by the content of a cell (an option's text, or a code as `code_of` writes it); one object
             for all people with that answer, which keeps 80,000 people small in memory.
+        refusals: contents of cells that are no answer: the options after the scale, as texts and as codes.
     """
 
     question: Question
     answers: Mapping[str, Opinion] = field(repr=False)
+    refusals: frozenset[str] = field(default=frozenset(), repr=False)
 
     def opinion(self, cell: str) -> Opinion | None:
         """Return the opinion that a cell stands for; None if the cell is not one of the options."""
         return self.answers.get(cell) or self.answers.get(cell.strip()) or self.answers.get(code_of(cell))
+
+    def is_refusal(self, cell: str) -> bool:
+        """Return whether a cell contains no answer to this question."""
+        return is_no_answer(cell) or cell.strip() in self.refusals or code_of(cell) in self.refusals
 
 
 def code_of(value: object) -> str:
@@ -71,13 +87,13 @@ def code_of(value: object) -> str:
     return f"\0{number}" if math.isfinite(number) else ""
 
 
-def read_questions(path: Path, log: BrokenRecordsLog) -> dict[str, WaveQuestion]:
-    """Read the questions of an `info.csv`, by key.
+def read_questions(path: Path, log: BrokenRecordsLog) -> dict[str, tuple[WaveQuestion, ...]]:
+    """Read the questions of an `info.csv`, by key. A key has several if it was put in several wordings.
 
     Raises:
         DatasetError: the file cannot be read, or lacks a column.
     """
-    found: dict[str, WaveQuestion] = {}
+    found: dict[str, tuple[WaveQuestion, ...]] = {}
     with opened_csv(path, log) as table:
         key_at, text_at, references_at = table.required("key", "question", "references")
         mapping_at, ordinal_at = table.column("option_mapping"), table.column("option_ordinal")
@@ -86,38 +102,56 @@ def read_questions(path: Path, log: BrokenRecordsLog) -> dict[str, WaveQuestion]
             mapping = "" if mapping_at is None else row[mapping_at]
             ordinal = "" if ordinal_at is None else row[ordinal_at]
             try:
-                if not key or key in found:
-                    raise ValueError("its key is blank" if not key else "its key is that of an earlier row")
-                found[key] = _question(key, row[text_at].strip(), row[references_at], mapping, ordinal)
+                if not key:
+                    raise ValueError("its key is blank")
+                question = _question(key, row[text_at].strip(), row[references_at], mapping, ordinal)
+                earlier = found.get(key, ())
+                if any(question.question == each.question for each in earlier):
+                    raise ValueError("repeats an earlier row")
+                found[key] = (*earlier, question)
             except ValueError as error:
                 log.add(f"{table.name}: row {number}", str(error))
     return found
 
 
 def _question(key: str, text: str, references: str, mapping: str, ordinal: str) -> WaveQuestion:
-    choices = tuple(option for option in text_list(references) if not is_no_answer(option))
-    if not choices:
+    """Return the question of one row.
+
+    As in the authors' `helpers.py`, the options that `option_ordinal` has a place for are the scale, and all options
+    after these ("Not sure", "Refused") are refusals. Without places, every option but "Refused" is a choice.
+    """
+    options = text_list(references)
+    places = _places(ordinal, len(options)) or (None,) * len(options)
+    shown = [(option, place) for option, place in zip(options, places, strict=False) if not is_no_answer(option)]
+    if not shown:
         raise ValueError("has no options")
-    question = Question(text, choices, ordinal=_is_scale(ordinal, len(choices)))
-    by_text = {choice: Opinion(question, choice, {"id": key}) for choice in choices}
-    by_code = {code: by_text[option] for code, option in _codes(mapping).items() if option in by_text}
-    return WaveQuestion(question, by_code | by_text)
+    choices = tuple(option for option, _ in shown)
+    numbers = [place for _, place in shown if place is not None]
+    question = Question(text, choices, ordinal=bool(numbers) and all(a < b for a, b in pairwise(numbers)))
+    extra: dict[str, Any] = {"id": key}
+    if numbers and any(b - a != 1 for a, b in pairwise(numbers)):
+        extra[PLACES] = numbers
+    by_text = {choice: Opinion(question, choice, extra) for choice in choices}
+    codes = _codes(mapping)
+    by_code = {code: by_text[option] for code, option in codes.items() if option in by_text}
+    refused = frozenset(option for option in options if option not in by_text)
+    return WaveQuestion(question, by_code | by_text, refused | {code for code in codes if codes[code] in refused})
 
 
-def _is_scale(cell: str, choices: int) -> bool:
-    """Return whether the options ascend in the order in which they are shown.
+def _places(cell: str, options: int) -> tuple[float, ...]:
+    """Return the published place of each option of the scale; () if there are none.
 
-    The published numbers put a middle option that is shown last ("About the same") between the others: [1, 2, 1.5].
-    Such options stay in the order in which people saw them, and are not treated as a scale.
+    A middle option that is shown last ("About the same") has a place between the others: [1, 2, 1.5]. Such options stay
+    in the order in which people saw them, and the question is no scale in that order.
     """
     try:
         places = python_literal(cell)
     except UnreadableLiteralError:
-        return False
-    if not isinstance(places, list) or len(places) != choices:
-        return False
-    numbers = [place for place in places if isinstance(place, int | float) and not isinstance(place, bool)]
-    return len(numbers) == choices and all(one < next_one for one, next_one in pairwise(numbers))
+        return ()
+    if not isinstance(places, list) or not 2 <= len(places) <= options:
+        return ()
+    numbers = tuple(float(each) for each in places if isinstance(each, int | float) and not isinstance(each, bool))
+    return numbers if len(numbers) == len(places) and all(map(math.isfinite, numbers)) else ()
 
 
 def _codes(cell: str) -> dict[str, str]:

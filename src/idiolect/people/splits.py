@@ -18,6 +18,15 @@ from idiolect.people.user import Opinion, User
 
 T = TypeVar("T")
 
+RESPONDENT = "respondent"
+"""Key of `User.extra` for whoever is behind several users: a panelist who answered several waves, a country that
+surveys name in several ways. They are always in one group of people."""
+
+
+def person_behind(user: User) -> str:
+    """Return the person that a user stands for: their `RESPONDENT` if there is one, otherwise their id."""
+    return str(user.extra.get(RESPONDENT, user.id))
+
 
 @dataclass(frozen=True, slots=True)
 class Split:

@@ -115,6 +115,46 @@ def test_countries_come_from_the_published_table(tmp_path: Path) -> None:
     assert benchmark.cases[0].asked[0].extra[DISTRIBUTION] == pytest.approx([0.4, 0.6])
 
 
+def test_a_country_is_in_one_group_under_all_its_names(tmp_path: Path) -> None:
+    names = [f"Land {n}" for n in range(40)]
+    shares = dict.fromkeys([*(f"{name} (Non-national sample)" for name in names), *names], (0.4, 0.6))
+    with (tmp_path / "global_opinions.csv").open("w", newline="") as stream:
+        rows = ([f"Q{i}?", str(dict(shares)).replace("(0.4, 0.6)", "[0.4, 0.6]"), "['a', 'b']", ""] for i in range(6))
+        csv.writer(stream).writerows([["question", "selections", "options", "source"], *rows])
+    benchmark = TASKS["globalopinionqa"].load(TaskOptions(tmp_path, train=4))
+    reported = {case.user.profile.attributes["Country"] for case in benchmark.cases}
+    others = {user.profile.attributes["Country"] for user in benchmark.others}
+    assert reported
+    assert others
+    assert len(reported | others) == 80
+    few = TASKS["globalopinionqa"].load(TaskOptions(tmp_path, train=4, people=3, group="development"))
+    asked = {case.user.extra["respondent"] for case in few.cases}
+    assert asked.isdisjoint(user.extra["respondent"] for user in few.others)  # nor are own answers counted
+    for name in names:
+        assert {name, f"{name} (Non-national sample)"} <= reported or name in others
+
+
+def test_countries_of_a_users_file_are_treated_like_the_published(tmp_path: Path) -> None:
+    choices = ["a", "b", "DK/Refused"]
+    asked = [
+        {"question": f"Q{i}", "choices": choices, "answer": "DK/Refused", "distribution": [0.1, 0.3, 0.6]}
+        for i in range(6)
+    ]
+    records = [{"id": name, "profile": {"Country": name}, "opinions": asked} for name in ("S. Korea", "South Korea")]
+    path = write_users(tmp_path / "countries.jsonl", records)
+    benchmark = TASKS["globalopinionqa"].load(TaskOptions(path, train=4))
+    assert {case.user.extra["respondent"] for case in benchmark.cases} == {"goqa-South Korea"}
+    opinion = benchmark.cases[0].asked[0]
+    assert (opinion.question.choices, opinion.answer) == (("a", "b"), "b")
+    assert opinion.extra[DISTRIBUTION] == pytest.approx([0.25, 0.75])
+    assert benchmark.notes[0].startswith(
+        'Choices that are no answer, such as "DK/Refused", were left out of 12 opinions'
+    )
+    as_users = TASKS["users"].load(TaskOptions(path, train=4))
+    assert as_users.cases[0].asked[0].question.choices == tuple(choices)
+    assert not as_users.notes
+
+
 def test_opinionqa_is_grouped_by_topic(tmp_path: Path) -> None:
     for wave in ("W26", "W92"):
         folder = tmp_path / f"American_Trends_Panel_{wave}"

@@ -17,6 +17,7 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Bm25Similarity, Embedder, EmbeddingSimilarity, Similarity
+from idiolect.people.splits import person_behind
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.measuring import EditableModel
@@ -142,9 +143,11 @@ class Desk:
 
 
 def next_case(benchmark: Benchmark, case: Case) -> Case | None:
-    """Return the case whose personalization is the control: the next one (the first, after the last); None if alone."""
+    """Return the case whose personalization is the control: the next one (the first, after the last); None if alone.
+
+    A person may have several cases (see `person_behind`), which are no control for each other.
+    """
     cases = benchmark.cases
-    if len(cases) < 2:
-        return None
     place = next(index for index, each in enumerate(cases) if each.user.id == case.user.id)
-    return cases[(place + 1) % len(cases)]
+    person = person_behind(case.user)
+    return next((each for each in (*cases[place + 1 :], *cases[:place]) if person_behind(each.user) != person), None)

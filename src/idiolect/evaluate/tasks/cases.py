@@ -18,8 +18,7 @@ from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark, Case
 from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.people.broken_records import BrokenRecords
 from idiolect.people.newest_answers import with_newest_answers
-from idiolect.people.opinionqa import RESPONDENT
-from idiolect.people.splits import hash_rank, shuffled
+from idiolect.people.splits import hash_rank, person_behind, shuffled
 from idiolect.people.user import QuestionKind, User
 
 FEWEST_TO_PARTITION = 10
@@ -67,9 +66,9 @@ def partition_ids(person_of: Mapping[str, str], *, seed: int) -> tuple[tuple[str
 
 
 def partition(users: Iterable[User], *, seed: int) -> People:
-    """Partition users by their ids; users with the same `RESPONDENT` are one person."""
+    """Partition users by the person behind them."""
     by_id = {user.id: user for user in users}
-    persons = {user.id: str(user.extra.get(RESPONDENT, user.id)) for user in by_id.values()}
+    persons = {user.id: person_behind(user) for user in by_id.values()}
     reported, development = partition_ids(persons, seed=seed)
     return People(tuple(by_id[key] for key in reported), tuple(by_id[key] for key in development))
 
@@ -100,8 +99,8 @@ def benchmark_of(
     cases = tuple(islice(taken.cases(chosen, group_of), options.people))
     if not cases:
         raise DatasetError(nobody_left(task, len(chosen), options))
-    ids = {case.user.id for case in cases}
-    others = tuple(user for user in people.development if user.id not in ids)
+    asked = {person_behind(case.user) for case in cases}
+    others = tuple(user for user in people.development if person_behind(user) not in asked)
     return Benchmark(
         task,
         cases,

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.tasks.task import Task, TaskOptions
-from idiolect.evaluate.tasks.users import data_of, grouped_benchmark, replaced_note, users_benchmark
+from idiolect.evaluate.tasks.users import (
+    data_of,
+    grouped_benchmark,
+    non_answers_note,
+    replaced_note,
+    users_benchmark,
+)
 from idiolect.people.global_opinionqa import read_global_opinionqa
 
 NAME = "globalopinionqa"
@@ -21,7 +27,8 @@ def load_global_opinionqa(options: TaskOptions) -> Benchmark:
     if _is_users_file(path):
         return users_benchmark(NAME, options, needs_distribution=True)
     read = read_global_opinionqa(path)
-    return grouped_benchmark(NAME, read.users, options, broken=read.broken, notes=replaced_note(read.replaced))
+    notes = (*non_answers_note(read.with_non_answers), *replaced_note(read.replaced))
+    return grouped_benchmark(NAME, read.users, options, broken=read.broken, notes=notes)
 
 
 def _is_users_file(path: Path) -> bool:

@@ -14,8 +14,10 @@ from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
 from idiolect.evaluate.tasks.cases import People, benchmark_of, partition
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
-from idiolect.people.distributions import UnusableSharesError, distribution
+from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
+from idiolect.people.global_opinionqa import as_one_country
 from idiolect.people.json_line import printable
+from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.user import Opinion, User
 from idiolect.people.users_file import UsersFileReport, read_users
 
@@ -33,7 +35,8 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     Args:
         task: name of the task.
         options: options of the task; `data` is the file.
-        needs_distribution: leave out opinions without a distribution over their choices.
+        needs_distribution: leave out opinions without a distribution over their choices, and choices that are no
+            answer.
 
     Raises:
         UsersFileError: the file cannot be read or has no valid line.
@@ -45,7 +48,8 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     checked = _Distributions(path.name, needs_distribution)
     users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
     broken = _broken_lines(path, reports[0]) + checked.log.records
-    return grouped_benchmark(task, users, options, broken=broken, notes=_notes(path, reports[0]))
+    notes = (*_notes(path, reports[0]), *non_answers_note(checked.with_non_answers))
+    return grouped_benchmark(task, users, options, broken=broken, notes=notes)
 
 
 def grouped_benchmark(
@@ -84,6 +88,12 @@ def replaced_note(rows: int) -> tuple[str, ...]:
     return (f"{rows} rows contain bytes that are not UTF-8, which were replaced by a mark.",) if rows else ()
 
 
+def non_answers_note(opinions: int) -> tuple[str, ...]:
+    """Return a note on opinions that were published with choices that are no answer, if there are any."""
+    note = 'Choices that are no answer, such as "DK/Refused", were left out of'
+    return (f"{note} {opinions} opinions; shares are those of the people who answered.",) if opinions else ()
+
+
 def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
     first_of_line = {fault.line: fault for fault in reversed(report.faults)}
     kept = [
@@ -99,17 +109,23 @@ def _notes(path: Path, report: UsersFileReport) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Distributions:
-    """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else."""
+    """Filter that removes opinions whose distribution does not fit their choices, and users with nothing else.
+
+    If distributions are needed, users are countries: choices that are no answer are left out, and all names of a
+    country have the same `RESPONDENT`.
+    """
 
     file: str
     needed: bool
     log: BrokenRecordsLog = field(default_factory=BrokenRecordsLog)
+    with_non_answers: int = 0
 
     def users(self, users: Iterable[User]) -> Iterable[User]:
         for user in users:
             kept = tuple(self._opinions(user))
             if kept or user.texts:
-                yield replace(user, opinions=kept)
+                found = replace(user, opinions=kept)
+                yield as_one_country(found) if self.needed else found
 
     def _opinions(self, user: User) -> Iterable[Opinion]:
         for index, opinion in enumerate(user.opinions):
@@ -117,11 +133,18 @@ class _Distributions:
                 yield opinion
                 continue
             try:
-                shares = distribution(opinion.extra.get(DISTRIBUTION), opinion.question.choices)
-            except UnusableSharesError as error:
+                yield self._checked(opinion)
+            except (UnusableSharesError, NobodyAnsweredError) as error:
                 self.log.add(f"{printable(self.file)}: {printable(user.id)}: opinions[{index}]", str(error))
-            else:
-                yield replace(opinion, extra={**opinion.extra, DISTRIBUTION: list(shares)})
+
+    def _checked(self, opinion: Opinion) -> Opinion:
+        question, answer = opinion.question, opinion.answer
+        shares = distribution(opinion.extra.get(DISTRIBUTION), question.choices)
+        if self.needed:
+            question, shares = without_non_answers(question, shares)
+            self.with_non_answers += question != opinion.question
+            answer = answer if answer in question.choices else most_frequent(shares, question.choices)
+        return Opinion(question, answer, {**opinion.extra, DISTRIBUTION: list(shares)})
 
 
 def grouping(users: Iterable[User], group_by: str) -> Callable[[User], str]:
