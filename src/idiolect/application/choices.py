@@ -163,7 +163,9 @@ def require_chameleon() -> None:
     try:
         import idiolect.methods.chameleon.fitting  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(f"CHAMELEON needs {error.name}: pip install 'idiolect[local]'") from error
+        raise MissingExtraError(
+            f"CHAMELEON needs the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
+        ) from error
 
 
 def _given(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,6 +172,7 @@ def fit(
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
             status = _forecast(space, people, choices, json=json)
+            _note_hub_names(model, optimizer)
         else:
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # after the workspace has closed, because for the workspace this exit is not an error
@@ -187,6 +188,20 @@ def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | 
         forecast = space.forecast(people, choices)
     print_forecast(forecast, json=json)
     return 0
+
+
+def _note_hub_names(*models: str | None) -> None:
+    """Print which names a run would look up on the Hugging Face Hub: a mistyped API model's costs nothing here."""
+    from idiolect.models.catalog import may_be_on_the_hub
+
+    for name in dict.fromkeys(filter(None, models)):
+        if may_be_on_the_hub(name):
+            shown = one_line(name, limit=80)
+            err().print(
+                f"note: {shown} is taken as a model of the Hugging Face Hub that runs on this machine; a model behind "
+                f"an API is openai:{shown} or URL#{shown}",
+                markup=False,
+            )
 
 
 def _fit(

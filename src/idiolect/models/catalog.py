@@ -61,6 +61,11 @@ def kind_of(name: str) -> ModelKind:
     return "remote" if is_remote(name) else "local"
 
 
+def may_be_on_the_hub(name: str) -> bool:
+    """Return whether the name is neither embedded, nor a file or folder, nor behind an API, so that it is a Hub id."""
+    return kind_of(name) == "local" and name not in _OWN_NAMES and not Path(name).expanduser().exists()
+
+
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:
     """Open the language model that `name` refers to, with the opener of its kind."""
     kind = kind_of(name)
@@ -108,7 +113,9 @@ def faster_scoring_dtype() -> str | None:
     try:
         from idiolect.models import precision
     except ImportError as error:
-        raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
+        raise MissingExtraError(
+            f"local models need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
+        ) from error
     return precision.faster_scoring_dtype()
 
 

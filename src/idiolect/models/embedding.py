@@ -21,7 +21,9 @@ from idiolect.models.similarity import FloatArray
 
 
 def _missing(error: ImportError) -> MissingExtraError:
-    return MissingExtraError(f"sentence embeddings need {error.name}: pip install 'idiolect[local]'")
+    return MissingExtraError(
+        f"sentence embeddings need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
+    )
 
 
 try:

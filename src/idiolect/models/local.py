@@ -24,7 +24,9 @@ try:
     import torch
     import transformers  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError(f"local models need {error.name}: pip install 'idiolect[local]'") from error
+    raise MissingExtraError(
+        f"local models need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
+    ) from error
 
 from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
