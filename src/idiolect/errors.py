@@ -99,6 +99,17 @@ class UnseenRequestError(ModelError):
 class MissingExtraError(IdiolectError):
     """An optional dependency is not installed; the message names the extra to install."""
 
+    @classmethod
+    def of(cls, what_needs: str, extra: str, error: ImportError) -> MissingExtraError:
+        """Return the error for a failed import.
+
+        Args:
+            what_needs: the beginning of the message, such as "local models need".
+            extra: name of the extra.
+            error: the failed import.
+        """
+        return cls(f"{what_needs} the extra `{extra}`: pip install 'idiolect[{extra}]' ({error.name} is missing)")
+
 
 class SettingsError(IdiolectError):
     """A setting, or a combination of settings, is invalid."""

@@ -163,9 +163,7 @@ def require_chameleon() -> None:
     try:
         import idiolect.methods.chameleon.fitting  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(
-            f"CHAMELEON needs the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
-        ) from error
+        raise MissingExtraError.of("CHAMELEON needs", "local", error) from error
 
 
 def _given(changes: Mapping[str, Any]) -> dict[str, Any]:

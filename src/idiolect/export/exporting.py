@@ -17,7 +17,7 @@ from idiolect.errors import ExportError, MissingExtraError
 try:
     import torch
 except ImportError as error:
-    raise MissingExtraError(f"exporting needs {error.name}: pip install 'idiolect[export]'") from error
+    raise MissingExtraError.of("exporting needs", "export", error) from error
 
 from idiolect.export.adapter import AdapterFiles, Format, Published, publish
 from idiolect.export.card import Origin

@@ -21,7 +21,7 @@ from idiolect.models.edits import Edit
 try:
     import peft
 except ImportError as error:
-    raise MissingExtraError(f"verifying a PEFT folder needs {error.name}: pip install 'idiolect[export]'") from error
+    raise MissingExtraError.of("verifying a PEFT folder needs", "export", error) from error
 
 TOLERANCES = {
     torch.float32: Tolerance(1e-5, 1e-3),

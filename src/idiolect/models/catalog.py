@@ -113,9 +113,7 @@ def faster_scoring_dtype() -> str | None:
     try:
         from idiolect.models import precision
     except ImportError as error:
-        raise MissingExtraError(
-            f"local models need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
-        ) from error
+        raise MissingExtraError.of("local models need", "local", error) from error
     return precision.faster_scoring_dtype()
 
 

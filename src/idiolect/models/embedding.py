@@ -21,9 +21,7 @@ from idiolect.models.similarity import FloatArray
 
 
 def _missing(error: ImportError) -> MissingExtraError:
-    return MissingExtraError(
-        f"sentence embeddings need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
-    )
+    return MissingExtraError.of("sentence embeddings need", "local", error)
 
 
 try:

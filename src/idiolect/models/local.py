@@ -24,9 +24,7 @@ try:
     import torch
     import transformers  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError(
-        f"local models need the extra `local`: pip install 'idiolect[local]' ({error.name} is missing)"
-    ) from error
+    raise MissingExtraError.of("local models need", "local", error) from error
 
 from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat

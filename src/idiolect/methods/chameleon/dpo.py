@@ -133,7 +133,7 @@ def _check_extra() -> None:
         import peft  # noqa: F401
         import trl  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(f"DPO needs {error.name}: pip install 'idiolect[dpo]'") from error
+        raise MissingExtraError.of("DPO needs", "dpo", error) from error
 
 
 class _Watch:
