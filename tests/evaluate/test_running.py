@@ -40,7 +40,7 @@ async def dies(folder: Path, methods: str, opened: Bench) -> bool:
 
 def dying_at(monkeypatch: pytest.MonkeyPatch, write: int, *, written: float) -> list[int]:
     """The archive dies at its n-th write, of which this share gets to the file."""
-    append, count = archives._append, [0]
+    append, count = archives.append, [0]
 
     def watched(path: Path, text: str) -> None:
         count[0] += 1
@@ -50,7 +50,7 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, write: int, *, written: float) -> 
             raise Died
         append(path, text)
 
-    monkeypatch.setattr(archives, "_append", watched)
+    monkeypatch.setattr(archives, "append", watched)
     return count
 
 

@@ -11,9 +11,10 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 from idiolect.application.observers import Waiting, wait_quietly
@@ -22,6 +23,7 @@ from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import (
+    PREFIXED,
     is_remote,
     kind_of,
     lasting_name,
@@ -33,6 +35,7 @@ from idiolect.models.catalog import (
     price_name,
     server_of,
 )
+from idiolect.models.description import ModelDescription
 from idiolect.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -54,6 +57,13 @@ class _Weights(Protocol):
     """A model that returns a fingerprint of its weights."""
 
     def fingerprint(self) -> str: ...
+
+
+@runtime_checkable
+class _Described(Protocol):
+    """A model that describes itself."""
+
+    def description(self) -> ModelDescription: ...
 
 
 @runtime_checkable
@@ -101,6 +111,17 @@ class OpenModel:
     def fingerprint(self) -> str:
         """Return the hash of the weights, or of the server; "" if neither is known."""
         return self.source.fingerprint or self.take_fingerprint()
+
+    def description(self) -> ModelDescription:
+        """Return what the model is; for local weights with their fingerprint, which may take a second."""
+        model = self.model
+        if self.source.remote:
+            return model.description() if isinstance(model, _Described) else ModelDescription(self.name, "remote")
+        if isinstance(model, _Described):
+            return replace(model.description(), fingerprint=self.fingerprint() or None)
+        if self.name.startswith(tuple(PREFIXED)):
+            return ModelDescription(model.name, "recording", file=PurePath(self.name.partition(":")[2]).name)
+        return ModelDescription(model.name, "object", fingerprint=self.fingerprint() or None)
 
     def called(self, calls: Calls | None, owner: str) -> LanguageModel:
         """Return the model with its calls counted for `owner`; without `calls`, the model itself."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
@@ -18,11 +20,11 @@ from typer.core import TyperGroup
 
 from idiolect.cli.advice import Invocation, advised, invocation_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
-from idiolect.errors import IdiolectError, UsersFileError, error_kind
+from idiolect.errors import IdiolectError, SettingsError, UsersFileError, error_kind
 
 FAILED = 1
 STOPPED = 130
-_JSON, INVOCATION = "idiolect.json", "idiolect.invocation"
+_JSON, INVOCATION, ARGUMENTS = "idiolect.json", "idiolect.invocation", "idiolect.arguments"
 
 
 class Boundary(TyperGroup):
@@ -32,7 +34,7 @@ class Boundary(TyperGroup):
         """Record whether JSON is wanted and which command is called, before anything can fail."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
-        ctx.meta[INVOCATION] = invocation_of(self, args)
+        ctx.meta[INVOCATION], ctx.meta[ARGUMENTS] = invocation_of(self, args), tuple(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -45,6 +47,25 @@ class Boundary(TyperGroup):
         except Exception as error:
             _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[INVOCATION])
         return result
+
+
+def called_with(ctx: typer.Context) -> tuple[str, ...]:
+    """Return the arguments that the program was called with."""
+    found: tuple[str, ...] = ctx.meta[ARGUMENTS]
+    return found
+
+
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Turn an error about what the arguments name into a usage error.
+
+    Raises:
+        typer.BadParameter: the setting, or the folder that an argument names, is invalid.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def stop(what_is_kept: str = "") -> NoReturn:

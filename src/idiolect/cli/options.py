@@ -34,16 +34,17 @@ def _most(what: str, per: str) -> str:
 _RUN, _USER = "for the whole run", "for each user"
 
 
-def option(help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None) -> Any:
+def option(help: str, metavar: str | None = None, *, flag: str = "", also: str = "", min: float | None = None) -> Any:
     """Return an option whose help shows no default.
 
     Args:
         help: text of the help.
         metavar: placeholder for the value; None: the name of its type.
         flag: name of the option, if it differs from the parameter's; for a switch, both names with a slash between.
+        also: another name of the option, beside `flag`.
         min: smallest number accepted.
     """
-    flags = (flag,) if flag else ()
+    flags = tuple(filter(None, (flag, also)))
     return typer.Option(*flags, help=help, metavar=metavar, min=min, show_default=False)
 
 
