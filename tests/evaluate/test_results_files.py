@@ -154,7 +154,7 @@ def test_a_report_without_data_is_of_the_same_settings(tmp_path: Path, double: A
     double(m=answering())
     out = tmp_path / "out"
     run_evaluation(small(users(tmp_path), methods="uniform,vanilla"), out)
-    assert outline_for_report(out, EvaluationConfig(task="users", model="m")).people == ("ann", "bob")
+    assert outline_for_report(out, EvaluationConfig(task="users", model="m")).task == "users"
     changes: dict[str, dict[str, Any]] = {
         "a different evaluation .*seeds": {"seeds": (3,)},
         "a different evaluation .*task": {"task": "people"},

@@ -103,7 +103,7 @@ class RunRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunRecord:
         """Return the run from which `to_json` made the values; raise KeyError, TypeError or ValueError if none."""
-        plain = {name: value for name, value in values.items() if name != VERSION_KEY}
+        plain = {name: value for name, value in dict(values).items() if name != VERSION_KEY}
         sequences = {name: tuple(plain[name]) for name in ("shard", "seeds", "models")}
         found = cls(**{**plain, **sequences})
         if not isinstance(found.started, str) or not all(isinstance(each, Mapping) for each in found.models):
@@ -171,7 +171,7 @@ def read_runs(folder: Path) -> tuple[RunRecord, ...]:
 def _read(path: Path) -> list[RunRecord]:
     found = []
     for _, line in json_lines(path):
-        with suppress(KeyError, TypeError, ValueError, AttributeError):
+        with suppress(KeyError, TypeError, ValueError):
             found.append(RunRecord.from_json(line))
     return found
 

@@ -90,7 +90,7 @@ class AnswerRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
         """Return the record from which `to_json` made the line."""
-        values = {name: value for name, value in line.items() if name != VERSION_KEY}
+        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
         sequences = {name: tuple(values.get(name, ())) for name in ("predicted_share", "prompt")}
         found = cls(**{**values, "arm": Arm(**line["arm"]), **sequences})
         if found.status not in get_args(Status) or not isinstance(found.user, str):
@@ -189,7 +189,7 @@ class LearningRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
         """Return the record from which `to_json` made the line."""
-        values = {name: value for name, value in line.items() if name != VERSION_KEY}
+        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
         costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
         found = cls(**{**values, "arm": Arm(**line["arm"]), **costs})
         if not isinstance(found.answers, int) or not isinstance(found.notes, Mapping):

@@ -101,7 +101,7 @@ def _differences(summary: Summary) -> list[str]:
     if not summary.comparisons:
         return []
     if too_few_people(summary):
-        return [few_people_note(summary)]
+        return ["## Paired differences", "", few_people_note(summary)]
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
     explanation = (

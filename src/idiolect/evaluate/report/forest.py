@@ -154,7 +154,10 @@ def _forest(
     if narrow:
         axes.set_yticks([])
         for row, label in enumerate(labels):
-            axes.text(0, row - 0.28, label, transform=axes.get_yaxis_transform(), va="bottom", fontsize=11)
+            axes.text(
+                0, row - 0.3, label, transform=axes.get_yaxis_transform(), va="bottom", fontsize=11, zorder=2,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
+            )  # fmt: skip
         axes.set_ylim(len(labels) - 0.5, -0.8)
     else:
         axes.set_yticks(range(len(labels)), labels)

@@ -34,6 +34,7 @@ _KINDS = {
     "learned": Look(OWN, "o", False, Meaning("own", "learned from the person", "circle")),
 }
 _UNKNOWN = Look(OWN, "o", False, Meaning("own", "from the person’s own data", "circle"))
+_HOLLOW = Meaning("another", "hollow: from another person’s data", "circle", hollow=True)
 _BASELINE = Look(INK, "D", False, Meaning("ink", "the baseline", "diamond"))
 
 
@@ -48,8 +49,7 @@ def look_of(arm: Arm, header: Header) -> Look:
     if arm == header.baseline:
         return _BASELINE
     if is_control(arm):
-        shape = look.meaning.shape
-        return Look(ANOTHER, look.marker, True, Meaning("another", "from another person’s data", shape, hollow=True))
+        return Look(ANOTHER, look.marker, True, _HOLLOW)
     return look
 
 
