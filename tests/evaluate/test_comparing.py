@@ -20,7 +20,13 @@ from idiolect.evaluate.statistics import paired_difference
 
 ARMS = (Arm("vanilla"), Arm("fermi"))
 OUTLINE = Outline("users", "Users", ("accuracy", "mae"), ARMS, ARMS[0], ("u0",))
-CONFIG: dict[str, Any] = {"task": "users", "methods": ["vanilla"], "people": None, "seeds": [0], "models": {"model": "m"}}
+CONFIG: dict[str, Any] = {
+    "task": "users",
+    "methods": ["vanilla"],
+    "people": None,
+    "seeds": [0],
+    "models": {"model": "m"},
+}
 People = Mapping[str, Mapping[str, float]]
 
 

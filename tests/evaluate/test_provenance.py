@@ -131,9 +131,7 @@ def _with(run: Any, *models: dict[str, Any]) -> Any:
     return replace(run, models=models)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.24, "0.2 s"), (59.4, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.24, "0.2 s"), (59.4, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
 def test_durations_are_told_in_the_units_of_people(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text
 

@@ -237,7 +237,7 @@ def test_an_outline_of_another_shape_is_refused(tmp_path: Path) -> None:
         lambda line: line.replace('"accuracy": ', '"accuracy": NaN, "x": '),
         lambda line: line.replace('"accuracy": ', '"accuracy": 1e999, "x": '),
         lambda line: line[: len(line) // 2],
-        lambda line: "[]",
+        lambda _line: "[]",
         lambda line: line.replace('"scored"', '"perfect"').replace('"unparsed"', '"perfect"'),
     ],
 )

@@ -12,7 +12,12 @@ from tests.models import tiny
 
 @pytest.mark.parametrize(
     ("file", "quantization"),
-    [("SmolLM2-135M-Instruct.Q4_1.gguf", "Q4_1"), ("m-q8_0.gguf", "Q8_0"), ("m-IQ2_XXS.gguf", "IQ2_XXS"), ("m.gguf", None)],
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "Q4_1"),
+        ("m-q8_0.gguf", "Q8_0"),
+        ("m-IQ2_XXS.gguf", "IQ2_XXS"),
+        ("m.gguf", None),
+    ],
 )
 def test_the_quantization_is_read_from_a_files_name(file: str, quantization: str | None) -> None:
     assert quantization_of(file) == quantization

@@ -23,14 +23,15 @@ have: B minus A, with a 95 % interval clustered by person and question. What onl
 out. Evaluations of different tasks, people or questions cannot be compared.
 """
 
-FolderArgument = Annotated[Path, typer.Argument(help="Folder of an evaluation.", show_default=False)]
+FirstArgument = Annotated[Path, typer.Argument(metavar="A", help="Folder of an evaluation.", show_default=False)]
+SecondArgument = Annotated[Path, typer.Argument(metavar="B", help="Folder of another one.", show_default=False)]
 MeasureOption = Annotated[
     str | None, option("Measure to compare, such as accuracy or mae. Default: the evaluations' first.", "NAME")
 ]
 
 
 def compare(
-    a: FolderArgument, b: FolderArgument, measure: MeasureOption = None, json: options.JsonOption = False
+    a: FirstArgument, b: SecondArgument, measure: MeasureOption = None, json: options.JsonOption = False
 ) -> None:
     """Compare two evaluations. `HELP` is the help text."""
     from idiolect.cli.comparison_screen import print_comparison

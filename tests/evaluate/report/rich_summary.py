@@ -177,7 +177,7 @@ CONFIG = {
     "versions": {"idiolect": "0.4.0", "python": "3.11.9"},
     "budget_money": None,
 }
-KINDS = {name: "learned" for name in ("opro", "fermi", "chameleon")}
+KINDS = dict.fromkeys(("opro", "fermi", "chameleon"), "learned")
 KINDS |= {"most-frequent": "no model", "vanilla": "prompted", "profile": "prompted", "few-shot": "prompted"}
 KINDS |= {"retrieval-augmented": "prompted"}
 EMBEDDED = {

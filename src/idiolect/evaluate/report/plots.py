@@ -106,7 +106,7 @@ def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float, 
         if narrow:  # the name and the counts stand above the row
             axes.text(0, row - 0.42, labels[str(arm)], va="bottom", fontsize=11)
             counts = f"{better} better, {same} same, {worse} worse"
-            axes.text(1, row + 0.42, counts, va="bottom", ha="right", fontsize=10, color=MUTED)
+            axes.text(1, row - 0.42, counts, va="bottom", ha="right", fontsize=10, color=MUTED)
         else:
             counts = f"{better} better\n{same} same, {worse} worse"
             axes.text(1.02, row, counts, va="center", fontsize=10.5, color=MUTED)
