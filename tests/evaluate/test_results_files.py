@@ -159,7 +159,7 @@ def test_a_report_without_data_is_of_the_same_settings(tmp_path: Path, double: A
         "a different evaluation .*seeds": {"seeds": (3,)},
         "a different evaluation .*task": {"task": "people"},
         "has other people": {"people": 1},
-        "has other methods": {"methods": "uniform"},
+        "has other methods": {"methods": "vanilla"},
     }
     for message, change in changes.items():
         with pytest.raises(SettingsError, match=message):

@@ -349,6 +349,6 @@ async def test_an_archive_that_cannot_be_written_ends_the_run(tmp_path: Path, mo
         raise OSError(28, "No space left on device")
 
     archive = Archive.open(tmp_path, CONFIG)
-    monkeypatch.setattr(archives, "_append", full)
+    monkeypatch.setattr(archives, "append", full)
     with pytest.raises(OSError, match="No space left"):
         await Runner(bench(), arms("uniform"), (0,), archive).run()

@@ -52,6 +52,10 @@ def outline_for_report(
         raise SettingsError(
             f"{out} contains a different evaluation (it differs in task): its task is {held['task']}, not {config.task}"
         )
+    if not any(out.glob("answers*.jsonl")):
+        raise SettingsError(
+            f"{out} has no answers.jsonl, from which a report is made; its tables and its report are left as they are"
+        )
     if outline is not None and (config is None or config.data is None):
         if config is not None:
             _check_same(out, config, held)
