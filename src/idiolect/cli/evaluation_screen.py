@@ -22,7 +22,8 @@ def print_summary(summary: Summary) -> None:
     if model:
         console.print(one_line(f"Model: {model}"), markup=False)
     unit = f" ({measure.unit})" if measure.unit else ""
-    console.print(f"{measure.title}{unit}, {measure.better} is better, 95 % intervals\n", markup=False)
+    intervals = "" if too_few_people(summary) else ", 95 % intervals"
+    console.print(f"{measure.title}{unit}, {measure.better} is better{intervals}\n", markup=False)
     rows = [_scores_row(scores, measure) for scores in summary.arms]
     print_table(
         ("ARM", "SCORE", "INTERVAL", "ANSWERS", "NOT SCORED", "CALLS"), rows, numbers=("SCORE", "ANSWERS", "CALLS")

@@ -36,6 +36,7 @@ class Outline:
         baseline: baseline for gains.
         primary: comparisons that were named beforehand.
         people: ids of the people who are asked.
+        groups: group of each person who is in one, such as a topic, by id.
         seed, seeds: seed of people and questions, and of resampling; seeds of the methods.
         kinds: kind of each method, by its name without brackets.
         learned_with: name of the model that each arm learned with, by the arm's text; only for transfer.
@@ -50,6 +51,7 @@ class Outline:
     arms: tuple[Arm, ...]
     baseline: Arm
     people: tuple[str, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     primary: tuple[tuple[Arm, Arm], ...] = ()
     seed: int = 0

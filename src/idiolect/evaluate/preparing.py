@@ -61,6 +61,7 @@ def outline_of(prepared: Prepared) -> Outline:
         arms=arms,
         baseline=Arm(str(options.baseline)),
         people=tuple(case.user.id for case in benchmark.cases),
+        groups={case.user.id: case.group for case in benchmark.cases if case.group},
         labels=benchmark.labels,
         primary=tuple((by_spec[str(a)], by_spec[str(b)]) for a, b in options.primary),
         seed=prepared.config.seed,

@@ -78,7 +78,8 @@ def measures_table(summary: Summary) -> Table | None:
         cells = [_joined(name, scored.scores.get(name)) for name in names]
         rows.append((_arm(scored.arm, summary.header), *cells))
     columns = ("Arm", *(headed(measure_of(name)) for name in names))
-    caption = "Every measure, with its 95 % interval. Arrows point to the better side."
+    caption = f"Every measure{'' if too_few_people(summary) else ', with its 95 % interval'}. "
+    caption += "Arrows point to the better side."
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
