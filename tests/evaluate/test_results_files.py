@@ -265,6 +265,26 @@ def test_a_missing_file_of_learning_is_stated(tmp_path: Path, double: Any) -> No
     assert summary.header.notes[0].startswith("learning.jsonl is missing")
 
 
+def test_missing_questions_are_stated_where_they_would_be_shown(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="uniform"), out)
+    (out / "questions.jsonl").unlink()
+    outline = outline_for_report(out)
+    assert summarize_folder(outline, out).header.notes[0].startswith("questions.jsonl is missing")
+    assert summarize_folder(outline, out, texts=False).header.notes == ()
+
+
+def test_a_folder_without_answers_is_not_reported(tmp_path: Path, double: Any) -> None:
+    """Its published report would be replaced by an empty one."""
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="uniform"), out)
+    (out / "answers.jsonl").unlink()
+    with pytest.raises(SettingsError, match="its tables and its report are left as they are"):
+        outline_for_report(out)
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

@@ -130,6 +130,11 @@ class Archive:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         replace_file(self.folder / _QUESTIONS, text)
 
+    @property
+    def has_questions(self) -> bool:
+        """Whether questions were saved."""
+        return (self.folder / _QUESTIONS).exists()
+
     def questions(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Return text and choices of each question that was saved, by key."""
         found: dict[str, tuple[str, tuple[str, ...]]] = {}

@@ -101,12 +101,15 @@ def summarize_folder(
     answers = [each for each in archive.answers if each.user in people and each.arm in places]
     answers.sort(key=lambda each: places[each.arm])
     learning = [each for each in archive.learning if each.user in people and each.arm in places]
+    questions = archive.questions() if texts else {}
+    if texts and not archive.has_questions:
+        archive.damage.append("questions.jsonl is missing, so no example answer has its texts")
     with waiting("summarizing"):
         return summarize(
             answers,
             learning,
             _header(outline, archive, read_config_of(out), stopped_by or _missing(archive, outline)),
-            questions=archive.questions() if texts else {},
+            questions=questions,
             learned_with={arm: outline.learned_with.get(str(arm), "") for arm in outline.arms},
             replayed=outline.replayed,
             seed=outline.seed,
