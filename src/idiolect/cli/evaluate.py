@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -182,18 +182,12 @@ def evaluate(
 ) -> None:
     """Compare methods on a benchmark. `HELP` is the help text."""
     from idiolect.application.run import CallSettings
-    from idiolect.cli.evaluation_screen import print_tasks_and_methods
     from idiolect.evaluate.configuration import read_config
-    from idiolect.evaluate.provenance import Invocation, command_line
     from idiolect.models.calls.budget import Limits
 
     if list_all:
-        print_tasks_and_methods(json=json)
-        return
-    folder = _named_folder(out)
-    if report_only:
-        task = task or _task_in(folder, config)
-    _check_task(task, config, setting)
+        _list_all(json=json)
+    folder, task = _folder_and_task(out, task, config, setting, report_only=report_only)
     who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
     what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
     curves = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations, calls_per_person=calls_per_person)
@@ -201,17 +195,37 @@ def evaluate(
     chosen = read_config(config, who | what | curves | models, settings=setting or ())
     if report_only:
         _report(chosen, folder, texts=not no_texts, json=json)
-        return
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
-    invocation = Invocation(command_line("idiolect", called_with(ctx)), log_prompts)
-    if not _evaluate(chosen, folder, calls, _shard(shard), invocation, texts=not no_texts, json=json):
-        raise typer.Exit(FAILED)
+    _evaluate(chosen, folder, calls, _shard(shard), _invocation(ctx, log_prompts), texts=not no_texts, json=json)
 
 
-def _check_task(task: str | None, config: Path | None, settings: list[str] | None) -> None:
+def _list_all(*, json: bool) -> NoReturn:
+    from idiolect.cli.evaluation_screen import print_tasks_and_methods
+
+    print_tasks_and_methods(json=json)
+    raise typer.Exit
+
+
+def _invocation(ctx: typer.Context, log_prompts: bool) -> Invocation:
+    from idiolect.evaluate.provenance import Invocation, command_line
+
+    return Invocation(command_line("idiolect", called_with(ctx)), log_prompts)
+
+
+def _folder_and_task(
+    out: Path | None, task: str | None, config: Path | None, settings: list[str] | None, *, report_only: bool
+) -> tuple[Path, str | None]:
+    """Return the folder, and the task: that of the folder to report, if none is named; None if a setting names it.
+
+    Raises:
+        typer.BadParameter: no folder or no task is named, or the folder to report contains no evaluation.
+    """
+    if report_only and task is None:
+        task = _task_in(_named_folder(out), config)
     if task is None and config is None and not any(each.startswith("task") for each in settings or ()):
         raise typer.BadParameter("name a TASK; idiolect evaluate --list prints all of them")
+    return _named_folder(out), task
 
 
 def _named_folder(out: Path | None) -> Path:
@@ -232,11 +246,11 @@ def _task_in(folder: Path, config: Path | None) -> str | None:
         return None if config is not None else str(read_config_of(folder)["task"])
 
 
-def _report(config: EvaluationConfig, out: Path, *, texts: bool, json: bool) -> None:
-    """Report the answers in a folder once more.
+def _report(config: EvaluationConfig, out: Path, *, texts: bool, json: bool) -> NoReturn:
+    """Report the answers in a folder once more, and exit with the status that tells whether they are complete.
 
     Raises:
-        typer.Exit: answers are missing.
+        typer.Exit: always.
     """
     from idiolect.cli.progress import waiting
     from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_answers, write_report
@@ -247,8 +261,7 @@ def _report(config: EvaluationConfig, out: Path, *, texts: bool, json: bool) -> 
     write_report(summary, out, waiting=waiting)
     write_answers(outline, out, texts=texts)
     _print_report(summary, out, share_done=False, json=json)
-    if summary.header.stopped_by:
-        raise typer.Exit(FAILED)
+    raise typer.Exit(FAILED if summary.header.stopped_by else 0)
 
 
 def _evaluate(
@@ -260,8 +273,12 @@ def _evaluate(
     *,
     texts: bool,
     json: bool,
-) -> bool:
-    """Collect the answers, write the report, and return whether it is complete."""
+) -> None:
+    """Collect the answers, and write the report.
+
+    Raises:
+        typer.Exit: the report is not complete.
+    """
     from idiolect.cli.progress import waiting
     from idiolect.evaluate.evaluation import AskedPeople
     from idiolect.evaluate.preparing import outline_of, prepare
@@ -282,7 +299,8 @@ def _evaluate(
     _print_report(summary, out, share_done=asked.share_done, json=json)
     if by_hand:
         stop(_GOING_ON)
-    return not summary.header.stopped_by or asked.share_done
+    if summary.header.stopped_by and not asked.share_done:
+        raise typer.Exit(FAILED)
 
 
 def _ask(

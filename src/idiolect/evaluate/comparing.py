@@ -181,8 +181,11 @@ def _folder(path: Path) -> Folder:
     if outline is not None:
         measures, labels = outline.measures, outline.labels
     else:  # version 1
-        scores = read_json(path / "scores.json") or {}
-        measures, labels = tuple(name for name in scores.get("measures", ()) if name in MEASURES), ()
+        named = (read_json(path / "scores.json") or {}).get("measures")
+        measures, labels = (
+            tuple(n for n in named if isinstance(n, str) and n in MEASURES) if isinstance(named, list) else (),
+            (),
+        )
     return Folder(
         path,
         config,

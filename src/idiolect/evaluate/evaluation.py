@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from idiolect.application.describing import describe
 from idiolect.application.model_pool import ModelPool
 from idiolect.application.observers import Waiting, ignore, wait_quietly
 from idiolect.application.portal import STOPPED_BY_HAND, Portal, run_blocking
@@ -242,7 +243,7 @@ async def _models_in_use(config: EvaluationConfig, pool: ModelPool) -> list[Mode
     roles: dict[str, list[str]] = {}
     for role, name in named:
         roles.setdefault((await pool.model(name)).name, []).append(role)
-    return [ModelInUse(tuple(found), (await pool.model(name)).description()) for name, found in roles.items()]
+    return [ModelInUse(tuple(found), describe(await pool.model(name))) for name, found in roles.items()]
 
 
 async def _asked(

@@ -16,6 +16,7 @@ from typing import Any
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.lines import replace_file
+from idiolect.evaluate.measures import measure_named
 from idiolect.evaluate.methods.table import METHODS, Kind
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm
 from idiolect.evaluate.records import Arm
@@ -78,8 +79,10 @@ class Outline:
             "primary": tuple((Arm(**a), Arm(**b)) for a, b in plain["primary"]),
         }
         found = cls(**{**plain, **{name: tuple(plain[name]) for name in tuples}, **arms})
-        if not found.measures or not all(isinstance(each, str) for each in (*found.measures, *found.people)):
+        if not found.measures or not all(isinstance(each, str) for each in found.people):
             raise ValueError("not an outline")
+        for name in found.measures:
+            measure_named(name)
         return found
 
 

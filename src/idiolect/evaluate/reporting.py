@@ -184,7 +184,8 @@ def _missing(archive: Archive, outline: Outline) -> str:
 
 def _notes(config: Mapping[str, Any]) -> list[str]:
     """Return notes for readers on methods and people that were added later."""
-    first = config.get("first", {})
+    first = config.get("first")
+    first = first if isinstance(first, Mapping) else {}
     added = [name for name in config.get("methods", ()) if "methods" in first and name not in first["methods"]]
     notes = [f"added after the first answers: {', '.join(added)}"] if added else []
     if "people" in first and first["people"] != config.get("people"):

@@ -1,6 +1,6 @@
 """What a model is, in words: for records of results. Imports no torch.
 
-    LocalModel | RemoteModel → ModelDescription → application.model_pool → a results folder
+    LocalModel | RemoteModel → ModelDescription → application.describing → a results folder
 
 A description names a model so that somebody else can find the same one. It contains no key, no folder of this machine,
 and nothing that a person wrote.
