@@ -101,11 +101,11 @@ def runs_table(runs: Sequence[RunRecord]) -> Table | None:
     """Return the table of runs."""
     if not runs:
         return None
-    columns = ("Started (UTC)", "Took", "Idiolect", "Python, system", "Ended", "Command")
+    columns = ("Started (UTC)", "Command", "Took", "Idiolect", "Ended", "Python, system")
     caption = (
         "The runs that collected the answers. Of paths outside of the working folder, only the last part is shown."
     )
-    return Table(caption, columns, tuple(_run(run) for run in runs))
+    return Table(caption, columns, tuple(_run(run) for run in runs), frozenset({2, 3}))
 
 
 def _run(run: RunRecord) -> tuple[Cell, ...]:
@@ -114,11 +114,11 @@ def _run(run: RunRecord) -> tuple[Cell, ...]:
     shard = f"share {run.shard[0]}/{run.shard[1]}" if run.shard[1] > 1 else ""
     return (
         Cell(run.started.replace("T", " ").removesuffix("Z"), note=shard),
+        Cell(run.command or "from Python"),
         Cell(took),
         Cell(run.idiolect),
-        Cell(f"{run.python}, {run.system}"),
         Cell(ended),
-        Cell(run.command or "from Python"),
+        Cell(f"{run.python}, {run.system}"),
     )
 
 
