@@ -190,6 +190,45 @@ def test_a_wrong_use_is_a_message(
         assert not (out / "answers.jsonl").exists(), "nothing was asked"
 
 
+def test_limit_is_another_name_of_people(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    ends_well(run(*told(users(tmp_path), tmp_path / "out", "m", "--limit", "1", methods="uniform")))
+    assert {line["user"] for line in lines(tmp_path / "out")} < {"ann", "bob"}
+
+
+def test_a_report_needs_no_task_no_data_and_no_model(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    ends_well(run(*told(data, out, "m", methods="uniform,vanilla")))
+    before = scores(out)
+    data.unlink()
+    (out / "report.html").unlink()
+    reported = run("evaluate", "--out", out, "--report-only", "--json")
+    ends_well(reported)
+    assert scores(out) == before
+    assert json.loads(reported.stdout)["task"] == "users"
+    assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["users"], ["people"], ["--data", "users.jsonl"]])
+def test_a_report_of_nothing_is_wrong_use(tmp_path: Path, more: list[str]) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        result = run("evaluate", *more, "--out", place, "--report-only")
+        assert result.exit_code == 2, result.output
+        assert "contains no evaluation" in " ".join(result.stderr.split())
+
+
+def test_a_run_keeps_its_command_and_prompts_on_request(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    ends_well(run(*told(data, out, "m", "--log-prompts", methods="uniform,profile")))
+    (made,) = lines(out, "runs")
+    assert made["command"].startswith("idiolect evaluate users --data users.jsonl --out out --model m ")
+    assert made["command"].endswith("--log-prompts")
+    assert made["prompts_logged"] is True
+    assert {bool(line["prompt"]) for line in lines(out) if line["arm"]["method"] == "profile"} == {True}
+
+
 def test_without_a_folder_is_wrong_use(tmp_path: Path) -> None:
     without = run("evaluate", "users", "--data", users(tmp_path))
     assert (without.exit_code, "--out DIR" in without.stderr) == (2, True)

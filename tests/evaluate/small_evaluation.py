@@ -49,7 +49,7 @@ def scores(out: Path) -> Any:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            dropped = ("seconds", "calls_made", "money", "first", "fingerprint", "versions")
+            dropped = ("seconds", "calls_made", "money", "first", "fingerprint", "versions", "runs")
             return {name: plain(each) for name, each in value.items() if name not in dropped}
         return [plain(each) for each in value] if isinstance(value, list) else value
 

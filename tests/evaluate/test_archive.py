@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from idiolect.errors import Remedy, SettingsError
-from idiolect.evaluate import archive as archives
+from idiolect.evaluate import config_file
 from idiolect.evaluate.archive import Archive, writing_alone
 from idiolect.evaluate.benchmark import question_key
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
@@ -249,7 +249,7 @@ def test_a_folder_that_cannot_be_used_is_a_message(tmp_path: Path, monkeypatch: 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(archives, "_replace", refuse)  # the tests may run as root, who may write everywhere
+    monkeypatch.setattr(config_file, "replace_file", refuse)  # the tests may run as root, who may write everywhere
     with pytest.raises(SettingsError, match="cannot be used: Permission denied"):
         Archive.open(tmp_path / "new", FIXED)
 

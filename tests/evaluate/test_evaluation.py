@@ -12,18 +12,11 @@ import pytest
 from idiolect.application import model_pool
 from idiolect.application.run import CallSettings
 from idiolect.errors import IdiolectError, MissingExtraError, SettingsError
-from idiolect.evaluate import evaluation
+from idiolect.evaluate import preparing
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.evaluation import (
-    EvaluationEvents,
-    EvaluationStart,
-    ask_blocking,
-    prepare,
-    prepare_report,
-    run_evaluation,
-    summarize_folder,
-    write_report,
-)
+from idiolect.evaluate.evaluation import EvaluationEvents, EvaluationStart, ask_blocking, run_evaluation
+from idiolect.evaluate.preparing import outline_of, prepare
+from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_report
 from idiolect.models.calls.budget import Limits
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.replay import RecordingModel
@@ -50,7 +43,7 @@ def small(data: Path, model: str = "m", **changes: Any) -> EvaluationConfig:
 
 def report_again(config: EvaluationConfig, out: Path, *, texts: bool = True) -> None:
     """Report what is there, and ask nothing."""
-    write_report(summarize_folder(prepare_report(config, out), out, texts=texts), out)
+    write_report(summarize_folder(outline_for_report(out, config), out, texts=texts), out)
 
 
 @pytest.fixture
@@ -200,7 +193,7 @@ def test_shards_and_a_report_are_the_unsharded_run(tmp_path: Path, double: Any) 
     prepared = prepare(small(data))
     asked = ask_blocking(prepared, out, calls=CallSettings(), shard=(0, 2))
     assert (asked.share_done, asked.stopped_by) == (True, "")
-    assert summarize_folder(prepared, out).header.stopped_by.endswith("pairs of arm and person are missing")
+    assert summarize_folder(outline_of(prepared), out).header.stopped_by.endswith("pairs of arm and person are missing")
     assert run_evaluation(small(data), out, shard=(1, 2)).header.status == "complete"
     before = {path.name: path.read_bytes() for path in (*out.glob("*.jsonl"), out / "config.json")}
     report_again(small(data), out)
@@ -271,7 +264,7 @@ def test_what_makes_no_sense_is_an_error_before_anything_is_asked(
 def test_a_package_that_is_needed_at_the_end_is_missed_at_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == "statsmodels" else True)
+    monkeypatch.setattr(preparing, "find_spec", lambda name: None if name == "statsmodels" else True)
     with pytest.raises(MissingExtraError, match=r"statsmodels: pip install 'idiolect\[evaluate\]'"):
         run_evaluation(EvaluationConfig(task="people"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -40,7 +40,7 @@ async def dies(folder: Path, methods: str, opened: Bench) -> bool:
 
 def dying_at(monkeypatch: pytest.MonkeyPatch, write: int, *, written: float) -> list[int]:
     """The archive dies at its n-th write, of which this share gets to the file."""
-    append, count = archives._append, [0]
+    append, count = archives.append, [0]
 
     def watched(path: Path, text: str) -> None:
         count[0] += 1
@@ -50,7 +50,7 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, write: int, *, written: float) -> 
             raise Died
         append(path, text)
 
-    monkeypatch.setattr(archives, "_append", watched)
+    monkeypatch.setattr(archives, "append", watched)
     return count
 
 
@@ -349,6 +349,6 @@ async def test_an_archive_that_cannot_be_written_ends_the_run(tmp_path: Path, mo
         raise OSError(28, "No space left on device")
 
     archive = Archive.open(tmp_path, CONFIG)
-    monkeypatch.setattr(archives, "_append", full)
+    monkeypatch.setattr(archives, "append", full)
     with pytest.raises(OSError, match="No space left"):
         await Runner(bench(), arms("uniform"), (0,), archive).run()

@@ -99,7 +99,7 @@ def test_other_numbers_of_opinions_and_other_models_are_not_held_against_the_bas
 
 
 def test_holm_is_over_the_primary_comparisons_alone() -> None:
-    summary = summarize(lines(), [], header(primary=((FERMI, BASE), (FERMI, OTHERS))))
+    summary = summarize(lines(people=6), [], header(primary=((FERMI, BASE), (FERMI, OTHERS))))
     assert [comparison.primary for comparison in summary.comparisons] == [True, True]
     (first, second) = summary.comparisons
     assert first.p is not None
@@ -108,8 +108,16 @@ def test_holm_is_over_the_primary_comparisons_alone() -> None:
     assert first.p_holm == pytest.approx(min(1.0, 2 * first.p if first.p <= second.p else max(first.p, 2 * second.p)))
 
 
+def test_fewer_than_six_people_have_values_but_no_interval_and_no_p() -> None:
+    few, enough = (summarize(lines(people=n), [], header(primary=((FERMI, BASE),))) for n in (5, 6))
+    for arm in few.arms:
+        assert (arm.scores["accuracy"].low, arm.scores["accuracy"].interval) == (None, "none: fewer than 6 people")
+    assert {(c.difference.low, c.p, c.p_holm) for c in few.comparisons} == {(None, None, None)}
+    assert None not in {c.difference.low for c in enough.comparisons} | {c.p for c in enough.comparisons}
+
+
 def test_a_primary_comparison_that_cannot_be_made_is_told_and_still_counts_for_holm() -> None:
-    summary = summarize(lines((BASE, FERMI)), [], header(primary=((FERMI, BASE), (FERMI, OTHERS))))
+    summary = summarize(lines((BASE, FERMI), 6), [], header(primary=((FERMI, BASE), (FERMI, OTHERS))))
     (made,) = summary.comparisons
     assert made.p is not None
     assert made.p_holm == pytest.approx(min(1.0, 2 * made.p))

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from idiolect.cli import ask, evaluate, export, fit
+from idiolect.cli import ask, compare, evaluate, export, fit
 from idiolect.cli.boundary import Boundary, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
@@ -74,6 +74,7 @@ app.command("demo", epilog=examples(*demo.EXAMPLES))(demo.demo)
 app.command("fit", help=fit.HELP, epilog=examples(*fit.EXAMPLES))(fit.fit)
 app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.command("evaluate", help=evaluate.HELP, epilog=examples(*evaluate.EXAMPLES))(evaluate.evaluate)
+app.command("compare", help=compare.HELP, epilog=examples(*compare.EXAMPLES))(compare.compare)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
 app.add_typer(users, name="users")
 app.add_typer(groups, name="groups")

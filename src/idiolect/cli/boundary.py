@@ -20,11 +20,11 @@ from typer.core import TyperGroup
 
 from idiolect.cli.advice import Invocation, advised, invocation_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
-from idiolect.errors import IdiolectError, UsersFileError, error_kind
+from idiolect.errors import IdiolectError, SettingsError, UsersFileError, error_kind
 
 FAILED = 1
 STOPPED = 130
-_JSON, INVOCATION = "idiolect.json", "idiolect.invocation"
+_JSON, INVOCATION, ARGUMENTS = "idiolect.json", "idiolect.invocation", "idiolect.arguments"
 
 
 class Boundary(TyperGroup):
@@ -34,7 +34,7 @@ class Boundary(TyperGroup):
         """Record whether JSON is wanted and which command is called, before anything can fail."""
         options = args[: args.index("--")] if "--" in args else args
         ctx.meta[_JSON] = "--json" in options
-        ctx.meta[INVOCATION] = invocation_of(self, args)
+        ctx.meta[INVOCATION], ctx.meta[ARGUMENTS] = invocation_of(self, args), tuple(args)
         with _guarding(ctx):  # --help and --version are printed here
             return super().parse_args(ctx, args)
 
@@ -55,6 +55,25 @@ def _guarding(ctx: Any) -> Iterator[None]:
         stop()
     except Exception as error:
         _fail(error, as_json=ctx.meta[_JSON], invocation=ctx.meta[INVOCATION])
+
+
+def called_with(ctx: typer.Context) -> tuple[str, ...]:
+    """Return the arguments that the program was called with."""
+    found: tuple[str, ...] = ctx.meta[ARGUMENTS]
+    return found
+
+
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Turn an error about what the arguments name into a usage error.
+
+    Raises:
+        typer.BadParameter: the setting, or the folder that an argument names, is invalid.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def stop(what_is_kept: str = "") -> NoReturn:

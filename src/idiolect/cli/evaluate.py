@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from idiolect.application.names import AnsweringMode
 from idiolect.cli import options
-from idiolect.cli.boundary import FAILED, stop
+from idiolect.cli.boundary import FAILED, called_with, stop, wrong_use
 from idiolect.cli.options import option
 from idiolect.cli.terminal import err, one_line, print_json
 
 if TYPE_CHECKING:
     from idiolect.application.run import CallSettings
     from idiolect.evaluate.configuration import EvaluationConfig
-    from idiolect.evaluate.evaluation import AskedPeople, EvaluationStart, Prepared
+    from idiolect.evaluate.evaluation import AskedPeople
+    from idiolect.evaluate.preparing import Prepared
+    from idiolect.evaluate.provenance import Invocation
     from idiolect.evaluate.summary import Summary
 
 EXAMPLES = (
@@ -25,7 +28,7 @@ EXAMPLES = (
     "idiolect evaluate opinionqa --data human_resp --topic Guns --model gpt-4o-mini --budget-money 5 --out guns",
     "idiolect evaluate lamp-3 --data LaMP_3 --methods vanilla,rag,fermi,chameleon --train 10 --out lamp3",
     "idiolect evaluate users --data users.jsonl --config evaluation.toml --out mine",
-    "idiolect evaluate people --out food --report-only",
+    "idiolect evaluate --out food --report-only",
     "idiolect evaluate --list",
 )
 HELP = """Compare methods on a benchmark: answers, a table with intervals, and a report in one HTML file.
@@ -33,9 +36,9 @@ HELP = """Compare methods on a benchmark: answers, a table with intervals, and a
 TASK is a benchmark in its published layout, a users file, or the bundled people; --list prints all tasks and methods. A
 method can have settings in brackets: fermi[iterations=4,retrieval.pool=memory].
 
-The folder OUT contains one line per answer (answers.jsonl), what each method learned and its cost (learning.jsonl), the
-table (table.md, scores.json) and the report (report.html). To continue a run that was stopped by Ctrl-C, a limit or
-kill -9, run the same command again.
+The folder OUT contains one line per answer (answers.jsonl; flat in results.csv), what each method learned and its cost
+(learning.jsonl), how it was made (runs.jsonl), the table (table.md, scores.json) and the report (report.html). To
+continue a run that was stopped by Ctrl-C, a limit or kill -9, run the same command again.
 
 Name the primary comparisons with --primary before the first answer. Their p-values are corrected for multiple testing
 (Holm). Once the folder contains answers, no other comparisons can be named.
@@ -70,7 +73,9 @@ PrimaryOption = Annotated[
     list[str] | None, option("Primary comparison, such as 'fermi - few-shot'. Repeatable.", "A - B")
 ]
 BaselineOption = Annotated[str | None, option("Baseline for the reported gains. Default: vanilla.", "METHOD")]
-PeopleOption = Annotated[int | None, option("Maximum number of people. Default: all.", "N")]
+PeopleOption = Annotated[
+    int | None, option("Maximum number of people. Default: all.", "N", flag="--people", also="--limit")
+]
 TrainOption = Annotated[int | None, option("Number of opinions (or texts) to learn from. Default: 20.", "N")]
 TestOption = Annotated[int | None, option("Maximum number of held-out questions per person. Default: 30.", "N")]
 SeedOption = Annotated[int | None, option("Random seed for people and questions. Default: 0.", "N")]
@@ -120,11 +125,21 @@ ShardOption = Annotated[
     str | None, option("Share of the people that this process evaluates, such as 0/2 and 1/2.", "I/N")
 ]
 NoTextsOption = Annotated[
-    bool, typer.Option("--no-texts", help="Omit questions and answers from the report, for publication.")
+    bool,
+    typer.Option("--no-texts", help="Omit questions and answers from the report and results.csv, for publication."),
+]
+LogPromptsOption = Annotated[
+    bool,
+    typer.Option("--log-prompts", help="Keep the prompt of every answer in answers.jsonl; it holds people's texts."),
+]
+ReportOnlyOption = Annotated[
+    bool,
+    typer.Option("--report-only", help="Report the answers in OUT once more, without data, models or calls."),
 ]
 
 
 def evaluate(
+    ctx: typer.Context,
     task: TaskArgument = None,
     data: DataOption = None,
     out: OutOption = None,
@@ -159,36 +174,58 @@ def evaluate(
     concurrency: options.ConcurrencyOption = 16,
     timeout: options.TimeoutOption = 120.0,
     no_cache: options.NoCacheOption = False,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Make no calls; report existing answers.")] = False,
+    report_only: ReportOnlyOption = False,
     no_texts: NoTextsOption = False,
+    log_prompts: LogPromptsOption = False,
     list_all: Annotated[bool, typer.Option("--list", help="Print all tasks and methods, and exit.")] = False,
     json: options.JsonOption = False,
 ) -> None:
     """Compare methods on a benchmark. `HELP` is the help text."""
     from idiolect.application.run import CallSettings
-    from idiolect.cli.evaluation_screen import print_tasks_and_methods
     from idiolect.evaluate.configuration import read_config
     from idiolect.models.calls.budget import Limits
 
     if list_all:
-        print_tasks_and_methods(json=json)
-        return
-    _check_task(task, config, setting)
+        _list_all(json=json)
+    folder, task = _folder_and_task(out, task, config, setting, report_only=report_only)
     who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
     what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
     curves = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations, calls_per_person=calls_per_person)
     models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
     chosen = read_config(config, who | what | curves | models, settings=setting or ())
-    folder = _named_folder(out)
+    if report_only:
+        _report(chosen, folder, texts=not no_texts, json=json)
     limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
-    if not _evaluate(chosen, folder, calls, _shard(shard), report_only=report_only, texts=not no_texts, json=json):
-        raise typer.Exit(FAILED)
+    _evaluate(chosen, folder, calls, _shard(shard), _invocation(ctx, log_prompts), texts=not no_texts, json=json)
 
 
-def _check_task(task: str | None, config: Path | None, settings: list[str] | None) -> None:
+def _list_all(*, json: bool) -> NoReturn:
+    from idiolect.cli.evaluation_screen import print_tasks_and_methods
+
+    print_tasks_and_methods(json=json)
+    raise typer.Exit
+
+
+def _invocation(ctx: typer.Context, log_prompts: bool) -> Invocation:
+    from idiolect.evaluate.provenance import Invocation, command_line
+
+    return Invocation(command_line("idiolect", called_with(ctx)), log_prompts)
+
+
+def _folder_and_task(
+    out: Path | None, task: str | None, config: Path | None, settings: list[str] | None, *, report_only: bool
+) -> tuple[Path, str | None]:
+    """Return the folder, and the task: that of the folder to report, if none is named; None if a setting names it.
+
+    Raises:
+        typer.BadParameter: no folder or no task is named, or the folder to report contains no evaluation.
+    """
+    if report_only and task is None:
+        task = _task_in(_named_folder(out), config)
     if task is None and config is None and not any(each.startswith("task") for each in settings or ()):
         raise typer.BadParameter("name a TASK; idiolect evaluate --list prints all of them")
+    return _named_folder(out), task
 
 
 def _named_folder(out: Path | None) -> Path:
@@ -197,43 +234,81 @@ def _named_folder(out: Path | None) -> Path:
     return out
 
 
+def _task_in(folder: Path, config: Path | None) -> str | None:
+    """Return the task of the evaluation in a folder; None if a file of settings names it.
+
+    Raises:
+        typer.BadParameter: the folder contains no evaluation.
+    """
+    from idiolect.evaluate.config_file import read_config_of
+
+    with wrong_use():
+        return None if config is not None else str(read_config_of(folder)["task"])
+
+
+def _report(config: EvaluationConfig, out: Path, *, texts: bool, json: bool) -> NoReturn:
+    """Report the answers in a folder once more, and exit with the status that tells whether they are complete.
+
+    Raises:
+        typer.Exit: always.
+    """
+    from idiolect.cli.progress import waiting
+    from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_answers, write_report
+
+    with wrong_use():
+        outline = outline_for_report(out, config, waiting=waiting)
+    summary = summarize_folder(outline, out, texts=texts, waiting=waiting)
+    write_report(summary, out, waiting=waiting)
+    write_answers(outline, out, texts=texts)
+    _print_report(summary, out, share_done=False, json=json)
+    raise typer.Exit(FAILED if summary.header.stopped_by else 0)
+
+
 def _evaluate(
     config: EvaluationConfig,
     out: Path,
     calls: CallSettings,
     shard: tuple[int, int],
+    invocation: Invocation,
     *,
-    report_only: bool,
     texts: bool,
     json: bool,
-) -> bool:
-    """Collect the answers unless only a report is wanted, write the report, and return whether it is complete."""
-    from idiolect.cli.progress import waiting
-    from idiolect.evaluate.evaluation import AskedPeople, prepare, prepare_report, summarize_folder, write_report
+) -> None:
+    """Collect the answers, and write the report.
 
-    asked, by_hand = AskedPeople(), False
-    if report_only:
-        prepared = prepare_report(config, out, waiting=waiting)
-    else:
-        prepared = prepare(config, waiting=waiting)
-        try:
-            asked = _ask(prepared, out, calls, shard)
-        except KeyboardInterrupt:
-            if not (out / "config.json").exists():  # stopped before there were answers to summarize
-                raise
-            asked, by_hand = AskedPeople("stopped by hand"), True
-    summary = summarize_folder(prepared, out, stopped_by=asked.stopped_by, texts=texts, waiting=waiting)
+    Raises:
+        typer.Exit: the report is not complete.
+    """
+    from idiolect.cli.progress import waiting
+    from idiolect.evaluate.evaluation import AskedPeople
+    from idiolect.evaluate.preparing import outline_of, prepare
+    from idiolect.evaluate.reporting import summarize_folder, write_answers, write_report
+
+    by_hand = False
+    prepared = prepare(config, waiting=waiting)
+    try:
+        asked = _ask(prepared, out, calls, shard, invocation)
+    except KeyboardInterrupt:
+        if not (out / "config.json").exists():  # stopped before there were answers to summarize
+            raise
+        asked, by_hand = AskedPeople("stopped by hand"), True
+    outline = outline_of(prepared)
+    summary = summarize_folder(outline, out, stopped_by=asked.stopped_by, texts=texts, waiting=waiting)
     write_report(summary, out, waiting=waiting)
+    write_answers(outline, out, texts=texts)
     _print_report(summary, out, share_done=asked.share_done, json=json)
     if by_hand:
         stop(_GOING_ON)
-    return not summary.header.stopped_by or asked.share_done
+    if summary.header.stopped_by and not asked.share_done:
+        raise typer.Exit(FAILED)
 
 
-def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, int]) -> AskedPeople:
+def _ask(
+    prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, int], invocation: Invocation
+) -> AskedPeople:
     from idiolect.cli import progress as live
     from idiolect.cli.interrupts import terminating_like_ctrl_c
-    from idiolect.evaluate.evaluation import EvaluationEvents, ask_blocking
+    from idiolect.evaluate.evaluation import EvaluationEvents, EvaluationStart, ask_blocking
 
     progress = live.UsersProgress(noun="people")
 
@@ -247,8 +322,9 @@ def _ask(prepared: Prepared, out: Path, calls: CallSettings, shard: tuple[int, i
         progress.finished(user, f"{not_scored} answers not scored" if not_scored else "done")
 
     events = EvaluationEvents(live.waiting, live.print_uncertain, start, progress.observe, finish)
+    ask = partial(ask_blocking, events=events, invocation=invocation, interrupted=live.print_interrupted)
     with terminating_like_ctrl_c(), progress:
-        asked = ask_blocking(prepared, out, calls=calls, shard=shard, events=events, interrupted=live.print_interrupted)
+        asked = ask(prepared, out, calls=calls, shard=shard)
     for note in asked.notes:
         err().print(one_line(note), markup=False)
     err().print(live.cost_line(asked.spending), markup=False)

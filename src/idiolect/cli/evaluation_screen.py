@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from idiolect.cli.terminal import out, print_json, print_table
+from idiolect.cli.terminal import one_line, out, print_json, print_table
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.methods.table import METHODS
+from idiolect.evaluate.report.evidence import few_people_note, too_few_people
+from idiolect.evaluate.report.made import models_text
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
 from idiolect.evaluate.tasks.table import TASKS
 
@@ -16,14 +18,20 @@ def print_summary(summary: Summary) -> None:
     state = f"PARTIAL: {summary.header.stopped_by}" if summary.header.stopped_by else "complete"
     people = f"{summary.people} of {summary.header.people_asked} people"
     console.print(f"{summary.header.title}: {people}, {state}", markup=False)
+    model = models_text(summary.header.runs)
+    if model:
+        console.print(one_line(f"Model: {model}"), markup=False)
     unit = f" ({measure.unit})" if measure.unit else ""
-    console.print(f"{measure.title}{unit}, {measure.better} is better, 95 % intervals\n", markup=False)
+    intervals = "" if too_few_people(summary) else ", 95 % intervals"
+    console.print(f"{measure.title}{unit}, {measure.better} is better{intervals}\n", markup=False)
     rows = [_scores_row(scores, measure) for scores in summary.arms]
     print_table(
         ("ARM", "SCORE", "INTERVAL", "ANSWERS", "NOT SCORED", "CALLS"), rows, numbers=("SCORE", "ANSWERS", "CALLS")
     )
     primary = [comparison for comparison in summary.comparisons if comparison.primary]
-    if primary:
+    if too_few_people(summary):
+        console.print(f"\n{few_people_note(summary)}", markup=False)
+    elif primary:
         console.print("\nPrimary comparisons:", markup=False)
         rows = [_difference_row(comparison, measure) for comparison in primary]
         print_table(("DIFFERENCE", "VALUE", "INTERVAL", "P (HOLM)"), rows, numbers=("VALUE",))
@@ -34,7 +42,7 @@ def _scores_row(scores: ArmScores, measure: Measure) -> tuple[str, ...]:
     missing = sum(scores.not_scored.values())
     learning, people = scores.learning.calls, max(scores.learned_people, 1)
     calls = (learning + scores.answering.calls) / people
-    shown = ("–", "") if found is None else (measure.shown(found.value), _interval(found, measure))
+    shown = ("–", "") if found is None else (measure.shown(found.value), interval(found, measure))
     return str(scores.arm), *shown, f"{scores.answers:,}", f"{missing:,}" if missing else "", f"{calls:,.0f}"
 
 
@@ -42,10 +50,11 @@ def _difference_row(comparison: Comparison, measure: Measure) -> tuple[str, ...]
     found, p = comparison.difference, comparison.p_holm
     p_holm = "–" if comparison.p is None or p is None else f"{p:.3f}"
     value = measure.shown(found.value, signed=True)
-    return f"{comparison.a} − {comparison.b}", value, _interval(found, measure, signed=True), p_holm
+    return f"{comparison.a} − {comparison.b}", value, interval(found, measure, signed=True), p_holm
 
 
-def _interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str:
+def interval(found: Estimate, measure: Measure, *, signed: bool = False) -> str:
+    """Return an interval as text, or "none"."""
     if found.low is None or found.high is None:
         return "none"
     return f"[{measure.shown(found.low, signed=signed)}, {measure.shown(found.high, signed=signed)}]"

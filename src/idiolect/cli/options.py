@@ -51,7 +51,13 @@ _RUN, _USER = "for the whole run", "for each user"
 
 
 def option(
-    help: str, metavar: str | None = None, *, flag: str = "", min: float | None = None, max: float | None = None
+    help: str,
+    metavar: str | None = None,
+    *,
+    flag: str = "",
+    also: str = "",
+    min: float | None = None,
+    max: float | None = None,
 ) -> Any:
     """Return an option whose help shows no default.
 
@@ -59,10 +65,11 @@ def option(
         help: text of the help.
         metavar: placeholder for the value; None: the name of its type.
         flag: name of the option, if it differs from the parameter's; for a switch, both names with a slash between.
+        also: another name of the option, beside `flag`.
         min: smallest number accepted.
         max: largest number accepted.
     """
-    flags = (flag,) if flag else ()
+    flags = tuple(filter(None, (flag, also)))
     return typer.Option(*flags, help=help, metavar=metavar, min=min, max=max, show_default=False)
 
 

@@ -1,6 +1,7 @@
 """The folder of an evaluation: its configuration and every answer, so that a stopped evaluation can continue.
 
-    config.json     the configuration; written before the first answer, and never replaced by another evaluation's
+    config.json     the configuration, see `config_file`; outline.json: what a report needs beside it, see `outline`
+    runs*.jsonl     one line per run: models, versions, times, command; see `provenance`
     answers*.jsonl  one line per answer; learning*.jsonl: one line per arm and person, written after its answers
     questions.jsonl the questions by key
     people.jsonl    a hash of each person's data, so that answers about different data are never mixed
@@ -15,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,17 +26,17 @@ from filelock import FileLock, Timeout
 
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case, question_key, text_key
+from idiolect.evaluate.config_file import check_config, keep_config, read_config_of
+from idiolect.evaluate.lines import Damage, append, json_lines, replace_file
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
+from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.people.user import Opinion
 
 Record = TypeVar("Record", AnswerRecord, LearningRecord)
 Unit = tuple[Arm, int, str]
 """(arm, seed, user)."""
 
-FORMAT = 1
-_FIXED = ("format", "task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
-_GROWING = ("methods", "people", "curves")
-_PEOPLE = "people.jsonl"
+_PEOPLE, _QUESTIONS = "people.jsonl", "questions.jsonl"
 _OTHERS = ""  # key for all people who are not reported, since nobody has this id
 
 
@@ -49,12 +49,14 @@ class Archive:
         shard: (i, n): index of this process among n, from 0; (0, 1) for a single process. Its own files are repaired
             when the archive is opened; other processes may be writing to theirs.
         answers, learning: records of all shards, for complete arms only.
+        damage: sentences on lines that cannot be read.
     """
 
     folder: Path
     shard: tuple[int, int] = (0, 1)
     answers: list[AnswerRecord] = field(default_factory=list)
     learning: list[LearningRecord] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
     _done: set[Unit] = field(default_factory=set)
     _failed: set[Unit] = field(default_factory=set)
 
@@ -72,7 +74,7 @@ class Archive:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _keep_config(folder, {"format": FORMAT, **config}, alone=shard[1] == 1)
+            keep_config(folder, config, alone=shard[1] == 1)
             archive = cls(folder, shard)
             archive._read(repairing=True)
         except OSError as error:
@@ -92,7 +94,7 @@ class Archive:
         """
         held = read_config_of(folder)
         if config is not None:
-            _check_config(folder, held, {"format": FORMAT, **config})
+            check_config(folder, held, config)
         archive = cls(folder)
         try:
             archive._read(repairing=False)
@@ -114,16 +116,32 @@ class Archive:
         Raises:
             OSError: the files cannot be written.
         """
-        _append(self._path("answers"), "".join(map(_line, answers)))
-        _append(self._path("learning"), _line(learning))
+        append(self.path("answers"), "".join(map(_line, answers)))
+        append(self.path("learning"), _line(learning))
         self._count(answers, learning)
 
     def add_questions(self, benchmark: Benchmark) -> None:
         """Save the questions, for readers of the answers."""
         asked = {question_key(o.question): o.question for case in benchmark.cases for o in case.asked}
-        lines = [{"key": key, "question": q.text, "choices": list(q.choices)} for key, q in sorted(asked.items())]
+        lines = [
+            {VERSION_KEY: SCHEMA_VERSION, "key": key, "question": q.text, "choices": list(q.choices)}
+            for key, q in sorted(asked.items())
+        ]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        _replace(self.folder / "questions.jsonl", text)
+        replace_file(self.folder / _QUESTIONS, text)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether questions were saved."""
+        return (self.folder / _QUESTIONS).exists()
+
+    def questions(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return text and choices of each question that was saved, by key."""
+        found: dict[str, tuple[str, tuple[str, ...]]] = {}
+        for _, line in json_lines(self.folder / _QUESTIONS):
+            with suppress(KeyError, TypeError):
+                found[str(line["key"])] = str(line["question"]), tuple(map(str, line["choices"]))
+        return found
 
     def keep_people(self, benchmark: Benchmark) -> None:
         """Save hashes of people's data, after `check_people`."""
@@ -133,8 +151,8 @@ class Archive:
         digests = {case.user.id: _digest(case) for case in benchmark.cases} | {_OTHERS: _digest_of_others(benchmark)}
         new = {user: digest for user, digest in digests.items() if known.get(user) != digest}
         if new:
-            text = "".join(json.dumps({"user": user, "said": digest}) + "\n" for user, digest in new.items())
-            _append(path, text)
+            lines = [{VERSION_KEY: SCHEMA_VERSION, "user": user, "said": digest} for user, digest in new.items()]
+            append(path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def check_people(self, benchmark: Benchmark) -> None:
         """Check that the answers in the folder are about the current data.
@@ -159,26 +177,42 @@ class Archive:
                 "methods count and learn from, have changed. Name another folder, or give the same data to continue"
             )
 
-    def _path(self, kind: str) -> Path:
+    def path(self, kind: str) -> Path:
+        """Return this shard's file of a kind of records."""
         place, shards = self.shard
         return self.folder / (f"{kind}.jsonl" if shards == 1 else f"{kind}.{place}-of-{shards}.jsonl")
 
     def _read(self, *, repairing: bool) -> None:
         """Read the files of all shards; if `repairing`, rewrite those of this shard without incomplete records."""
-        own = self._path("learning")  # may be missing although there are answers, if a run was killed early
+        own = self.path("learning")  # may be missing although there are answers, if a run was killed early
+        if not repairing and not any(self.folder.glob("learning*.jsonl")) and any(self.folder.glob("answers*.jsonl")):
+            self.damage.append("learning.jsonl is missing: it states which answers are complete, so none counts")
         for path in sorted({*self.folder.glob("learning*.jsonl"), own}):
             answers_path = path.with_name(path.name.replace("learning", "answers", 1))
             repaired = repairing and path == own
-            learning = _lines(path, LearningRecord)
+            learning = self._lines(path, LearningRecord)
             if repaired:  # failed arms are tried again, by their own shard
                 learning = [record for record in learning if not record.failed]
-            complete = _complete(learning, _lines(answers_path, AnswerRecord))
+            complete = _complete(learning, self._lines(answers_path, AnswerRecord))
             if repaired and answers_path.exists():
-                _replace(path, "".join(_line(record) for record, _ in complete))
-                _replace(answers_path, "".join(_line(answer) for _, answers in complete for answer in answers))
+                replace_file(path, "".join(_line(record) for record, _ in complete))
+                replace_file(answers_path, "".join(_line(answer) for _, answers in complete for answer in answers))
             for record, answers in complete:
                 if _unit(record) not in self._done:
                     self._count(answers, record)
+
+    def _lines(self, path: Path, kind: type[Record]) -> list[Record]:
+        """Return the records of a file, without lines that are cut off; other lines that are none are counted."""
+        damage, records = Damage(path), list[Record]()
+        for number, line in json_lines(path, damage):
+            try:
+                records.append(kind.from_json(line))
+            except (ValueError, KeyError, TypeError):
+                damage.lines.append(number)
+        if damage.lines:
+            damage.lines.sort()
+            self.damage.append(str(damage))
+        return records
 
     def _count(self, answers: Iterable[AnswerRecord], learning: LearningRecord) -> None:
         self.answers += answers
@@ -232,27 +266,6 @@ def _complete(
     return complete
 
 
-def _lines(path: Path, kind: type[Record]) -> Iterable[Record]:
-    """Yield the records of a file, without lines that are cut off."""
-    for line in _json_lines(path):
-        with suppress(ValueError, KeyError, TypeError):
-            yield kind.from_json(line)
-
-
-def _json_lines(path: Path) -> Iterator[Any]:
-    with suppress(FileNotFoundError):
-        for line in path.read_bytes().split(b"\n"):
-            with suppress(ValueError):
-                yield json.loads(line)
-
-
-def _append(path: Path, text: str) -> None:
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def _line(record: AnswerRecord | LearningRecord) -> str:
     return json.dumps(_finite(record.to_json()), ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -299,70 +312,7 @@ def _as_json(opinions: Iterable[Opinion]) -> list[list[Any]]:
 def _digests(path: Path) -> dict[str, str]:
     """Return the hashes in a file by person; the last line of each person counts."""
     found: dict[str, str] = {}
-    for line in _json_lines(path):
+    for _, line in json_lines(path):
         with suppress(KeyError, TypeError):
             found[str(line["user"])] = str(line["said"])
     return found
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    part.replace(path)
-
-
-def read_config_of(folder: Path) -> dict[str, Any]:
-    """Return the configuration in a folder.
-
-    Raises:
-        SettingsError: the folder contains none.
-    """
-    path = folder / "config.json"
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{folder} contains no evaluation") from None
-    except OSError as error:
-        raise SettingsError(f"{folder} cannot be used: {error.strerror}") from error
-    except ValueError:
-        raise SettingsError(f"{path} is not valid JSON") from None
-    if not isinstance(held, dict):
-        raise SettingsError(f"{path} is not the configuration of an evaluation")
-    return held
-
-
-def _keep_config(folder: Path, config: dict[str, Any], *, alone: bool) -> None:
-    """Save the configuration, or check that it is the same; a single process may change it before the first answer."""
-    path, new = folder / "config.json", json.loads(json.dumps(config))
-    begun = any(each.stat().st_size for each in folder.glob("answers*.jsonl"))
-    foreign = [name for name in ("report.html", "table.md", "scores.json") if (folder / name).exists()]
-    if foreign and not path.exists():
-        raise SettingsError(f"{folder} contains a {foreign[0]} from something else: name another folder")
-    if not path.exists():
-        if begun:
-            raise SettingsError(f"{folder} contains answers, but no config.json for them: name another folder")
-        _replace(path, json.dumps(new, indent=1, ensure_ascii=False) + "\n")
-        return
-    held = read_config_of(folder)
-    if "format" not in held or "task" not in held:
-        raise SettingsError(f"{path} is not the configuration of an evaluation: name another folder")
-    begun = begun or not alone
-    if begun:
-        _check_config(folder, held, new)
-        new["fingerprint"] = new.get("fingerprint") or held.get("fingerprint", "")
-    first = held.get("first") if begun else None
-    if not isinstance(first, dict):
-        first = {key: (held if begun else new).get(key) for key in _GROWING}
-    _replace(path, json.dumps({**new, "first": first}, indent=1, ensure_ascii=False) + "\n")
-
-
-def _check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    new = json.loads(json.dumps(config))
-    other = [key for key in _FIXED if held.get(key) != new.get(key)]
-    if held.get("fingerprint") and new.get("fingerprint") and held["fingerprint"] != new["fingerprint"]:
-        other.append("fingerprint of the model")
-    if other:
-        raise SettingsError(
-            f"{folder} contains a different evaluation (it differs in {' and '.join(other)}), whose comparisons are "
-            "fixed once it has started. Name another folder, or give the same settings to continue"
-        )

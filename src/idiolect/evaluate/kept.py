@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,19 @@ from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.opening import form_of
+from idiolect.evaluate.provenance import library_versions
+from idiolect.methods.answering import QuestionForm
+from idiolect.version import __version__
 
-_LIBRARIES = ("torch", "transformers", "scipy", "scikit-learn", "statsmodels")
 _REPLAY = "replay:"
+
+
+_SETTINGS = (
+    "preset", "chameleon_preset", "answering", "normalization", "max_tokens", "similarity", "proposers", "iterations",
+    "pairs", "pair_tokens", "calls_per_person",
+)  # fmt: skip
+_SPLIT = ("train", "test", "seed", "group", "topics", "split", "history")
+_CURVES = ("curve_opinions", "curve_iterations", "curve_methods")
 
 
 def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | None) -> dict[str, Any]:
@@ -31,35 +40,30 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         benchmark: benchmark of its task.
         bench: the open models; None if no questions are asked.
     """
-    values = config.model_dump(mode="json")
     return {
         "task": config.task,
         "data": _data_digest(benchmark, config.group),
-        "split": {name: values[name] for name in ("train", "test", "seed", "group", "topics", "split", "history")}
-        | _unusual("lamp_asks", config.lamp_asks, "published"),
+        **kept_settings(config, form=form_of(config, benchmark)),
+        "fingerprint": "" if bench is None else bench.model.fingerprint,
+        "versions": _versions(),
+    }
+
+
+def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None) -> dict[str, Any]:
+    """Return the part of `kept_config` that depends on nothing but the configuration and the form of the questions."""
+    values = config.model_dump(mode="json")
+    settings = {name: values[name] for name in _SETTINGS}
+    if config.similarity is not None:
+        settings["similarity"] = without_path(config.similarity)
+    return {
+        "split": {name: values[name] for name in _SPLIT} | _unusual("lamp_asks", config.lamp_asks, "published"),
         "models": {
             "model": without_path(config.model),
             "optimizer": without_path(config.optimizer or config.model),
             "transfer": [without_path(name) for name in config.transfer],
             "dtype": config.dtype or "default",
         },
-        "settings": {
-            name: values[name]
-            for name in (
-                "preset",
-                "chameleon_preset",
-                "answering",
-                "normalization",
-                "max_tokens",
-                "similarity",
-                "proposers",
-                "iterations",
-                "pairs",
-                "pair_tokens",
-                "calls_per_person",
-            )
-        }
-        | _unusual("form", form_of(config, benchmark), "labelled"),
+        "settings": settings | _unusual("form", form or config.form or "labelled", "labelled"),
         "seeds": values["seeds"],
         "primary": values["primary"],
         "baseline": str(config.evaluation_options().baseline),
@@ -67,9 +71,7 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         "people": config.people,
         "controls": config.controls,
         "group_by": config.group_by,
-        "curves": {name: values[name] for name in ("curve_opinions", "curve_iterations", "curve_methods")},
-        "fingerprint": "" if bench is None else bench.model.fingerprint,
-        "versions": _versions(),
+        "curves": {name: values[name] for name in _CURVES},
     }
 
 
@@ -93,10 +95,4 @@ def _data_digest(benchmark: Benchmark, group: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"idiolect": version("idiolect"), "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except ModuleNotFoundError:
-            continue
-    return found
+    return {"idiolect": __version__, "python": platform.python_version(), **library_versions()}

@@ -66,6 +66,12 @@ async def calling(bench: Bench, calls: Calls, pool: ModelPool) -> Bench:
     return replace(bench, calls=calls, dense=dense, transfer=others)
 
 
+def keeping_prompts(bench: Bench) -> Bench:
+    """Return the bench, and those with other models, with answers that hold the messages that they answer."""
+    others = {name: replace(other, keeps_prompts=True) for name, other in bench.transfer.items()}
+    return replace(bench, keeps_prompts=True, transfer=others)
+
+
 def form_of(config: EvaluationConfig, benchmark: Benchmark) -> QuestionForm:
     """Return the form of questions: the configuration's, or otherwise the benchmark's."""
     return config.form or benchmark.form

@@ -3,15 +3,18 @@
     runner → AnswerRecord, LearningRecord → JSON lines → summary → tables, report
 
 An `Arm` is one row of a table: a method with a number of opinions to learn from, either the person's own or somebody
-else's (the control). `from_json` raises a `KeyError` or `TypeError` for values that `to_json` does not produce.
+else's (the control). `from_json` raises a `KeyError`, `TypeError` or `ValueError` for values that `to_json` does not
+produce.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.models.language_model import Usage
 
 Control = Literal["own", "another's"]
@@ -62,6 +65,8 @@ class AnswerRecord:
         truth: the person's own answer.
         predicted_share: the method's shares of the choices, in order, for questions with a distribution.
         item: the benchmark's own id of the question (LaMP's, OpinionQA's key); "" if it has none.
+        logprobs: log-probability of each choice in nat, before it is normalized; empty if the model gave none.
+        prompt: messages that the model answered, as `role` and `content`; empty unless prompts are logged.
     """
 
     arm: Arm
@@ -77,6 +82,8 @@ class AnswerRecord:
     truth: str | None = None
     predicted_share: tuple[float, ...] = ()
     item: str = ""
+    logprobs: Mapping[str, float] = field(default_factory=dict)
+    prompt: tuple[Mapping[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, with `arm` as its fields."""
@@ -85,7 +92,14 @@ class AnswerRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
         """Return the record from which `to_json` made the line."""
-        return cls(**{**line, "arm": Arm(**line["arm"]), "predicted_share": tuple(line["predicted_share"])})
+        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
+        sequences = {name: tuple(values.get(name, ())) for name in ("predicted_share", "prompt")}
+        found = cls(**{**values, "arm": Arm(**line["arm"]), **sequences})
+        if found.status not in get_args(Status) or not isinstance(found.user, str):
+            raise ValueError("not the record of an answer")
+        if not all(_is_finite(each) for each in (*found.values.values(), *found.logprobs.values())):
+            raise ValueError("a value is not a finite number")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +191,18 @@ class LearningRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
         """Return the record from which `to_json` made the line."""
+        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
         costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
-        return cls(**{**line, "arm": Arm(**line["arm"]), **costs})
+        found = cls(**{**values, "arm": Arm(**line["arm"]), **costs})
+        if not isinstance(found.answers, int) or not isinstance(found.notes, Mapping):
+            raise ValueError("not the record of learning")
+        return found
 
 
 def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}
+    return {VERSION_KEY: SCHEMA_VERSION, **values}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

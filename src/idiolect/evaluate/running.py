@@ -33,6 +33,7 @@ from idiolect.evaluate.methods.bench import Bench, Desk, next_case
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerRecord, LearningRecord, MethodCost
+from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
 from idiolect.people.user import Opinion
 
@@ -250,7 +251,15 @@ def _scored(record: AnswerRecord, opinion: Opinion, answer: Answer, measures: Se
         said=None if response.text == response.answer else response.text,
         truth=opinion.answer,
         predicted_share=tuple(round(share, 6) for share in found.predicted_share),
+        logprobs=_logprobs(opinion, response),
+        prompt=tuple({"role": message.role, "content": message.content} for message in response.messages),
     )
+
+
+def _logprobs(opinion: Opinion, response: Response) -> dict[str, float]:
+    """Return the log-probability of each choice; one that is not finite is left out."""
+    found = zip(opinion.question.choices, response.logprobs, strict=False)
+    return {choice: round(logprob, 6) for choice, logprob in found if math.isfinite(logprob)}
 
 
 async def _measure_texts(unit: _Unit, examinee: Examinee) -> list[AnswerRecord]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from idiolect.evaluate.provenance import RunRecord
 from idiolect.evaluate.records import Arm, MethodCost
 
 
@@ -150,6 +151,8 @@ class Header:
         status: "stopped": results are missing, and `stopped_by` states the reason.
         broken_count: number of records of the data that were left out; broken: the first of them, as text.
         notes: information for readers, one sentence each.
+        kinds: kind of each method ("no model", "prompted", "learned"), by its name without brackets.
+        runs: the runs that collected the answers, in order.
     """
 
     task: str
@@ -165,6 +168,8 @@ class Header:
     broken_count: int = 0
     broken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    runs: tuple[RunRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

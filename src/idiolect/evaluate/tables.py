@@ -12,12 +12,16 @@ from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import Arm, MethodCost
+from idiolect.evaluate.report.evidence import few_people_note, too_few_people
+from idiolect.evaluate.report.made import models_text
 from idiolect.evaluate.report.wording import probability
+from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
-    "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked", "arms",
-    "by_group", "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
+    VERSION_KEY, "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked",
+    "arms", "by_group", "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken",
+    "notes", "kinds", "runs",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 
@@ -46,7 +50,8 @@ def _head(summary: Summary) -> list[str]:
         f"{summary.people} of {header.people_asked} people have answers. Means over people, each counting once, with "
         f"95 % intervals; baseline: {_cell(str(header.baseline))}."
     )
-    return [status, "", f"# {header.title}", "", people]
+    model = models_text(header.runs)
+    return [status, "", f"# {header.title}", "", people, *(["", f"Model: {_cell(model)}."] if model else [])]
 
 
 def _scores(summary: Summary) -> list[str]:
@@ -111,6 +116,8 @@ def _per_person(cost: MethodCost, people: int) -> str:
 def _differences(summary: Summary) -> list[str]:
     if not summary.comparisons:
         return []
+    if too_few_people(summary):
+        return ["## Paired differences", "", few_people_note(summary)]
     heads = ["a − b", "measure", "difference", "p", "p, Holm", "people", "questions", "answers", "interval"]
     rows = [_difference_row(comparison) for comparison in summary.comparisons]
     explanation = (
@@ -184,7 +191,8 @@ def _cell(text: str) -> str:
 
 def to_json(summary: Summary) -> dict[str, Any]:
     """Return the summary as strict JSON values: an arm as its text and fields, NaN and infinity as null."""
-    parts = {part.name: getattr(whole, part.name) for whole in (summary.header, summary) for part in fields(whole)}
+    parts: dict[str, Any] = {VERSION_KEY: SCHEMA_VERSION}
+    parts |= {part.name: getattr(whole, part.name) for whole in (summary.header, summary) for part in fields(whole)}
     if summary.transfer is not None:
         parts["transfer"] = {
             "method": summary.transfer.method,
@@ -195,20 +203,21 @@ def to_json(summary: Summary) -> dict[str, Any]:
                 for (row, column), found in summary.transfer.cells.items()
             ],
         }
-    return {name: _as_json(parts[name]) for name in _KEYS}
+    return {name: as_json(parts[name]) for name in _KEYS}
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """Return a value of the summary as strict JSON values."""
     if isinstance(value, Arm):
         return {"text": str(value), **asdict(value)}
     if isinstance(value, MethodCost):
-        return _as_json(value.to_json())
+        return as_json(value.to_json())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _as_json(each) for key, each in value.items()}
+        return {str(key): as_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_as_json(each) for each in value]
+        return [as_json(each) for each in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {each.name: _as_json(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
     return value

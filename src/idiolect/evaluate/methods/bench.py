@@ -61,6 +61,7 @@ class Bench:
         open_weights: the model's open weights; None if it is behind an API, or no method needs them.
         calls_per_person: maximum number of calls for learning from one person; None: no limit.
         transfer: the same bench with other models, by name, for answers with prompts learned with another model.
+        keeps_prompts: whether answers hold the messages that they answer.
         shared: results that methods keep for all people, such as a group's edit.
     """
 
@@ -75,6 +76,7 @@ class Bench:
     open_weights: OpenWeights | None = None
     calls_per_person: int | None = None
     transfer: Mapping[str, Bench] = field(default_factory=dict)
+    keeps_prompts: bool = False
     shared: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
@@ -129,7 +131,11 @@ class Desk:
     @property
     def answerer(self) -> Answerer:
         """Answerer with the evaluation's answering settings."""
-        return Answerer(self.model, self.bench.answering)
+        return self.answerer_of(self.model)
+
+    def answerer_of(self, model: LanguageModel, settings: AnsweringSettings | None = None) -> Answerer:
+        """Return an answerer of a model of this desk; None: with the evaluation's answering settings."""
+        return Answerer(model, settings or self.bench.answering, keeps_prompts=self.bench.keeps_prompts)
 
     def other(self, model: LanguageModel, *, fingerprint: str) -> LanguageModel:
         """Return a model of the method itself, such as a trained one, whose calls are counted but not cached."""

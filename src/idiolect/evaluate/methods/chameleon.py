@@ -26,7 +26,6 @@ from idiolect.evaluate.methods.fermi import FermiMethod, answering
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
-from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
@@ -142,7 +141,7 @@ class ChameleonMethod:
 
 def unprompted(model: LanguageModel, desk: Desk) -> Examinee:
     """Return an examinee for a method's own model, which is asked without a prompt."""
-    return Examinee.with_texts(base(Answerer(model, desk.bench.answering)), model)
+    return Examinee.with_texts(base(desk.answerer_of(model)), model)
 
 
 def _size(user: User) -> tuple[int, int]:
@@ -238,7 +237,7 @@ class Combined:
         """Return the edited model, with prompts that are chosen by the unedited model's scores."""
         prompts, edit = learned.value
         model = edited(desk, None if edit.used is False else edit.value.edit)
-        by = Answerer(model, desk.bench.answering)
+        by = desk.answerer_of(model)
         respondent = answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by)
         return Examinee.with_texts(respondent, model)
 

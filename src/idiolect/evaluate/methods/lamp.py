@@ -103,7 +103,7 @@ class LampRetrieval:
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the model with the nearest items in its prompt."""
-        answerer = Answerer(desk.model, replace(desk.bench.answering, form="verbatim"))
+        answerer = desk.answerer_of(desk.model, replace(desk.bench.answering, form="verbatim"))
         similarity = nearness(desk.bench, self.nearness)
         task = lamp_task(desk.bench.benchmark)
         return Examinee(LampAugmented(answerer, task, learned.value, self, similarity))

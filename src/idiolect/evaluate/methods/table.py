@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
+Kind = Literal["no model", "prompted", "learned"]
+"""What a method needs: no model (answers are counted or drawn), a model that is asked with the person's data, or also
+something that is learned before the model is asked (prompts, edits, weights or settings; random directions count)."""
+
 _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
 
@@ -42,6 +46,7 @@ class MethodEntry:
             control, and there is a learning curve over opinions.
         needs: "weights": open weights; "dpo": the extra of that name.
         iterates: whether it learns prompts in iterations. If so, there is a learning curve over iterations.
+        kind: what it needs, for the report's legend.
     """
 
     help: str
@@ -51,6 +56,7 @@ class MethodEntry:
     personal: bool = True
     needs: frozenset[str] = frozenset()
     iterates: bool = False
+    kind: Kind = "prompted"
 
 
 class _KeyedMethod(EvaluatedMethod, Protocol):
@@ -68,13 +74,14 @@ def _keyed(
     *,
     personal: bool = True,
     needs: frozenset[str] = frozenset(),
+    kind: Kind = "prompted",
 ) -> MethodEntry:
     """Return the entry of a method that has a learning key."""
 
     def key(overrides: Overrides, bench: Bench) -> Hashable:
         return make(overrides).learning_key(bench)
 
-    return MethodEntry(help_, make, key, personal=personal, needs=needs)
+    return MethodEntry(help_, make, key, personal=personal, needs=needs, kind=kind)
 
 
 def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) -> MethodEntry:
@@ -84,7 +91,7 @@ def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False) ->
     def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> fermi.TransferredPrompts:
         return fermi.TransferredPrompts(make(overrides), learns_with, answered_by)
 
-    return replace(_keyed(help_, make), iterates=True, transferred=transferred)
+    return replace(_keyed(help_, make, kind="learned"), iterates=True, transferred=transferred)
 
 
 def _chameleon(
@@ -99,7 +106,7 @@ def _chameleon(
 
         return ChameleonMethod(rule, pooled, random, overrides)
 
-    return _keyed(help_, make, personal=not (pooled or random), needs=_WEIGHTS)
+    return _keyed(help_, make, personal=not (pooled or random), needs=_WEIGHTS, kind="learned")
 
 
 def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
@@ -109,7 +116,7 @@ def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
 
         return DpoMethod(ChameleonMethod(rule), overrides)
 
-    return _keyed(help_, make, needs=_TRAINING)
+    return _keyed(help_, make, needs=_TRAINING, kind="learned")
 
 
 def _insights(overrides: Overrides) -> _KeyedMethod:
@@ -127,22 +134,29 @@ def _combined(overrides: Overrides) -> _KeyedMethod:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "uniform": MethodEntry("a random choice", _with_settings(Uniform()), personal=False),
+    "uniform": MethodEntry("a random choice", _with_settings(Uniform()), personal=False, kind="no model"),
     "constant": MethodEntry(
         "others' most frequent answer to questions with the same choices",
         _with_settings(Majority("constant")),
         personal=False,
+        kind="no model",
     ),
     "majority-own": MethodEntry(
-        "the person's most frequent answer to questions with the same choices", _with_settings(Majority("own"))
+        "the person's most frequent answer to questions with the same choices",
+        _with_settings(Majority("own")),
+        kind="no model",
     ),
     "majority-population": MethodEntry(
-        "others' most frequent answer to the question", _with_settings(Majority("population")), personal=False
+        "others' most frequent answer to the question",
+        _with_settings(Majority("population")),
+        personal=False,
+        kind="no model",
     ),
     "majority-group": MethodEntry(
         "others' most frequent answer to the question, in the person's group",
         _with_settings(Majority("group")),
         personal=False,
+        kind="no model",
     ),
     "vanilla": MethodEntry("the model without personalization", _with_settings(Prompting("vanilla")), personal=False),
     "profile": MethodEntry("the profile in the prompt", _with_settings(Prompting("profile"))),
@@ -152,7 +166,9 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "few-shot-bm25": MethodEntry("few-shot, nearest by BM25", _with_settings(Prompting("few-shot", nearness="bm25"))),
     "few-shot-tuned": MethodEntry(
-        "few-shot, tuned by leave-one-out with the calls of a learning method", _with_settings(TunedFewShot())
+        "few-shot, tuned by leave-one-out with the calls of a learning method",
+        _with_settings(TunedFewShot()),
+        kind="learned",
     ),
     "all-info": MethodEntry("the profile, all opinions and all texts", _with_settings(Prompting("all-info"))),
     "rag": MethodEntry("the 4 nearest items, in LaMP's patterns", _with_settings(Retrieval())),
@@ -175,7 +191,7 @@ METHODS: dict[str, MethodEntry] = {
     "chameleon-paper-random": _chameleon("random directions with the paper's rule", "literal", random=True),
     "chameleon-group": _chameleon("one edit from the person's group, including the person", pooled="group"),
     "chameleon-unseen": _chameleon("one edit from other people, without this person", pooled="unseen"),
-    "fermi+chameleon": _keyed("the edited model with Fermi's prompts", _combined, needs=_WEIGHTS),
+    "fermi+chameleon": _keyed("the edited model with Fermi's prompts", _combined, needs=_WEIGHTS, kind="learned"),
     "dpo": _dpo("DPO on chameleon-paper's pairs, for the same time", "literal"),
     "dpo-own": _dpo("DPO on chameleon's pairs, for the same time", ""),
 }

@@ -42,12 +42,32 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Meaning:
+    """An entry of a legend: a colour of style.css, a text, and a shape (square, circle, triangle or diamond)."""
+
+    colour: str
+    text: str
+    shape: str = "square"
+    hollow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing as trusted SVG; `legend` contains colours of style.css, and their meanings."""
+    """A drawing as trusted SVG, for wide and for narrow screens.
+
+    Args:
+        svg: drawing for screens that are wide enough.
+        narrow: the same for a phone.
+        caption: text below it.
+        legend: meanings of colours and shapes.
+        key: names of what the narrow drawing only numbers, from 1.
+    """
 
     svg: str
+    narrow: str
     caption: str
-    legend: tuple[tuple[str, str], ...] = ()
+    legend: tuple[Meaning, ...] = ()
+    key: tuple[str, ...] = ()
     kind: ClassVar[str] = "plot"
 
 

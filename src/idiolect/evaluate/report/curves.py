@@ -24,7 +24,7 @@ from idiolect.evaluate.report.drawing import (
     PAPER,
     SERIES,
     EndLabel,
-    drawn,
+    drawn_twice,
     label_at_right,
     plain_axes,
 )
@@ -87,18 +87,19 @@ def _curves(summary: Summary, place: Callable[[Arm], tuple[Arm, float] | None], 
     baseline = next((a.scores.get(measure.name) for a in summary.arms if a.arm == summary.header.baseline), None)
     reference = baseline.value if baseline is not None and finite(baseline.value) else None
     height = max(_HEIGHT, 90 + 16 * len(curves))
-    svg = drawn(
-        lambda figure: _draw(figure.add_subplot(), curves, (measure, reference, along), height - 60),
+    svg, narrow = drawn_twice(
+        lambda figure, narrow: _draw(figure.add_subplot(), curves, (measure, reference, along), height - 60, narrow),
         name,
         label=_label(curves, measure, along),
-        width=_WIDTH,
+        wide=(_WIDTH, height),
         height=height,
     )
-    caption = f"{capitalized(measure.title)} over {along}, with 95 % intervals."
+    intervals = any(estimate.low is not None for curve in curves for _, estimate in curve.points)
+    caption = f"{capitalized(measure.title)} over {along}{', with 95 % intervals' if intervals else ''}."
     if any(is_control(curve.arm) for curve in curves):
         caption += " Dashed, with hollow marks: learned from another person."
     caption += f" The dotted line is the baseline, {summary.header.baseline}." if reference is not None else ""
-    return Plot(svg, caption)
+    return Plot(svg, narrow, caption, key=tuple(str(curve.arm) for curve in curves))
 
 
 def _found(summary: Summary, measure: str, place: Callable[[Arm], tuple[Arm, float] | None]) -> list[_Curve]:
@@ -122,7 +123,9 @@ def _number(n: float) -> str:
     return "all" if n == _ALL else f"{n:g}"
 
 
-def _draw(axes: Axes, curves: Sequence[_Curve], scale: tuple[Measure, float | None, str], height: int) -> None:
+def _draw(
+    axes: Axes, curves: Sequence[_Curve], scale: tuple[Measure, float | None, str], height: int, narrow: bool
+) -> None:
     measure, reference, along = scale
     numbers = sorted({n for curve in curves for n, _ in curve.points})
     places = _places(numbers)
@@ -137,7 +140,8 @@ def _draw(axes: Axes, curves: Sequence[_Curve], scale: tuple[Measure, float | No
         _line(axes, line, SERIES[style % len(SERIES)], (MARKERS[style % len(MARKERS)], is_control(curve.arm)))
         for (x, _), (_, estimate) in zip(line, curve.points, strict=True):
             _whisker(axes, x, (estimate, measure), SERIES[style % len(SERIES)])
-        ends.append(EndLabel(*line[-1], names[str(curve.arm)], SERIES[style % len(SERIES)]))
+        end = str(n + 1) if narrow else names[str(curve.arm)]
+        ends.append(EndLabel(*line[-1], end, SERIES[style % len(SERIES)]))
     axes.set_xticks([places[n] for n in numbers], [_number(n) for n in numbers])
     axes.set_xlabel(capitalized(along))
     axes.set_ylabel(headed(measure))

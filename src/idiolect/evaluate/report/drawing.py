@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,33 @@ def drawn(draw: Callable[[Figure], None], name: str, *, label: str, width: int, 
         figure.savefig(written, format="svg", transparent=True, metadata=_NO_METADATA)
     opening = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" style="--width: {width}px">'
     return opening + _inlined(written.getvalue(), name)
+
+
+NARROW = 360
+"""Width of a drawing for a phone, in CSS pixels: it is shown at about its own size on a screen of 400."""
+
+
+def drawn_twice(
+    draw: Callable[[Figure, bool], None], name: str, *, label: str, wide: tuple[int, int], height: int
+) -> tuple[str, str]:
+    """Return one plot as two `<svg>` elements: for a wide screen, and for a phone.
+
+    Args:
+        draw: draws the plot; its second argument is whether the drawing is the narrow one.
+        name, label: see `drawn`.
+        wide: size of the wide one in CSS pixels.
+        height: height of the narrow one in CSS pixels.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    first = drawn(lambda figure: draw(figure, False), name, label=label, width=wide[0], height=wide[1])
+    return first, drawn(lambda figure: draw(figure, True), f"{name}-narrow", label=label, width=NARROW, height=height)
+
+
+def wrapped(text: str, narrow: bool) -> str:
+    """Return a label of an axis, on several lines if the drawing is narrow."""
+    return textwrap.fill(text, 46) if narrow else text
 
 
 _TAG = re.compile(r"<[^!?][^>]*>")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.records import Arm
-from idiolect.evaluate.report.cells import Plot
-from idiolect.evaluate.report.drawing import ANOTHER, INK, MUTED, OWN, PAPER, drawn, plain_axes
+from idiolect.evaluate.report.cells import Meaning, Plot
+from idiolect.evaluate.report.drawing import MUTED, OWN, PAPER, drawn_twice, plain_axes, wrapped
+from idiolect.evaluate.report.looks import legend_of_arms, look_of
 from idiolect.evaluate.report.wording import (
     capitalized,
     finite,
@@ -24,7 +25,7 @@ from idiolect.evaluate.report.wording import (
     shown,
     shown_interval,
 )
-from idiolect.evaluate.summary import Comparison, Estimate, Summary
+from idiolect.evaluate.summary import Comparison, Estimate, Header, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 930
 _IN_THE_LABEL = 12
+_NARROW_ROW = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +54,32 @@ def scores_forest(summary: Summary) -> Plot | None:
         return None
     rows = list(dict.fromkeys(str(replace(arm, control="own")) for arm, _ in found))
     both = {str(replace(arm, control="own")) for arm, _ in found if is_control(arm)}
-    marks = [_score_mark(arm, estimate, rows, (summary.header.baseline, both)) for arm, estimate in found]
+    marks = [_score_mark(arm, estimate, rows, (summary.header, both)) for arm, estimate in found]
     baseline = next((estimate.value for arm, estimate in found if arm == summary.header.baseline), None)
     labels = short_labels(rows)
     label = f"Forest plot of {measure.title} with 95 % intervals. " + _as_sentence(
         (str(arm), shown(measure, e.value), shown_interval(measure, e)) for arm, e in found
     )
-    svg = drawn(
-        lambda figure: _forest(
-            figure.add_subplot(), marks, [labels[row] for row in rows], (measure, baseline, headed(measure))
-        ),
+    scale = (measure, baseline, headed(measure))
+    svg, narrow = drawn_twice(
+        lambda figure, narrow: _forest(figure.add_subplot(), marks, [labels[row] for row in rows], scale, narrow),
         "scores",
         label=label,
-        width=_WIDTH,
-        height=70 + 26 * len(rows),
+        wide=(_WIDTH, 70 + 26 * len(rows)),
+        height=70 + _NARROW_ROW * len(rows),
     )
-    legend = (("own", "learned from the person"), ("another", "learned from another person")) if both else ()
-    caption = f"{capitalized(measure.title)} and its 95 % interval."
+    intervals = any(estimate.low is not None for _, estimate in found)
+    caption = f"{capitalized(measure.title)}{' and its 95 % interval' if intervals else ', without intervals'}."
     caption += f" The dashed line is the baseline, {summary.header.baseline}." if baseline is not None else ""
-    return Plot(svg, caption, legend)
+    return Plot(svg, narrow, caption, legend_of_arms((arm for arm, _ in found), summary.header))
 
 
-def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[Arm, set[str]]) -> _Mark:
+def _score_mark(arm: Arm, estimate: Estimate, rows: Sequence[str], known: tuple[Header, set[str]]) -> _Mark:
     name, control = str(replace(arm, control="own")), is_control(arm)
-    row, (baseline, both) = rows.index(name), known
-    if arm == baseline:
-        return _Mark(row, estimate, INK, shape="D")
+    row, (header, both) = rows.index(name), known
     nudge = 0.16 if name in both else 0.0
-    return _Mark(row + (nudge if control else -nudge), estimate, ANOTHER if control else OWN, hollow=control)
+    look = look_of(arm, header)
+    return _Mark(row + (nudge if control else -nudge), estimate, look.colour, look.hollow, look.marker)
 
 
 def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
@@ -91,20 +91,26 @@ def differences_forest(comparisons: Sequence[Comparison]) -> Plot | None:
     label = "Forest plot of paired differences with 95 % intervals. " + _as_sentence(
         (f"{pair_of(c)}, {measure_of(c.measure).title}", *_signed(c)) for c in kept
     )
-    labels = short_labels((pair_of(c) for c in kept), most=58)
+    labels = short_labels((pair_of(c) for c in kept), most=52)
     heights = [64 + 26 * len(panel) for panel in panels.values()]
 
-    def draw(figure: Figure) -> None:
+    def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)
         for ax, (name, panel) in zip(axes.flat, panels.items(), strict=True):
             measure = measure_of(name)
             marks = [_Mark(n, c.difference, OWN if c.primary else MUTED) for n, c in enumerate(panel)]
-            _forest(ax, marks, [labels[pair_of(c)] for c in panel], (measure, 0.0, _difference_head(measure)))
+            scale = (measure, 0.0, _difference_head(measure))
+            _forest(ax, marks, [labels[pair_of(c)] for c in panel], scale, narrow)
 
+    tall = sum(80 + _NARROW_ROW * len(panel) for panel in panels.values())
+    svg, narrow = drawn_twice(draw, "differences", label=label, wide=(_WIDTH, sum(heights)), height=tall)
     return Plot(
-        drawn(draw, "differences", label=label, width=_WIDTH, height=sum(heights)),
+        svg,
+        narrow,
         "Paired differences and their 95 % intervals; the dashed line marks no difference.",
-        (("own", "primary"), ("muted", "secondary")) if len({c.primary for c in kept}) == 2 else (),
+        (Meaning("own", "primary", "circle"), Meaning("muted", "secondary", "circle"))
+        if len({c.primary for c in kept}) == 2
+        else (),
     )
 
 
@@ -125,8 +131,13 @@ def _signed(comparison: Comparison) -> tuple[str, str]:
 
 
 def _forest(
-    axes: Axes, marks: Sequence[_Mark], labels: Sequence[str], scale: tuple[Measure, float | None, str]
+    axes: Axes,
+    marks: Sequence[_Mark],
+    labels: Sequence[str],
+    scale: tuple[Measure, float | None, str],
+    narrow: bool,
 ) -> None:
+    """Draw marks with their intervals; on a phone, the name of a row stands above it."""
     measure, reference, title = scale
     if reference is not None:
         axes.axvline(plotted(measure, reference), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -140,9 +151,18 @@ def _forest(
             value, mark.row, mark.shape, color=mark.colour, markersize=6, zorder=3,
             markerfacecolor=PAPER if mark.hollow else mark.colour, markeredgewidth=1.5,
         )  # fmt: skip
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlabel(title)
+    if narrow:
+        axes.set_yticks([])
+        for row, label in enumerate(labels):
+            axes.text(
+                0, row - 0.3, label, transform=axes.get_yaxis_transform(), va="bottom", fontsize=11, zorder=2,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
+            )  # fmt: skip
+        axes.set_ylim(len(labels) - 0.5, -0.8)
+    else:
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel(wrapped(title, narrow))
     axes.margins(x=0.04)
     plain_axes(axes)
 

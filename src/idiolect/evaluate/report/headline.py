@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from idiolect.evaluate.report.made import dates_text, duration_text, models_text, versions_text
 from idiolect.evaluate.report.wording import capitalized, counted, headed, measure_of, scalar
 from idiolect.evaluate.summary import Summary
 
@@ -28,16 +29,28 @@ def headline_of(summary: Summary) -> Headline:
     header = summary.header
     facts = {
         "Task": header.task,
-        "Models": models_line(header.config),
+        "Model": models_text(header.runs) or models_line(header.config),
         "People": _people(summary),
         "Answers": _answers(summary),
         "Arms": f"{len(summary.arms):,}" if summary.arms else "",
-        "Seeds": ", ".join(str(seed) for seed in sorted({seed for arm in summary.arms for seed in arm.seeds})),
+        "Seed": seed_line(summary),
         "Main measure": headed(measure_of(header.measures[0])) if header.measures else "",
         "Baseline": str(header.baseline),
+        "Made on": dates_text(header.runs),
+        "Took": duration_text(header.runs),
+        "Version": f"Idiolect {versions_text(header.runs)}" if header.runs else "",
     }
     kept = tuple((name, text) for name, text in facts.items() if text)
     return Headline(header.title or header.task, header.task, kept, _warning(summary))
+
+
+def seed_line(summary: Summary) -> str:
+    """Return the seed of people and questions, and those of the methods, each named as a value; "" if unknown."""
+    split, methods = summary.header.config.get("split"), sorted({seed for arm in summary.arms for seed in arm.seeds})
+    drawn = split.get("seed") if isinstance(split, Mapping) else None
+    named = [f"people and questions {drawn}"] if isinstance(drawn, int) else []
+    named += [f"methods {', '.join(map(str, methods))}"] if methods else []
+    return "; ".join(named)
 
 
 def models_line(config: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ Summary → gain_bars, cost_scatter, layer_grid → Plot → sections
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,20 +16,20 @@ import numpy as np
 
 from idiolect.evaluate.measures import Measure
 from idiolect.evaluate.records import Arm
-from idiolect.evaluate.report.cells import Plot
+from idiolect.evaluate.report.cells import Meaning, Plot
 from idiolect.evaluate.report.drawing import (
     ANOTHER,
     GRID,
-    INK,
     MARKERS,
     MUTED,
     OWN,
     SERIES,
     EndLabel,
-    drawn,
+    drawn_twice,
     label_at_right,
     plain_axes,
 )
+from idiolect.evaluate.report.looks import legend_of_arms, look_of
 from idiolect.evaluate.report.wording import (
     amount,
     capitalized,
@@ -41,7 +42,7 @@ from idiolect.evaluate.report.wording import (
     shortened,
     shown,
 )
-from idiolect.evaluate.summary import ArmScores, Gain, LayerProfile, Summary
+from idiolect.evaluate.summary import ArmScores, Gain, Header, LayerProfile, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,12 +66,12 @@ def gain_bars(summary: Summary) -> Plot | None:
     counts = {arm: better_same_worse(each) for arm, each in gains.items()}
     parts = (f"{arm}: {better} gain, {same} same, {worse} lose" for arm, (better, same, worse) in counts.items())
     label = f"Gain in {measure.title} of every person over the baseline, by arm. " + "; ".join(list(parts)[:12]) + "."
-    svg = drawn(
-        lambda figure: _gain_rows(figure.add_subplot(), gains, largest or 1.0),
+    svg, narrow = drawn_twice(
+        lambda figure, narrow: _gain_rows(figure.add_subplot(), gains, largest or 1.0, narrow),
         "gains",
         label=label,
-        width=_WIDTH,
-        height=34 + row * len(gains),
+        wide=(_WIDTH, 34 + row * len(gains)),
+        height=20 + 74 * len(gains),
     )
     unit = {"%": " percentage points", "": ""}.get(measure.unit, f" {measure.unit}")
     caption = (
@@ -78,7 +79,7 @@ def gain_bars(summary: Summary) -> Plot | None:
         f"{summary.header.baseline}, in {measure.title}. Each row is sorted by gain; half a row's height is "
         f"{shown(measure, largest)}{unit}."
     )
-    return Plot(svg, caption, (("own", "better"), ("another", "worse")))
+    return Plot(svg, narrow, caption, (Meaning("own", "better"), Meaning("another", "worse")))
 
 
 def gains_by_arm(gains: Sequence[Gain]) -> dict[Arm, list[Gain]]:
@@ -96,22 +97,28 @@ def better_same_worse(gains: Sequence[Gain]) -> tuple[int, int, int]:
     return better, len(gains) - better - worse, worse
 
 
-def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float) -> None:
+def _gain_rows(axes: Axes, gains: Mapping[Arm, Sequence[Gain]], largest: float, narrow: bool) -> None:
     labels = short_labels(str(arm) for arm in gains)
-    for row, (_, each) in enumerate(gains.items()):
+    for row, (arm, each) in enumerate(gains.items()):
         axes.plot([0, 1], [row, row], color=GRID, linewidth=0.8)
-        _gain_row(axes, row, [gain.gain / largest for gain in each])
+        _gain_row(axes, row, [gain.gain / largest for gain in each], 0.34 if narrow else 0.44)
         better, same, worse = better_same_worse(each)
-        axes.text(1.02, row, f"{better} better\n{same} same, {worse} worse", va="center", fontsize=10.5, color=MUTED)
-    axes.set_yticks(range(len(gains)), [labels[str(arm)] for arm in gains])
+        if narrow:  # the name and the counts stand above the row
+            axes.text(0, row - 0.42, labels[str(arm)], va="bottom", fontsize=11)
+            counts = f"{better} better, {same} same, {worse} worse"
+            axes.text(1, row - 0.42, counts, va="bottom", ha="right", fontsize=10, color=MUTED)
+        else:
+            counts = f"{better} better\n{same} same, {worse} worse"
+            axes.text(1.02, row, counts, va="center", fontsize=10.5, color=MUTED)
+    axes.set_yticks([] if narrow else range(len(gains)), [] if narrow else [labels[str(arm)] for arm in gains])
     axes.set_xticks([])
-    axes.set_ylim(len(gains) - 0.5, -0.5)
+    axes.set_ylim(len(gains) - 0.5, -0.75 if narrow else -0.5)
     axes.set_xlim(0, 1)
     plain_axes(axes)
     axes.spines["bottom"].set_visible(False)
 
 
-def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
+def _gain_row(axes: Axes, row: int, heights: Sequence[float], tallest: float) -> None:
     """Draw all bars of one colour as one shape; if there are many, equal adjacent bars are one rectangle."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -119,7 +126,7 @@ def _gain_row(axes: Axes, row: int, heights: Sequence[float]) -> None:
     bars = _bars(heights)
     for colour, sign in ((OWN, 1), (ANOTHER, -1)):
         corners = [
-            [(left, row), (right, row), (right, row - 0.44 * height), (left, row - 0.44 * height)]
+            [(left, row), (right, row), (right, row - tallest * height), (left, row - tallest * height)]
             for left, right, height in bars
             if sign * height > 0
         ]
@@ -192,33 +199,36 @@ def cost_scatter(summary: Summary) -> Plot | None:
     )
     label = f"Cost per person and {measure.title}. " + "; ".join(list(parts)[:12]) + "."
 
-    def draw(figure: Figure) -> None:
+    def draw(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots(len(scales), squeeze=False, gridspec_kw={"hspace": 0.08})
         for ax, (title, costs) in zip(axes.flat, scales.items(), strict=True):
-            _cost_panel(ax, found, costs, (measure, summary.header.baseline))
+            _cost_panel(ax, found, costs, (measure, summary.header))
             ax.set_xlabel(title)
-            label_at_right(ax, _cost_labels(found, costs, measure), panel - 60)
+            label_at_right(ax, _cost_labels(found, costs, measure, narrow), panel - 60)
 
-    svg = drawn(draw, "costs", label=label, width=_WIDTH, height=panel * len(scales))
+    size = (_WIDTH, panel * len(scales))
+    svg, narrow = drawn_twice(draw, "costs", label=label, wide=size, height=panel * len(scales))
     caption = f"{capitalized(measure.title)} over the cost per person, on a logarithmic scale."
-    caption += " The diamond is the baseline." if any(a.arm == summary.header.baseline for a in found) else ""
-    return Plot(svg, caption)
+    legend = legend_of_arms((a.arm for a in found), summary.header)
+    return Plot(svg, narrow, caption, legend, tuple(str(a.arm) for a in found))
 
 
-def _cost_labels(found: Sequence[ArmScores], costs: Sequence[float], measure: Measure) -> list[EndLabel]:
+def _cost_labels(found: Sequence[ArmScores], costs: Sequence[float], measure: Measure, narrow: bool) -> list[EndLabel]:
     names = short_labels((str(a.arm) for a in found), most=36)
     return [
-        EndLabel(cost, plotted(measure, a.scores[measure.name].value), names[str(a.arm)], MUTED)
-        for a, cost in zip(found, costs, strict=True)
+        EndLabel(cost, plotted(measure, a.scores[measure.name].value), str(n) if narrow else names[str(a.arm)], MUTED)
+        for n, (a, cost) in enumerate(zip(found, costs, strict=True), 1)
     ]
 
 
-def _cost_panel(axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], compared: tuple[Measure, Arm]) -> None:
-    measure, baseline = compared
+def _cost_panel(
+    axes: Axes, found: Sequence[ArmScores], costs: Sequence[float], compared: tuple[Measure, Header]
+) -> None:
+    measure, header = compared
     for scored, cost in zip(found, costs, strict=True):
-        colour, shape = (INK, "D") if scored.arm == baseline else (OWN, "o")
+        look = look_of(scored.arm, header)
         value = plotted(measure, scored.scores[measure.name].value)
-        axes.plot(cost, value, shape, color=colour, markersize=6.5, zorder=3)
+        axes.plot(cost, value, look.marker, color=look.colour, markersize=6.5, zorder=3)
     _log_axis(axes, costs)
     axes.set_ylabel(headed(measure))
     axes.margins(y=0.08)
@@ -261,31 +271,33 @@ def layer_grid(profiles: Mapping[str, tuple[LayerProfile, ...]], name: str) -> P
     keys = [key for key in _LAYER_TITLES if key in there] + sorted(there - set(_LAYER_TITLES))
     if not keys:
         return None
-    across = min(3, len(keys))
-    down = math.ceil(len(keys) / across)
+    across, narrow_across = min(3, len(keys)), min(2, len(keys))
     label = f"Diagnostics by layer ({', '.join(keys)}) of {', '.join(kept)}."
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots(down, across, squeeze=False, sharex=True)
+    def draw(figure: Figure, narrow: bool) -> None:
+        columns = narrow_across if narrow else across
+        axes = figure.subplots(math.ceil(len(keys) / columns), columns, squeeze=False, sharex=True)
         for ax, key in zip(axes.flat, keys, strict=False):
-            _layer_panel(ax, kept, key)
+            _layer_panel(ax, kept, key, narrow)
         for ax in list(axes.flat)[len(keys) :]:
             ax.set_visible(False)
         for ax in axes[-1]:
             ax.set_xlabel("Layer")
 
-    svg = drawn(draw, name, label=label, width=_WIDTH, height=30 + 200 * down)
-    legend = tuple((f"series-{n % len(SERIES) + 1}", arm) for n, arm in enumerate(kept))
-    return Plot(svg, "Means over people, by layer of the model.", legend)
+    tall, taller = (30 + 200 * math.ceil(len(keys) / columns) for columns in (across, narrow_across))
+    svg, narrow = drawn_twice(draw, name, label=label, wide=(_WIDTH, tall), height=taller)
+    legend = tuple(Meaning(f"series-{n % len(SERIES) + 1}", arm) for n, arm in enumerate(kept))
+    return Plot(svg, narrow, "Means over people, by layer of the model.", legend)
 
 
-def _layer_panel(axes: Axes, profiles: Mapping[str, Sequence[LayerProfile]], key: str) -> None:
+def _layer_panel(axes: Axes, profiles: Mapping[str, Sequence[LayerProfile]], key: str, narrow: bool) -> None:
     for n, layers in enumerate(profiles.values()):
         points = [(layer.layer, layer.values[key]) for layer in layers if finite(layer.values.get(key))]
         colour, marker = SERIES[n % len(SERIES)], MARKERS[n % len(MARKERS)]
         axes.plot(
             [x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4, marker=marker, markersize=3.2
         )
-    axes.set_title(shortened(_LAYER_TITLES.get(key, key)), fontsize=11.5)
+    title = shortened(_LAYER_TITLES.get(key, key))
+    axes.set_title(textwrap.fill(title, 24) if narrow else title, fontsize=10.5 if narrow else 11.5)
     axes.locator_params(axis="y", nbins=5)
     plain_axes(axes, grid="y")

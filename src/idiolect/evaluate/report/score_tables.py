@@ -11,7 +11,9 @@ from statistics import median
 
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.report.cells import Cell, Table
+from idiolect.evaluate.report.evidence import too_few_people
 from idiolect.evaluate.report.forest import pair_of
+from idiolect.evaluate.report.looks import kind_of
 from idiolect.evaluate.report.plots import better_same_worse, cost_of, gains_by_arm
 from idiolect.evaluate.report.wording import (
     DASH,
@@ -25,8 +27,9 @@ from idiolect.evaluate.report.wording import (
     shown,
     shown_interval,
 )
-from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Summary, Transfer
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Header, Summary, Transfer
 
+_NO_MODEL = "no model"
 _FEW = 10  # maximum number of arms for which several people are named
 
 
@@ -36,14 +39,23 @@ def main_table(summary: Summary) -> Table | None:
         return None
     measure = measure_of(summary.header.measures[0])
     gated = any(a.used is not None for a in summary.arms)
-    columns = ["Arm", headed(measure), "95 % interval", "People", "Questions", "Answers", "Unparsed"]
+    few = too_few_people(summary)
+    columns = [
+        "Arm",
+        headed(measure),
+        *([] if few else ["95 % interval"]),
+        "People",
+        "Questions",
+        "Answers",
+        "Unparsed",
+    ]
     columns += ["Gate open"] if gated else []
     rows = []
     for scored in summary.arms:
         estimate = scored.scores.get(measure.name)
         row = [
-            _arm(scored.arm, summary.header.baseline),
-            *_estimate(measure.name, estimate),
+            _arm(scored.arm, summary.header),
+            *_estimate(measure.name, estimate)[: 1 if few else 2],
             _count(scored.people),
             _count(estimate.questions) if estimate else Cell(DASH),
             _count(scored.answers),
@@ -51,6 +63,8 @@ def main_table(summary: Summary) -> Table | None:
         ]
         rows.append((*row, *([_gate(scored)] if gated else [])))
     caption = "Every arm in the main measure, with the counts behind its score."
+    if any(kind_of(a.arm, summary.header) == _NO_MODEL for a in summary.arms):
+        caption += f" “{_NO_MODEL}” marks methods that count or draw answers, and ask no model."
     return Table(caption, tuple(columns), tuple(rows), frozenset(range(1, len(columns))))
 
 
@@ -62,9 +76,10 @@ def measures_table(summary: Summary) -> Table | None:
     rows = []
     for scored in summary.arms:
         cells = [_joined(name, scored.scores.get(name)) for name in names]
-        rows.append((_arm(scored.arm, summary.header.baseline), *cells))
+        rows.append((_arm(scored.arm, summary.header), *cells))
     columns = ("Arm", *(headed(measure_of(name)) for name in names))
-    caption = "Every measure, with its 95 % interval. Arrows point to the better side."
+    caption = f"Every measure{'' if too_few_people(summary) else ', with its 95 % interval'}. "
+    caption += "Arrows point to the better side."
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
@@ -115,9 +130,7 @@ def gains_table(summary: Summary) -> Table | None:
         losing = [gain for gain in reversed(each) if gain.gain < 0][:named]
         median_gain = Cell(shown(measure, middle, signed=True), order=_order(middle))
         names = [_people(measure.name, people) for people in (gaining, losing)]
-        rows.append(
-            (_arm(arm, summary.header.baseline), *(_count(n) for n in better_same_worse(each)), median_gain, *names)
-        )
+        rows.append((_arm(arm, summary.header), *(_count(n) for n in better_same_worse(each)), median_gain, *names))
     caption = f"People by their gain over {summary.header.baseline} in {measure.title}; above 0 is better."
     return Table(caption, columns, tuple(rows), frozenset(range(1, 5)))
 
@@ -136,7 +149,7 @@ def costs_table(summary: Summary) -> Table | None:
             continue
         numbers = (cost.learning_calls, cost.answering_calls, cost.tokens, cost.seconds, cost.money)
         cells = [Cell(amount(number), order=_order(number)) for number in numbers]
-        rows.append((_arm(scored.arm, summary.header.baseline), *cells))
+        rows.append((_arm(scored.arm, summary.header), *cells))
     if all(cell.text in ("0", DASH) for row in rows for cell in row[1:]):
         return None
     columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
@@ -186,7 +199,7 @@ def uncounted_table(summary: Summary) -> Table | None:
         return None
     rows = tuple(
         (
-            _arm(arm.arm, summary.header.baseline),
+            _arm(arm.arm, summary.header),
             _share(arm.unparsed, arm.answers),
             *(_count(arm.not_scored.get(reason, 0)) for reason in reasons),
         )
@@ -197,10 +210,11 @@ def uncounted_table(summary: Summary) -> Table | None:
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _arm(arm: Arm, baseline: Arm) -> Cell:
-    """Return an arm's name, with a mark if it is a control or the baseline."""
-    mark = "another’s" if is_control(arm) else "baseline" if arm == baseline else ""
-    return Cell(str(replace(arm, control="own")), mark=mark)
+def _arm(arm: Arm, header: Header) -> Cell:
+    """Return an arm's name, with a mark if it is a control, the baseline, or asks no model."""
+    marks = ["another’s"] if is_control(arm) else ["baseline"] if arm == header.baseline else []
+    marks += [_NO_MODEL] if kind_of(arm, header) == _NO_MODEL else []
+    return Cell(str(replace(arm, control="own")), mark=", ".join(marks))
 
 
 def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:

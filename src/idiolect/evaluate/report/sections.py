@@ -21,7 +21,9 @@ from idiolect.evaluate.report.cells import (
     section,
 )
 from idiolect.evaluate.report.curves import curves_over_iterations, curves_over_opinions
+from idiolect.evaluate.report.evidence import few_people_note, too_few_people
 from idiolect.evaluate.report.forest import differences_forest, scores_forest
+from idiolect.evaluate.report.made import made_definitions, runs_table
 from idiolect.evaluate.report.plots import cost_scatter, gain_bars, layer_grid
 from idiolect.evaluate.report.score_tables import (
     comparisons_table,
@@ -42,10 +44,10 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
     """Return all sections that are not empty, in order."""
     found = (
         section("notes", "Notes", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
-        section("scores", "Scores", [scores_forest(summary), main_table(summary)]),
+        section("scores", "Scores", [_few(summary), scores_forest(summary), main_table(summary)]),
         section("measures", "All measures", [measures_table(summary)]),
         _differences(summary),
-        section("gains", "Gains and losses per person", [gain_bars(summary), gains_table(summary)]),
+        _gains(summary),
         section("opinions", "Learning from more opinions", [curves_over_opinions(summary)]),
         section("iterations", "Learning for more iterations", [curves_over_iterations(summary)]),
         section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary)]),
@@ -55,6 +57,11 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         section("uncounted", "Unparsed and not scored", [uncounted_table(summary)]),
         section("broken", "Broken records", _broken(summary.header)),
         section("intervals", "How the intervals are computed", _intervals(summary)),
+        section(
+            "made",
+            "How the results were made",
+            [runs_table(summary.header.runs), made_definitions(summary.header.runs)],
+        ),
         section(
             "configuration",
             "Configuration",
@@ -66,6 +73,8 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
 
 def _differences(summary: Summary) -> Section | None:
     """Return the section of differences; the plot shows primary comparisons and those in the first measure."""
+    if too_few_people(summary):
+        return None  # the note among the scores says why
     ordered = sorted(summary.comparisons, key=lambda comparison: not comparison.primary)
     main = summary.header.measures[:1]
     near = [c for c in ordered if c.primary or c.measure in main]
@@ -76,6 +85,16 @@ def _differences(summary: Summary) -> Section | None:
         comparisons_table(far, "Differences in the other measures", folded=bool(near)),
     ]
     return section("differences", "Paired differences", parts)
+
+
+def _few(summary: Summary) -> Prose | None:
+    return Prose((few_people_note(summary),)) if too_few_people(summary) else None
+
+
+def _gains(summary: Summary) -> Section | None:
+    if too_few_people(summary):
+        return None
+    return section("gains", "Gains and losses per person", [gain_bars(summary), gains_table(summary)])
 
 
 def _layers(summary: Summary) -> list[Plot | None]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from idiolect.errors import ModelError, SettingsError
+from idiolect.models.description import ModelDescription, public_url, reported_name
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
 from idiolect.models.remote import choices, wire
 from idiolect.models.remote.attempts import before_retry
@@ -43,6 +44,8 @@ class RemoteModel:
         self.thoughts_cut_off = 0  # answers that ended before their first word
         self.name = endpoint.name  # URL#MODEL, or openai:MODEL; contains no secret
         self._dialect = Dialect(endpoint.model)
+        self._endpoint = endpoint
+        self._reported: dict[str, set[str]] = {"model": set(), "system_fingerprint": set()}
 
     @property
     def notes(self) -> list[str]:
@@ -60,6 +63,22 @@ class RemoteModel:
         if self.client.timeouts_maybe_billed:
             notes.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
         return notes
+
+    def description(self) -> ModelDescription:
+        """Return what this model is, with the names that the server has given in its answers so far."""
+        return ModelDescription(
+            self._endpoint.model,
+            "remote",
+            endpoint=public_url(self._endpoint.base_url),
+            reported=tuple(sorted(self._reported["model"])),
+            reported_fingerprints=tuple(sorted(self._reported["system_fingerprint"])),
+        )
+
+    def _note_reported(self, payload: Any) -> None:
+        for key, names in self._reported.items():
+            name = reported_name(payload.get(key)) if isinstance(payload, dict) else None
+            if name is not None:
+                names.add(name)
 
     async def check(self) -> None:
         """Check that a server answers and accepts the key; see `ApiClient.check`."""
@@ -110,10 +129,16 @@ class RemoteModel:
 
     async def _ask(self, body: Callable[[Dialect], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
         """Send a body; if the model rejects parameters as unsupported, send it again without them, until none are."""
+
+        def read_and_note(payload: Any) -> Result:
+            result = read(payload)
+            self._note_reported(payload)
+            return result
+
         while True:
             sent = body(self._dialect)
             try:
-                return await self.client.post(_PATH, sent, read)
+                return await self.client.post(_PATH, sent, read_and_note)
             except RejectedError as error:
                 if "logprobs" in sent and error.unsupported & {"logprobs", "top_logprobs"}:
                     raise choices.no_logprobs(self._dialect) from None

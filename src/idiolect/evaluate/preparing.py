@@ -1,0 +1,85 @@
+"""A checked configuration with its benchmark and its arms, and its outline for the folder.
+
+EvaluationConfig → prepare → Prepared → asking (`evaluation`);  Prepared → outline_of → Outline → `reporting`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from idiolect.application.observers import Waiting, wait_quietly
+from idiolect.errors import MissingExtraError, SettingsError
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.outline import Outline, kinds_of, learned_with
+from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.tasks.table import TASKS
+
+_AT_THE_END = ("scipy", "statsmodels", "sklearn", "matplotlib")
+_SHOWN_BROKEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked configuration with its benchmark and its arms."""
+
+    config: EvaluationConfig
+    benchmark: Benchmark
+    options: EvaluationOptions
+    arms: list[PlannedArm]
+
+
+def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Prepared:
+    """Check a configuration, read its data and plan its arms, without a call.
+
+    Raises:
+        SettingsError: there is no such task, or a setting is invalid.
+        DatasetError, UsersFileError: the data cannot be read.
+        MissingExtraError: a required package is not installed.
+    """
+    if config.task not in TASKS:
+        raise SettingsError(f"unknown task {config.task!r}: choose one of {', '.join(TASKS)}")
+    options = config.evaluation_options()
+    _check_extras(options)
+    with waiting("reading the data"):
+        benchmark = TASKS[config.task].load(config.task_options())
+    return Prepared(config, benchmark, options, planned(options))
+
+
+def outline_of(prepared: Prepared) -> Outline:
+    """Return the outline of an evaluation, with which its folder can be reported without its data."""
+    benchmark, options = prepared.benchmark, prepared.options
+    arms = tuple(each.arm for each in prepared.arms)
+    by_spec = {str(each.spec): each.arm for each in prepared.arms if each.arm == Arm(str(each.spec))}
+    names = (prepared.config.model, *prepared.config.transfer)
+    return Outline(
+        task=benchmark.task,
+        title=TASKS[prepared.config.task].title,
+        measures=benchmark.measures,
+        arms=arms,
+        baseline=Arm(str(options.baseline)),
+        people=tuple(case.user.id for case in benchmark.cases),
+        groups={case.user.id: case.group for case in benchmark.cases if case.group},
+        labels=benchmark.labels,
+        primary=tuple((by_spec[str(a)], by_spec[str(b)]) for a, b in options.primary),
+        seed=prepared.config.seed,
+        seeds=options.seeds,
+        kinds=kinds_of(arms),
+        learned_with=learned_with(prepared.arms, options),
+        replayed=tuple(name for name in names if name.startswith("replay:")),
+        broken_count=benchmark.broken.count,
+        broken=tuple(str(record) for record in benchmark.broken.first[:_SHOWN_BROKEN]),
+        notes=benchmark.notes,
+    )
+
+
+def _check_extras(options: EvaluationOptions) -> None:
+    """Check at the start that the packages required at the end are installed."""
+    needed = dict.fromkeys(_AT_THE_END, "evaluate")
+    if any("dpo" in entry_of(spec).needs for spec in options.methods):
+        needed |= {"trl": "dpo", "peft": "dpo"}
+    for name, extra in needed.items():
+        if find_spec(name) is None:
+            raise MissingExtraError(f"this evaluation needs {name}: pip install 'idiolect[{extra}]'")
