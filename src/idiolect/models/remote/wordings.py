@@ -1,6 +1,6 @@
 """The words in which servers state why they refuse a request; pure functions over a `Complaint`, used by `faults`.
 
-Every pattern is the wording of at least one server in use; `tests/models/remote/servers.py` lists them by server.
+Every pattern is the wording of at least one server in use; `tests/models/remote/quirks.py` lists them by server.
 """
 
 from __future__ import annotations
