@@ -298,7 +298,9 @@ async def _play(request: web.Request, answer: Answer, payload: Callable[[str], B
             return await _send(request, json.dumps(payload(then)))
         case Status(code, headers, body):
             text = body if isinstance(body, str) else json.dumps(body)
-            return await _send(request, text, status=code, headers=headers)
+            content_type = headers.get("Content-Type", "application/json")
+            others = {name: value for name, value in headers.items() if name != "Content-Type"}
+            return await _send(request, text, status=code, headers=others, content_type=content_type)
         case WrongContentType(content_type, other):
             return await _send(request, proper if other is None else other, content_type=content_type)
         case Truncated():

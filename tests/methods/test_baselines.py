@@ -120,7 +120,7 @@ async def test_few_shot_shows_fewer_examples_if_the_model_reads_no_more() -> Non
     model = narrow(900)
     (answer,) = await FewShot(generating(model), said, k=8).answer([Question("new?", YES_NO)])
     assert answer.response.answer == "yes"
-    assert [f"{i}?" in examples_of(model) for i in range(8)] == [True] * 2 + [False] * 6
+    assert [f"{i}?" in examples_of(model) for i in range(8)] == [True] * 3 + [False] * 5
 
 
 async def test_few_shot_keeps_the_nearest_example_to_the_last() -> None:

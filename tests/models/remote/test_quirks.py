@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -130,12 +131,11 @@ async def test_filtered_request_costs_itself_only(seen: Seen) -> None:
 
 @of("filters")
 async def test_filtered_question_has_no_possible_choice(seen: Seen) -> None:
-    if seen.value == "paid":
-        pytest.skip("an answer that is withheld has no log-probabilities, and nothing to read")
     with ApiServer(lambda *_: seen.reply) as server:
         async with model_at(server) as model:
             (found,) = await model.choice_logprobs([ChoiceRequest((Message("user", "Tea?"),), ("Yes", "No"))])
-            assert found.free_refusal
+            assert found.logprobs == (-math.inf, -math.inf)
+            assert found.free_refusal == (seen.value != "paid")
 
 
 @of("too long")

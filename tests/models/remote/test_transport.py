@@ -148,7 +148,7 @@ async def test_final_fault_is_not_retried(answer: Status, words: str) -> None:
         ({"message": "This model's maximum context length is 4096 tokens. However, you …"}, "context is 4096 tokens"),
         ({"message": "the request exceeds the available context size (4096 tokens)"}, "context is 4096 tokens"),
         ({"message": "Unknown parameter: 'messages'", "param": "messages[0].foo"}, "it does not support messages"),
-        ({"message": f"bad prompt: {TEXT}", "code": "context_length_exceeded"}, ": context_length_exceeded"),
+        ({"message": f"bad prompt: {TEXT}", "code": "context_length_exceeded"}, "for the model's context"),
         ({"message": "oops", "type": "BadRequestError", "code": 400}, ": BadRequestError"),
         ({"message": f"bad prompt: {json.dumps(TEXT)[5:9]}", "type": "invalid_request_error"}, "invalid_request_error"),
         ({"message": r"bad prompt: \u041c\u0435\u043d\u0442\u043e\u043b", "code": "menthol"}, "(HTTP 400)"),

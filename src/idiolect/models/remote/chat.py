@@ -7,6 +7,7 @@ It sends all requests at once, up to its settings' concurrency. Cache, budget an
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -100,7 +101,7 @@ class RemoteModel:
             completion, estimated = await self._ask(
                 request.messages,
                 lambda dialect: wire.chat_body(request, dialect, streamed=self.client.timeouts > 0),
-                lambda payload: filters.unfiltered(payload, request) or wire.read_completion(payload, request),
+                lambda payload: filters.withheld_text(payload, request) or wire.read_completion(payload, request),
             )
         except FilteredError:
             self.filtered += 1
@@ -121,12 +122,15 @@ class RemoteModel:
             logprobs, estimated = await self._ask(
                 request.messages,
                 lambda dialect: choices.choice_body(request, dialect),
-                lambda payload: choices.read_choices(payload, request, self._dialect),
+                lambda payload: (
+                    filters.withheld_choice(payload, request) or choices.read_choices(payload, request, self._dialect)
+                ),
             )
         except FilteredError:
             self.filtered += 1
             return filters.no_choice(request)
         self.estimated_usages += estimated
+        self.filtered += max(logprobs.logprobs) == -math.inf
         return logprobs
 
     async def _ask(

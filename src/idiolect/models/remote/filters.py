@@ -19,8 +19,8 @@ CUT_OFF = Completion("", "length", Usage())
 _FEEDBACK = ("prompt_feedback", "promptFeedback")  # Gemini's, instead of choices
 
 
-def unfiltered(payload: Any, request: CompletionRequest) -> tuple[Completion, bool] | None:
-    """Return a filtered answer if a payload with HTTP 200 is one, and whether its token counts are estimates.
+def withheld_text(payload: Any, request: CompletionRequest) -> tuple[Completion, bool] | None:
+    """Return the answer in a payload with HTTP 200 if a filter withheld it, and whether its counts are estimates.
 
     Returns:
         None for an answer that no filter touched.
@@ -31,10 +31,18 @@ def unfiltered(payload: Any, request: CompletionRequest) -> tuple[Completion, bo
     return Completion("", "content_filter", usage), estimated
 
 
-def no_choice(request: ChoiceRequest) -> ChoiceLogProbs:
+def withheld_choice(payload: Any, request: ChoiceRequest) -> tuple[ChoiceLogProbs, bool] | None:
+    """Return the same for a request for choices: none of them is possible."""
+    if not _is_filtered(payload):
+        return None
+    usage, estimated = read_usage(payload, request.messages, "")
+    return no_choice(request, usage), estimated
+
+
+def no_choice(request: ChoiceRequest, usage: Usage = Usage()) -> ChoiceLogProbs:
     """Return the answer to a refused request for choices: none of them is possible."""
     n = len(request.choices)
-    return ChoiceLogProbs((-math.inf,) * n, (1,) * n, Usage())
+    return ChoiceLogProbs((-math.inf,) * n, (1,) * n, usage)
 
 
 def _is_filtered(payload: Any) -> bool:

@@ -53,7 +53,8 @@ _LONG = re.compile(
     r"context[ _](?:length|window|size|limit)|maximum (?:model|prompt|input|sequence) length|prompt is too long|"
     r"input (?:is|length is)? ?too long|too many (?:input )?tokens|input token count|input token limit|"
     r"reduce the length of|reduce your message size|request too large|too large for model with|"
-    r"must have less than \d+ tokens|tokens. \+ .max_new_tokens|exceeds? the (?:maximum|model's max)\w* .{0,40}tokens|"
+    r"must have less than \d+ tokens|tokens`? \+ `?max_new_tokens|"
+    r"exceeds? the (?:maximum|model's max)\w* .{0,40}tokens|"
     r"maximum context|request entity too large|prompt contains \d+ tokens|longer than the maximum",
     _I,
 )
@@ -186,7 +187,8 @@ def refused_parameters(complaint: Complaint, body: Mapping[str, Any]) -> frozens
     if "stream" in body and re.search("stream", complaint.text, _I) and not re.search("stream_options", complaint.text):
         return frozenset({"stream"})
     text = _AFTER_THE_NAME.split(words, maxsplit=1)[0]
-    return frozenset(name for name in body if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+    named = frozenset(name for name in body if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+    return named - {"temperature"} if {"temperature", "top_p"} <= named else named  # not both: temperature stays
 
 
 def logprobs_limit(complaint: Complaint, sent: int) -> int | None:
