@@ -52,5 +52,5 @@ def _is_filtered(payload: Any) -> bool:
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, dict):
         return wordings.is_filter_code(first.get("finish_reason"))
-    feedback = next((payload[name] for name in _FEEDBACK if isinstance(payload.get(name), dict)), {})
-    return bool(feedback.get("blockReason") or feedback.get("block_reason"))
+    given = [payload[name] for name in _FEEDBACK if isinstance(payload.get(name), dict)]
+    return any(feedback.get("blockReason") or feedback.get("block_reason") for feedback in given)

@@ -59,7 +59,8 @@ def duration(text: str) -> float | None:
 
 def _reset(headers: Mapping[str, str]) -> float | None:
     """Return the longest wait among the limits that are used up; among all limits, if none states that it is."""
-    used_up, others = [], []
+    used_up: list[float] = []
+    others: list[float] = []
     for name in _RESETS:
         of = f"-{name}" if name else ""
         for reset, left in (
