@@ -1,6 +1,6 @@
 """What streaming costs: CPU per call of the remote model against an instant server, plain and streamed.
 
-    python -m benchmarks.remote_streaming
+    python benchmarks/remote_streaming.py
 
 The server runs in another process. Each answer has so many pieces (tokens); a piece is an event of the stream.
 """
