@@ -177,6 +177,11 @@ QUIRKS: tuple[Quirk, ...] = (
                 "Anthropic", bad({"error": {"message": "`temperature` is deprecated for this model."}}), "temperature"
             ),
             Seen(
+                "FastAPI",
+                bad({"detail": [{"loc": ["body", "temperature"], "msg": "Input should be greater than 0"}]}, 422),
+                "temperature",
+            ),
+            Seen(
                 "TGI",
                 bad({"error": "Input validation error: `temperature` must be strictly positive"}, 422),
                 "temperature",
@@ -210,6 +215,7 @@ QUIRKS: tuple[Quirk, ...] = (
             ),
             Seen("Azure", openai("Unrecognized request argument supplied: stream_options"), "stream_options"),
             Seen("a small server", bad({"error": "streaming is not supported"}, 501)),
+            Seen("a small server", bad({"error": "bad request"})),
         ],
     ),
     Quirk(
@@ -291,7 +297,7 @@ QUIRKS: tuple[Quirk, ...] = (
                 gemini(
                     "Quota exceeded for GenerateRequestsPerDayPerProjectPerModel", status=429, name="RESOURCE_EXHAUSTED"
                 ),
-                "quota of the day",
+                "quota of the day or month",
             ),
             Seen(
                 "Groq", openai("Limit reached on tokens per day (TPD). Please try again in 47m12s.", status=429), "day"

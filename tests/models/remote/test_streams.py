@@ -17,7 +17,7 @@ from idiolect.models.remote.faults import UnansweredError
 from idiolect.models.remote.streams import payload_of_stream
 from idiolect.models.remote.transport import RemoteSettings
 from idiolect.models.remote.wire import STREAMED_FROM
-from tests.api_server import Answer, ApiServer, Body, Slow, Stream, chat_payload, stream_events
+from tests.api_server import Answer, ApiServer, Body, Slow, Status, Stream, chat_payload, stream_events
 
 FAST = RemoteSettings(timeout=5, wait_initial=0.001, wait_max=0.002, attempts=2)
 LONG = SamplingParams(max_tokens=STREAMED_FROM)
@@ -134,3 +134,16 @@ async def test_streamed_answer_without_counts_is_estimated() -> None:
             (completion,) = await model.complete([asked()])
             assert completion.usage.completion_tokens == 4
             assert model.estimated_usages == 1
+
+
+async def test_server_whose_streams_break_off_gets_plain_requests() -> None:
+    broken = 'data: {"choices": [{"delta": {"content": "Ye"}}]}\n\n'
+
+    def answer(body: Body, _: int) -> Answer:
+        return Status(200, {"Content-Type": "text/event-stream"}, broken) if body.get("stream") else "Yes"
+
+    with ApiServer(answer) as server:
+        async with model_at(server, RemoteSettings(wait_initial=0.001, wait_max=0.002)) as model:
+            for _ in range(2):
+                assert (await model.complete([asked()]))[0].text == "Yes"
+        assert ["stream" in received.body for received in server.requests] == [True, True, False, False]

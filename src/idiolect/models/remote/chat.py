@@ -19,8 +19,9 @@ from idiolect.models.remote import choices, filters, wire
 from idiolect.models.remote.attempts import before_retry
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint
 from idiolect.models.remote.faults import FilteredError, OutOfTokensError, RejectedError
+from idiolect.models.remote.streams import MOST_BROKEN
 from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
-from idiolect.models.remote.wire import Dialect
+from idiolect.models.remote.wire import STREAMED_FROM, Dialect
 
 _DEFAULTS = RemoteSettings()
 _PATH = "/chat/completions"
@@ -100,7 +101,7 @@ class RemoteModel:
         try:
             completion, estimated = await self._ask(
                 request.messages,
-                lambda dialect: wire.chat_body(request, dialect, streamed=self.client.timeouts > 0),
+                lambda dialect: wire.chat_body(request, dialect, streamed=self._streamed(request)),
                 lambda payload: filters.withheld_text(payload, request) or wire.read_completion(payload, request),
             )
         except FilteredError:
@@ -116,6 +117,12 @@ class RemoteModel:
         if completion.finish_reason == "length" and not completion.text.strip():
             self.thoughts_cut_off += 1
         return completion
+
+    def _streamed(self, request: CompletionRequest) -> bool:
+        """Return whether to stream: a long answer, or any after a time-out, unless streams break off here."""
+        if self.client.broken_streams >= MOST_BROKEN:
+            return False
+        return request.sampling.max_tokens >= STREAMED_FROM or self.client.timeouts > 0
 
     async def _weigh(self, request: ChoiceRequest) -> ChoiceLogProbs:
         try:

@@ -173,8 +173,8 @@ def _unanswered(complaint: Complaint, headers: Mapping[str, str], call: Call) ->
     wait = asked_wait(headers, complaint.text)
     status = complaint.status
     what = {429: "too many requests"}.get(status, "the server failed or is busy")
-    if wordings.is_daily_quota(complaint) and (wait is None or wait > call.max_wait):
-        return UnusableModelError(f"{call.url}: the quota of the day is used up (HTTP {status}); try later")
+    if status == 429 and wordings.is_long_quota(complaint, wait, call.max_wait):
+        return UnusableModelError(f"{call.url}: the quota of the day or month is used up (HTTP {status}); try later")
     if wait is not None and wait > call.max_wait:
         return UnusableModelError(
             f"{call.url} asks to wait {wait:.0f} s (HTTP {status}, {what}), longer than the maximum of "

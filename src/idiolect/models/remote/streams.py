@@ -12,8 +12,13 @@ from typing import Any
 
 from idiolect.models.remote.faults import UnansweredError
 
+MOST_BROKEN = 2  # streams that break off before a server gets no further ones
 _TEXTS = ("reasoning_content", "reasoning", "refusal")  # fields of a message that come in pieces, besides its content
 _DONE = "[DONE]"
+
+
+class BrokenStreamError(UnansweredError):
+    """A stream without its end."""
 
 
 def is_stream(content_type: str, body: bytes) -> bool:
@@ -42,7 +47,7 @@ def payload_of_stream(body: bytes) -> Any:
             return chunk
         answer.add(chunk)
     if not answer.ended:
-        raise UnansweredError("the stream broke off", maybe_billed=True)
+        raise BrokenStreamError("the stream broke off", maybe_billed=True)
     return answer.payload()
 
 

@@ -29,6 +29,7 @@ from idiolect.models.remote.endpoint import Endpoint, headers_for, key_advice, r
 from idiolect.models.remote.exchange import Watch, exchange, open_client, payload_of
 from idiolect.models.remote.faults import Call, MissingModelError, UnansweredError
 from idiolect.models.remote.replies import Reply, complaint_instead
+from idiolect.models.remote.streams import BrokenStreamError
 
 Result = TypeVar("Result")
 Body = Mapping[str, Any] | None
@@ -106,6 +107,7 @@ class ApiClient:
     Attributes:
         attempts: number of requests sent so far.
         timeouts: number of attempts that timed out.
+        broken_streams: number of streamed answers that ended without their end.
 
     Raises:
         SettingsError: the key is missing or malformed.
@@ -115,7 +117,7 @@ class ApiClient:
         self.endpoint, self.settings = endpoint, settings
         self._key = read_key(endpoint)
         self._line: _Line | None = None
-        self.attempts = self.timeouts = 0
+        self.attempts = self.timeouts = self.broken_streams = 0
 
     async def post(self, path: str, body: Callable[[], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
         """Post a body and return the result of `read` for the answer's JSON; retry if it raises `UnansweredError`.
@@ -226,6 +228,7 @@ class ApiClient:
             if (complaint := complaint_instead(payload)) is None:
                 return read(payload)
         except ModelError as error:
+            self.broken_streams += isinstance(error, BrokenStreamError)
             self._failed(line, error, maybe_billed=body is not None)
             raise
         fault = faults.of_complaint(complaint, response.headers, self._call(body))

@@ -59,6 +59,9 @@ class Dialect:
         for name in sorted(refused - self.omitted):
             self.omitted.add(name)
             self.note(_OMITTED[name])
+        if not error.unsupported and "stream" in sent:  # streaming may be what an unknown wording is about
+            self.omitted |= _OMITTED_SILENTLY
+            return True
         return bool(refused)
 
     def note(self, what: str) -> None:
@@ -73,7 +76,7 @@ def chat_body(request: CompletionRequest, dialect: Dialect, *, streamed: bool = 
     Args:
         request: the request.
         dialect: the parameters that the model supports.
-        streamed: whether to stream the answer even if it can't be long.
+        streamed: whether to stream the answer, if the server streams.
 
     Raises:
         ModelError: the request has a prefill.
@@ -93,7 +96,7 @@ def chat_body(request: CompletionRequest, dialect: Dialect, *, streamed: bool = 
         body["seed"] = _folded(sampling.seed, request.draw)
     if sampling.stop:
         body["stop"] = [whole(text) for text in sampling.stop]
-    if streamed or sampling.max_tokens >= STREAMED_FROM:
+    if streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return {name: value for name, value in body.items() if name not in dialect.omitted}
 

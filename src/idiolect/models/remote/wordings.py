@@ -24,11 +24,12 @@ _NO_MONEY = re.compile(
     r"credit balance is too low|insufficient (?:account )?(?:credits?|balance|funds|quota)|out of credits|"
     r"not enough credits|no credits|(?:billing|spending|usage|credit) (?:hard |monthly )?limit (?:has been )?reached|"
     r"billing (?:is )?not active|payment required|add (?:more )?credits|exceeded your monthly|"
-    r"requires? (?:an )?(?:active )?(?:subscription|billing)|free quota .{0,40}(?:exhausted|used up)",
+    r"requires? (?:an )?(?:active )?(?:subscription|billing)|free quota .{0,40}(?:exhausted|used up)|余额不足|欠费",
     _I,
 )
 _PLAN = re.compile(r"exceeded your current quota", _I)
-_PER_DAY = re.compile(r"per[_ ]?day|PerDay|daily limit|\b[RT]PD\b", _I)
+_LONG_PERIOD = re.compile(r"per[_ ]?(?:day|month)|(?:daily|monthly) (?:limit|quota)|/ ?month|\b[RT]PD\b", _I)
+_PER_DAY_ALONE = re.compile(r"(?<!_)PerDay(?!.*PerMinute)", re.DOTALL)  # Gemini's, whose time to wait is too short
 
 _FILTER_CODES = frozenset(
     {
@@ -94,7 +95,7 @@ _REFUSING = re.compile(
     r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|extra inputs|"
     r"extra_forbidden|extra fields|extraneous|cannot find field|only the default|no longer|deprecated|instead|"
     r"not a (?:valid|supported|recognized)|invalid (?:parameter|argument|field)|not enabled|not accepted|"
-    r"cannot both be|can't both be|not implemented|does not take|strictly positive|must be (?:greater than|>) 0\b",
+    r"cannot both be|can't both be|not implemented|does not take|strictly positive|be (?:greater than|>) 0\b",
     _I,
 )
 _AFTER_THE_NAME = re.compile(
@@ -123,9 +124,17 @@ def is_out_of_money(complaint: Complaint, *, waits: bool) -> bool:
     return bool(_PLAN.search(complaint.text)) and not waits and not complaint.names & {"resource_exhausted"}
 
 
-def is_daily_quota(complaint: Complaint) -> bool:
-    """Return whether the limit that was reached is one of the day."""
-    return complaint.status == 429 and bool(_PER_DAY.search(complaint.text))
+def is_long_quota(complaint: Complaint, wait: float | None, longest: float) -> bool:
+    """Return whether the limit that was reached is one of a day or a month.
+
+    Args:
+        complaint: the reply's facts.
+        wait: seconds that the reply asks to wait; None if it doesn't ask.
+        longest: seconds that a wait may take; if the wait is no longer, it is trusted.
+    """
+    if _PER_DAY_ALONE.search(complaint.text):
+        return True
+    return bool(_LONG_PERIOD.search(complaint.text)) and (wait is None or wait > longest)
 
 
 def is_filtered(complaint: Complaint) -> bool:
