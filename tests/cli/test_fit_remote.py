@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from tests.api_server import Answer, ApiServer, Body, Hang, Status, chat_payload
+from tests.api_server import Answer, ApiServer, Body, Hang, Status, Stream, chat_payload
 from tests.cli.interrupting import start
 from tests.cli.learning import run
 from tests.cli.remote_world import answer, arguments, asked_names, kept_names, learned, person, write_users
@@ -87,6 +87,27 @@ def test_a_user_whose_requests_fail_is_printed(tmp_path: Path) -> None:
     (error,) = [line["error"] for line in map(json.loads, as_json.stdout.splitlines()) if "error" in line]
     assert error["type"] == "ModelError"
     assert "o'clock" not in result.output + as_json.output, "a message repeats what a person was asked"
+
+
+def test_streamed_answers_teach_the_same_as_plain_ones(tmp_path: Path) -> None:
+    """The same prompts, calls and tokens, and a cache from which either kind answers."""
+    users, summaries = write_users(tmp_path / "users.jsonl", ["ann"]), []
+    for streams in (True, False):
+
+        def replying(body: Body, _: int, *, streams: bool = streams) -> Answer:
+            plain = {name: value for name, value in body.items() if not name.startswith("stream")}
+            text = answer(plain)
+            return Stream(text, size=3) if streams and body.get("stream") else text
+
+        with ApiServer(replying) as server:
+            store = tmp_path / str(streams)
+            result = fit(users, store, server, "--json", "--max-tokens", "300")
+            assert any("stream" in received.body for received in server.requests)
+            summaries.append([json.loads(line) | {"seconds": 0} for line in result.stdout.splitlines()])
+            names = {json.dumps(each.body["messages"]) for each in server.requests}
+            assert f"{len(server.requests)} calls" in result.stderr
+            summaries[-1].append({"messages": sorted(names)})
+    assert summaries[0] == summaries[1]
 
 
 def test_a_filtered_question_costs_itself_and_not_its_person(tmp_path: Path) -> None:
