@@ -26,11 +26,11 @@ Body: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Status:
-    """Answers with this HTTP status; a mapping as `body` becomes JSON."""
+    """Answers with this HTTP status; a mapping or a list as `body` becomes JSON."""
 
     code: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | str = ""
+    body: Mapping[str, Any] | list[Any] | str = ""
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,30 @@ class Slow:
     then: str = "Yes"
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A proper answer as server-sent events.
+
+    Args:
+        text: the answer.
+        interval: seconds between events.
+        size: characters of the answer in an event.
+        usage: whether the token counts come at the end.
+        error: an error event instead of the end.
+    """
+
+    text: str = "Yes"
+    interval: float = 0.0
+    size: int = 8
+    usage: bool = True
+    error: Mapping[str, Any] | None = None
+
+
 Fault: TypeAlias = (
     Status | Hang | Drop | Truncated | Malformed | Empty | NoChoices | Refusal | WrongContentType | Drip | Huge
-    | AbsurdUsage | Slow
+    | AbsurdUsage | Slow | Stream
 )  # fmt: skip
-Answer: TypeAlias = str | Body | Fault
+Answer: TypeAlias = str | Body | list[Any] | Fault
 Answering: TypeAlias = Callable[[Body, int], Answer]
 
 
@@ -272,14 +291,16 @@ def vector(text: str, dimensions: int = 8) -> list[float]:
 async def _play(request: web.Request, answer: Answer, payload: Callable[[str], Body]) -> web.StreamResponse:
     proper = json.dumps(payload("Yes"))
     match answer:
-        case str() | dict() | Refusal() | AbsurdUsage() | NoChoices():
+        case str() | dict() | list() | Refusal() | AbsurdUsage() | NoChoices():
             return await _send(request, json.dumps(_payload(answer, payload)))
         case Slow(seconds, then):
             await asyncio.sleep(seconds)
             return await _send(request, json.dumps(payload(then)))
         case Status(code, headers, body):
             text = body if isinstance(body, str) else json.dumps(body)
-            return await _send(request, text, status=code, headers=headers)
+            content_type = headers.get("Content-Type", "application/json")
+            others = {name: value for name, value in headers.items() if name != "Content-Type"}
+            return await _send(request, text, status=code, headers=others, content_type=content_type)
         case WrongContentType(content_type, other):
             return await _send(request, proper if other is None else other, content_type=content_type)
         case Truncated():
@@ -288,10 +309,14 @@ async def _play(request: web.Request, answer: Answer, payload: Callable[[str], B
             return await _send(request, body)
         case Empty():
             return await _send(request, "")
+        case Stream():
+            return await _stream(request, answer, payload(answer.text))
     return await _misbehave(request, answer, proper.encode())
 
 
-def _payload(answer: str | Body | Refusal | AbsurdUsage | NoChoices, payload: Callable[[str], Body]) -> Body:
+def _payload(
+    answer: str | Body | list[Any] | Refusal | AbsurdUsage | NoChoices, payload: Callable[[str], Body]
+) -> Body | list[Any]:
     match answer:
         case str():
             return payload(answer)
@@ -304,6 +329,35 @@ def _payload(answer: str | Body | Refusal | AbsurdUsage | NoChoices, payload: Ca
         case NoChoices():
             return {**payload("Yes"), "choices": []}
     return answer
+
+
+def stream_events(plain: Body, size: int = 8, *, usage: bool = True) -> list[str]:
+    """The events of a streamed answer, from the payload of the plain one; its text comes in pieces of `size`."""
+    text, reason = plain["choices"][0]["message"]["content"] or "", plain["choices"][0]["finish_reason"]
+    head = {"id": plain["id"], "object": "chat.completion.chunk", "model": plain["model"]}
+    deltas: list[Body] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": text[place : place + size]} for place in range(0, len(text), size)]
+    chunks = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    if usage:
+        chunks.append({**head, "choices": [], "usage": plain["usage"]})
+    return [*(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
+
+
+async def _stream(request: web.Request, streamed: Stream, plain: Body) -> web.StreamResponse:
+    events = stream_events(plain, streamed.size, usage=streamed.usage)
+    if streamed.error is not None:
+        events = [*events[:2], f"data: {json.dumps({'error': streamed.error})}\n\n", "data: [DONE]\n\n"]
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for event in events[:-1]:
+        await response.write(event.encode("utf-8", "replace"))
+        if streamed.interval:
+            await asyncio.sleep(streamed.interval)
+    request[_RECEIVED].answered = True
+    await response.write(events[-1].encode())
+    await response.write_eof()
+    return response
 
 
 async def _misbehave(request: web.Request, fault: Hang | Drop | Drip | Huge, proper: bytes) -> web.StreamResponse:

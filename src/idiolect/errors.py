@@ -8,6 +8,7 @@ that setting and the command that fits a user, and adds them to the message (`cl
     ├── DatasetError            a published data set is missing, not in its layout, or has nobody left to evaluate
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
+    │   ├── ContextLengthError  a prompt is longer than the model can read
     │   ├── OtherWeightsError   an edit was learned on other weights than the model has now
     │   └── UnseenRequestError  a recording does not contain a request that is to be replayed
     ├── MissingExtraError       an optional dependency (extra) is not installed
@@ -75,6 +76,29 @@ class ModelError(IdiolectError):
 
 class UnusableModelError(ModelError):
     """No call of this model can succeed, for example because its key was refused; no other call needs to be tried."""
+
+
+class ContextLengthError(ModelError):
+    """A prompt is longer than the model can read.
+
+    Args:
+        message: the message; it names neither the prompt nor its words.
+        limit: number of tokens that the model can read; None if it is unknown.
+        whose: the prompt in words, such as "the optimizer's prompt"; "" where only the model's part is known.
+        remedy: see `IdiolectError`.
+    """
+
+    def __init__(
+        self, message: str, *, limit: int | None = None, whose: str = "", remedy: Remedy | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.limit, self.whose = limit, whose
+
+    def of(self, whose: str, remedy: Remedy) -> ContextLengthError:
+        """Return the error with the prompt and a remedy named; this error itself if they are named already."""
+        if self.whose:
+            return self
+        return ContextLengthError(f"{whose} is too long: {self}", limit=self.limit, whose=whose, remedy=remedy)
 
 
 class OtherWeightsError(ModelError):

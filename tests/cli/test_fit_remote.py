@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from tests.api_server import Answer, ApiServer, Body, Hang, Status, chat_payload
+from tests.api_server import Answer, ApiServer, Body, Hang, Status, Stream, chat_payload
 from tests.cli.interrupting import start
 from tests.cli.learning import run
 from tests.cli.remote_world import answer, arguments, asked_names, kept_names, learned, person, write_users
@@ -71,7 +71,7 @@ def test_options_reach_the_calls(tmp_path: Path) -> None:
 
 def test_a_user_whose_requests_fail_is_printed(tmp_path: Path) -> None:
     def failing(body: Body, number: int) -> Answer:
-        refused = Status(400, body={"error": {"message": "the content is filtered", "code": "content_filter"}})
+        refused = Status(400, body={"error": {"message": "no", "code": "invalid_value"}})
         return refused if about(body, "bob") else answer(body, number)
 
     users = write_users(tmp_path / "users.jsonl", ["ann", "bob", "eve"])
@@ -87,6 +87,57 @@ def test_a_user_whose_requests_fail_is_printed(tmp_path: Path) -> None:
     (error,) = [line["error"] for line in map(json.loads, as_json.stdout.splitlines()) if "error" in line]
     assert error["type"] == "ModelError"
     assert "o'clock" not in result.output + as_json.output, "a message repeats what a person was asked"
+
+
+def test_streamed_answers_teach_the_same_as_plain_ones(tmp_path: Path) -> None:
+    """The same prompts, calls and tokens, and a cache from which either kind answers."""
+    users, summaries = write_users(tmp_path / "users.jsonl", ["ann"]), []
+    for streams in (True, False):
+
+        def replying(body: Body, _: int, *, streams: bool = streams) -> Answer:
+            plain = {name: value for name, value in body.items() if not name.startswith("stream")}
+            text = answer(plain)
+            return Stream(text, size=3) if streams and body.get("stream") else text
+
+        with ApiServer(replying) as server:
+            store = tmp_path / str(streams)
+            result = fit(users, store, server, "--json", "--max-tokens", "300")
+            assert any("stream" in received.body for received in server.requests)
+            summaries.append([json.loads(line) | {"seconds": 0} for line in result.stdout.splitlines()])
+            names = {json.dumps(each.body["messages"]) for each in server.requests}
+            assert f"{len(server.requests)} calls" in result.stderr
+            summaries[-1].append({"messages": sorted(names)})
+    assert summaries[0] == summaries[1]
+
+
+def test_a_filtered_question_costs_itself_and_not_its_person(tmp_path: Path) -> None:
+    def filtering(body: Body, number: int) -> Answer:
+        refused = Status(400, body={"error": {"message": "filtered", "code": "content_filter"}})
+        return refused if "What would bob have at 3 o'clock?" in str(body) else answer(body, number)
+
+    users = write_users(tmp_path / "users.jsonl", ["ann", "bob"])
+    with ApiServer(filtering) as server:
+        result = fit(users, tmp_path / "store", server)
+        refused = len([received for received in server.requests if "bob have at 3" in str(received.body)])
+        again = fit(users, tmp_path / "store", server)
+    assert result.exit_code == 0, result.output
+    assert "of 2 users: 2 learned;" in result.stderr
+    assert "refused by a content filter" in result.stderr
+    assert refused >= 1
+    assert again.exit_code == 0
+
+
+def test_a_quota_that_is_used_up_ends_the_run_which_can_be_resumed(tmp_path: Path) -> None:
+    broke = Status(402, body={"error": {"message": "Insufficient credits", "code": 402}})
+    users = write_users(tmp_path / "users.jsonl", [f"u{number}" for number in range(40)])
+    with ApiServer(lambda body, number: answer(body) if number <= 30 else broke) as server:
+        result = fit(users, tmp_path / "store", server, "--concurrency", "4")
+        assert result.exit_code == 1
+        assert len(server.requests) <= 30 + 4, "others were tried in vain"
+        assert "quota or credit is used up (HTTP 402)" in result.stderr
+        assert "with --resume" in result.stderr
+        server.answer = answer
+        assert fit(users, tmp_path / "store", server, "--resume").exit_code == 0
 
 
 def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:

@@ -218,3 +218,14 @@ def test_demonstration_block_keeps_the_order() -> None:
 def test_bad_answering_settings_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"answering.{name} is {value!r}"):
         AnsweringSettings(**{name: value})  # type: ignore[arg-type]
+
+
+async def test_question_that_a_filter_refused_has_no_answer() -> None:
+    refused = ChoiceLogProbs((-math.inf, -math.inf), (1, 1), Usage())
+    for normalization in ("sum", "mean", "pmi"):
+        settings = AnsweringSettings(mode="likelihood", normalization=normalization)  # type: ignore[arg-type]
+        model = FunctionModel(choice_logprobs=lambda r: refused if "Tea" in r.messages[-1].content else (-1.0, -2.0))
+        asked = [PromptedQuestion("", TEA), PromptedQuestion("", CITY)]
+        tea, city = await Answerer(model, settings).answer(asked)
+        assert (tea.text, tea.answer, tea.scores) == ("", None, ())
+        assert city.answer in CITY.choices

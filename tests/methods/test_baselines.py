@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from idiolect import Opinion, Question, UserProfile
+from idiolect.errors import ContextLengthError
 from idiolect.methods.answering import Answerer, AnsweringSettings, Response
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import Message
+from idiolect.models.language_model import CompletionRequest, Message
 from tests.methods.people import SCALE, TableSimilarity, generating
 
 YES_NO = ("yes", "no")
@@ -96,3 +97,55 @@ async def test_few_shot_without_opinions_is_the_bare_question() -> None:
 def test_few_shot_without_examples_is_refused() -> None:
     with pytest.raises(ValueError, match="k is 0"):
         FewShot(generating(FunctionModel(complete=lambda _: "x")), [], k=0)
+
+
+def narrow(room: int, *, limit: int | None = None) -> FunctionModel:
+    """A model that reads so many characters."""
+
+    def complete(request: CompletionRequest) -> str:
+        if len(request.messages[0].content) > room:
+            raise ContextLengthError("the prompt is too long", limit=limit)
+        return "yes"
+
+    return FunctionModel(complete=complete)
+
+
+def examples_of(model: FunctionModel) -> str:
+    """What the last request shows before its question."""
+    return model.completion_requests[-1].messages[0].content.rpartition("Question:")[0]
+
+
+async def test_few_shot_shows_fewer_examples_if_the_model_reads_no_more() -> None:
+    said = [opinion(f"{i}? {'word ' * 40}", "yes") for i in range(8)]
+    model = narrow(900)
+    (answer,) = await FewShot(generating(model), said, k=8).answer([Question("new?", YES_NO)])
+    assert answer.response.answer == "yes"
+    assert [f"{i}?" in examples_of(model) for i in range(8)] == [True] * 3 + [False] * 5
+
+
+async def test_few_shot_keeps_the_nearest_example_to_the_last() -> None:
+    said = [opinion(f"{i}? {'word ' * 200}", "yes") for i in range(3)]
+    near = TableSimilarity(lambda q, d: -abs(int(q[0]) - int(d[0])))
+    model = narrow(700)
+    await FewShot(generating(model), said, k=3, similarity=near).answer([Question("2? new", YES_NO)])
+    assert "2? word" in examples_of(model)
+    assert "1?" not in examples_of(model)
+    assert "…" in examples_of(model)
+
+
+async def test_few_shot_shortens_no_prompt_that_fits() -> None:
+    said = [opinion(f"{i}? {'word ' * 40}", "yes") for i in range(2)]
+    model = narrow(1000)
+    await FewShot(generating(model), said, k=2).answer(
+        [Question("new?", YES_NO), Question(f"{'long ' * 120}?", YES_NO)]
+    )
+    contents = [request.messages[0].content for request in model.completion_requests]
+    last = {content.rpartition("Question: ")[2]: content for content in contents}
+    assert sorted("1? word" in content for content in last.values()) == [False, True]
+
+
+async def test_question_alone_that_is_too_long_is_named() -> None:
+    with pytest.raises(ContextLengthError, match="a question with its prompt, for the answering model") as caught:
+        await FewShot(generating(narrow(10, limit=5)), [opinion("a?", "yes")]).answer([Question("new?", YES_NO)])
+    assert caught.value.remedy is not None
+    assert caught.value.remedy.setting == "model"

@@ -55,11 +55,12 @@ class Spending:
     """Cost of a run so far.
 
     Args:
-        calls: number of model calls.
-        prompt_tokens, completion_tokens: tokens of these calls.
+        calls: number of calls that a model answered, however many tries each of them took.
+        prompt_tokens, completion_tokens: tokens of these calls and of failed tries that may be charged for.
         money: US dollars; None if a price is unknown.
         from_cache: number of answers found in the cache.
         failed: number of failed calls.
+        failed_tries: number of tries without an answer that may have been billed.
         dropped: number of calls that were dropped in flight and may have been billed.
         uncertain: number of calls from earlier runs that were never answered and may have been billed.
         seconds: wall time since the run began.
@@ -71,6 +72,7 @@ class Spending:
     money: Decimal | None = Decimal(0)
     from_cache: int = 0
     failed: int = 0
+    failed_tries: int = 0
     dropped: int = 0
     uncertain: int = 0
     seconds: float = 0.0
@@ -120,12 +122,13 @@ class Run:
         """Return the cost of the run so far."""
         spent, counts = self.calls.budget.spent(), self.calls.counts
         return Spending(
-            calls=spent.calls,
+            calls=counts.made,
             prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens,
             money=spent.money,
             from_cache=counts.found,
             failed=counts.failed,
+            failed_tries=counts.failed_tries,
             dropped=counts.dropped,
             uncertain=self.uncertain,
             seconds=time.monotonic() - self.started,

@@ -229,7 +229,7 @@ def _fit(
         print_stopped(_GOING_ON if screen.began else "nothing was written")
         return STOPPED
     screen.print_end(notes=report.notes, halted_by=report.halted_by)
-    if not report.complete and not screen.failed:
+    if not report.complete and (report.halted_by is not None or not screen.failed):
         err().print(_GOING_ON, markup=False)
     return 0 if report.complete else FAILED
 

@@ -118,7 +118,12 @@ ConcurrencyOption = Annotated[
     int, typer.Option(min=1, max=4096, metavar="N", help="Maximum number of concurrent calls to a remote model.")
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(parser=_seconds, metavar="SECONDS", help="Maximum time for one attempt at a remote call.")
+    float,
+    typer.Option(
+        parser=_seconds,
+        metavar="SECONDS",
+        help="Maximum time without a byte from a server before a call is tried again.",
+    ),
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Do not use the cache of model answers: make every call, and keep none.")

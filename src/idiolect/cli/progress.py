@@ -144,6 +144,8 @@ def cost_line(spending: Spending) -> str:
         parts.append(f"{spending.from_cache:,} answers from the cache")
     if spending.failed:
         parts.append(f"{spending.failed:,} calls failed")
+    if spending.failed_tries:
+        parts.append(f"{spending.failed_tries:,} tries failed and may have been billed")
     if spending.dropped:
         parts.append(f"{spending.dropped:,} calls were dropped in flight and may have been billed")
     if spending.uncertain:

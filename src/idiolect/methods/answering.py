@@ -15,12 +15,13 @@ verbatim, which is its text and nothing else, for benchmarks whose questions con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from idiolect.errors import Remedy, SettingsError
+from idiolect.errors import ContextLengthError, Remedy, SettingsError
 from idiolect.methods.alignment import parse_choice
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
@@ -37,6 +38,7 @@ from idiolect.models.language_model import (
 from idiolect.people.user import Opinion, Question
 
 _PREFILL = "Answer:"
+_LARGER = Remedy("model", "NAME", "answers with a model that has a larger context")
 
 Mode = Literal["generate", "likelihood"]
 Normalization = Literal["sum", "mean", "pmi"]
@@ -163,9 +165,16 @@ class Answerer:
         """Return one response per question, in order. Questions with the same prompt share a prefix in one call.
 
         Raises:
+            ContextLengthError: a question with its prompt is longer than the model can read.
             ModelError: the model could not answer.
             SettingsError: a free-text question was asked of a model that does not write text.
         """
+        try:
+            return await self._answer(asked)
+        except ContextLengthError as error:
+            raise error.of("a question with its prompt, for the answering model,", _LARGER) from None
+
+    async def _answer(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         by_likelihood = [self.settings.mode == "likelihood" and bool(a.question.choices) for a in asked]
         scored = iter(await self._score([a for a, chosen in zip(asked, by_likelihood, strict=True) if chosen]))
         texts = iter(await self._generate([a for a, chosen in zip(asked, by_likelihood, strict=True) if not chosen]))
@@ -205,6 +214,10 @@ class Answerer:
         responses = []
         for one, logprobs in zip(asked, await self._model.choice_logprobs(requests), strict=True):
             scores = self._normalize(logprobs, one.question)
+            if max(logprobs.logprobs) == -math.inf:  # a content filter refused the question
+                responses.append(Response("", None, usage=logprobs.usage + extra))
+                extra = Usage()
+                continue
             best = max(range(len(scores)), key=scores.__getitem__)
             choice = one.question.choices[best]
             usage = logprobs.usage + extra

@@ -9,14 +9,18 @@ few-shot    the model with the k nearest (or the first k) of the person's opinio
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block
+from idiolect.errors import ContextLengthError
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block, question_block
 from idiolect.methods.personalization import Answer
 from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.shortening import CUTS, cut, first_fitting, room_after, size_of
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, UserProfile
 
@@ -97,12 +101,60 @@ class FewShot:
         self._instruction = instruction
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question after its examples."""
-        asked = []
-        for question, indices in zip(questions, await self._choose(questions), strict=True):
-            shown = demonstration_block([self._opinions[i] for i in indices], self._answerer.settings)
-            asked.append(PromptedQuestion("\n\n".join(p for p in (self._instruction, shown) if p), question))
-        return [Answer(response) for response in await self._answerer.answer(asked)]
+        """Ask each question after its examples; if prompts are too long for the model, after fewer or shorter ones.
+
+        Raises:
+            ContextLengthError: a question alone is too long.
+            ModelError: the model could not answer.
+        """
+        chosen = await self._choose(questions)
+        asked = [self._prompted(question, shown, None) for question, shown in zip(questions, chosen, strict=True)]
+        try:
+            return [Answer(response) for response in await self._answerer.answer(asked)]
+        except ContextLengthError:  # of one of them at least; the answers to the others are kept
+            each = (self._fitted(question, shown) for question, shown in zip(questions, chosen, strict=True))
+            outcomes = await asyncio.gather(*each, return_exceptions=True)
+        answers = [Answer(outcome) for outcome in outcomes if not isinstance(outcome, BaseException)]
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return answers
+
+    async def _fitted(self, question: Question, indices: Sequence[int]) -> Response:
+        """Ask one question after as many examples as the model can read."""
+        room: int | None = None
+        while True:
+            asked = self._prompted(question, indices, room)
+            try:
+                return (await self._answerer.answer([asked]))[0]
+            except ContextLengthError as error:
+                if not asked.prompt:
+                    raise
+                whole = size_of(asked.prompt) + size_of(question_block(question, self._answerer.settings))
+                room = room_after(error, whole, max_tokens=self._answerer.settings.max_tokens)
+
+    def _prompted(self, question: Question, indices: Sequence[int], room: int | None) -> PromptedQuestion:
+        """Return the question with as many of its examples as there is room for, in bytes; None: with all of them."""
+        if room is not None:
+            room = max(room - size_of(question_block(question, self._answerer.settings)), 0)
+        _, prompt = first_fitting((self._prompt(shown) for shown in self._ever_fewer(indices)), room)
+        return PromptedQuestion(prompt if room is None or size_of(prompt) <= room else "", question)
+
+    def _prompt(self, shown: Sequence[Opinion]) -> str:
+        examples = demonstration_block(shown, self._answerer.settings)
+        return "\n\n".join(part for part in (self._instruction, examples) if part)
+
+    def _ever_fewer(self, indices: Sequence[int]) -> Iterator[list[Opinion]]:
+        """Yield the examples, then without the farthest one, and so on to the nearest, then only its beginning."""
+        shown = [self._opinions[i] for i in indices]
+        while len(shown) > 1:
+            yield shown
+            shown = shown[1:] if self._similarity is not None else shown[:-1]
+        yield shown
+        for most in CUTS if shown else ():
+            question = replace(shown[0].question, text=cut(shown[0].question.text, most))
+            yield [replace(shown[0], question=question)]
+        yield []
 
     async def _choose(self, questions: Sequence[Question]) -> list[list[int]]:
         if self._similarity is None or len(self._opinions) <= self._k:

@@ -8,6 +8,7 @@ use them as keys.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -101,11 +102,22 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's text; `finish_reason` is "stop" (the model or a stop string ended it) or "length"."""
+    """A model's text.
+
+    Args:
+        text: the text; "" if a content filter withheld it.
+        finish_reason: "stop" (the model or a stop string ended it), "length", or "content_filter".
+        usage: its cost; no call for a request that was refused without cost, which a later run may repeat.
+    """
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "content_filter"]
     usage: Usage
+
+    @property
+    def free_refusal(self) -> bool:
+        """Whether the server refused the request, without a text and without cost."""
+        return not self.text and not self.usage.calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +144,19 @@ class ChoiceLogProbs:
     """Natural log-probabilities of a request's choices, in the order of the request.
 
     Args:
-        logprobs: per choice, the sum over its tokens of log p(token | everything before); ≤ 0.
+        logprobs: per choice, the sum over its tokens of log p(token | everything before); ≤ 0. All are -inf if the
+            server refused the request.
         n_tokens: per choice, the number of tokens in that sum; ≥ 1.
     """
 
     logprobs: tuple[float, ...]
     n_tokens: tuple[int, ...]
     usage: Usage
+
+    @property
+    def free_refusal(self) -> bool:
+        """Whether the server refused the request, without cost, so that no choice is possible."""
+        return not self.usage.calls and max(self.logprobs) == -math.inf
 
     @property
     def per_token(self) -> tuple[float, ...]:

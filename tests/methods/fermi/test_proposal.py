@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idiolect import Opinion, Question
+from idiolect.errors import ContextLengthError
 from idiolect.methods.fermi.memory import Memory
-from idiolect.methods.fermi.meta_prompt import Context
+from idiolect.methods.fermi.meta_prompt import Context, meta_prompt
 from idiolect.methods.fermi.prompt import Failure, Prompt
 from idiolect.methods.fermi.proposal import (
     DemonstrationProposer,
@@ -24,8 +25,9 @@ from idiolect.methods.fermi.proposal import (
     parse_proposal,
 )
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
+from idiolect.methods.shortening import size_of
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import Completion, Usage
+from idiolect.models.language_model import Completion, CompletionRequest, Usage
 from tests.methods.fermi.test_meta_prompt import HIGH, LOW, OPINIONS, context
 from tests.methods.people import scored, steady
 
@@ -264,3 +266,80 @@ def test_filter_rejects_a_text_that_quotes_more_than_half() -> None:
     quoting = [" ".join(o.question.text for o in OPINIONS[:n]) for n in range(1, len(OPINIONS) + 1)]
     rejected = [accepted(text) == "quotes too many opinions" for text in quoting]
     assert rejected == [n > len(OPINIONS) / 2 for n in range(1, len(OPINIONS) + 1)]
+
+
+class Narrow:
+    """An optimizer that reads so many bytes, and counts what it refuses."""
+
+    def __init__(self, room: int, *, limit: int | None = None) -> None:
+        self.room, self.limit, self.refused = room, limit, 0
+        self.model = FunctionModel(complete=self.answer)
+
+    def answer(self, request: CompletionRequest) -> str:
+        if size_of(request.messages[0].content) > self.room:
+            self.refused += 1
+            raise ContextLengthError("the prompt is too long", limit=self.limit)
+        return "[A text that is long enough.]"
+
+    @property
+    def read(self) -> str:
+        return self.model.completion_requests[-1].messages[0].content
+
+
+LONG = replace(
+    context(),
+    opinions=tuple(
+        replace(o, question=replace(o.question, text=f"{o.question.text} {'word ' * 300}")) for o in OPINIONS
+    ),
+)
+WHOLE = size_of(meta_prompt(LONG, SETTINGS))
+
+
+async def test_meta_prompt_that_is_too_long_shows_fewer_failures() -> None:
+    narrow = Narrow(WHOLE - 100)
+    made = await LlmProposer(narrow.model, SETTINGS).propose(LONG, ROUND)
+    assert narrow.refused == 1
+    assert narrow.read.count("<failure number") == 1
+    assert "<example>" in narrow.read
+    assert [len(p.prompt.driven_by) for p in made.proposals if p.prompt] == [1] * 4
+
+
+async def test_meta_prompt_loses_examples_and_then_the_ends_of_texts() -> None:
+    narrow = Narrow(1900)
+    await LlmProposer(narrow.model, SETTINGS).propose(LONG, ROUND)
+    assert "<example>" not in narrow.read
+    assert "Do you like item" in narrow.read
+    assert "…" in narrow.read
+
+
+async def test_context_that_is_named_saves_refusals() -> None:
+    narrow = Narrow(3 * 1500, limit=1500 + SETTINGS.max_tokens)
+    proposer = LlmProposer(narrow.model, SETTINGS)
+    for _ in range(3):
+        await proposer.propose(LONG, ROUND)
+    assert narrow.refused == 1
+
+
+async def test_meta_prompt_is_shortened_alike_by_a_proposer_that_has_learned_nothing_yet() -> None:
+    narrow = Narrow(3 * 1500, limit=1500 + SETTINGS.max_tokens)
+    known = LlmProposer(narrow.model, SETTINGS)
+    await known.propose(LONG, ROUND)
+    await known.propose(LONG, ROUND)
+    second = narrow.read
+    await LlmProposer(narrow.model, SETTINGS).propose(LONG, ROUND)
+    assert narrow.read == second
+
+
+async def test_optimizer_that_reads_no_meta_prompt_is_named() -> None:
+    narrow = Narrow(100, limit=50)
+    with pytest.raises(ContextLengthError, match="the optimizer's prompt, in its shortest form") as caught:
+        await LlmProposer(narrow.model, SETTINGS).propose(LONG, ROUND)
+    assert caught.value.remedy is not None
+    assert caught.value.remedy.setting == "optimizer"
+    assert narrow.refused <= 3
+
+
+async def test_proposal_that_a_filter_withholds_is_none() -> None:
+    model = FunctionModel(complete=lambda _: Completion("", "content_filter", Usage()))
+    made = await LlmProposer(model, SETTINGS).propose(context(), ROUND)
+    assert [(p.prompt, p.reason) for p in made.proposals] == [(None, "withheld by a content filter")] * 4

@@ -7,11 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from idiolect.errors import BudgetExceededError, HaltedError, ModelError, Remedy, UnusableModelError
 from idiolect.models.calls.budget import Budget, Cost, Limits
+from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.embedder import CalledEmbedder
 from idiolect.models.calls.model import CalledModel, Calls, Source
 from idiolect.models.calls.prices import Price
@@ -175,3 +177,28 @@ async def test_one_who_has_failed_is_told_why_in_the_words_of_the_fault() -> Non
         async with called(server, Limits(calls=1)) as (model, _):
             with pytest.raises(ModelError, match="gave up after 3 attempts"):
                 await model.complete([ask("a")])
+
+
+async def test_a_call_is_one_however_many_tries_it_took() -> None:
+    faults = {1: NoChoices(), 2: Drop(None), 3: Status(503)}
+    with ApiServer(lambda _, number: faults.get(number, "Yes")) as server:
+        async with called(server, settings=RemoteSettings(wait_initial=0.001, wait_max=0.002)) as (model, calls):
+            await model.complete([ask("a")])
+            counts = calls.counts
+            assert (counts.made, counts.failed, counts.failed_tries) == (1, 0, 2), "a 503 is not billed"
+            assert calls.budget.spent().calls == 3, "a limit on calls counts what may be billed"
+
+
+async def test_a_filtered_request_is_no_call_and_is_not_kept(tmp_path: Path) -> None:
+    refused = Status(400, body={"error": {"code": "content_filter"}})
+    with ApiServer(lambda _, number: refused if number == 1 else "Yes") as server:
+        for expected, made, found in (("", 0, 0), ("Yes", 1, 0), ("Yes", 0, 1)):
+            cache = CallCache.open(tmp_path / "calls.db")
+            calls = Calls(Budget(), Turns(2), cache)
+            async with RemoteModel(endpoint_of(server), settings=FAST) as model:
+                mine = calls.model(Source(model, model.name, price=DOLLAR_A_TOKEN, remote=True), owner="ann")
+                (completion,) = await mine.complete([ask("a")])
+                assert (completion.text, calls.counts.made, calls.counts.found) == (expected, made, found)
+                assert calls.budget.spent().calls == calls.counts.made
+                assert not cache.uncertain()
+            cache.close()

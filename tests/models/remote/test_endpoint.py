@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from idiolect.errors import SettingsError
-from idiolect.models.remote.endpoint import Endpoint, is_remote_name, parse_endpoint, read_key
+from idiolect.models.remote.endpoint import Endpoint, headers_for, is_remote_name, parse_endpoint, read_key
 
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IDIOLECT_API_KEY", "IDIOLECT_API_KEY_LOCALHOST_8000")
 
@@ -54,6 +54,8 @@ def test_endpoint_is_none_for_other_names(name: str) -> None:
         "http://user:hunter2@localhost/v1#m",
         "http://hunter2@localhost/v1#m",
         "http://localhost/v1?key=hunter2#m",
+        "http://localhost/v1?api-version=1&key=hunter2#m",
+        "http://localhost/v1?api-version=#m",
         "http://localhost:hunter2/v1",
         "http://[hunter2/v1",
         "ftp://localhost/hunter2",
@@ -123,3 +125,33 @@ def test_host_that_can_be_a_name_is_taken(host: str) -> None:
     endpoint = parse_endpoint(f"http://{host}:8000/v1#m")
     assert endpoint is not None
     assert endpoint.base_url == f"http://{host}:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("https://n.openai.azure.com/openai/deployments/dep?api-version=2024-10-21", "dep"),
+        ("https://n.openai.azure.com/openai/deployments/dep/chat/completions?api-version=2024-10-21#dep", "dep"),
+        ("https://n.openai.azure.com/openai/deployments/dep/?api-version=2024-10-21#other", "other"),
+    ],
+)
+def test_deployment_of_azure_keeps_its_version(name: str, model: str) -> None:
+    endpoint = parsed(name)
+    assert endpoint.base_url == "https://n.openai.azure.com/openai/deployments/dep"
+    assert endpoint.address("/chat/completions") == f"{endpoint.base_url}/chat/completions?api-version=2024-10-21"
+    assert endpoint.model == model
+    assert endpoint.azure
+    assert parsed(endpoint.name) == endpoint
+
+
+def test_azure_gets_the_key_in_its_own_header() -> None:
+    for url, azure in (
+        ("https://n.openai.azure.com/openai/v1", True),
+        ("https://n.services.ai.azure.com/openai/v1", True),
+        ("http://localhost:8000/v1?api-version=preview", True),
+        ("http://localhost:8000/v1", False),
+        ("https://openai.azure.com.example.org/v1", False),
+    ):
+        headers = headers_for(parsed(f"{url}#m"), "sk-1")
+        assert headers["Authorization"] == "Bearer sk-1"
+        assert headers.get("api-key") == ("sk-1" if azure else None)

@@ -8,8 +8,8 @@ failures. The settings turn this into the ablations and into OPRO. Template vari
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from idiolect.methods.alignment import AlignmentThresholds
@@ -17,6 +17,7 @@ from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt
 from idiolect.methods.fermi.prompt import Failure, question_key, render_prompt
 from idiolect.methods.fermi.settings import MetaPromptSettings
+from idiolect.methods.shortening import CUTS, cut
 from idiolect.methods.templating import render, render_source
 from idiolect.people.user import Opinion, UserProfile
 
@@ -32,6 +33,7 @@ class Context:
         memory: `M^t`.
         thresholds: τ.
         answering: form of questions (demonstrations in a prompt look the same to the optimizer).
+        longest: number of characters that are shown of each question, answer and prompt; None: all.
     """
 
     profile: UserProfile
@@ -40,6 +42,7 @@ class Context:
     memory: Memory
     thresholds: AlignmentThresholds
     answering: AnsweringSettings
+    longest: int | None = None
 
 
 def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
@@ -66,7 +69,36 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
 def _unscored_examples(context: Context) -> list[Opinion]:
     """Return the fixed demonstrations without those on a scoring question, whose answer they would reveal."""
     scoring = {question_key(opinion.question) for opinion in context.opinions}
-    return [example for example in context.examples if question_key(example.question) not in scoring]
+    unscored = [example for example in context.examples if question_key(example.question) not in scoring]
+    if context.longest is None:
+        return unscored
+    return [
+        replace(each, question=replace(each.question, text=cut(each.question.text, context.longest)))
+        for each in unscored
+    ]
+
+
+def shortened(context: Context, settings: MetaPromptSettings) -> Iterator[tuple[Context, MetaPromptSettings]]:
+    """Yield the context and the settings of ever shorter meta-prompts, from the whole one on.
+
+    First fewer failures are shown in full, then fewer fixed examples, then only the beginning of each text.
+    """
+    yield context, settings
+    most = max(
+        (len(entry.misaligned(context.opinions, context.thresholds)) for entry in context.memory.entries), default=0
+    )
+    failures = min(most, settings.max_failures or most)
+    while settings.failures != "none" and failures > 1:
+        failures //= 2
+        settings = replace(settings, max_failures=failures)
+        yield context, settings
+    examples = len(context.examples)
+    while examples:
+        examples //= 2
+        context = replace(context, examples=context.examples[:examples])
+        yield context, settings
+    for longest in CUTS:
+        yield replace(context, longest=longest), settings
 
 
 def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Failure, ...]:
@@ -92,7 +124,7 @@ def _entry(
     scored = listed[index]
     wrong = scored.misaligned(context.opinions, context.thresholds)
     entry: dict[str, Any] = {
-        "text": render_prompt(scored.prompt, context.opinions, context.answering),
+        "text": cut(render_prompt(scored.prompt, context.opinions, context.answering), context.longest),
         "score": round(100 * scored.score),
         "failures": None,
         "hidden": 0,
@@ -104,7 +136,7 @@ def _entry(
     if index == 0 or settings.failures == "symmetric":
         # Numbers are places in the scoring opinions, so that they have the same meaning for every prompt.
         shown = _worst(scored, wrong, settings.max_failures)
-        entry["failures"] = [_failure_entry(failure(scored, i), context.opinions) for i in shown]
+        entry["failures"] = [_failure_entry(failure(scored, i), context) for i in shown]
         entry["hidden"] = len(wrong) - len(shown)
     elif settings.failures == "asymmetric":
         first = listed[0]
@@ -127,10 +159,11 @@ def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> lis
     return sorted(sorted(wrong, key=lambda i: (score(i), i))[:limit])
 
 
-def _failure_entry(one: Failure, opinions: Sequence[Opinion]) -> dict[str, Any]:
+def _failure_entry(one: Failure, context: Context) -> dict[str, Any]:
+    opinion = context.opinions[one.index]
     return {
         "number": one.index + 1,
-        "question": opinions[one.index].question.text,
-        "answer": opinions[one.index].answer,
-        "response": one.response or "(no answer)",
+        "question": cut(opinion.question.text, context.longest),
+        "answer": cut(opinion.answer, context.longest),
+        "response": cut(one.response, context.longest) or "(no answer)",
     }

@@ -15,13 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from idiolect.errors import ContextLengthError, Remedy
 from idiolect.methods.fermi.memory import ScoredPrompt
-from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shown_failures
+from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shortened, shown_failures
 from idiolect.methods.fermi.prompt import Identity, Prompt, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
+from idiolect.methods.shortening import first_fitting, room_after, size_of
 from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 
+_LARGER = Remedy("optimizer", "NAME", "writes the prompts with a model that has a larger context")
 _SLOT = re.compile(r"<\s*/?\s*INS\s*/?\s*>", re.IGNORECASE)
 _QUOTED = re.compile(r"""(["“”])(.*)["“”]""", re.DOTALL)
 
@@ -76,21 +79,46 @@ class Proposer(Protocol):
 
 
 class LlmProposer:
-    """The paper's proposer: `M_opt` reads the meta-prompt and writes a new text."""
+    """The paper's proposer: `M_opt` reads the meta-prompt and writes a new text.
+
+    A meta-prompt that is too long for `M_opt` is shortened (ours); see `shortened`.
+    """
 
     def __init__(self, model: CompletionModel, settings: MetaPromptSettings) -> None:
         self._model = model
         self._settings = settings
+        self._refused: int | None = None  # size in bytes of the shortest meta-prompt that was too long
+        self._room: int | None = None
 
     async def propose(self, context: Context, asked: Round) -> Proposals:
-        """Sample the optimizer once per draw on the same meta-prompt."""
-        settings = self._settings
-        messages = (Message("user", meta_prompt(context, settings)),)
+        """Sample the optimizer once per draw on the same meta-prompt, which is shortened if it is too long for it.
+
+        Raises:
+            ContextLengthError: even the shortest meta-prompt is too long.
+            ModelError: the optimizer could not answer.
+        """
+        versions = list(shortened(context, self._settings))
+        place, text = 0, meta_prompt(*versions[0])
+        room = self._room if self._refused is not None and size_of(text) >= self._refused else None
+        while True:
+            if room is not None:
+                further, text = first_fitting((meta_prompt(*version) for version in versions[place:]), room)
+                place += further
+            try:
+                return await self._draw(text, *versions[place], asked)
+            except ContextLengthError as error:
+                if place == len(versions) - 1:
+                    raise error.of("the optimizer's prompt, in its shortest form,", _LARGER) from None
+                refused = size_of(text)
+                room = room_after(error, refused, max_tokens=self._settings.max_tokens)
+                self._refused, self._room = min(self._refused or refused, refused), room
+
+    async def _draw(self, text: str, context: Context, settings: MetaPromptSettings, asked: Round) -> Proposals:
         failures = shown_failures(context, settings)
         stop = ("]",) if settings.prefill.count("[") > settings.prefill.count("]") else ()
         requests = [
             CompletionRequest(
-                messages,
+                (Message("user", text),),
                 SamplingParams(settings.max_tokens, settings.temperature, seed=asked.seed(draw), stop=stop),
                 draw,
                 settings.prefill,
@@ -100,10 +128,13 @@ class LlmProposer:
         proposals, usage = [], Usage()
         for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
             usage += completion.usage
+            if completion.finish_reason == "content_filter":
+                proposals.append(Proposal(draw, None, "withheld by a content filter"))
+                continue
             written = settings.prefill + completion.text
             closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
-            text = parse_proposal(written + closing, settings)
-            prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None
+            found = parse_proposal(written + closing, settings)
+            prompt = Prompt(found, origin="llm", driven_by=failures) if found is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)
 

@@ -20,11 +20,18 @@ Ask = Callable[[list[str]], Awaitable[dict[str, Answer]]]
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Answer]):
-    """A kind of call, such as "complete", with the conversion of its answers to strict JSON and back."""
+    """A kind of call, such as "complete".
+
+    Args:
+        name: its name.
+        to_result, from_result: convert an answer to strict JSON and back.
+        lasts: whether to keep an answer; a request that was refused without cost may be made again by a later run.
+    """
 
     name: str
     to_result: Callable[[Answer], Mapping[str, Any]]
     from_result: Callable[[Mapping[str, Any]], Answer]
+    lasts: Callable[[Answer], bool] = lambda _answer: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,10 @@ class KeptCalls(Generic[Answer]):
         try:
             await cache.begin(keys, operation=self.operation.name, model=self.model, owner=self.owner)
             answers = await ask(keys)
-            await cache.keep({key: self.operation.to_result(answer) for key, answer in answers.items()})
+            lasting = {key: answer for key, answer in answers.items() if self.operation.lasts(answer)}
+            await cache.keep({key: self.operation.to_result(answer) for key, answer in lasting.items()})
+            if passing := [key for key in keys if key not in lasting]:
+                await cache.abandon(passing)
         except BaseException:
             await cache.abandon(keys)
             raise

@@ -89,12 +89,21 @@ class CallObserver(Protocol):
 
 @dataclass(slots=True)
 class CallCounts:
-    """Numbers of a run's calls by outcome: made by a model, found in the cache, failed, dropped while in flight."""
+    """Numbers of a run's calls by outcome.
+
+    Args:
+        made: calls that a model answered, however many tries each of them took.
+        found: calls whose answer was in the cache.
+        failed: calls without an answer.
+        dropped: calls that were dropped while in flight.
+        failed_tries: tries without an answer that may be charged for, whether or not a later try was answered.
+    """
 
     made: int = 0
     found: int = 0
     failed: int = 0
     dropped: int = 0
+    failed_tries: int = 0
 
 
 @dataclass(slots=True)
@@ -168,6 +177,8 @@ class Calls:
             if isinstance(error, UnusableModelError):
                 self.budget.halt(str(error))
             raise
+        finally:
+            self.counts.failed_tries += tries.maybe_billed
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +190,11 @@ class _Ability(Generic[Request, Result]):
 
 
 _COMPLETES: _Ability[CompletionRequest, Completion] = _Ability(
-    Operation("complete", completion_to_result, completion_from_result),
+    Operation("complete", completion_to_result, completion_from_result, lambda answer: not answer.free_refusal),
     lambda model, requests: model.complete(requests),
 )
 _SCORES_CHOICES: _Ability[ChoiceRequest, ChoiceLogProbs] = _Ability(
-    Operation("choice_logprobs", logprobs_to_result, logprobs_from_result),
+    Operation("choice_logprobs", logprobs_to_result, logprobs_from_result, lambda answer: not answer.free_refusal),
     lambda model, requests: model.choice_logprobs(requests),
 )
 
@@ -324,7 +335,7 @@ class _Caller(Generic[Request, Result]):
         useless = Cost(len(asked), money=None if self._source.price is None else Decimal(0))
         with self._calls.counted(len(asked), tries, failed_try=failed_try, useless=useless):
             answers = await self._ability.ask(self._source.model, list(asked.values()))
-        self._calls.counts.made += len(answers)
+        self._calls.counts.made += sum(not answer.free_refusal for answer in answers)
         if self._observer is not None:
             self._observer.reached(self._source, [answer.usage for answer in answers])
         for request, answer in zip(asked.values(), answers, strict=True):

@@ -22,10 +22,11 @@ class Tries:
     Attributes:
         cost: the cost of what was answered; the code that makes the call adds to it.
         reported: whether the model has reported any failed try.
+        maybe_billed: number of failed tries that may be charged for.
     """
 
     def __init__(self, reservation: Reservation) -> None:
-        self.cost, self.reported = Cost(), False
+        self.cost, self.reported, self.maybe_billed = Cost(), False, 0
         self._reservation, self._failed = reservation, Cost()
 
     @contextmanager
@@ -43,4 +44,5 @@ class Tries:
         """Spend what a failed try may have cost; see `Payer`."""
         self.reported = True
         if maybe_billed:
+            self.maybe_billed += 1
             self._reservation.settle_try(self._failed)

@@ -7,23 +7,26 @@ It sends all requests at once, up to its settings' concurrency. Cache, budget an
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from idiolect.errors import ModelError, SettingsError
+from idiolect.errors import ContextLengthError, ModelError, Remedy, SettingsError, UnusableModelError
 from idiolect.models.description import ModelDescription, public_url, reported_name
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
-from idiolect.models.remote import choices, wire
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message
+from idiolect.models.remote import choices, filters, wire
 from idiolect.models.remote.attempts import before_retry
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint
-from idiolect.models.remote.faults import RejectedError
+from idiolect.models.remote.faults import FilteredError, OutOfTokensError, RejectedError
+from idiolect.models.remote.streams import MOST_BROKEN
 from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
-from idiolect.models.remote.wire import Dialect
+from idiolect.models.remote.wire import STREAMED_FROM, Dialect
 
 _DEFAULTS = RemoteSettings()
 _PATH = "/chat/completions"
+_MORE_TOKENS = Remedy("max_tokens", "4000", "gives a model that thinks room for its answer")
 
 Result = TypeVar("Result")
 
@@ -42,6 +45,10 @@ class RemoteModel:
         self.client = ApiClient(endpoint, settings)
         self.estimated_usages = 0  # answers whose token counts are estimates, because the server gave no credible ones
         self.thoughts_cut_off = 0  # answers that ended before their first word
+        self.filtered = 0  # requests whose prompt or answer a content filter refused
+        self.too_long = 0  # requests whose prompt was longer than the model can read
+        self._answered = 0
+        self._refused: dict[tuple[Message, ...], ModelError] = {}
         self.name = endpoint.name  # URL#MODEL, or openai:MODEL; contains no secret
         self._dialect = Dialect(endpoint.model)
         self._endpoint = endpoint
@@ -50,19 +57,18 @@ class RemoteModel:
     @property
     def notes(self) -> list[str]:
         """Notes for people on how the model handled its requests; one sentence each."""
-        notes = list(self._dialect.notes)
-        if self.estimated_usages:
-            notes.append(
-                f"{self.name}: {self.estimated_usages:,} answers had no credible token counts; they were estimated"
-            )
-        if self.thoughts_cut_off:
-            notes.append(
-                f"{self.name}: {self.thoughts_cut_off:,} answers were still empty when their tokens were used up; a "
-                "model that thinks needs more of them (max_tokens)"
-            )
-        if self.client.timeouts_maybe_billed:
-            notes.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
-        return notes
+        counted = (
+            (self.estimated_usages, "answers had no credible token counts; they were estimated"),
+            (
+                self.thoughts_cut_off,
+                "answers were still empty when their tokens were used up; a model that thinks needs more of them "
+                "(--max-tokens)",
+            ),
+            (self.filtered, "requests were refused by a content filter; they count as unreadable answers"),
+            (self.too_long, "prompts were too long for the model; where possible, they were shortened"),
+            (self.client.timeouts, "tries timed out and may have been billed"),
+        )
+        return [*self._dialect.notes, *(f"{self.name}: {count:,} {what}" for count, what in counted if count)]
 
     def description(self) -> ModelDescription:
         """Return what this model is, with the names that the server has given in its answers so far."""
@@ -111,40 +117,94 @@ class RemoteModel:
         return await together([self._weigh(request) for request in requests])
 
     async def _complete(self, request: CompletionRequest) -> Completion:
-        completion, estimated = await self._ask(
-            lambda dialect: wire.chat_body(request, dialect), lambda payload: wire.read_completion(payload, request)
-        )
+        try:
+            completion, estimated = await self._ask(
+                request.messages,
+                lambda dialect: wire.chat_body(request, dialect, streamed=self._streamed(request)),
+                lambda payload: filters.withheld_text(payload, request) or wire.read_completion(payload, request),
+            )
+        except FilteredError:
+            self.filtered += 1
+            return filters.REFUSED
+        except OutOfTokensError as error:
+            if not self._answered:
+                raise UnusableModelError(str(error), remedy=_MORE_TOKENS) from None
+            self.thoughts_cut_off += 1
+            return filters.CUT_OFF
         self.estimated_usages += estimated
+        self.filtered += completion.finish_reason == "content_filter"
         if completion.finish_reason == "length" and not completion.text.strip():
             self.thoughts_cut_off += 1
         return completion
 
+    def _streamed(self, request: CompletionRequest) -> bool:
+        """Return whether to stream: a long answer, or any after a time-out, unless streams break off here."""
+        if self.client.broken_streams >= MOST_BROKEN:
+            return False
+        return request.sampling.max_tokens >= STREAMED_FROM or self.client.timeouts > 0
+
     async def _weigh(self, request: ChoiceRequest) -> ChoiceLogProbs:
-        logprobs, estimated = await self._ask(
-            lambda dialect: choices.choice_body(request, dialect),
-            lambda payload: choices.read_choices(payload, request, self._dialect),
-        )
+        try:
+            logprobs, estimated = await self._ask(
+                request.messages,
+                lambda dialect: choices.choice_body(request, dialect),
+                lambda payload: (
+                    filters.withheld_choice(payload, request) or choices.read_choices(payload, request, self._dialect)
+                ),
+            )
+        except FilteredError:
+            self.filtered += 1
+            return filters.no_choice(request)
         self.estimated_usages += estimated
+        self.filtered += max(logprobs.logprobs) == -math.inf
         return logprobs
 
-    async def _ask(self, body: Callable[[Dialect], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
-        """Send a body; if the model rejects parameters as unsupported, send it again without them, until none are."""
+    async def _ask(
+        self,
+        messages: tuple[Message, ...],
+        body: Callable[[Dialect], Mapping[str, Any]],
+        read: Callable[[Any], Result],
+    ) -> Result:
+        """Send a body; if the model rejects parameters as unsupported, send it again without them, until none are.
+
+        Messages that were refused as filtered or as too long are not sent again.
+        """
 
         def read_and_note(payload: Any) -> Result:
             result = read(payload)
             self._note_reported(payload)
             return result
 
+        if (known := self._refused.get(messages)) is not None:
+            raise known
         while True:
-            sent = body(self._dialect)
+            sent: Mapping[str, Any] = {}
+
+            def built() -> Mapping[str, Any]:
+                nonlocal sent
+                sent = body(self._dialect)
+                return sent
+
             try:
-                return await self.client.post(_PATH, sent, read_and_note)
+                result = await self.client.post(_PATH, built, read_and_note)
             except RejectedError as error:
-                if "logprobs" in sent and error.unsupported & {"logprobs", "top_logprobs"}:
+                if "logprobs" in sent and _without_logprobs(error):
                     raise choices.no_logprobs(self._dialect) from None
                 if not self._dialect.adapt(error, sent):
                     raise
+            except (FilteredError, ContextLengthError) as error:
+                self.too_long += isinstance(error, ContextLengthError)
+                self._refused[messages] = error
+                raise
+            else:
+                self._answered += 1
+                return result
             before_retry()
+
+
+def _without_logprobs(error: RejectedError) -> bool:
+    """Return whether a server rejected log-probabilities as such, and not only their number."""
+    return "logprobs" in error.unsupported or ("top_logprobs" in error.unsupported and error.most_logprobs is None)
 
 
 def open_remote_model(name: str, *, settings: RemoteSettings = _DEFAULTS) -> RemoteModel:

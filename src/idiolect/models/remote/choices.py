@@ -20,9 +20,9 @@ import numpy as np
 from idiolect.errors import ModelError, Remedy, UnusableModelError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Message
 from idiolect.models.remote.faults import UnansweredError
-from idiolect.models.remote.wire import Dialect, first_choice, message_list, read_usage, whole
+from idiolect.models.remote.wire import MOST_LOGPROBS, Dialect, first_choice, message_list, read_usage, whole
 
-MOST_CHOICES = 20  # the maximum number of tokens that servers report
+MOST_CHOICES = MOST_LOGPROBS  # each choice's letter may be among the likeliest tokens
 _GENERATE = Remedy("answering", "generate")
 _INSTRUCTION = "Reply with the letter of one choice only."
 _BELOW_THE_TOP = 1.0
@@ -51,7 +51,7 @@ def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
         dialect.limit: 1,
         "temperature": 1,  # at 1, no server's treatment of the temperature changes a probability
         "logprobs": True,
-        "top_logprobs": MOST_CHOICES,
+        "top_logprobs": dialect.logprobs,
     }
     return {name: value for name, value in body.items() if name not in dialect.omitted}
 

@@ -91,7 +91,7 @@ class RemoteEmbedder:
             tokens = wire.read_prompt_tokens(payload, texts)
             return np.asarray(vectors / norms, dtype=np.float32), Usage(1, tokens, 0, tokens)
 
-        return await self.client.post("/embeddings", body, read)
+        return await self.client.post("/embeddings", lambda: body, read)
 
     def _keep(self, texts: Sequence[str], held: dict[str, FloatArray]) -> None:
         for text in dict.fromkeys(texts):

@@ -3,9 +3,11 @@
     openai:NAME, or gpt-…, chatgpt-…, o1…, o3…, o4…    OpenAI, or the server at OPENAI_BASE_URL
     http(s)://host[:port]/v1#MODEL                     any server that speaks OpenAI's protocol
     http(s)://host[:port]/v1                           the same, for a server with only one model
+    https://host/openai/deployments/NAME?api-version=… a deployment of Azure OpenAI, whose calls need the version
 
 Keys come from the environment and are never part of a name, because names are stored with learned artifacts and shown
-in messages. A name that could contain a secret (user, password or query in a URL) is refused without being repeated.
+in messages. A name that could contain a secret (a user, a password or another query in a URL) is refused without being
+repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_HOST = "api.openai.com"
 _OPENAI_MODEL = re.compile(r"(?:(?:chat)?gpt-|o[134](?:-|$))[^/\s]*")
 _ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)$")
+_VERSION = re.compile(r"api-version=[A-Za-z0-9._-]{1,40}")
 _KEY = "IDIOLECT_API_KEY"
+_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _NO_KEY = "none"  # servers that require no key ignore it; the client requires one
 
 
@@ -35,19 +41,37 @@ class Endpoint:
         model: the server's name for the model; "" for the only model that the server lists.
         key_variable: the environment variable in which the key is looked for first.
         openai: whether the name is that of an OpenAI model, wherever OPENAI_BASE_URL leads.
+        query: what follows "?" in the URL of every call, such as "api-version=2024-10-21"; "" for most servers.
     """
 
     base_url: str
     model: str
     key_variable: str
     openai: bool = False
+    query: str = ""
 
     @property
     def name(self) -> str:
         """The model's full name, which is parsed to the same endpoint."""
         if self.openai:
             return f"{_OPENAI}{self.model}"
-        return f"{self.base_url}#{self.model}" if self.model else self.base_url
+        url = self.address("")
+        return f"{url}#{self.model}" if self.model else url
+
+    @property
+    def path(self) -> str:
+        """The path of the base URL; "" if it has none."""
+        return urlsplit(self.base_url).path
+
+    def address(self, path: str) -> str:
+        """Return the URL of a call, for a path such as "/chat/completions"."""
+        return f"{self.base_url}{path}?{self.query}" if self.query else f"{self.base_url}{path}"
+
+    @property
+    def azure(self) -> bool:
+        """Whether the endpoint is one of Azure, which takes the key in a header of its own."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host.endswith(_AZURE_HOSTS) or bool(self.query or _DEPLOYMENT.search(self.path))
 
 
 def is_remote_name(name: str) -> bool:
@@ -67,11 +91,13 @@ def parse_endpoint(name: str) -> Endpoint | None:
         return None
     if _ANY_URL.match(name):
         url, _, model = name.partition("#")
-        base_url = _base_url(url, "the model's URL")
+        base_url, query = _base_url(url, "the model's URL")
         variable = f"{_KEY}_{re.sub(r'[^A-Z0-9]', '_', urlsplit(base_url).netloc.upper())}"
-        return Endpoint(base_url, _model(model) if model.strip() else "", variable)
-    base_url = _base_url(os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI_URL, "OPENAI_BASE_URL")
-    return Endpoint(base_url, _model(name.removeprefix(_OPENAI)), "OPENAI_API_KEY", openai=True)
+        deployment = _DEPLOYMENT.search(base_url)
+        named = _model(model) if model.strip() else deployment[1] if deployment else ""
+        return Endpoint(base_url, named, variable, query=query)
+    base_url, query = _base_url(os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI_URL, "OPENAI_BASE_URL")
+    return Endpoint(base_url, _model(name.removeprefix(_OPENAI)), "OPENAI_API_KEY", openai=True, query=query)
 
 
 def read_key(endpoint: Endpoint) -> str:
@@ -91,9 +117,28 @@ def read_key(endpoint: Endpoint) -> str:
     return _NO_KEY
 
 
-def has_key(key: str) -> bool:
-    """Return whether `read_key` found a key."""
-    return key != _NO_KEY
+def key_advice(endpoint: Endpoint, key: str) -> str:
+    """Return advice for a message about a refused key, or about a missing one."""
+    variables = endpoint.key_variable + ("" if endpoint.openai else f" or {_KEY}")
+    return f"it requires a key; set {variables}" if key == _NO_KEY else f"check the key in {variables}"
+
+
+def headers_for(endpoint: Endpoint, key: str) -> dict[str, str]:
+    """Return the headers of every request to the endpoint; they contain the key."""
+    headers = {
+        "Authorization": f"Bearer {key}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Accept-Encoding": "identity",  # a small body could unpack to a huge one
+        "User-Agent": "idiolect",
+    }
+    if endpoint.azure:
+        headers["api-key"] = key
+    if endpoint.openai:
+        for header, variable in _ACCOUNT.items():
+            if value := os.environ.get(variable, "").strip():
+                headers[header] = value
+    return headers
 
 
 def _variables(endpoint: Endpoint, at_openai: bool) -> tuple[str, ...]:
@@ -102,15 +147,19 @@ def _variables(endpoint: Endpoint, at_openai: bool) -> tuple[str, ...]:
     return (endpoint.key_variable, _KEY, "OPENAI_API_KEY") if at_openai else (endpoint.key_variable, _KEY)
 
 
-def _base_url(url: str, what: str) -> str:
-    """Return scheme, host, port and path of a URL, without a trailing slash or the path of chat completions."""
+def _base_url(url: str, what: str) -> tuple[str, str]:
+    """Return scheme, host, port and path of a URL, without a trailing slash or the path of chat completions; and the
+    query, which may be Azure's version only."""
     parts = _split(url, what)
     if "@" in parts.netloc:
         raise SettingsError(f"{what} contains a user or a password; leave them out, keys come from the environment")
-    if "?" in url:
-        raise SettingsError(f"{what} contains a query ('?'); leave it out, keys come from the environment")
+    if "?" in url and not _VERSION.fullmatch(parts.query):
+        raise SettingsError(
+            f"{what} contains a query ('?') other than Azure's api-version; leave it out, keys come from the "
+            "environment"
+        )
     path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}", parts.query
 
 
 def _split(url: str, what: str) -> SplitResult:

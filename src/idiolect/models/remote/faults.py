@@ -2,17 +2,15 @@
 
 A call ends in an answer, in an `UnansweredError` (the next attempt may succeed) or in a final `ModelError`. None of the
 errors contains people's texts, a key, or the exception of the HTTP client, which contains both.
+
+    bytes → replies (shapes) → wordings, waits (words) → faults (which error, and whether to try again)
 """
 
 from __future__ import annotations
 
-import email.utils
-import json
-import math
 import re
 import socket
 import ssl
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,15 +18,18 @@ from typing import Any
 import aiohttp
 import httpx2
 
-from idiolect.errors import ModelError, UnusableModelError
+from idiolect.errors import ContextLengthError, ModelError, UnusableModelError
+from idiolect.models.remote import wordings
+from idiolect.models.remote.replies import Complaint, Reply, read_complaint
+from idiolect.models.remote.waits import asked_wait
 
 _RETRIED = {408, 409, 425, 429}
 # Identifiers of common servers; no person's text and no key matches this.
 _CODE = re.compile(
     r"(?:invalid|bad|unsupported|unknown|missing|content|context|model|server|internal|rate|request|string|array|"
-    r"integer|value|validation|billing|image|input|exceed|max)_[a-z_]{1,48}|(?:[A-Z][a-z]+){1,4}Error"
+    r"integer|value|validation|billing|image|input|exceed|max|extra|insufficient|overloaded|not|permission)"
+    r"_[a-z_]{1,48}|(?:[A-Z][a-z]+){1,4}Error"
 )
-_CONTEXT = re.compile(r"(?:maximum context length is |available context size \()(\d{1,8}) tokens")
 
 _FINAL: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
@@ -71,15 +72,35 @@ class RejectedError(ModelError):
     Args:
         message: the message for people.
         unsupported: names of the request's parameters that the server, by its own words, doesn't know or support.
+        most_logprobs: how many likeliest tokens the server reports, if it rejected the request for asking for more.
     """
 
-    def __init__(self, message: str, *, unsupported: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, message: str, *, unsupported: frozenset[str] = frozenset(), most_logprobs: int | None = None
+    ) -> None:
         super().__init__(message)
-        self.unsupported = unsupported
+        self.unsupported, self.most_logprobs = unsupported, most_logprobs
+
+
+class FilteredError(ModelError):
+    """A request whose prompt or answer a content filter refused; others may pass."""
+
+
+class OutOfTokensError(ModelError):
+    """A request whose tokens a model that thinks used up before it wrote anything."""
 
 
 class MissingModelError(UnusableModelError):
-    """A model or path that the server does not have (404)."""
+    """A model or path that the server does not have (404).
+
+    Args:
+        message: the message for people.
+        path: whether the server states that the path is missing, rather than the model.
+    """
+
+    def __init__(self, message: str, *, path: bool) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,46 +120,67 @@ class Call:
     max_wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply whose HTTP status is not a success."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 def of_status(reply: Reply, call: Call) -> ModelError:
     """Return the error for an unsuccessful reply."""
-    error = _error_of(reply.body)
-    status = reply.status
-    if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
-        return UnusableModelError(f"{call.url}: the account's quota is used up (HTTP 429); check its plan and billing")
-    if status in _RETRIED or status >= 500:
-        return _unanswered(reply, call)
-    if status in (401, 403):
-        return UnusableModelError(f"{call.url} denied access (HTTP {status}): {call.key_advice}")
-    if status == 404:
-        return MissingModelError(f"{call.url} has no such model or path (HTTP 404)")
-    if status in (400, 422):
-        unsupported = _unsupported(error, call.body)
-        reason = _presentable(error, unsupported)
-        message = f"{call.url} rejected the request as invalid (HTTP {status}){reason}"
-        return RejectedError(message, unsupported=unsupported)
+    return of_complaint(read_complaint(reply), reply.headers, call)
+
+
+def of_complaint(complaint: Complaint, headers: Mapping[str, str], call: Call) -> ModelError:
+    """Return the error for a complaint, in an unsuccessful reply or inside HTTP 200."""
+    status = complaint.status
+    where = f"(HTTP {status})" if status != 200 else "(an error inside HTTP 200)"
     if 300 <= status < 400:
         return ModelError(f"{call.url} redirects to another address (HTTP {status}); give that address instead")
-    return ModelError(f"{call.url} refused the request (HTTP {status}){_presentable(error)}")
+    if found := _of_words(complaint, headers, call, where):
+        return found
+    if status in _RETRIED or (status >= 500 and status != 501):
+        return _unanswered(complaint, headers, call)
+    if wordings.is_missing_model(complaint) and status in (200, 400, 404, 422):
+        return MissingModelError(f"{call.url} has no such model {where}", path=False)
+    if status == 405 or wordings.is_wrong_path(complaint):
+        return MissingModelError(f"{call.url} has no such model or path {where}", path=status != 404)
+    if status in (401, 403):
+        return UnusableModelError(f"{call.url} denied access {where}: {call.key_advice}")
+    if status == 200:
+        return UnansweredError(f"the answer is an error{_presentable(complaint)}")
+    if status in (400, 422, 501):
+        unsupported = wordings.refused_parameters(complaint, call.body)
+        most = wordings.logprobs_limit(complaint, sent) if (sent := call.body.get("top_logprobs")) else None
+        message = f"{call.url} rejected the request as invalid {where}{_presentable(complaint, unsupported)}"
+        return RejectedError(message, unsupported=unsupported, most_logprobs=most)
+    return ModelError(f"{call.url} refused the request {where}{_presentable(complaint)}")
 
 
-def _unanswered(reply: Reply, call: Call) -> ModelError:
-    wait = asked_wait(reply.headers)
-    what = {429: "too many requests"}.get(reply.status, "the server failed or is busy")
+def _of_words(complaint: Complaint, headers: Mapping[str, str], call: Call, where: str) -> ModelError | None:
+    """Return the error that a server's words stand for, whatever its status; None if they are not known."""
+    waits = asked_wait(headers, complaint.text) is not None
+    if wordings.is_out_of_money(complaint, waits=waits):
+        return UnusableModelError(
+            f"{call.url}: the account's quota or credit is used up {where}; check its plan and billing"
+        )
+    if wordings.is_filtered(complaint):
+        return FilteredError(f"{call.url}: the content filter refused a request {where}")
+    if wordings.is_out_of_tokens(complaint):
+        return OutOfTokensError(f"{call.url}: the model used up its tokens before it wrote anything {where}")
+    if wordings.is_too_long(complaint) and complaint.status != 404:
+        limit = wordings.context_limit(complaint)
+        size = f": the model's context is {limit} tokens" if limit else " for the model's context"
+        return ContextLengthError(f"{call.url}: the prompt is too long {where}{size}", limit=limit)
+    return None
+
+
+def _unanswered(complaint: Complaint, headers: Mapping[str, str], call: Call) -> ModelError:
+    wait = asked_wait(headers, complaint.text)
+    status = complaint.status
+    what = {429: "too many requests"}.get(status, "the server failed or is busy")
+    if status == 429 and wordings.is_long_quota(complaint, wait, call.max_wait):
+        return UnusableModelError(f"{call.url}: the quota of the day or month is used up (HTTP {status}); try later")
     if wait is not None and wait > call.max_wait:
-        return ModelError(
-            f"{call.url} asks to wait {wait:.0f} s (HTTP {reply.status}, {what}), longer than the maximum of "
+        return UnusableModelError(
+            f"{call.url} asks to wait {wait:.0f} s (HTTP {status}, {what}), longer than the maximum of "
             f"{call.max_wait:g} s; try later"
         )
-    return UnansweredError(f"HTTP {reply.status}, {what}", wait=wait)
+    return UnansweredError(f"HTTP {status}, {what}", wait=wait)
 
 
 def of_connection(error: BaseException, call: Call) -> ModelError:
@@ -159,54 +201,12 @@ def of_connection(error: BaseException, call: Call) -> ModelError:
     return UnansweredError(f"the connection failed ({type(chain[-1]).__name__})", maybe_billed=True)
 
 
-def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a reply asks to wait, > 0; None if it doesn't ask, or the value makes no sense."""
-    wait = _number(headers.get("retry-after-ms"))
-    if wait is not None:
-        wait /= 1000
-    else:
-        wait = _number(headers.get("retry-after"))
-    if wait is None:
-        wait = _until(headers.get("retry-after", ""))
-    return wait if wait is not None and wait > 0 else None
-
-
-def _error_of(body: bytes) -> Mapping[str, Any]:
-    """Return the `error` object of a reply, even if a server omits the outer object; {} if there is none."""
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    error = payload.get("error", payload) if isinstance(payload, dict) else {}
-    return {"message": error} if isinstance(error, str) else error if isinstance(error, dict) else {}
-
-
-def _presentable(error: Mapping[str, Any], unsupported: frozenset[str] = frozenset()) -> str:
+def _presentable(complaint: Complaint, unsupported: frozenset[str] = frozenset()) -> str:
     """Return the server's reason in our words; its message may repeat people's texts, in any form, or the key."""
     if unsupported:
         return f": it does not support {', '.join(sorted(unsupported))}"
-    if context := _CONTEXT.search(str(error.get("message") or "")):
-        return f": the model's context is {context[1]} tokens"
-    codes = (error.get("code"), error.get("type"))
-    known = next((code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)), None)
+    known = next((code for code in complaint.codes if _CODE.fullmatch(code)), None)
     return f": {known}" if known else ""
-
-
-_UNSUPPORTED = re.compile(
-    r"unsupported|not support|n't support|unknown|unrecognized|unexpected|not permitted|not allowed|extra inputs|"
-    r"only the default|no longer|deprecated|instead",
-    re.IGNORECASE,
-)
-
-
-def _unsupported(error: Mapping[str, Any], body: Mapping[str, Any]) -> frozenset[str]:
-    words = f"{error.get('code') or ''} {error.get('message') or ''}"
-    if not _UNSUPPORTED.search(words):
-        return frozenset()
-    param = error.get("param")
-    if isinstance(param, str) and param.split(".")[0].split("[")[0] in body:
-        return frozenset([param.split(".")[0].split("[")[0]])
-    return frozenset(name for name in body if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", words))
 
 
 def _chain(error: BaseException) -> Iterable[BaseException]:
@@ -214,18 +214,3 @@ def _chain(error: BaseException) -> Iterable[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _until(date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

@@ -1,4 +1,4 @@
-"""Calls to one endpoint over HTTP; between the bodies of `wire` and the network.
+"""Calls to one endpoint over HTTP; between the bodies of `wire` and the exchanges of `exchange`.
 
 There is one retry layer (stamina) over `openai`'s HTTP client, which runs on aiohttp. An attempt ends in an answer that
 `read` accepts, in an `UnansweredError`, which is retried, or in a final `ModelError`. If a server requests a wait, all
@@ -11,9 +11,7 @@ about four times.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -21,21 +19,21 @@ from typing import Any, TypeVar
 
 import aiohttp
 import httpx2
-import openai
 import stamina
 from stamina import Attempt
 
 from idiolect.errors import ModelError, SettingsError, UnusableModelError
 from idiolect.models.remote import faults
 from idiolect.models.remote.attempts import before_retry, failed_try, patiently
-from idiolect.models.remote.endpoint import Endpoint, has_key, read_key
-from idiolect.models.remote.faults import Call, MissingModelError, Reply, UnansweredError
+from idiolect.models.remote.endpoint import Endpoint, headers_for, key_advice, read_key
+from idiolect.models.remote.exchange import Watch, exchange, open_client, payload_of
+from idiolect.models.remote.faults import Call, MissingModelError, UnansweredError
+from idiolect.models.remote.replies import Reply, complaint_instead
+from idiolect.models.remote.streams import BrokenStreamError
 
 Result = TypeVar("Result")
+Body = Mapping[str, Any] | None
 
-MAX_RESPONSE = 16 * 2**20  # bytes
-_KEPT_ALIVE = 4.0  # seconds; common servers drop an idle connection after 5
-_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _HINT_TIMEOUT = 5.0
 _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
@@ -49,7 +47,8 @@ class RemoteSettings:
 
     Args:
         concurrency: maximum number of concurrent requests; ≥ 1. None if the caller limits them, as `calls.turns` does.
-        timeout: time limit of one attempt, from connecting to the answer's last byte; > 0.
+        timeout: longest silence of the server in one attempt, in which not a byte of the answer comes; > 0.
+        longest: time limit of one attempt, from connecting to the answer's last byte; > 0.
         connect_timeout: time limit of connecting; > 0.
         attempts: maximum number of attempts per call, including the first; ≥ 1.
         wait_initial: wait before the first retry, doubled for each further one; ≥ 0.
@@ -62,14 +61,15 @@ class RemoteSettings:
 
     concurrency: int | None = 16
     timeout: float = 120.0
+    longest: float = 3600.0
     connect_timeout: float = 10.0
     attempts: int = 6
     wait_initial: float = 0.5
     wait_max: float = 30.0
-    max_retry_after: float = 120.0
+    max_retry_after: float = 600.0
 
     def __post_init__(self) -> None:
-        least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "connect_timeout": 0.001}
+        least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "longest": 0.001, "connect_timeout": 0.001}
         for setting in fields(self):
             value, low = getattr(self, setting.name), least.get(setting.name, 0)
             if value is not None and not low <= value < float("inf"):
@@ -94,7 +94,7 @@ class _Line:
     client: httpx2.AsyncClient
     slots: AbstractAsyncContextManager[Any]
     free_at: float = 0.0
-    hint: asyncio.Task[str] | None = None
+    hint: asyncio.Task[list[str]] | None = None
 
 
 class ApiClient:
@@ -106,8 +106,8 @@ class ApiClient:
 
     Attributes:
         attempts: number of requests sent so far.
-        timeouts_maybe_billed: number of attempts that timed out while the server may have been working on them, so
-            that it may charge for them.
+        timeouts: number of attempts that timed out.
+        broken_streams: number of streamed answers that ended without their end.
 
     Raises:
         SettingsError: the key is missing or malformed.
@@ -117,13 +117,21 @@ class ApiClient:
         self.endpoint, self.settings = endpoint, settings
         self._key = read_key(endpoint)
         self._line: _Line | None = None
-        self.attempts = self.timeouts_maybe_billed = 0
+        self.attempts = self.timeouts = self.broken_streams = 0
 
-    async def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Result]) -> Result:
+    async def post(self, path: str, body: Callable[[], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
         """Post a body and return the result of `read` for the answer's JSON; retry if it raises `UnansweredError`.
+
+        Args:
+            path: the path below the endpoint's URL.
+            body: returns the body of each attempt.
+            read: reads an answer.
 
         Raises:
             RejectedError: the server rejected the request as invalid.
+            FilteredError: a content filter refused the request.
+            OutOfTokensError: the model used up its tokens before it wrote anything.
+            ContextLengthError: the prompt is longer than the model can read.
             UnusableModelError: the key was refused, the quota is used up, or there is no such model.
             ModelError: no answer came, after all retries.
             HaltedError: the payer of the call (`attempts`) allows no further try.
@@ -131,8 +139,8 @@ class ApiClient:
         try:
             return await self._insist(path, body, read)
         except MissingModelError as error:
-            missing = str(error)
-        raise UnusableModelError(missing + await self._hint())
+            missing = error
+        raise UnusableModelError(f"{missing}{await self._hint(missing)}")
 
     async def models(self) -> list[str]:
         """Return the models that the server lists.
@@ -140,7 +148,10 @@ class ApiClient:
         Raises:
             ModelError: the server lists none, or no answer came.
         """
-        names = await self._insist("/models", None, _model_names)
+        try:
+            names = await self._insist("/models", None, _model_names)
+        except MissingModelError as error:
+            raise UnusableModelError(f"{error}{self._path_advice()}") from None
         if not names:
             raise ModelError(f"{self.endpoint.base_url} lists no models")
         return names
@@ -154,8 +165,8 @@ class ApiClient:
         """
         line = self._open()
         try:
-            async with asyncio.timeout(_HINT_TIMEOUT):
-                response = await line.client.request("GET", f"{self.endpoint.base_url}/models")
+            watch = Watch(_HINT_TIMEOUT, _HINT_TIMEOUT)
+            response = await exchange(line.client, self.endpoint.address("/models"), None, watch)
             fault: BaseException | None = None
             if response.status_code == 401:
                 reply = Reply(response.status_code, response.headers, b"")
@@ -175,7 +186,9 @@ class ApiClient:
                 line.hint.cancel()
             await line.client.aclose()
 
-    async def _insist(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
+    async def _insist(
+        self, path: str, body: Callable[[], Mapping[str, Any]] | None, read: Callable[[Any], Result]
+    ) -> Result:
         """Attempt the call until an answer comes, at most `settings.attempts` times."""
         settings = self.settings
         attempts = stamina.retry_context(
@@ -193,13 +206,13 @@ class ApiClient:
                     made = attempt.num
                     if made > 1:
                         before_retry()
-                    return await self._attempt(path, body, read)
+                    return await self._attempt(path, None if body is None else body(), read)
         except UnansweredError as error:
             last = str(error)
         times = "1 attempt" if made == 1 else f"{made} attempts"
         raise ModelError(f"{self.endpoint.base_url}: gave up after {times}; the last failure: {last}")
 
-    async def _attempt(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]) -> Result:
+    async def _attempt(self, path: str, body: Body, read: Callable[[Any], Result]) -> Result:
         line = self._open()
         async with line.slots:
             while (pause := line.free_at - line.loop.time()) > 0:
@@ -208,98 +221,86 @@ class ApiClient:
             try:
                 response = await self._send(line, path, body)
             except ModelError as error:
-                failed_try(isinstance(error, UnansweredError) and error.maybe_billed)
+                self._failed(line, error, maybe_billed=isinstance(error, UnansweredError) and error.maybe_billed)
                 raise
         try:
-            return read(_json_of(response))
-        except ModelError:
-            failed_try(maybe_billed=body is not None)
+            payload = payload_of(response)
+            if (complaint := complaint_instead(payload)) is None:
+                return read(payload)
+        except ModelError as error:
+            self.broken_streams += isinstance(error, BrokenStreamError)
+            self._failed(line, error, maybe_billed=body is not None)
             raise
+        fault = faults.of_complaint(complaint, response.headers, self._call(body))
+        self._failed(line, fault, maybe_billed=False)
+        raise fault
 
-    async def _send(self, line: _Line, path: str, body: Mapping[str, Any] | None) -> httpx2.Response:
+    def _failed(self, line: _Line, error: ModelError, *, maybe_billed: bool) -> None:
+        """Report a try without an answer to the payer, and make all calls wait if the server asks for it."""
+        failed_try(maybe_billed)
+        if isinstance(error, UnansweredError) and error.wait is not None:
+            line.free_at = max(line.free_at, line.loop.time() + error.wait)
+
+    async def _send(self, line: _Line, path: str, body: Body) -> httpx2.Response:
         """Make one HTTP exchange.
 
         Faults are raised outside `except`, because the client's exceptions contain the request and the key, and no
         error may have them as its context.
         """
         fault: BaseException
-        url = f"{self.endpoint.base_url}{path}"
-        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        watch = Watch(self.settings.timeout, self.settings.longest)
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                response = await line.client.request("GET" if body is None else "POST", url, content=content)
+            response = await exchange(line.client, self.endpoint.address(path), body, watch)
             if response.is_success:
                 return response
             fault = faults.of_status(Reply(response.status_code, response.headers, response.content), self._call(body))
         except TimeoutError:
-            self.timeouts_maybe_billed += 1
-            fault = UnansweredError(f"no complete answer within {self.settings.timeout:g} s", maybe_billed=True)
+            self.timeouts += 1
+            limit = self.settings.timeout if watch.ended_silent else self.settings.longest
+            what = "nothing came for" if watch.ended_silent else "no complete answer within"
+            fault = UnansweredError(f"{what} {limit:g} s", maybe_billed=True)
         except _FAILURES as error:
             fault = faults.of_connection(error, self._call(body))
-        if isinstance(fault, UnansweredError) and fault.wait is not None:
-            line.free_at = max(line.free_at, line.loop.time() + fault.wait)
         raise fault
 
-    def _call(self, body: Mapping[str, Any] | None) -> Call:
-        variables = self.endpoint.key_variable + ("" if self.endpoint.openai else " or IDIOLECT_API_KEY")
-        known = has_key(self._key)
-        advice = f"check the key in {variables}" if known else f"it requires a key; set {variables}"
+    def _call(self, body: Body) -> Call:
+        advice = key_advice(self.endpoint, self._key)
         return Call(self.endpoint.base_url, advice, body or {}, self.settings.max_retry_after)
 
-    async def _hint(self) -> str:
-        """Return the result of `_listed`, which runs once for all calls."""
+    async def _hint(self, missing: MissingModelError) -> str:
+        """Return words for a message on what is missing; the server's models are listed once for all calls."""
         line = self._open()
         if line.hint is None:
             line.hint = line.loop.create_task(self._listed())
-        return await asyncio.shield(line.hint)
+        names = await asyncio.shield(line.hint)
+        if self.endpoint.model in names:
+            return f"; it lists {self.endpoint.model}, so the URL's path is wrong{self._path_advice()}"
+        if names:
+            return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        return self._path_advice() if missing.path or not self.endpoint.path else ""
 
-    async def _listed(self) -> str:
-        """Return words for a message on the models that the server lists instead; "" if it lists none."""
+    async def _listed(self) -> list[str]:
+        """Return the models that the server lists; none if it does not list them."""
         try:
             async with asyncio.timeout(_HINT_TIMEOUT):
-                names = await self._attempt("/models", None, _model_names)
+                return await self._attempt("/models", None, _model_names)
         except (ModelError, TimeoutError):
-            return ""
-        return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}" if names else ""
+            return []
+
+    def _path_advice(self) -> str:
+        """Return advice on the path of the URL."""
+        if self.endpoint.path:
+            return "; check the URL's path: most servers' ends in /v1"
+        return f"; most servers are at {self.endpoint.base_url}/v1"
 
     def _open(self) -> _Line:
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
             bound = self.settings.concurrency
-            self._line = _Line(loop, self._client(), nullcontext() if bound is None else asyncio.Semaphore(bound))
+            slots = nullcontext() if bound is None else asyncio.Semaphore(bound)
+            headers = headers_for(self.endpoint, self._key)
+            self._line = _Line(loop, open_client(headers, connect_timeout=self.settings.connect_timeout), slots)
         return self._line
-
-    def _client(self) -> httpx2.AsyncClient:
-        return openai.DefaultAioHttpClient(
-            headers=self._headers(),
-            timeout=httpx2.Timeout(None, connect=self.settings.connect_timeout),
-            # 0 means no limit: a wait for a connection would count towards the attempt's time limit.
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=_KEPT_ALIVE),
-            follow_redirects=False,  # people's texts go only to the address they were sent to
-            event_hooks={"response": [self._bound]},
-        )
-
-    async def _bound(self, response: httpx2.Response) -> None:
-        if response.headers.get("content-encoding", "identity") not in ("identity", ""):
-            raise UnusableModelError(
-                f"{self.endpoint.base_url} compresses its answers, although the request does not allow that"
-            )
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Bounded(response.stream)
-
-    def _headers(self) -> dict[str, str]:
-        headers = {
-            "Authorization": f"Bearer {self._key}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",  # a small body could unpack to a huge one
-            "User-Agent": "idiolect",
-        }
-        if self.endpoint.openai:
-            for header, variable in _ACCOUNT.items():
-                if value := os.environ.get(variable, "").strip():
-                    headers[header] = value
-        return headers
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
@@ -316,24 +317,6 @@ async def together(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]
     raise failures.exceptions[0]
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A response's byte stream that fails beyond `MAX_RESPONSE` bytes."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > MAX_RESPONSE:
-                raise UnansweredError(f"the answer is longer than {MAX_RESPONSE // 2**20} MiB", maybe_billed=True)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 async def _patiently(attempts: AsyncIterator[Attempt]) -> AsyncIterator[Attempt]:
     """Yield the attempts; the pauses before them end early if the payer allows no further try."""
     while (attempt := await patiently(anext(attempts, None))) is not None:
@@ -345,19 +328,6 @@ def _asked_wait(error: Exception) -> bool | float:
     if not isinstance(error, UnansweredError):
         return False
     return True if error.wait is None else error.wait
-
-
-def _json_of(response: httpx2.Response) -> Any:
-    """Parse the body as JSON, whatever its content type."""
-    if not response.content.strip():
-        raise UnansweredError("the answer is empty")
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError):
-        pass
-    if "html" in response.headers.get("content-type", ""):
-        raise UnansweredError("the server returned a web page; check the URL, including its /v1")
-    raise UnansweredError("the answer is not JSON, or is incomplete")
 
 
 def _model_names(payload: Any) -> list[str]:

@@ -1,7 +1,10 @@
 """Chat completions as JSON: requests to bodies, and payloads to completions. Pure functions; `transport` does the I/O.
 
 Servers differ in the parameters they support. A `Dialect` starts with the common ones and learns from what one model
-rejects: `max_tokens` becomes `max_completion_tokens`, and an unsupported parameter is left out from then on.
+rejects: `max_tokens` becomes `max_completion_tokens`, an unsupported parameter is left out from then on, and no more
+likeliest tokens are requested than the server reports.
+
+Answers that may be long are streamed, so that a time limit can count the server's silence instead of the whole answer.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ _OMITTED = {
     "seed": "does not support seed; sampled answers can't be reproduced",
     "stop": "does not support stop strings; answers are cut afterwards",
 }
+_OMITTED_SILENTLY = {"stream", "stream_options"}  # the answer is the same without
+STREAMED_FROM = 256  # tokens; shorter answers come at once, and a stream takes more CPU per call
+MOST_LOGPROBS = 20  # the maximum number of likeliest tokens that most servers report
 
 
 @dataclass(slots=True)
@@ -33,16 +39,29 @@ class Dialect:
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     omitted: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    logprobs: int = MOST_LOGPROBS
 
     def adapt(self, error: RejectedError, sent: Mapping[str, Any]) -> bool:
         """Learn from a rejected body; return whether a new one will differ from it."""
+        if error.most_logprobs is not None and error.most_logprobs < sent.get("top_logprobs", 0):
+            self.logprobs = min(self.logprobs, error.most_logprobs)
+            self.note(
+                f"reports the {self.logprobs} likeliest tokens only; less likely letters count as equally unlikely"
+            )
+            return True
         if "max_tokens" in error.unsupported and "max_tokens" in sent:
             self.limit = "max_completion_tokens"
+            return True
+        if silent := error.unsupported & _OMITTED_SILENTLY & sent.keys():
+            self.omitted |= _OMITTED_SILENTLY if "stream" in silent else silent
             return True
         refused = error.unsupported & _OMITTED.keys() & sent.keys()
         for name in sorted(refused - self.omitted):
             self.omitted.add(name)
             self.note(_OMITTED[name])
+        if not error.unsupported and "stream" in sent:  # streaming may be what an unknown wording is about
+            self.omitted |= _OMITTED_SILENTLY
+            return True
         return bool(refused)
 
     def note(self, what: str) -> None:
@@ -51,8 +70,13 @@ class Dialect:
             self.notes.append(note)
 
 
-def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
+def chat_body(request: CompletionRequest, dialect: Dialect, *, streamed: bool = False) -> dict[str, Any]:
     """Return the body that asks for one completion. Each draw is a call of its own; `n` is not used.
+
+    Args:
+        request: the request.
+        dialect: the parameters that the model supports.
+        streamed: whether to stream the answer, if the server streams.
 
     Raises:
         ModelError: the request has a prefill.
@@ -72,6 +96,8 @@ def chat_body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
         body["seed"] = _folded(sampling.seed, request.draw)
     if sampling.stop:
         body["stop"] = [whole(text) for text in sampling.stop]
+    if streamed:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return {name: value for name, value in body.items() if name not in dialect.omitted}
 
 

@@ -28,7 +28,7 @@ def completion_from_result(result: Mapping[str, Any]) -> Completion:
         text, reason, usage = result["text"], result["finish_reason"], Usage(**result["usage"])
     except (KeyError, TypeError) as error:
         raise _unexpected("a completion") from error
-    if not isinstance(text, str) or reason not in ("stop", "length"):
+    if not isinstance(text, str) or reason not in ("stop", "length", "content_filter"):
         raise _unexpected("a completion")
     return Completion(text, reason, usage)
 

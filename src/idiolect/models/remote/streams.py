@@ -1,0 +1,104 @@
+"""Streamed answers: server-sent events to the payload of a plain answer, so that nothing else differs.
+
+A stream ends with `[DONE]` or with a chunk that has a reason to finish; without either, it broke off. An error event
+in the middle becomes the payload, as an error inside HTTP 200 would.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from idiolect.models.remote.faults import UnansweredError
+
+MOST_BROKEN = 2  # streams that break off before a server gets no further ones
+_TEXTS = ("reasoning_content", "reasoning", "refusal")  # fields of a message that come in pieces, besides its content
+_DONE = "[DONE]"
+
+
+class BrokenStreamError(UnansweredError):
+    """A stream without its end."""
+
+
+def is_stream(content_type: str, body: bytes) -> bool:
+    """Return whether a body is a stream of events, by its content type or its first line."""
+    if "event-stream" in content_type:
+        return True
+    return body.lstrip()[:5] == b"data:"
+
+
+def payload_of_stream(body: bytes) -> Any:
+    """Return the payload of the plain answer whose pieces a stream contains.
+
+    Raises:
+        UnansweredError: the stream broke off, or an event is not JSON.
+    """
+    answer = _Answer()
+    for data in _events(body):
+        if data == _DONE:
+            answer.ended = True
+            continue
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            raise UnansweredError("an event of the stream is not JSON", maybe_billed=True) from None
+        if isinstance(chunk, dict) and chunk.get("error") and not chunk.get("choices"):
+            return chunk
+        answer.add(chunk)
+    if not answer.ended:
+        raise BrokenStreamError("the stream broke off", maybe_billed=True)
+    return answer.payload()
+
+
+def _events(body: bytes) -> list[str]:
+    """Return the data of each event; comments, names of events and empty data are left out."""
+    lines = re.split(r"\r\n|\n|\r", body.decode("utf-8", "replace"))  # JSON may contain Unicode's other line breaks
+    data = [line[5:].strip() for line in lines if line.startswith("data:")]
+    return [each for each in data if each]
+
+
+class _Answer:
+    """An answer as far as it has come."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._head: dict[str, Any] = {}
+        self._message: dict[str, Any] = {"role": "assistant", "content": None}
+        self._reason: str | None = None
+        self._begun = False
+
+    def add(self, chunk: Any) -> None:
+        """Add the pieces of one chunk."""
+        if not isinstance(chunk, dict):
+            return
+        for name, value in chunk.items():
+            if name != "choices" and value is not None:
+                self._head[name] = value
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
+                self._begun = True
+                self._add_choice(choice)
+
+    def _add_choice(self, choice: dict[str, Any]) -> None:
+        if choice.get("finish_reason"):
+            self._reason, self.ended = choice["finish_reason"], True
+        delta = choice.get("delta") or choice.get("message")
+        if not isinstance(delta, dict):
+            return
+        for name in _TEXTS:
+            if isinstance(piece := delta.get(name), str):
+                self._message[name] = self._message.get(name, "") + piece
+        piece, content = delta.get("content"), self._message["content"]
+        if isinstance(piece, str) and isinstance(content, list):
+            piece = [{"type": "text", "text": piece}]
+        elif isinstance(piece, list) and isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        if isinstance(piece, str | list):
+            self._message["content"] = piece if content is None else content + piece
+
+    def payload(self) -> dict[str, Any]:
+        """Return the whole as a plain answer's payload; without a choice if none came."""
+        choice = {"index": 0, "message": self._message, "finish_reason": self._reason}
+        return {**self._head, "object": "chat.completion", "choices": [choice] if self._begun else []}
