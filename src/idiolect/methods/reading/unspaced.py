@@ -1,0 +1,58 @@
+"""Scripts without spaces between words (Chinese, Japanese, Thai …) and Korean, whose particles stick to words.
+
+A choice is found anywhere in such text, because there are no boundaries. A negator stands directly before it (不, ไม่,
+안) or follows it in the clause (ない, ません, 지 않). A choice of a single character is only read if it is a clause of its
+own, with at most a particle (是的, 예요).
+"""
+
+from __future__ import annotations
+
+import re
+
+_BEFORE = re.compile(
+    r"(?:不|没有|沒有|没|沒|无|無|非|未|别|別|勿|并非|並非|不是|不能|不会|不想|不太|不怎么|不怎麼|不很|不是很|不那么|不那麼|不算|谈不上|談不上|"
+    r"ไม่ได้|ไม่ค่อย|ไม่ใช่|ไม่|มิ|안|못)[太很怎么麼是那特别十分非常会能想愿意要再完全真的算ค่อย\s]{0,4}$"
+)
+_AFTER = re.compile(
+    r"^[^。.!?！？\n,，、;]{0,12}?(?:ない|ません|なかった|ず(?:に|、|。|$)|わけでは|とは言え|とはいえ|지\s?않|지\s?못|지는\s?않|것은?\s?아니|"
+    r"[은는이가도]?\s?아니|아닙|없|吗|嗎|か[。?？]|不对|不對|是错|是錯)"
+)
+_PARTICLES = re.compile(
+    r"^(?:的|了|吧|呢|啊|呀|哦|喔|です|だ|ます|よ|ね|かな|でしょう|と思います|だと思います|입니다|이에요|예요|에요|이요|요|이다|다|"
+    r"ครับ|ค่ะ|คะ|นะ)*$"
+)
+_LONGER_WORD = re.compile(r"^(?:度|性|者|率|感)")
+
+
+def negated_before(text: str) -> bool:
+    """Return whether the text before a mention ends with a negator."""
+    return _BEFORE.search(text[-24:]) is not None
+
+
+def negated_after(text: str) -> bool:
+    """Return whether the text behind a mention negates it."""
+    return _AFTER.search(text[:40]) is not None
+
+
+def only_particles(text: str) -> bool:
+    """Return whether the rest of a clause is nothing but particles."""
+    return _PARTICLES.match(text.strip(" \"'")) is not None
+
+
+def in_longer_word(text: str) -> bool:
+    """Return whether the text behind a mention goes on with its word."""
+    return _LONGER_WORD.match(text) is not None
+
+
+def is_unspaced(character: str) -> bool:
+    """Return whether a character belongs to a script without spaces, or to Hangul."""
+    code = ord(character)
+    return (
+        0x0E00 <= code <= 0x0EFF
+        or 0x1000 <= code <= 0x109F
+        or 0x1780 <= code <= 0x17FF
+        or 0x3040 <= code <= 0x30FF
+        or 0x3400 <= code <= 0x4DBF
+        or 0x4E00 <= code <= 0x9FFF
+        or 0xAC00 <= code <= 0xD7A3
+    )
