@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Literal
 
 from idiolect.errors import Remedy, SettingsError
-from idiolect.methods.reading.lamp import read_label
+from idiolect.methods.reading.lamp import has_lamps_labels, read_label
 from idiolect.methods.reading.reader import read_choice
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
@@ -185,8 +185,9 @@ class Answerer:
         return responses
 
     def _read(self, text: str, question: Question) -> str | None:
-        """Return the choice that a reply names; a verbatim question is a benchmark's own, and so is its reading."""
-        return read_label(text, question) if self.settings.form == "verbatim" else read_choice(text, question)
+        """Return the choice that a reply names; LaMP's questions have their own reading, as in its evaluation."""
+        lamps = self.settings.form == "verbatim" and has_lamps_labels(question)
+        return read_label(text, question) if lamps else read_choice(text, question)
 
     async def _score(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         if not asked:

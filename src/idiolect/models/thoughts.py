@@ -32,6 +32,7 @@ _CLOSING = (
 _OPENS = re.compile(_OPENING, re.IGNORECASE)
 _CLOSES = re.compile(_CLOSING, re.IGNORECASE)
 _OPENED_AT_THE_END = re.compile(rf"(?:{_OPENING})\s*$", re.IGNORECASE)
+_PAIR = re.compile(rf"(?:{_OPENING}).*?(?:{_CLOSING})", re.IGNORECASE | re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>")
 _BARE_HARMONY = re.compile(r"^\s*analysis(?=[A-Z\s\"'(*\d])(?P<thought>.*?)(?:assistant(?:commentary.*?assistant)?final(?P<said>.*))?$", re.DOTALL)
@@ -82,6 +83,9 @@ def after_thoughts(text: str, *, opened: bool = False) -> Spoken:
     if last_close is None and last_open is None:
         return Spoken("", thought=True, cut_off=True) if opened else Spoken(_SOLUTION.sub("", text))
     said = text if last_close is None else text[last_close.end() :]
+    if last_close is not None and not said.strip():  # thoughts after the answer
+        said = _PAIR.sub("", text)
+        said = "" if _CLOSES.search(said) or _OPENS.search(said) else said
     if last_open is not None:  # a thought that does not end; the words before it are no thought
         opening = _OPENS.search(said)
         assert opening is not None

@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 
 from idiolect.methods.reading.forms import Token, folded, plain, tokens_of
@@ -28,11 +29,16 @@ _ENUMERATOR = re.compile(r"^\s*(?:[(\[]?(\d{1,2}|[A-Za-z])[)\].:=]|(\d{1,2})\s+[
 _PARENTHESIS = re.compile(r"\(([^()]{2,200})\)")
 _HEAD_END = re.compile(r"\s*[(,;:]|\s+[-–—/]\s+|\s*[–—]\s*")
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
-_AROUND = string.punctuation + string.whitespace + "“”‘’"
+_AROUND = string.whitespace + ".,;:!?\"'()[]{}*_`~"
 _HARD = frozenset("+#%$€£¥<>=&@°")  # marks that tell choices apart ("C", "C++", "C#")
 _TURNING = frozenset("not no never less more un non neither hardly without least most very too nor than".split())
+_VERBS = frozenset("agree disagree support oppose approve disapprove favor favour prefer trust distrust".split())
 _SMALL = frozenset("a an the of to in on at by for with it is i and or as be are do my me that this all".split())
 _SHORTEST_PART = 2
+_LONG = 6  # characters
+_SHORTEST_SLIP = 5
+_LONGEST_SLIP = 200
+_ALIKE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class ChoiceForms:
     def of_letter(self, letter: str) -> int | None:
         """Return the index of the choice at a letter's place; None if there is none or a choice is a letter itself."""
         place = ord(letter.lower()) - ord("a")
-        return place if not self.has_letters and 0 <= place < len(self.choices) else None
+        return place if not self.has_letters and not self.numbers and 0 <= place < len(self.choices) else None
 
     def of_number(self, number: float) -> int | None:
         """Return the index of the choice that is the number, or else of the one at its place, from 1."""
@@ -83,6 +89,13 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
         if found:
             words[found] = -1 if found in words else place
     _add_alternatives(words, choices)
+    for place, found in enumerate(own):
+        if third := _third_person(found):
+            words.setdefault(third, place)
+    numbers = _numbers(choices)
+    for word, number in NUMBER_WORDS.items():
+        if number in numbers:
+            words.setdefault((word,), numbers[number])
     parts: dict[Words, set[int]] = {}
     for place, choice in enumerate(choices):
         for part in {*_parts(choice), *_subphrases(own[place])}:
@@ -95,9 +108,9 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
         words,
         single,
         _by_first(words),
-        _numbers(choices),
+        numbers,
         _extended(own),
-        any(len(choice.strip(_AROUND)) == 1 and not choice.strip(_AROUND).isdigit() for choice in choices),
+        any(len(choice.strip(_AROUND)) == 1 and choice.strip(_AROUND).isalpha() for choice in choices),
     )
 
 
@@ -121,7 +134,7 @@ def number_in(text: str) -> float | None:
 
 def exact_choice(text: str, choices: Sequence[str]) -> int | None:
     """Return the index of the only choice equal to the text: as it is, or ignoring case, or outer punctuation."""
-    for form in (str.strip, folded, _bare):
+    for form in (str.strip, folded, _bare, _squeezed):
         wanted = form(text)
         same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
         if len(same) == 1:
@@ -132,7 +145,37 @@ def exact_choice(text: str, choices: Sequence[str]) -> int | None:
 
 
 def _bare(text: str) -> str:
-    return folded(text).strip(_AROUND)
+    bare = folded(text).strip(_AROUND)
+    return "" if bare[:1] == "-" and not bare[1:2].isdigit() else bare
+
+
+def _squeezed(text: str) -> str:
+    """Return the text's letters and digits without what separates them ("non-profit" is "nonprofit")."""
+    words = words_in(text)
+    return "".join(words) if len(words) > 1 or len(text) > _LONG else ""
+
+
+def close_choice(text: str, choices: Sequence[str]) -> int | None:
+    """Return the index of the choice that a text is, but for a slip in one of its letters; None if unsure."""
+    wanted = words_in(text)
+    joined = " ".join(wanted)
+    if not _LONG <= len(joined) <= _LONGEST_SLIP:
+        return None
+    near = []
+    for place, choice in enumerate(choices):
+        words = words_in(choice)
+        same_length = len(words) == len(wanted) and len(wanted) > 1
+        slips = [(a, b) for a, b in zip(words, wanted, strict=False) if a != b]
+        if same_length and len(slips) == 1 and _one_slip(*slips[0]):
+            near.append(place)
+    return near[0] if len(near) == 1 else None
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Return whether two long words differ in one letter that is doubled, left out or changed inside them."""
+    if min(len(one), len(other)) < _SHORTEST_SLIP or one[0] != other[0] or not (one + other).isalpha():
+        return False
+    return SequenceMatcher(None, one, other).ratio() >= _ALIKE
 
 
 def _add_alternatives(words: dict[Words, int], choices: Sequence[str]) -> None:
@@ -147,11 +190,19 @@ def _add_alternatives(words: dict[Words, int], choices: Sequence[str]) -> None:
             words[rest] = -1 if words.get(rest, place) != place else place
 
 
+def _third_person(words: Words) -> Words:
+    """Return the words with the verb in the third person ("strongly agrees"); () if the last one is no such verb."""
+    return (*words[:-1], f"{words[-1]}s") if words and words[-1] in _VERBS else ()
+
+
 def _parts(choice: str) -> Iterator[Words]:
     """Yield the choice's head (before a bracket, comma or dash) and what stands in its brackets."""
     head = _HEAD_END.split(choice, maxsplit=1)[0]
     if head != choice:
         yield words_in(head)
+    words = words_in(choice)
+    if words[:1] in (("yes",), ("no",)) and len(words) > _SHORTEST_PART:
+        yield words[1:]
     outside = _PARENTHESIS.sub(" ", choice)
     if outside != choice:
         yield words_in(outside)

@@ -40,7 +40,7 @@ _CONCLUSION = (
     r"\b(?:therefore|in conclusion|all things considered|overall|in the end|ultimately|in summary|to sum up|"
     r"on balance|in short|so overall|conclusion)\b\s*[,:]",
 )
-_MOST_SPANS = 200
+_MOST_SPANS = 20  # the last ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,11 @@ def _pattern(rank: int) -> re.Pattern[str]:
 
 def marked_in(text: str, rank: int) -> list[Marked]:
     """Return the spans behind the marks of a rank in plain text, in order."""
-    return list(_spans(text, rank))
+    return list(_spans(text, rank))[-_MOST_SPANS:]
 
 
 def _spans(text: str, rank: int) -> Iterator[Marked]:
-    for number, found in enumerate(_pattern(rank).finditer(text)):
-        if number >= _MOST_SPANS:
-            return
+    for found in _pattern(rank).finditer(text):
         start = found.end()
         end = text.find("\n", start)
         end = len(text) if end < 0 else end

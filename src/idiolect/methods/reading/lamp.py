@@ -11,11 +11,18 @@ from collections.abc import Sequence
 
 from idiolect.methods.reading.choice_forms import exact_choice, number_in
 from idiolect.methods.reading.forms import folded
+from idiolect.people.lamp_forms import FORMS
 from idiolect.people.user import Question
 
+_LABELS = frozenset(map(frozenset, (form.labels for form in FORMS if form.labels)))
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
 _ANSWER = re.compile(r"^(?:the\s+)?answer(?:\s+is\b\s*:?|\s*:)\s*", re.IGNORECASE)
 _AROUND = " .,;:!?\"'*_`()[]{}<>-"
+
+
+def has_lamps_labels(question: Question) -> bool:
+    """Return whether a question's choices are the labels of a LaMP task, in any order."""
+    return frozenset(question.choices) in _LABELS
 
 
 def read_label(reply: str, question: Question) -> str | None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from idiolect.methods.reading import unspaced
 from idiolect.methods.reading import vocabulary as words
-from idiolect.methods.reading.choice_forms import ChoiceForms, counts
+from idiolect.methods.reading.choice_forms import NUMBER_WORDS, ChoiceForms, counts, number_in
 from idiolect.methods.reading.passages import Passage
 
 Standing = Literal["asserted", "negated", "aside", "incidental"]
@@ -125,17 +125,18 @@ def _fraction(passage: Passage, forms: ChoiceForms, place: int) -> Mention | Non
     """Return the mention of a number out of the greatest one ("4/5", "4 out of 5")."""
     tokens = passage.tokens
     token = tokens[place]
-    if token.kind != "number" and token.text not in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
+    if token.kind != "number" and token.text not in NUMBER_WORDS:
         return None
+    if token.end < len(passage.text) and passage.text[token.end] in "+%":
+        return Mention(-2, place, place)
     number, slash, whole = token.text.partition("/")
     last = place
     if not slash and [each.text for each in tokens[place + 1 : place + 3]] == ["out", "of"] and place + 3 < len(tokens):
         whole, last = tokens[place + 3].text, place + 3
     if not whole:
         return None
-    try:
-        value, greatest = float(number), float(whole)
-    except ValueError:
+    value, greatest = number_in(number), number_in(whole)
+    if value is None or greatest is None:
         return Mention(-2, place, last)
     top = max(forms.numbers) if forms.numbers else float(len(forms.choices))
     choice = forms.of_number(value) if greatest == top and not forms.mixes_numbers else None
@@ -152,7 +153,7 @@ class _Judge:
         """Return the mention with its standing."""
         before = list(self.passage.before(mention.first))
         after = list(self.passage.after(mention.last))
-        alone = not self._said(before) and not self._said(after)
+        alone = not [place for place in self._said(before) if not self._opens_clause(place)] and not self._said(after)
         mention = replace(mention, alone=alone)
         if self.passage.tokens[mention.last].kind == "char":
             return self._judged_unspaced(mention, before, after)
@@ -167,13 +168,17 @@ class _Judge:
             return replace(mention, standing="aside")
         if not alone and self._english and not self._in_answering_place(mention, before, after):
             return replace(mention, standing="incidental")
-        return replace(mention, weak=not alone and not self._led(before))
+        return replace(mention, weak=not alone and not self._led(before) and not self._starts(before))
 
     @property
     def _english(self) -> bool:
         said = {token.text for token in self.passage.tokens if token.kind == "word"}
         foreign = said & words.FOREIGN or any(not word.isascii() for word in said)
         return not foreign or len(said & words.ENGLISH) > len(said & words.FOREIGN)
+
+    def _opens_clause(self, place: int) -> bool:
+        text = self.passage.tokens[place].text
+        return text in words.OPENERS or text in words.CONTRASTS or text in words.JOINTS
 
     def _said(self, places: list[int]) -> list[int]:
         return [place for place in places if self.passage.tokens[place].kind != "mark"]
@@ -288,14 +293,26 @@ class _Judge:
         if said and tokens[said[0]].text in words.ASKING and tokens[mention.last].text in words.UNCERTAIN:
             return False
         follows = self._follows(mention, after, number=single and tokens[mention.first].kind == "number")
+        if starts and said and tokens[said[0]].text == "of":
+            return False
         if not single:
             return follows or led or not starts
+        if own in words.FREQUENCIES and led:
+            return True
+        if own == "yes" and starts:
+            return True
         if own in words.COMMON:
-            next_word = tokens[after[0]].text if after else ""
-            strict = not self._said(after) or next_word in ("because", "since", "as", "for", "about", "with") or (
-                bool(after) and tokens[after[0]].text == '"')
-            return strict and (starts or led)
+            return self._closes(own, after) and (starts or led)
         return follows and (starts or led)
+
+    def _closes(self, word: str, after: list[int]) -> bool:
+        """Return whether the clause ends after a common word, or goes on as after an answer."""
+        if not self._said(after) or self.passage.tokens[after[0]].text == '"':
+            return True
+        following = self.passage.tokens[after[0]].text
+        if word == "no":
+            return following in ("because", "since", "to", "from", "as") or following in words.SUBJECTS
+        return following in words.AFTER_COMMON
 
     def _led(self, before: list[int]) -> bool:
         """Return whether a copula, an answering verb or a pronoun stands shortly before the mention."""
@@ -307,13 +324,27 @@ class _Judge:
                 return True
             if token.text in words.SKIPPED or token.text.endswith("ly"):
                 continue
-            return False
+            return self._has_subject(place)
+        return False
+
+    def _has_subject(self, verb: int) -> bool:
+        """Return whether a pronoun stands directly before a verb."""
+        for place in self.passage.before(verb):
+            token = self.passage.tokens[place]
+            if token.text in words.SKIPPED or token.text in ("would", "will", "do") or token.text.endswith("ly"):
+                continue
+            said = self.passage.tokens[verb].text
+            return token.text in words.SUBJECTS and said not in words.PAST and not said.endswith("ed")
         return False
 
     def _starts(self, before: list[int]) -> bool:
         """Return whether only articles, prepositions and adverbs stand between the clause's start and the mention."""
         said = [self.passage.tokens[place].text for place in self._said(before)]
-        return all(word in words.SKIPPED or word.endswith("ly") for word in said)
+        return all(
+            word in words.SKIPPED or word in words.OPENERS or word in words.CONTRASTS or word in words.JOINTS
+            or word.endswith("ly")
+            for word in said
+        )
 
     def _follows(self, mention: Mention, after: list[int], *, number: bool) -> bool:
         """Return whether what follows the mention leaves it an answer: the clause's end, or a function word."""
@@ -324,6 +355,10 @@ class _Judge:
         if number:
             return following[0] in ("because", "since", "as", "for", "on", "stars", "star", "points") or self._is_unit(following[0])
         if any(self.passage.words(said).startswith(f" {phrase} ") for phrase in words.BACK_MARKS):
+            return True
+        if following[:2] in (["a", "lot"], ["a", "bit"], ["a", "little"], ["i", "think"], ["i", "guess"], ["i", "suppose"]):
+            return True
+        if "also" in following[:3] or "possible" in following[:3]:
             return True
         if following[0] in ("is", "was", "would", "seems"):
             return len(following) > 1 and following[1] in words.SUBJECT_IS_ANSWER

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.methods.reading import vocabulary as words
-from idiolect.methods.reading.choice_forms import ChoiceForms, exact_choice, forms_of, number_in, words_in
+from idiolect.methods.reading.choice_forms import ChoiceForms, close_choice, exact_choice, forms_of, number_in, words_in
 from idiolect.methods.reading.final_answers import ANSWER, CONCLUSION, FINAL, Marked, marked_in
 from idiolect.methods.reading.forms import plain
 from idiolect.methods.reading.mentions import Mention, mentions_in
@@ -25,11 +25,14 @@ from idiolect.methods.reading.passages import Passage
 from idiolect.methods.reading.wrappings import unwrapped
 from idiolect.people.user import Question
 
-_MOST_CHARACTERS = 20_000
+_MOST_CHARACTERS = 8_000
 _LAST_CHARACTERS = 2_000
+_LONG_PART = 3  # words
 _NEXT_QUESTION = re.compile(r"\n\s*(?:Question|Q)\s*\d*\s*:", re.IGNORECASE)
 _AROUND = " \n\t\"'*.,;:!()[]{}<>-~`"
 _LABEL = re.compile(r"^[\s\"'(\[{<]*(?:(?:option|choice|letter|answer|category)\s+)?[\s\"'(\[{]*([A-Za-z])[\s\"')\]}>.,:;!]*$", re.I)
+_NUMBERED = re.compile(r"^[\s\"'(\[]*(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.I)
+_NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*(\d{1,2})[.):](?=[\s\"])")
 _LABEL_FIRST = re.compile(
     r"^[\s\"'(\[]*(?:(?:option|choice|letter|answer|category)\s+)?[\"'(\[]*([A-Za-z])\"?(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))", re.I
 )
@@ -111,6 +114,14 @@ class _Reader:
         yield self._lines(text)
         yield self._labelled(passage, 0, len(text))
         yield self._mentioned(passage, 0, len(passage.tokens))
+        yield self._part_first(passage)
+
+    def _part_first(self, passage: Passage) -> _Read:
+        """Read a first clause that is a long part of one choice."""
+        end = next((place for place in range(len(passage.tokens)) if passage.is_boundary(place)), 0)
+        words_first = words_in(passage.text[: passage.tokens[end].start]) if end else ()
+        part = self._forms.parts.get(words_first) if len(words_first) >= _LONG_PART else None
+        return _Read(part, said=part is not None)
 
     def _segment(self, text: str) -> _Read:
         """Read a text that is meant as an answer."""
@@ -138,7 +149,11 @@ class _Reader:
         label = _LABEL.match(text)
         if label:
             return forms.of_letter(label[1])
-        return forms.parts.get(words_in(text))
+        numbered = _NUMBERED.match(text)
+        if numbered:
+            return forms.of_number(float(numbered[1]))
+        part = forms.parts.get(words_in(text))
+        return close_choice(text, forms.choices) if part is None else part
 
     def _marked(self, passage: Passage, rank: int) -> _Read:
         """Read what the phrases of a rank mark. If they disagree, the last one counts after a correction only."""
@@ -191,8 +206,10 @@ class _Reader:
     def _bare_line(self, line: str) -> int | None:
         found = self._forms.words.get(words_in(line))
         if found is None:
-            label = _LABEL.match(line)
+            label, number = _LABEL.match(line), number_in(line)
             found = self._forms.of_letter(label[1]) if label else None
+            if number is not None and self._forms.numbers:
+                found = self._forms.of_number(number)
         return None if found is None or found < 0 else found
 
     def _labelled(self, passage: Passage, start: int, end: int) -> _Read:
@@ -223,10 +240,17 @@ class _Reader:
 
     def _mentioned(self, passage: Passage, first: int, last: int) -> _Read:
         named = mentions_in(passage, self._forms, self._words, first, last)
+        repeated = _repeated(passage, named) if first == 0 else None
+        if repeated is not None:
+            return _Read(repeated, said=True)
         if not [each for each in named if each.standing != "incidental"]:
             return _SILENT
-        choice = _repeated(passage, named)
-        choice = _resolved(passage, named) if choice is None else choice
+        choice = _resolved(passage, named)
+        opening = _NUMBER_FIRST.match(passage.text)
+        if choice is not None and opening and float(opening[1]) != 1:
+            numbered = self._forms.of_number(float(opening[1]))
+            if not self._forms.numbers and numbered not in (None, choice):
+                return _UNREADABLE
         if choice is not None and (_refuses(passage, named, choice) or _chatters(passage)):
             return _UNREADABLE
         return _Read(choice, said=True)
@@ -326,6 +350,8 @@ def _set_apart(passage: Passage, other: Mention, asserted: Mention) -> bool:
 def _interferes(passage: Passage, other: Mention, asserted: Mention) -> bool:
     """Return whether an incidental mention stands in the same sentence, and not only in a reason given afterwards."""
     if passage.sentences[other.first] != passage.sentences[asserted.first]:
+        return False
+    if other.last < asserted.first and _decides(passage, asserted):
         return False
     between = {passage.tokens[place].text for place in range(asserted.last + 1, other.first)}
     return not between & words.JOINTS

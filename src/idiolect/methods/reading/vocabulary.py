@@ -13,14 +13,14 @@ def _words(text: str) -> frozenset[str]:
 NEGATORS = _words(
     "not no never neither nor none nobody without hardly barely scarcely unlikely doubt doubtful deny denies refuse "
     "refuses reject rejects rejected ruled exclude excludes excluding except avoid ban banned bans lack lacks "
-    "isn wasn nothing nowhere "
+    "nothing nowhere hate hates hated dislike dislikes detest despise loathe "
     "nicht kein keine keinen keiner niemals nie ohne weder pas jamais aucun aucune ni nunca jamás tampoco sin ningún "
     "não nem non mai nessun niet geen nooit inte ikke aldrig не нет никогда ни без لا ليس لست لن लم नहीं नही मत değil"
 )
 NEGATING_PHRASES = (
     "far from", "anything but", "instead of", "rather than", "less than", "other than", "opposed to", "rather not",
     "cannot be", "too strong", "the opposite of", "used to be", "stop being", "nothing like", "in no way", "by no means",
-    "it would be wrong to say", "wrong to say", "to say", "if not", "nobody is",
+    "it would be wrong to say", "wrong to say", "if not", "nobody is",
 )  # fmt: skip
 NEUTRAL_PHRASES = (
     "no doubt", "without a doubt", "without doubt", "without any doubt", "without question", "without hesitation",
@@ -55,6 +55,10 @@ BACK_MARKS = (
 HEARSAY = _words("read heard hear claims claim")
 CHATTER = ("happy to help", "glad to help", "how can i help", "how can i assist", "please provide", "please share the")
 ENGLISH = _words("the i a is of to and would it they this that are was in on for my not be have do")
+FREQUENCIES = _words("never rarely always sometimes often usually seldom occasionally frequently")
+PAST = _words("told saw met heard knew lost ate went did made thought grew left asked know see hear hate watched")
+SUBJECTS = _words("i we they he she it person user respondent who")
+OPENERS = _words("and or well so then but however yet still also oh ok okay hmm look honestly")
 FOREIGN = _words(
     "el la los las de del que y en un una por para con es soy estoy muy ich und der das ist nicht ein eine für mit "
     "je le les des est et ne pas pour dans il elle sono è che di un per não o os um uma eu para het een ik niet van "
@@ -64,7 +68,7 @@ ASKING = _words("how which what who whom whose where why")
 UNCERTAIN = _words("know sure say certain tell")
 LEADS = COMMITTING | _words(
     "is am are was were be been being feel feels felt feeling seem seems become became becomes remain remains stay "
-    "has have had having got says chooses picks selects answers takes goes with for like likes love loves enjoy enjoys "
+    "has have had having got get getting gotten says chooses picks selects answers takes goes with for like likes love loves enjoy enjoys "
     "prefers wants considered consider considers call describe use uses using drink drinks eat eats i we they it he "
     "she as of at on to would will should say's find found think thinks believe believes about myself own mostly "
     "option choice letter category person they'd probably likely definitely certainly simply just really "
@@ -73,7 +77,7 @@ LEADS = COMMITTING | _words(
 SKIPPED = _words(
     "a an the my their his her our your this that just probably definitely certainly honestly really simply rather "
     "quite pretty maybe perhaps still also even more so always currently now actually only mainly mostly usually "
-    "generally basically totally completely fully overall personally absolutely most least very slightly somewhat "
+    "generally basically totally some completely fully overall personally absolutely most least very slightly somewhat "
     "in on by at with to for from go going well then"
 )
 DEGREES = _words(
@@ -83,13 +87,14 @@ DEGREES = _words(
 )
 AFTER = _words(
     "about with that because to in on for at of by from as since when if and or but so though although while than now "
-    "today first foremost one ones option choice overall honestly really here there it them him her me us anymore again indeed too either then these this "
+    "today first foremost one ones option choice overall honestly really here there it them him her me us anymore again indeed too either more then these this "
     "those my your their his our its the every each all any most best is would will was seems anyway definitely "
     "certainly personally myself probably instead only who which even after before during over around through without "
     "towards toward until given due per out right thanks plain simply just rather then always often usually mostly "
     "por para con de en la el que y o weil und oder mit für von parce car et ou avec pour que и но что потому "
     "would've for's"
 )
+AFTER_COMMON = _words("because since as for about with from here now than today overall in at these this that i on")
 SUBJECT_IS_ANSWER = _words("my the best what definitely clearly probably certainly how where closest right it")
 COMMON = _words(
     "no some none all any other others both either neither few many much more less same good bad fair better worse well "
@@ -109,7 +114,7 @@ IDIOMS = (
     "in other words", "for better or worse", "good thing that you", "idea for a question", "fair point", "good point", "happy to help",
     "agree to disagree", "all right", "right away", "fair enough", "you are welcome", "good day", "good morning",
     "sure thing", "the same time", "same question", "other hand", "history of questions", "on my own",
-    "on their own", "of course", "in fact", "at best", "at worst", "as well",
+    "on their own", "oh no", "of course", "in fact", "at best", "at worst", "as well",
 )  # fmt: skip
 REFUSING = (
     "can not answer", "can not help", "can not assist", "can not provide", "can not choose", "can not decide",
