@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def old_reader(path: str) -> Reader:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look it up
     spec.loader.exec_module(module)
     return lambda reply, question: module.parse_choice(reply.strip(), question)
 
