@@ -21,6 +21,7 @@ from idiolect.methods.fermi.prompt import Identity, Prompt, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
 from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.thoughts import after_thoughts
 
 _SLOT = re.compile(r"<\s*/?\s*INS\s*/?\s*>", re.IGNORECASE)
 _QUOTED = re.compile(r"""(["“”])(.*)["“”]""", re.DOTALL)
@@ -100,7 +101,7 @@ class LlmProposer:
         proposals, usage = [], Usage()
         for draw, completion in zip(asked.draws, await self._model.complete(requests), strict=True):
             usage += completion.usage
-            written = settings.prefill + completion.text
+            written = settings.prefill + after_thoughts(completion.text).text
             closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
             text = parse_proposal(written + closing, settings)
             prompt = Prompt(text, origin="llm", driven_by=failures) if text is not None else None

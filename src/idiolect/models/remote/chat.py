@@ -55,7 +55,7 @@ class RemoteModel:
         if self.thoughts_cut_off:
             notes.append(
                 f"{self.name}: {self.thoughts_cut_off:,} answers were still empty when their tokens were used up; a "
-                "model that thinks needs more of them (max_tokens)"
+                "model that thinks needs more of them: allow thousands with --max-tokens (max_tokens)"
             )
         if self.client.timeouts_maybe_billed:
             notes.append(f"{self.name}: {self.client.timeouts_maybe_billed:,} tries timed out and may have been billed")
