@@ -8,6 +8,7 @@ that setting and the command that fits a user, and adds them to the message (`cl
     ├── DatasetError            a published data set is missing, not in its layout, or has nobody left to evaluate
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
+    │   ├── UnreadAnswersError  nearly no answer of the model names a choice
     │   ├── OtherWeightsError   an edit was learned on other weights than the model has now
     │   └── UnseenRequestError  a recording does not contain a request that is to be replayed
     ├── MissingExtraError       an optional dependency (extra) is not installed
@@ -75,6 +76,10 @@ class ModelError(IdiolectError):
 
 class UnusableModelError(ModelError):
     """No call of this model can succeed, for example because its key was refused; no other call needs to be tried."""
+
+
+class UnreadAnswersError(ModelError):
+    """Nearly no answer of the model names a choice, so that nothing can be learned from its answers."""
 
 
 class OtherWeightsError(ModelError):

@@ -69,7 +69,9 @@ def test_a_prompt_may_have_opened_the_thought() -> None:
     assert after_thoughts("Rye</think>Oats", opened=True) == SAID
 
 
-@pytest.mark.parametrize("text", ["Oats", "I think oats.", " Oats ", "", "analysis of oats", "Thinking of oats", "<b>Oats</b>"])
+@pytest.mark.parametrize(
+    "text", ["Oats", "I think oats.", " Oats ", "", "analysis of oats", "Thinking of oats", "<b>Oats</b>"]
+)
 def test_text_without_thoughts_stays_as_it_is(text: str) -> None:
     assert after_thoughts(text) == Spoken(text)
 
@@ -86,7 +88,9 @@ def test_what_follows_a_closed_thought_is_what_is_said(thought: str, said: str) 
         assert after_thoughts(text).text.strip() == said.strip()
 
 
-@pytest.mark.parametrize("piece", ["<think>", "</think>", "<|channel|>", "<", "analysis", "Thinking...\n", "[THINK]x[/THINK]"])
+@pytest.mark.parametrize(
+    "piece", ["<think>", "</think>", "<|channel|>", "<", "analysis", "Thinking...\n", "[THINK]x[/THINK]"]
+)
 def test_long_texts_take_no_time(piece: str) -> None:
     start = time.perf_counter()
     after_thoughts(piece * (100_000 // len(piece)))

@@ -17,7 +17,7 @@ from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, S
 
 _KEYS = (
     "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked", "arms",
-    "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
+    "comparisons", "gains", "readings", "best", "worst", "layers", "transfer", "broken_count", "broken", "notes",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 

@@ -35,7 +35,10 @@ _OPENED_AT_THE_END = re.compile(rf"(?:{_OPENING})\s*$", re.IGNORECASE)
 _PAIR = re.compile(rf"(?:{_OPENING}).*?(?:{_CLOSING})", re.IGNORECASE | re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)(?:(?!<\|message\|>|<\|channel\|>).){0,200}<\|message\|>", re.DOTALL)
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>")
-_BARE_HARMONY = re.compile(r"^\s*analysis(?=[A-Z\s\"'(*\d])(?P<thought>.*?)(?:assistant(?:commentary.*?assistant)?final(?P<said>.*))?$", re.DOTALL)
+_BARE_HARMONY = re.compile(
+    r"^\s*analysis(?=[A-Z\s\"'(*\d])(?P<thought>.*?)(?:assistant(?:commentary.*?assistant)?final(?P<said>.*))?$",
+    re.DOTALL,
+)
 _OLLAMA = re.compile(r"^\s*Thinking\.\.\.\s*\n(?:.*?\n\s*\.\.\.done thinking\.[ \t]*\n?(?P<said>.*))?", re.DOTALL)
 _SOLUTION = re.compile(r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)\|>")
 

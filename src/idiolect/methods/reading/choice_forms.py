@@ -100,9 +100,7 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
     for place, choice in enumerate(choices):
         for part in {*_parts(choice), *_subphrases(own[place])}:
             parts.setdefault(part, set()).add(place)
-    single = {
-        part: places.pop() for part, places in parts.items() if len(places) == 1 and part not in words and part
-    }
+    single = {part: places.pop() for part, places in parts.items() if len(places) == 1 and part not in words and part}
     return ChoiceForms(
         choices,
         words,

@@ -1,6 +1,6 @@
 """Phrases that mark a final answer ("Final answer: …", "the answer is …", "答案:…"), in several languages.
 
-    plain text → spans behind the marks, each with its rank: a final answer before an answer, that before a conclusion
+plain text → spans behind the marks, each with its rank: a final answer before an answer, that before a conclusion
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _spans(text: str, rank: int) -> Iterator[Marked]:
         end = len(text) if end < 0 else end
         if not text[start:end].strip(" \"'*:.-=>"):  # the answer stands on the next line
             start = end
-            while start < len(text) and text[start] in "\n \"":
+            while start < len(text) and text[start] in '\n "':
                 start += 1
             end = text.find("\n", start)
             end = len(text) if end < 0 else end
         if start < len(text):
-            yield Marked(start, end, rank, found[0].rstrip(" \"")[-1:] in ":=>→⇒➜#")
+            yield Marked(start, end, rank, found[0].rstrip(' "')[-1:] in ":=>→⇒➜#")

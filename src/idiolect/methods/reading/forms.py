@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-_DROPPED = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\ufe0f"
+_DROPPED = (
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\ufe0f"
+)
 _REPLACED = {
     **dict.fromkeys("’‘‛′ʼ＇´`‚", "'"),
     **dict.fromkeys("“”„‟«»″＂「」『』《》〈〉【】〝〞", '"'),

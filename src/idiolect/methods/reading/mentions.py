@@ -193,7 +193,10 @@ class _Judge:
         if any(other in left for other in words.OTHERS_ANYWHERE) or self._asks(mention):
             return replace(mention, standing="aside")
         short = mention.first == mention.last
-        if short and not (unspaced.only_particles(clause_right) and (not left.strip(" \"'") or _is_hangul(text[tokens[mention.first].start]))):
+        if short and not (
+            unspaced.only_particles(clause_right)
+            and (not left.strip(" \"'") or _is_hangul(text[tokens[mention.first].start]))
+        ):
             return replace(mention, standing="incidental")
         return replace(mention, alone=mention.alone or not left.strip(" \"'"))
 
@@ -216,7 +219,17 @@ class _Judge:
         left = self.passage.words(reversed(before))
         for phrase in words.NEUTRAL_PHRASES:
             left = left.replace(f" {phrase} ", "  ")
-        comparing = any(f" {' '.join(phrase)} " in left for phrase in (("rather", "than"), ("instead", "of"), ("opposed", "to"), ("other", "than"), ("better", "than"), ("worse", "than")))
+        comparing = any(
+            f" {' '.join(phrase)} " in left
+            for phrase in (
+                ("rather", "than"),
+                ("instead", "of"),
+                ("opposed", "to"),
+                ("other", "than"),
+                ("better", "than"),
+                ("worse", "than"),
+            )
+        )
         if comparing:
             return True, True
         if any(f" {phrase} " in left for phrase in words.NEGATING_PHRASES):
@@ -255,7 +268,10 @@ class _Judge:
         opening = sentence.split()[:1]
         if opening and opening[0] in ("if", "unless", "suppose", "imagine") and " then " in sentence:
             return True
-        if any(f" {phrase} " in sentence for phrase in ("you asked", "you ask", "you want to know", "one of", "options", "choose between")):
+        if any(
+            f" {phrase} " in sentence
+            for phrase in ("you asked", "you ask", "you want to know", "one of", "options", "choose between")
+        ):
             return True
         if any(word in words.HEARSAY for word in said):
             return True
@@ -267,7 +283,11 @@ class _Judge:
             return True
         if "might" in said or "could" in said or "may" in said:
             return True
-        return any(word in words.KIN for word in said) and not (own and "my" not in said[-3:]) and self._verb_follows_kin(said)
+        return (
+            any(word in words.KIN for word in said)
+            and not (own and "my" not in said[-3:])
+            and self._verb_follows_kin(said)
+        )
 
     def _verb_follows_kin(self, said: list[str]) -> bool:
         place = max(index for index, word in enumerate(said) if word in words.KIN)
@@ -275,7 +295,9 @@ class _Judge:
 
     def _is_all(self, mention: Mention) -> bool:
         tokens = self.passage.tokens
-        return all(tokens[place].kind == "mark" for place in range(len(tokens)) if not mention.first <= place <= mention.last)
+        return all(
+            tokens[place].kind == "mark" for place in range(len(tokens)) if not mention.first <= place <= mention.last
+        )
 
     def _graded_otherwise(self, mention: Mention, before: list[int]) -> bool:
         """Return whether a degree stands before a choice that another one extends by a degree ("somewhat agree")."""
@@ -341,7 +363,10 @@ class _Judge:
         """Return whether only articles, prepositions and adverbs stand between the clause's start and the mention."""
         said = [self.passage.tokens[place].text for place in self._said(before)]
         return all(
-            word in words.SKIPPED or word in words.OPENERS or word in words.CONTRASTS or word in words.JOINTS
+            word in words.SKIPPED
+            or word in words.OPENERS
+            or word in words.CONTRASTS
+            or word in words.JOINTS
             or word.endswith("ly")
             for word in said
         )
@@ -353,10 +378,19 @@ class _Judge:
             return True
         following = [self.passage.tokens[place].text for place in said]
         if number:
-            return following[0] in ("because", "since", "as", "for", "on", "stars", "star", "points") or self._is_unit(following[0])
+            return following[0] in ("because", "since", "as", "for", "on", "stars", "star", "points") or self._is_unit(
+                following[0]
+            )
         if any(self.passage.words(said).startswith(f" {phrase} ") for phrase in words.BACK_MARKS):
             return True
-        if following[:2] in (["a", "lot"], ["a", "bit"], ["a", "little"], ["i", "think"], ["i", "guess"], ["i", "suppose"]):
+        if following[:2] in (
+            ["a", "lot"],
+            ["a", "bit"],
+            ["a", "little"],
+            ["i", "think"],
+            ["i", "guess"],
+            ["i", "suppose"],
+        ):
             return True
         if "also" in following[:3] or "possible" in following[:3]:
             return True

@@ -85,4 +85,9 @@ class Passage:
 
 def _is_dash(text: str, tokens: tuple[Token, ...] | list[Token], place: int) -> bool:
     token = tokens[place]
-    return token.text == "-" and (token.start == 0 or text[token.start - 1] in " \n") and token.end < len(text) and text[token.end] in " \n"
+    return (
+        token.text == "-"
+        and (token.start == 0 or text[token.start - 1] in " \n")
+        and token.end < len(text)
+        and text[token.end] in " \n"
+    )

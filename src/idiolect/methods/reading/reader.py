@@ -30,11 +30,16 @@ _LAST_CHARACTERS = 2_000
 _LONG_PART = 3  # words
 _NEXT_QUESTION = re.compile(r"\n\s*(?:Question|Q)\s*\d*\s*:", re.IGNORECASE)
 _AROUND = " \n\t\"'*.,;:!()[]{}<>-~`"
-_LABEL = re.compile(r"^[\s\"'(\[{<]*(?:(?:option|choice|letter|answer|category)\s+)?[\s\"'(\[{]*([A-Za-z])[\s\"')\]}>.,:;!]*$", re.I)
-_NUMBERED = re.compile(r"^[\s\"'(\[]*(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.I)
+_LABEL = re.compile(
+    r"^[\s\"'(\[{<]*(?:(?:option|choice|letter|answer|category)\s+)?[\s\"'(\[{]*([A-Za-z])[\s\"')\]}>.,:;!]*$", re.I
+)
+_NUMBERED = re.compile(
+    r"^[\s\"'(\[]*(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.I
+)
 _NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*(\d{1,2})[.):](?=[\s\"])")
 _LABEL_FIRST = re.compile(
-    r"^[\s\"'(\[]*(?:(?:option|choice|letter|answer|category)\s+)?[\"'(\[]*([A-Za-z])\"?(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))", re.I
+    r"^[\s\"'(\[]*(?:(?:option|choice|letter|answer|category)\s+)?[\"'(\[]*([A-Za-z])\"?(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))",
+    re.I,
 )
 _LABEL_WITHIN = re.compile(r"\b(?:option|choice|letter|answer|category)\s+[\"(]*([A-Z])[\")]*(?![\w'])|\(([A-Z])\)")
 _COMMITTED_LABEL = re.compile(
@@ -275,7 +280,10 @@ def _is_label(found: re.Match[str], text: str) -> bool:
 
 
 def _lists_letters(rest: str) -> bool:
-    return re.match(r"^[\s\"]*(?:(?:and|or|&|/|,)\s*)?[\"(]*[A-Z][\")]*(?:[\s,.;)]|$)(?!\s*[a-z])", rest) is not None and rest.strip() != ""
+    return (
+        re.match(r"^[\s\"]*(?:(?:and|or|&|/|,)\s*)?[\"(]*[A-Z][\")]*(?:[\s,.;)]|$)(?!\s*[a-z])", rest) is not None
+        and rest.strip() != ""
+    )
 
 
 def _negates(text: str) -> bool:

@@ -28,7 +28,9 @@ NEUTRAL_PHRASES = (
     "why not", "no one will be surprised", "nothing but", "no surprise", "never mind", "not to mention", "no worries",
     "no idea why", "no offense", "no offence", "could not agree more", "not that it matters",
 )  # fmt: skip
-REFUTING = _words("wrong incorrect false untrue unlikely exaggerated inaccurate unfair excluded out impossible weak second")
+REFUTING = _words(
+    "wrong incorrect false untrue unlikely exaggerated inaccurate unfair excluded out impossible weak second"
+)
 QUESTIONING = _words("whether if unless ob si wenn falls")
 OTHERS = _words(
     "some others many most people critics supporters opponents everyone everybody someone somebody anybody friends "
@@ -49,8 +51,18 @@ COMMITTING = _words(
     "chose picked selected"
 )
 BACK_MARKS = (
-    "is my", "would be my", "is the answer", "would be the answer", "is what", "is the one", "is the best", "it is",
-    "would be the best", "as my answer", "as my final answer", "is where",
+    "is my",
+    "would be my",
+    "is the answer",
+    "would be the answer",
+    "is what",
+    "is the one",
+    "is the best",
+    "it is",
+    "would be the best",
+    "as my answer",
+    "as my final answer",
+    "is where",
 )
 HEARSAY = _words("read heard hear claims claim")
 CHATTER = ("happy to help", "glad to help", "how can i help", "how can i assist", "please provide", "please share the")

@@ -22,13 +22,17 @@ _TURN_END = re.compile(
 _COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w+-]*[ \t]*$", re.MULTILINE)
 _ANSWER_TAG = r"final_?answer|answer|choice|response|result|output|selection|option|label"
-_ELEMENT = re.compile(rf"<({_ANSWER_TAG})\b[^<>]{{0,80}}>((?:(?!</?(?:{_ANSWER_TAG})\b).){{0,2000}})</\1\s*>", re.I | re.S)
+_ELEMENT = re.compile(
+    rf"<({_ANSWER_TAG})\b[^<>]{{0,80}}>((?:(?!</?(?:{_ANSWER_TAG})\b).){{0,2000}})</\1\s*>", re.I | re.S
+)
 _TAG = re.compile(r"</?[a-zA-Z][\w:-]{0,30}(?:\s[^<>]{0,200})?/?>")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\}){0,500})\}")
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|emph|texttt)\s*\{([^{}]{0,500})\}")
 _CALL = re.compile(rf"\b(?:{_ANSWER_TAG})\s*[\[(]\s*([^\[\]()]{{1,500}}?)\s*[\])]\s*;?\s*$", re.I)
 _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
-_BOLD = re.compile(r"\*\*\*|\*\*|__|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])|(?<!\w)_(?=\w)|(?<=[\w.!?])_(?!\w)|~~|`+")
+_BOLD = re.compile(
+    r"\*\*\*|\*\*|__|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])|(?<!\w)_(?=\w)|(?<=[\w.!?])_(?!\w)|~~|`+"
+)
 _LINE_START = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]*|[-*+•–][ \t]+)+", re.MULTILINE)
 _TICKED = re.compile(r"^[ \t]*(?:[-*+][ \t]*)?(?:\[[xX✓✔]\]|☑|☒|✅|\([xX]\))[ \t]*(.+)$", re.MULTILINE)
 _UNTICKED = re.compile(r"^[ \t]*(?:[-*+][ \t]*)?(?:\[ ?\]|☐|\( \))", re.MULTILINE)
