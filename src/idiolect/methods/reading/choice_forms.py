@@ -92,6 +92,7 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
     for place, found in enumerate(own):
         if third := _third_person(found):
             words.setdefault(third, place)
+    _add_ranges(words, own)
     numbers = _numbers(choices)
     for word, number in NUMBER_WORDS.items():
         if number in numbers:
@@ -186,6 +187,21 @@ def _add_alternatives(words: dict[Words, int], choices: Sequence[str]) -> None:
         rest = words_in(choice[match.end() :])
         if rest:
             words[rest] = -1 if words.get(rest, place) != place else place
+
+
+def _add_ranges(words: dict[Words, int], own: Sequence[Words]) -> None:
+    """Add the other ways to write a range ("3-5" is "3 to 5", "6+" is "6 or more")."""
+    for place, found in enumerate(own):
+        head, rest = found[:1], found[1:]
+        if not head or not head[0].isdigit():
+            continue
+        if len(rest) == 1 and rest[0].isdigit():
+            words.setdefault((*head, "to", *rest), place)
+        elif len(rest) == _SHORTEST_PART and rest[0] == "to" and rest[1].isdigit():
+            words.setdefault((*head, rest[1]), place)
+        elif rest in (("or", "more"), ("and", "more"), ("+",), ("and", "over"), ("or", "older"), ("and", "older")):
+            words.setdefault((*head, "+"), place)
+            words.setdefault((*head, "or", "more"), place)
 
 
 def _third_person(words: Words) -> Words:

@@ -39,6 +39,7 @@ _ANSWER = (
 _CONCLUSION = (
     r"\b(?:therefore|in conclusion|all things considered|overall|in the end|ultimately|in summary|to sum up|"
     r"on balance|in short|so overall|conclusion)\b\s*[,:]",
+    r"(?:->|=>|→|⇒)\s*(?=[^\n]{1,80}$)",
 )
 _MOST_SPANS = 20  # the last ones
 

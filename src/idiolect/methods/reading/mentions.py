@@ -117,6 +117,17 @@ def _in_longer_word(passage: Passage, first: int, last: int) -> bool:
     return before or after
 
 
+def is_called_the_answer(passage: Passage, mention: Mention, question: frozenset[str]) -> bool:
+    """Return whether what follows calls the mention the answer ("… is my favourite", "… would be my answer")."""
+    following = passage.words(range(mention.last + 1, min(mention.last + 9, len(passage.tokens))))
+    for phrase in words.BACK_MARKS:
+        if following.startswith(f" {phrase} "):
+            rest = following[len(phrase) + 2 :].split()[:2]
+            possessive = phrase.endswith(("my", "the best"))
+            return not possessive or any(word in words.ANSWER_NOUNS or word in question for word in rest)
+    return False
+
+
 def _is_hangul(text: str) -> bool:
     return "가" <= text[:1] <= "힣"
 
@@ -251,6 +262,8 @@ class _Judge:
         said = [tokens[place].text for place in self._said(after)][:7]
         if not said:
             return False
+        if said[0] in ("second", "third", "next") and len(said) == 1:
+            return True
         if said[0] in ("is", "was", "would", "does", "do", "did", "can", "could", "should", "seems", "are", "sounds"):
             head = said[1:5]
             return "not" in head or "too" in head or any(word in words.REFUTING for word in head)
@@ -273,9 +286,10 @@ class _Judge:
             for phrase in ("you asked", "you ask", "you want to know", "one of", "options", "choose between")
         ):
             return True
-        if any(word in words.HEARSAY for word in said):
+        left = f" {' '.join(said)} "
+        if any(f" {phrase} " in left for phrase in words.HEARSAY):
             return True
-        past = any(word in ("was", "were", "used") for word in said)
+        past = any(word in ("was", "were", "used", "been") for word in said)
         if past and any(each.text in ("now", "nowadays", "currently") for each in tokens[mention.last :]):
             return True
         own = said and any(word in words.FIRST_PERSON for word in said[-3:])
@@ -291,7 +305,10 @@ class _Judge:
 
     def _verb_follows_kin(self, said: list[str]) -> bool:
         place = max(index for index, word in enumerate(said) if word in words.KIN)
-        return place + 1 < len(said) and said[place + 1] not in words.SKIPPED
+        return any(self._is_telling(word) for word in said[place + 1 :])
+
+    def _is_telling(self, word: str) -> bool:
+        return word not in words.SKIPPED and word not in words.OPENERS and not word.endswith("ly")
 
     def _is_all(self, mention: Mention) -> bool:
         tokens = self.passage.tokens
@@ -323,8 +340,12 @@ class _Judge:
             return True
         if own == "yes" and starts:
             return True
+        if own in ("yes", "no") and self._closes(own, after):
+            said_before = [tokens[place].text for place in self._said(before)]
+            telling = [word for word in said_before if word not in words.EMPHATIC and self._is_telling(word)]
+            return led or not telling or telling[0] in words.LEADS or telling[0] in words.COPULAS
         if own in words.COMMON:
-            return self._closes(own, after) and (starts or led)
+            return led and self._closes(own, after) or starts and not self._said(after)
         return follows and (starts or led)
 
     def _closes(self, word: str, after: list[int]) -> bool:
@@ -342,12 +363,25 @@ class _Judge:
             token = self.passage.tokens[place]
             if token.kind == "mark":
                 continue
+            if token.text in words.COPULAS:
+                return self._fits(place)
             if token.text in words.LEADS:
                 return True
             if token.text in words.SKIPPED or token.text.endswith("ly"):
                 continue
             return self._has_subject(place)
         return False
+
+    def _fits(self, copula: int) -> bool:
+        """Return whether the subject of a copula is a pronoun, somebody's own, or what the question is about."""
+        passage = self.passage
+        near = [passage.tokens[place].text for place in self._said(list(passage.before(copula)))]
+        near = [word for word in near if word not in ("would", "will", "should", "must", "have", "has", "to") and not word.endswith("ly")]
+        if not near:
+            return True
+        fitting = words.SUBJECTS | words.FIRST_PERSON | words.ANSWER_NOUNS
+        own = ("my", "our", "their", "his", "her", "this", "that", "these", "things", "i'd", "there", "the")
+        return any(word in fitting or word in own or self._is_unit(word) for word in near[:3]) and near[0] not in words.OTHERS - words.THIRD_PERSON
 
     def _has_subject(self, verb: int) -> bool:
         """Return whether a pronoun stands directly before a verb."""
@@ -378,10 +412,12 @@ class _Judge:
             return True
         following = [self.passage.tokens[place].text for place in said]
         if number:
-            return following[0] in ("because", "since", "as", "for", "on", "stars", "star", "points") or self._is_unit(
+            return following[0] in ("because", "since", "as", "for", "on", "would", "stars", "star", "points") or self._is_unit(
                 following[0]
             )
-        if any(self.passage.words(said).startswith(f" {phrase} ") for phrase in words.BACK_MARKS):
+        if is_called_the_answer(self.passage, mention, self.question):
+            return True
+        if len(following) == 1 and mention.first < mention.last and self._is_unit(following[0]):
             return True
         if following[:2] in (
             ["a", "lot"],
@@ -395,7 +431,7 @@ class _Judge:
         if "also" in following[:3] or "possible" in following[:3]:
             return True
         if following[0] in ("is", "was", "would", "seems"):
-            return len(following) > 1 and following[1] in words.SUBJECT_IS_ANSWER
+            return len(following) > 1 and following[1] in words.SUBJECT_IS_ANSWER - {"my", "the"}
         return following[0] in words.AFTER
 
     def _is_unit(self, word: str) -> bool:

@@ -20,7 +20,7 @@ from idiolect.methods.reading import vocabulary as words
 from idiolect.methods.reading.choice_forms import ChoiceForms, close_choice, exact_choice, forms_of, number_in, words_in
 from idiolect.methods.reading.final_answers import ANSWER, CONCLUSION, FINAL, Marked, marked_in
 from idiolect.methods.reading.forms import plain
-from idiolect.methods.reading.mentions import Mention, mentions_in
+from idiolect.methods.reading.mentions import Mention, is_called_the_answer, mentions_in
 from idiolect.methods.reading.passages import Passage
 from idiolect.methods.reading.wrappings import unwrapped
 from idiolect.people.user import Question
@@ -36,6 +36,7 @@ _LABEL = re.compile(
 _NUMBERED = re.compile(
     r"^[\s\"'(\[]*(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.I
 )
+_RANKED = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s")
 _NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*(\d{1,2})[.):](?=[\s\"])")
 _LABEL_FIRST = re.compile(
     r"^[\s\"'(\[]*(?:(?:option|choice|letter|answer|category)\s+)?[\"'(\[]*([A-Za-z])\"?(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))",
@@ -250,7 +251,9 @@ class _Reader:
             return _Read(repeated, said=True)
         if not [each for each in named if each.standing != "incidental"]:
             return _SILENT
-        choice = _resolved(passage, named)
+        if len({each.choice for each in named}) > 1 and len(_RANKED.findall(passage.text)) > 1:
+            return _UNREADABLE
+        choice = _resolved(passage, named, self._words)
         opening = _NUMBER_FIRST.match(passage.text)
         if choice is not None and opening and float(opening[1]) != 1:
             numbered = self._forms.of_number(float(opening[1]))
@@ -304,9 +307,16 @@ def _coordinated(passage: Passage, named: Sequence[Mention]) -> list[Mention]:
     for _ in range(2):
         for place, each in enumerate(found):
             for other in found[max(place - 1, 0) : place + 2]:
+                if _common(passage, each) and not _ends_clause(passage, each):
+                    continue
                 if each.standing == "incidental" and other.standing == "asserted" and _joined(passage, each, other):
                     found[place] = replace(each, standing="asserted")
     return found
+
+
+def _ends_clause(passage: Passage, mention: Mention) -> bool:
+    following = passage.tokens[mention.last + 1] if mention.last + 1 < len(passage.tokens) else None
+    return following is None or following.kind == "mark" or following.text in ("or", "and")
 
 
 def _joined(passage: Passage, one: Mention, other: Mention) -> bool:
@@ -316,15 +326,22 @@ def _joined(passage: Passage, one: Mention, other: Mention) -> bool:
     return bool(between) and all(text in ("or", "and", "/", ",", "&", "nor", "either") for text in rest)
 
 
-def _resolved(passage: Passage, named: Sequence[Mention]) -> int | None:
+def _resolved(passage: Passage, named: Sequence[Mention], question: frozenset[str]) -> int | None:
     """Return the only choice that the mentions assert, if all others are clearly set apart from it."""
     named = _coordinated(passage, named)
+    if len(named) > 1 and named[0].standing == "asserted":
+        compared = _compared(passage, named)
+        if compared is not None:
+            return compared.choice if compared.choice >= 0 else None
+    listed = _chosen_from_list(passage, named)
+    if listed is not None:
+        return listed
     asserted = [each for each in named if each.standing == "asserted"]
     choices = {each.choice for each in asserted}
     if not asserted or -1 in choices:
         return None
     if len(choices) > 1:
-        asserted = _committed(passage, asserted)
+        asserted = _committed(passage, asserted, question)
         choices = {each.choice for each in asserted}
         if len(choices) != 1:
             return None
@@ -369,12 +386,19 @@ def _common(passage: Passage, mention: Mention) -> bool:
     return mention.first == mention.last and passage.tokens[mention.first].text in words.COMMON
 
 
-def _committed(passage: Passage, asserted: Sequence[Mention]) -> list[Mention]:
+def _chosen_from_list(passage: Passage, named: Sequence[Mention]) -> int | None:
+    """Return the choice that stands alone at the end, if a list of choices begins the reply ("Of A and B, B")."""
+    first = passage.tokens[0].text if passage.tokens else ""
+    last = named[-1]
+    listed = {each.choice for each in named[:-1]}
+    if first not in ("of", "between", "out", "from", "among") or len(listed) < 2 or last.choice not in listed:
+        return None
+    return last.choice if last.standing == "asserted" and last.choice >= 0 else None
+
+
+def _committed(passage: Passage, asserted: Sequence[Mention], question: frozenset[str]) -> list[Mention]:
     """Return the mentions that the speaker decides for: the last, in the first person, after all others."""
-    compared = _compared(passage, asserted)
-    if compared is not None:
-        return [compared]
-    named_answer = [each for each in asserted if _called_the_answer(passage, each)]
+    named_answer = [each for each in asserted if is_called_the_answer(passage, each, question)]
     if len({each.choice for each in named_answer}) == 1:
         return named_answer
     strong = [each for each in asserted if not each.weak]
@@ -397,12 +421,10 @@ def _decides(passage: Passage, mention: Mention) -> bool:
     if mention.alone:
         places = (place for place in passage.sentence_of(mention.first) if place < mention.first)
     said = [passage.tokens[place].text for place in places]
-    return any(word in words.FIRST_PERSON for word in said) and any(word in words.COMMITTING for word in said)
-
-
-def _called_the_answer(passage: Passage, mention: Mention) -> bool:
-    following = passage.words(range(mention.last + 1, min(mention.last + 6, len(passage.tokens))))
-    return any(following.startswith(f" {phrase} ") for phrase in words.BACK_MARKS)
+    if any(word in words.CONCLUDING for word in said[-1:]):
+        return True
+    committing = any(word in words.COMMITTING or word in words.ANSWER_NOUNS for word in said)
+    return committing and any(word in words.FIRST_PERSON for word in said)
 
 
 def _compared(passage: Passage, asserted: Sequence[Mention]) -> Mention | None:

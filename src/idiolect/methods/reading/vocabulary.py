@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
 NEGATORS = _words(
     "not no never neither nor none nobody without hardly barely scarcely unlikely doubt doubtful deny denies refuse "
     "refuses reject rejects rejected ruled exclude excludes excluding except avoid ban banned bans lack lacks "
-    "nothing nowhere hate hates hated dislike dislikes detest despise loathe "
+    "nothing nowhere ceased stopped hate hates hated dislike dislikes detest despise loathe "
     "nicht kein keine keinen keiner niemals nie ohne weder pas jamais aucun aucune ni nunca jamás tampoco sin ningún "
     "não nem non mai nessun niet geen nooit inte ikke aldrig не нет никогда ни без لا ليس لست لن लم नहीं नही मत değil"
 )
@@ -26,7 +26,7 @@ NEUTRAL_PHRASES = (
     "no doubt", "without a doubt", "without doubt", "without any doubt", "without question", "without hesitation",
     "no question", "no problem", "no matter", "not only", "not just", "can not help but", "can not wait", "no wonder",
     "why not", "no one will be surprised", "nothing but", "no surprise", "never mind", "not to mention", "no worries",
-    "no idea why", "no offense", "no offence", "could not agree more", "not that it matters",
+    "no idea why", "nothing beats", "no two ways", "no buts", "no offense", "no offence", "could not agree more", "not that it matters",
 )  # fmt: skip
 REFUTING = _words(
     "wrong incorrect false untrue unlikely exaggerated inaccurate unfair excluded out impossible weak second"
@@ -62,13 +62,22 @@ BACK_MARKS = (
     "would be the best",
     "as my answer",
     "as my final answer",
-    "is where",
+    "is where", "is the way",
 )
-HEARSAY = _words("read heard hear claims claim")
+HEARSAY = ("read somewhere", "read that", "heard that", "hear that", "heard people", "heard somewhere", "they say that")
 CHATTER = ("happy to help", "glad to help", "how can i help", "how can i assist", "please provide", "please share the")
 ENGLISH = _words("the i a is of to and would it they this that are was in on for my not be have do")
+ANSWER_NOUNS = _words(
+    "favourite favorite choice pick answer preference preferred vote option go first top best number cup thing response"
+)
+EMPHATIC = _words(
+    "heck hell firm hard definite resounding big fat clear strong oh solid absolute emphatic simple towards toward "
+    "leaning well just definitely absolutely of"
+)
+CONCLUDING = _words("so therefore thus hence")
 FREQUENCIES = _words("never rarely always sometimes often usually seldom occasionally frequently")
-PAST = _words("told saw met heard knew lost ate went did made thought grew left asked know see hear hate watched")
+PAST = _words("said told saw met heard knew lost ate went did made thought grew left asked know see hear hate watched")
+COPULAS = _words("is am are was were be been being feel feels felt seem seems become becomes became remain remains")
 SUBJECTS = _words("i we they he she it person user respondent who")
 OPENERS = _words("and or well so then but however yet still also oh ok okay hmm look honestly")
 FOREIGN = _words(
@@ -83,11 +92,11 @@ LEADS = COMMITTING | _words(
     "has have had having got get getting gotten says chooses picks selects answers takes goes with for like likes love loves enjoy enjoys "
     "prefers wants considered consider considers call describe use uses using drink drinks eat eats i we they it he "
     "she as of at on to would will should say's find found think thinks believe believes about myself own mostly "
-    "option choice letter category person they'd probably likely definitely certainly simply just really "
+    "option choice letter category level score rating number grade person they'd probably likely definitely certainly simply just really "
     "estoy está soy es ist bin sind suis est sono sou estou be"
 )
 SKIPPED = _words(
-    "a an the my their his her our your this that just probably definitely certainly honestly really simply rather "
+    "a an the me my their his her our your this that just probably definitely certainly honestly really simply rather "
     "quite pretty maybe perhaps still also even more so always currently now actually only mainly mostly usually "
     "generally basically totally some completely fully overall personally absolutely most least very slightly somewhat "
     "in on by at with to for from go going well then"
@@ -99,26 +108,26 @@ DEGREES = _words(
 )
 AFTER = _words(
     "about with that because to in on for at of by from as since when if and or but so though although while than now "
-    "today first foremost one ones option choice overall honestly really here there it them him her me us anymore again indeed too either more then these this "
+    "today last years twice again once first foremost one ones option choice overall honestly really here there it them him her me us anymore again indeed too either more then these this "
     "those my your their his our its the every each all any most best is would will was seems anyway definitely "
     "certainly personally myself probably instead only who which even after before during over around through without "
     "towards toward until given due per out right thanks plain simply just rather then always often usually mostly "
     "por para con de en la el que y o weil und oder mit für von parce car et ou avec pour que и но что потому "
     "would've for's"
 )
-AFTER_COMMON = _words("because since as for about with from here now than today overall in at these this that i on")
+AFTER_COMMON = _words("because since as for about with from here now than today overall in at these this that i on whatsoever it them him her")
 SUBJECT_IS_ANSWER = _words("my the best what definitely clearly probably certainly how where closest right it")
 COMMON = _words(
     "no some none all any other others both either neither few many much more less same good bad fair better worse well "
     "right left may might will can like in out on off up down very quite somewhat not now later soon i you he she we "
-    "they me us nothing something everything only just too high low own other often sometimes once first second one "
+    "they me us nothing something everything only just too high low own other often sometimes once first second one open trust "
     "two three four five six seven eight nine ten here there true false average normal important free great"
 )
 CONTRASTS = _words("but however so therefore thus hence yet still instead aber mais pero но однако")
 JOINTS = _words("because since although though while whereas unless weil porque car parce obwohl")
 COMPARING = (
     ("rather", "than"), ("instead", "of"), ("as", "opposed", "to"), ("opposed", "to"), ("more", "than"), ("over",),
-    (">",), ("then",), ("not",), ("and", "not"), ("before",), ("followed", "by"), ("definitely", "not"), ("unlike",),
+    (">",), ("then",), ("not",), ("and", "not"), ("do", "not"), ("before",), ("followed", "by"), ("definitely", "not"), ("unlike",),
 )  # fmt: skip
 IDIOMS = (
     "agree that this is a", "agree that it is a", "agree this is a", "agree that this question", "good question",
@@ -126,7 +135,7 @@ IDIOMS = (
     "in other words", "for better or worse", "good thing that you", "idea for a question", "fair point", "good point", "happy to help",
     "agree to disagree", "all right", "right away", "fair enough", "you are welcome", "good day", "good morning",
     "sure thing", "the same time", "same question", "other hand", "history of questions", "on my own",
-    "on their own", "oh no", "of course", "in fact", "at best", "at worst", "as well",
+    "on their own", "oh no", "thanks a lot", "that is right", "so far so good", "open to both", "in god i trust", "of course", "in fact", "at best", "at worst", "as well",
 )  # fmt: skip
 REFUSING = (
     "can not answer", "can not help", "can not assist", "can not provide", "can not choose", "can not decide",
