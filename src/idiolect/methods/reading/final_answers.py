@@ -26,6 +26,7 @@ _ANSWER = (
     rf"to this question|to the question|in this case|for them|for this person|for me|i would give|"
     rf"would therefore|therefore))?{_IS}",
     r"(?:答案|回答|选择|選擇|选项|答え|回答|答|結論|结论)\s*(?:是|为|為|は)?\s*(?:[:=]|是|为|為|は)",
+    r"(?:我?选择?|我?選擇?)\s*(?=[A-Z](?![a-z]))",
     r"(?:정답|대답|답변|답|선택)\s*(?:은|는)?\s*(?::|은|는)",
     r"คำตอบ(?:ของฉัน|ของผม)?\s*(?::|คือ|เป็น)",
     r"\b(?:antwort|auswahl)\b(?:\s+(?:ist|lautet|wäre))?\s*:?(?<=[:tea])",

@@ -177,15 +177,34 @@ class _Judge:
             return replace(mention, standing="negated", excluded=excluded)
         if self._graded_otherwise(mention, before):
             return replace(mention, standing="aside")
-        if not alone and self._english and not self._in_answering_place(mention, before, after):
+        if not alone and not self._answers(mention, before, after):
             return replace(mention, standing="incidental")
         return replace(mention, weak=not alone and not self._led(before) and not self._starts(before))
+
+    def _answers(self, mention: Mention, before: list[int], after: list[int]) -> bool:
+        if self._english:
+            return self._in_answering_place(mention, before, after)
+        return self._is_polar_word_alone(mention, before, after)
 
     @property
     def _english(self) -> bool:
         said = {token.text for token in self.passage.tokens if token.kind == "word"}
+        if not (said | self.question) & words.ENGLISH:
+            return False
         foreign = said & words.FOREIGN or any(not word.isascii() for word in said)
         return not foreign or len(said & words.ENGLISH) > len(said & words.FOREIGN)
+
+    def _is_polar_word_alone(self, mention: Mention, before: list[int], after: list[int]) -> bool:
+        """Return whether the mention is not a word for yes or no within a sentence of another language."""
+        tokens = self.passage.tokens
+        if mention.first < mention.last or tokens[mention.first].text not in words.POLAR or mention.alone:
+            return True
+        said_before, said_after = self._said(before), self._said(after)
+        if not said_before and tokens[mention.first].text in words.AFFIRMATIVES:
+            return True
+        ends = not said_after or tokens[said_after[0]].text in words.POLAR_LEADS
+        led = not said_before or tokens[said_before[0]].text in words.POLAR_LEADS
+        return ends and led
 
     def _opens_clause(self, place: int) -> bool:
         text = self.passage.tokens[place].text

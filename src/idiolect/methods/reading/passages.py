@@ -9,6 +9,7 @@ from idiolect.methods.reading.forms import Token, tokens_of
 from idiolect.methods.reading.vocabulary import CONTRASTS, JOINTS
 
 _SENTENCE_END = frozenset(".!?\n")
+_THAT = frozenset(("что", "чтобы", "dass", "daß"))  # a comma before these ends no clause
 _CLAUSE_END = frozenset(",;:()→>")
 
 
@@ -41,6 +42,8 @@ class Passage:
             clauses.append(clause)
             if token.kind == "mark" and token.text in _SENTENCE_END:
                 sentence, clause = sentence + 1, clause + 1
+            elif token.text == "," and place + 1 < len(tokens) and tokens[place + 1].text in _THAT:
+                continue
             elif token.kind == "mark" and (token.text in _CLAUSE_END or _is_dash(text, tokens, place)):
                 clause += 1
         return cls(text, tuple(tokens), tuple(sentences), tuple(clauses))
@@ -63,6 +66,8 @@ class Passage:
         """Return whether the token is a mark that ends a clause."""
         token = self.tokens[place]
         if token.kind != "mark":
+            return False
+        if token.text == "," and place + 1 < len(self.tokens) and self.tokens[place + 1].text in _THAT:
             return False
         ends = token.text in _SENTENCE_END or token.text in _CLAUSE_END
         return ends or _is_dash(self.text, self.tokens, place)

@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
 NEGATORS = _words(
     "not no never neither nor none nobody without hardly barely scarcely unlikely doubt doubtful deny denies refuse "
     "refuses reject rejects rejected ruled exclude excludes excluding except avoid ban banned bans lack lacks "
-    "nothing nowhere ceased stopped hate hates hated dislike dislikes detest despise loathe "
+    "almost nearly casi fast presque почти quase quasi nothing nowhere ceased stopped hate hates hated dislike dislikes detest despise loathe "
     "nicht kein keine keinen keiner niemals nie ohne weder pas jamais aucun aucune ni nunca jamás tampoco sin ningún "
     "não nem non mai nessun niet geen nooit inte ikke aldrig не нет никогда ни без لا ليس لست لن लم नहीं नही मत değil"
 )
@@ -44,7 +44,7 @@ KIN = _words(
     "colleagues pastor teacher kids children cousin roommate girlfriend boyfriend coworker coworkers parents sons "
     "daughters brothers sisters spouse ex"
 )
-OTHERS_ANYWHERE = ("有人", "有些人", "很多人", "别人", "他们", "友人", "人々", "多くの人", "어떤 사람", "บางคน", "คนอื่น")
+OTHERS_ANYWHERE = ("有人", "有些人", "朋友", "丈夫", "妻子", "同事", "邻居", "친구", "남편", "아내", "เพื่อน", "友達", "妻は", "夫は", "母は", "父は", "很多人", "别人", "他们", "友人", "人々", "多くの人", "어떤 사람", "บางคน", "คนอื่น")
 FIRST_PERSON = _words("i me my mine myself we ich ja yo je io я eu")
 COMMITTING = _words(
     "say choose pick select answer take go vote opt call rate give settle decide lean prefer want favor favour guess "
@@ -85,6 +85,11 @@ FOREIGN = _words(
     "je le les des est et ne pas pour dans il elle sono è che di un per não o os um uma eu para het een ik niet van "
     "en op jag är och att det jeg er ikke"
 )
+POLAR = _words(
+    "oui non ja nein nee sí si no não nao sim да нет نعم لا हाँ नहीं tak nie evet hayır nej jo igen nem kyllä ei ναι όχι כן לא"
+)
+AFFIRMATIVES = _words("oui ja sí si sim да نعم हाँ tak evet jo igen kyllä ναι כן")
+POLAR_LEADS = _words("जी que ist es est è é sage sagen würde diría dis dirais klares un una ein diria é")
 ASKING = _words("how which what who whom whose where why")
 UNCERTAIN = _words("know sure say certain tell")
 LEADS = COMMITTING | _words(
