@@ -32,6 +32,7 @@ class Mention:
         standing: how it stands in its sentence.
         alone: whether it is a clause of its own.
         excluded: whether the choice is ruled out on its own, such as by "rather than …" or "… would be wrong".
+        reported: whether it is said of "him" or "her" by somebody who also speaks of themselves.
         weak: whether nothing around an asserted mention presents it as an answer.
     """
 
@@ -42,6 +43,7 @@ class Mention:
     alone: bool = False
     excluded: bool = False
     weak: bool = False
+    reported: bool = False
 
 
 def mentions_in(passage: Passage, forms: ChoiceForms, question: frozenset[str], first: int, last: int) -> list[Mention]:
@@ -179,7 +181,9 @@ class _Judge:
             return replace(mention, standing="aside")
         if not alone and not self._answers(mention, before, after):
             return replace(mention, standing="incidental")
-        return replace(mention, weak=not alone and not self._led(before) and not self._starts(before))
+        said = [self.passage.tokens[place].text for place in self._said(before)]
+        reported = self._persona and not words.FIRST_PERSON & set(said) and bool(words.THIRD_PERSON & set(said))
+        return replace(mention, reported=reported, weak=not alone and not self._led(before) and not self._starts(before))
 
     def _answers(self, mention: Mention, before: list[int], after: list[int]) -> bool:
         if self._english:
@@ -246,6 +250,9 @@ class _Judge:
 
     def _negated(self, mention: Mention, before: list[int], after: list[int]) -> tuple[bool, bool]:
         """Return whether the mention is negated, and whether that is by a comparison with another choice."""
+        said = self._said(before)
+        if said and self.passage.tokens[said[0]].text in ("too", "less", "least"):
+            return True, False
         left = self.passage.words(reversed(before))
         for phrase in words.NEUTRAL_PHRASES:
             left = left.replace(f" {phrase} ", "  ")
@@ -300,6 +307,9 @@ class _Judge:
         opening = sentence.split()[:1]
         if opening and opening[0] in ("if", "unless", "suppose", "imagine") and " then " in sentence:
             return True
+        supposed = any(f" {phrase} " in sentence for phrase in words.EARLIER + words.SUPPOSING)
+        if supposed and not mention.alone and " now " not in sentence:
+            return True
         if any(
             f" {phrase} " in sentence
             for phrase in ("you asked", "you ask", "you want to know", "one of", "options", "choose between")
@@ -321,6 +331,14 @@ class _Judge:
             and not (own and "my" not in said[-3:])
             and self._verb_follows_kin(said)
         )
+
+    @property
+    def _persona(self) -> bool:
+        """Return whether somebody speaks of themselves, so that "he" and "she" are others."""
+        said = [token.text for token in self.passage.tokens]
+        if {"my", "mine", "myself"} & set(said):
+            return True
+        return any(one == "i" and other not in words.META for one, other in zip(said, said[1:], strict=False))
 
     def _verb_follows_kin(self, said: list[str]) -> bool:
         place = max(index for index, word in enumerate(said) if word in words.KIN)
@@ -354,7 +372,7 @@ class _Judge:
         if starts and said and tokens[said[0]].text == "of":
             return False
         if not single:
-            return follows or led or not starts
+            return led or (starts and follows)
         if own in words.FREQUENCIES and led:
             return True
         if own == "yes" and starts:

@@ -346,6 +346,8 @@ def _resolved(passage: Passage, named: Sequence[Mention], question: frozenset[st
         if len(choices) != 1:
             return None
     (choice,) = choices
+    if all(each.reported for each in asserted):
+        return None
     for each in named:
         if each.standing == "incidental" and each.choice != choice and not _common(passage, each):
             if any(_interferes(passage, each, one) for one in asserted):

@@ -64,6 +64,12 @@ BACK_MARKS = (
     "as my final answer",
     "is where", "is the way",
 )
+EARLIER = (
+    "when i was", "as a kid", "as a child", "as a boy", "as a girl", "back then", "back in", "in my youth", "growing up",
+    "years ago", "in the old days", "at first", "once thought",
+)
+SUPPOSING = ("if i were", "if i was", "if i had a", "if they were", "if only", "i wish", "imagine", "suppose", "pretend")
+META = _words("think believe guess suppose expect imagine assume would say")
 HEARSAY = ("read somewhere", "read that", "heard that", "hear that", "heard people", "heard somewhere", "they say that")
 CHATTER = ("happy to help", "glad to help", "how can i help", "how can i assist", "please provide", "please share the")
 ENGLISH = _words("the i a is of to and would it they this that are was in on for my not be have do")
@@ -94,9 +100,9 @@ ASKING = _words("how which what who whom whose where why")
 UNCERTAIN = _words("know sure say certain tell")
 LEADS = COMMITTING | _words(
     "is am are was were be been being feel feels felt feeling seem seems become became becomes remain remains stay "
-    "has have had having got get getting gotten says chooses picks selects answers takes goes with for like likes love loves enjoy enjoys "
+    "has have had having got get getting gotten says chooses picks selects answers takes goes like likes love loves enjoy enjoys "
     "prefers wants considered consider considers call describe use uses using drink drinks eat eats i we they it he "
-    "she as of at on to would will should say's find found think thinks believe believes about myself own mostly "
+    "she would will should myself themselves identify find found think thinks believe believes mostly "
     "option choice letter category level score rating number grade person they'd probably likely definitely certainly simply just really "
     "estoy está soy es ist bin sind suis est sono sou estou be"
 )
