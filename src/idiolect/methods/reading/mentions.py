@@ -20,6 +20,8 @@ Standing = Literal["asserted", "negated", "aside", "incidental"]
 _NEAR = 4  # tokens before a mention among which an answering verb is looked for
 _SKIPPABLE = frozenset(",/-()\"':&;|")
 _MOST_MENTIONS = 400
+_OUT_OF = 2  # words
+_SHORT = 4  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,14 @@ def _fraction(passage: Passage, forms: ChoiceForms, place: int) -> Mention | Non
     token = tokens[place]
     if token.kind != "number" and token.text not in NUMBER_WORDS:
         return None
-    if token.end < len(passage.text) and passage.text[token.end] in "+%":
+    follows = passage.text[token.end : token.end + 1]
+    if (follows and follows in "+%") or (token.start and passage.text[token.start - 1] in "$€£"):
         return Mention(-2, place, place)
     number, slash, whole = token.text.partition("/")
     last = place
-    if not slash and [each.text for each in tokens[place + 1 : place + 3]] == ["out", "of"] and place + 3 < len(tokens):
-        whole, last = tokens[place + 3].text, place + 3
+    ahead = [each for each in range(place + 1, min(place + 6, len(tokens))) if tokens[each].text not in ("(", '"')]
+    if not slash and [tokens[each].text for each in ahead[:2]] == ["out", "of"] and len(ahead) > _OUT_OF:
+        whole, last = tokens[ahead[2]].text, ahead[2]
     if not whole:
         return None
     value, greatest = number_in(number), number_in(whole)
@@ -170,14 +174,14 @@ class _Judge:
         mention = replace(mention, alone=alone)
         if self.passage.tokens[mention.last].kind == "char":
             return self._judged_unspaced(mention, before, after)
-        if self._in_idiom(mention):
+        if self._in_idiom(mention) or self._opens_discourse(mention):
             return replace(mention, standing="incidental")
         negated, excluded = self._negated(mention, before, after)
         if self._aside(mention, before):
             return replace(mention, standing="aside")
         if negated:
             return replace(mention, standing="negated", excluded=excluded)
-        if self._graded_otherwise(mention, before):
+        if self._graded_otherwise(mention, before, after):
             return replace(mention, standing="aside")
         if not alone and not self._answers(mention, before, after):
             return replace(mention, standing="incidental")
@@ -224,6 +228,8 @@ class _Judge:
         clause_right = text[tokens[mention.last].end : tokens[after[-1]].end] if after else ""
         if unspaced.negated_before(left) or unspaced.negated_after(right):
             return replace(mention, standing="negated")
+        if mention.choice in self.forms.extended and unspaced.has_degree(left):
+            return replace(mention, standing="aside")
         if any(other in left for other in words.OTHERS_ANYWHERE) or self._asks(mention):
             return replace(mention, standing="aside")
         short = mention.first == mention.last
@@ -243,6 +249,16 @@ class _Judge:
         tokens = self.passage.tokens
         window = self.passage.words(range(max(mention.first - 4, 0), min(mention.last + 6, len(tokens))))
         return any(f" {idiom} " in window and self._overlaps(mention, idiom) for idiom in words.IDIOMS)
+
+    def _opens_discourse(self, mention: Mention) -> bool:
+        """Return whether the mention is only an opening word with a comma behind it ("Well, …", "Right, …")."""
+        tokens = self.passage.tokens
+        if mention.first != mention.last or tokens[mention.first].text not in words.DISCOURSE:
+            return False
+        places = self.passage.sentence_of(mention.first)
+        first = next(place for place in places if tokens[place].kind != "mark")
+        comma = mention.last + 1 < len(tokens) and tokens[mention.last + 1].text == ","
+        return first == mention.first and comma and len(places) > _SHORT
 
     def _overlaps(self, mention: Mention, idiom: str) -> bool:
         own = [self.passage.tokens[each].text for each in range(mention.first, mention.last + 1)]
@@ -288,7 +304,7 @@ class _Judge:
         said = [tokens[place].text for place in self._said(after)][:7]
         if not said:
             return False
-        if said[0] in ("second", "third", "next") and len(said) == 1:
+        if said[0] in ("second", "third", "next", "not") and len(said) == 1:
             return True
         if said[0] in ("is", "was", "would", "does", "do", "did", "can", "could", "should", "seems", "are", "sounds"):
             head = said[1:5]
@@ -326,11 +342,17 @@ class _Judge:
             return True
         if "might" in said or "could" in said or "may" in said:
             return True
+        if said and said[0] in ("my", "our") and len(said) > 1 and not self._is_own_answer(said):
+            return True
         return (
             any(word in words.KIN for word in said)
             and not (own and "my" not in said[-3:])
             and self._verb_follows_kin(said)
         )
+
+    def _is_own_answer(self, said: list[str]) -> bool:
+        """Return whether "my …" is an answer or what the question is about, and not another person or thing."""
+        return any(word in words.ANSWER_NOUNS or word in words.COMMITTING or self._is_unit(word) for word in said[1:4])
 
     @property
     def _persona(self) -> bool:
@@ -353,11 +375,13 @@ class _Judge:
             tokens[place].kind == "mark" for place in range(len(tokens)) if not mention.first <= place <= mention.last
         )
 
-    def _graded_otherwise(self, mention: Mention, before: list[int]) -> bool:
+    def _graded_otherwise(self, mention: Mention, before: list[int], after: list[int]) -> bool:
         """Return whether a degree stands before a choice that another one extends by a degree ("somewhat agree")."""
-        if mention.choice not in self.forms.extended or not before:
+        if mention.choice not in self.forms.extended:
             return False
-        said = self._said(before)
+        said, following = self._said(before), self.passage.words(after).split()
+        if (following and following[0] in words.DEGREES) or following[:3] == ["to", "some", "extent"]:
+            return True
         return bool(said) and self.passage.tokens[said[0]].text in words.DEGREES
 
     def _in_answering_place(self, mention: Mention, before: list[int], after: list[int]) -> bool:
@@ -453,6 +477,8 @@ class _Judge:
                 following[0]
             )
         if is_called_the_answer(self.passage, mention, self.question):
+            return True
+        if any(f" {' '.join(following)} ".startswith(f" {tail} ") for tail in words.TAILS):
             return True
         if len(following) == 1 and mention.first < mention.last and self._is_unit(following[0]):
             return True

@@ -316,14 +316,14 @@ def _coordinated(passage: Passage, named: Sequence[Mention]) -> list[Mention]:
 
 def _ends_clause(passage: Passage, mention: Mention) -> bool:
     following = passage.tokens[mention.last + 1] if mention.last + 1 < len(passage.tokens) else None
-    return following is None or following.kind == "mark" or following.text in ("or", "and")
+    return following is None or following.kind == "mark" or following.text in words.COORDINATORS
 
 
 def _joined(passage: Passage, one: Mention, other: Mention) -> bool:
     first, last = sorted((one, other), key=lambda each: each.first)
     between = [passage.tokens[place].text for place in range(first.last + 1, last.first)]
     rest = [text for text in between if text not in ("a", "an", "the", "my", '"', "maybe", "even", "also")]
-    return bool(between) and all(text in ("or", "and", "/", ",", "&", "nor", "either") for text in rest)
+    return bool(between) and all(text in words.COORDINATORS for text in rest)
 
 
 def _resolved(passage: Passage, named: Sequence[Mention], question: frozenset[str]) -> int | None:

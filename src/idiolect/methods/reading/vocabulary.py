@@ -13,13 +13,13 @@ def _words(text: str) -> frozenset[str]:
 NEGATORS = _words(
     "not no never neither nor none nobody without hardly barely scarcely unlikely doubt doubtful deny denies refuse "
     "refuses reject rejects rejected ruled exclude excludes excluding except avoid ban banned bans lack lacks "
-    "almost nearly casi fast presque почти quase quasi nothing nowhere ceased stopped hate hates hated dislike dislikes detest despise loathe "
+    "almost nearly casi fast presque почти quase quasi nothing nowhere ceased stopped hesitate tempted pretended hate hates hated dislike dislikes detest despise loathe "
     "nicht kein keine keinen keiner niemals nie ohne weder pas jamais aucun aucune ni nunca jamás tampoco sin ningún "
     "não nem non mai nessun niet geen nooit inte ikke aldrig не нет никогда ни без لا ليس لست لن लم नहीं नही मत değil"
 )
 NEGATING_PHRASES = (
     "far from", "anything but", "instead of", "rather than", "less than", "other than", "opposed to", "rather not",
-    "cannot be", "too strong", "the opposite of", "used to be", "stop being", "nothing like", "in no way", "by no means",
+    "cannot be", "too strong", "the opposite of", "used to", "was going to", "stop being", "nothing like", "in no way", "by no means",
     "it would be wrong to say", "wrong to say", "if not", "nobody is",
 )  # fmt: skip
 NEUTRAL_PHRASES = (
@@ -42,7 +42,7 @@ KIN = _words(
     "husband wife brother sister mother father mom mum dad son daughter friend friends family uncle uncles aunt "
     "grandma grandpa grandmother grandfather boss accountant doctor neighbor neighbour neighbors neighbours colleague "
     "colleagues pastor teacher kids children cousin roommate girlfriend boyfriend coworker coworkers parents sons "
-    "daughters brothers sisters spouse ex"
+    "daughters brothers sisters spouse ex grandkids nephew niece buddy mate coach priest manager landlord missus folks"
 )
 OTHERS_ANYWHERE = ("有人", "有些人", "朋友", "丈夫", "妻子", "同事", "邻居", "친구", "남편", "아내", "เพื่อน", "友達", "妻は", "夫は", "母は", "父は", "很多人", "别人", "他们", "友人", "人々", "多くの人", "어떤 사람", "บางคน", "คนอื่น")
 FIRST_PERSON = _words("i me my mine myself we ich ja yo je io я eu")
@@ -64,6 +64,12 @@ BACK_MARKS = (
     "as my final answer",
     "is where", "is the way",
 )
+COORDINATORS = _words("or and / , & nor either y o e ou et und oder и или en of och eller")
+TAILS = (
+    "all the way", "it is", "for me", "any day", "every time", "hands down", "by far", "for sure", "thank you", "thanks",
+    "of course", "without question", "please",
+)
+DISCOURSE = _words("well right fine like true good great sure look okay ok now please again once first second open")
 EARLIER = (
     "when i was", "as a kid", "as a child", "as a boy", "as a girl", "back then", "back in", "in my youth", "growing up",
     "years ago", "in the old days", "at first", "once thought",
@@ -102,7 +108,7 @@ LEADS = COMMITTING | _words(
     "is am are was were be been being feel feels felt feeling seem seems become became becomes remain remains stay "
     "has have had having got get getting gotten says chooses picks selects answers takes goes like likes love loves enjoy enjoys "
     "prefers wants considered consider considers call describe use uses using drink drinks eat eats i we they it he "
-    "she would will should myself themselves identify find found think thinks believe believes mostly "
+    "she would will should gotta stick sticking root rooting count sign down team myself themselves identify find found think thinks believe believes mostly "
     "option choice letter category level score rating number grade person they'd probably likely definitely certainly simply just really "
     "estoy está soy es ist bin sind suis est sono sou estou be"
 )
