@@ -42,7 +42,7 @@ def print_unread(summary: Summary) -> None:
     if len(many) > _SHOWN_UNREAD:
         err().print(f"and {len(many) - _SHOWN_UNREAD:,} more people with many such answers", markup=False)
     if any(each.failed for each in many):
-        advice = "use --answering likelihood, more tokens for a model that thinks (--set max_tokens=4000), or another --model"
+        advice = "use --answering likelihood, or another --model; a model that thinks needs --set max_tokens=4000"
         err().print(f"to have answers that can be read, {advice}", markup=False)
 
 

@@ -114,7 +114,7 @@ class LocalModel:
         if not self._thoughts_cut_off:
             return []
         return [
-            f"{self.name}: {self._thoughts_cut_off:,} answers ended within a thought, so that nothing was said; a model "
+            f"{self.name}: {self._thoughts_cut_off:,} answers ended within a thought, and nothing was said; a model "
             "that thinks needs more tokens: allow thousands with --max-tokens (max_tokens)"
         ]
 

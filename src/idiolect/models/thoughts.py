@@ -2,8 +2,8 @@
 
     completion's text → after_thoughts → what was said after the thoughts, whether there were any, whether they ended
 
-Every model's text passes here before stop strings are applied (`remote.wire`, `generation`), and once more where it is
-read (`methods.answering`, `methods.fermi.proposal`), for models of others and for answers that a cache has kept.
+Every model's text passes here before stop strings are applied (`remote.wire`, `generation`), and once more where it
+is read (`methods.answering`, `methods.fermi.proposal`), for models of others and for answers that a cache has kept.
 
     <think> … </think>              Qwen, DeepSeek and most others; also <thinking>, <thought>, <reasoning>, <seed:think>
     … </think>                      the chat template has opened the thought
@@ -42,9 +42,11 @@ _BARE_HARMONY = re.compile(
 _OLLAMA = re.compile(r"^\s*Thinking\.\.\.\s*\n(?:.*?\n\s*\.\.\.done thinking\.[ \t]*\n?(?P<said>.*))?", re.DOTALL)
 _SOLUTION = re.compile(r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)\|>")
 
-TAGS = ("<think>", "</think>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<|begin_of_thought|>", "<|end_of_thought|>",
-        "<|START_THINKING|>", "<|END_THINKING|>", "<seed:think>", "</seed:think>", "<|channel|>", "<|message|>",
-        "<|channel>", "<channel|>", "<unused94>", "<unused95>")  # fmt: skip
+TAGS = (
+    "<think>", "</think>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<seed:think>", "</seed:think>",
+    "<|begin_of_thought|>", "<|end_of_thought|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|channel|>", "<|message|>",
+    "<|channel>", "<channel|>", "<unused94>", "<unused95>",
+)  # fmt: skip
 """Marks that some tokenizers write as control tokens; whoever decodes tokens must keep these."""
 
 
@@ -77,29 +79,35 @@ def after_thoughts(text: str, *, opened: bool = False) -> Spoken:
         if found and (found["said"] is not None or form is _OLLAMA):
             said = found["said"]
             return Spoken(said.strip(), thought=True) if said is not None else Spoken("", thought=True, cut_off=True)
-    last_close = None
-    for last_close in _CLOSES.finditer(text):
-        pass
-    last_open = None
-    for last_open in _OPENS.finditer(text, 0 if last_close is None else last_close.end()):
-        pass
-    if last_close is None and last_open is None:
-        return Spoken("", thought=True, cut_off=True) if opened else Spoken(_SOLUTION.sub("", text))
-    said = text if last_close is None else text[last_close.end() :]
-    if last_close is not None and not said.strip():  # thoughts after the answer
-        said = _PAIR.sub("", text)
-        said = "" if _CLOSES.search(said) or _OPENS.search(said) else said
-    if last_open is not None:  # a thought that does not end; the words before it are no thought
-        opening = _OPENS.search(said)
-        assert opening is not None
-        before = "" if opened and last_close is None else said[: opening.start()]
-        return Spoken(_SOLUTION.sub("", before).strip(), thought=True, cut_off=not before.strip())
-    return Spoken(_SOLUTION.sub("", said).lstrip(), thought=True)
+    return _tagged(text, opened=opened)
 
 
 def opens_thought(prompt: str) -> bool:
     """Return whether a rendered prompt ends with a mark that opens a thought."""
     return _OPENED_AT_THE_END.search(prompt[-60:]) is not None
+
+
+def _tagged(text: str, *, opened: bool) -> Spoken:
+    """Return what follows the last closing tag, up to a tag that opens another thought, which does not end."""
+    closing = _last(_CLOSES, text, 0)
+    said = text if closing is None else text[closing.end() :]
+    opening = _OPENS.search(said)
+    if closing is None and opening is None:
+        return Spoken("", thought=True, cut_off=True) if opened else Spoken(_SOLUTION.sub("", text))
+    if opening is not None:  # the words before the tag are no thought, unless the prompt has opened one
+        before = "" if opened and closing is None else _SOLUTION.sub("", said[: opening.start()]).strip()
+        return Spoken(before, thought=True, cut_off=not before)
+    if not said.strip():  # the thoughts stand after the answer
+        said = _PAIR.sub("", text)
+        said = "" if _CLOSES.search(said) or _OPENS.search(said) else said
+    return Spoken(_SOLUTION.sub("", said).lstrip(), thought=True)
+
+
+def _last(pattern: re.Pattern[str], text: str, start: int) -> re.Match[str] | None:
+    found = None
+    for each in pattern.finditer(text, start):
+        found = each
+    return found
 
 
 def _harmony(text: str) -> Spoken:

@@ -31,9 +31,70 @@ _HEAD_END = re.compile(r"\s*[(,;:]|\s+[-–—/]\s+|\s*[–—]\s*")
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
 _AROUND = string.whitespace + ".,;:!?\"'()[]{}*_`~"
 _HARD = frozenset("+#%$€£¥<>=&@°")  # marks that tell choices apart ("C", "C++", "C#")
-_TURNING = frozenset("not no never less more un non neither hardly without least most very too nor than".split())
-_VERBS = frozenset("agree disagree support oppose approve disapprove favor favour prefer trust distrust".split())
-_SMALL = frozenset("a an the of to in on at by for with it is i and or as be are do my me that this all".split())
+_TURNING = frozenset(
+    [
+        "not",
+        "no",
+        "never",
+        "less",
+        "more",
+        "un",
+        "non",
+        "neither",
+        "hardly",
+        "without",
+        "least",
+        "most",
+        "very",
+        "too",
+        "nor",
+        "than",
+    ]
+)
+_VERBS = frozenset(
+    [
+        "agree",
+        "disagree",
+        "support",
+        "oppose",
+        "approve",
+        "disapprove",
+        "favor",
+        "favour",
+        "prefer",
+        "trust",
+        "distrust",
+    ]
+)
+_SMALL = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "with",
+        "it",
+        "is",
+        "i",
+        "and",
+        "or",
+        "as",
+        "be",
+        "are",
+        "do",
+        "my",
+        "me",
+        "that",
+        "this",
+        "all",
+    ]
+)
 _SHORTEST_PART = 2
 _LONG = 6  # characters
 _SHORTEST_SLIP = 5

@@ -127,4 +127,4 @@ def _normal_token(cased: str, kind: str) -> str:
 
 def _between_digits(found: re.Match[str]) -> bool:
     text, start, end = found.string, found.start(), found.end()
-    return 0 < start and end < len(text) and text[start - 1].isdigit() and text[end].isdigit()
+    return start > 0 and end < len(text) and text[start - 1].isdigit() and text[end].isdigit()

@@ -1,8 +1,8 @@
 """Scripts without spaces between words (Chinese, Japanese, Thai …) and Korean, whose particles stick to words.
 
-A choice is found anywhere in such text, because there are no boundaries. A negator stands directly before it (不, ไม่,
-안) or follows it in the clause (ない, ません, 지 않). A choice of a single character is only read if it is a clause of its
-own, with at most a particle (是的, 예요).
+A choice is found anywhere in such text, because there are no boundaries. A negator stands directly before it (不,
+ไม่, 안) or follows it in the clause (ない, ません, 지 않). A choice of a single character is only read if it is a
+clause of its own, with at most a particle (是的, 예요).
 """
 
 from __future__ import annotations
@@ -50,15 +50,6 @@ def in_longer_word(text: str) -> bool:
     return _LONGER_WORD.match(text) is not None
 
 
-def is_unspaced(character: str) -> bool:
-    """Return whether a character belongs to a script without spaces, or to Hangul."""
-    code = ord(character)
-    return (
-        0x0E00 <= code <= 0x0EFF
-        or 0x1000 <= code <= 0x109F
-        or 0x1780 <= code <= 0x17FF
-        or 0x3040 <= code <= 0x30FF
-        or 0x3400 <= code <= 0x4DBF
-        or 0x4E00 <= code <= 0x9FFF
-        or 0xAC00 <= code <= 0xD7A3
-    )
+def is_hangul(text: str) -> bool:
+    """Return whether a text begins with a Hangul syllable."""
+    return "가" <= text[:1] <= "힣"

@@ -75,7 +75,7 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     if not any(by_letter.values()):
         if not dialect.writes_letters:
             raise UnusableModelError(
-                f"{dialect.model} has no choice's letter among its likeliest first tokens; a model that thinks has none",
+                f"{dialect.model} has no choice's letter among its likeliest first tokens; one that thinks has none",
                 remedy=_GENERATE,
             )
         dialect.note("had no choice's letter among its likeliest tokens; such choices tie, and the first is taken")
