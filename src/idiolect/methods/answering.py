@@ -1,7 +1,8 @@
 """Answers of a frozen model to a question with a prompt: `M(q; p)`.
 
-There are two modes: `generate` (greedy text, as in the paper, which `methods.reading` reads) and `likelihood` (the choice
-with the highest log-probability, for small local models). Free text is always generated. Likelihoods are normalized by
+There are two modes: `generate` (greedy text, as in the paper, which `methods.reading` reads) and `likelihood` (the
+choice with the highest log-probability, for small local models). Free text is always generated. Likelihoods are
+normalized by
 
     sum    log p(c | p, q)
     mean   log p(c | p, q) / n_tokens(c)

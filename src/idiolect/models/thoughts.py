@@ -5,7 +5,7 @@
 Every model's text passes here before stop strings are applied (`remote.wire`, `generation`), and once more where it
 is read (`methods.answering`, `methods.fermi.proposal`), for models of others and for answers that a cache has kept.
 
-    <think> … </think>              Qwen, DeepSeek and most others; also <thinking>, <thought>, <reasoning>, <seed:think>
+    <think> … </think>              Qwen, DeepSeek and most; also <thinking>, <thought>, <reasoning>, <seed:think>
     … </think>                      the chat template has opened the thought
     <think> …                       cut off by the token limit
     [THINK] … [/THINK]              Mistral
@@ -44,8 +44,8 @@ _SOLUTION = re.compile(r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|
 
 TAGS = (
     "<think>", "</think>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<seed:think>", "</seed:think>",
-    "<|begin_of_thought|>", "<|end_of_thought|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|channel|>", "<|message|>",
-    "<|channel>", "<channel|>", "<unused94>", "<unused95>",
+    "<|begin_of_thought|>", "<|end_of_thought|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|channel|>",
+    "<|message|>", "<|channel>", "<channel|>", "<unused94>", "<unused95>",
 )  # fmt: skip
 """Marks that some tokenizers write as control tokens; whoever decodes tokens must keep these."""
 
