@@ -13,17 +13,17 @@ from idiolect.methods.reading import vocabulary as words
 from idiolect.methods.reading.choice_forms import ChoiceForms, words_in
 
 _NOUN = r"(?:option|choice|letter|answer|category)"
-_ALONE = re.compile(rf"^[\s\"'(\[{{<]*(?:{_NOUN}\s+)?[\s\"'(\[{{]*([A-Za-z])[\s\"')\]}}>.,:;!]*$", re.IGNORECASE)
+_ALONE = re.compile(rf"^[\s\"'(\[{{<]*+(?:{_NOUN}\s+)?[\s\"'(\[{{]*+([A-Za-z])[\s\"')\]}}>.,:;!]*$", re.IGNORECASE)
 _NUMBERED = re.compile(
-    r"^[\s\"'(\[]*(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.IGNORECASE
+    r"^[\s\"'(\[]*+(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.IGNORECASE
 )
-_NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*(\d{1,2})[.):](?=[\s\"])")
+_NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*+(\d{1,2})[.):](?=[\s\"])")
 _FIRST = re.compile(
-    rf"^[\s\"'(\[]*(?:{_NOUN}\s+)?[\"'(\[]*([A-Za-z])\"?"
+    rf"^[\s\"'(\[]*+(?:{_NOUN}\s+)?[\"'(\[]*+([A-Za-z])\"?"
     r"(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))",
     re.IGNORECASE,
 )
-_ALONE_ON_LINE = re.compile(r"^[\s\"'(\[]*\w[\s\"')\]]*\n")
+_ALONE_ON_LINE = re.compile(r"^[\s\"'(\[]*+\w[\s\"')\]]*\n")
 _WITHIN = re.compile(rf"\b{_NOUN}\s+[\"(]*([A-Z])[\")]*(?![\w'])|\(([A-Z])\)")
 _CHOSEN = re.compile(
     r"\b(?:choose|pick|select|say|answer|take|go with|going with|is|be)\s+[\"(]*([A-Z])[\")]*"
