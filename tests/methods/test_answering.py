@@ -218,3 +218,26 @@ def test_demonstration_block_keeps_the_order() -> None:
 def test_bad_answering_settings_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"answering.{name} is {value!r}"):
         AnsweringSettings(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "said"),
+    [
+        ("<think>Tea, surely.</think>\n\nblack coffee", "black coffee", "black coffee"),
+        ("Tea, surely.\n</think>\nHm.", None, "Hm."),
+        ("<think>Tea, surely", None, ""),
+    ],
+)
+async def test_no_word_of_a_thought_is_an_answer(text: str, answer: str | None, said: str) -> None:
+    answerer = Answerer(FunctionModel(complete=lambda _: text), AnsweringSettings())
+    (response,) = await answerer.answer([PromptedQuestion("", TEA)])
+    assert (response.answer, response.text) == (answer, said)
+
+
+async def test_lamps_questions_have_lamps_reading() -> None:
+    stars = Question("What is the score?", ("1", "2", "3", "4", "5"), ordinal=True)
+    for form, answer in (("verbatim", "4"), ("labelled", None)):
+        settings = AnsweringSettings(form=form)  # type: ignore[arg-type]
+        answerer = Answerer(FunctionModel(complete=lambda _: "4 since it works\n\n5 would be better"), settings)
+        (response,) = await answerer.answer([PromptedQuestion("", stars)])
+        assert response.answer == answer

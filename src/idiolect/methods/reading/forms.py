@@ -70,6 +70,7 @@ _CONTRACTIONS = (
 )
 
 TokenKind = Literal["word", "number", "char", "mark"]
+_KINDS: dict[str, TokenKind] = {"word": "word", "number": "number", "char": "char", "mark": "mark"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,7 @@ def tokens_of(text: str) -> list[Token]:
     """Return the tokens of plain text, in order."""
     found = []
     for match in _compiled(_TOKEN).finditer(text):
-        kind = match.lastgroup
-        assert kind in ("word", "number", "char", "mark")
+        kind = _KINDS[match.lastgroup or "mark"]
         cased = match[0]
         found.append(Token(_normal_token(cased, kind), cased, kind, match.start(), match.end()))
     return found

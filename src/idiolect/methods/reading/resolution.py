@@ -30,7 +30,7 @@ def resolved(passage: Passage, named: Sequence[Mention], question: frozenset[str
         certain = _chosen_from_list(passage, named)
     if certain is not None:
         return certain if certain != SEVERAL else None
-    asserted = [each for each in named if each.standing == "asserted"]
+    asserted: Sequence[Mention] = [each for each in named if each.standing == "asserted"]
     if len({each.choice for each in asserted}) > 1:
         asserted = _committed(passage, asserted, question)
     choices = {each.choice for each in asserted}
