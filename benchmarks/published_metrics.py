@@ -37,9 +37,9 @@ from idiolect.evaluate.measures import judge, measure_named
 from idiolect.evaluate.pigeonhole import macro_f1, resampled, rmse
 from idiolect.evaluate.records import AnswerRecord, Arm
 from idiolect.evaluate.statistics import mean_over_people
-from idiolect.methods.alignment import parse_choice
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer
+from idiolect.methods.reading.lamp import read_label
 from idiolect.people.lamp_forms import MOVIE_TAGS
 from idiolect.people.opinionqa_questions import PLACES
 from idiolect.people.user import Opinion, Question
@@ -306,7 +306,7 @@ def reading() -> list[tuple[str, str, str, str]]:
     ]  # fmt: skip
     lines = []
     for question, reply in replies:
-        theirs, own = exactly(reply, question) or "no label", parse_choice(reply, question) or "no label"
+        theirs, own = exactly(reply, question) or "no label", read_label(reply, question) or "no label"
         lines.append((reply or "(nothing)", theirs, own, "the same" if theirs == own else "**differs**"))
     return lines
 

@@ -9,6 +9,7 @@ that setting and the command that fits a user, and adds them to the message (`cl
     ├── ModelError              a model could not be loaded or did not answer
     │   ├── UnusableModelError  no call of this model can succeed: every other one would fail as well
     │   ├── ContextLengthError  a prompt is longer than the model can read
+    │   ├── UnreadAnswersError  nearly no answer of the model names a choice
     │   ├── OtherWeightsError   an edit was learned on other weights than the model has now
     │   └── UnseenRequestError  a recording does not contain a request that is to be replayed
     ├── MissingExtraError       an optional dependency (extra) is not installed
@@ -99,6 +100,10 @@ class ContextLengthError(ModelError):
         if self.whose:
             return self
         return ContextLengthError(f"{whose} is too long: {self}", limit=self.limit, whose=whose, remedy=remedy)
+
+
+class UnreadAnswersError(ModelError):
+    """Nearly no answer of the model names a choice, so that nothing can be learned from its answers."""
 
 
 class OtherWeightsError(ModelError):

@@ -44,7 +44,7 @@ def answer(body: Body, _number: int = 0) -> str:
     name = name_of(body)
     if "square brackets" in body["messages"][-1]["content"]:
         return f"[This person likes {_WORDS[int(name, 16) % 6]}, says {name[:4]}.] #{name}#"
-    return f"{_WORDS[int(name, 16) % 6]} #{name}#"
+    return f"{_WORDS[int(name, 16) % 6]}\n#{name}#"
 
 
 def kept_names(store: Path) -> set[str]:

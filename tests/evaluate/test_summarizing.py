@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.summarizing import summarize
-from idiolect.evaluate.summary import Header, Summary
+from idiolect.evaluate.summary import Header, PersonReadings, Summary
 from idiolect.models.language_model import Usage
 
 BASE, FERMI, OTHERS = Arm("vanilla"), Arm("fermi"), Arm("fermi", "another's")
@@ -142,6 +142,15 @@ def test_unparsed_answers_are_in_the_means_and_counted() -> None:
     wrong = replace(answer(BASE, "u", 0, 0.0), status="unparsed", answer=None, said="well …")
     scores = summarize([wrong, answer(BASE, "v", 0, 1.0)], [], header()).arms[0]
     assert (scores.unparsed, scores.answers, scores.scores["accuracy"].value) == (1, 2, 0.5)
+
+
+def test_unparsed_answers_are_counted_by_person_and_nearly_only_such_fail_an_arm() -> None:
+    unread = [replace(answer(FERMI, "u", n, 0.0), status="unparsed", answer=None) for n in range(5)]
+    others = [answer(BASE, "u", 0, 1.0), *(answer(FERMI, "v", n, 1.0) for n in range(5))]
+    assert summarize([*unread, *others], [], header()).readings == (
+        PersonReadings("u", 6, 5, (str(FERMI),)),
+        PersonReadings("v", 5, 0),
+    )
 
 
 def test_gains_point_upwards_where_less_is_better() -> None:

@@ -229,3 +229,26 @@ async def test_question_that_a_filter_refused_has_no_answer() -> None:
         tea, city = await Answerer(model, settings).answer(asked)
         assert (tea.text, tea.answer, tea.scores) == ("", None, ())
         assert city.answer in CITY.choices
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "said"),
+    [
+        ("<think>Tea, surely.</think>\n\nblack coffee", "black coffee", "black coffee"),
+        ("Tea, surely.\n</think>\nHm.", None, "Hm."),
+        ("<think>Tea, surely", None, ""),
+    ],
+)
+async def test_no_word_of_a_thought_is_an_answer(text: str, answer: str | None, said: str) -> None:
+    answerer = Answerer(FunctionModel(complete=lambda _: text), AnsweringSettings())
+    (response,) = await answerer.answer([PromptedQuestion("", TEA)])
+    assert (response.answer, response.text) == (answer, said)
+
+
+async def test_lamps_questions_have_lamps_reading() -> None:
+    stars = Question("What is the score?", ("1", "2", "3", "4", "5"), ordinal=True)
+    for form, answer in (("verbatim", "4"), ("labelled", None)):
+        settings = AnsweringSettings(form=form)  # type: ignore[arg-type]
+        answerer = Answerer(FunctionModel(complete=lambda _: "4 since it works\n\n5 would be better"), settings)
+        (response,) = await answerer.answer([PromptedQuestion("", stars)])
+        assert response.answer == answer

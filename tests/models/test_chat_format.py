@@ -71,3 +71,23 @@ def test_a_template_that_refuses_is_a_model_error() -> None:
 
 def test_every_way_to_end_a_turn_is_known() -> None:
     assert ChatFormat(tiny.tokenizer(), [1, 17]).stop_ids == {1, 17}
+
+
+def test_a_template_that_can_leave_thoughts_out_does() -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.chat_template = tiny.CHATML + "{% if enable_thinking is false %}<think></think>{% endif %}"
+    text = tokenizer.decode(ChatFormat(tokenizer).prompt_ids(tiny.ask("agree?")))
+    assert text.endswith("assistant\n<think></think>")
+
+
+def test_marks_of_thoughts_are_decoded_though_they_are_control_tokens() -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]", "[TOOL]"]})
+    ids = tokenizer("[THINK]agree[/THINK][TOOL]I", add_special_tokens=False)["input_ids"]
+    assert ChatFormat(tokenizer).decode(ids) == "[THINK]agree[/THINK]I"
+
+
+def test_a_prompt_that_opens_a_thought_is_known() -> None:
+    chat = ChatFormat(tiny.tokenizer())
+    assert chat.opens_thought(chat.prompt_ids(tiny.ask("agree?"), "<think>\n"))
+    assert not chat.opens_thought(chat.prompt_ids(tiny.ask("<think>")))

@@ -25,6 +25,7 @@ from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Explanation, Respondent
+from idiolect.methods.unread import Readings
 from idiolect.people.user import Question
 from idiolect.store import PersonalizationRecord, Store
 
@@ -72,6 +73,11 @@ class Asked:
         """Answer that counts: one of the choices, or free text; the model's output if no choice could be read."""
         response = self.response
         return response.text if response.answer is None else response.answer
+
+    @property
+    def readings(self) -> Readings:
+        """How many of the answers named a choice; without choices, none are counted."""
+        return Readings.of((self.question, response) for response in self.answers.values())
 
     @property
     def personalized(self) -> bool:

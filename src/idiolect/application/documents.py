@@ -275,6 +275,7 @@ def _prompted_document(asked: Asked) -> Document:
         "model": learned.model,
         **_question(asked),
         **_response(asked.response),
+        **_readings(asked),
         "base": None if base is None else _response(base),
         "personalized": why is not None,
         "evidence": None if evidence is None else evidence.reason,
@@ -291,6 +292,7 @@ def _edited_document(asked: Asked, edit: ChameleonPersonalization) -> Document:
         "model": edit.model,
         **_question(asked),
         **_response(asked.response),
+        **_readings(asked),
         "answered_by": asked.counts,
         "personalized": asked.personalized,
         "answers": {name.replace(" ", "_"): _response(each) for name, each in asked.answers.items()},
@@ -306,6 +308,12 @@ def _question(asked: Asked) -> Document:
 
 def _response(response: Response) -> Document:
     return {"answer": response.answer, "text": response.text, "scores": list(response.scores)}
+
+
+def _readings(asked: Asked) -> Document:
+    """Return the number of answers to the question, and of those that named no choice."""
+    readings = asked.readings
+    return {"answers_given": readings.answers, "unread": readings.unread}
 
 
 def _nearest(why: Explanation, opinions: Sequence[Opinion]) -> list[Document]:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
 from idiolect.application.names import FERMI, MethodName
-from idiolect.errors import PersonalizationError, Remedy
+from idiolect.errors import PersonalizationError, Remedy, UnreadAnswersError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.checkpoints import CheckpointSink
@@ -25,6 +25,7 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.methods.setting_changes import changed
+from idiolect.methods.unread import Readings
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import lasting_name, server_of
 from idiolect.people.user import User
@@ -44,6 +45,7 @@ class FermiSummary:
         used: whether the prompts answer; False if the evidence favours the base model, or does not exist yet.
         evidence: one sentence; None if there are no held-out opinions, or they were not asked.
         left_out: number of the user's opinions beyond `max_opinions`, which were not learned from.
+        answers, unread: number of kept answers to questions with choices, and of those that named no choice.
     """
 
     initial_score: float
@@ -54,12 +56,14 @@ class FermiSummary:
     used: bool
     evidence: str | None
     left_out: int = 0
+    answers: int = 0
+    unread: int = 0
 
     @classmethod
     def of(cls, learned: FermiPersonalization, user: User | None = None) -> FermiSummary:
         """Return the summary of a personalization; with the user, it counts the opinions that were left out."""
         seen = len(learned.opinions) + len(learned.examples) + len(learned.held_out)
-        usage = learned.answering + learned.optimizing
+        usage, readings = learned.answering + learned.optimizing, learned.readings
         return cls(
             initial_score=learned.initial.score,
             best_score=learned.best.score,
@@ -69,6 +73,8 @@ class FermiSummary:
             used=learned.used,
             evidence=None if learned.evidence is None else learned.evidence.reason,
             left_out=0 if user is None else max(0, len(user.opinions) - seen),
+            answers=readings.answers,
+            unread=readings.unread,
         )
 
 
@@ -105,9 +111,14 @@ class FermiLearner:
 
         Raises:
             PersonalizationError, ModelError, HaltedError: see `learn`.
+            UnreadAnswersError: nearly no answer named a choice.
         """
         learned = await self.learn(user, observer=observer, checkpoints=checkpoints)
-        return Fitted(learned.to_json(), FermiSummary.of(learned, user), finished=learned.finished)
+        readings = learned.readings
+        if learned.finished and readings.nearly_all:
+            raise _unread(readings)
+        unread = readings.examples if readings.many else ()
+        return Fitted(learned.to_json(), FermiSummary.of(learned, user), finished=learned.finished, unread=unread)
 
     async def learn(
         self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
@@ -246,6 +257,16 @@ def similarity_remedy(settings: FermiSettings) -> Remedy | None:
     if settings.preset == "paper" and name not in ("minilm", "bm25"):
         return Remedy("preset", "paper-offline", "is the same preset with the bundled embeddings")
     return Remedy("similarity", "bm25", "works without embeddings") if name == "minilm" else None
+
+
+def _unread(readings: Readings) -> UnreadAnswersError:
+    """Return the error for answers that name no choice, with the setting that helps most."""
+    message = f"{readings.unread:,} of {readings.answers:,} answers of the model named none of the choices"
+    if 2 * readings.empty > readings.unread:
+        more = Remedy("max_tokens", effect="with thousands of tokens lets a model that thinks finish its thoughts")
+        return UnreadAnswersError(f"{message}; most of them were empty", remedy=more)
+    likeliest = Remedy("answering", "likelihood", "takes the likeliest choice instead, or try another --model")
+    return UnreadAnswersError(message, remedy=likeliest)
 
 
 def _learned_from(kept: FermiPersonalization, user: User) -> bool:

@@ -49,6 +49,8 @@ class Outcome:
         error: reason why nothing was learned. Its cause may contain the user's texts.
         kept: whether the result was stored; False if it was stopped early and a finished result was kept instead.
         superseded: number of the user's older answers to questions that they answered again; they do not count.
+        unread: two answers that named no choice, if there were many: the model's words on the user's questions, which
+            no log may contain.
     """
 
     user_id: str
@@ -59,6 +61,7 @@ class Outcome:
     error: IdiolectError | None = None
     kept: bool = True
     superseded: int = 0
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +263,12 @@ class _Work:
         state: State
         summary: LearnedSummary | None = None
         error: IdiolectError | None = None
-        kept = True
+        kept, unread = True, tuple[str, ...]()
         try:
             with self.workspace.working_on(Owner.user(user_id)):
                 user = self.workspace.store.user(user_id)
                 n = len(user.opinions)
-                state, summary, kept = await self._fit_one(user)
+                state, summary, kept, unread = await self._fit_one(user)
         except HaltedError as halted:
             state, error = "not learned", halted
         except (IdiolectError, ValueError) as failed:
@@ -273,25 +276,25 @@ class _Work:
                 raise
             state, error = "failed", _without_texts(failed)
         superseded = self.superseded.get(user_id, 0)
-        return Outcome(user_id, n, time.perf_counter() - start, state, summary, error, kept, superseded)
+        return Outcome(user_id, n, time.perf_counter() - start, state, summary, error, kept, superseded, unread)
 
     def _observe(self, progress: Progress) -> None:
         self._observed(partial(self.events.progress, progress))
 
-    async def _fit_one(self, user: User) -> tuple[State, LearnedSummary, bool]:
-        """Learn from one user; return the state, the summary, and whether the result was stored."""
+    async def _fit_one(self, user: User) -> tuple[State, LearnedSummary, bool, tuple[str, ...]]:
+        """Learn from one user; return the state, the summary, whether the result was stored, and unread answers."""
         method = self.learner.method
         if self.resume and (held := self.workspace.store.find_personalization(user.id, method)) is not None:
             known = self.learner.already_learned(held, user)
             if known is not None:
-                return "already learned", known, True
+                return "already learned", known, True, ()
         checkpoints = StoredCheckpoints(self.workspace.store, user.id, method, fresh=not self.resume)
         fitted = await self.learner.fit(user, observer=self._observe, checkpoints=checkpoints)
         if not fitted.finished:
-            return "stopped early", fitted.summary, self._save_unfinished(user.id, fitted)
+            return "stopped early", fitted.summary, self._save_unfinished(user.id, fitted), fitted.unread
         self.workspace.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
         checkpoints.drop()
-        return "learned", fitted.summary, True
+        return "learned", fitted.summary, True, fitted.unread
 
     def _save_unfinished(self, user_id: str, fitted: Fitted) -> bool:
         """Store an unfinished result unless the store has a finished one; return whether it was stored."""

@@ -31,12 +31,14 @@ class Fitted:
         payload, tensors: the personalization in the store's format.
         summary: its counts and scores.
         finished: whether learning was completed. An unfinished result never replaces a finished one.
+        unread: examples of answers that named no choice, if there were many. No log may contain them.
     """
 
     payload: Mapping[str, Any]
     summary: LearnedSummary
     tensors: bytes | None = None
     finished: bool = True
+    unread: tuple[str, ...] = ()
 
 
 class Learner(Protocol):

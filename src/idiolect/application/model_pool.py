@@ -187,7 +187,8 @@ def open_named_model(name: str, settings: CallSettings, price_of: PriceOf) -> Op
 
     fingerprint = local.fingerprint() if settings.cached else ""
     source = Source(local, lasting, fingerprint, price=_FREE, cached=settings.cached)
-    return OpenModel(source, take_fingerprint=local.fingerprint, forget=local.forget_prefixes, aclose=close)
+    forget = local.forget_prefixes
+    return OpenModel(source, local.fingerprint, notes=lambda: local.notes, forget=forget, aclose=close)
 
 
 def open_named_similarity(name: str, settings: CallSettings, price_of: PriceOf) -> OpenSimilarity:

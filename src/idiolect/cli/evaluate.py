@@ -299,7 +299,8 @@ def _evaluate(
     _print_report(summary, out, share_done=asked.share_done, json=json)
     if by_hand:
         stop(_GOING_ON)
-    if summary.header.stopped_by and not asked.share_done:
+    complete = not summary.header.stopped_by or asked.share_done
+    if not complete or any(each.failed for each in summary.readings):
         raise typer.Exit(FAILED)
 
 
@@ -332,13 +333,14 @@ def _ask(
 
 
 def _print_report(summary: Summary, out: Path, *, share_done: bool, json: bool) -> None:
-    from idiolect.cli.evaluation_screen import print_summary
+    from idiolect.cli.evaluation_screen import print_summary, print_unread
     from idiolect.evaluate.tables import to_json
 
     if json:
         print_json(to_json(summary))
     else:
         print_summary(summary)
+    print_unread(summary)
     stopped_by = summary.header.stopped_by
     state = f"stopped: {stopped_by}; {_GOING_ON}" if stopped_by else "complete"
     if share_done and stopped_by:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from idiolect.cli.terminal import one_line, out, print_json, print_table
+from idiolect.cli.terminal import err, one_line, out, print_json, print_table
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.report.evidence import few_people_note, too_few_people
 from idiolect.evaluate.report.made import models_text
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Summary
 from idiolect.evaluate.tasks.table import TASKS
+from idiolect.methods.unread import too_many_unread
+
+_SHOWN_UNREAD = 5
 
 
 def print_summary(summary: Summary) -> None:
@@ -35,6 +38,20 @@ def print_summary(summary: Summary) -> None:
         console.print("\nPrimary comparisons:", markup=False)
         rows = [_difference_row(comparison, measure) for comparison in primary]
         print_table(("DIFFERENCE", "VALUE", "INTERVAL", "P (HOLM)"), rows, numbers=("VALUE",))
+
+
+def print_unread(summary: Summary) -> None:
+    """Print for whom many answers could not be read; they count as wrong."""
+    many = [each for each in summary.readings if each.failed or too_many_unread(each.unparsed, each.answers)]
+    for each in many[:_SHOWN_UNREAD]:
+        failed = f"; nearly none by {', '.join(each.failed)}, whose scores mean nothing" if each.failed else ""
+        counts = f"{each.unparsed:,} of {each.answers:,} answers could not be read"
+        err().print(f"{one_line(each.user)}: {counts}{one_line(failed)}", markup=False)
+    if len(many) > _SHOWN_UNREAD:
+        err().print(f"and {len(many) - _SHOWN_UNREAD:,} more people with many such answers", markup=False)
+    if any(each.failed for each in many):
+        advice = "use --answering likelihood, or another --model; a model that thinks needs --set max_tokens=4000"
+        err().print(f"to have answers that can be read, {advice}", markup=False)
 
 
 def _scores_row(scores: ArmScores, measure: Measure) -> tuple[str, ...]:

@@ -29,8 +29,11 @@ from idiolect.cli.terminal import (
 )
 from idiolect.errors import error_kind
 from idiolect.methods.evidence import shown_score
+from idiolect.methods.unread import too_many_unread
 
 _SHOWN_USERS = 20
+_SHOWN_UNREAD = 5
+_UNREAD_CHARACTERS = 80
 _STAYS = "; the earlier result was kept"
 _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
@@ -67,6 +70,7 @@ class FitScreen:
         self._states: Counter[State] = Counter()
         self._learned: list[Outcome] = []
         self._failures: list[Outcome] = []
+        self._unread: list[Outcome] = []
 
     @property
     def events(self) -> FitEvents:
@@ -84,6 +88,7 @@ class FitScreen:
             numbers = _NUMBERS[self._method]
             columns = ("ID", "OPINIONS", *numbers, *_WORDS[self._method], "SECONDS", "")
             print_table(columns, map(_row, self._learned), numbers=("OPINIONS", *numbers, "SECONDS"))
+        self._print_unread()
         self._print_failures()
         for note in (*notes, halted_by):
             if note is not None:
@@ -121,6 +126,8 @@ class FitScreen:
             self._failures.append(outcome)
         elif outcome.summary is not None and not self._json:
             self._learned.append(outcome)
+        if _many_unread(outcome.summary):
+            self._unread.append(outcome)
         self._progress.finished(outcome.user_id, _line(outcome, self._invocation))
         with self._progress.aside():
             if debugging() and outcome.error is not None and outcome.error.__cause__ is not None:
@@ -141,6 +148,18 @@ class FitScreen:
         listed = ", ".join(f"{count:,} {state}" for count, state in counts if count)
         return f"of {self._total:,} user{'s' if self._total != 1 else ''}: {listed}" if listed else "no users"
 
+    def _print_unread(self) -> None:
+        """Print whose answers often named no choice, with examples on the screen only: they are people's texts."""
+        for outcome in self._unread[:_SHOWN_UNREAD]:
+            assert isinstance(outcome.summary, FermiSummary)
+            counts = f"{outcome.summary.unread:,} of {outcome.summary.answers:,} answers named no choice"
+            err().print(f"{one_line(outcome.user_id)}: {counts}; they count as wrong", markup=False)
+            if not self._json:
+                for text in outcome.unread:
+                    print_wrapped(f"such as: {one_line(text, limit=_UNREAD_CHARACTERS)}", indent=2)
+        if len(self._unread) > _SHOWN_UNREAD:
+            err().print(f"and {len(self._unread) - _SHOWN_UNREAD:,} more users with many such answers", markup=False)
+
     def _print_failures(self) -> None:
         if not self._failures:
             return
@@ -153,6 +172,10 @@ class FitScreen:
             kinds = Counter(error_kind(outcome.error) for outcome in self._failures[_SHOWN_USERS:])
             for kind, count in kinds.most_common():  # messages contain ids, so errors are counted by kind
                 console.print(f"  {count:,} × {one_line(kind)}", markup=False)
+
+
+def _many_unread(summary: object) -> bool:
+    return isinstance(summary, FermiSummary) and too_many_unread(summary.unread, summary.answers)
 
 
 def _reason(outcome: Outcome, invocation: Invocation) -> str:
@@ -175,7 +198,9 @@ def summary_line(summary: object) -> str:
     """Return the scores of a summary and the work behind them: "best 0.80, P⁰ 0.60, 120 calls"."""
     if isinstance(summary, FermiSummary):
         left_out = f", {summary.left_out:,} opinions left out" if summary.left_out else ""
-        return f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}, {summary.calls:,} calls{left_out}"
+        unread = f", {summary.unread:,} of {summary.answers:,} answers unread" if summary.unread else ""
+        scores = f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}"
+        return f"{scores}, {summary.calls:,} calls{left_out}{unread}"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
     base, edited = _edit_scores(summary)
     judged = "not judged" if summary.base_score is None else f"edited {edited}, base {base}"

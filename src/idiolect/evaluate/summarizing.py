@@ -19,7 +19,8 @@ from idiolect.evaluate.learned import last_lines, layers_of, transfer_of
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.statistics import holm
-from idiolect.evaluate.summary import ArmScores, Comparison, Header, Summary
+from idiolect.evaluate.summary import ArmScores, Comparison, Header, PersonReadings, Summary
+from idiolect.methods.unread import nearly_all_unread
 
 Pair = tuple[Arm, Arm]
 _NO_QUESTIONS: Questions = {}
@@ -75,7 +76,23 @@ def summarize(
         worst=worst,
         layers=layers_of(learning),
         transfer=transfer_of(learners, learned_with, replayed),
+        readings=_readings(arms),
     )
+
+
+def _readings(arms: Mapping[Arm, ArmAnswers]) -> tuple[PersonReadings, ...]:
+    """Return how many answers were read, by person, and the arms for which nearly none was."""
+    answers, unparsed = Counter[str](), Counter[str]()
+    failed: dict[str, list[str]] = {}
+    for arm, found in arms.items():
+        of_arm = Counter(record.user for record in found.records)
+        lost = Counter(record.user for record in found.records if record.status == "unparsed")
+        answers += of_arm
+        unparsed += lost
+        for user, count in lost.items():
+            if nearly_all_unread(count, of_arm[user]):
+                failed.setdefault(user, []).append(str(arm))
+    return tuple(PersonReadings(user, n, unparsed[user], tuple(failed.get(user, ()))) for user, n in answers.items())
 
 
 def _is_rival(arm: Arm, baseline: Arm) -> bool:

@@ -111,6 +111,23 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonReadings:
+    """How many answers were read for one person.
+
+    Args:
+        user: id of the person.
+        answers: number of answers of all arms that are scored or unparsed.
+        unparsed: number of those in which nothing could be read.
+        failed: arms, as text, nearly all of whose answers could not be read, so that their scores mean nothing.
+    """
+
+    user: str
+    answers: int
+    unparsed: int
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ShownAnswer:
     """An example answer; texts are "" if they were left out."""
 
@@ -184,6 +201,7 @@ class Summary:
         layers: diagnostics of layers by arm, as text.
         transfer: transfer of prompts between models; None if not run.
         by_group: scores by group and arm, in the order of names; empty if there are fewer than two groups.
+        readings: how many answers were read, by person, in the order of the answers.
     """
 
     header: Header
@@ -196,6 +214,7 @@ class Summary:
     layers: Mapping[str, tuple[LayerProfile, ...]] = field(default_factory=dict)
     transfer: Transfer | None = None
     by_group: tuple[GroupScores, ...] = ()
+    readings: tuple[PersonReadings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, S
 
 _KEYS = (
     VERSION_KEY, "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked",
-    "arms", "by_group", "comparisons", "gains", "best", "worst", "layers", "transfer", "broken_count", "broken",
-    "notes", "kinds", "runs",
+    "arms", "by_group", "comparisons", "gains", "readings", "best", "worst", "layers", "transfer", "broken_count",
+    "broken", "notes", "kinds", "runs",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 

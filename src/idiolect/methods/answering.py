@@ -1,7 +1,8 @@
 """Answers of a frozen model to a question with a prompt: `M(q; p)`.
 
-There are two modes: `generate` (greedy text that is parsed, as in the paper) and `likelihood` (the choice with the
-highest log-probability, for small local models). Free text is always generated. Likelihoods are normalized by
+There are two modes: `generate` (greedy text, as in the paper, which `methods.reading` reads) and `likelihood` (the
+choice with the highest log-probability, for small local models). Free text is always generated. Likelihoods are
+normalized by
 
     sum    log p(c | p, q)
     mean   log p(c | p, q) / n_tokens(c)
@@ -22,7 +23,8 @@ from functools import lru_cache
 from typing import Literal
 
 from idiolect.errors import ContextLengthError, Remedy, SettingsError
-from idiolect.methods.alignment import parse_choice
+from idiolect.methods.reading.lamp import has_lamps_labels, read_label
+from idiolect.methods.reading.reader import read_choice
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
 from idiolect.models.language_model import (
@@ -35,6 +37,7 @@ from idiolect.models.language_model import (
     SamplingParams,
     Usage,
 )
+from idiolect.models.thoughts import after_thoughts
 from idiolect.people.user import Opinion, Question
 
 _PREFILL = "Answer:"
@@ -92,8 +95,8 @@ class Response:
     """One answer of the model.
 
     Args:
-        text: the model's text, verbatim; in likelihood mode, the choice.
-        answer: the parsed choice, the text itself for free text, or None if no choice could be parsed.
+        text: the model's text without its thoughts; in likelihood mode, the choice.
+        answer: the choice that was read, the text itself for free text, or None if no choice could be read.
         scores: normalized log-probability of each choice; empty in generate mode.
         usage: cost of the answer.
         logprobs: log-probability of each choice before it is normalized, in nat; empty in generate mode.
@@ -197,13 +200,18 @@ class Answerer:
         requests = [CompletionRequest(self._messages(a), sampling) for a in asked]
         responses = []
         for one, completion in zip(asked, await self._model.complete(requests), strict=True):
-            text = completion.text.strip()
-            answer = parse_choice(text, one.question) if one.question.choices else text
+            text = after_thoughts(completion.text).text.strip()
+            answer = self._read(text, one.question) if one.question.choices else text
             responses.append(Response(text, answer, usage=completion.usage, messages=self._kept(one)))
         return responses
 
     def _kept(self, asked: PromptedQuestion) -> tuple[Message, ...]:
         return self._messages(asked) if self._keeps_prompts else ()
+
+    def _read(self, text: str, question: Question) -> str | None:
+        """Return the choice that a reply names; LaMP's questions have their own reading, as in its evaluation."""
+        lamps = self.settings.form == "verbatim" and has_lamps_labels(question)
+        return read_label(text, question) if lamps else read_choice(text, question)
 
     async def _score(self, asked: Sequence[PromptedQuestion]) -> list[Response]:
         if not asked:

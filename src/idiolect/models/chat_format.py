@@ -5,6 +5,8 @@ that it has the same tokens under every prompt and the prompt's tokens can be sh
 characters across that boundary, the two pieces stay apart, by definition.
 People's text never becomes a control token: `defuse` breaks up every such string before anything is rendered.
 A tokenizer without a chat template gets plain lines, `role: content`, ended by `assistant:`.
+A template that can leave thoughts out (`enable_thinking`) does, because an answer has few tokens and scores need none.
+Marks of thoughts that are control tokens are decoded as text, so that `thoughts` finds them.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from jinja2 import TemplateError
 
 from idiolect.errors import ModelError
 from idiolect.models.language_model import Message
+from idiolect.models.thoughts import TAGS, opens_thought
 
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "<turn|>")
 _NEVER = re.compile(r"(?!)")
+_LONGEST_MARK = 12  # tokens
 
 
 class ChatFormat:
@@ -33,6 +37,8 @@ class ChatFormat:
     def __init__(self, tokenizer: Any, generation_eos: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._control = _control_strings(tokenizer)
+        self._template_options = _template_options(tokenizer)
+        self._thought_marks = _thought_marks(tokenizer)
         self.stop_ids = frozenset(generation_eos) | _turn_end_ids(tokenizer)
 
     def prompt_ids(self, messages: Sequence[Message], prefill: str = "") -> tuple[int, ...]:
@@ -59,9 +65,25 @@ class ChatFormat:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of generated ids, without control tokens."""
-        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text)
+        """Return the text of generated ids, without control tokens other than marks of thoughts."""
+        if self._thought_marks.keys().isdisjoint(ids):
+            return self._decoded(ids)
+        parts, piece = [], list[int]()
+        for token in ids:
+            if token in self._thought_marks:
+                parts += [self._decoded(piece), self._thought_marks[token]]
+                piece = []
+            else:
+                piece.append(token)
+        return "".join([*parts, self._decoded(piece)])
+
+    def opens_thought(self, prompt: Sequence[int]) -> bool:
+        """Return whether a prompt ends with a mark that opens a thought."""
+        tail = self._tokenizer.decode(list(prompt[-_LONGEST_MARK:]), clean_up_tokenization_spaces=False)
+        return opens_thought(str(tail))
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def defuse(self, text: str) -> str:
         """Insert a space after the first character of every control string (`<|im_end|>` → `< |im_end|>`)."""
@@ -74,7 +96,10 @@ class ChatFormat:
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            rendered = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self._template_options
+            )
+            return str(rendered)
         except TemplateError as error:
             if messages and messages[0]["role"] == "system":  # some templates (Gemma's) support no system role
                 return self._render(_fold_system(messages))
@@ -87,6 +112,18 @@ def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
         return [{"role": "user", "content": system["content"]}]
     first = {"role": rest[0]["role"], "content": f"{system['content']}\n\n{rest[0]['content']}"}
     return [first, *rest[1:]]
+
+
+def _template_options(tokenizer: Any) -> dict[str, bool]:
+    """Return the options of the chat template that ask for an answer without thoughts, if it has one."""
+    template = getattr(tokenizer, "chat_template", None)
+    return {"enable_thinking": False} if isinstance(template, str) and "enable_thinking" in template else {}
+
+
+def _thought_marks(tokenizer: Any) -> dict[int, str]:
+    """Return the control tokens that mark thoughts, by id."""
+    special = set(tokenizer.all_special_tokens)
+    return {number: text for text, number in tokenizer.get_added_vocab().items() if text in TAGS and text in special}
 
 
 def _control_strings(tokenizer: Any) -> re.Pattern[str]:

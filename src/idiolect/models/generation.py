@@ -20,6 +20,7 @@ from idiolect.models.editing import RowEdits
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import SamplingParams
 from idiolect.models.network import Network
+from idiolect.models.thoughts import Spoken, after_thoughts
 
 Ids = tuple[int, ...]
 Start = tuple[Ids, Edit | None]  # the prompt and the edit; rows for which both are equal share a prefill
@@ -44,12 +45,21 @@ class EncodedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The result of one row; `computed` is the number of prompt tokens that went through the network for it."""
+    """The result of one row, without its thoughts.
+
+    Args:
+        text: the text.
+        finish_reason: whether it ended, or its tokens were used up.
+        n_tokens: number of generated tokens, with those of thoughts.
+        computed: number of prompt tokens that went through the network for it.
+        cut_off: whether it ended within a thought.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
     n_tokens: int
     computed: int
+    cut_off: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +67,8 @@ class _Row:
     item: EncodedPrompt
     computed: int
     generator: torch.Generator
+    thinks: bool = False  # whether the prompt opens a thought
+    cut_off: bool = False
     ids: list[int] = field(default_factory=list)
     text: str = ""
     finish: Literal["stop", "length"] | None = None
@@ -66,11 +78,17 @@ class _Row:
         self.ids.append(token)
         stops = self.item.sampling.stop
         if token in decoder.stop_ids:
-            self._end("stop", decoder.decode(self.ids[:-1]))
-        elif stops and (cut := _before_stop(decoder.decode(self.ids), stops)) is not None:
+            self._end("stop", self._spoken(decoder, self.ids[:-1]).text)
+        elif stops and (cut := _before_stop(self._spoken(decoder, self.ids).text, stops)) is not None:
             self._end("stop", cut)
         elif len(self.ids) >= self.item.sampling.max_tokens:
-            self._end("length", decoder.decode(self.ids))
+            spoken = self._spoken(decoder, self.ids)
+            self.cut_off = spoken.cut_off
+            self._end("length", spoken.text)
+
+    def _spoken(self, decoder: ChatFormat, ids: Sequence[int]) -> Spoken:
+        """Return what the row says so far after its thoughts; a stop string within them ends nothing."""
+        return after_thoughts(decoder.decode(ids), opened=self.thinks)
 
     def _end(self, reason: Literal["stop", "length"], text: str) -> None:
         self.finish, self.text = reason, text
@@ -86,7 +104,7 @@ def generate(
         batch = order[start : start + batch_size]
         for i, row in zip(batch, _generate_batch([items[i] for i in batch], network, decoder), strict=True):
             assert row.finish is not None
-            done[i] = Generated(row.text, row.finish, len(row.ids), row.computed)
+            done[i] = Generated(row.text, row.finish, len(row.ids), row.computed, row.cut_off)
     return [done[i] for i in range(len(items))]
 
 
@@ -106,7 +124,8 @@ def _generate_batch(items: Sequence[EncodedPrompt], network: Network, decoder: C
     for item in items:
         computed = 0 if item.start in charged else len(item.prompt)
         charged.add(item.start)
-        rows.append(_Row(item, computed, seeded(item.sampling.seed, item.draw)))
+        thinks = decoder.opens_thought(item.prompt)
+        rows.append(_Row(item, computed, seeded(item.sampling.seed, item.draw), thinks))
     edited = any(item.edit is not None for item in items)
     edits = network.editor.rows([edit for _, edit in starts]) if edited else None
     with network.editing(edits):

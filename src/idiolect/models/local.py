@@ -110,6 +110,17 @@ class LocalModel:
         self._completions = Coalescer(self._generate, self._worker)
         self._choices = Coalescer(self._score, self._worker)
         self._closed = False
+        self._thoughts_cut_off = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes for people on how the model handled its requests; one sentence each."""
+        if not self._thoughts_cut_off:
+            return []
+        return [
+            f"{self.name}: {self._thoughts_cut_off:,} answers ended within a thought, and nothing was said; a model "
+            "that thinks needs more tokens: allow thousands with --max-tokens (max_tokens)"
+        ]
 
     async def __aenter__(self) -> LocalModel:
         return self
@@ -250,6 +261,7 @@ class LocalModel:
     async def _complete(self, requests: Sequence[CompletionRequest], edit: Edit | None) -> list[Completion]:
         items = [self._encode_prompt(request, edit) for request in requests]
         generated = await self._submit(self._completions, items)
+        self._thoughts_cut_off += sum(row.cut_off for row in generated)
         return [_completion(item, row) for item, row in zip(items, generated, strict=True)]
 
     async def _choice_logprobs(self, requests: Sequence[ChoiceRequest], edit: Edit | None) -> list[ChoiceLogProbs]:

@@ -67,6 +67,13 @@ def test_seeds_are_the_same_in_every_process(hash_seed: str) -> None:
     assert int(said.stdout) == ROUND.seed(5) == 31241722594359390
 
 
+async def test_no_word_of_a_thought_is_a_prompt() -> None:
+    replies = iter(["<think>[Not this.] Or [that one?]</think>\n[The text.]", "Maybe [this]?\n</think>", "<think>[Cut"])
+    model = FunctionModel(complete=lambda _: next(replies))
+    made = await LlmProposer(model, SETTINGS).propose(context(), replace(ROUND, draws=(0, 1, 2)))
+    assert [each.prompt and each.prompt.text for each in made.proposals] == ["The text.", None, None]
+
+
 async def test_llm_proposals_carry_what_drove_them_and_what_they_cost() -> None:
     replies = iter(["Hm. [The first text.]", "no brackets"])
     model = FunctionModel(complete=lambda _: Completion(next(replies), "stop", Usage(1, 10, 5, 10)))

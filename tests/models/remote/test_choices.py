@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.errors import ModelError, Remedy
+from idiolect.errors import ModelError, Remedy, UnusableModelError
 from idiolect.models.language_model import ChoiceRequest, Message
 from idiolect.models.remote.chat import open_remote_model
 from idiolect.models.remote.choices import choice_body, read_choices
@@ -57,9 +57,19 @@ def test_logprobs_of_a_letter_are_summed_over_its_spellings() -> None:
     assert logprobs.n_tokens == (1, 1, 1)
 
 
-async def test_choices_that_tie_because_no_letter_is_likely_are_noted_once() -> None:
-    with ApiServer(lambda *_: "I") as server:
+@pytest.mark.parametrize("first_token", ["<think>", "I", "\n"])
+async def test_a_model_that_writes_no_letter_carries_what_to_do(first_token: str) -> None:
+    with ApiServer(lambda *_: first_token) as server:
         async with open_remote_model(f"{server.url}#m") as model:
+            with pytest.raises(UnusableModelError, match="no choice's letter") as caught:
+                await model.choice_logprobs([ASKED])
+            assert caught.value.remedy == GENERATE
+
+
+async def test_choices_that_tie_because_no_letter_is_likely_are_noted_once() -> None:
+    with ApiServer(lambda _, number: "A" if number == 1 else "I") as server:
+        async with open_remote_model(f"{server.url}#m") as model:
+            await model.choice_logprobs([ASKED])
             for logprobs in await model.choice_logprobs([ASKED, ASKED]):
                 assert len(set(logprobs.logprobs)) == 1
             assert len(model.notes) == 1

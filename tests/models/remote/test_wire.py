@@ -88,6 +88,30 @@ def test_completion_ends_before_a_stop_string_that_the_server_ignored() -> None:
     assert (completion.text, completion.finish_reason) == ("[tea", "stop")
 
 
+@pytest.mark.parametrize(
+    ("message", "finish", "text", "reason"),
+    [
+        ({"content": "<think>Coffee? [Tea]</think>\n[Water]"}, "stop", "[Water", "stop"),
+        ({"content": "Coffee? [Tea]\n</think>\n\nWater"}, "stop", "Water", "stop"),
+        ({"content": "<think>Coffee? [Tea]"}, "length", "", "length"),
+        ({"content": "<think>Coffee? [Tea"}, "stop", "", "length"),
+        ({"content": "", "reasoning_content": "Coffee"}, "length", "", "length"),
+        ({"content": None, "reasoning": "Coffee"}, "length", "", "length"),
+        ({"content": None, "reasoning_content": "Coffee"}, "stop", "", "stop"),
+        ({"content": "Water", "reasoning": "Coffee"}, "length", "Water", "length"),
+    ],
+)
+def test_completion_holds_no_word_of_a_thought(message: Any, finish: str, text: str, reason: str) -> None:
+    answer = {"choices": [{"message": message, "finish_reason": finish}]}
+    completion, _ = read_completion(answer, CompletionRequest(ASKED.messages, SamplingParams(stop=("]",))))
+    assert (completion.text, completion.finish_reason) == (text, reason)
+
+
+def test_tokens_of_thoughts_are_counted() -> None:
+    answer = {"choices": [{"message": {"content": "<think>" + "x" * 40 + "</think>Tea"}}]}
+    assert read_completion(answer, ASKED)[0].usage.completion_tokens >= 10
+
+
 @pytest.mark.parametrize("absurd", [-1, 10**18, "12", None, True, 1.5, [], {}])
 def test_usage_that_makes_no_sense_is_estimated(absurd: Any) -> None:
     usage = {"prompt_tokens": absurd, "completion_tokens": absurd}

@@ -17,6 +17,7 @@ from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
@@ -104,6 +105,17 @@ class FermiPersonalization:
         if self._waits_for_evidence:
             return "not judged yet: learning was stopped early; the base model answers"
         return "not gated: too few opinions"
+
+    @property
+    def readings(self) -> Readings:
+        """How many of the kept answers to the scoring opinions named a choice, over all prompts that are kept."""
+        kept = {entry.born: entry for entry in (self.initial, *self.memory, *self.prompts)}
+        return Readings.of(
+            (opinion.question, cell.response)
+            for entry in kept.values()
+            for opinion, cell in zip(self.opinions, entry.cells, strict=True)
+            if cell is not None
+        )
 
     @property
     def _waits_for_evidence(self) -> bool:

@@ -23,6 +23,7 @@ from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSet
 from idiolect.methods.shortening import first_fitting, room_after, size_of
 from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.thoughts import after_thoughts
 
 _LARGER = Remedy("optimizer", "NAME", "writes the prompts with a model that has a larger context")
 _SLOT = re.compile(r"<\s*/?\s*INS\s*/?\s*>", re.IGNORECASE)
@@ -131,7 +132,7 @@ class LlmProposer:
             if completion.finish_reason == "content_filter":
                 proposals.append(Proposal(draw, None, "withheld by a content filter"))
                 continue
-            written = settings.prefill + completion.text
+            written = settings.prefill + after_thoughts(completion.text).text
             closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
             found = parse_proposal(written + closing, settings)
             prompt = Prompt(found, origin="llm", driven_by=failures) if found is not None else None

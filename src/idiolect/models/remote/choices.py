@@ -61,7 +61,8 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
 
     Raises:
         UnansweredError: the payload contains no answer, or no finite log-probability.
-        UnusableModelError: the payload contains no log-probabilities.
+        UnusableModelError: the payload contains no log-probabilities, or no choice's letter has been among the
+            model's likeliest tokens yet.
     """
     top = _top_logprobs(first_choice(payload))
     if not top:
@@ -72,7 +73,13 @@ def read_choices(payload: Any, request: ChoiceRequest, dialect: Dialect) -> tupl
     for token, logprob in top.items():
         by_letter.get(token.strip(_AROUND).upper(), []).append(logprob)
     if not any(by_letter.values()):
+        if not dialect.writes_letters:
+            raise UnusableModelError(
+                f"{dialect.model} has no choice's letter among its likeliest first tokens; one that thinks has none",
+                remedy=_GENERATE,
+            )
         dialect.note("had no choice's letter among its likeliest tokens; such choices tie, and the first is taken")
+    dialect.writes_letters = True
     logprobs = tuple(min(float(np.logaddexp.reduce(by_letter[x])), 0.0) if by_letter[x] else floor for x in letters)
     usage, estimated = read_usage(payload, _with_letters(request), letters[:1])
     return ChoiceLogProbs(logprobs, (1,) * len(letters), usage), estimated

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from idiolect.errors import ModelError
 from idiolect.models.language_model import Completion, CompletionRequest, Message, Usage
 from idiolect.models.remote.faults import RejectedError, UnansweredError
+from idiolect.models.thoughts import after_thoughts
 
 _MOST_TOKENS = 10_000_000  # a greater count is not credible
 _BYTES_PER_TOKEN = 4
@@ -33,13 +34,17 @@ MOST_LOGPROBS = 20  # the maximum number of likeliest tokens that most servers r
 
 @dataclass(slots=True)
 class Dialect:
-    """The parameters that one model supports; `notes` lists those that it does not, for people to read."""
+    """The parameters that one model supports; `notes` lists those that it does not, for people to read.
+
+    `writes_letters` is whether a choice's letter has been among its likeliest first tokens.
+    """
 
     model: str
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     omitted: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     logprobs: int = MOST_LOGPROBS
+    writes_letters: bool = False
 
     def adapt(self, error: RejectedError, sent: Mapping[str, Any]) -> bool:
         """Learn from a rejected body; return whether a new one will differ from it."""
@@ -107,15 +112,21 @@ def message_list(messages: Sequence[Message]) -> list[dict[str, str]]:
 
 
 def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completion, bool]:
-    """Return the completion in a payload, and whether its token counts are estimates. `reasoning_content` is ignored.
+    """Return the completion in a payload without its thoughts, and whether its token counts are estimates.
+
+    `reasoning_content` and `reasoning` beside the content are no answer. Stop strings apply to what is said after the
+    thoughts. A completion that was cut off within a thought is empty, and its finish reason is "length".
 
     Raises:
         UnansweredError: the payload contains no answer.
     """
     choice = first_choice(payload)
-    text, cut = _cut(_content(choice.get("message")), request.sampling.stop)
-    reason: Literal["stop", "length"] = "length" if choice.get("finish_reason") == "length" and not cut else "stop"
-    usage, estimated = read_usage(payload, request.messages, text)
+    content = _content(choice.get("message"))
+    spoken = after_thoughts(content)
+    text, cut = _cut(spoken.text, request.sampling.stop)
+    used_up = spoken.cut_off or choice.get("finish_reason") == "length"
+    reason: Literal["stop", "length"] = "length" if used_up and not cut else "stop"
+    usage, estimated = read_usage(payload, request.messages, content)
     return Completion(text, reason, usage), estimated
 
 
