@@ -135,7 +135,7 @@ async def test_the_newest_answer_to_a_question_counts_and_older_ones_are_counted
 
 async def test_a_user_whose_requests_fail_does_not_stop_the_others(tmp_path: Path) -> None:
     def failing(body: Body, number: int) -> Answer:
-        refused = Status(400, body={"error": {"message": "the content is filtered", "code": "content_filter"}})
+        refused = Status(400, body={"error": {"message": "no", "code": "invalid_value"}})
         return refused if about(body, "bob") else answer(body, number)
 
     store = tmp_path / "store"
