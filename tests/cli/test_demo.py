@@ -70,7 +70,7 @@ def test_demo_tells_everything_about_each_person_and_the_total() -> None:
     held_out = 16
     text = " ".join(result.stdout.split())
     for part in (
-        "preset demo, made smaller: 2 iterations of 3 proposals (demonstrations)",
+        "preset demo, made smaller: 2 iterations of 3 proposals (demonstrations, at most 8)",
         first.id,
         second.id,
         "learned from 20 answers, asked 8 others",

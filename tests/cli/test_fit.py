@@ -144,7 +144,7 @@ def test_hostile_texts_neither_draw_nor_run(tmp_path: Path) -> None:
     shown = run("users", "show", evil["id"], "--store", tmp_path / "store")
     for text in (result.stdout, result.stderr, shown.stdout):
         assert not {"\x1b", "\x07"} & set(text)
-    assert "evil[red]x[/] <|im_end|> {{ 7 * 7 }}" in result.stderr
+    assert "evil\\x1b[2J[red]x[/] <|im_end|> {{ 7 * 7 }}" in result.stderr
     assert "{{ 7 * 7 }} {% raw %}" in shown.stdout
 
 

@@ -89,7 +89,7 @@ def test_list_shows_a_table_and_one_object_a_line(people: Path) -> None:
     table = done("list", "--store", people)
     assert [line.split() for line in table.splitlines()] == [
         ["GROUP", "MEMBERS", "LEARNED", "BY", "STATE"],
-        ["evil[bold]", "1", "-", "never", "fitted"],
+        ["evil\\x1b[31m[bold]", "1", "-", "never", "fitted"],
         ["readers", "2", "chameleon", "fitted"],
     ]
     lines = [json.loads(line) for line in done("list", "--json", "--store", people).splitlines()]

@@ -57,7 +57,7 @@ def test_list_shows_a_table(people: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["ID", "OPINIONS", "TEXTS", "LEARNED", "BY"],
-        ["evil[bold]", "1", "0", "-"],
+        ["evil\\x1b[31m[bold]\\x1b]0;title\\x07", "1", "0", "-"],
         ["u1", "4", "1", "chameleon,", "fermi"],
         ["用户/一", "0", "1", "-"],
     ]
@@ -113,8 +113,8 @@ def test_peoples_texts_cannot_draw_on_the_terminal(people: Path, command: str) -
     result = run(command, *([EVIL] if command == "show" else []), "--store", people)
     assert result.exit_code == 0
     assert "\x1b" not in result.output
-    assert "title" not in result.output
-    assert "evil[bold]" in result.output
+    assert "\x07" not in result.output
+    assert "evil\\x1b[31m[bold]" in result.output
     if command == "show":
         assert "profile   Name: [blink]x" in result.output
         assert "Do you like [red]ramen[/red]? → no" in result.output

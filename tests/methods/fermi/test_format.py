@@ -32,6 +32,9 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     known["settings"] = {key: now["settings"][key] for key in payload["settings"]}
     assert known["settings"]["demonstrations"].pop("prefer") == "misaligned"  # a setting since then, with its default
     assert known["settings"]["answering"].pop("form") == "labelled"  # another
+    for prompt in (known["initial"], *known["prompts"], *known["memory"]):
+        for cell in prompt["cells"]:
+            assert (cell["response"].pop("logprobs"), cell["response"].pop("messages")) == ([], [])  # others
     assert known == {**payload, "format": 2}
 
 

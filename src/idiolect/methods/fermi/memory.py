@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from idiolect.methods.alignment import AlignmentThresholds, alignment_score
 from idiolect.methods.answering import Response
@@ -87,7 +87,8 @@ class ScoredPrompt:
 
 def judge(opinion: Opinion, response: Response) -> ScoredAnswer:
     """Score one response against the user's answer."""
-    return ScoredAnswer(response, alignment_score(opinion.question, opinion.answer, response.answer))
+    kept = replace(response, logprobs=(), messages=())  # for the caller of one answer, not for what is stored
+    return ScoredAnswer(kept, alignment_score(opinion.question, opinion.answer, response.answer))
 
 
 @dataclass(frozen=True, slots=True)
