@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from idiolect.errors import StoreError
-from idiolect.people.user import User
+from idiolect.people.user import Opinion, User
 from idiolect.store import Store
 from idiolect.store.schema import REVISION, VERSION_TABLE, metadata
 
@@ -225,6 +226,16 @@ def test_rows_that_make_no_user_are_damage(tmp_path: Path, damage: str) -> None:
     with Store.open(tmp_path) as store, pytest.raises(StoreError, match="damaged") as caught:
         store.user("a")
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["answer", "question", "extra", "choices"])
+def test_text_that_is_not_utf_8_is_damage_and_not_repeated(tmp_path: Path, column: str) -> None:
+    with Store.open(tmp_path) as store:
+        store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
+    sql(tmp_path, f"UPDATE opinions SET {column} = CAST(? AS TEXT)", SECRET.encode() + b"\xff")
+    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="damaged") as caught:
+        store.user("a")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_payload_changed_behind_the_store_is_damage(tmp_path: Path) -> None:

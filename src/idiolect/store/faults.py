@@ -1,7 +1,8 @@
 """Translation of SQLAlchemy's errors to `StoreError` with a reason in plain words.
 
 Messages contain the store and the reason, never SQL parameters, because those are people's texts. SQLite's own reasons
-are safe to repeat; other databases quote values in theirs, so a message contains only the kind of their error.
+are safe to repeat (see `idiolect.sqlite`). Other databases quote values in theirs, so that a message contains only the
+kind of their error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from idiolect.errors import StoreError
-from idiolect.sqlite import sqlite_reason
+from idiolect.sqlite import quotes_nothing, sqlite_reason
 
 
 @contextmanager
@@ -22,7 +23,9 @@ def store_errors(where: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(f"store {where}: {reason(error)}") from error
+        cause = getattr(error, "orig", None)
+        hidden = isinstance(cause, sqlite3.Error) and not quotes_nothing(cause)  # from a printed traceback, too
+        raise StoreError(f"store {where}: {reason(error)}") from (None if hidden else error)
 
 
 def reason(error: SQLAlchemyError) -> str:
