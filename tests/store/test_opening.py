@@ -17,9 +17,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from idiolect.errors import StoreError
+from idiolect.errors import CacheError, StoreError
 from idiolect.people.user import Opinion, User
 from idiolect.store import Store
+from idiolect.store.opening import locate, refuse_in_memory
 from idiolect.store.schema import REVISION, VERSION_TABLE, metadata
 
 SECRET = "the user's most private words"
@@ -123,6 +124,83 @@ def test_impossible_url_is_refused_without_its_password(
         Store.open(url)
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "postgresql:/user:s3cr3t@h/y",
+        "postgresql:user:s3cr3t@h/y",
+        "user:s3cr3t@h/x",
+        "user:s3/cr3t@h/x",
+        "//user:s3cr3t@h/x",
+        "user:s3cr3t@postgresql://h/x",
+        "postgresql://user:s3c@r3t@h/x",
+        "postgresql://user:s3c@a/r3t@h/x",
+        Path("postgresql://user:s3cr3t@h/y"),
+    ],
+)
+def test_a_mistyped_url_is_refused_without_its_password(
+    target: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="URL") as caught:
+        Store.open(target)
+    printed = "".join(traceback.format_exception(caught.value)).split("idiolect.errors.StoreError")[-1]
+    assert not [part for part in ("s3", "r3t") if part in printed + str(caught.value.__cause__)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_any_name_after_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store.open("./me:and@you").close()
+    assert (tmp_path / "me:and@you" / "idiolect.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql+nodriver://ann:hunter2@db.example:5432/people?password=hunter2", "postgresql://db.example/people"),
+        ("sqlite:///people.db?mode=rw", "sqlite:///people.db"),
+    ],
+)
+def test_the_name_of_a_url_has_neither_user_nor_password(url: str, name: str) -> None:
+    assert locate(url).name == name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
+def test_memory_is_no_store_to_come_back_to(url: str) -> None:
+    for act in (lambda: Store.open(url, create=False), lambda: refuse_in_memory(locate(url))):
+        with pytest.raises(StoreError, match="is in memory and would be lost"):
+            act()
+    refuse_in_memory(locate("sqlite:///file:x?uri=true"))
+
+
+@pytest.mark.parametrize("target", ["~nobody-of-that-name/x", "a\0b", Path("~nobody-of-that-name/x")])
+def test_a_folder_that_cannot_exist_is_named(target: str | Path) -> None:
+    with pytest.raises(StoreError, match=r"nobody-of-that-name/x|a\\x00b"):
+        Store.open(target)
+
+
+def test_a_cache_folder_of_nobody_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDIOLECT_CACHE", "~nobody-of-that-name/x")
+    with Store.open(f"sqlite:///{tmp_path}/x.db") as store, pytest.raises(CacheError, match="IDIOLECT_CACHE=~nobody"):
+        _ = store.cache_path
+
+
+def test_bytes_and_controls_of_a_path_are_escaped_in_its_name(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"a\\udcffb\\x1bc") as caught:
+        Store.open(tmp_path / "a\udcffb\x1bc", create=False)
+    assert str(caught.value).isprintable()
 
 
 def test_wrong_option_of_a_url_is_refused(tmp_path: Path) -> None:

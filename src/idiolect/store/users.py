@@ -101,6 +101,7 @@ class Store:
 
         Raises:
             StoreError: the path cannot be noted.
+            CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
         """
         path = self.database.place.cache_path
         if path not in self._noted_caches:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from idiolect.errors import CacheError
+from idiolect.paths import printable_path
 from idiolect.sqlite import quotes_nothing, set_pragmas, sqlite_reason
 
 VERSION = 2
@@ -81,9 +82,9 @@ def cache_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         cause = error if quotes_nothing(error) else None
-        raise CacheError(f"cache {path}: {sqlite_reason(error, instead=_REASONS)}") from cause
+        raise CacheError(f"cache {printable_path(path)}: {sqlite_reason(error, instead=_REASONS)}") from cause
     except OSError as error:
-        raise CacheError(f"cache {path}: {error.strerror or type(error).__name__}") from error
+        raise CacheError(f"cache {printable_path(path)}: {error.strerror or type(error).__name__}") from error
 
 
 @contextmanager
