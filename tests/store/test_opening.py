@@ -254,6 +254,40 @@ def test_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert sql(tmp_path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"DELETE FROM {VERSION_TABLE}",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0001'",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0002'",
+        f"UPDATE {VERSION_TABLE} SET version_num = 'my private words'",
+        f"UPDATE {VERSION_TABLE} SET version_num = x'ff00'",
+        f"INSERT INTO {VERSION_TABLE} VALUES ('0002')",
+        "DROP TABLE opinions",
+        "DROP TABLE group_refits",
+        "ALTER TABLE opinions DROP COLUMN entered",
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_tables_that_do_not_fit_the_revision_are_told(tmp_path: Path, damage: str, create: bool) -> None:
+    Store.open(tmp_path).close()
+    sql(tmp_path, damage)
+    with (
+        pytest.raises(StoreError, match="revision and its tables do not fit together; restore a backup") as caught,
+        Store.open(tmp_path, create=create) as store,
+    ):
+        store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
+    assert "private" not in str(caught.value)
+
+
+def test_a_store_without_its_revision_is_not_called_missing(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    sql(tmp_path, f"DROP TABLE {VERSION_TABLE}")
+    for create in (True, False):
+        with pytest.raises(StoreError, match="already exists, but no record of the revision"):
+            Store.open(tmp_path, create=create)
+
+
 def test_failed_migration_leaves_nothing_behind(tmp_path: Path) -> None:
     sql(tmp_path, "CREATE TABLE opinions (mine TEXT)")
     with pytest.raises(StoreError, match="opinions already exists"):

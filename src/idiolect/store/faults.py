@@ -7,6 +7,7 @@ kind of their error.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idiolect.errors import StoreError
 from idiolect.sqlite import quotes_nothing, sqlite_reason
+
+_MISSING = re.compile("no such (table|column): ")
 
 
 @contextmanager
@@ -32,6 +35,8 @@ def reason(error: SQLAlchemyError) -> str:
     """Return why the database failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
+        if _MISSING.match(str(cause)) and quotes_nothing(cause):
+            return "its revision and its tables do not fit together; restore a backup of it"
         return sqlite_reason(cause)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
