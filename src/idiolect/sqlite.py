@@ -52,6 +52,14 @@ def primary_code(error: BaseException | None) -> int:
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
+def read_any_text(connection: sqlite3.Connection) -> None:
+    """Make a connection return texts that are not UTF-8 with a lone surrogate for each wrong byte, instead of failing.
+
+    A value with one is damaged, and is found so where it is checked, without its row hiding the others.
+    """
+    connection.text_factory = lambda stored: stored.decode("utf-8", "surrogateescape")
+
+
 def set_pragmas(connection: sqlite3.Connection, *, lock_timeout: float) -> None:
     """Make a connection check foreign keys, overwrite deleted data, and keep a write-ahead log.
 

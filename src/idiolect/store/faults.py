@@ -1,8 +1,8 @@
-"""Translation of SQLAlchemy's errors to `StoreError` with a reason in plain words.
+"""Translation of SQLAlchemy's errors, and of those that damaged values raise, to `StoreError` with a reason.
 
 Messages contain the store and the reason, never SQL parameters, because those are people's texts. SQLite's own reasons
 are safe to repeat (see `idiolect.sqlite`). Other databases quote values in theirs, so that a message contains only the
-kind of their error.
+kind of their error, and so for damaged values.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from idiolect.errors import StoreError
 from idiolect.sqlite import quotes_nothing, sqlite_reason
 
+# What broken JSON, a wrong type, or a value that makes no valid user raises.
+DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+REMEDY = "fit the user again, or forget the user"
 _MISSING = re.compile("no such (table|column): ")
 
 
@@ -29,6 +32,30 @@ def store_errors(where: str) -> Iterator[None]:
         cause = getattr(error, "orig", None)
         hidden = isinstance(cause, sqlite3.Error) and not quotes_nothing(cause)  # from a printed traceback, too
         raise StoreError(f"store {where}: {reason(error)}") from (None if hidden else error)
+
+
+@contextmanager
+def damage_errors(where: str) -> Iterator[None]:
+    """Turn the errors of reading a damaged value into `StoreError`, without the value."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise StoreError(f"store {where}: its data is damaged ({type(error).__name__})") from error
+
+
+@contextmanager
+def damage_of(user_id: str) -> Iterator[None]:
+    """Turn the errors of reading a user's damaged value into `StoreError`, which names the user and what to do."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise damaged(user_id, type(error).__name__) from error
+
+
+def damaged(user_id: str, kind: str = "") -> StoreError:
+    """Return the error for a user whose data is damaged."""
+    shown = f" ({kind})" if kind else ""
+    return StoreError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
 
 
 def reason(error: SQLAlchemyError) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from idiolect.errors import CacheError, StoreError
 from idiolect.paths import expanded, printable_path
-from idiolect.sqlite import set_pragmas
+from idiolect.sqlite import read_any_text, set_pragmas
 from idiolect.store import strict_json
 from idiolect.store.faults import store_errors
 from idiolect.store.revisions import migrate
@@ -183,6 +183,7 @@ def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not whenever the driver decides
         try:
+            read_any_text(connection)
             set_pragmas(connection, lock_timeout=lock_timeout)
         except BaseException:
             connection.close()

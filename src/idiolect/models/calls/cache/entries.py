@@ -116,8 +116,9 @@ def _kept_call(
 ) -> KeptCall | None:
     """Return the call of a row; None if the row is damaged."""
     result = _decode(stored)
-    readable = isinstance(key, bytes) and isinstance(kept_at, float)
-    if result is None or not readable or not (isinstance(operation, str) and isinstance(model, str)):
+    if result is None or not isinstance(key, bytes) or not isinstance(kept_at, float):
+        return None
+    if not isinstance(operation, str) or not isinstance(model, str):
         return None
     try:
         at = datetime.fromtimestamp(kept_at, UTC)
