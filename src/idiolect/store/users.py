@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import sqlalchemy as sa
+
 from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import Opinion, User, unstorable_part
 from idiolect.store.companions import drop_note, note
@@ -22,6 +24,7 @@ from idiolect.store.learned_rows import all_learned, held_digest, of, put_learne
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
+    check_known,
     entered_places,
     page_of_ids,
     page_of_summaries,
@@ -309,6 +312,13 @@ class Store:
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
             with self.database.writing() as connection, damage_of(user_id):
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
+
+    def count_checkpoints(self, user_id: str) -> int:
+        """Return the number of the user's checkpoints, even if they are damaged."""
+        with self.database.reading() as connection:
+            check_known(connection, user_id)
+            theirs = sa.select(sa.func.count()).where(checkpoints.c.user_id == user_id)
+            return connection.scalar(theirs) or 0
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
         """Return every checkpoint of the user, in the order of their methods."""
