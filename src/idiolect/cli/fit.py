@@ -153,7 +153,6 @@ def fit(
     from idiolect.application.run import CallSettings
     from idiolect.cli.progress import SCREEN
     from idiolect.models.calls.budget import Limits
-    from idiolect.store.opening import locate, refuse_in_memory
 
     _check_preset(method, preset)
     choices: FermiChoices | ChameleonChoices
@@ -167,7 +166,7 @@ def fit(
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
     calls = CallSettings(run, each, concurrency, timeout, prices, cached=not no_cache)
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
-    refuse_in_memory(locate(store))
+    _check_store(store)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
             status = _forecast(space, people, choices, json=json)
@@ -175,6 +174,12 @@ def fit(
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # after the workspace has closed, because for the workspace this exit is not an error
         raise typer.Exit(status)
+
+
+def _check_store(store: str | None) -> None:
+    from idiolect.store.opening import locate, refuse_in_memory
+
+    refuse_in_memory(locate(store))
 
 
 def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool) -> int:
