@@ -359,6 +359,21 @@ def test_payload_changed_behind_the_store_is_damage(tmp_path: Path) -> None:
         store.personalization("a", "fermi")
 
 
+@pytest.mark.parametrize("damage", ["payload = '{bad'", "created_at = 'garbage'", "digest = ''", "tensors = 'text'"])
+def test_damaged_learned_data_is_mended_by_saving_it_again(tmp_path: Path, damage: str) -> None:
+    with Store.open(tmp_path) as store:
+        members = [User("a", texts=("t",))]
+        store.save_users(members)
+        store.groups.create("g", ["a"])
+        sources = store.groups.read_members("g")
+        for _ in range(2):
+            store.save_personalization("a", "fermi", {"prompts": []})
+            store.groups.save_personalization("g", "fermi", {"prompts": []}, fitted_on=sources)
+            assert store.personalization("a", "fermi") == store.groups.personalization("g", "fermi").payload
+            for table in ("personalizations", "group_personalizations"):
+                sql(tmp_path, f"UPDATE {table} SET {damage}")
+
+
 OPEN_AND_WRITE = """
 import sys
 from idiolect.people.user import User

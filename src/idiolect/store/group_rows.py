@@ -19,7 +19,7 @@ from idiolect.errors import StoreError, UnknownGroupError
 from idiolect.people.user import User, unstorable_part
 from idiolect.store.faults import DAMAGE, damaged
 from idiolect.store.group_records import Group, GroupFit, Member, Removal, data_digest
-from idiolect.store.learned_rows import of
+from idiolect.store.learned_rows import first_saved, of
 from idiolect.store.people_rows import BATCH, check_known, hint_of_near_ids
 from idiolect.store.records import user_from_rows
 from idiolect.store.schema import (
@@ -171,7 +171,7 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
             " even if they are back; the learned data was not saved, fit the group again"
         )
     table, where = group_personalizations, of(group_personalizations, group_id, method)
-    held = connection.scalar(sa.select(table.c.created_at).where(*where))
+    held = first_saved(connection, table, where)
     connection.execute(table.delete().where(*where))  # cascades to its sources
     connection.execute(group_refits.delete().where(*of(group_refits, group_id, method)))
     connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))

@@ -7,12 +7,14 @@ that take a user's id raise `UnknownUserError` if there is no such user.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from idiolect.people.user import unstorable_part
+from idiolect.store.faults import DAMAGE
 from idiolect.store.people_rows import check_known
 from idiolect.store.schema import personalizations
 
@@ -23,9 +25,20 @@ def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any])
     """Write a row of either table; replace the row of the same user and method."""
     check_known(connection, row["user_id"])
     kept = {name: value for name, value in row.items() if name not in _KEPT_ONCE}
+    if "created_at" in table.c:
+        where = of(table, row["user_id"], row["method"])
+        kept["created_at"] = first_saved(connection, table, where) or row["created_at"]
     changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
     if changed.rowcount == 0:
         connection.execute(table.insert().values(row))
+
+
+def first_saved(connection: Connection, table: sa.Table, where: tuple[sa.ColumnElement[bool], ...]) -> datetime | None:
+    """Return the date at which a row was saved first; None if there is no row, or its date cannot be read."""
+    try:
+        return connection.scalar(sa.select(table.c.created_at).where(*where))
+    except DAMAGE:
+        return None
 
 
 def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
