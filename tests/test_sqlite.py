@@ -36,6 +36,20 @@ def test_a_lock_is_waited_for_before_the_log_is_made_and_then_named(tmp_path: Pa
         set_pragmas(connection, lock_timeout=0.05)
 
 
+def test_a_text_that_is_not_utf_8_is_not_repeated() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(sqlite3.Error, match="private") as caught:
+        connection.execute("SELECT CAST(? AS TEXT)", (b"my private words\xff",)).fetchone()
+    assert sqlite_reason(caught.value) == "its data is damaged"
+
+
+def test_a_closed_connection_is_not_called_damage() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.close()
+    with pytest.raises(sqlite3.Error) as caught:
+        connection.execute("SELECT 1")
+    assert sqlite_reason(caught.value) == "the connection cannot be used"
+
+
 def test_an_unknown_reason_is_sqlites_own() -> None:
     with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(sqlite3.Error) as caught:
         connection.execute("SELECT missing")

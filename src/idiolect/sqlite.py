@@ -1,6 +1,7 @@
 """SQLite for the store and the cache of calls: the setup of connections, and reasons for failures in plain words.
 
-SQLite's own reasons contain nobody's texts, so they are safe to repeat.
+SQLite's own reasons contain nobody's texts, so they are safe to repeat. Those of Python's driver are not: it quotes a
+text that is not UTF-8. Only errors of SQLite itself have a result code.
 """
 
 from __future__ import annotations
@@ -34,13 +35,29 @@ def sqlite_reason(error: sqlite3.Error, *, instead: Mapping[int, str] = _NONE) -
         error: an error of `sqlite3`.
         instead: reasons, by SQLite's primary result code, that replace the usual ones.
     """
+    if not quotes_nothing(error):
+        misused = isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError)
+        return "the connection cannot be used" if misused else "its data is damaged"
     code = primary_code(error)
     return instead.get(code) or _REASONS.get(code, f"SQLite reports: {error}")
+
+
+def quotes_nothing(error: BaseException | None) -> bool:
+    """Return whether the error is of SQLite itself, whose message, unlike the driver's, quotes no stored text."""
+    return getattr(error, "sqlite_errorcode", None) is not None
 
 
 def primary_code(error: BaseException | None) -> int:
     """Return SQLite's primary result code, such as `sqlite3.SQLITE_BUSY`; SQLITE_ERROR if the error has none."""
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def read_any_text(connection: sqlite3.Connection) -> None:
+    """Make a connection return texts that are not UTF-8 with a lone surrogate for each wrong byte, instead of failing.
+
+    A value with one is damaged, and is found so where it is checked, without its row hiding the others.
+    """
+    connection.text_factory = lambda stored: stored.decode("utf-8", "surrogateescape")
 
 
 def set_pragmas(connection: sqlite3.Connection, *, lock_timeout: float) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
-from idiolect.store import Store
+from idiolect.store import DamagedUser, Store
 from idiolect.store.companions import note
 from tests.api_server import ApiServer
 from tests.application.mimicked import ANN, FAST, SILENT, opened
@@ -110,6 +112,17 @@ async def test_no_cache_is_made_for_a_receipt(tmp_path: Path) -> None:
         receipt = await forget(space, ANNA.id)
     assert (receipt.calls_deleted, receipt.calls_shared, receipt.proven) == (0, 0, True)
     assert not (tmp_path / "calls.db").exists()
+
+
+async def test_damaged_data_is_marked_before_it_is_forgotten(held: Path) -> None:
+    with closing(sqlite3.connect(held / "idiolect.db")) as database, database:
+        database.execute("UPDATE users SET texts = '{bad' WHERE id = ?", (ANNA.id,))
+        database.execute("UPDATE checkpoints SET payload = '{bad'")
+    async with AsyncWorkspace(opened(held)) as space:
+        assert await to_forget(space, ANNA.id) == ToForget(DamagedUser(ANNA.id, ANNA.id), 1, 2)
+        assert (await forget(space, ANNA.id)).proven
+        with pytest.raises(UnknownUserError):
+            await to_forget(space, ANNA.id)
 
 
 async def test_a_cache_that_another_workspace_uses_stops_everything(held: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from idiolect.application.asking import ask
+from idiolect.application.blocking import Workspace
 from idiolect.application.choices import FermiChoices
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.owner import Owner
@@ -40,6 +41,16 @@ async def test_a_store_that_is_not_there_is_made_only_where_it_may_be(tmp_path: 
             with pytest.raises(StoreError, match="there is no store at"):
                 await use
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["a\0b", "~nobody-of-that-name/x", "nosuch:/ann:pw@h/x"])
+def test_a_store_that_cannot_exist_is_refused_at_once(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError):
+        Workspace.open(target)
+    if "\0" not in target:
+        monkeypatch.setenv("IDIOLECT_STORE", target)
+        with pytest.raises(StoreError):
+            WorkspaceSettings()
 
 
 async def test_the_store_of_the_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

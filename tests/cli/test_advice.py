@@ -22,6 +22,7 @@ from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError,
 def test_what_is_not_fitted_names_the_command_and_the_store(error: NotFittedError, command: str) -> None:
     assert advised(error, Invocation()) == f"{error}; {command}"
     assert advised(error, Invocation(store="my people")) == f"{error}; {command} --store 'my people'"
+    assert advised(error, Invocation(store="postgresql://ann:pw@h/x")) == f"{error}; {command} --store URL"
 
 
 FIT = Invocation("fit", frozenset({"answering", "max_tokens"}))

@@ -51,6 +51,20 @@ def test_fit_learns_every_user_and_keeps_them(tmp_path: Path, replay: str) -> No
     assert learned(tmp_path, "bob").settings.iterations == 2
 
 
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite:///:memory:", "ann:s3cr3t@h/x"])
+def test_fit_refuses_a_store_that_would_be_lost_or_is_a_mistyped_url(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = write_people(tmp_path / "users.jsonl", [ANN])
+    monkeypatch.chdir(tmp_path)
+    for more in ((), ("--dry-run",)):
+        result = run("fit", users, "--store", url, "--model", "nosuch/model", *more)
+        assert result.exit_code == 1
+        assert "is in memory and would be lost at the end" in result.stderr or "looks like a URL" in result.stderr
+        assert "s3cr3t" not in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["users.jsonl"]
+
+
 def test_fit_prints_one_json_object_a_user(tmp_path: Path, replay: str) -> None:
     result = fit(tmp_path, write_people(tmp_path / "users.jsonl", [ANN, SILENT]), replay, "--json")
     assert result.exit_code == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idiolect.cli.app import app
+from idiolect.errors import StoreError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.optimizer import Fermi
@@ -73,6 +76,80 @@ def test_list_prints_one_object_a_line(people: Path) -> None:
         "methods": ["chameleon", "fermi"],
     }
     assert "\x1b" not in result.stdout
+
+
+SECRET = "my private words"
+DAMAGES = (
+    "UPDATE users SET texts = '{bad my private words' WHERE id = 'u1'",
+    "UPDATE users SET texts = '{\"a\": 1}' WHERE id = 'u1'",
+    "UPDATE users SET profile = 'bad' WHERE id = 'u1'",
+    "UPDATE users SET created_at = 'my private words' WHERE id = 'u1'",
+    "UPDATE users SET updated_at = CAST(x'ff00' AS TEXT) WHERE id = 'u1'",
+    "UPDATE personalizations SET method = x'ff00' WHERE user_id = 'u1' AND method = 'fermi'",
+)
+
+
+def harm(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "idiolect.db")) as database, database:
+        assert database.execute(statement).rowcount > 0
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_list_marks_a_damaged_user_and_goes_on(people: Path, damage: str) -> None:
+    harm(people, damage)
+    result = run("list", "--store", people)
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()][1:] == [
+        ["evil[bold]", "1", "0", "-"],
+        ["u1", "damaged", "damaged", "-"],
+        ["用户/一", "0", "1", "-"],
+    ]
+    advice = "fit the user again, or forget the user"
+    assert result.stderr == f"warning: the data of user 'u1' is damaged; {advice}\n"
+    documents = [json.loads(line) for line in run("list", "--store", people, "--json").stdout.splitlines()]
+    assert [document.get("damaged") for document in documents] == [None, True, None]
+    with Store.open(people) as store, pytest.raises(StoreError, match="user 'u1' is damaged"):
+        list(store.users())
+
+
+@pytest.mark.parametrize("stored", ["x'75ff'", "CAST(x'75ff' AS TEXT)"])
+def test_list_shows_an_id_that_is_no_text(people: Path, stored: str) -> None:
+    harm(people, f"UPDATE users SET id = {stored} WHERE id = 'u1'")
+    result = run("list", "--store", people)
+    assert result.exit_code == 0
+    assert sorted(line.split()[1] for line in result.stdout.splitlines()) == ["0", "1", "OPINIONS", "damaged"]
+    assert result.stderr == "warning: the data of user 'u\\\\xff' is damaged; restore a backup of the store\n"
+    result = run("add-opinion", "u2", "Why?", "--answer", "so", "--store", people)
+    assert (result.exit_code, result.stderr) == (1, "error: the store has no user 'u2'\n")
+
+
+@pytest.mark.parametrize("command", ["show", "export", "add-opinion", "remove-opinion"])
+@pytest.mark.parametrize("damage", DAMAGES[:4])
+def test_a_damaged_user_is_an_error_that_names_the_remedy(people: Path, command: str, damage: str) -> None:
+    harm(people, damage)
+    arguments = {"add-opinion": ["Why?", "--answer", "so"], "remove-opinion": ["Question 0"]}.get(command, [])
+    result = run(command, "u1", *arguments, "--store", people)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the data of user 'u1' is damaged (")
+    assert result.stderr.endswith("; fit the user again, or forget the user\n")
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:5])
+def test_saving_a_damaged_user_again_mends_them(people: Path, damage: str) -> None:
+    harm(people, damage)
+    with Store.open(people) as store:
+        store.save_users([User("u1", texts=("t",)), User("用户/一", texts=("t",))])
+        assert store.user("u1").texts == ("t",)
+        assert len(list(store.users())) == 3
+
+
+def test_damaged_learned_data_is_an_error_that_names_the_remedy(people: Path) -> None:
+    harm(people, "UPDATE personalizations SET payload = '{}' WHERE method = 'fermi'")
+    for command in ("show", "export"):
+        result = run(command, "u1", "--store", people)
+        assert result.exit_code == 1
+        assert "its digest is wrong; fit the user again, or forget the user" in result.stderr
 
 
 def test_list_reads_the_store_of_the_environment(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:

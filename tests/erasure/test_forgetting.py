@@ -140,6 +140,37 @@ def test_one_of_whom_nothing_is_distinctive_is_forgotten_by_rows_alone(folder: P
         assert list(store.user_ids()) == ["u12"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE personalizations SET payload = '{}'",
+        "UPDATE personalizations SET payload = '{bad', created_at = 'garbage'",
+        "UPDATE personalizations SET tensors = 'text'",
+        "UPDATE checkpoints SET payload = substr(payload, 1, 40)",
+        "UPDATE users SET texts = '{bad ' || texts",
+        "UPDATE users SET texts = CAST(CAST(texts AS BLOB) || x'ff' AS TEXT)",
+        "UPDATE users SET profile = '7', extra = 'null'",
+        "UPDATE users SET created_at = 'garbage', updated_at = x'ff'",
+        "UPDATE opinions SET choices = '{bad', question = ''",
+        "UPDATE opinions SET answer = CAST(CAST(answer AS BLOB) || x'ff' AS TEXT)",
+        "UPDATE opinions SET extra = x'ff00'",
+    ],
+)
+def test_damaged_data_goes_too_and_the_receipt_names_the_limit(
+    kept: tuple[Store, CallCache], folder: Path, damage: str
+) -> None:
+    store, cache = kept
+    with closing(sqlite3.connect(folder / "idiolect.db")) as database, database:
+        assert database.execute(damage).rowcount > 1  # of both people: neither's damage keeps the other from going
+    receipt = forget_user(store, ANNA.id, cache=cache)
+    assert receipt.proven
+    assert receipt.rows == {"users": 1, "opinions": 2, "personalizations": 1, "checkpoints": 1}
+    assert ["damaged" in limit for limit in receipt.limits].count(True) == 1
+    assert words_left(folder) == []
+    assert [user.id for user in store.listed()] == [BORIS.id]
+    assert forget_user(store, BORIS.id, cache=cache).proven
+
+
 def test_forgetting_twice_is_an_unknown_user(kept: tuple[Store, CallCache]) -> None:
     store, cache = kept
     forget_user(store, ANNA.id, cache=cache)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_question_kind_follows_its_choices(question: Question, kind: QuestionKin
 def test_values_refuse_what_makes_no_sense(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("extra", [3, ["wave"], None, "wave"])
+def test_extra_keys_have_to_be_a_mapping(extra: Any) -> None:
+    with pytest.raises(TypeError, match="extra must map names to JSON values, but is of type"):
+        User("a", texts=TEXTS, extra=extra)
+    with pytest.raises(TypeError, match="extra must map names to JSON values, but is of type"):
+        Opinion(TEA, "yes", extra=extra)
 
 
 def test_numbers_in_a_profile_become_text_as_in_a_users_file() -> None:

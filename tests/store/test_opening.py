@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from idiolect.errors import StoreError
-from idiolect.people.user import User
+from idiolect.errors import CacheError, StoreError
+from idiolect.people.user import Opinion, User
 from idiolect.store import Store
+from idiolect.store.opening import locate, refuse_in_memory
 from idiolect.store.schema import REVISION, VERSION_TABLE, metadata
 
 SECRET = "the user's most private words"
@@ -124,6 +126,83 @@ def test_impossible_url_is_refused_without_its_password(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "postgresql:/user:s3cr3t@h/y",
+        "postgresql:user:s3cr3t@h/y",
+        "user:s3cr3t@h/x",
+        "user:s3/cr3t@h/x",
+        "//user:s3cr3t@h/x",
+        "user:s3cr3t@postgresql://h/x",
+        "postgresql://user:s3c@r3t@h/x",
+        "postgresql://user:s3c@a/r3t@h/x",
+        Path("postgresql://user:s3cr3t@h/y"),
+    ],
+)
+def test_a_mistyped_url_is_refused_without_its_password(
+    target: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="URL") as caught:
+        Store.open(target)
+    printed = "".join(traceback.format_exception(caught.value)).split("idiolect.errors.StoreError")[-1]
+    assert not [part for part in ("s3", "r3t") if part in printed + str(caught.value.__cause__)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_any_name_after_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store.open("./me:and@you").close()
+    assert (tmp_path / "me:and@you" / "idiolect.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql+nodriver://ann:hunter2@db.example:5432/people?password=hunter2", "postgresql://db.example/people"),
+        ("sqlite:///people.db?mode=rw", "sqlite:///people.db"),
+    ],
+)
+def test_the_name_of_a_url_has_neither_user_nor_password(url: str, name: str) -> None:
+    assert locate(url).name == name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
+def test_memory_is_no_store_to_come_back_to(url: str) -> None:
+    for act in (lambda: Store.open(url, create=False), lambda: refuse_in_memory(locate(url))):
+        with pytest.raises(StoreError, match="is in memory and would be lost"):
+            act()
+    refuse_in_memory(locate("sqlite:///file:x?uri=true"))
+
+
+@pytest.mark.parametrize("target", ["~nobody-of-that-name/x", "a\0b", Path("~nobody-of-that-name/x")])
+def test_a_folder_that_cannot_exist_is_named(target: str | Path) -> None:
+    with pytest.raises(StoreError, match=r"nobody-of-that-name/x|a\\x00b"):
+        Store.open(target)
+
+
+def test_a_cache_folder_of_nobody_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDIOLECT_CACHE", "~nobody-of-that-name/x")
+    with Store.open(f"sqlite:///{tmp_path}/x.db") as store, pytest.raises(CacheError, match="IDIOLECT_CACHE=~nobody"):
+        _ = store.cache_path
+
+
+def test_bytes_and_controls_of_a_path_are_escaped_in_its_name(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"a\\udcffb\\x1bc") as caught:
+        Store.open(tmp_path / "a\udcffb\x1bc", create=False)
+    assert str(caught.value).isprintable()
+
+
 def test_wrong_option_of_a_url_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="invalid option") as caught:
         Store.open(f"sqlite:///{tmp_path}/x.db?timeout=hunter2")
@@ -173,6 +252,40 @@ def test_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"made by a newer Idiolect .*'9999'"):
         Store.open(tmp_path)
     assert sql(tmp_path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"DELETE FROM {VERSION_TABLE}",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0001'",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0002'",
+        f"UPDATE {VERSION_TABLE} SET version_num = 'my private words'",
+        f"UPDATE {VERSION_TABLE} SET version_num = x'ff00'",
+        f"INSERT INTO {VERSION_TABLE} VALUES ('0002')",
+        "DROP TABLE opinions",
+        "DROP TABLE group_refits",
+        "ALTER TABLE opinions DROP COLUMN entered",
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_tables_that_do_not_fit_the_revision_are_told(tmp_path: Path, damage: str, create: bool) -> None:
+    Store.open(tmp_path).close()
+    sql(tmp_path, damage)
+    with (
+        pytest.raises(StoreError, match="revision and its tables do not fit together; restore a backup") as caught,
+        Store.open(tmp_path, create=create) as store,
+    ):
+        store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
+    assert "private" not in str(caught.value)
+
+
+def test_a_store_without_its_revision_is_not_called_missing(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    sql(tmp_path, f"DROP TABLE {VERSION_TABLE}")
+    for create in (True, False):
+        with pytest.raises(StoreError, match="already exists, but no record of the revision"):
+            Store.open(tmp_path, create=create)
 
 
 def test_failed_migration_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -227,6 +340,16 @@ def test_rows_that_make_no_user_are_damage(tmp_path: Path, damage: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("column", ["answer", "question", "extra", "choices"])
+def test_text_that_is_not_utf_8_is_damage_and_not_repeated(tmp_path: Path, column: str) -> None:
+    with Store.open(tmp_path) as store:
+        store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
+    sql(tmp_path, f"UPDATE opinions SET {column} = CAST(? AS TEXT)", SECRET.encode() + b"\xff")
+    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="damaged") as caught:
+        store.user("a")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 def test_payload_changed_behind_the_store_is_damage(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.save_users([User("a", texts=("t",))])
@@ -234,6 +357,21 @@ def test_payload_changed_behind_the_store_is_damage(tmp_path: Path) -> None:
     sql(tmp_path, "UPDATE personalizations SET payload = ?", '{"prompts":[1]}')
     with Store.open(tmp_path) as store, pytest.raises(StoreError, match="digest is wrong"):
         store.personalization("a", "fermi")
+
+
+@pytest.mark.parametrize("damage", ["payload = '{bad'", "created_at = 'garbage'", "digest = ''", "tensors = 'text'"])
+def test_damaged_learned_data_is_mended_by_saving_it_again(tmp_path: Path, damage: str) -> None:
+    with Store.open(tmp_path) as store:
+        members = [User("a", texts=("t",))]
+        store.save_users(members)
+        store.groups.create("g", ["a"])
+        sources = store.groups.read_members("g")
+        for _ in range(2):
+            store.save_personalization("a", "fermi", {"prompts": []})
+            store.groups.save_personalization("g", "fermi", {"prompts": []}, fitted_on=sources)
+            assert store.personalization("a", "fermi") == store.groups.personalization("g", "fermi").payload
+            for table in ("personalizations", "group_personalizations"):
+                sql(tmp_path, f"UPDATE {table} SET {damage}")
 
 
 OPEN_AND_WRITE = """

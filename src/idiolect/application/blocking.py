@@ -90,6 +90,9 @@ class Workspace:
             calls: settings for calls of models.
             create: whether to create the store if it does not exist.
             events: observers.
+
+        Raises:
+            StoreError: the target is not the name of a folder or a valid URL.
         """
         return cls(WorkspaceSettings(target, model, optimizer, calls, create), events)
 

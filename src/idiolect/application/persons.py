@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from idiolect.application.owner import Owner
-from idiolect.errors import BusyError, UnknownUserError
+from idiolect.errors import BusyError, StoreError, UnknownUserError
 
 # What deletes and searches is imported by the functions that need it: a look into the store is to be quick.
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from idiolect.erasure.receipt import Receipt
     from idiolect.models.calls.cache import CallCache
     from idiolect.people.user import User
-    from idiolect.store import PersonalizationRecord, Store, UserSummary
+    from idiolect.store import DamagedUser, PersonalizationRecord, Store, UserSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ class ToForget:
     """Counts of the data that forgetting a user would delete.
 
     Args:
-        summary: counts of the user's data; None if the store has no such user and only other data of theirs is left.
+        summary: counts of the user's data, or a mark that it is damaged; None if the store has no such user and only
+            other data of theirs is left.
         unfinished: number of checkpoints.
         calls: number of cached calls that no other user shares.
     """
 
-    summary: UserSummary | None
+    summary: UserSummary | DamagedUser | None
     unfinished: int
     calls: int
 
@@ -120,7 +121,7 @@ async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
     with opened_caches(store.database, held=_open_cache(workspace)) as caches:
         calls = sum(_count_calls(cache, user_id) for cache in caches.opened)
         try:
-            return ToForget(store.summary(user_id), len(store.checkpoints(user_id)), calls)
+            return ToForget(_counted(store, user_id), store.count_checkpoints(user_id), calls)
         except UnknownUserError:
             if not has_leftovers(store, user_id, caches.opened):
                 raise
@@ -146,6 +147,17 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
     if workspace.opened_models is not None:
         await workspace.opened_models.forget_prompts()
     return receipt
+
+
+def _counted(store: Store, user_id: str) -> UserSummary | DamagedUser:
+    from idiolect.store import DamagedUser
+
+    try:
+        return store.summary(user_id)
+    except UnknownUserError:
+        raise
+    except StoreError:  # if the store cannot be read at all, the next query fails as well
+        return DamagedUser(user_id, user_id)
 
 
 def _open_cache(workspace: AsyncWorkspace) -> CallCache | None:

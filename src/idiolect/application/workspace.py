@@ -19,6 +19,7 @@ from idiolect.application.owner import Owner
 from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.models.language_model import ChoiceModel, CompletionModel, LanguageModel
 from idiolect.store import Store
+from idiolect.store.opening import locate
 
 if TYPE_CHECKING:
     from idiolect.application.model_pool import ModelPool
@@ -54,6 +55,7 @@ class WorkspaceSettings:
 
     Raises:
         TypeError: a value has the wrong type.
+        StoreError: the target is not the name of a folder or a valid URL.
     """
 
     target: str | Path | None = None
@@ -65,6 +67,7 @@ class WorkspaceSettings:
     def __post_init__(self) -> None:
         check_type("target", self.target, (str, Path, type(None)))
         check_type("calls", self.calls, CallSettings)
+        locate(self.target)
 
 
 NO_WORKSPACE_EVENTS = WorkspaceEvents()

@@ -75,7 +75,8 @@ def _remedy(remedy: Remedy, invocation: Invocation) -> str:
 
 def _fit_command(kind: str, owner: str, method: str, store: str | None, *, model: str = "") -> str:
     options = f" --model {shlex.quote(model)}" if model else ""
-    options += f" --store {shlex.quote(store)}" if store else ""
+    shown = "URL" if store and "://" in store and "@" in store else store  # a URL may contain a password
+    options += f" --store {shlex.quote(shown)}" if shown else ""
     if kind == "group":
         return f"idiolect groups fit {shlex.quote(owner)}{options}"
     chosen = "" if method == "fermi" else f" --method {method}"

@@ -169,6 +169,7 @@ def fit(
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
     calls = CallSettings(run, each, concurrency, timeout, prices, cached=not no_cache)
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
+    _check_store(store)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
             status = _forecast(space, people, choices, json=json)
@@ -177,6 +178,12 @@ def fit(
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # after the workspace has closed, because for the workspace this exit is not an error
         raise typer.Exit(status)
+
+
+def _check_store(store: str | None) -> None:
+    from idiolect.store.opening import locate, refuse_in_memory
+
+    refuse_in_memory(locate(store))
 
 
 def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool) -> int:

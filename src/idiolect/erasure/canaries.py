@@ -205,17 +205,18 @@ def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
 
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
     """Yield, one at a time, the tensors of all other users, and of groups that were not fitted on the user."""
-    yield from _tensors(connection, personalizations, personalizations.c.user_id != user_id)
-    yield from _tensors(connection, group_personalizations, ~is_learned_from(user_id))
+    yield from tensors_in(connection, personalizations, personalizations.c.user_id != user_id)
+    yield from tensors_in(connection, group_personalizations, ~is_learned_from(user_id))
 
 
 def row_tensors(connection: Connection) -> Iterator[bytes]:
     """Yield, one at a time, all tensors of the store."""
     for table in (personalizations, group_personalizations):
-        yield from _tensors(connection, table, sa.true())
+        yield from tensors_in(connection, table, sa.true())
 
 
-def _tensors(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[bytes]:
-    chosen = sa.select(table.c.tensors).where(condition, table.c.tensors.is_not(None))
+def tensors_in(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> Iterator[bytes]:
+    """Yield, one at a time, the tensors of the rows that meet the condition, also of another type in a damaged row."""
+    chosen = sa.select(sa.cast(table.c.tensors, sa.LargeBinary)).where(condition, table.c.tensors.is_not(None))
     for content in connection.execution_options(yield_per=1).scalars(chosen):
         yield bytes(content)

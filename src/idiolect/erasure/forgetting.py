@@ -32,16 +32,14 @@ from idiolect.erasure.canaries import (
     own_words,
     row_tensors,
     row_texts,
-    slices,
     strings,
     tensors_of_others,
-    texts_of_learned,
     texts_of_others,
-    texts_of_user,
     unshared,
     utf8,
     without_shared,
 )
+from idiolect.erasure.person_rows import PersonRows, read_person_rows
 from idiolect.erasure.receipt import Found, Receipt, limits
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
@@ -49,8 +47,8 @@ from idiolect.models.calls.cache.claims import erasing
 from idiolect.people.user import unstorable_part
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
-from idiolect.store.group_rows import learned_with, leave_groups
-from idiolect.store.people_rows import known_user
+from idiolect.store.group_rows import leave_groups
+from idiolect.store.people_rows import check_known
 from idiolect.store.schema import checkpoints, group_members, group_sources, opinions, personalizations, users
 from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
 from idiolect.store.users import Store
@@ -90,7 +88,8 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
     """
     database = store.database
     with opened_caches(database, held=cache) as caches, _excluding_others(store, user_id, caches.opened) as in_store:
-        search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, in_store=in_store))
+        held = read_person_rows(store, user_id) if in_store else None
+        search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, held))
         before, _ = search.run()
         deleted = _delete(store, user_id, caches.opened, in_store=in_store)
         unfinished = _scrub_all(database, user_id, caches.opened, deleted.mark)
@@ -111,7 +110,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             unreadable=tuple(str(file.path) for file in files if not file.readable),
             caches_missed=caches.missed + _made_meanwhile(database, caches),
             unfinished=unfinished + faults,
-            limits=limits(on_server=database.kind != "sqlite"),
+            limits=limits(on_server=database.kind != "sqlite", damaged=held is not None and held.damaged),
         )
 
 
@@ -139,7 +138,7 @@ def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
     """Return whether the store has the user; raise UnknownUserError if no calls or artifacts of them exist either."""
     try:
         with store.database.reading() as connection:
-            known_user(connection, user_id)
+            check_known(connection, user_id)
     except UnknownUserError:
         if not has_leftovers(store, user_id, caches):
             raise
@@ -172,15 +171,11 @@ def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]
     )
 
 
-def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> list[frozenset[bytes]]:
-    """Return the canaries, each as the set of its spellings in bytes."""
-    texts, others = [user_id], list(own_words())
-    numbers: list[bytes] = []
-    if in_store:
-        texts.extend(texts_of_user(store.user(user_id)))
-        for payload, tensors in _learned(store, user_id):
-            texts.extend(texts_of_learned(payload))
-            numbers.extend(slices(tensors or b""))
+def _canaries(
+    store: Store, user_id: str, caches: Sequence[CallCache], held: PersonRows | None
+) -> list[frozenset[bytes]]:
+    """Return the canaries, each as the set of its spellings in bytes; `held` is what the person's rows contain."""
+    texts, others = [user_id, *(held.texts if held else ())], list(own_words())
     keys: list[bytes] = []
     for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
         (others if call.shared else texts).extend(strings(call.result))
@@ -190,21 +185,10 @@ def _canaries(store: Store, user_id: str, caches: Sequence[CallCache], *, in_sto
     elsewhere = (_results_of_others(store, user_id, cache) for cache in caches)
     pieces = without_shared(candidates(texts), chain(others, _rows_of_others(store, user_id), *elsewhere))
     with store.database.reading() as connection:
-        numbers = unshared(numbers, tensors_of_others(connection, user_id))
+        numbers = unshared(held.numbers if held else (), tensors_of_others(connection, user_id))
     spelled = [frozenset(forms(piece)) for piece in pieces]
     spelled += [frozenset({key, key.hex().encode()}) for key in keys]
     return spelled + [frozenset({piece}) for piece in numbers]
-
-
-def _learned(store: Store, user_id: str) -> Iterator[tuple[Mapping[str, Any], bytes | None]]:
-    """Yield payload and tensors of all data learned from the user: personalizations, checkpoints, and groups' data."""
-    for record in store.personalizations(user_id):
-        yield record.payload, record.tensors
-    for checkpoint in store.checkpoints(user_id):
-        yield checkpoint.payload, None
-    with store.database.reading() as connection:
-        for row in learned_with(connection, user_id):
-            yield row["payload"], row["tensors"]
 
 
 def _rows_of_others(store: Store, user_id: str) -> Iterator[str]:
@@ -213,8 +197,10 @@ def _rows_of_others(store: Store, user_id: str) -> Iterator[str]:
 
 
 def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator[str]:
-    for other in store.user_ids():
-        if other != user_id:
+    with store.database.reading() as connection:
+        ids = connection.scalars(sa.select(users.c.id).where(users.c.id != user_id)).all()
+    for other in ids:
+        if isinstance(other, str) and unstorable_part(other) is None:  # otherwise damaged; no call has such an owner
             for call in cache.calls_of(other):
                 yield from strings(call.result)
 

@@ -13,6 +13,10 @@ _LIMITS = (
     "a cached answer that cannot be read is deleted, but its text is not searched for",
     "a disk may keep the blocks of files that were shortened or removed",
 )
+_DAMAGED_LIMITS = (
+    "some of the person's data was damaged: it was deleted, but could be searched for only as far as its stored text"
+    " could be read",
+)
 _SERVER_LIMITS = (
     "the rows of every table were searched; the server's own files, its write-ahead log and its backups"
     " cannot be searched from here (its administrator has to run VACUUM FULL and remove old WAL segments)",
@@ -83,6 +87,11 @@ class Receipt:
         return searched and not (self.after.total or self.unreadable or self.caches_missed or self.unfinished)
 
 
-def limits(*, on_server: bool) -> tuple[str, ...]:
-    """Return the limits of the search, in words; `on_server` if the database is not a file."""
-    return _SERVER_LIMITS + _LIMITS if on_server else _LIMITS
+def limits(*, on_server: bool, damaged: bool = False) -> tuple[str, ...]:
+    """Return the limits of the search, in words.
+
+    Args:
+        on_server: whether the database is not a file.
+        damaged: whether some of the person's data was damaged.
+    """
+    return (*(_DAMAGED_LIMITS if damaged else ()), *(_SERVER_LIMITS if on_server else ()), *_LIMITS)

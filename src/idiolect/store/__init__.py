@@ -10,11 +10,12 @@ It takes and returns values of `idiolect.people` and plain JSON, and depends on 
 from __future__ import annotations
 
 from idiolect.store.group_records import Group, GroupFit, GroupState, Member
-from idiolect.store.records import CheckpointRecord, PersonalizationRecord, SavedUsers, UserSummary
+from idiolect.store.records import CheckpointRecord, DamagedUser, PersonalizationRecord, SavedUsers, UserSummary
 from idiolect.store.users import Store
 
 __all__ = [
     "CheckpointRecord",
+    "DamagedUser",
     "Group",
     "GroupFit",
     "GroupState",

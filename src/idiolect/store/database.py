@@ -1,6 +1,6 @@
 """`Database`: the opened database of a store, and its transactions; `Store` and the erasure are built on it.
 
-The driver's errors become a `StoreError` here, and so do errors from rows that contain no valid value.
+The driver's errors become a `StoreError` here, and so do errors of reading rows that contain no valid value.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from idiolect.errors import StoreError
-from idiolect.store.faults import store_errors
+from idiolect.store.faults import damage_errors, store_errors
 from idiolect.store.opening import Place
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -47,6 +48,9 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that writes; it is committed at the end of the context and undone by an error.
 
+        Those who read rows in it translate the errors of damaged ones (`faults`), and no others: a caller's iterable
+        may raise the same.
+
         Raises:
             StoreError: the store is locked, closed, or not writable.
         """
@@ -61,13 +65,10 @@ class Database:
             StoreError: the store is closed or not readable, or a row contains no valid value.
         """
         level = {"isolation_level": "REPEATABLE READ"} if self.kind == "postgresql" else {}
-        try:
-            with store_errors(self.where), self.engine(**level).begin() as connection:
-                yield connection
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON, or no valid user
-            raise StoreError(f"store {self.where}: its data is damaged ({type(error).__name__})") from error
+        with damage_errors(self.where), store_errors(self.where), self.engine(**level).begin() as connection:
+            yield connection
 
-    def pages(self, read: Callable[[Connection, str | None], Sequence[T]], *, key: Callable[[T], str]) -> Iterator[T]:
+    def pages(self, read: Callable[[Connection, K | None], Sequence[T]], *, key: Callable[[T], K]) -> Iterator[T]:
         """Yield a long list page by page, each page in a transaction of its own, so that others may write in between.
 
         Args:
@@ -77,7 +78,7 @@ class Database:
         Raises:
             StoreError: as for `reading`.
         """
-        after: str | None = None
+        after: K | None = None
         while True:
             with self.reading() as connection:
                 page = read(connection, after)

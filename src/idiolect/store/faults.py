@@ -1,11 +1,13 @@
-"""Translation of SQLAlchemy's errors to `StoreError` with a reason in plain words.
+"""Translation of SQLAlchemy's errors, and of those that damaged values raise, to `StoreError` with a reason.
 
 Messages contain the store and the reason, never SQL parameters, because those are people's texts. SQLite's own reasons
-are safe to repeat; other databases quote values in theirs, so a message contains only the kind of their error.
+are safe to repeat (see `idiolect.sqlite`). Other databases quote values in theirs, so that a message contains only the
+kind of their error, and so for damaged values.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,12 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from idiolect.errors import StoreError
-from idiolect.sqlite import sqlite_reason
+from idiolect.sqlite import quotes_nothing, sqlite_reason
+
+# What broken JSON, a wrong type, or a value that makes no valid user raises.
+DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+REMEDY = "fit the user again, or forget the user"
+_MISSING = re.compile("no such (table|column): ")
 
 
 @contextmanager
@@ -22,13 +29,41 @@ def store_errors(where: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(f"store {where}: {reason(error)}") from error
+        cause = getattr(error, "orig", None)
+        hidden = isinstance(cause, sqlite3.Error) and not quotes_nothing(cause)  # from a printed traceback, too
+        raise StoreError(f"store {where}: {reason(error)}") from (None if hidden else error)
+
+
+@contextmanager
+def damage_errors(where: str) -> Iterator[None]:
+    """Turn the errors of reading a damaged value into `StoreError`, without the value."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise StoreError(f"store {where}: its data is damaged ({type(error).__name__})") from error
+
+
+@contextmanager
+def damage_of(user_id: str) -> Iterator[None]:
+    """Turn the errors of reading a user's damaged value into `StoreError`, which names the user and what to do."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise damaged(user_id, type(error).__name__) from error
+
+
+def damaged(user_id: str, kind: str = "") -> StoreError:
+    """Return the error for a user whose data is damaged."""
+    shown = f" ({kind})" if kind else ""
+    return StoreError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
 
 
 def reason(error: SQLAlchemyError) -> str:
     """Return why the database failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
+        if _MISSING.match(str(cause)) and quotes_nothing(cause):
+            return "its revision and its tables do not fit together; restore a backup of it"
         return sqlite_reason(cause)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)

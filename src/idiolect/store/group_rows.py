@@ -17,9 +17,10 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from idiolect.errors import StoreError, UnknownGroupError
 from idiolect.people.user import User, unstorable_part
+from idiolect.store.faults import DAMAGE, damaged
 from idiolect.store.group_records import Group, GroupFit, Member, Removal, data_digest
-from idiolect.store.learned_rows import of
-from idiolect.store.people_rows import BATCH, hint_of_near_ids, known_user
+from idiolect.store.learned_rows import first_saved, of
+from idiolect.store.people_rows import BATCH, check_known, hint_of_near_ids
 from idiolect.store.records import user_from_rows
 from idiolect.store.schema import (
     group_members,
@@ -76,7 +77,7 @@ def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str
         there = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(storable))))
         for user_id in batch:
             if user_id not in there:
-                known_user(connection, user_id)  # raises, and names similar ids
+                check_known(connection, user_id)  # raises, and names similar ids
         of_group = group_members.c.group_id == group_id
         held = sa.select(group_members.c.user_id).where(of_group, group_members.c.user_id.in_(batch))
         new = there.difference(connection.scalars(held))
@@ -170,7 +171,7 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
             " even if they are back; the learned data was not saved, fit the group again"
         )
     table, where = group_personalizations, of(group_personalizations, group_id, method)
-    held = connection.scalar(sa.select(table.c.created_at).where(*where))
+    held = first_saved(connection, table, where)
     connection.execute(table.delete().where(*where))  # cascades to its sources
     connection.execute(group_refits.delete().where(*of(group_refits, group_id, method)))
     connection.execute(table.insert().values({**row, "created_at": held or row["created_at"]}))
@@ -281,7 +282,21 @@ def _refits(connection: Connection, group_id: str) -> Iterator[GroupFit]:
         yield GroupFit(method=method, since=since, digest=None)
 
 
-def _users(connection: Connection, user_ids: Sequence[str]) -> Iterator[User]:
+def _users(connection: Connection, user_ids: Sequence[str]) -> list[User]:
+    """Return the users.
+
+    Raises:
+        StoreError: the data of one is damaged; the message names them.
+    """
+    try:
+        return list(_read_users(connection, user_ids))
+    except DAMAGE as error:
+        if len(user_ids) == 1:
+            raise damaged(user_ids[0], type(error).__name__) from error
+        return [user for user_id in user_ids for user in _users(connection, [user_id])]
+
+
+def _read_users(connection: Connection, user_ids: Sequence[str]) -> Iterator[User]:
     given: dict[str, list[RowMapping]] = {}
     theirs = sa.select(opinions).where(opinions.c.user_id.in_(user_ids))
     for row in connection.execute(theirs.order_by(opinions.c.user_id, opinions.c.position)).mappings():

@@ -16,6 +16,7 @@ from typing import Any
 from idiolect.errors import GroupNeedsRefitError, NotFittedError
 from idiolect.people.user import unstorable_part
 from idiolect.store.database import Database
+from idiolect.store.faults import damage_errors
 from idiolect.store.group_records import Group, Member, Removal
 from idiolect.store.group_rows import (
     delete_group,
@@ -31,7 +32,7 @@ from idiolect.store.group_rows import (
     read_group_learned,
     read_members,
 )
-from idiolect.store.people_rows import known_user
+from idiolect.store.people_rows import check_known
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
 
@@ -56,8 +57,8 @@ class Groups:
         """
         if not group_id.strip():
             raise ValueError("the group's id is blank")
-        now = datetime.now(UTC)
-        with self._database.writing() as connection:
+        now, members = datetime.now(UTC), list(members)
+        with self._database.writing() as connection, damage_errors(self._database.where):
             insert_group(connection, group_id, now=now)
             insert_members(connection, group_id, members, now=now)
             return read_group(connection, group_id)
@@ -86,7 +87,8 @@ class Groups:
         Raises:
             UnknownUserError: the store has no such user; in this case none is added.
         """
-        with self._database.writing() as connection:
+        members = list(members)
+        with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
             return insert_members(connection, group_id, members, now=datetime.now(UTC))
 
@@ -96,7 +98,8 @@ class Groups:
         Raises:
             StoreError: one is not in the group (in this case all stay), or the store cannot be written.
         """
-        with self._database.writing() as connection:
+        members = list(members)
+        with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
             removal = delete_members(connection, group_id, members, now=datetime.now(UTC))
             name = mark(connection) if removal.refit else None
@@ -104,7 +107,7 @@ class Groups:
 
     def forget(self, group_id: str) -> Removal:
         """Delete the group and all data learned for it; its members stay in the store."""
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
             rows = delete_group(connection, group_id)
             name = mark(connection)
@@ -140,7 +143,7 @@ class Groups:
         sources = tuple(fitted_on)
         if not sources:
             raise ValueError("fitted_on is empty; expected the members that the method learned from")
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
             put_group_learned(connection, row, sources)
 
@@ -165,5 +168,5 @@ class Groups:
     def groups_of(self, user_id: str) -> tuple[str, ...]:
         """Return the ids of the user's groups, in order."""
         with self._database.reading() as connection:
-            known_user(connection, user_id)
+            check_known(connection, user_id)
             return group_ids_of(connection, user_id)

@@ -7,13 +7,15 @@ that take a user's id raise `UnknownUserError` if there is no such user.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from idiolect.people.user import unstorable_part
-from idiolect.store.people_rows import known_user
+from idiolect.store.faults import DAMAGE
+from idiolect.store.people_rows import check_known
 from idiolect.store.schema import personalizations
 
 _KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
@@ -21,16 +23,27 @@ _KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
 
 def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     """Write a row of either table; replace the row of the same user and method."""
-    known_user(connection, row["user_id"])
+    check_known(connection, row["user_id"])
     kept = {name: value for name, value in row.items() if name not in _KEPT_ONCE}
+    if "created_at" in table.c:
+        where = of(table, row["user_id"], row["method"])
+        kept["created_at"] = first_saved(connection, table, where) or row["created_at"]
     changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
     if changed.rowcount == 0:
         connection.execute(table.insert().values(row))
 
 
+def first_saved(connection: Connection, table: sa.Table, where: tuple[sa.ColumnElement[bool], ...]) -> datetime | None:
+    """Return the date at which a row was saved first; None if there is no row, or its date cannot be read."""
+    try:
+        return connection.scalar(sa.select(table.c.created_at).where(*where))
+    except DAMAGE:
+        return None
+
+
 def read_learned(connection: Connection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
     """Return the row of the user and method, if there is one."""
-    known_user(connection, user_id)
+    check_known(connection, user_id)
     if unstorable_part(method) is not None:
         return None
     return connection.execute(sa.select(table).where(*of(table, user_id, method))).mappings().first()
@@ -38,14 +51,14 @@ def read_learned(connection: Connection, table: sa.Table, user_id: str, method: 
 
 def all_learned(connection: Connection, table: sa.Table, user_id: str) -> list[RowMapping]:
     """Return the user's rows, in the order of their methods."""
-    known_user(connection, user_id)
+    check_known(connection, user_id)
     rows = sa.select(table).where(table.c.user_id == user_id).order_by(table.c.method)
     return list(connection.execute(rows).mappings())
 
 
 def held_digest(connection: Connection, user_id: str, method: str) -> str | None:
     """Return the digest of the learned data, and lock its row against other writers until the transaction ends."""
-    known_user(connection, user_id)
+    check_known(connection, user_id)
     held = sa.select(personalizations.c.digest).where(*of(personalizations, user_id, method))
     return connection.scalar(held.with_for_update())  # no effect on SQLite, which has only one writer at a time
 

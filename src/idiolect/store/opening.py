@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ from platformdirs import user_cache_dir, user_data_dir
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from idiolect.errors import StoreError
-from idiolect.sqlite import set_pragmas
+from idiolect.errors import CacheError, StoreError
+from idiolect.paths import expanded, printable_path
+from idiolect.sqlite import read_any_text, set_pragmas
 from idiolect.store import strict_json
 from idiolect.store.faults import store_errors
 from idiolect.store.revisions import migrate
 
 FILE_NAME = "idiolect.db"
 CACHE_NAME = "calls.db"
+_LIKE_A_URL = re.compile(r"(?!\.{1,2}/)([A-Za-z][\w+.-]+:/|[^/]+:.*@|.*:[^/]*@)")  # a scheme, or a password and a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,29 @@ class Place:
         return None if database.startswith("file:") else Path(database)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the database is lost when it is closed."""
+        if self.url.get_backend_name() != "sqlite":
+            return False
+        database = (self.url.database or "").split("?")[0]
+        options = {name: value for name, value in self.url.query.items() if name in ("mode", "vfs")}
+        return database in ("", ":memory:", "file:", "file::memory:") or bool({"memory", "memdb"} & {*options.values()})
+
+    @property
     def cache_path(self) -> Path:
         """The path of the cache of calls, in the store's folder.
 
         A store named by a URL has no folder; its cache is in a folder of its own below `$IDIOLECT_CACHE` or, if that is
         not set, below the user's cache folder.
+
+        Raises:
+            CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
         """
         if self.folder is not None:
             return self.folder / CACHE_NAME
         caches = os.environ.get("IDIOLECT_CACHE") or user_cache_dir("idiolect")
-        return Path(caches).expanduser().absolute() / self._identity() / CACHE_NAME
+        folder = expanded(caches, CacheError, of="IDIOLECT_CACHE").absolute()
+        return folder / self._identity() / CACHE_NAME
 
     def _identity(self) -> str:
         """Return a name of the database that does not depend on the login or its method."""
@@ -72,18 +88,42 @@ def locate(target: str | Path | None) -> Place:
     None means `$IDIOLECT_STORE` or, if that is not set, the user's data folder.
 
     Raises:
-        StoreError: the URL cannot be read.
+        StoreError: the URL cannot be read, or the name of a folder looks like a URL, which may contain a password.
     """
     target = target or os.environ.get("IDIOLECT_STORE") or user_data_dir("idiolect")
-    if isinstance(target, Path) or "://" not in target:
-        folder = Path(target).expanduser().absolute()
-        return Place(URL.create("sqlite", database=str(folder / FILE_NAME)), folder, str(folder))
+    if "://" in str(target):
+        return _of_url(str(target))
+    if _LIKE_A_URL.match(str(target)):
+        raise StoreError(
+            "the store's name looks like a URL, but is none; a URL is written as in sqlite:///people.db or"
+            " postgresql://user:password@host/database, and a folder of that name as ./NAME"
+        )
+    folder = expanded(target, StoreError).absolute()
+    return Place(URL.create("sqlite", database=str(folder / FILE_NAME)), folder, printable_path(folder))
+
+
+def refuse_in_memory(place: Place) -> None:
+    """Refuse a database in memory, for those who expect the store to last.
+
+    Raises:
+        StoreError: the database is in memory.
+    """
+    if place.in_memory:
+        raise StoreError(
+            f"store {place.name}: is in memory and would be lost at the end; name a folder, or a file as in"
+            " sqlite:///people.db"
+        )
+
+
+def _of_url(target: str) -> Place:
     try:
         url = sa.make_url(target)
-        url.get_backend_name()
-    except (ArgumentError, ValueError) as error:
-        raise StoreError("the store's URL is not valid; expected one such as sqlite:///people.db") from error
-    return Place(url, None, url.set(query={}).render_as_string(hide_password=True))
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):  # not the cause of the new error: a printed traceback would show the URL
+        raise StoreError("the store's URL is not valid; expected one such as sqlite:///people.db") from None
+    if "@" in (url.host or "") or (backend != "sqlite" and "@" in (url.database or "")):  # SQLAlchemy took the first @
+        raise StoreError("the store's URL has an @ too many; in a user's name or password it is written as %40")
+    return Place(url, None, printable_path(f"{backend}://{url.host or ''}/{url.database or ''}"))
 
 
 def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
@@ -98,6 +138,8 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
         StoreError: there is no store and `create` is false; or the database is not a store, was made by a newer
             Idiolect, or is not readable.
     """
+    if not create:
+        refuse_in_memory(place)
     engine = _engine(place, lock_timeout=lock_timeout)  # connects to nothing yet
     if place.folder is not None and place.folder.is_file():
         raise StoreError(f"store {place.name}: is a file; name a folder, or a URL such as sqlite:///people.db")
@@ -127,8 +169,8 @@ def _make_private(place: Place) -> None:
 def _engine(place: Place, *, lock_timeout: float) -> Engine:
     try:
         engine = sa.create_engine(place.url, hide_parameters=True, json_serializer=strict_json.dumps)
-    except (SQLAlchemyError, TypeError, ValueError) as error:
-        raise StoreError(f"store {place.name}: unknown kind of database, or invalid option in its URL") from error
+    except (SQLAlchemyError, TypeError, ValueError):  # their messages quote the URL
+        raise StoreError(f"store {place.name}: unknown kind of database, or invalid option in its URL") from None
     except ImportError as error:
         raise StoreError(f"store {place.name}: the database's driver is not installed ({error.name})") from error
     if engine.dialect.name == "sqlite":
@@ -141,6 +183,7 @@ def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not whenever the driver decides
         try:
+            read_any_text(connection)
             set_pragmas(connection, lock_timeout=lock_timeout)
         except BaseException:
             connection.close()

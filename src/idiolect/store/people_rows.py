@@ -6,18 +6,28 @@ user's id raise `UnknownUserError` if there is no such user.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.exc import DataError
 
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import Opinion, User, unstorable_part
-from idiolect.store.records import SavedUsers, UserSummary, opinion_row, opinion_rows, user_from_rows, user_row
+from idiolect.store.faults import DAMAGE
+from idiolect.store.records import (
+    DamagedUser,
+    SavedUsers,
+    UserSummary,
+    opinion_row,
+    opinion_rows,
+    user_from_rows,
+    user_row,
+)
 from idiolect.store.schema import opinions, personalizations, users
 
 BATCH = 500  # users written or listed at a time
@@ -35,12 +45,24 @@ def known_user(connection: Connection, user_id: str) -> RowMapping:
         row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
         if row is not None:
             return row
-    raise UnknownUserError(f"the store has no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
+    raise _unknown(connection, user_id)
+
+
+def check_known(connection: Connection, user_id: str) -> None:
+    """Raise the same error as `known_user`, without reading any of the user's data, which may be damaged."""
+    there = sa.select(sa.literal(1)).where(users.c.id == user_id)
+    if unstorable_part(user_id) is not None or connection.scalar(there) is None:
+        raise _unknown(connection, user_id)
+
+
+def _unknown(connection: Connection, user_id: str) -> UnknownUserError:
+    return UnknownUserError(f"the store has no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
 
 
 def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -> str:
     """Return a hint that asks whether a similar id of the table was meant; "" if there is no similar id."""
-    ids = list(connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1)))
+    found = connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1))
+    ids = [each for each in found if _is_valid(each)]
     near = get_close_matches(unknown_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
@@ -78,6 +100,7 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
+        _mend_dates(connection, known, now=now)
         connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
         again = [row for row in rows if row["id"] in known]
         connection.execute(_replace_user(), [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in again])
@@ -90,10 +113,33 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     return SavedUsers(new=len(new), updated=len(known), entered=differ, superseded=superseded)
 
 
-def _entered(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the rows of opinions that were entered one by one, in order."""
+def _entered(connection: Connection, ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows of opinions that were entered one by one, in order.
+
+    Raises:
+        StoreError: one is damaged, so that it can be kept only by a backup.
+    """
     chosen = sa.select(opinions).where(opinions.c.user_id.in_(ids), opinions.c.entered)
-    return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
+    try:
+        return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
+    except DAMAGE as error:
+        if len(ids) > 1:
+            return [row for user_id in sorted(ids) for row in _entered(connection, [user_id])]
+        raise StoreError(
+            f"an opinion that was entered for user {next(iter(ids))!r} is damaged; forget the user, then fit them again"
+        ) from error
+
+
+def _mend_dates(connection: Connection, ids: Collection[str], *, now: datetime) -> None:
+    """Replace dates of creation that cannot be read, which saving a user again would leave damaged."""
+    try:
+        connection.scalars(sa.select(users.c.created_at).where(users.c.id.in_(ids))).all()
+    except DAMAGE:
+        if len(ids) == 1:
+            connection.execute(users.update().where(users.c.id.in_(ids)).values(created_at=now))
+        else:
+            for user_id in ids:
+                _mend_dates(connection, [user_id], now=now)
 
 
 def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
@@ -126,8 +172,8 @@ def put_opinion(
     Raises:
         StoreError: the opinion contains something that cannot be stored.
     """
+    read_user(connection, user_id)  # nothing is added to damaged data
     # The user's row is written first: on PostgreSQL, this keeps two writers from taking the same position.
-    known_user(connection, user_id)
     connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
     theirs = opinions.c.user_id == user_id
     asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
@@ -152,7 +198,7 @@ def remove_opinion(
         StoreError: `choices` is None and there are opinions on that question with different choices; or nothing would
             be left of the user.
     """
-    texts = known_user(connection, user_id)["texts"]
+    texts = read_user(connection, user_id).texts
     theirs = opinions.c.user_id == user_id
     asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
     held = connection.execute(asked.order_by(opinions.c.position)).all()
@@ -173,7 +219,7 @@ def remove_opinion(
 
 def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
     """Return the indices of the user's opinions that were entered one by one."""
-    known_user(connection, user_id)
+    check_known(connection, user_id)
     flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
 
@@ -181,25 +227,59 @@ def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
 def page_of_ids(connection: Connection, after: str | None) -> list[str]:
     """Return the ids that follow `after`, in order, at most `BATCH`."""
     page = sa.select(users.c.id).order_by(users.c.id).limit(BATCH)
-    return list(connection.scalars(page if after is None else page.where(users.c.id > after)))
+    ids = list(connection.scalars(page if after is None else page.where(users.c.id > after)))
+    if not all(map(_is_valid, ids)):
+        raise ValueError("an id is no text")
+    return ids
 
 
-def page_of_summaries(connection: Connection, after: str | None) -> list[UserSummary]:
+def page_of_summaries(connection: Connection, after: str | bytes | None) -> list[UserSummary | DamagedUser]:
     """Return summaries of the users whose ids follow `after`, in order, at most `BATCH`."""
-    return _summaries(connection, sa.true() if after is None else users.c.id > after)
+    following = sa.true() if after is None else users.c.id > _bound(after)
+    try:
+        with connection.begin_nested():
+            return [*_summaries(connection, following)]
+    except (*DAMAGE, DataError):
+        ids = connection.scalars(sa.select(users.c.id).where(following).order_by(users.c.id).limit(BATCH)).all()
+        return [_summary_if_readable(connection, key) for key in ids]
+
+
+def _summary_if_readable(connection: Connection, key: str | bytes) -> UserSummary | DamagedUser:
+    try:
+        with connection.begin_nested():
+            return _summaries(connection, users.c.id == _bound(key))[0]
+    except (*DAMAGE, DataError):
+        stored = key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")
+        return DamagedUser(stored.decode("utf-8", "backslashreplace"), key)
+
+
+def _bound(key: str | bytes) -> Any:
+    """Return an id as SQL: an id that is not UTF-8 can only be bound as bytes."""
+    if isinstance(key, str) and unstorable_part(key) is not None:
+        return sa.cast(sa.literal(key.encode("utf-8", "surrogateescape"), sa.LargeBinary), sa.Text)
+    return sa.literal(key, sa.LargeBinary if isinstance(key, bytes) else sa.Text)
+
+
+def _is_valid(stored_id: object) -> bool:
+    return isinstance(stored_id, str) and unstorable_part(stored_id) is None
 
 
 def read_summary(connection: Connection, user_id: str) -> UserSummary:
     """Return the user's summary."""
-    known_user(connection, user_id)
+    check_known(connection, user_id)
     return _summaries(connection, users.c.id == user_id)[0]
 
 
 def _summaries(connection: Connection, condition: sa.ColumnElement[bool]) -> list[UserSummary]:
     n_opinions = sa.select(sa.func.count()).where(opinions.c.user_id == users.c.id).scalar_subquery()
-    n_texts = sa.func.json_array_length(users.c.texts)
+    n_texts: sa.ColumnElement[Any] = sa.func.json_array_length(users.c.texts)
+    if connection.dialect.name == "sqlite":  # it keeps any text as JSON, and counts 0 items where there is no list
+        is_list = sa.case((sa.func.json_valid(users.c.texts), sa.func.json_type(users.c.texts) == "array"))
+        n_texts = sa.case((sa.and_(sa.func.json_valid(users.c.profile), is_list), n_texts))
     columns = (users.c.id, n_opinions, n_texts, users.c.created_at, users.c.updated_at)
     rows = connection.execute(sa.select(*columns).where(condition).order_by(users.c.id).limit(BATCH)).all()
+    if not all(_is_valid(row[0]) and isinstance(row[2], int) for row in rows):
+        raise ValueError("an id is no text, or the texts are no list")
     methods = _methods(connection, [row[0] for row in rows])
     return [
         UserSummary(user_id, opinions_, texts, tuple(methods.get(user_id, ())), created_at, updated_at)
@@ -213,5 +293,7 @@ def _methods(connection: Connection, ids: list[str]) -> dict[str, list[str]]:
     for user_id, method in connection.execute(
         learned.where(personalizations.c.user_id.in_(ids)).order_by(personalizations.c.method)
     ):
+        if not _is_valid(method):
+            raise ValueError("a method's name is no text")
         methods.setdefault(user_id, []).append(method)
     return methods

@@ -16,7 +16,8 @@ from sqlalchemy.engine import RowMapping
 
 from idiolect.errors import StoreError
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store.strict_json import checked_json, checked_text, digest
+from idiolect.store.faults import REMEDY
+from idiolect.store.strict_json import checked_json, checked_text, digest, dumps
 
 _MIB = 1 << 20
 MAX_TENSORS = 256 * _MIB  # bytes in one row; databases handle them in one piece
@@ -55,6 +56,19 @@ class UserSummary:
     methods: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedUser:
+    """A user whose data cannot be counted. `id` is printable; `key` is the id as the database returns it."""
+
+    id: str
+    key: str | bytes
+
+    @property
+    def named(self) -> bool:
+        """Whether `id` is the user's id, so that the user can be fitted again, or forgotten."""
+        return self.id == self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +132,19 @@ def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
     Raises:
         ValueError: the rows do not describe a valid user.
     """
+    opinions = list(opinions)
+    dumps([user["extra"], *(row["extra"] for row in opinions)]).encode()  # fails if a text in it was not UTF-8
     return User(
         id=user["id"],
         profile=UserProfile(user["profile"]),
         opinions=tuple(_opinion(row) for row in opinions),
-        texts=tuple(user["texts"]),
+        texts=user["texts"],
         extra=user["extra"],
     )
 
 
 def _opinion(row: RowMapping) -> Opinion:
-    question = Question(text=row["question"], choices=tuple(row["choices"]), ordinal=row["ordinal"])
+    question = Question(text=row["question"], choices=row["choices"], ordinal=row["ordinal"])
     return Opinion(question=question, answer=row["answer"], extra=row["extra"])
 
 
@@ -228,5 +244,7 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
 
 
 def _damaged(row: RowMapping) -> StoreError:
-    whose = f"user {row['user_id']!r}" if "user_id" in row else f"group {row['group_id']!r}"
-    return StoreError(f"the data learned by {row['method']} for {whose} is damaged: its digest is wrong")
+    whose, remedy = f"user {row.get('user_id')!r}", REMEDY
+    if "user_id" not in row:
+        whose, remedy = f"group {row['group_id']!r}", "fit the group again"
+    return StoreError(f"the data learned by {row['method']} for {whose} is damaged: its digest is wrong; {remedy}")

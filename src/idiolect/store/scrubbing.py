@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from idiolect.errors import StoreError
+from idiolect.errors import CacheError, StoreError
 from idiolect.sqlite import primary_code, sqlite_reason
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
@@ -81,7 +81,7 @@ def finish_interrupted(database: Database) -> int:
             if cache_path.exists():
                 scrub_file(cache_path, timeout=database.lock_timeout)
         _scrub_and_unmark(database, marks)
-    except StoreError as error:
+    except (CacheError, StoreError) as error:
         _log.warning("an interrupted erasure could not be finished; the next opening tries again: %s", error)
         return 0
     return len(marks)

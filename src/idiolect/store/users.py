@@ -12,15 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import sqlalchemy as sa
+
 from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import Opinion, User, unstorable_part
 from idiolect.store.companions import drop_note, note
 from idiolect.store.database import Database
+from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
 from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
+    check_known,
     entered_places,
     page_of_ids,
     page_of_summaries,
@@ -32,6 +36,7 @@ from idiolect.store.people_rows import (
 )
 from idiolect.store.records import (
     CheckpointRecord,
+    DamagedUser,
     PersonalizationRecord,
     SavedUsers,
     UserSummary,
@@ -101,6 +106,7 @@ class Store:
 
         Raises:
             StoreError: the path cannot be noted.
+            CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
         """
         path = self.database.place.cache_path
         if path not in self._noted_caches:
@@ -138,7 +144,8 @@ class Store:
         saved = SavedUsers()
         with self.database.writing() as connection:
             for batch in batches(people):
-                saved += save_batch(connection, batch, now=datetime.now(UTC))
+                with damage_errors(self.where):
+                    saved += save_batch(connection, batch, now=datetime.now(UTC))
         return saved
 
     def put_opinion(self, user_id: str, opinion: Opinion) -> Literal["added", "replaced"]:
@@ -149,7 +156,7 @@ class Store:
         Raises:
             StoreError: the opinion contains something that cannot be stored, or the store cannot be written.
         """
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, damage_of(user_id):
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
@@ -168,17 +175,17 @@ class Store:
                 and no text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, damage_of(user_id):
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
         """Return the indices in `User.opinions` of the opinions that came from `put_opinion`."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
         """Return the user."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
@@ -186,12 +193,27 @@ class Store:
         return self.database.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
-        """Yield every user's summary, in the order of their ids; read page by page."""
-        return self.database.pages(page_of_summaries, key=lambda user: user.id)
+        """Yield every user's summary, in the order of their ids; read page by page.
+
+        Raises:
+            StoreError: the data of a user is damaged; the message names them. `listed` goes on after such a user.
+        """
+        for user in self.listed():
+            if isinstance(user, DamagedUser):
+                raise damaged(user.id)
+            yield user
+
+    def listed(self) -> Iterator[UserSummary | DamagedUser]:
+        """Yield the same as `users`, with a `DamagedUser` in place of the summary of a user whose data is damaged."""
+
+        def key(user: UserSummary | DamagedUser) -> str | bytes:
+            return user.key if isinstance(user, DamagedUser) else user.id
+
+        return self.database.pages(page_of_summaries, key=key)
 
     def summary(self, user_id: str) -> UserSummary:
         """Return the user's summary."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             return read_summary(connection, user_id)
 
     def save_personalization(
@@ -210,7 +232,7 @@ class Store:
             StoreError: the payload is not strict JSON, the tensors are too large, or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, damage_of(user_id):
             put_learned(connection, personalizations, row)
 
     def compare_and_save_personalization(
@@ -232,7 +254,7 @@ class Store:
             Whether the data was saved.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, damage_of(user_id):
             if held_digest(connection, user_id, method) != expected_digest:
                 return False
             put_learned(connection, personalizations, row)
@@ -259,13 +281,13 @@ class Store:
 
     def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
         """Return the same as `personalization_record`, but None if the method has learned nothing for the user."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """Return all records of data learned for the user, in the order of their methods."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
@@ -276,22 +298,29 @@ class Store:
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, damage_of(user_id):
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
         """Return the checkpoint of the method's learning; None if there is none."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             row = read_learned(connection, checkpoints, user_id, method)
             return None if row is None else checkpoint_from_row(row).payload
 
     def drop_checkpoint(self, user_id: str, method: str) -> None:
         """Delete the checkpoint, if there is one."""
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
-            with self.database.writing() as connection:
+            with self.database.writing() as connection, damage_of(user_id):
                 connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
+
+    def count_checkpoints(self, user_id: str) -> int:
+        """Return the number of the user's checkpoints, even if they are damaged."""
+        with self.database.reading() as connection:
+            check_known(connection, user_id)
+            theirs = sa.select(sa.func.count()).where(checkpoints.c.user_id == user_id)
+            return connection.scalar(theirs) or 0
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
         """Return every checkpoint of the user, in the order of their methods."""
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, damage_of(user_id):
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

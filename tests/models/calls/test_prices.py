@@ -153,6 +153,9 @@ def test_a_file_that_can_t_be_read_is_told(tmp_path: Path, monkeypatch: pytest.M
         PriceTable.load(tmp_path / "absent.toml")
     with pytest.raises(SettingsError, match="can't be read"):
         PriceTable.load(tmp_path)
+    monkeypatch.setenv("IDIOLECT_PRICES", "~nobody-of-that-name/x")
+    with pytest.raises(SettingsError, match="IDIOLECT_PRICES=~nobody-of-that-name/x: that user has no known home"):
+        PriceTable.load()
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
     monkeypatch.setenv("IDIOLECT_PRICES", str(binary))

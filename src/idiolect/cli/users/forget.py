@@ -59,9 +59,13 @@ def forget(
 
 
 def _what_goes(user_id: str, where: str, found: ToForget) -> str:
+    from idiolect.store import UserSummary
+
     calls = f"cached calls {found.calls}"
     if found.summary is None:
         parts = ["the store has no such user, but data of theirs is left", calls]
+    elif not isinstance(found.summary, UserSummary):
+        parts = ["their data is damaged, so it cannot be counted", calls]
     else:
         summary = found.summary
         learned = ", ".join(summary.methods) or "nothing"

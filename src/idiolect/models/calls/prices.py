@@ -19,6 +19,7 @@ from typing import Any
 from platformdirs import user_config_dir
 
 from idiolect.errors import SettingsError
+from idiolect.paths import expanded
 
 _MILLION = Decimal(1_000_000)
 _OPENAI = re.compile(r"(?:openai:|https://api\.openai\.com/v1/?#)(.+)")
@@ -136,7 +137,7 @@ def _matches(pattern: str, name: str) -> bool:
 def _users_file() -> Path | None:
     named = os.environ.get("IDIOLECT_PRICES")
     if named:
-        return Path(named).expanduser()
+        return expanded(named, SettingsError, of="IDIOLECT_PRICES")
     usual = Path(user_config_dir("idiolect")) / "prices.toml"
     return usual if usual.exists() else None
 

@@ -7,6 +7,7 @@ import hashlib
 import sqlite3
 import stat
 import time
+import traceback
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -322,6 +323,32 @@ async def test_scrub_says_when_another_process_is_reading(path: Path) -> None:
         other.close()
         cache.scrub()
         await call(cache, 1)
+
+
+@pytest.mark.parametrize("damage", ["kept_at = 'soon'", "kept_at = 1e300", "key = 'text'", "model = x'ff'"])
+async def test_a_damaged_row_is_skipped(path: Path, damage: str) -> None:
+    with CallCache.open(path) as cache:
+        await call(cache, 1)
+        await call(cache, 2)
+    changed = sqlite3.connect(path)
+    with changed:
+        changed.execute(f"UPDATE entries SET {damage} WHERE id = 1")
+    changed.close()
+    with CallCache.open(path) as cache:
+        assert [one.key for one in cache.calls_of("ann")] == [key(2)]
+        assert cache.forget("ann").deleted == 2
+
+
+async def test_a_text_that_is_not_utf_8_is_not_repeated(path: Path) -> None:
+    with CallCache.open(path) as cache:
+        await call(cache, 1)
+    changed = sqlite3.connect(path)
+    with changed:
+        changed.execute("UPDATE entries SET model = CAST(? AS TEXT)", (b"my private words\xff",))
+    changed.close()
+    with CallCache.open(path) as cache, pytest.raises(CacheError, match="its data is damaged") as caught:
+        list(cache.calls_of("ann"))
+    assert "private" not in "".join(traceback.format_exception(caught.value))
 
 
 _VERSION_1 = """

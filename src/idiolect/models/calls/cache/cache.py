@@ -38,6 +38,7 @@ from idiolect.models.calls.cache.claims import (
 from idiolect.models.calls.cache.commits import GroupCommit
 from idiolect.models.calls.cache.entries import ForgottenCalls, KeptCall
 from idiolect.models.calls.cache.schema import cache_errors, open_database, transaction
+from idiolect.paths import expanded
 from idiolect.people.user import unstorable_part
 
 _LOCK_TIMEOUT = 10.0
@@ -76,7 +77,7 @@ class CallCache:
             CacheError: the file cannot be opened or created, is not a cache, was made by a newer Idiolect, is locked,
                 or an erasure (`claims.erasing`) is under way.
         """
-        path = Path(os.path.realpath(path.expanduser()))  # one spelling, so that all use the same lock files
+        path = Path(os.path.realpath(expanded(path, CacheError)))  # one spelling, so that all use the same lock files
         deadline = time.monotonic() + lock_timeout
         while True:
             with cache_errors(path):

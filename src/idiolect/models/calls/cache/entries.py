@@ -107,12 +107,24 @@ def page_of(database: sqlite3.Connection, owner: str, *, after: int) -> tuple[li
     )
     # Read completely here: an open cursor that waits for its caller would keep the write-ahead log from being emptied.
     rows = database.execute(query, {"owner": owner, "after": after}).fetchall()
-    page = [
-        KeptCall(key.hex(), operation, model, datetime.fromtimestamp(kept_at, UTC), result, bool(is_shared))
-        for _, key, operation, model, kept_at, stored, is_shared in rows
-        if (result := _decode(stored)) is not None
-    ]
+    page = [call for _, *values in rows if (call := _kept_call(*values)) is not None]
     return page, rows[-1][0] if len(rows) == _PAGE else None
+
+
+def _kept_call(
+    key: object, operation: object, model: object, kept_at: object, stored: object, shared: object
+) -> KeptCall | None:
+    """Return the call of a row; None if the row is damaged."""
+    result = _decode(stored)
+    if result is None or not isinstance(key, bytes) or not isinstance(kept_at, float):
+        return None
+    if not isinstance(operation, str) or not isinstance(model, str):
+        return None
+    try:
+        at = datetime.fromtimestamp(kept_at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return KeptCall(key.hex(), operation, model, at, result, bool(shared))
 
 
 def holds(database: sqlite3.Connection, owner: str) -> bool:

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from idiolect.errors import CacheError
-from idiolect.sqlite import set_pragmas, sqlite_reason
+from idiolect.paths import printable_path
+from idiolect.sqlite import quotes_nothing, set_pragmas, sqlite_reason
 
 VERSION = 2
 _APPLICATION = int.from_bytes(b"idio")
@@ -80,9 +81,10 @@ def cache_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise CacheError(f"cache {path}: {sqlite_reason(error, instead=_REASONS)}") from error
+        cause = error if quotes_nothing(error) else None
+        raise CacheError(f"cache {printable_path(path)}: {sqlite_reason(error, instead=_REASONS)}") from cause
     except OSError as error:
-        raise CacheError(f"cache {path}: {error.strerror or type(error).__name__}") from error
+        raise CacheError(f"cache {printable_path(path)}: {error.strerror or type(error).__name__}") from error
 
 
 @contextmanager
