@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.cache.claims import is_being_erased
+from idiolect.paths import printable_path
 from idiolect.store.companions import known_caches, resolved
 from idiolect.store.database import Database
 
@@ -43,7 +44,7 @@ def opened_caches(database: Database, *, held: CallCache | None = None) -> Itera
                 continue
             if not path.exists():
                 if noted:
-                    missed.append(f"cache {path}: does not exist, but was used with this store")
+                    missed.append(f"cache {printable_path(path)}: does not exist, but was used with this store")
                 continue
             try:
                 opened.append(stack.enter_context(CallCache.open(path, lock_timeout=database.lock_timeout)))

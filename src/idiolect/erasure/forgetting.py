@@ -44,6 +44,7 @@ from idiolect.erasure.receipt import Found, Receipt, limits
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing
+from idiolect.paths import printable_path
 from idiolect.people.user import unstorable_part
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
@@ -107,7 +108,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             canaries=len(search.canaries),
             before=before,
             after=after,
-            unreadable=tuple(str(file.path) for file in files if not file.readable),
+            unreadable=tuple(printable_path(file.path) for file in files if not file.readable),
             caches_missed=caches.missed + _made_meanwhile(database, caches),
             unfinished=unfinished + faults,
             limits=limits(on_server=database.kind != "sqlite", damaged=held is not None and held.damaged),
@@ -128,8 +129,8 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
         for cache in caches:
             if cache.in_use_by_others():
                 raise StoreError(
-                    f"cache {cache.path}: another process or workspace is using it and might store calls of the user"
-                    " again; wait until it has ended, or close it"
+                    f"cache {printable_path(cache.path)}: another process or workspace is using it and might store"
+                    " calls of the user again; wait until it has ended, or close it"
                 )
         yield _is_held(store, user_id, caches)
 
@@ -165,9 +166,9 @@ def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]
     before = {cache.path for cache in caches.opened}
     new = (path for path in known_caches(database) if path.exists() and path not in before)
     return tuple(
-        f"cache {path}: was created during the erasure; forget the user again"
+        f"cache {printable_path(path)}: was created during the erasure; forget the user again"
         for path in new
-        if not any(missed.startswith(f"cache {path}:") for missed in caches.missed)
+        if not any(missed.startswith(f"cache {printable_path(path)}:") for missed in caches.missed)
     )
 
 
@@ -293,7 +294,7 @@ class _Search:
         database = self._store.database
         databases = [database.place.file, *_cache_paths(database, self._caches)]
         files = search_files(_files(self._store.folder, databases), self._patterns)
-        found = {str(file.path): file.found for file in files if file.found}
+        found = {printable_path(file.path): file.found for file in files if file.found}
         if database.place.file is None and (rows := self._in_rows()):
             found["rows of the database"] = rows
         return Found(found), files

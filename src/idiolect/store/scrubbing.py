@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from idiolect.errors import CacheError, StoreError
+from idiolect.paths import printable_path
 from idiolect.sqlite import primary_code, sqlite_reason
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
@@ -118,9 +119,9 @@ def scrub_file(path: Path, *, timeout: float) -> None:
     try:
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {sqlite_reason(error)}") from error
+        raise StoreError(f"{printable_path(path)}: {sqlite_reason(error)}") from error
     with closing(connection):
-        _scrub(connection, str(path), timeout)
+        _scrub(connection, printable_path(path), timeout)
 
 
 def _scrub(connection: Any, where: str, timeout: float) -> None:

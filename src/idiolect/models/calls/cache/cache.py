@@ -38,7 +38,7 @@ from idiolect.models.calls.cache.claims import (
 from idiolect.models.calls.cache.commits import GroupCommit
 from idiolect.models.calls.cache.entries import ForgottenCalls, KeptCall
 from idiolect.models.calls.cache.schema import cache_errors, open_database, transaction
-from idiolect.paths import expanded
+from idiolect.paths import expanded, printable_path
 from idiolect.people.user import unstorable_part
 
 _LOCK_TIMEOUT = 10.0
@@ -222,8 +222,8 @@ class CallCache:
             busy, _, _ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise CacheError(
-                f"cache {self.path}: another process is reading it, so bytes of deleted results may still be in its "
-                "-wal file; scrub it again after that process has ended"
+                f"cache {printable_path(self.path)}: another process is reading it, so bytes of deleted results may "
+                "still be in its -wal file; scrub it again after that process has ended"
             )
 
     def calls_of(self, owner: str) -> Iterator[KeptCall]:
@@ -256,7 +256,7 @@ class CallCache:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise CacheError(f"cache {self.path}: is closed")
+            raise CacheError(f"cache {printable_path(self.path)}: is closed")
 
     def _flush(self) -> None:
         self._check_open()

@@ -137,10 +137,11 @@ def _version(database: sqlite3.Connection, path: Path) -> int:
     if (application, version, tables) == (0, 0, 0):
         return 0
     if application != _APPLICATION:
-        raise CacheError(f"cache {path}: this is another kind of database; move it away to continue")
+        raise CacheError(f"cache {printable_path(path)}: this is another kind of database; move it away to continue")
     if version > VERSION:
         raise CacheError(
-            f"cache {path}: made by a newer Idiolect (version {version} of the file, this one reads up to {VERSION}); "
+            f"cache {printable_path(path)}: made by a newer Idiolect (version {version} of the file, this one reads "
+            f"up to {VERSION}); "
             "update Idiolect"
         )
     return int(version)
