@@ -100,7 +100,7 @@ def test_list_marks_a_damaged_user_and_goes_on(people: Path, damage: str) -> Non
     result = run("list", "--store", people)
     assert result.exit_code == 0
     assert [line.split() for line in result.stdout.splitlines()][1:] == [
-        ["evil[bold]", "1", "0", "-"],
+        ["evil\\x1b[31m[bold]\\x1b]0;title\\x07", "1", "0", "-"],
         ["u1", "damaged", "damaged", "-"],
         ["用户/一", "0", "1", "-"],
     ]

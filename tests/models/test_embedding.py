@@ -67,7 +67,7 @@ async def test_known_texts_are_not_embedded_again(monkeypatch: pytest.MonkeyPatc
 async def test_a_missing_sentence_transformers_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     async with SentenceEmbedder("all-mpnet-base-v2") as embedder:
-        with pytest.raises(MissingExtraError, match=r"need sentence_transformers: pip install 'idiolect\[local\]'"):
+        with pytest.raises(MissingExtraError, match=r"need the extra `local`: .*sentence_transformers is missing"):
             await embedder.embed(["a text"])
 
 

@@ -158,10 +158,11 @@ def fit(
     from idiolect.models.calls.budget import Limits
 
     _check_preset(method, preset)
-    choices: FermiChoices | ChameleonChoices
     if method == CHAMELEON:
         _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
-        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
+        choices: FermiChoices | ChameleonChoices = ChameleonChoices(
+            preset, answering, similarity, pairs, max_tokens, seed
+        )
     else:
         _refuse(method, {"--pairs": pairs})
         choices = FermiChoices(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
