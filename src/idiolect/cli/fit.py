@@ -158,11 +158,10 @@ def fit(
     from idiolect.models.calls.budget import Limits
 
     _check_preset(method, preset)
+    choices: FermiChoices | ChameleonChoices
     if method == CHAMELEON:
         _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
-        choices: FermiChoices | ChameleonChoices = ChameleonChoices(
-            preset, answering, similarity, pairs, max_tokens, seed
-        )
+        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
     else:
         _refuse(method, {"--pairs": pairs})
         choices = FermiChoices(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
@@ -173,8 +172,7 @@ def fit(
     _check_store(store)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
-            status = _forecast(space, people, choices, json=json)
-            _note_hub_names(model, optimizer)
+            status = _forecast(space, people, choices, (model, optimizer), json=json)
         else:
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # after the workspace has closed, because for the workspace this exit is not an error
@@ -187,7 +185,14 @@ def _check_store(store: str | None) -> None:
     refuse_in_memory(locate(store))
 
 
-def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | ChameleonChoices, *, json: bool) -> int:
+def _forecast(
+    space: Workspace,
+    people: Iterable[User],
+    choices: FermiChoices | ChameleonChoices,
+    models: tuple[str | None, ...],
+    *,
+    json: bool,
+) -> int:
     """Print the expected cost of learning, and return the exit status."""
     from idiolect.cli.fit_screen import print_forecast
     from idiolect.cli.progress import waiting
@@ -195,6 +200,7 @@ def _forecast(space: Workspace, people: Iterable[User], choices: FermiChoices | 
     with waiting("estimating the cost"):
         forecast = space.forecast(people, choices)
     print_forecast(forecast, json=json)
+    _note_hub_names(*models)
     return 0
 
 
