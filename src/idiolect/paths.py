@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from idiolect.escaping import printable
+
 
 def expanded(named: str | Path, failure: Callable[[str], Exception], *, of: str = "") -> Path:
     """Return the path with `~` and `~user` replaced by the home folder.
@@ -32,4 +34,4 @@ def printable_path(path: str | Path) -> str:
 
     A path from which these were dropped would be that of another file.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in os.fspath(path))
+    return printable(os.fspath(path))

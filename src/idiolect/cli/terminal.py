@@ -17,6 +17,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from idiolect import escaping
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -112,9 +114,7 @@ def visible(text: str, *, limit: int | None = None) -> str:
 
     For ids, which must not look equal if they differ ("ann" and "ann" followed by a zero-width space).
     """
-    shown = "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode("ascii") for each in text
-    )
+    shown = escaping.printable(text)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
 
 

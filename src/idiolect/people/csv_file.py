@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from idiolect.errors import DatasetError
+from idiolect.escaping import printable
 from idiolect.people.broken_records import BrokenRecordsLog
-from idiolect.people.json_line import printable
 from idiolect.people.text_file import DAMAGED, opened_text, present
 
 REPLACEMENT = "\ufffd"

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections import Counter
 
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 
 HEAD_BYTES = 256 * 1024
 """Number of bytes at the beginning of a file that decide what it is."""

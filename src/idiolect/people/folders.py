@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 
 _DEPTH = 5
 _MOST_FOLDERS = 2000

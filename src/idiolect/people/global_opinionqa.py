@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from idiolect.errors import DatasetError
+from idiolect.escaping import printable
 from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
 from idiolect.people.countries import one_name
 from idiolect.people.csv_file import opened_csv
 from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
 from idiolect.people.folders import contents, entries_below
-from idiolect.people.json_line import printable
 from idiolect.people.python_literals import UnreadableLiteralError, python_literal, text_list
 from idiolect.people.splits import RESPONDENT
 from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from idiolect.escaping import printable
 from idiolect.people.user import unstorable_part
 
 MAX_DEPTH = 64
@@ -207,8 +208,3 @@ def field_path(steps: Iterable[str | int]) -> str:
 
 def _excerpt(text: str) -> str:
     return printable(text if len(text) <= EXCERPT_CHARACTERS else text[: EXCERPT_CHARACTERS - 1] + "…")
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line and safe for a terminal, with unprintable characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from idiolect.errors import DatasetError
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 from idiolect.people.text_file import DAMAGED, opened_text
 
 _CHUNK = 1 << 20

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from idiolect.errors import DatasetError, SettingsError
+from idiolect.escaping import printable
 from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
 from idiolect.people.csv_file import REPLACEMENT
-from idiolect.people.json_line import printable
 from idiolect.people.json_list import read_json, read_json_list
 from idiolect.people.lamp_files import split_files
 from idiolect.people.lamp_forms import MOVIES, HistoryItem, LampForm, flat, forms_of, label_text

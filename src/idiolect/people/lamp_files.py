@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from idiolect.errors import DatasetError, Remedy
+from idiolect.escaping import printable
 from idiolect.people.folders import contents, entries_below, is_archive
-from idiolect.people.json_line import printable
 from idiolect.people.text_file import bare_name, present
 
 _QUESTIONS, _OUTPUTS = "_questions.json", "_outputs.json"

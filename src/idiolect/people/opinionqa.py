@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from idiolect.errors import DatasetError, SettingsError
+from idiolect.escaping import printable
 from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
 from idiolect.people.csv_file import CsvFile, opened_csv
 from idiolect.people.folders import contents, entries_below
-from idiolect.people.json_line import printable
 from idiolect.people.opinionqa_questions import (
     Attribute,
     WaveQuestion,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from idiolect.errors import DatasetError
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 
 GZIP_SUFFIX = ".gz"
 DAMAGED = (EOFError, zlib.error)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from idiolect.errors import UsersFileError
+from idiolect.escaping import printable
 from idiolect.people.absent_values import AbsentFields, drop_absent
 from idiolect.people.file_kind import fault_of_file
-from idiolect.people.json_line import Problem, UnreadableLineError, object_problems, parse_object, printable
+from idiolect.people.json_line import Problem, UnreadableLineError, object_problems, parse_object
 from idiolect.people.user import User
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
 from idiolect.people.users_source import head_of, opened_source, unreadable

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from idiolect.errors import UsersFileError
+from idiolect.escaping import printable
 from idiolect.people.file_kind import HEAD_BYTES, fault_of_file
-from idiolect.people.json_line import printable
 
 STANDARD_INPUT = "-"
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from idiolect.errors import DatasetError, SettingsError
+from idiolect.escaping import printable
 from idiolect.evaluate.benchmark import DISTRIBUTION, Benchmark
 from idiolect.evaluate.tasks.cases import People, benchmark_of, partition
 from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
 from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
 from idiolect.people.global_opinionqa import as_one_country
-from idiolect.people.json_line import printable
 from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.user import Opinion, User
 from idiolect.people.users_file import UsersFileReport, read_users

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from idiolect.errors import Remedy, SettingsError
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 from idiolect.people.tables.known_words import (
     ANSWERS,
     CHOICES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 
 from idiolect.errors import Remedy, SettingsError, UsersFileError
+from idiolect.escaping import printable
 from idiolect.people.file_kind import wide_encoding
-from idiolect.people.json_line import printable
 
 
 def decoded(data: bytes, *, encoding: str | None, path: str) -> tuple[str, str]:

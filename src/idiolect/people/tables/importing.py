@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from idiolect.errors import UsersFileError
+from idiolect.escaping import printable
 from idiolect.people.absent_values import AbsentFields, drop_absent
-from idiolect.people.json_line import UnreadableLineError, printable
+from idiolect.people.json_line import UnreadableLineError
 from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.tables.answers import Collected, collected, people_without_data
 from idiolect.people.tables.building import Built, built

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from idiolect.people.json_line import EXCERPT_CHARACTERS, printable
+from idiolect.escaping import printable
+from idiolect.people.json_line import EXCERPT_CHARACTERS
 
 Layout = Literal["wide", "long"]
 

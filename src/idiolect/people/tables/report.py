@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from idiolect.errors import UsersFileError
-from idiolect.people.json_line import printable
+from idiolect.escaping import printable
 from idiolect.people.tables.options import MAX_FAULTS_KEPT, Layout, TableFault
 
 

@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from idiolect.errors import Remedy, SettingsError, UsersFileError
+from idiolect.escaping import printable
 from idiolect.people.file_kind import DELIMITERS
-from idiolect.people.json_line import printable
 from idiolect.people.tables.options import TableFault
 from idiolect.people.user import unstorable_part
 
