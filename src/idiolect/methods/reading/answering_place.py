@@ -11,6 +11,9 @@ from idiolect.methods.reading import vocabulary as words
 from idiolect.methods.reading.surroundings import Surroundings, is_telling
 
 
+_OWN_SUBJECTS = (("i",), ("we",))
+
+
 def answers(around: Surroundings) -> bool:
     """Return whether an answer stands at the mention's place."""
     if not _is_english(around):
@@ -20,20 +23,22 @@ def answers(around: Surroundings) -> bool:
     if around.starts and around.after[:1] == ("of",):
         return False
     if not around.word:
-        return is_led(around) or (around.starts and _goes_on(around))
+        return (is_led(around) or around.starts) and _goes_on(around)
     return _one_word_answers(around)
 
 
 def is_led(around: Surroundings) -> bool:
     """Return whether a copula, an answering verb or a pronoun stands shortly before the mention."""
+    is_number = around.passage.tokens[around.mention.first].kind == "number"
     for place, word in enumerate(around.before):
         if word in words.COPULAS:
             return _fits(around, around.before[place + 1 :])
         if word in words.LEADS:
             return True
-        if is_skipped(word):
+        if is_skipped(word) or (is_number and around.asks_about(word)):
             continue
-        return _has_subject(word, around.before[place + 1 :])
+        rest = around.before[place + 1 :]
+        return _has_subject(word, rest) or (around.asks_about(word) and rest[:1] in _OWN_SUBJECTS)
     return False
 
 
@@ -69,6 +74,8 @@ def _goes_on(around: Surroundings) -> bool:
     if around.word and around.passage.tokens[around.mention.first].kind == "number":
         return after[0] in words.AFTER_NUMBER or around.asks_about(after[0])
     if around.is_called_the_answer() or any(around.begins(tail) for tail in words.TAILS):
+        return True
+    if after[0] in words.KINDS_OF_PEOPLE and any(word in ("a", "an") for word in around.before[:1]):
         return True
     if len(after) == 1 and not around.word and around.asks_about(after[0]):
         return True

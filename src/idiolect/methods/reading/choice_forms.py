@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -25,7 +26,8 @@ NUMBER_WORDS = {
     )
 }
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
-_ENUMERATOR = re.compile(r"^\s*(?:[(\[]?(\d{1,2}|[A-Za-z])[)\].:=]|(\d{1,2})\s+[-–—=])\s*(?=\S)")
+_RANGE = re.compile(r"(?:from |between )?([$€£]?[\d.,]*\d[%k]?)\s*(?:-|to|and)\s*([$€£]?[\d.,]*\d[%k]?)(?: (?:years|years old))?")
+_ENUMERATOR = re.compile(r"^\s*(?:[(\[]?(\d{1,2}|[A-Za-z])[)\].:=]|(\d{1,2})\s+(?:[-–—=]|(?=\()))\s*(?=\S)")
 _PARENTHESIS = re.compile(r"\(([^()]{2,200})\)")
 _HEAD_END = re.compile(r"\s*[(,;:]|\s+[-–—/]\s+|\s*[–—]\s*")
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
@@ -95,7 +97,9 @@ _SMALL = frozenset(
         "all",
     ]
 )
+_NEGATING = frozenset(("not", "no", "never", "less", "non", "neither", "hardly", "without", "least", "nor"))
 _SHORTEST_PART = 2
+_MOST_WORDS = 4
 _LONG = 6  # characters
 _SHORTEST_SLIP = 5
 _LONGEST_SLIP = 200
@@ -113,6 +117,7 @@ class ChoiceForms:
             that several choices share.
         first: lengths of the entries of `words`, longest first, by their first word.
         numbers: index by number, if choices are numbers.
+        longer: by a choice's index, the choices that begin with its words, each with its further words.
         extended: indices of choices whose words are part of another choice's, which only adds a degree.
     """
 
@@ -122,7 +127,9 @@ class ChoiceForms:
     first: dict[str, tuple[int, ...]]
     numbers: dict[float, int]
     extended: frozenset[int]
+    longer: dict[int, tuple[tuple[int, Words], ...]]
     has_letters: bool
+    has_commas: bool
 
     @property
     def mixes_numbers(self) -> bool:
@@ -170,7 +177,9 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
         _by_first(words),
         numbers,
         _extended(own),
+        _longer(own),
         any(len(choice.strip(_AROUND)) == 1 and choice.strip(_AROUND).isalpha() for choice in choices),
+        any("," in plain(choice) for choice in choices),
     )
 
 
@@ -194,7 +203,7 @@ def number_in(text: str) -> float | None:
 
 def exact_choice(text: str, choices: Sequence[str]) -> int | None:
     """Return the index of the only choice equal to the text: as it is, or ignoring case, or outer punctuation."""
-    for form in (str.strip, folded, _bare, _squeezed):
+    for form in (str.strip, folded, _bare, _squeezed, _unaccented, _amounts):
         wanted = form(text)
         same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
         if len(same) == 1:
@@ -213,6 +222,31 @@ def _squeezed(text: str) -> str:
     """Return the text's letters and digits without what separates them ("non-profit" is "nonprofit")."""
     words = words_in(text)
     return "".join(words) if len(words) > 1 or len(text) > _LONG else ""
+
+
+def _unaccented(text: str) -> str:
+    """Return the text's words without accents ("Si" for "Sí"); "" in other scripts than the Latin one."""
+    apart = unicodedata.normalize("NFD", _bare(text))
+    plainer = "".join(character for character in apart if not unicodedata.combining(character))
+    return plainer if plainer.isascii() else ""
+
+
+def _amounts(text: str) -> str:
+    """Return the two ends of a range ("$25,000 to $49,999" is "$25,000 - $49,999"); "" for anything else."""
+    found = _RANGE.fullmatch(_bare(text))
+    return "" if found is None else f"{found[1]} {found[2]}"
+
+
+def only_choice_with(text: str, choices: Sequence[str]) -> int | None:
+    """Return the index of the only choice that has all the telling words of a short text, and negates nothing more."""
+    wanted = [word for word in words_in(text) if word not in _SMALL]
+    if not wanted or len(wanted) > _MOST_WORDS or any(word in _TURNING for word in wanted):
+        return None
+    near = [place for place, choice in enumerate(choices) if set(wanted) & set(words_in(choice))]
+    if len(near) != 1:
+        return None
+    rest = set(words_in(choices[near[0]])) - set(wanted)
+    return near[0] if set(wanted) <= set(words_in(choices[near[0]])) and not rest & _NEGATING else None
 
 
 def close_choice(text: str, choices: Sequence[str]) -> int | None:
@@ -287,7 +321,7 @@ def _parts(choice: str) -> Iterator[Words]:
     if "/" in choice:
         yield from (words_in(part) for part in choice.split("/") if len(part.strip()) > 2)
     first = words_in(choice)[:1]
-    if first in (("neither",), ("both",)):
+    if first in (("neither",), ("both",), ("none",)):
         yield first
 
 
@@ -322,13 +356,35 @@ def _numbers(choices: Sequence[str]) -> dict[float, int]:
         if number in found:
             twice.add(number)
         found[number] = place
+    if not found:
+        found = _enumerated(choices)
     return {number: place for number, place in found.items() if number not in twice}
+
+
+def _enumerated(choices: Sequence[str]) -> dict[float, int]:
+    """Return the choices by the numbers that all of them begin with ("3 (Quite stressful)"); {} if one has none."""
+    matches = [_ENUMERATOR.match(choice) for choice in choices]
+    labels = [(match[1] or match[2]) if match else "" for match in matches]
+    if not all(label.isdigit() for label in labels) or len(set(labels)) < len(labels):
+        return {}
+    return {float(label): place for place, label in enumerate(labels)}
 
 
 def _extended(own: Sequence[Words]) -> frozenset[int]:
     """Return the choices that another one extends by a word before them ("Agree" beside "Strongly agree")."""
     tails = {words[start:] for words in own for start in range(1, len(words)) if words[start - 1] not in _TURNING_NOT}
     return frozenset(place for place, words in enumerate(own) if words in tails)
+
+
+def _longer(own: Sequence[Words]) -> dict[int, tuple[tuple[int, Words], ...]]:
+    """Return for each choice the others that begin with its words, and how they go on ("Own" → "with a mortgage")."""
+    found: dict[int, tuple[tuple[int, Words], ...]] = {}
+    for place, words in enumerate(own):
+        size = len(words)
+        longer = [(other, more[size:]) for other, more in enumerate(own) if len(more) > size and more[:size] == words]
+        if words and longer:
+            found[place] = tuple(longer)
+    return found
 
 
 _TURNING_NOT = frozenset(("not", "no", "nicht", "pas", "не", "不", "没", "沒", "非", "dis", "un"))

@@ -22,6 +22,8 @@ _FINAL = (
 _ANSWER = (
     rf"(?:^|[\n.!?;({{\[\"]|\b(?:the|my|their|his|her|your|this|best|correct|selected|chosen|likely|final)\s)\s*"
     rf"(?:{_NOUN}|answer choice|selected option|chosen option){_SIGN}",
+    rf"\bmy\s+(?:{_NOUN})\b[^.:\n]{{0,160}}\bis\s*:",
+    r"(?:^|\n)\s*(?:selected|chosen|picked)\s*:",
     rf"\b(?:the|my|their|his|her|this|best|correct|right|likely|s)\s+(?:{_NOUN})(?:\s+(?:here|then|to this|to that|"
     rf"to this question|to the question|in this case|for them|for this person|for me|i would give|"
     rf"would therefore|therefore))?{_IS}",
@@ -38,6 +40,9 @@ _ANSWER = (
     r"(?:उत्तर|जवाब)\s*(?:है)?\s*:",
 )
 _CONCLUSION = (
+    r"\b(?:so|thus|hence|verdict|decision)\s*:",
+    r"\bchange my (?:answer|choice|vote|mind)\s+to\b",
+    r"\b(?:so )?on balance\b,?",
     r"\b(?:therefore|in conclusion|all things considered|overall|in the end|ultimately|in summary|to sum up|"
     r"on balance|in short|so overall|conclusion)\b\s*[,:]",
     r"(?:->|=>|→|⇒)\s*(?=[^\n]{1,80}$)",

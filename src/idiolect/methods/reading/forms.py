@@ -64,6 +64,7 @@ _CONTRACTIONS = (
     (re.compile(r"\b(i)'m\b", re.IGNORECASE), r"\1 am"),
     (re.compile(r"\b(it|that|there|he|she|here|what|who)'s\b", re.IGNORECASE), r"\1 is"),
     (re.compile(r"\b(you|we|they)'re\b", re.IGNORECASE), r"\1 are"),
+    (re.compile(r"\b(answer|choice|vote|pick|favou?rite|response|rating)'s\b", re.IGNORECASE), r"\1 is"),
     (re.compile(r"\b(\w+)'ll\b", re.IGNORECASE), r"\1 will"),
     (re.compile(r"\b(\w+)'ve\b", re.IGNORECASE), r"\1 have"),
     (re.compile(r"\b(\w+)'d\b", re.IGNORECASE), r"\1 would"),

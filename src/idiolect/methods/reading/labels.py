@@ -17,7 +17,7 @@ _ALONE = re.compile(rf"^[\s\"'(\[{{<]*+(?:{_NOUN}\s+)?[\s\"'(\[{{]*+([A-Za-z])[\
 _NUMBERED = re.compile(
     r"^[\s\"'(\[]*+(?:(?:option|choice|answer|number|no\.|item)\s*#?|#)\s*(\d{1,2})[\s\"')\].!]*$", re.IGNORECASE
 )
-_NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*+(\d{1,2})[.):](?=[\s\"])")
+_NUMBER_FIRST = re.compile(r"^[\s\"'(\[]*+(\d{1,2})\s?([.):,=(]|-|/\d{1,2}\b)(?=[\s\"\w])")
 _FIRST = re.compile(
     rf"^[\s\"'(\[]*+(?:{_NOUN}\s+)?[\"'(\[]*+([A-Za-z])\"?"
     r"(?:([)\].:,])\"?(?=[\s\"]|$)|\s+(-)\s|\s*\n|\s+\(|\s+(?=because\b))",
@@ -32,6 +32,18 @@ _CHOSEN = re.compile(
 _ANOTHER = re.compile(r"^[\s\"]*(?:(?:and|or|&|/|,)\s*)?[\"(]*[A-Z][\")]*(?:[\s,.;)]|$)(?!\s*[a-z])")
 
 
+_NUMBER_WITHIN = re.compile(
+    r"\b(?:(?:option|choice|number|no\.)\s*#?\s*\(?|(?:choose|pick|select|go with|going with)\s+\()(\d{1,2})\)?(?![\w.,]\d)",
+    re.IGNORECASE,
+)
+_LETTER_IT_IS = re.compile(r"\b([A-Z]) it is\b")
+
+
+def numbers_in(text: str) -> frozenset[int]:
+    """Return the numbers that are labels within a text ("option 2", "I choose (2)")."""
+    return frozenset(int(found[1]) for found in _NUMBER_WITHIN.finditer(text))
+
+
 def whole_label(text: str, forms: ChoiceForms) -> int | None:
     """Return the choice whose letter or numbered place is all that a text says."""
     letter, number = _ALONE.match(text), _NUMBERED.match(text)
@@ -41,9 +53,9 @@ def whole_label(text: str, forms: ChoiceForms) -> int | None:
 
 
 def leading_number(text: str) -> float | None:
-    """Return the number that begins a text as in a list ("2. …")."""
+    """Return the number that begins a text as a label ("2. …", "4 - …"); None if none does, or for "1.", which begins any list."""
     found = _NUMBER_FIRST.match(text)
-    return float(found[1]) if found else None
+    return None if found is None or found.group(1, 2) == ("1", ".") else float(found[1])
 
 
 def labels_in(text: str) -> tuple[frozenset[str], int]:
@@ -53,6 +65,7 @@ def labels_in(text: str) -> tuple[frozenset[str], int]:
     """
     letters = {found[1] or found[2] for found in _WITHIN.finditer(text)}
     letters |= {found[1] for found in _CHOSEN.finditer(text) if found[1] not in "IA" or "." in text}
+    letters |= {found[1] for found in _LETTER_IT_IS.finditer(text)}
     first = _FIRST.match(text)
     if first is None or not _is_label(first, text):
         return frozenset(letters), 0

@@ -65,7 +65,7 @@ def found_in(passage: Passage, forms: ChoiceForms, first: int, last: int) -> Ite
 def _match(passage: Passage, forms: ChoiceForms, place: int, last: int) -> Mention | None:
     """Return the longest choice whose words begin here."""
     for length in forms.first.get(passage.tokens[place].text, ()):
-        run = _run(passage, place, last, length)
+        run = _run(passage, forms, place, last, length)
         if run is not None:
             choice = forms.words.get(tuple(passage.tokens[each].text for each in run))
             if choice is not None and not _in_longer_word(passage, run[0], run[-1]):
@@ -74,7 +74,7 @@ def _match(passage: Passage, forms: ChoiceForms, place: int, last: int) -> Menti
     return _number(passage, forms, place)
 
 
-def _run(passage: Passage, place: int, last: int, length: int) -> list[int] | None:
+def _run(passage: Passage, forms: ChoiceForms, place: int, last: int, length: int) -> list[int] | None:
     """Return the places of `length` counting tokens from here, over commas, hyphens and closing quotes between them."""
     run: list[int] = []
     for each in range(place, last):
@@ -82,10 +82,15 @@ def _run(passage: Passage, place: int, last: int, length: int) -> list[int] | No
         if counts(token):
             run.append(each)
             if len(run) == length:
-                return run
+                return run if _is_unbroken(passage, forms, run) else None
         elif token.text not in _SKIPPABLE or (run and token.text == '"' and _opens(passage, each)):
             return None
     return None
+
+
+def _is_unbroken(passage: Passage, forms: ChoiceForms, run: list[int]) -> bool:
+    """Return whether no comma stands within the run, if no choice has one ("I don't know, them folks …")."""
+    return forms.has_commas or all(passage.tokens[place].text != "," for place in range(run[0], run[-1]))
 
 
 def _opens(passage: Passage, place: int) -> bool:
@@ -120,7 +125,8 @@ def _number(passage: Passage, forms: ChoiceForms, place: int) -> Mention | None:
     if not slash and [tokens[each].text for each in ahead[:_OUT_OF]] == ["out", "of"] and len(ahead) > _OUT_OF:
         whole, last = tokens[ahead[_OUT_OF]].text, ahead[_OUT_OF]
     if not whole:
-        return None
+        choice = forms.numbers.get(number_in(number) or 0.0) if "." in number else None
+        return None if choice is None else Mention(choice, place, place)
     value, greatest = number_in(number), number_in(whole)
     top = max(forms.numbers) if forms.numbers else float(len(forms.choices))
     if value is None or greatest != top or forms.mixes_numbers:

@@ -48,7 +48,7 @@ def _is_counterpart(around: Surroundings) -> bool:
 def _denied(around: Surroundings) -> bool:
     """Return whether what follows denies the mention ("… is not it", "… would be wrong", "… costs too much")."""
     said = around.after[:_NEAR]
-    if len(said) == 1 and said[0] in ("second", "third", "next", "not"):
+    if said[:3] == ("a", "close", "second") or (len(said) == 1 and said[0] in ("second", "third", "next", "not")):
         return True
     if said and said[0] in words.DENYING:
         return any(word in words.REFUTING or word in ("not", "too") for word in said[1:5])

@@ -48,6 +48,14 @@ class Passage:
                 clause += 1
         return cls(text, tuple(tokens), tuple(sentences), tuple(clauses))
 
+    def sentence_texts(self) -> list[str]:
+        """Return the text of each sentence that has a word, in order."""
+        found: dict[int, list[Token]] = {}
+        for token, sentence in zip(self.tokens, self.sentences, strict=True):
+            found.setdefault(sentence, []).append(token)
+        told = [tokens for tokens in found.values() if any(token.kind != "mark" for token in tokens)]
+        return [self.text[tokens[0].start : tokens[-1].end] for tokens in told]
+
     def before(self, place: int) -> Iterator[int]:
         """Yield the places of the tokens before a place in its clause, nearest first."""
         for earlier in range(place - 1, -1, -1):

@@ -24,11 +24,12 @@ from idiolect.methods.reading.choice_forms import (
     exact_choice,
     forms_of,
     number_in,
+    only_choice_with,
     words_in,
 )
 from idiolect.methods.reading.final_answers import ANSWER, CONCLUSION, FINAL, Marked, marked_in
 from idiolect.methods.reading.forms import plain
-from idiolect.methods.reading.labels import labels_in, leading_number, negates, whole_label
+from idiolect.methods.reading.labels import labels_in, leading_number, negates, numbers_in, whole_label
 from idiolect.methods.reading.passages import Passage
 from idiolect.methods.reading.resolution import refuses, repeated, resolved
 from idiolect.methods.reading.standing import mentions_in
@@ -38,9 +39,17 @@ from idiolect.people.user import Question
 _MOST_CHARACTERS = 8_000
 _LAST_CHARACTERS = 2_000
 _LONG_PART = 3  # words
-_NEXT_QUESTION = re.compile(r"\n\s*(?:Question|Q)\s*\d*\s*:", re.IGNORECASE)
+_KNOWS_NOT = frozenset(("not", "know"))
+_NEXT_QUESTION = re.compile(r"\n\s*(?:#+\s*)?(?:Question|Q|Instruction|Input|User|Human)\s*\d*\s*:", re.IGNORECASE)
+_SCALE = re.compile(
+    r"\b(?:(?:on|using)\s+)?(?:a|the|this|your)?\s*(?:scale|range)\s*(?:of|from|:)?\s*\(?\d{1,3}\s*(?:-|to|through|and)\s*\d{1,3}\)?"
+    r"|\bfrom\s+\d{1,3}\s+to\s+\d{1,3}\b",
+    re.IGNORECASE,
+)
 _AROUND = " \n\t\"'*.,;:!()[]{}<>-~`"
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
+_LABEL = re.compile(r"\W*(?:\w|\d{1,2})\W*")
+_ARTICLE = re.compile(r"^(?:a|an|the|my)\s+", re.IGNORECASE)
 _RANKED = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s")
 _CORRECTION = re.compile(
     r"\b(?:wait|actually|correction|on second thought|let me reconsider|scratch that)\b", re.IGNORECASE
@@ -99,6 +108,7 @@ class _Reader:
             text = text[: following.start()]
         if bare.structured:
             return self._whole(text)
+        text = _SCALE.sub(" ", text).strip() or text
         return next((found.choice for found in self._by_rule(text) if found.said), None)
 
     def _read_end(self, reply: str) -> int | None:
@@ -113,6 +123,7 @@ class _Reader:
         for rank in (FINAL, ANSWER, CONCLUSION):
             yield self._marked(passage, rank)
         yield self._lines(text)
+        yield self._last_sentence(passage)
         yield self._labelled(passage, 0, len(text))
         yield self._mentioned(passage, 0, len(passage.tokens))
         yield self._part_first(passage)
@@ -142,8 +153,10 @@ class _Reader:
         label = whole_label(text, forms)
         if label is not None:
             return label
-        part = forms.parts.get(words_in(text))
-        return close_choice(text, forms.choices) if part is None else part
+        part = forms.parts.get(words_in(_ARTICLE.sub("", text)))
+        if part is None:
+            part = close_choice(text, forms.choices)
+        return only_choice_with(text, forms.choices) if part is None else part
 
     def _marked(self, passage: Passage, rank: int) -> _Read:
         """Read what the phrases of a rank mark. If they disagree, the last one counts after a correction only."""
@@ -187,6 +200,16 @@ class _Reader:
             return _found(named.pop())
         return _UNREADABLE if len(named) > 1 else _SILENT
 
+    def _last_sentence(self, passage: Passage) -> _Read:
+        """Read a last sentence that is nothing but a choice, unless the first one is nothing but another choice."""
+        sentences = passage.sentence_texts()
+        if len(sentences) < 2 or _LABEL.fullmatch(sentences[-2]):  # the last item of a list
+            return _SILENT
+        first, last = self._bare_line(sentences[0]), self._bare_line(sentences[-1])
+        if last is None or sentences[-1].rstrip().endswith("?"):
+            return _SILENT
+        return _UNREADABLE if first not in (None, last) else _found(last)
+
     def _bare_line(self, line: str) -> int | None:
         found = self._forms.words.get(words_in(line))
         if found is not None:
@@ -198,6 +221,8 @@ class _Reader:
         """Read a letter at the beginning, or "option B" within; words that name another choice contradict it."""
         letters, rest = labels_in(passage.text[start:end])
         places = {self._forms.of_letter(letter) for letter in letters}
+        if not self._forms.numbers and not self._forms.mixes_numbers:
+            places |= {self._forms.of_number(number) for number in numbers_in(passage.text[start:end])}
         if not places or None in places:
             return _SILENT
         if len(places) > 1 or (not rest and negates(passage.text[start:end])):
@@ -223,9 +248,9 @@ class _Reader:
         return _found(choice)
 
     def _is_numbered_otherwise(self, text: str, choice: int) -> bool:
-        """Return whether a number begins the text that is another choice's place; "1." begins any list."""
+        """Return whether a number begins the text that is another choice's place."""
         number = leading_number(text)
-        if number is None or number == 1 or self._forms.numbers:
+        if number is None or self._forms.numbers:
             return False
         return self._forms.of_number(number) not in (None, choice)
 
@@ -233,7 +258,8 @@ class _Reader:
         """Read a first clause that is a long part of one choice."""
         end = next((place for place in range(len(passage.tokens)) if passage.is_boundary(place)), 0)
         first = words_in(passage.text[: passage.tokens[end].start]) if end else ()
-        return _found(self._forms.parts.get(first) if len(first) >= _LONG_PART else None)
+        tells = len(first) >= _LONG_PART and not _KNOWS_NOT <= set(first)
+        return _found(self._forms.parts.get(first) if tells else None)
 
 
 def _agreed(found: Sequence[_Read]) -> int | None:

@@ -54,8 +54,10 @@ def refuses(passage: Passage, named: Sequence[Mention], choice: int) -> bool:
     if any(f" {phrase} " in said for phrase in words.CHATTER):
         return True
     naming = [each for each in named if each.choice == choice and each.standing == "asserted"]
+    own = [passage.words(range(each.first, each.last + 1)) for each in naming]
     sentences = [passage.words(passage.sentence_of(each.first)) for each in naming]
-    return all(any(f" {phrase} " in sentence for phrase in words.REFUSING) for sentence in sentences)
+    refusing = [phrase for phrase in words.REFUSING if not any(phrase in name for name in own)]
+    return all(any(f" {phrase} " in sentence for phrase in refusing) for sentence in sentences)
 
 
 def _coordinated(passage: Passage, named: Sequence[Mention]) -> list[Mention]:

@@ -18,7 +18,7 @@ from idiolect.methods.reading.choice_forms import ChoiceForms
 from idiolect.methods.reading.mentions import Mention, found_in
 from idiolect.methods.reading.negation import negation_of
 from idiolect.methods.reading.passages import Passage
-from idiolect.methods.reading.surroundings import Surroundings, is_telling
+from idiolect.methods.reading.surroundings import Surroundings, is_conjunction, is_telling
 
 _SHORT = 4  # tokens of a sentence
 
@@ -37,7 +37,7 @@ def mentions_in(passage: Passage, forms: ChoiceForms, question: frozenset[str], 
 
 
 def _judged(around: Surroundings, forms: ChoiceForms) -> Mention:
-    mention = replace(around.mention, alone=around.alone)
+    mention = replace(around.mention, alone=around.alone, choice=_longer(around, forms))
     if around.passage.tokens[mention.last].kind == "char":
         return _judged_unspaced(around, mention, forms)
     if around.in_phrase(words.IDIOMS) or _opens_talk(around):
@@ -65,7 +65,7 @@ def _judged_unspaced(around: Surroundings, mention: Mention, forms: ChoiceForms)
     if unspaced.negated_before(left) or unspaced.negated_after(text[end:]):
         return replace(mention, standing="negated")
     graded = mention.choice in forms.extended and unspaced.has_degree(left)
-    if graded or around.asks or any(other in left for other in words.OTHERS_ANYWHERE):
+    if graded or around.asks or any(other in left + right for other in words.OTHERS_ANYWHERE):
         return replace(mention, standing="aside")
     opens = not left.strip(" \"'")
     if mention.first == mention.last:
@@ -73,6 +73,17 @@ def _judged_unspaced(around: Surroundings, mention: Mention, forms: ChoiceForms)
         if not closes or not (opens or unspaced.is_hangul(text[start])):
             return replace(mention, standing="incidental")
     return replace(mention, alone=mention.alone or opens)
+
+
+def _longer(around: Surroundings, forms: ChoiceForms) -> int:
+    """Return the mention's choice, or the longer one whose other words follow ("own it with a mortgage")."""
+    after = list(around.after)
+    while after and after[0] in words.OBJECTS:
+        del after[0]
+    for place, rest in forms.longer.get(around.mention.choice, ()):
+        if tuple(after[: len(rest)]) == rest:
+            return place
+    return around.mention.choice
 
 
 def _opens_talk(around: Surroundings) -> bool:
@@ -100,10 +111,21 @@ def _is_conditional(around: Surroundings) -> bool:
     sentence = around.sentence
     if sentence.split()[:1] in (["if"], ["unless"], ["suppose"], ["imagine"]) and " then " in sentence:
         return True
+    if _depends(around):
+        return True
     supposed = any(f" {phrase} " in sentence for phrase in words.SUPPOSING + words.EARLIER)
     if supposed and not around.alone and " now " not in sentence:
         return True
-    return any(f" {phrase} " in sentence for phrase in words.ECHOING)
+    decides = words.FIRST_PERSON & {*around.before} and words.COMMITTING & {*around.before}
+    return not decides and any(f" {phrase} " in sentence for phrase in words.ECHOING)
+
+
+def _depends(around: Surroundings) -> bool:
+    """Return whether a "would" before the mention depends on an "if" behind it ("I would approve if he …")."""
+    if around.before and not any(word in words.HYPOTHETICAL for word in around.before):
+        return False
+    rest = around.passage.words(place for place in around.passage.sentence_of(around.mention.first) if place > around.mention.last)
+    return rest.startswith(words.UNDER_CONDITION) and not any(f" {phrase} " in rest for phrase in words.POLITE_CONDITIONS)
 
 
 def _is_past(around: Surroundings) -> bool:
@@ -115,6 +137,8 @@ def _is_past(around: Surroundings) -> bool:
 def _is_of_others(around: Surroundings) -> bool:
     """Return whether other people are the subject: "some say …", "my wife would …", "I heard that …"."""
     said = tuple(reversed(around.before))
+    while said and (said[0] in ("and", "or") or is_conjunction(said[0])):
+        said = said[1:]
     if not said:
         return False
     if any(f" {phrase} " in around.left for phrase in words.HEARSAY):

@@ -47,9 +47,15 @@ QUESTIONING = _words("falls if ob si unless wenn whether")
 ASKING = _words("how what where which who whom whose why")
 UNCERTAIN = _words("certain know say sure tell")
 POSSIBLE = _words("could may might")
-ECHOING = _phrases("you asked | you ask | you want to know | one of | options | choose between")
+ECHOING = _phrases("you asked | you ask | you want to know | one of | options | the choices | choose between | chosen from")
 SUPPOSING = _phrases(
     "if i were | if i was | if i had a | if they were | if only | i wish | imagine | suppose | pretend"
+)
+HYPOTHETICAL = _words("would will might could may should")
+UNDER_CONDITION = (" if ", " only if ", " but only if ", " unless ", " provided ", " as long as ")
+POLITE_CONDITIONS = _phrases(
+    "if i had to | if i have to | if i must | if i could | if you ask | if you want | if you must | if you like | if "
+    "pressed | if forced | if asked | if anything | if possible | if i am honest | if i may | if given | if that"
 )
 EARLIER = _phrases(
     "when i was | as a kid | as a child | as a boy | as a girl | back then | back in | in my youth | growing "
@@ -57,10 +63,10 @@ EARLIER = _phrases(
 )
 NOW = _words("currently now nowadays")
 HEARSAY = _phrases(
-    "read somewhere | read that | heard that | hear that | heard people | heard somewhere | they say that"
+    "you would think | you might think | read somewhere | read that | heard that | hear that | heard people | heard somewhere | they say that"
 )
 OTHERS = _words(
-    "algunos andere anybody beaucoup certains colleagues critics d'autres economists einige everybody "
+    "algunos andere anybody beaucoup certains colleagues critics d'autres different economists einige everybody "
     "everyone experts folks friends he manche many most muchos neighbors neighbours one opponents others "
     "others' otros parents people politicians she some somebody someone somewhere supporters viele you другие "
     "некоторые"
@@ -75,7 +81,7 @@ KIN = _words(
 )
 OTHERS_ANYWHERE = _phrases(
     "有人 | 有些人 | 很多人 | 别人 | 他们 | 朋友 | 丈夫 | 妻子 | 同事 | 邻居 | 友人 | 人々 | 多くの人 | 友達 | "
-    "妻は | 夫は | 母は | 父は | 친구 | 남편 | 아내 | 어떤 사람 | เพื่อน | บางคน | คนอื่น"
+    "的人 | 妻は | 夫は | 母は | 父は | 친구 | 남편 | 아내 | 어떤 사람 | เพื่อน | บางคน | คนอื่น"
 )
 FIRST_PERSON = _words("eu i ich io ja je me mine my myself we yo я")
 META = _words("assume believe expect guess imagine say suppose think would")
@@ -91,7 +97,7 @@ ANSWER_NOUNS = _words(
 )
 BACK_MARKS = _phrases(
     "is my | would be my | is the answer | would be the answer | is what | is the one | is the best | it is | "
-    "would be the best | as my answer | as my final answer | is where | is the way"
+    "would be the best | wins | takes the cake | it is then | as my answer | as my final answer | is where | is the way | is more accurate | is closest | is closer | fits best | fits me best | describes me best"
 )
 LEADS = _words(
     "am answer answers are be became become becomes been being believe believes bin call category certainly "
@@ -136,12 +142,14 @@ TAILS = _phrases(
     "thanks | of course | without question | please | a lot | a bit | a little | i think | i guess | i "
     "suppose"
 )
+OBJECTS = _words("it him her them that this")
+KINDS_OF_PEOPLE = _words("people person guy gal girl man woman lover fan family household")
 SUBJECT_IS_ANSWER = _words("best certainly clearly closest definitely how it probably right what where")
 CONTRASTS = _words("aber but hence however instead mais pero so still therefore thus yet но однако")
 JOINTS = _words("although because car obwohl parce porque since though unless weil whereas while")
 COORDINATORS = _words("& , / and e either eller en et nor o och oder of or ou und y и или")
 COMPARING = _phrases(
-    "rather than | instead of | as opposed to | opposed to | more than | over | > | then | not | and not | do "
+    "beats | rather than | instead of | as opposed to | opposed to | more than | over | > | then | not | and not | do "
     "not | before | followed by | definitely not | unlike"
 )
 
@@ -165,7 +173,7 @@ DEGREES = _words(
     "slightly so somewhat sorta strongly tend too totally very ziemlich plutôt très"
 )
 IDIOMS = _phrases(
-    "agree that this is a | agree that it is a | agree this is a | agree that this question | good question | "
+    "likely that | unlikely that | to be fair | i am fine thanks | fine thanks | agree that this is a | agree that it is a | agree this is a | agree that this question | good question | "
     "great question | good idea for a question | bad idea for a question | no comment | fair question | "
     "important question | interesting question | on the other hand | in other words | for better or worse | "
     "good thing that you | idea for a question | fair point | good point | happy to help | agree to disagree "
@@ -182,7 +190,8 @@ REFUSING = _phrases(
     "able to | decline to | can not give | no puedo | could not decide | can not really decide"
 )
 CHATTER = _phrases(
-    "happy to help | glad to help | how can i help | how can i assist | please provide | please share the"
+    "happy to help | glad to help | how can i help | how can i assist | please provide | please share the | just "
+    "kidding | only kidding | just joking | only joking | i take that back"
 )
 
 # Languages

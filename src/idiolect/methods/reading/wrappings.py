@@ -20,6 +20,7 @@ _TURN_END = re.compile(
     r"|</s>|<s>|<eos>|<bos>|<end_of_turn>|<start_of_turn>|\[/?INST\]|<｜end▁of▁sentence｜>|<turn\|>"
 )
 _COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
+_WRITTEN_BREAKS = re.compile(r"^(?:\\[nr])+(?![a-z])|(?:\\[nr])+$")  # a backslash and an n, at either end
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w+-]*[ \t]*$", re.MULTILINE)
 _ANSWER_TAG = r"final_?answer|answer|choice|response|result|output|selection|option|label"
 _ELEMENT = re.compile(
@@ -33,7 +34,12 @@ _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _BOLD = re.compile(
     r"\*\*\*|\*\*|__|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])|(?<!\w)_(?=\w)|(?<=[\w.!?])_(?!\w)|~~|`+"
 )
+_STAGE_DIRECTION = re.compile(r"(?:^|(?<=[.!?…\n] ))\*[a-z]+(?:s|ing) [^*\n]{1,80}\*(?= ?\S)", re.MULTILINE)  # *sips coffee*
 _LINE_START = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]*|[-*+•–][ \t]+)+", re.MULTILINE)
+_STRUCK = re.compile(r"~~[^~\n]{1,500}~~")
+_BOXES = re.compile(r"(?<=\S)[ \t]+(?=(?:☐|☑|☒|✅|\[[ xX✓✔]\])\s)")
+_TICKED_ROW = re.compile(r"^[ \t]*\|[ \t]*([^|\n]+?)[ \t]*\|[ \t]*(?:[xX✓✔☑✅]|\[[xX]\])[ \t]*\|?[ \t]*$", re.MULTILINE)
+_EMPTY_ROW = re.compile(r"^[ \t]*\|[ \t]*[^|\n]+\|[ \t]*\|?[ \t]*$", re.MULTILINE)
 _TICKED = re.compile(r"^[ \t]*(?:[-*+][ \t]*)?(?:\[[xX✓✔]\]|☑|☒|✅|\([xX]\))[ \t]*(.+)$", re.MULTILINE)
 _UNTICKED = re.compile(r"^[ \t]*(?:[-*+][ \t]*)?(?:\[ ?\]|☐|\( \))", re.MULTILINE)
 
@@ -41,6 +47,7 @@ _FIELDS = (
     "final_answer", "finalanswer", "answer", "choice", "selected_choice", "selected_option", "selected", "selection",
     "option", "response", "result", "prediction", "label", "value", "output", "reply", "rating", "score", "text",
 )  # fmt: skip
+_FLAGS = ("selected", "is_selected", "chosen", "checked", "is_answer", "correct")
 _DESCRIBING = ("question", "choices", "options", "reason", "reasoning", "explanation", "thought", "confidence", "id")
 _MOST_DEPTH = 5
 
@@ -63,7 +70,8 @@ class Unwrapped:
 def unwrapped(reply: str) -> Unwrapped:
     """Return the reply's text without wrappings, and the answers that they mark."""
     text = _COMMENT.sub(" ", _without_turn_ends(html.unescape(reply)))
-    text = _FENCE.sub("", text).strip()
+    text = _WRITTEN_BREAKS.sub("\n", text)
+    text = _BOXES.sub("\n", _STRUCK.sub(" ", _FENCE.sub("", text))).strip()
     text = text.strip("`").strip() if text.startswith("```") and text.endswith("```") else text
     parsed, is_structure = _parsed(text)
     if is_structure:
@@ -86,6 +94,9 @@ def _marked_in(text: str) -> Iterator[str]:
     ticked = _TICKED.findall(text)
     if len(ticked) == 1 and _UNTICKED.search(text):
         yield ticked[0]
+    rows = _TICKED_ROW.findall(text)
+    if len(rows) == 1 and _EMPTY_ROW.search(text):
+        yield rows[0]
     yield from (_TAG.sub(" ", found[2]) for found in _ELEMENT.finditer(text))
     yield from (found[1] for found in _BOX.finditer(text))
     lines = text.rstrip().splitlines()
@@ -131,6 +142,11 @@ def _answers(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _field_answers(fields: dict[str, Any], original: dict[Any, Any], depth: int) -> Iterator[str]:
+    flag = next((name for name in _FLAGS if isinstance(fields.get(name), bool)), None)
+    if flag is not None and len(fields) > 1:
+        if not fields[flag]:
+            return
+        fields = {name: each for name, each in fields.items() if name != flag}
     known = [name for name in _FIELDS if name in fields]
     if known:
         names = [known[0], *(name for name in known[1:] if name in ("text", "label", "option", "choice"))]
@@ -152,6 +168,7 @@ def _key(key: object) -> str:
 
 def _without_markdown(text: str) -> str:
     """Return the text with quotes for emphasis, and without headings, bullets and table cells' bars."""
+    text = _STAGE_DIRECTION.sub("", text)
     text = _LINE_START.sub("", text)
     text = _BOLD.sub('"', text)
     if "|" in text:
