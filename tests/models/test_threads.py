@@ -177,7 +177,7 @@ async def test_the_number_of_threads_changes_no_result(
         for topic in ("music", "the forest")
     ]
     asked += [
-        ChoiceRequest((Message("user", f"From 1 to {n}?"),), ("1", "2", "3")) for n in range(3, 43)
+        ChoiceRequest((Message("user", f"From 1 to {n}?"),), ("1", "2", "3")) for n in range(3, 15)
     ]  # one row each
     written = [CompletionRequest(each.messages, SamplingParams(8)) for each in asked[:2]]
 

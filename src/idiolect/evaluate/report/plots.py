@@ -241,6 +241,8 @@ def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     last = max(last, first + 1)
     nothing = len(positive) < len(costs)
+    ends = (-0.25 * 10.0**first if nothing else 10.0**first * 0.8, 10.0**last * 1.25)
+    axes.set_xlim(*ends)  # before the scale: autoscaling warns if all costs are equal
     if nothing:
         axes.set_xscale("symlog", linthresh=10.0**first, linscale=0.35)
     else:
@@ -249,7 +251,7 @@ def _log_axis(axes: Axes, costs: Sequence[float]) -> None:
     ticks = [0.0, *ticks] if nothing else ticks
     axes.set_xticks(ticks, [f"{tick:,g}" if tick < 1e6 else f"{tick:.0e}" for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlim(-0.25 * 10.0**first if nothing else 10.0**first * 0.8, 10.0**last * 1.25)
+    axes.set_xlim(*ends)
 
 
 # -- layers of CHAMELEON

@@ -8,9 +8,11 @@ In other languages than English, only words for yes and no are judged, because t
 from __future__ import annotations
 
 from idiolect.methods.reading import vocabulary as words
+from idiolect.methods.reading.choice_forms import NUMBER_WORDS
 from idiolect.methods.reading.surroundings import Surroundings, is_telling
 
 
+_NEAR = 5  # words before a number
 _OWN_SUBJECTS = (("i",), ("we",))
 
 
@@ -29,13 +31,13 @@ def answers(around: Surroundings) -> bool:
 
 def is_led(around: Surroundings) -> bool:
     """Return whether a copula, an answering verb or a pronoun stands shortly before the mention."""
-    is_number = around.passage.tokens[around.mention.first].kind == "number"
+    is_number = around.passage.tokens[around.mention.first].kind == "number" or around.word in NUMBER_WORDS
     for place, word in enumerate(around.before):
         if word in words.COPULAS:
             return _fits(around, around.before[place + 1 :])
         if word in words.LEADS:
             return True
-        if is_skipped(word) or (is_number and around.asks_about(word)):
+        if is_skipped(word) or (is_number and place < _NEAR):
             continue
         rest = around.before[place + 1 :]
         return _has_subject(word, rest) or (around.asks_about(word) and rest[:1] in _OWN_SUBJECTS)
@@ -51,11 +53,14 @@ def _one_word_answers(around: Surroundings) -> bool:
     word, led = around.word, is_led(around)
     if (word in words.FREQUENCIES and led) or (word == "yes" and around.starts):
         return True
+    if word == "no" and around.starts and around.after == ("way",):
+        return True
     if word in ("yes", "no") and _closes(around):
         telling = [each for each in around.before if each not in words.EMPHATIC and is_telling(each)]
         return led or not telling or telling[0] in words.LEADS or telling[0] in words.COPULAS
     if word in words.COMMON:
-        return (led and _closes(around)) or (around.starts and not around.after)
+        called = around.starts and around.is_called_the_answer()
+        return called or (led and _closes(around)) or (around.starts and not around.after)
     return (led or around.starts) and _goes_on(around)
 
 

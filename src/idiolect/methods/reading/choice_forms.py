@@ -25,11 +25,13 @@ NUMBER_WORDS = {
         ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
     )
 }
+_DIGITS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _RANGE = re.compile(r"(?:from |between )?([$€£]?[\d.,]*\d[%k]?)\s*(?:-|to|and)\s*([$€£]?[\d.,]*\d[%k]?)(?: (?:years|years old))?")
 _ENUMERATOR = re.compile(r"^\s*(?:[(\[]?(\d{1,2}|[A-Za-z])[)\].:=]|(\d{1,2})\s+(?:[-–—=]|(?=\()))\s*(?=\S)")
 _PARENTHESIS = re.compile(r"\(([^()]{2,200})\)")
 _HEAD_END = re.compile(r"\s*[(,;:]|\s+[-–—/]\s+|\s*[–—]\s*")
+_SPECIFY = re.compile(r"\(?[^()\w]*(?:please )?specify\)?|\(?please name\)?", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
 _AROUND = string.whitespace + ".,;:!?\"'()[]{}*_`~"
 _HARD = frozenset("+#%$€£¥<>=&@°")  # marks that tell choices apart ("C", "C++", "C#")
@@ -118,6 +120,7 @@ class ChoiceForms:
         first: lengths of the entries of `words`, longest first, by their first word.
         numbers: index by number, if choices are numbers.
         longer: by a choice's index, the choices that begin with its words, each with its further words.
+        heads: those of `parts` that stand before a bracket ("Basic" in "Basic ($5 a month)").
         extended: indices of choices whose words are part of another choice's, which only adds a degree.
     """
 
@@ -126,6 +129,7 @@ class ChoiceForms:
     parts: dict[Words, int]
     first: dict[str, tuple[int, ...]]
     numbers: dict[float, int]
+    heads: frozenset[Words]
     extended: frozenset[int]
     longer: dict[int, tuple[tuple[int, Words], ...]]
     has_letters: bool
@@ -160,7 +164,10 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
     for place, found in enumerate(own):
         if third := _third_person(found):
             words.setdefault(third, place)
+        if named := words_in(_SPECIFY.sub("", choices[place])):
+            words.setdefault(named, place)
     _add_ranges(words, own)
+    _add_number_words(words)
     numbers = _numbers(choices)
     for word, number in NUMBER_WORDS.items():
         if number in numbers:
@@ -176,6 +183,7 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
         single,
         _by_first(words),
         numbers,
+        frozenset(head for choice in choices if "(" in choice and (head := words_in(choice.partition("(")[0])) in single),
         _extended(own),
         _longer(own),
         any(len(choice.strip(_AROUND)) == 1 and choice.strip(_AROUND).isalpha() for choice in choices),
@@ -290,13 +298,20 @@ def _add_ranges(words: dict[Words, int], own: Sequence[Words]) -> None:
         head, rest = found[:1], found[1:]
         if not head or not head[0].isdigit():
             continue
-        if len(rest) == 1 and rest[0].isdigit():
+        if rest and rest[0].isdigit():
             words.setdefault((*head, "to", *rest), place)
         elif len(rest) == _SHORTEST_PART and rest[0] == "to" and rest[1].isdigit():
             words.setdefault((*head, rest[1]), place)
         elif rest in (("or", "more"), ("and", "more"), ("+",), ("and", "over"), ("or", "older"), ("and", "older")):
             words.setdefault((*head, "+"), place)
             words.setdefault((*head, "or", "more"), place)
+
+
+def _add_number_words(words: dict[Words, int]) -> None:
+    """Add choices with their numbers in words ("4 stars" is "four stars")."""
+    for found, place in list(words.items()):
+        if len(found) > 1 and any(word in _DIGITS for word in found):
+            words.setdefault(tuple(_DIGITS.get(word, word) for word in found), place)
 
 
 def _third_person(words: Words) -> Words:

@@ -43,12 +43,14 @@ _KNOWS_NOT = frozenset(("not", "know"))
 _NEXT_QUESTION = re.compile(r"\n\s*(?:#+\s*)?(?:Question|Q|Instruction|Input|User|Human)\s*\d*\s*:", re.IGNORECASE)
 _SCALE = re.compile(
     r"\b(?:(?:on|using)\s+)?(?:a|the|this|your)?\s*(?:scale|range)\s*(?:of|from|:)?\s*\(?\d{1,3}\s*(?:-|to|through|and)\s*\d{1,3}\)?"
-    r"|\bfrom\s+\d{1,3}\s+to\s+\d{1,3}\b",
+    r"|\bfrom\s+\d{1,3}\s+to\s+\d{1,3}\b|\b\d{1,3}\s*(?:-|to)\s*\d{1,3}\s+scale\b",
     re.IGNORECASE,
 )
 _AROUND = " \n\t\"'*.,;:!()[]{}<>-~`"
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
+_ITEM = re.compile(r"\W*(?:[A-Za-z]|\d{1,2})[.):]\s")
 _LABEL = re.compile(r"\W*(?:\w|\d{1,2})\W*")
+_CLOSING = re.compile(r",?\s+(?:then|please|thanks|thank you|i guess|i think|i suppose|definitely|of course|though|for sure)\W*$", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:a|an|the|my)\s+", re.IGNORECASE)
 _RANKED = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s")
 _CORRECTION = re.compile(
@@ -194,6 +196,11 @@ class _Reader:
         lines = [line for line in text.splitlines() if line.strip(_AROUND)]
         if len(lines) < 2:
             return _SILENT
+        listed = [_ITEM.match(line) is not None for line in lines]
+        if sum(listed) > 1 and not listed[-1]:  # a list of the choices, then "I choose B"
+            labelled = self._labelled(Passage.of(lines[-1]), 0, len(lines[-1]))
+            if labelled.said:
+                return labelled
         bare = [self._bare_line(line) for line in lines]
         named = {choice for choice in bare if choice is not None}
         if len(named) == 1 and (bare[0] is not None or bare[-1] is not None):
@@ -205,7 +212,10 @@ class _Reader:
         sentences = passage.sentence_texts()
         if len(sentences) < 2 or _LABEL.fullmatch(sentences[-2]):  # the last item of a list
             return _SILENT
-        first, last = self._bare_line(sentences[0]), self._bare_line(sentences[-1])
+        first, last = self._bare_line(sentences[0]), self._bare_line(_CLOSING.sub("", sentences[-1]))
+        introduction, colon, named = sentences[-1].rpartition(":")
+        if colon and last is None and not negates(introduction):
+            last = self._bare_line(named)
         if last is None or sentences[-1].rstrip().endswith("?"):
             return _SILENT
         return _UNREADABLE if first not in (None, last) else _found(last)
@@ -258,7 +268,7 @@ class _Reader:
         """Read a first clause that is a long part of one choice."""
         end = next((place for place in range(len(passage.tokens)) if passage.is_boundary(place)), 0)
         first = words_in(passage.text[: passage.tokens[end].start]) if end else ()
-        tells = len(first) >= _LONG_PART and not _KNOWS_NOT <= set(first)
+        tells = (len(first) >= _LONG_PART or first in self._forms.heads) and not _KNOWS_NOT <= set(first)
         return _found(self._forms.parts.get(first) if tells else None)
 
 

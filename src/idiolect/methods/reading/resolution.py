@@ -99,7 +99,8 @@ def _set_apart(passage: Passage, other: Mention, asserted: Mention) -> bool:
         return True
     first, last = sorted((other, asserted), key=lambda each: each.first)
     between = [passage.tokens[place].text for place in range(first.last + 1, last.first)]
-    marks = ",;:-" if other.standing == "aside" else ":"
+    corrected = other.last < asserted.first and not asserted.weak  # "It is not small, it is big"
+    marks = ",;:-" if other.standing == "aside" or corrected else ":"
     return any(text in words.CONTRASTS or text in marks for text in between)
 
 
@@ -107,8 +108,10 @@ def _interferes(passage: Passage, other: Mention, asserted: Mention) -> bool:
     """Return whether an incidental mention stands in the same sentence, and not only in a reason given afterwards."""
     if passage.sentences[other.first] != passage.sentences[asserted.first]:
         return False
-    if other.last < asserted.first and _decides(passage, asserted):
-        return False
+    if other.last < asserted.first:
+        between = {passage.tokens[place].text for place in range(other.last + 1, asserted.first)}
+        if between & words.CONTRASTS or _decides(passage, asserted):
+            return False
     between = {passage.tokens[place].text for place in range(asserted.last + 1, other.first)}
     return not between & words.JOINTS
 
@@ -157,6 +160,8 @@ def _decides(passage: Passage, mention: Mention) -> bool:
     places = (place for place in passage.sentence_of(mention.first) if place < mention.first)
     said = [passage.tokens[place].text for place in (places if mention.alone else before)]
     if any(word in words.CONCLUDING for word in said[-1:]):
+        return True
+    if " most important " in f" {' '.join(said)} " and said[-1:] == ["is"]:
         return True
     committing = any(word in words.COMMITTING or word in words.ANSWER_NOUNS for word in said)
     return committing and any(word in words.FIRST_PERSON for word in said)

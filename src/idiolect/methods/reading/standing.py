@@ -162,7 +162,8 @@ def _is_own_answer(around: Surroundings, said: tuple[str, ...]) -> bool:
 def _is_reported(around: Surroundings) -> bool:
     """Return whether "he" or "she" is the subject, and somebody speaks of themselves elsewhere."""
     said = frozenset(around.before)
-    if words.FIRST_PERSON & said or not words.THIRD_PERSON & said:
+    others = words.THIRD_PERSON - around.question
+    if words.FIRST_PERSON & said or not others & said:
         return False
     all_said = [token.text for token in around.passage.tokens]
     persona = any(one == "i" and other not in words.META for one, other in pairwise(all_said))

@@ -71,7 +71,8 @@ class Surroundings:
     def asks(self) -> bool:
         """Whether the mention's sentence is a question."""
         places = self.passage.sentence_of(self.mention.first)
-        return any(self.passage.tokens[place].text == "?" for place in places[-3:])
+        asked = any(self.passage.tokens[place].text == "?" for place in places[-3:])
+        return asked and not _ends_with_tag([self.passage.tokens[place].text for place in places[-6:]])
 
     @property
     def is_everything(self) -> bool:
@@ -112,6 +113,14 @@ class Surroundings:
                 possessive = phrase.endswith(("my", "the best"))
                 return not possessive or any(word in words.ANSWER_NOUNS or word in self.question for word in rest)
         return False
+
+
+def _ends_with_tag(said: list[str]) -> bool:
+    """Return whether a sentence ends with a tag that asks for consent only ("…, hasn't it?")."""
+    if said[-1:] != ["?"] or "," not in said:
+        return False
+    tag = said[len(said) - said[::-1].index(",") : -1]
+    return 1 <= len(tag) <= 3 and (tag == ["right"] or (len(tag) > 1 and tag[0] in words.TAG_VERBS))
 
 
 def is_conjunction(word: str) -> bool:

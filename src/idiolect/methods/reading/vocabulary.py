@@ -36,9 +36,9 @@ NEUTRAL_PHRASES = _phrases(
     "worries | no idea why | nothing beats | no two ways | no buts | no offense | no offence | could not "
     "agree more | not that it matters"
 )
-EXCLUDING_PHRASES = _phrases("rather than | instead of | opposed to | other than | better than | worse than")
+EXCLUDING_PHRASES = _phrases("rather than | instead of | opposed to | other than | better than | worse than | rules out | rule out | ruling out")
 REFUTING = _words(
-    "exaggerated excluded false impossible inaccurate incorrect out second unfair unlikely untrue weak wrong"
+    "exaggerated exaggeration lie lying overstatement overstating selling stretch understatement understating excluded false impossible inaccurate incorrect out second unfair unlikely untrue weak wrong"
 )
 DENYING = _words("are can could did do does is seems should sounds was would")
 
@@ -59,7 +59,8 @@ POLITE_CONDITIONS = _phrases(
 )
 EARLIER = _phrases(
     "when i was | as a kid | as a child | as a boy | as a girl | back then | back in | in my youth | growing "
-    "up | years ago | in the old days | at first | once thought"
+    "up | years ago | in the old days | at first | once thought | first instinct | first thought | would have said | used "
+    "to say"
 )
 NOW = _words("currently now nowadays")
 HEARSAY = _phrases(
@@ -93,11 +94,11 @@ COMMITTING = _words(
 )
 CONCLUDING = _words("hence so therefore thus")
 ANSWER_NOUNS = _words(
-    "answer best choice cup favorite favourite first go number option pick preference preferred response thing top vote"
+    "answer best choice selection verdict rating cup favorite favourite go number option pick preference preferred response thing top vote"
 )
 BACK_MARKS = _phrases(
     "is my | would be my | is the answer | would be the answer | is what | is the one | is the best | it is | "
-    "would be the best | wins | takes the cake | it is then | as my answer | as my final answer | is where | is the way | is more accurate | is closest | is closer | fits best | fits me best | describes me best"
+    "would be the best | wins | takes the cake | it is then | as my answer | as my final answer | is where | is the way | describes it | describes me | sums it up | is about right | would be best | is best | is more accurate | is closest | is closer | fits best | fits me best | describes me best"
 )
 LEADS = _words(
     "am answer answers are be became become becomes been being believe believes bin call category certainly "
@@ -124,7 +125,7 @@ OPENERS = _words("also and but hmm honestly however look oh ok okay or so still 
 AFTER = _words(
     "about after again all although always and any anymore anyway around as at avec because before best but "
     "by car certainly choice con de definitely due during each either el en et even every first for for's "
-    "foremost from given her here him his honestly if in indeed instead is it its just la last me mit more "
+    "foremost from given her here him his honestly i if in indeed instead is it its just la last me mit more "
     "most mostly my myself now o oder of often on once one ones only option or ou our out over overall para "
     "parce per personally plain por pour probably que rather really right seems simply since so than thanks "
     "that the their them then there these this those though through to today too toward towards twice und "
@@ -132,7 +133,7 @@ AFTER = _words(
     "но потому что"
 )
 AFTER_COMMON = _words(
-    "about as at because for from her here him i in it now on overall since than that them these this today "
+    "about anyway as at because for from her here him i in it myself nonetheless now on overall since than that them these this today "
     "whatsoever with"
 )
 AFTER_NO = _words("as because from he i it person respondent she since they to user we who")
@@ -143,13 +144,14 @@ TAILS = _phrases(
     "suppose"
 )
 OBJECTS = _words("it him her them that this")
+TAG_VERBS = _words("am are can could did do does had has have is should was were will would")
 KINDS_OF_PEOPLE = _words("people person guy gal girl man woman lover fan family household")
 SUBJECT_IS_ANSWER = _words("best certainly clearly closest definitely how it probably right what where")
 CONTRASTS = _words("aber but hence however instead mais pero so still therefore thus yet но однако")
 JOINTS = _words("although because car obwohl parce porque since though unless weil whereas while")
 COORDINATORS = _words("& , / and e either eller en et nor o och oder of or ou und y и или")
 COMPARING = _phrases(
-    "beats | rather than | instead of | as opposed to | opposed to | more than | over | > | then | not | and not | do "
+    "more often than | more so than | ahead of | beats | rather than | instead of | as opposed to | opposed to | more than | over | > | then | not | and not | do "
     "not | before | followed by | definitely not | unlike"
 )
 
@@ -173,7 +175,7 @@ DEGREES = _words(
     "slightly so somewhat sorta strongly tend too totally very ziemlich plutôt très"
 )
 IDIOMS = _phrases(
-    "likely that | unlikely that | to be fair | i am fine thanks | fine thanks | agree that this is a | agree that it is a | agree this is a | agree that this question | good question | "
+    "more or less | likely that | unlikely that | to be fair | i am fine thanks | fine thanks | agree that this is a | agree that it is a | agree this is a | agree that this question | good question | "
     "great question | good idea for a question | bad idea for a question | no comment | fair question | "
     "important question | interesting question | on the other hand | in other words | for better or worse | "
     "good thing that you | idea for a question | fair point | good point | happy to help | agree to disagree "

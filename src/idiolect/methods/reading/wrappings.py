@@ -153,8 +153,8 @@ def _field_answers(fields: dict[str, Any], original: dict[Any, Any], depth: int)
         for name in names:
             yield from _answers(fields[name], depth + 1)
         return
-    flags = [str(key) for key, each in original.items() if each is True]
-    if flags and all(isinstance(each, bool) for each in original.values()):
+    flags = [str(key) for key, each in original.items() if each is True or each == 1]
+    if flags and len(original) > 1 and all(each in (0, 1) for each in original.values() if not isinstance(each, list | dict)):
         yield from (flag.replace("_", " ") for flag in flags)
         return
     rest = [each for name, each in fields.items() if name not in _DESCRIBING]
