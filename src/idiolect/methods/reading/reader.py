@@ -3,10 +3,10 @@
     1. the whole reply is a choice, its number or letter, or words that stand for it
     2. what a structure marks: JSON, XML, \\boxed{…}, a ticked box
     3. what a final answer's phrase marks: "Final answer: …", then "The answer is …", then "All in all, …"
-    4. a line that is nothing but a choice
+    4. a line, or the last sentence, that is nothing but a choice
     5. a letter: "B. …", "Option B"
     6. mentions in running text: one choice is asserted, and every other one that occurs is clearly set apart
-    7. a first clause that is a long part of one choice
+    7. a first clause that is a long part of one choice, or all of it but what stands in brackets
 
 The first of these that says something decides, even if it says that the reply is unreadable. See
 docs/reading-answers.md.

@@ -192,7 +192,7 @@ REFUSING = _phrases(
     "able to | decline to | can not give | no puedo | could not decide | can not really decide"
 )
 CHATTER = _phrases(
-    "happy to help | glad to help | how can i help | how can i assist | please provide | please share the | just "
+    "that question a lot | happy to help | glad to help | how can i help | how can i assist | please provide | please share the | just "
     "kidding | only kidding | just joking | only joking | i take that back"
 )
 
