@@ -11,7 +11,6 @@ from idiolect.methods.reading import vocabulary as words
 from idiolect.methods.reading.choice_forms import NUMBER_WORDS
 from idiolect.methods.reading.surroundings import Surroundings, is_telling
 
-
 _NEAR = 5  # words before a number
 _OWN_SUBJECTS = (("i",), ("we",))
 
@@ -78,6 +77,8 @@ def _goes_on(around: Surroundings) -> bool:
         return True
     if around.word and around.passage.tokens[around.mention.first].kind == "number":
         return after[0] in words.AFTER_NUMBER or around.asks_about(after[0])
+    if after[0] in ("i", "we") and is_led(around) and not words.NEGATORS & {*after[:5]}:
+        return True
     if around.is_called_the_answer() or any(around.begins(tail) for tail in words.TAILS):
         return True
     if after[0] in words.KINDS_OF_PEOPLE and any(word in ("a", "an") for word in around.before[:1]):

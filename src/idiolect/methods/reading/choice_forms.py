@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import lru_cache
 
 from idiolect.methods.reading.forms import Token, folded, plain, tokens_of
@@ -27,7 +25,6 @@ NUMBER_WORDS = {
 }
 _DIGITS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
-_RANGE = re.compile(r"(?:from |between )?([$€£]?[\d.,]*\d[%k]?)\s*(?:-|to|and)\s*([$€£]?[\d.,]*\d[%k]?)(?: (?:years|years old))?")
 _ENUMERATOR = re.compile(r"^\s*(?:[(\[]?(\d{1,2}|[A-Za-z])[)\].:=]|(\d{1,2})\s+(?:[-–—=]|(?=\()))\s*(?=\S)")
 _PARENTHESIS = re.compile(r"\(([^()]{2,200})\)")
 _HEAD_END = re.compile(r"\s*[(,;:]|\s+[-–—/]\s+|\s*[–—]\s*")
@@ -35,7 +32,7 @@ _SPECIFY = re.compile(r"\(?[^()\w]*(?:please )?specify\)?|\(?please name\)?", re
 _BRACKETED = re.compile(r"\[[^\[\]]+\]|\([^()]+\)")
 _AROUND = string.whitespace + ".,;:!?\"'()[]{}*_`~"
 _HARD = frozenset("+#%$€£¥<>=&@°")  # marks that tell choices apart ("C", "C++", "C#")
-_TURNING = frozenset(
+TURNING = frozenset(
     [
         "not",
         "no",
@@ -70,7 +67,7 @@ _VERBS = frozenset(
         "distrust",
     ]
 )
-_SMALL = frozenset(
+SMALL = frozenset(
     [
         "a",
         "an",
@@ -99,13 +96,7 @@ _SMALL = frozenset(
         "all",
     ]
 )
-_NEGATING = frozenset(("not", "no", "never", "less", "non", "neither", "hardly", "without", "least", "nor"))
 _SHORTEST_PART = 2
-_MOST_WORDS = 4
-_LONG = 6  # characters
-_SHORTEST_SLIP = 5
-_LONGEST_SLIP = 200
-_ALIKE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +174,9 @@ def forms_of(choices: tuple[str, ...]) -> ChoiceForms:
         single,
         _by_first(words),
         numbers,
-        frozenset(head for choice in choices if "(" in choice and (head := words_in(choice.partition("(")[0])) in single),
+        frozenset(
+            head for choice in choices if "(" in choice and (head := words_in(choice.partition("(")[0])) in single
+        ),
         _extended(own),
         _longer(own),
         any(len(choice.strip(_AROUND)) == 1 and choice.strip(_AROUND).isalpha() for choice in choices),
@@ -207,77 +200,6 @@ def number_in(text: str) -> float | None:
     if bare in NUMBER_WORDS:
         return float(NUMBER_WORDS[bare])
     return float(bare) if _NUMBER.fullmatch(bare) else None
-
-
-def exact_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Return the index of the only choice equal to the text: as it is, or ignoring case, or outer punctuation."""
-    for form in (str.strip, folded, _bare, _squeezed, _unaccented, _amounts):
-        wanted = form(text)
-        same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
-        if len(same) == 1:
-            return same[0]
-        if same:
-            return None
-    return None
-
-
-def _bare(text: str) -> str:
-    bare = folded(text).strip(_AROUND)
-    return "" if bare[:1] == "-" and not bare[1:2].isdigit() else bare
-
-
-def _squeezed(text: str) -> str:
-    """Return the text's letters and digits without what separates them ("non-profit" is "nonprofit")."""
-    words = words_in(text)
-    return "".join(words) if len(words) > 1 or len(text) > _LONG else ""
-
-
-def _unaccented(text: str) -> str:
-    """Return the text's words without accents ("Si" for "Sí"); "" in other scripts than the Latin one."""
-    apart = unicodedata.normalize("NFD", _bare(text))
-    plainer = "".join(character for character in apart if not unicodedata.combining(character))
-    return plainer if plainer.isascii() else ""
-
-
-def _amounts(text: str) -> str:
-    """Return the two ends of a range ("$25,000 to $49,999" is "$25,000 - $49,999"); "" for anything else."""
-    found = _RANGE.fullmatch(_bare(text))
-    return "" if found is None else f"{found[1]} {found[2]}"
-
-
-def only_choice_with(text: str, choices: Sequence[str]) -> int | None:
-    """Return the index of the only choice that has all the telling words of a short text, and negates nothing more."""
-    wanted = [word for word in words_in(text) if word not in _SMALL]
-    if not wanted or len(wanted) > _MOST_WORDS or any(word in _TURNING for word in wanted):
-        return None
-    near = [place for place, choice in enumerate(choices) if set(wanted) & set(words_in(choice))]
-    if len(near) != 1:
-        return None
-    rest = set(words_in(choices[near[0]])) - set(wanted)
-    return near[0] if set(wanted) <= set(words_in(choices[near[0]])) and not rest & _NEGATING else None
-
-
-def close_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Return the index of the choice that a text is, but for a slip in one of its letters; None if unsure."""
-    wanted = words_in(text)
-    joined = " ".join(wanted)
-    if not _LONG <= len(joined) <= _LONGEST_SLIP:
-        return None
-    near = []
-    for place, choice in enumerate(choices):
-        words = words_in(choice)
-        same_length = len(words) == len(wanted) and len(wanted) > 1
-        slips = [(a, b) for a, b in zip(words, wanted, strict=False) if a != b]
-        if same_length and len(slips) == 1 and _one_slip(*slips[0]):
-            near.append(place)
-    return near[0] if len(near) == 1 else None
-
-
-def _one_slip(one: str, other: str) -> bool:
-    """Return whether two long words differ in one letter that is doubled, left out or changed inside them."""
-    if min(len(one), len(other)) < _SHORTEST_SLIP or one[0] != other[0] or not (one + other).isalpha():
-        return False
-    return SequenceMatcher(None, one, other).ratio() >= _ALIKE
 
 
 def _add_alternatives(words: dict[Words, int], choices: Sequence[str]) -> None:
@@ -345,12 +267,12 @@ def _subphrases(words: Words) -> Iterator[Words]:
     if not 3 <= len(words) <= 24:
         return
     for start in range(len(words)):
-        if any(word in _TURNING for word in words[:start]):
+        if any(word in TURNING for word in words[:start]):
             return
         for end in range(start + _SHORTEST_PART, len(words) + 1):
             run = words[start:end]
-            telling = sum(word not in _SMALL for word in run)
-            if telling >= 2 and run != words and not any(word in _TURNING for word in words[end:]):
+            telling = sum(word not in SMALL for word in run)
+            if telling >= 2 and run != words and not any(word in TURNING for word in words[end:]):
                 yield run
 
 

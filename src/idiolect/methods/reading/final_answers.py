@@ -24,6 +24,7 @@ _ANSWER = (
     rf"(?:{_NOUN}|answer choice|selected option|chosen option){_SIGN}",
     rf"\bmy\s+(?:{_NOUN})\b[^.:\n]{{0,160}}\bis\s*:",
     r"(?:^|\n)\s*(?:selected|chosen|picked)\s*:",
+    r"\bI (?:choose|pick|select|answer|vote)\s*:",
     rf"\b(?:the|my|their|his|her|this|best|correct|right|likely|s)\s+(?:{_NOUN})(?:\s+(?:here|then|to this|to that|"
     rf"to this question|to the question|in this case|for them|for this person|for me|i would give|"
     rf"would therefore|therefore))?{_IS}",
@@ -41,6 +42,7 @@ _ANSWER = (
 )
 _CONCLUSION = (
     r"\b(?:so|thus|hence|verdict|decision)\s*:",
+    r"\b(?:which|that) (?:means|falls in(?:to)?|puts (?:me|us) (?:in|at))\b",
     r"\bchange my (?:answer|choice|vote|mind)\s+to\b",
     r"\b(?:so )?on balance\b,?",
     r"\b(?:therefore|in conclusion|all things considered|overall|in the end|ultimately|in summary|to sum up|"

@@ -24,7 +24,7 @@ _FIRST = re.compile(
     re.IGNORECASE,
 )
 _ALONE_ON_LINE = re.compile(r"^[\s\"'(\[]*+\w[\s\"')\]]*\n")
-_WITHIN = re.compile(rf"\b{_NOUN}\s+[\"(]*([A-Z])[\")]*(?![\w'])|\(([A-Z])\)")
+_WITHIN = re.compile(rf"\b{_NOUN}\s+[\"(]*([A-Z])[\")]*(?![\w'])(?!(?<=[AI])\s+[a-z])|\(([A-Z])\)")
 _CHOSEN = re.compile(
     r"\b(?:choose|pick|select|say|answer|take|go with|going with|is|be)\s+[\"(]*([A-Z])[\")]*"
     r"(?=\s*(?:[.,;:!\n]|$)|\s+because\b)"
@@ -33,7 +33,8 @@ _ANOTHER = re.compile(r"^[\s\"]*(?:(?:and|or|&|/|,)\s*)?[\"(]*[A-Z][\")]*(?:[\s,
 
 
 _NUMBER_WITHIN = re.compile(
-    r"\b(?:(?:option|choice|number|no\.)\s*#?\s*\(?|(?:choose|pick|select|go with|going with)\s+\()(\d{1,2})\)?(?![\w.,]\d)",
+    r"\b(?:(?:option|choice|number|no\.)\s*#?\s*\(?|(?:choose|pick|select|go with|going with)\s+\()"
+    r"(\d{1,2})\)?(?![\w.,]\d)",
     re.IGNORECASE,
 )
 _LETTER_IT_IS = re.compile(r"\b([A-Z]) it is\b")
@@ -53,7 +54,7 @@ def whole_label(text: str, forms: ChoiceForms) -> int | None:
 
 
 def leading_number(text: str) -> float | None:
-    """Return the number that begins a text as a label ("2. …", "4 - …"); None if none does, or for "1.", which begins any list."""
+    """Return the number that begins a text as a label ("2. …", "4 - …"); None for "1.", which begins any list."""
     found = _NUMBER_FIRST.match(text)
     return None if found is None or found.group(1, 2) == ("1", ".") else float(found[1])
 

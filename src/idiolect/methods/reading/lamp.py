@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from idiolect.methods.reading.choice_forms import exact_choice, number_in
+from idiolect.methods.reading.choice_forms import number_in
 from idiolect.methods.reading.forms import folded
+from idiolect.methods.reading.whole_replies import exact_choice
 from idiolect.people.lamp_forms import FORMS
 from idiolect.people.user import Question
 

@@ -18,21 +18,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from idiolect.methods.reading.choice_forms import (
-    ChoiceForms,
-    close_choice,
-    exact_choice,
-    forms_of,
-    number_in,
-    only_choice_with,
-    words_in,
-)
+from idiolect.methods.reading.choice_forms import ChoiceForms, forms_of, number_in, words_in
 from idiolect.methods.reading.final_answers import ANSWER, CONCLUSION, FINAL, Marked, marked_in
 from idiolect.methods.reading.forms import plain
 from idiolect.methods.reading.labels import labels_in, leading_number, negates, numbers_in, whole_label
 from idiolect.methods.reading.passages import Passage
 from idiolect.methods.reading.resolution import refuses, repeated, resolved
 from idiolect.methods.reading.standing import mentions_in
+from idiolect.methods.reading.whole_replies import close_choice, exact_choice, only_choice_with
 from idiolect.methods.reading.wrappings import unwrapped
 from idiolect.people.user import Question
 
@@ -49,8 +42,14 @@ _SCALE = re.compile(
 _AROUND = " \n\t\"'*.,;:!()[]{}<>-~`"
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
 _ITEM = re.compile(r"\W*(?:[A-Za-z]|\d{1,2})[.):]\s")
+_LABELLED_LINE = re.compile(r"\W*([A-Za-z])[.):]\s+(.+)")
+_ASKED_NEXT = re.compile(r"\s*\n?[^\n]{1,300}\?[ \t]*(?:\n|$)")
+_OPTIONS = re.compile(r"\((?:the )?(?:options|choices)\s*:[^()\n]*\)", re.IGNORECASE)
 _LABEL = re.compile(r"\W*(?:\w|\d{1,2})\W*")
-_CLOSING = re.compile(r",?\s+(?:then|please|thanks|thank you|i guess|i think|i suppose|definitely|of course|though|for sure)\W*$", re.IGNORECASE)
+_CLOSING = re.compile(
+    r",?\s+(?:then|please|thanks|thank you|i guess|i think|i suppose|definitely|of course|though|for sure)\W*$",
+    re.IGNORECASE,
+)
 _ARTICLE = re.compile(r"^(?:a|an|the|my)\s+", re.IGNORECASE)
 _RANKED = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s")
 _CORRECTION = re.compile(
@@ -105,13 +104,21 @@ class _Reader:
         if bare.marked:
             return _agreed([self._segment(each) for each in bare.marked])
         text = plain(bare.text).strip()
-        following = _NEXT_QUESTION.search(text)
-        if following and text[: following.start()].strip():  # the model goes on with a question of its own
-            text = text[: following.start()]
+        text = self._without_more_questions(text)
         if bare.structured:
             return self._whole(text)
         text = _SCALE.sub(" ", text).strip() or text
         return next((found.choice for found in self._by_rule(text) if found.said), None)
+
+    def _without_more_questions(self, text: str) -> str:
+        """Return the text up to a next question, if the model goes on with one, and without options in brackets."""
+        following = _NEXT_QUESTION.search(text)
+        if following and text[: following.start()].strip():
+            text = text[: following.start()]
+        first, _, rest = text.partition("\n")
+        if _ASKED_NEXT.match(rest) and self._bare_line(first) is not None:
+            return first
+        return _OPTIONS.sub("", text).strip() or text
 
     def _read_end(self, reply: str) -> int | None:
         """Return the choice that a final answer's phrase marks at the end of a very long reply."""
@@ -168,10 +175,17 @@ class _Reader:
         said = [(span, found) for span in spans if (found := self._span(passage, span)).said]
         if not said:
             return _SILENT
+        if len(said) == 1 and self._goes_on_as_list(passage.text[said[0][0].end :], said[0][1].choice):
+            return _UNREADABLE
         if len({found.choice for _, found in said}) == 1:
             return said[-1][1]
         between = passage.text[said[0][0].start : said[-1][0].start]
         return said[-1][1] if _CORRECTION.search(between) else _UNREADABLE
+
+    def _goes_on_as_list(self, text: str, choice: int | None) -> bool:
+        """Return whether the next line is nothing but another choice, so that the mark stands before a list."""
+        line = next((line for line in text.splitlines() if line.strip(_AROUND)), "")
+        return choice is not None and self._bare_line(line) not in (None, choice)
 
     def _span(self, passage: Passage, span: Marked) -> _Read:
         text = passage.text[span.start : span.end]
@@ -224,6 +238,10 @@ class _Reader:
         found = self._forms.words.get(words_in(line))
         if found is not None:
             return found if found >= 0 else None
+        labelled = _LABELLED_LINE.match(line)
+        if labelled:
+            found = self._forms.words.get(words_in(labelled[2]), -1)
+            return found if found >= 0 and self._forms.of_letter(labelled[1]) == found else None
         number = number_in(line) if self._forms.numbers else None
         return whole_label(line, self._forms) if number is None else self._forms.of_number(number)
 
@@ -268,7 +286,7 @@ class _Reader:
         """Read a first clause that is a long part of one choice."""
         end = next((place for place in range(len(passage.tokens)) if passage.is_boundary(place)), 0)
         first = words_in(passage.text[: passage.tokens[end].start]) if end else ()
-        tells = (len(first) >= _LONG_PART or first in self._forms.heads) and not _KNOWS_NOT <= set(first)
+        tells = (len(first) >= _LONG_PART or first in self._forms.heads) and not _KNOWS_NOT.issubset(first)
         return _found(self._forms.parts.get(first) if tells else None)
 
 

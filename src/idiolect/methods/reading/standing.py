@@ -116,7 +116,9 @@ def _is_conditional(around: Surroundings) -> bool:
     supposed = any(f" {phrase} " in sentence for phrase in words.SUPPOSING + words.EARLIER)
     if supposed and not around.alone and " now " not in sentence:
         return True
-    decides = words.FIRST_PERSON & {*around.before} and words.COMMITTING & {*around.before}
+    said = {*around.before}
+    first = around.passage.sentence_of(around.mention.first)[0] == around.mention.first
+    decides = bool(words.FIRST_PERSON & said and words.COMMITTING & said) or (around.alone and first)
     return not decides and any(f" {phrase} " in sentence for phrase in words.ECHOING)
 
 
@@ -124,8 +126,10 @@ def _depends(around: Surroundings) -> bool:
     """Return whether a "would" before the mention depends on an "if" behind it ("I would approve if he …")."""
     if around.before and not any(word in words.HYPOTHETICAL for word in around.before):
         return False
-    rest = around.passage.words(place for place in around.passage.sentence_of(around.mention.first) if place > around.mention.last)
-    return rest.startswith(words.UNDER_CONDITION) and not any(f" {phrase} " in rest for phrase in words.POLITE_CONDITIONS)
+    last = around.mention.last
+    rest = around.passage.words(place for place in around.passage.sentence_of(last) if place > last)
+    polite = any(f" {phrase} " in rest for phrase in words.POLITE_CONDITIONS)
+    return rest.startswith(words.UNDER_CONDITION) and not polite
 
 
 def _is_past(around: Surroundings) -> bool:

@@ -34,7 +34,9 @@ _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _BOLD = re.compile(
     r"\*\*\*|\*\*|__|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])|(?<!\w)_(?=\w)|(?<=[\w.!?])_(?!\w)|~~|`+"
 )
-_STAGE_DIRECTION = re.compile(r"(?:^|(?<=[.!?…\n] ))\*[a-z]+(?:s|ing) [^*\n]{1,80}\*(?= ?\S)", re.MULTILINE)  # *sips coffee*
+_STAGE_DIRECTION = re.compile(  # *sips coffee*
+    r"(?:^|(?<=[.!?…\n] ))\*[a-z]+(?:s|ing) [^*\n]{1,80}\*(?= ?\S)", re.MULTILINE
+)
 _LINE_START = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]*|[-*+•–][ \t]+)+", re.MULTILINE)
 _STRUCK = re.compile(r"~~[^~\n]{1,500}~~")
 _BOXES = re.compile(r"(?<=\S)[ \t]+(?=(?:☐|☑|☒|✅|\[[ xX✓✔]\])\s)")
@@ -92,8 +94,8 @@ def _without_turn_ends(reply: str) -> str:
 def _marked_in(text: str) -> Iterator[str]:
     """Yield what elements, boxes, calls, ticks and JSON objects mark in a longer text."""
     ticked = _TICKED.findall(text)
-    if len(ticked) == 1 and _UNTICKED.search(text):
-        yield ticked[0]
+    if ticked and _UNTICKED.search(text):
+        yield from ticked
     rows = _TICKED_ROW.findall(text)
     if len(rows) == 1 and _EMPTY_ROW.search(text):
         yield rows[0]
@@ -154,7 +156,8 @@ def _field_answers(fields: dict[str, Any], original: dict[Any, Any], depth: int)
             yield from _answers(fields[name], depth + 1)
         return
     flags = [str(key) for key, each in original.items() if each is True or each == 1]
-    if flags and len(original) > 1 and all(each in (0, 1) for each in original.values() if not isinstance(each, list | dict)):
+    values = [each for each in original.values() if not isinstance(each, list | dict)]
+    if flags and len(original) > 1 and all(each in (0, 1) for each in values):
         yield from (flag.replace("_", " ") for flag in flags)
         return
     rest = [each for name, each in fields.items() if name not in _DESCRIBING]
