@@ -2,8 +2,8 @@
 
     python benchmarks/answer_reading.py [--old alignment.py] [FILE …]
 
-Without files, it reads both lists of tests/methods/data: the one that the rules were written with, and the one that was
-held out. `--old` names the module with the rules before, `git show COMMIT:src/idiolect/methods/alignment.py`, whose
+Without files, it reads the six lists of tests/methods/data. Which of them were held out from which version of the
+rules is in docs/results/answer-reading.md. `--old` names the module with the rules before, `git show COMMIT:src/idiolect/methods/alignment.py`, whose
 `parse_choice` is then measured beside the reader. No reply is printed.
 
     precision   right readings / readings
@@ -27,7 +27,7 @@ from idiolect.models.thoughts import after_thoughts
 from idiolect.people.user import Question
 
 DATA = Path(__file__).parents[1] / "tests/methods/data"
-LISTS = (DATA / "replies_dev.jsonl", DATA / "replies_held_out.jsonl")
+LISTS = tuple(DATA / f"replies_{name}.jsonl" for name in "abcdef")
 Reader = Callable[[str, Question], str | None]
 _Z = 1.959964
 

@@ -31,6 +31,8 @@ def answers(around: Surroundings) -> bool:
 def is_led(around: Surroundings) -> bool:
     """Return whether a copula, an answering verb or a pronoun stands shortly before the mention."""
     is_number = around.passage.tokens[around.mention.first].kind == "number" or around.word in NUMBER_WORDS
+    if is_number and around.before and not _may_precede_number(around, around.before[0]):
+        return False
     for place, word in enumerate(around.before):
         if word in words.COPULAS:
             return _fits(around, around.before[place + 1 :])
@@ -41,6 +43,12 @@ def is_led(around: Surroundings) -> bool:
         rest = around.before[place + 1 :]
         return _has_subject(word, rest) or (around.asks_about(word) and rest[:1] in _OWN_SUBJECTS)
     return False
+
+
+def _may_precede_number(around: Surroundings, word: str) -> bool:
+    """Return whether a word directly before a number leaves it an answer ("a 6", "step 8"; not "floor 3")."""
+    known = word in words.COPULAS or word in words.LEADS or word in words.AUXILIARIES or is_skipped(word)
+    return known or around.asks_about(word) or not word.isalpha()
 
 
 def is_skipped(word: str) -> bool:
@@ -77,6 +85,8 @@ def _goes_on(around: Surroundings) -> bool:
         return True
     if around.word and around.passage.tokens[around.mention.first].kind == "number":
         return after[0] in words.AFTER_NUMBER or around.asks_about(after[0])
+    if after == ("too",):
+        return True
     if after[0] in ("i", "we") and is_led(around) and not words.NEGATORS & {*after[:5]}:
         return True
     if around.is_called_the_answer() or any(around.begins(tail) for tail in words.TAILS):

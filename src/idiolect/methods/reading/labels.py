@@ -24,7 +24,9 @@ _FIRST = re.compile(
     re.IGNORECASE,
 )
 _ALONE_ON_LINE = re.compile(r"^[\s\"'(\[]*+\w[\s\"')\]]*\n")
-_WITHIN = re.compile(rf"\b{_NOUN}\s+[\"(]*([A-Z])[\")]*(?![\w'])(?!(?<=[AI])\s+[a-z])|\(([A-Z])\)")
+_WITHIN = re.compile(
+    rf"\b{_NOUN}\s+[\"(]*([A-Z])[\")]*(?![\w'])(?!(?<=[AI])\s+[a-z])|\(([A-Z])\)|(?:[.;,]\s|\band\s)([A-Z])\)\s\w"
+)
 _CHOSEN = re.compile(
     r"\b(?:choose|pick|select|say|answer|take|go with|going with|is|be)\s+[\"(]*([A-Z])[\")]*"
     r"(?=\s*(?:[.,;:!\n]|$)|\s+because\b)"
@@ -64,7 +66,7 @@ def labels_in(text: str) -> tuple[frozenset[str], int]:
 
     If another letter follows the leading one ("A, B"), both are returned.
     """
-    letters = {found[1] or found[2] for found in _WITHIN.finditer(text)}
+    letters = {found[1] or found[2] or found[3] for found in _WITHIN.finditer(text)}
     letters |= {found[1] for found in _CHOSEN.finditer(text) if found[1] not in "IA" or "." in text}
     letters |= {found[1] for found in _LETTER_IT_IS.finditer(text)}
     first = _FIRST.match(text)

@@ -150,11 +150,21 @@ def _is_of_others(around: Surroundings) -> bool:
     own = any(word in words.FIRST_PERSON for word in said[-3:])
     if said[0] in words.OTHERS and said[0] not in words.THIRD_PERSON and not own:
         return True
+    if _others_say(said):
+        return True
     if said[0] in ("my", "our") and len(said) > 1 and not _is_own_answer(around, said):
         return True
     kin = [place for place, word in enumerate(said) if word in words.KIN]
     of_own = own and "my" not in said[-3:]
     return bool(kin) and not of_own and any(is_telling(word) for word in said[kin[-1] + 1 :])
+
+
+def _others_say(said: tuple[str, ...]) -> bool:
+    """Return whether a verb of saying has others as its subject ("tenants say …")."""
+    place = next((place for place in reversed(range(1, len(said))) if said[place] in words.SAYING), 0)
+    subject = said[place - 1] if place else ""
+    own = words.FIRST_PERSON | words.SUBJECTS | words.AUXILIARIES | words.SKIPPED | words.INNER_VOICES | words.OPENERS
+    return bool(subject) and subject.isalpha() and subject not in own and not subject.endswith("ly")
 
 
 def _is_own_answer(around: Surroundings, said: tuple[str, ...]) -> bool:

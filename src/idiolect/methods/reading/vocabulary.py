@@ -94,6 +94,8 @@ OTHERS_ANYWHERE = _phrases(
     "妻は | 夫は | 母は | 父は | "
     "친구 | 남편 | 아내 | 어떤 사람 | เพื่อน | บางคน | คนอื่น"
 )
+SAYING = _words("argue argues assume assumes believe believes claim claims say says said think thinks")
+INNER_VOICES = _words("gut head heart instinct mind conscience profile persona description")
 FIRST_PERSON = _words("eu i ich io ja je me mine my myself we yo я")
 META = _words("assume believe expect guess imagine say suppose think would")
 
@@ -142,13 +144,13 @@ AFTER = _words(
     "for's foremost from für given her here him his honestly if in indeed instead is it its just la last "
     "me mit more most mostly my myself now o oder of often on once one ones only option or ou our out "
     "over overall para parce per personally plain por pour probably que rather really right seems simply "
-    "since so than thanks that the their them then there these this those though through to today too "
+    "since so than thanks that the their them then there these this those though through to today "
     "toward towards twice und until us usually von was weil when which while who will with without would "
     "would've y years your и но потому что"
 )
 AFTER_COMMON = _words(
     "about anyway as at because for from her here him i in it myself nonetheless now on overall since "
-    "than that them these this today whatsoever with"
+    "than them these this today whatsoever with"
 )
 AFTER_NO = _words("as because from he i it person respondent she since they to user we who")
 AFTER_NUMBER = _words("as because for on points since star stars would")
@@ -203,7 +205,7 @@ IDIOMS = _phrases(
 
 # Refusals
 REFUSING = _phrases(
-    "can not answer | can not help | can not assist | can not provide | can not choose | can not decide | "
+    "not apply to me | do not apply | can not answer | can not help | can not assist | can not provide | can not choose | can not decide | "
     "unable to | prefer not to | can not pick | can not determine | can not share | impossible for me | "
     "not able to | decline to | can not give | no puedo | could not decide | can not really decide"
 )
