@@ -2,9 +2,9 @@
 
     python benchmarks/answer_reading.py [--old alignment.py] [FILE …]
 
-Without files, it reads the six lists of tests/methods/data. Which of them were held out from which version of the
-rules is in docs/results/answer-reading.md. `--old` names the module with the rules before, `git show COMMIT:src/idiolect/methods/alignment.py`, whose
-`parse_choice` is then measured beside the reader. No reply is printed.
+Without files, it reads the six lists of tests/methods/data. docs/results/answer-reading.md states which version of the
+rules each of them was held out from. `--old` names the module with the rules before, `git show
+COMMIT:src/idiolect/methods/alignment.py`, whose `parse_choice` is then measured beside the reader. No reply is printed.
 
     precision   right readings / readings
     recall      right readings of labelled choices / labelled choices, without those that can only be inferred

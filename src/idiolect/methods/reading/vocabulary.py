@@ -205,7 +205,8 @@ IDIOMS = _phrases(
 
 # Refusals
 REFUSING = _phrases(
-    "not apply to me | do not apply | can not answer | can not help | can not assist | can not provide | can not choose | can not decide | "
+    "not apply to me | do not apply | "
+    "can not answer | can not help | can not assist | can not provide | can not choose | can not decide | "
     "unable to | prefer not to | can not pick | can not determine | can not share | impossible for me | "
     "not able to | decline to | can not give | no puedo | could not decide | can not really decide"
 )
