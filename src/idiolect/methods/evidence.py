@@ -19,6 +19,11 @@ from typing import Literal
 from idiolect.methods.setting_checks import require, require_one_of
 
 Ties = Literal["learned", "base"]
+Basis = Literal["held_out", "crossed"]
+Side = Literal["personalization", "few-shot", "base"]
+
+
+_NAMES: dict[Side, str] = {"personalization": "the personalization", "few-shot": "few-shot", "base": "the base model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,9 @@ class EvidenceSettings:
         margin: lead over the base model that the personalization must exceed, in [0, 1).
         ties: decision if the lead is between 0 and the margin: "learned" also asks the base model the opinions that
             were learned from, and compares the scores on these; "base" uses the base model.
+        by: scores that decide. "held_out": of the held-out opinions; "crossed": of all opinions, each with prompts
+            whose optimizer did not see it, which needs crossing.
+        fold_back: whether held-out opinions are learned from after they have judged, as examples and by their scores.
 
     Raises:
         SettingsError: a value is invalid.
@@ -38,9 +46,14 @@ class EvidenceSettings:
     share: float = 0.0
     margin: float = 0.0
     ties: Ties = "learned"
+    by: Basis = "held_out"
+    fold_back: bool = False
 
     def __post_init__(self) -> None:
         require_one_of(Ties, "evidence.ties", self.ties)
+        require_one_of(Basis, "evidence.by", self.by)
+        fits = self.by == "held_out" or not self.share
+        require(fits, "evidence.share", self.share, "0 with evidence.by=crossed, which holds out nothing")
         require(0 <= self.share < 1, "evidence.share", self.share, "in [0, 1)")
         require(0 <= self.margin < 1, "evidence.margin", self.margin, "in [0, 1)")
 
@@ -57,6 +70,7 @@ class Evidence:
             the opinions that were learned from. The personalization's are best computed leave-one-out: on each
             opinion, with the choice that would have been made without it.
         kind: kind of the held-out items, in the plural.
+        few_shot: alignment score of few-shot prompting with the nearest opinions; empty if it was not compared.
 
     Raises:
         ValueError: nothing is held out, the two sides differ in length, or a score is outside of [0, 1].
@@ -67,13 +81,16 @@ class Evidence:
     margin: float = 0.0
     learned_from: tuple[float, float] | None = None
     kind: str = "opinions"
+    few_shot: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.personalized:
             raise ValueError("no evidence: nothing is held out")
         if len(self.personalized) != len(self.base):
             raise ValueError(f"{len(self.personalized)} personalized scores, but {len(self.base)} of the base model")
-        for score in (*self.personalized, *self.base, *(self.learned_from or ())):
+        if self.few_shot and len(self.few_shot) != len(self.base):
+            raise ValueError(f"{len(self.few_shot)} scores of few-shot, but {len(self.base)} of the base model")
+        for score in (*self.personalized, *self.base, *self.few_shot, *(self.learned_from or ())):
             if not 0 <= score <= 1:
                 raise ValueError(f"score is {score!r}, must be in [0, 1]")
 
@@ -93,7 +110,26 @@ class Evidence:
         return 0 <= self.difference <= self.margin
 
     @property
+    def winner(self) -> Side:
+        """The side that answers.
+
+        With few-shot: the personalization if it leads few-shot by more than the margin, otherwise few-shot; but the
+        base model if it is not behind the better one of them.
+        """
+        if not self.few_shot:
+            return "personalization" if self._leads else "base"
+        own, shown, plain = (math.fsum(each) / self.n for each in (self.personalized, self.few_shot, self.base))
+        if max(own, shown) <= plain:
+            return "base"
+        return "personalization" if own > shown + self.margin else "few-shot"
+
+    @property
     def used(self) -> bool:
+        """Whether the personalization or few-shot answers, and not the base model."""
+        return self.winner != "base"
+
+    @property
+    def _leads(self) -> bool:
         """Whether the personalization is ahead by more than the margin, or, in a tie, where it was learned from."""
         if self.tied and self.learned_from is not None:
             personalized, base = self.learned_from
@@ -104,15 +140,21 @@ class Evidence:
     def reason(self) -> str:
         """Explanation of the decision in one sentence."""
         kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
-        opinions = f"{self.n} held-out {kind}"
-        means = (math.fsum(self.personalized) / self.n, math.fsum(self.base) / self.n)
-        scores = "on {} the personalization scored {}, the base model {}".format(opinions, *map(shown_score, means))
+        held_out = "" if "," in kind else "held-out "
+        opinions = f"{self.n} {held_out}{kind}"
+        winner = _NAMES[self.winner]
+        own, plain = (shown_score(math.fsum(each) / self.n) for each in (self.personalized, self.base))
+        if self.few_shot:
+            shown = shown_score(math.fsum(self.few_shot) / self.n)
+            means = f"the personalization scored {own}, few-shot {shown}, the base model {plain}"
+            return f"on {opinions}, {means}: {winner} answers"
+        scores = f"on {opinions} the personalization scored {own}, the base model {plain}"
         if self.tied and self.learned_from is not None:
             known = map(shown_score, self.learned_from)
             scores += "; on those it was learned from {} and {}".format(*known)
         elif 0 < self.difference <= self.margin:
             scores += f", a lead within the margin of {self.margin:.2f}"
-        return f"{scores}: {'the personalization' if self.used else 'the base model'} answers"
+        return f"{scores}: {winner} answers"
 
 
 def shown_score(score: float) -> str:
@@ -120,15 +162,22 @@ def shown_score(score: float) -> str:
     return f"{score:.2f}" if score >= 0.1 or score == 0 else f"{score:.3g}"
 
 
-def weigh(personalized: Sequence[float], base: Sequence[float], settings: EvidenceSettings) -> Evidence:
+def weigh(
+    personalized: Sequence[float],
+    base: Sequence[float],
+    settings: EvidenceSettings,
+    *,
+    few_shot: Sequence[float] = (),
+) -> Evidence:
     """Compare the scores of both sides on the same held-out opinions.
 
     Args:
         personalized: alignment score of the personalization for each opinion, in [0, 1].
         base: alignment score of the base model for each opinion, in the same order.
         settings: settings with the margin.
+        few_shot: alignment score of few-shot prompting for each opinion; empty: it is not compared.
 
     Raises:
         ValueError: there are no scores, the two sides differ in length, or a score is outside of [0, 1].
     """
-    return Evidence(tuple(personalized), tuple(base), settings.margin)
+    return Evidence(tuple(personalized), tuple(base), settings.margin, few_shot=tuple(few_shot))

@@ -48,12 +48,14 @@ class Explanation:
         candidates: all prompts of the pool, in order.
         chosen: index of the chosen prompt.
         tied: number of prompts with the best score on the nearest opinions.
+        answering: indices of all prompts that answer together, the chosen one first; empty: the chosen one alone.
     """
 
     nearest: tuple[Neighbour, ...]
     candidates: tuple[Candidate, ...]
     chosen: int
     tied: int
+    answering: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.checkpoint import State
+from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.scoring import FailureCounts
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, User
 
 
@@ -87,13 +89,20 @@ def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:
     return tuple(opinion for opinion in opinions if opinion is not None)
 
 
-def going_on(learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> State:
+async def going_on(
+    learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings, similarity: Similarity | None
+) -> State:
     """Return the initial state of an extension: everything that is still valid, and the memory with its open cells.
 
     Texts that were dropped before are no longer known and may be proposed again, since the opinions that they failed on
     may have changed.
     """
-    carry = _Carrier(learned, groups, settings)
+    k, with_choices = settings.hybrid.examples, settings.retrieval.with_choices
+    behind = [
+        await neighbours_of_each(opinions, similarity, k=each, with_choices=with_choices)
+        for opinions, each in ((learned.opinions, learned.settings.hybrid.examples), (groups.roles.scoring, k))
+    ]
+    carry = _Carrier(learned, groups, settings, (behind[0], behind[1]))
     initial = carry.over(learned.initial)
     memory, prompts = (_distinct(map(carry.over, those)) for those in (learned.memory, learned.prompts))
     return State(
@@ -121,18 +130,26 @@ def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
 class _Carrier:
     """Conversion of prompts from the earlier opinions to the current ones."""
 
-    def __init__(self, learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings) -> None:
+    def __init__(
+        self,
+        learned: FermiPersonalization,
+        groups: Regrouped,
+        settings: FermiSettings,
+        behind: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]],
+    ) -> None:
         self._then, self._now = learned.opinions, groups.roles.scoring
         self._places = groups.places
         self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
         self._settings = settings
+        self._limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
+        self._behind = behind  # each opinion's nearest others, then and now
         self._unquoting = learned.initial.prompt.text  # a profile never counts as quoting an opinion
 
     def over(self, scored: ScoredPrompt) -> ScoredPrompt:
         """Return the prompt with new indices and with the responses that are still valid."""
         prompt = self._prompt(scored.prompt)
         cells = tuple(
-            None if old is None or new in prompt.quotes else self._cell(scored, old, prompt, new)
+            None if old is None or new in prompt.revealed else self._cell(scored, old, prompt, new)
             for new, old in enumerate(self._places)
         )
         return ScoredPrompt(prompt, scored.born, cells)
@@ -143,6 +160,7 @@ class _Carrier:
             prompt,
             demonstrations=tuple(self._index[i] for i in prompt.demonstrations if i in self._index),
             quotes=quoted_opinions(prompt.text, self._now) if skip else (),
+            seen=tuple(self._index[i] for i in prompt.seen if i in self._index),
             driven_by=tuple(
                 replace(seen, index=self._index[seen.index]) for seen in prompt.driven_by if seen.index in self._index
             ),
@@ -152,6 +170,7 @@ class _Carrier:
         cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering
         if cell is None:
             return None
-        before = render_prompt(scored.prompt, self._then, answering, asked=opinion.question)
-        after = render_prompt(prompt, self._now, answering, asked=opinion.question)
+        asked, (then, now), (limit, new_limit) = opinion.question, self._behind, self._limits
+        before = render_prompt(scored.prompt, self._then, answering, asked=asked, nearest=then[old], max_tokens=limit)
+        after = render_prompt(prompt, self._now, answering, asked=asked, nearest=now[new], max_tokens=new_limit)
         return judge(opinion, cell.response) if before == after else None

@@ -17,6 +17,7 @@ from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.evidence import weigh
+from idiolect.methods.fermi.extension_settings import EnsembleSettings
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import same_question
@@ -35,8 +36,10 @@ def check_gate(settings: FermiSettings, similarity: Similarity | None) -> None:
     """
     retrieval = settings.retrieval
     needed = retrieval.retrieve or retrieval.demonstration_order == "nearest_last"
-    if settings.evidence.share and needed and similarity is None:
-        raise SettingsError("evidence needs a similarity: the held-out opinions are answered by Retrieval-of-Prompt")
+    if settings.hybrid.examples and similarity is None:
+        raise SettingsError("hybrid prompts need a similarity, which chooses their examples")
+    if (settings.evidence.share or settings.evidence.by == "crossed") and needed and similarity is None:
+        raise SettingsError("evidence needs a similarity: the opinions that judge are answered by Retrieval-of-Prompt")
 
 
 async def with_evidence(
@@ -50,22 +53,63 @@ async def with_evidence(
     """
     if not learned.held_out:
         return learned
+    settings = learned.settings
     questions = [opinion.question for opinion in learned.held_out]
     plain = await base(answerer).answer(questions)
     prompts = RetrievalOfPrompt(learned, answerer, similarity, leave_one_out=True, judged=learned.held_out)
     personalized = await prompts.answer(questions)
     scored = prompts.personalization
-    settings = learned.settings.evidence
-    evidence = weigh(_scores(learned.held_out, personalized), _scores(learned.held_out, plain), settings)
-    asked = [*plain, *personalized]
-    if evidence.tied and settings.ties == "learned":
+    few_shot = await _few_shot(learned, answerer, similarity) if settings.hybrid.examples else []
+    sides = [_scores(learned.held_out, answers) for answers in (personalized, plain)]
+    shown = _scores(learned.held_out, few_shot) if few_shot else ()
+    evidence = weigh(*sides, settings.evidence, few_shot=shown)
+    asked = [*plain, *personalized, *few_shot]
+    if evidence.tied and not few_shot and settings.evidence.ties == "learned":
         known_scores = leave_one_out(learned.memory, learned.opinions)
         opinions = [learned.opinions[index] for index in known_scores]
         known = await base(answerer).answer([opinion.question for opinion in opinions])
         if known:
             means = (_mean(known_scores.values()), _mean(_scores(opinions, known)))
             evidence, asked = replace(evidence, learned_from=means), [*asked, *known]
-    return replace(scored, answering=sum((answer.usage for answer in asked), scored.answering), evidence=evidence)
+    judged = replace(scored, answering=sum((answer.usage for answer in asked), scored.answering), evidence=evidence)
+    return folded_back(judged) if settings.evidence.fold_back else judged
+
+
+async def _few_shot(
+    learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
+) -> Sequence[Answer]:
+    """Answer the held-out opinions with `P⁰` and the nearest opinions alone."""
+    prompts = RetrievalOfPrompt(
+        only_few_shot(learned), answerer, similarity, leave_one_out=True, judged=learned.held_out
+    )
+    return await prompts.answer([opinion.question for opinion in learned.held_out])
+
+
+def only_few_shot(learned: FermiPersonalization) -> FermiPersonalization:
+    """Return the personalization with `P⁰` as its only prompt, which is few-shot prompting with hybrid prompts."""
+    settings = replace(learned.settings, ensemble=EnsembleSettings())
+    return replace(learned, prompts=(learned.initial,), settings=settings)
+
+
+def folded_back(learned: FermiPersonalization) -> FermiPersonalization:
+    """Return the personalization with its held-out opinions among those that score prompts and are shown as examples.
+
+    They have judged, and no more prompts are learned from them. Prompts are scored on them as soon as retrieval needs
+    it.
+    """
+    more = (None,) * len(learned.held_out)
+
+    def longer(scored: ScoredPrompt) -> ScoredPrompt:
+        return replace(scored, cells=(*scored.cells, *more))
+
+    return replace(
+        learned,
+        opinions=(*learned.opinions, *learned.held_out),
+        held_out=(),
+        initial=longer(learned.initial),
+        prompts=tuple(map(longer, learned.prompts)),
+        memory=tuple(map(longer, learned.memory)),
+    )
 
 
 def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) -> dict[int, float]:
@@ -87,7 +131,7 @@ def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) 
     for index, opinion in enumerate(opinions):
         others = [k for k, other in enumerate(opinions) if not same_question(other.question, opinion.question)]
         means = [
-            (_mean(cell.score for k in others if (cell := each.cells[k]) is not None), each.cells[index])
+            (_mean(cell.score for k in others if (cell := each.judged(k)) is not None), each.judged(index))
             for each in complete
         ]
         answered = [(mean, cell.score) for mean, cell in means if cell is not None]
@@ -105,8 +149,14 @@ def _mean(scores: Iterable[float]) -> float:
 def respondent(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> RetrievalOfPrompt | FixedPrompt:
-    """Return the respondent for the user: Retrieval-of-Prompt, or the base model if the evidence favours it."""
-    return RetrievalOfPrompt(learned, answerer, similarity) if learned.used else base(answerer)
+    """Return the respondent for the user: Retrieval-of-Prompt, few-shot, or the base model, as the evidence decides."""
+    return RetrievalOfPrompt(answering_with(learned), answerer, similarity) if learned.used else base(answerer)
+
+
+def answering_with(learned: FermiPersonalization) -> FermiPersonalization:
+    """Return what answers if the personalization is used: its pool, or only `P⁰` if the evidence favours few-shot."""
+    prefers_few_shot = learned.evidence is not None and learned.evidence.winner == "few-shot"
+    return only_few_shot(learned) if prefers_few_shot else learned
 
 
 def _scores(opinions: Sequence[Opinion], answers: Sequence[Answer]) -> list[float]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.checkpoint import Bookmark, Half, State, Step
-from idiolect.methods.fermi.memory import Memory, ScoredPrompt
-from idiolect.methods.fermi.meta_prompt import Context
+from idiolect.methods.fermi.draws import DrawPlan
+from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
-from idiolect.methods.fermi.prompt import Prompt
-from idiolect.methods.fermi.proposal import Proposal, ProposalFilter, Proposer, Round
+from idiolect.methods.fermi.prompt import Prompt, Proposal
+from idiolect.methods.fermi.proposal import ProposalFilter, Proposer, Round
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures, race
 from idiolect.methods.fermi.settings import FermiSettings
@@ -39,6 +39,7 @@ class Task:
         first: number of iterations before this run.
         iterations: number of iterations in this run.
         ends_with: last step of an iteration, "propose" or "score"; the other one is its first.
+        neighbours: for each scoring opinion, the opinions that stand behind each prompt that is scored on it.
     """
 
     user: User
@@ -51,14 +52,21 @@ class Task:
     first: int
     iterations: int
     ends_with: Step
+    neighbours: tuple[tuple[int, ...], ...]
 
 
-def beginning(user: User, roles: Roles) -> State:
-    """Return the initial state, which has only `P⁰`, not yet scored."""
+def beginning(user: User, roles: Roles, *, ends_with: Step) -> State:
+    """Return the initial state, which has only `P⁰`, not yet scored.
+
+    If iterations end with scoring, `P⁰` is scored before the first of them.
+    """
     prompt = Prompt(profile_prompt(user.profile))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
-    return State("score", initial, (), (initial,), FailureCounts.of(n), (prompt.identity,))
+    counts, seen = FailureCounts.of(n), (prompt.identity,)
+    if ends_with == "score":
+        return State("rescore", initial, (initial,), (), counts, seen)
+    return State("score", initial, (), (initial,), counts, seen)
 
 
 class Learning:
@@ -73,7 +81,14 @@ class Learning:
         self._task = task
         self._observer = observer
         self._bookmark = bookmark
-        self._scorer = Scorer(task.roles.scoring, task.answerer, usage=state.answering)
+        self._scorer = Scorer(
+            task.roles.scoring,
+            task.answerer,
+            usage=state.answering,
+            neighbours=task.neighbours,
+            max_tokens=task.settings.hybrid.max_prompt_tokens,
+        )
+        self._plan = DrawPlan(task.user, task.roles, task.settings)
         self._optimizing = state.optimizing
         self._steps = {
             "rescore": self._rescore,
@@ -143,36 +158,54 @@ class Learning:
                 optimizing=self._optimizing,
             )
             state = replace(state, history=(*state.history, iteration), half=Half())
-            if len(state.history) >= task.first + task.iterations:
+            if len(state.history) >= task.first + task.iterations or self._plan.ends_early(state, task.first):
                 return replace(state, step="pool")
         return replace(state, step="propose" if step == "score" else "score")
 
     async def _score(self) -> State:
-        state, settings = self.state, self._task.settings
+        state = self.state
         self.report(f"scoring {len(state.new)} prompt{'s' if len(state.new) != 1 else ''}")
-        memory = Memory(settings.memory_size, state.memory)
-        if settings.pruning:
-            scored = await race(self._scorer, state.new, memory, counts=state.counts, wave=settings.wave)
-        else:
-            scored = await self._scorer.complete(state.new)
+        scored = await self._scored(state)
         counts = state.counts.copy()
         count_failures(counts, scored)
         state = replace(
             state,
             initial=state.initial if state.memory else scored[0],
-            memory=memory.updated(prompt for prompt in scored if prompt.complete).entries,
+            memory=self._plan.remembered(state, [prompt for prompt in scored if prompt.complete]),
             new=tuple(scored),
             counts=counts,
             half=replace(state.half, scored=len(scored), dropped=sum(not prompt.complete for prompt in scored)),
         )
         return self._after("score", state)
 
+    async def _scored(self, state: State) -> list[ScoredPrompt]:
+        """Score the new prompts: all of their cells, or as far as is needed to know which of them are remembered."""
+        settings = self._task.settings
+        if not settings.pruning:
+            return await self._scorer.complete(state.new)
+        by_born: dict[int, ScoredPrompt] = {}
+        for new, memory in self._plan.races(state):
+            scored = await race(self._scorer, new, memory, counts=state.counts, wave=settings.wave)
+            by_born |= {prompt.born: prompt for prompt in scored}
+        return [by_born[prompt.born] for prompt in state.new]
+
+    async def _show_failures(self, state: State) -> State:
+        """Ask the opinions that the optimizers see, under the prompts whose failures they are shown."""
+        parents = self._plan.parents(state)
+        if not parents:
+            return state
+        rows = [prompt for prompt in state.memory if prompt.born in parents]
+        cells = [(k, i) for k, prompt in enumerate(rows) for i in prompt.prompt.seen]
+        self.report("asking what the optimizer will see")
+        known = {prompt.born: prompt for prompt in await self._scorer.fill(rows, cells, known=True)}
+        return replace(state, memory=tuple(known.get(prompt.born, prompt) for prompt in state.memory))
+
     async def _propose(self) -> State:
-        state = self.state
+        state = await self._show_failures(self.state)
         self.report("proposing prompts")
         settings = self._task.settings
         chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=set(state.seen))
-        accepted = await self._draw(chosen)
+        accepted = await self._draw(state, chosen)
         unasked = (None,) * len(self._task.roles.scoring)
         state = replace(
             state,
@@ -183,22 +216,20 @@ class Learning:
         )
         return self._after("propose", state)
 
-    async def _draw(self, chosen: ProposalFilter) -> list[Prompt]:
+    async def _draw(self, state: State, chosen: ProposalFilter) -> list[Prompt]:
         """Draw K proposals, from the proposers in turn; if all are rejected, draw K more up to `redraws` times."""
-        task, s, iteration = self._task, self._task.settings, len(self.state.history)
-        memory = Memory(s.memory_size, self.state.memory)
-        roles = task.roles
-        context = Context(task.user.profile, roles.scoring, roles.examples, memory, s.thresholds, s.answering)
+        task, s, iteration = self._task, self._task.settings, len(state.history)
         for attempt in range(s.redraws + 1):
             draws = range(attempt * s.proposals, (attempt + 1) * s.proposals)
             proposals: list[Proposal] = []
-            for place, proposer in enumerate(task.proposers):
-                dealt = tuple(draw for draw in draws if draw % len(task.proposers) == place)
-                if dealt:
-                    made = await proposer.propose(context, Round((s.seed, task.user.id), iteration, dealt))
-                    proposals += made.proposals
-                    self._optimizing += made.usage
-            accepted = chosen.accept(sorted(proposals, key=lambda p: p.draw), context)
+            for context, same in self._plan.contexts(state, draws):
+                for place, proposer in enumerate(task.proposers):
+                    dealt = tuple(draw for draw in same if draw % len(task.proposers) == place)
+                    if dealt:
+                        made = await proposer.propose(context, Round((s.seed, task.user.id), iteration, dealt))
+                        proposals += (context.marked(proposal) for proposal in made.proposals)
+                        self._optimizing += made.usage
+            accepted = chosen.accept(sorted(proposals, key=lambda p: p.draw), self._plan.everything(state))
             if accepted:
                 return accepted
         return []
@@ -211,12 +242,11 @@ class Learning:
         by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
         counts = FailureCounts.of(len(task.roles.scoring))
         count_failures(counts, by_born.values())
-        memory = Memory(task.settings.memory_size).updated(by_born[entry.born] for entry in state.memory)
+        state = replace(state, initial=by_born[state.initial.born], memory=())
         return replace(
             state,
             step="propose" if task.iterations else "pool",
-            initial=by_born[state.initial.born],
-            memory=memory.entries,
+            memory=self._plan.remembered(state, [by_born[entry.born] for entry in self.state.memory]),
             new=tuple(by_born.get(prompt.born, prompt) for prompt in state.new),
             counts=counts,
         )

@@ -31,7 +31,7 @@ class ScoredPrompt:
         prompt: the prompt.
         born: its place in the order of proposals over the whole run; smaller is older.
         cells: judged response for each scoring opinion; None if the opinion was not asked (or must not be asked,
-            because it is in `prompt.quotes`).
+            because it is in `prompt.revealed`).
     """
 
     prompt: Prompt
@@ -41,8 +41,12 @@ class ScoredPrompt:
     @property
     def scoreable(self) -> tuple[int, ...]:
         """Indices of the opinions that this prompt may be scored on."""
-        quotes = frozenset(self.prompt.quotes)
-        return tuple(index for index in range(len(self.cells)) if index not in quotes)
+        revealed = self.prompt.revealed
+        return tuple(index for index in range(len(self.cells)) if index not in revealed)
+
+    def judged(self, index: int) -> ScoredAnswer | None:
+        """Return the response to opinion `index` if it counts for the prompt's score and was asked."""
+        return None if index in self.prompt.revealed else self.cells[index]
 
     @property
     def complete(self) -> bool:
@@ -52,7 +56,7 @@ class ScoredPrompt:
     def points_into(self, n: int) -> bool:
         """Return whether there is a cell for each of n opinions, and every index refers to one of them."""
         prompt = self.prompt
-        indices = (*prompt.demonstrations, *prompt.quotes, *(seen.index for seen in prompt.driven_by))
+        indices = (*prompt.demonstrations, *prompt.revealed, *(seen.index for seen in prompt.driven_by))
         return len(self.cells) == n and all(0 <= index < n for index in indices)
 
     def bound(self, unknown: float) -> float:
@@ -91,6 +95,11 @@ def judge(opinion: Opinion, response: Response) -> ScoredAnswer:
     return ScoredAnswer(kept, alignment_score(opinion.question, opinion.answer, response.answer))
 
 
+def best_first(entries: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
+    """Return fully scored prompts by score, the older one of equals first."""
+    return tuple(sorted(entries, key=lambda entry: (-entry.score, entry.born)))
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """The best prompts so far, best first.
@@ -105,5 +114,4 @@ class Memory:
 
     def updated(self, new: Iterable[ScoredPrompt]) -> Memory:
         """Return the L best of (memory ∪ new)."""
-        ranked = sorted((*self.entries, *new), key=lambda entry: (-entry.score, entry.born))
-        return Memory(self.size, tuple(ranked[: self.size]))
+        return Memory(self.size, best_first((*self.entries, *new))[: self.size])

@@ -15,8 +15,8 @@ from typing import Any
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt
-from idiolect.methods.fermi.prompt import Failure, question_key, render_prompt
-from idiolect.methods.fermi.settings import MetaPromptSettings
+from idiolect.methods.fermi.prompt import Failure, Proposal, question_key, render_prompt
+from idiolect.methods.fermi.settings import ListedFirst, MetaPromptSettings
 from idiolect.methods.shortening import CUTS, cut
 from idiolect.methods.templating import render, render_source
 from idiolect.people.user import Opinion, UserProfile
@@ -34,6 +34,10 @@ class Context:
         thresholds: τ.
         answering: form of questions (demonstrations in a prompt look the same to the optimizer).
         longest: number of characters that are shown of each question, answer and prompt; None: all.
+        hidden: indices of scoring opinions that the optimizer must not see (crossing).
+        fold: the fold that the draw is scored on; None: no crossing.
+        parent: `born` of the prompt that is listed first; None: by `listed_first`.
+        kind: what the optimizer is asked to write about; "": nothing special.
     """
 
     profile: UserProfile
@@ -43,6 +47,36 @@ class Context:
     thresholds: AlignmentThresholds
     answering: AnsweringSettings
     longest: int | None = None
+    hidden: frozenset[int] = frozenset()
+    fold: int | None = None
+    parent: int | None = None
+    kind: str = ""
+
+    @property
+    def visible(self) -> tuple[int, ...]:
+        """Indices of the scoring opinions that the optimizer may see."""
+        return tuple(index for index in range(len(self.opinions)) if index not in self.hidden)
+
+    def listed(self, listed_first: ListedFirst) -> list[ScoredPrompt]:
+        """Return the prompts of the memory in the order in which they are listed; the first one shows its failures."""
+        entries = list(self.memory.entries)
+        ordered = entries[::-1] if listed_first == "lowest" else entries
+        return sorted(ordered, key=lambda entry: entry.born != self.parent) if self.parent is not None else ordered
+
+    def first_listed(self, listed_first: ListedFirst) -> ScoredPrompt:
+        """Return the prompt whose failures are shown in full."""
+        return self.listed(listed_first)[0]
+
+    def failures(self, scored: ScoredPrompt) -> tuple[int, ...]:
+        """Return the indices of a prompt's mis-aligned responses that the optimizer may see."""
+        return tuple(i for i in scored.misaligned(self.opinions, self.thresholds) if i not in self.hidden)
+
+    def marked(self, proposal: Proposal) -> Proposal:
+        """Return a proposal whose prompt states what its optimizer saw, its fold and its kind."""
+        if proposal.prompt is None or (self.fold is None and not self.kind):
+            return proposal
+        seen = self.visible if self.fold is not None else ()
+        return replace(proposal, prompt=replace(proposal.prompt, seen=seen, fold=self.fold, kind=self.kind))
 
 
 def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
@@ -52,7 +86,7 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
         SettingsError: the user's own template can't be used.
     """
     ascending = settings.listed_first == "lowest"
-    listed = list(reversed(context.memory.entries)) if ascending else list(context.memory.entries)
+    listed = context.listed(settings.listed_first)
     values = {
         "profile": dict(context.profile.attributes),
         "ascending": ascending,
@@ -84,9 +118,7 @@ def shortened(context: Context, settings: MetaPromptSettings) -> Iterator[tuple[
     First fewer failures are shown in full, then fewer fixed examples, then only the beginning of each text.
     """
     yield context, settings
-    most = max(
-        (len(entry.misaligned(context.opinions, context.thresholds)) for entry in context.memory.entries), default=0
-    )
+    most = max((len(context.failures(entry)) for entry in context.memory.entries), default=0)
     failures = min(most, settings.max_failures or most)
     while settings.failures != "none" and failures > 1:
         failures //= 2
@@ -105,9 +137,8 @@ def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Fail
     """Return the failures that the first listed prompt shows in full; none if the context is "none"."""
     if settings.failures == "none":
         return ()
-    entries = context.memory.entries
-    first = entries[-1] if settings.listed_first == "lowest" else entries[0]
-    wrong = first.misaligned(context.opinions, context.thresholds)
+    first = context.first_listed(settings.listed_first)
+    wrong = context.failures(first)
     return tuple(failure(first, index) for index in _worst(first, wrong, settings.max_failures))
 
 
@@ -122,7 +153,7 @@ def _entry(
     listed: Sequence[ScoredPrompt], index: int, context: Context, settings: MetaPromptSettings
 ) -> dict[str, Any]:
     scored = listed[index]
-    wrong = scored.misaligned(context.opinions, context.thresholds)
+    wrong = context.failures(scored)
     entry: dict[str, Any] = {
         "text": cut(render_prompt(scored.prompt, context.opinions, context.answering), context.longest),
         "score": round(100 * scored.score),
@@ -140,7 +171,7 @@ def _entry(
         entry["hidden"] = len(wrong) - len(shown)
     elif settings.failures == "asymmetric":
         first = listed[0]
-        numbered = set(_worst(first, first.misaligned(context.opinions, context.thresholds), settings.max_failures))
+        numbered = set(_worst(first, context.failures(first), settings.max_failures))
         entry["common"] = [i + 1 for i in wrong if i in numbered]
         entry["further"] = len(wrong) - len(entry["common"])
     return entry

@@ -8,16 +8,20 @@ Retrieval-of-Prompt. A run that is halted returns its result so far, and a later
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from idiolect.errors import HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.checkpoints import CheckpointSink
-from idiolect.methods.fermi.checkpoint import Bookmark, State, run_identity
+from idiolect.methods.fermi.checkpoint import Bookmark, State, Step, run_identity
 from idiolect.methods.fermi.continual import going_on, regrouped
+from idiolect.methods.fermi.crossed_gate import with_crossed_evidence
+from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.gate import check_gate, with_evidence
 from idiolect.methods.fermi.learning import Learning, Task, beginning
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.proposal import DemonstrationProposer, LlmProposer, Proposer
-from idiolect.methods.fermi.roles import considered, deal_roles
+from idiolect.methods.fermi.roles import Roles, considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, ignore_progress
 from idiolect.models.language_model import CompletionModel
@@ -87,9 +91,11 @@ class Fermi:
         if not user.opinions:
             raise PersonalizationError(f"user {user.id!r} has no opinions: Fermi learns from answered questions")
         user = considered(user, self._settings)
+        roles = deal_roles(user, self._settings)
+        ends_with: Step = "score" if self._settings.search.crossing > 1 else "propose"
         task = Task(
             user=user,
-            roles=deal_roles(user, self._settings),
+            roles=roles,
             settings=self._settings,
             answerer=self._answerer,
             proposers=self._proposers,
@@ -97,9 +103,10 @@ class Fermi:
             optimizer=self._optimizer.name if self._optimizer else None,
             first=0,
             iterations=self._settings.iterations,
-            ends_with="propose",
+            ends_with=ends_with,
+            neighbours=await self._neighbours(roles),
         )
-        return await self._run(task, beginning(user, task.roles), None, observer, checkpoints)
+        return await self._run(task, beginning(user, roles, ends_with=ends_with), None, observer, checkpoints)
 
     async def extend(
         self,
@@ -158,9 +165,20 @@ class Fermi:
             first=len(learned.iterations),
             iterations=iterations,
             ends_with="score",
+            neighbours=await self._neighbours(groups.roles),
         )
         origin = [learned.to_json(), iterations]
-        return await self._run(task, going_on(learned, groups, self._settings), origin, observer, checkpoints)
+        start = await going_on(learned, groups, self._settings, self._similarity)
+        after = await self._run(task, start, origin, observer, checkpoints)
+        if after.evidence is None and not after.held_out:  # the opinions that judged were folded back
+            after = replace(after, evidence=learned.evidence)
+        return after
+
+    async def _neighbours(self, roles: Roles) -> tuple[tuple[int, ...], ...]:
+        """Return the opinions that stand behind each prompt that is scored on an opinion, for each opinion."""
+        s = self._settings
+        with_choices = s.retrieval.with_choices
+        return await neighbours_of_each(roles.scoring, self._similarity, k=s.hybrid.examples, with_choices=with_choices)
 
     async def _run(
         self, task: Task, start: State, origin: object, observer: Observer, checkpoints: CheckpointSink | None
@@ -178,7 +196,11 @@ class Fermi:
             learned = learning.personalization()
             if learned.held_out:
                 learning.report("asking the held-out opinions")
-            learned = await with_evidence(learned, self._answerer, self._similarity)
+            if self._settings.evidence.by == "crossed":
+                learning.report("asking the base model")
+                learned = await with_crossed_evidence(learned, self._answerer, self._similarity)
+            else:
+                learned = await with_evidence(learned, self._answerer, self._similarity)
         except HaltedError:
             if not learning.usable:
                 raise

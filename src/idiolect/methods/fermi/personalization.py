@@ -100,7 +100,7 @@ class FermiPersonalization:
         """Reason why the prompts are used or not, in one sentence; "" if the settings have no gate."""
         if self.evidence is not None:
             return self.evidence.reason
-        if not self.settings.evidence.share:
+        if not self.settings.evidence.share and self.settings.evidence.by == "held_out":
             return ""
         if self._waits_for_evidence:
             return "not judged yet: learning was stopped early; the base model answers"
@@ -119,7 +119,8 @@ class FermiPersonalization:
 
     @property
     def _waits_for_evidence(self) -> bool:
-        return bool(self.settings.evidence.share and self.held_out) and self.evidence is None
+        judges = self.settings.evidence.by == "crossed" or bool(self.settings.evidence.share and self.held_out)
+        return judges and self.evidence is None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -20,6 +20,8 @@ from idiolect.people.user import Opinion, Question
 Origin = Literal["initial", "llm", "demonstrations"]
 Identity = tuple[str, tuple[int, ...]]
 
+_BYTES_PER_TOKEN = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -39,6 +41,9 @@ class Prompt:
         quotes: indices of the scoring opinions that `text` reveals; the prompt is never scored on these.
         origin: source of the prompt.
         driven_by: mis-aligned responses that led to it.
+        seen: indices of the scoring opinions that its optimizer saw, with crossing; it is not scored on these either.
+        fold: the fold that it is scored on, with crossing.
+        kind: what the optimizer was asked to write about; "": nothing special.
     """
 
     text: str
@@ -46,6 +51,14 @@ class Prompt:
     quotes: tuple[int, ...] = ()
     origin: Origin = "initial"
     driven_by: tuple[Failure, ...] = ()
+    seen: tuple[int, ...] = ()
+    fold: int | None = None
+    kind: str = ""
+
+    @property
+    def revealed(self) -> frozenset[int]:
+        """Indices of the scoring opinions that this prompt is not scored on, because it or its optimizer knows them."""
+        return frozenset((*self.quotes, *self.seen))
 
     @property
     def identity(self) -> Identity:
@@ -53,8 +66,23 @@ class Prompt:
         return (" ".join(self.text.casefold().split()), self.demonstrations)
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One draw: a prompt, or the reason why there is none ("no text in square brackets")."""
+
+    draw: int
+    prompt: Prompt | None
+    reason: str = ""
+
+
 def render_prompt(
-    prompt: Prompt, opinions: Sequence[Opinion], settings: AnsweringSettings, *, asked: Question | None = None
+    prompt: Prompt,
+    opinions: Sequence[Opinion],
+    settings: AnsweringSettings,
+    *,
+    asked: Question | None = None,
+    nearest: Sequence[int] = (),
+    max_tokens: int | None = None,
 ) -> str:
     """Return the prompt's text with its demonstrations, as it precedes a question.
 
@@ -63,11 +91,20 @@ def render_prompt(
         opinions: scoring opinions that `prompt.demonstrations` refers to.
         settings: form of the questions.
         asked: omit demonstrations on this question (leave-one-out); None: show all.
+        nearest: indices of the opinions nearest to the question, nearest last, which stand behind the prompt's own
+            demonstrations (hybrid prompts).
+        max_tokens: limit on the whole prompt, estimated as 4 bytes a token; the first examples are left out until it
+            fits. None: no limit.
     """
-    shown = [opinions[index] for index in prompt.demonstrations]
+    own = [index for index in prompt.demonstrations if index not in nearest]
+    shown = [opinions[index] for index in (*own, *nearest)]
     if asked is not None:
         shown = [opinion for opinion in shown if not same_question(opinion.question, asked)]
-    return "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
+    while True:
+        text = "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
+        if max_tokens is None or not shown or len(text.encode()) <= _BYTES_PER_TOKEN * max_tokens:
+            return text
+        shown = shown[1:]
 
 
 def same_question(one: Question, other: Question) -> bool:

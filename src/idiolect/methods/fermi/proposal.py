@@ -18,7 +18,7 @@ from typing import Protocol
 from idiolect.errors import ContextLengthError, Remedy
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shortened, shown_failures
-from idiolect.methods.fermi.prompt import Identity, Prompt, quoted_opinions
+from idiolect.methods.fermi.prompt import Identity, Prompt, Proposal, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
 from idiolect.methods.shortening import first_fitting, room_after, size_of
 from idiolect.methods.templating import holds_tag
@@ -48,15 +48,6 @@ class Round:
         """Return a seed in [0, 2⁶³) from (seed, user, iteration, draw), the same on every machine."""
         text = repr((*self.key, self.iteration, draw)).encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One draw: a prompt, or the reason why there is none ("no text in square brackets")."""
-
-    draw: int
-    prompt: Prompt | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +149,12 @@ class DemonstrationProposer:
     def _compose(self, context: Context, draw: int, seed: int) -> Prompt:
         rng = random.Random(seed)
         entries = context.memory.entries
-        parent = entries[draw % len(entries)]
-        room = min(self._settings.max_demonstrations, len(context.opinions))
+        chosen = [entry for entry in entries if entry.born == context.parent]
+        parent = chosen[0] if chosen else entries[draw % len(entries)]
+        room = min(self._settings.max_demonstrations, len(context.visible))
         kept = self._kept(parent, rng, room)
-        failed = frozenset(parent.misaligned(context.opinions, context.thresholds))
-        open_ = [i for i in range(len(context.opinions)) if i not in kept]
+        failed = frozenset(context.failures(parent))
+        open_ = [i for i in context.visible if i not in kept]
         wrong, rest = [i for i in open_ if i in failed], [i for i in open_ if i not in failed]
         if self._settings.prefer == "any":
             wrong, rest = [], open_

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,11 +19,15 @@ import numpy as np
 
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
+from idiolect.methods.fermi.combining import combined
+from idiolect.methods.fermi.estimates import estimates
+from idiolect.methods.fermi.examples import compared_text, neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
+from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray, Similarity
 from idiolect.people.user import Opinion, Question
 
@@ -58,9 +63,9 @@ class RetrievalOfPrompt:
         settings = personalization.settings
         if {answerer.settings, (answered_by or answerer).settings} != {settings.answering}:
             raise SettingsError("the prompts were learned with other answering settings")
-        self._settings = settings.retrieval
+        self._settings, self._hybrid, self._ensemble = settings.retrieval, settings.hybrid, settings.ensemble
         self._sorts_demonstrations = self._settings.demonstration_order == "nearest_last"
-        self._needs_similarity = self._settings.retrieve or self._sorts_demonstrations
+        self._needs_similarity = self._settings.retrieve or self._sorts_demonstrations or self._hybrid.examples > 0
         if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
@@ -69,7 +74,7 @@ class RetrievalOfPrompt:
         self._similarity = similarity
         self._leave_one_out = leave_one_out
         self._judged = tuple(judged)
-        self._scorer = Scorer(personalization.opinions, answerer)
+        self._made_scorer: Scorer | None = None
         self._pool = list(personalization.prompts)
         self._scoring = asyncio.Lock()
 
@@ -79,7 +84,7 @@ class RetrievalOfPrompt:
         return replace(
             self._learned,
             prompts=tuple(self._pool),
-            answering=self._learned.answering + self._scorer.usage,
+            answering=self._learned.answering + (self._made_scorer.usage if self._made_scorer else Usage()),
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
@@ -88,11 +93,28 @@ class RetrievalOfPrompt:
             return []
         choices = await self._choose(questions)
         asked = [
-            PromptedQuestion(self._rendered(why.chosen, question, grounds), question)
+            [PromptedQuestion(text, question) for text in self._texts(question, grounds, why)]
             for question, (grounds, why) in zip(questions, choices, strict=True)
         ]
-        responses = await self._answered_by.answer(asked)
-        return [Answer(response, why) for response, (_, why) in zip(responses, choices, strict=True)]
+        responses = iter(await self._answered_by.answer([one for several in asked for one in several]))
+        answers = []
+        for question, several, (grounds, why) in zip(questions, asked, choices, strict=True):
+            answered = [next(responses) for _ in several]
+            if self._ensemble.combines:
+                opinions = self._learned.opinions
+                own = [o for i, o in enumerate(opinions) if i not in grounds.excluded]
+                answered = [combined(question, answered, own, self._ensemble).response]
+            answers.append(Answer(answered[0], why))
+        return answers
+
+    def _texts(self, question: Question, grounds: _Grounds, why: Explanation) -> list[str]:
+        """Return the different rendered prompts that answer a question: those of the ensemble, each in its orders."""
+        texts = [
+            self._rendered(k, question, grounds, order)
+            for order in range(self._ensemble.orders)
+            for k in why.answering or (why.chosen,)
+        ]
+        return list(dict.fromkeys(texts))
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Return the choice of a prompt for each question, after computing the scores that it needs.
@@ -128,7 +150,13 @@ class RetrievalOfPrompt:
             ]
 
     async def _score(self, cells: Iterable[Cell]) -> None:
-        self._pool = await self._scorer.fill(self._pool, cells)
+        if self._made_scorer is None:
+            opinions, k = self._learned.opinions, self._hybrid.examples
+            with_choices = self._settings.with_choices
+            behind = await neighbours_of_each(opinions, self._similarity, k=k, with_choices=with_choices)
+            limit = self._hybrid.max_prompt_tokens
+            self._made_scorer = Scorer(opinions, self._answerer, neighbours=behind, max_tokens=limit)
+        self._pool = await self._made_scorer.fill(self._pool, cells)
 
     async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:
         """Score prompts, given by index for each question's grounds, on all opinions that are not excluded there."""
@@ -160,10 +188,7 @@ class RetrievalOfPrompt:
         return await self._similarity.similarity([self._text(question) for question in questions], documents)
 
     def _text(self, question: Question) -> str:
-        """Return the text to compare; it includes choices because survey batteries share a stem."""
-        if not self._settings.with_choices:
-            return question.text
-        return "\n".join((question.text, *question.choices))
+        return compared_text(question, with_choices=self._settings.with_choices)
 
     def _opinions_on(self, question: Question) -> frozenset[int]:
         return frozenset(i for i, o in enumerate(self._learned.opinions) if same_question(o.question, question))
@@ -174,7 +199,7 @@ class RetrievalOfPrompt:
         return frozenset(
             k
             for k, scored in enumerate(self._pool)
-            if not excluded.isdisjoint(scored.prompt.quotes) or quoted_opinions(scored.prompt.text, judged)
+            if not excluded.isdisjoint(scored.prompt.revealed) or quoted_opinions(scored.prompt.text, judged)
         )
 
     def _overall_scores(self, all_grounds: Iterable[_Grounds]) -> dict[frozenset[int], list[float | None]]:
@@ -184,6 +209,10 @@ class RetrievalOfPrompt:
 
     def _scores(self, grounds: _Grounds, overall: Sequence[float | None]) -> list[float]:
         """Return the score of every prompt for one question; tied prompts have equal floats."""
+        if self._settings.shrinkage:
+            nearest = [each.index for each in grounds.nearest]
+            initial = self._learned.initial
+            return estimates(self._pool, initial, nearest, grounds.excluded, self._settings.shrinkage)
         scores = []
         for prompt, score_overall in zip(self._pool, overall, strict=True):
             score = grounds.score_nearby(prompt)
@@ -206,17 +235,42 @@ class RetrievalOfPrompt:
         if self._settings.tie_break == "complete" and len(tied) > 1:
             chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
-        return Explanation(grounds.nearest, candidates, chosen, len(tied))
+        ranked = sorted(
+            (k for k in range(len(scores)) if k != chosen and k not in grounds.revealing),
+            key=lambda k: (-scores[k], -(overall[k] or 0.0), k),
+        )
+        answering = (chosen, *ranked[: self._ensemble.prompts - 1]) if self._ensemble.combines else ()
+        return Explanation(grounds.nearest, candidates, chosen, len(tied), answering)
 
-    def _rendered(self, chosen: int, question: Question, grounds: _Grounds) -> str:
+    def _rendered(self, chosen: int, question: Question, grounds: _Grounds, order: int = 0) -> str:
         prompt = self._pool[chosen].prompt
         if chosen in grounds.revealing:
             prompt = replace(prompt, text=self._learned.initial.prompt.text)
         if self._sorts_demonstrations:
             nearest_last = sorted(prompt.demonstrations, key=grounds.ranking.index, reverse=True)
             prompt = replace(prompt, demonstrations=tuple(nearest_last))
-        asked = question if self._leave_one_out else None
-        return render_prompt(prompt, self._learned.opinions, self._answerer.settings, asked=asked)
+        opinions = self._learned.opinions
+        nearest = self._behind(grounds)
+        if order:  # the first order is nearest last; the others are random, and the same for all prompts
+            rng = random.Random(f"{self._learned.settings.seed}:{self._learned.user_id}:order:{order}:{question.text}")
+            nearest = tuple(rng.sample(nearest, len(nearest)))
+            prompt = replace(
+                prompt, demonstrations=tuple(rng.sample(prompt.demonstrations, len(prompt.demonstrations)))
+            )
+        return render_prompt(
+            prompt,
+            opinions,
+            self._answerer.settings,
+            asked=question if self._leave_one_out else None,
+            nearest=nearest,
+            max_tokens=self._hybrid.max_prompt_tokens,
+        )
+
+    def _behind(self, grounds: _Grounds) -> tuple[int, ...]:
+        """Return the nearest opinions that stand behind each prompt (hybrid prompts), nearest last."""
+        k = self._hybrid.examples
+        allowed = [index for index in grounds.ranking if index not in grounds.excluded]
+        return tuple(allowed[:k])[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +291,8 @@ class _Grounds:
 
     def score_nearby(self, prompt: ScoredPrompt) -> float | None:
         """Return the mean alignment on the nearest opinions; None if the prompt may not be scored on any of them."""
-        return _mean([prompt.cells[neighbour.index] for neighbour in self.nearest])
+        revealed = prompt.prompt.revealed
+        return _mean([prompt.cells[each.index] for each in self.nearest if each.index not in revealed])
 
     def score_overall(self, prompt: ScoredPrompt) -> float | None:
         """Return the mean alignment on all opinions that count; None if there are none or one was not asked."""

@@ -51,22 +51,45 @@ class Scorer:
 
     Attributes:
         opinions: the scoring opinions.
+        neighbours: for each opinion, the indices of those that stand behind each prompt that is scored on it (hybrid
+            prompts); None: no opinions.
+        max_tokens: limit on a prompt's length; see `render_prompt`.
         usage: cost of all answering calls of this scorer, added to the initial value.
     """
 
-    def __init__(self, opinions: Sequence[Opinion], answerer: Answerer, *, usage: Usage = Usage()) -> None:
+    def __init__(
+        self,
+        opinions: Sequence[Opinion],
+        answerer: Answerer,
+        *,
+        usage: Usage = Usage(),
+        neighbours: Sequence[Sequence[int]] | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
         self.opinions = tuple(opinions)
         self._answerer = answerer
+        self._neighbours = neighbours
+        self._max_tokens = max_tokens
         self.usage = usage
 
-    async def fill(self, prompts: Sequence[ScoredPrompt], cells: Iterable[Cell]) -> list[ScoredPrompt]:
-        """Ask the cells that are neither known nor quoted, each leave-one-out.
+    async def fill(
+        self, prompts: Sequence[ScoredPrompt], cells: Iterable[Cell], *, known: bool = False
+    ) -> list[ScoredPrompt]:
+        """Ask the cells that are neither asked yet nor revealed, each leave-one-out.
+
+        Args:
+            prompts: the prompts.
+            cells: the cells.
+            known: whether to ask opinions that the prompt's optimizer saw as well, which shows it their failures.
 
         Returns:
             The prompts, in order, with these cells judged.
         """
         open_cells = [
-            (k, i) for k, i in dict.fromkeys(cells) if prompts[k].cells[i] is None and i not in prompts[k].prompt.quotes
+            (k, i)
+            for k, i in dict.fromkeys(cells)
+            if prompts[k].cells[i] is None
+            and i not in (prompts[k].prompt.quotes if known else prompts[k].prompt.revealed)
         ]
         asked = [self._prompted(prompts[k].prompt, i) for k, i in open_cells]
         rows = [list(prompt.cells) for prompt in prompts]
@@ -81,7 +104,15 @@ class Scorer:
 
     def _prompted(self, prompt: Prompt, index: int) -> PromptedQuestion:
         question = self.opinions[index].question
-        text = render_prompt(prompt, self.opinions, self._answerer.settings, asked=question)
+        nearest = self._neighbours[index] if self._neighbours is not None else ()
+        text = render_prompt(
+            prompt,
+            self.opinions,
+            self._answerer.settings,
+            asked=question,
+            nearest=nearest,
+            max_tokens=self._max_tokens,
+        )
         return PromptedQuestion(text, question)
 
 
@@ -107,7 +138,7 @@ async def race(
     while alive:
         cells = []
         for k in alive:
-            still_open = [i for i in order if racing[k].cells[i] is None and i not in racing[k].prompt.quotes]
+            still_open = [i for i in order if racing[k].cells[i] is None and i not in racing[k].prompt.revealed]
             cells += [(k, i) for i in still_open[:wave]]
         racing = await scorer.fill(racing, cells)
         alive = [k for k in alive if not racing[k].complete]

@@ -15,6 +15,7 @@ from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings, SearchSettings
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import check_source
 
@@ -27,11 +28,13 @@ DemonstrationOrder = Literal["as_scored", "nearest_last"]
 PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
+KindOfText = Literal["dispositions", "scale", "departures", "biography"]
 
 MAX_OPINIONS = 400
 """Maximum number of a user's opinions in the presets `demo` and `api`: learning from thousands would take hours."""
 
 _NO_GATE = EvidenceSettings()
+_AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class MetaPromptSettings:
         max_tokens: maximum number of tokens in a proposal.
         min_chars, max_chars: limits on the length of a proposal; others are rejected.
         max_quoted_share: maximum share of the opinions that a proposal may quote, in [0, 1); others are rejected.
+        kinds: what the draws of an iteration write about, in turn (ours); empty: the same request for all draws.
     """
 
     failures: FailureContext = "asymmetric"
@@ -68,6 +72,7 @@ class MetaPromptSettings:
     min_chars: int = 10
     max_chars: int = 4000
     max_quoted_share: float = 0.5
+    kinds: tuple[KindOfText, ...] = ()
 
     def __post_init__(self) -> None:
         require_one_of(FailureContext, "meta_prompt.failures", self.failures)
@@ -82,6 +87,8 @@ class MetaPromptSettings:
         least = max(1, self.min_chars)
         require(self.max_chars >= least, "meta_prompt.max_chars", self.max_chars, f"at least {least}")
         require(0 <= self.max_quoted_share < 1, "meta_prompt.max_quoted_share", self.max_quoted_share, "in [0, 1)")
+        for kind in self.kinds:
+            require_one_of(KindOfText, "meta_prompt.kinds", kind)
         if self.template is not None:
             check_source(self.template)
 
@@ -123,6 +130,8 @@ class RetrievalSettings:
         with_choices: embed a question together with its choices.
         demonstration_order: order of the chosen prompt's examples when it answers. "as_scored" keeps their order,
             "nearest_last" puts those nearest to the question last, where small models heed them most (ours).
+        shrinkage: λ of `estimates`, in opinions: a prompt is chosen by its advantage over `P⁰` near the question, shrunk
+            towards its advantage on all opinions, and that one towards 0 (ours); 0: by the mean score, as in Eq. 7.
     """
 
     pool: PoolName = "last"
@@ -133,12 +142,15 @@ class RetrievalSettings:
     similarity: str = "minilm"
     with_choices: bool = True
     demonstration_order: DemonstrationOrder = "as_scored"
+    shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
         require_one_of(PoolName, "retrieval.pool", self.pool)
         require_one_of(DemonstrationOrder, "retrieval.demonstration_order", self.demonstration_order)
         require(self.neighbours >= 1, "retrieval.neighbours", self.neighbours, "at least 1")
         require_one_of(TieBreak, "retrieval.tie_break", self.tie_break)
+        shrinks = isfinite(self.shrinkage) and self.shrinkage >= 0
+        require(shrinks, "retrieval.shrinkage", self.shrinkage, "0 or greater")
         require(bool(self.similarity), "retrieval.similarity", self.similarity, "the name of a similarity")
 
 
@@ -165,6 +177,9 @@ class FermiSettings:
         seed: seed of every draw, combined with user, iteration and draw.
         evidence: "do no harm" (ours): a share of the opinions is held out of learning and decides whether the
             personalization or the base model answers; share 0 holds out nothing.
+        search: crossing, parents, and when to stop early (ours).
+        hybrid: the nearest opinions behind each prompt (ours).
+        ensemble: answering by several prompts (ours).
     """
 
     preset: str = "custom"
@@ -185,6 +200,9 @@ class FermiSettings:
     demonstrations: DemonstrationSettings = DemonstrationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     evidence: EvidenceSettings = _NO_GATE
+    search: SearchSettings = _AS_IN_THE_PAPER[0]
+    hybrid: HybridSettings = _AS_IN_THE_PAPER[1]
+    ensemble: EnsembleSettings = _AS_IN_THE_PAPER[2]
 
     def __post_init__(self) -> None:
         require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
@@ -196,6 +214,8 @@ class FermiSettings:
         room = 1 - self.evidence.share
         fits = self.scoring_share <= room + 1e-9  # 1 - 0.7 is less than 0.3
         require(fits, "scoring_share", self.scoring_share, f"at most {room:g}, evidence.share is held out")
+        crossed = self.evidence.by != "crossed" or self.search.crossing > 1
+        require(crossed, "evidence.by", self.evidence.by, "held_out without crossing")
         require(bool(self.proposers), "proposers", self.proposers, "not empty")
         for proposer in self.proposers:
             require_one_of(ProposerName, "proposers", proposer)

@@ -1,0 +1,105 @@
+"""One answer from several prompts' answers, and from the person's own answers to the same choices (ours).
+
+    p(c)  ∝  mean_k p_k(c) · own(c)^w          p_k: prompt k's distribution, or its vote if it wrote its answer
+    own(c) = (n_c + 1) / (n + |C|)             n_c: the person's answers c to questions with the choices C
+
+The answer is the likeliest choice, or, for ordinal choices, the median of p: under it, the expected distance on the
+scale is least, which is what alignment on a scale measures. All prompts count equally, because their scores on a few
+opinions differ by chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from idiolect.methods.answering import Response
+from idiolect.methods.fermi.extension_settings import EnsembleSettings
+from idiolect.models.language_model import Usage
+from idiolect.models.similarity import FloatArray
+from idiolect.people.user import Opinion, Question
+
+_LEAST = 1e-6  # of a choice that no prompt voted for, so that the own answers can still rank choices
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A combined answer.
+
+    Args:
+        response: the first prompt's response with the combined answer; `scores` are logarithms of the distribution, and
+            `usage` is that of all responses.
+        distribution: probability of each choice; empty if nothing could be combined.
+    """
+
+    response: Response
+    distribution: tuple[float, ...] = ()
+
+
+def combined(
+    question: Question, responses: Sequence[Response], own: Sequence[Opinion], settings: EnsembleSettings
+) -> Combined:
+    """Return one answer for the responses of several prompts to one question.
+
+    A question without choices keeps the first response, and so does one to which no response named a choice.
+
+    Args:
+        question: the question.
+        responses: the responses, those of the best prompt first; at least one.
+        own: the person's opinions, without any on the question itself.
+        settings: how to combine.
+    """
+    usage = sum((each.usage for each in responses), Usage())
+    first = replace(responses[0], usage=usage)
+    told = [shares for each in responses if (shares := _shares(question, each)) is not None]
+    if not question.choices or not told:
+        return Combined(first)
+    mean = np.mean(told, axis=0)  # (choices,)
+    logs = np.log(np.maximum(mean, _LEAST))
+    if settings.own_answers:
+        logs = logs + settings.own_answers * np.log(own_distribution(question, own))
+    weights = np.exp(logs - logs.max())
+    distribution = weights / weights.sum()
+    place = _decided(question, distribution, settings)
+    choice = question.choices[place]
+    response = replace(
+        first, text=first.text if first.answer == choice else choice, answer=choice, scores=_logarithms(distribution)
+    )
+    return Combined(response, tuple(float(share) for share in distribution))
+
+
+def own_distribution(question: Question, own: Sequence[Opinion]) -> FloatArray:
+    """Return the person's smoothed distribution of answers to questions with these choices, shape (choices,)."""
+    counts = np.ones(len(question.choices), dtype=np.float32)
+    for opinion in own:
+        if opinion.question.choices == question.choices and opinion.answer in question.choices:
+            counts[question.choices.index(opinion.answer)] += 1
+    shares: FloatArray = counts / counts.sum()
+    return shares
+
+
+def _shares(question: Question, response: Response) -> FloatArray | None:
+    """Return a response's distribution over the choices, or its vote; None if it named no choice."""
+    if not question.choices or response.answer not in question.choices:
+        return None
+    if len(response.scores) == len(question.choices):
+        scores = np.asarray(response.scores)
+        weights = np.exp(scores - scores.max())
+        shares: FloatArray = (weights / weights.sum()).astype(np.float32)
+        return shares
+    vote = np.zeros(len(question.choices), dtype=np.float32)
+    vote[question.choices.index(response.answer)] = 1.0
+    return vote
+
+
+def _decided(question: Question, distribution: FloatArray, settings: EnsembleSettings) -> int:
+    if question.ordinal and settings.decide == "median":
+        return int(np.searchsorted(np.cumsum(distribution), 0.5 - 1e-12))
+    return int(np.argmax(distribution))
+
+
+def _logarithms(distribution: FloatArray) -> tuple[float, ...]:
+    return tuple(math.log(share) if share > 0 else -math.inf for share in distribution)

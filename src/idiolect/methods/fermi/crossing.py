@@ -1,0 +1,69 @@
+"""Crossed scores: a prompt is scored only on opinions that its optimizer did not see (ours).
+
+    scoring opinions → F folds;   a draw of fold f sees the other folds, and is scored on fold f
+
+A strong optimizer writes the opinions that it sees into the text in other words. Scores on them are then close to
+perfect, whatever the text does on new questions, and ranking and retrieval would choose by noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from idiolect.methods.fermi.memory import ScoredPrompt, best_first
+from idiolect.methods.fermi.prompt import question_key
+from idiolect.people.splits import hash_rank
+from idiolect.people.user import Opinion
+
+
+def folds_of(opinions: Sequence[Opinion], folds: int, *, seed: int, user_id: str) -> tuple[int, ...]:
+    """Return the fold of each opinion, in [0, folds).
+
+    Opinions on one question are in one fold. An opinion's fold depends on its question and on earlier opinions only, so
+    it stays the same when opinions are added; sizes differ by little.
+    """
+    dealt: dict[str, int] = {}
+    sizes = [0] * folds
+    for opinion in opinions:
+        key = question_key(opinion.question)
+        if key not in dealt:
+            preferred = int.from_bytes(hash_rank("fold", seed, user_id, key), "big") % folds
+            most = math.ceil((len(dealt) + 1) / folds)
+            order = [(preferred + step) % folds for step in range(folds)]
+            dealt[key] = next(fold for fold in order if sizes[fold] < most)
+            sizes[dealt[key]] += 1
+    return tuple(dealt[question_key(opinion.question)] for opinion in opinions)
+
+
+def outside(folds: Sequence[int], fold: int) -> tuple[int, ...]:
+    """Return the indices of the opinions of the other folds, which a draw of this fold may see."""
+    return tuple(index for index, each in enumerate(folds) if each != fold)
+
+
+def as_seen_by(scored: ScoredPrompt, fold: int, folds: Sequence[int]) -> ScoredPrompt:
+    """Return a prompt that was written without any opinion (`P⁰`), scored on one fold only, to be compared there."""
+    return replace(scored, prompt=replace(scored.prompt, seen=outside(folds, fold), fold=fold))
+
+
+def size_of_fold(size: int, folds: int) -> int:
+    """Return the number of prompts that each fold keeps: the memory without `P⁰` in equal parts, at least two each."""
+    return max(2, math.ceil((size - 1) / folds))
+
+
+def crossed_memory(
+    initial: ScoredPrompt, entries: Iterable[ScoredPrompt], *, size: int, folds: int
+) -> tuple[ScoredPrompt, ...]:
+    """Return the memory with crossing: `P⁰`, and the best prompts of each fold, at least two, best first.
+
+    Scores of different folds are means over different opinions, so prompts compete within their fold. Prompts without a
+    fold, which were learned without crossing, compete with each other.
+    """
+    by_fold: dict[int | None, list[ScoredPrompt]] = {}
+    for entry in entries:
+        if entry.born != initial.born:
+            by_fold.setdefault(entry.prompt.fold, []).append(entry)
+    most = size_of_fold(size, folds)
+    kept = [entry for each in by_fold.values() for entry in best_first(each)[:most]]
+    return best_first([initial, *kept])

@@ -1,0 +1,92 @@
+"""Settings of what goes beyond the paper: crossing, hybrid prompts, answering by several prompts, a shorter search.
+
+All of these are off by default, and in the presets `paper` and `paper-offline`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+from idiolect.methods.setting_checks import require, require_one_of
+
+Parents = Literal["memory", "pareto"]
+Decision = Literal["mode", "median"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Settings of the search for prompts.
+
+    Args:
+        crossing: number of folds F of the scoring opinions; 1: no crossing, as in the paper. With F ≥ 2, each draw
+            belongs to a fold. Its optimizer sees only the opinions of the other folds, and the prompt is scored only on
+            its own fold, so that no score comes from an answer that the optimizer could have copied.
+        parents: prompts that a draw starts from. "memory": the meta-prompt lists the whole memory, as in the paper.
+            "pareto": each draw gets one parent, drawn from the prompts that are best on at least one opinion, with a
+            probability proportional to the number of these opinions (GEPA, arXiv 2507.19457).
+        plateau: number of iterations without a better prompt after which the search stops; None: it never stops early.
+        stop_when_perfect: stop if the memory is full of prompts without a mis-aligned response.
+    """
+
+    crossing: int = 1
+    parents: Parents = "memory"
+    plateau: int | None = None
+    stop_when_perfect: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.crossing >= 1, "search.crossing", self.crossing, "at least 1")
+        require_one_of(Parents, "search.parents", self.parents)
+        require(self.plateau is None or self.plateau >= 1, "search.plateau", self.plateau, "at least 1, or None")
+
+
+@dataclass(frozen=True, slots=True)
+class HybridSettings:
+    """Settings of hybrid prompts: the learned text, and behind it the person's answers nearest to the question.
+
+    Args:
+        examples: number of nearest opinions behind each prompt; 0: none, as in the paper. With examples, `P⁰` is
+            few-shot prompting, so the search starts from it.
+        max_prompt_tokens: limit on a prompt's length in tokens, estimated as 4 bytes each; the farthest examples are
+            left out until the prompt fits, but never the text. None: no limit.
+    """
+
+    examples: int = 0
+    max_prompt_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.examples >= 0, "hybrid.examples", self.examples, "0 or greater")
+        limit = self.max_prompt_tokens
+        require(limit is None or limit >= 1, "hybrid.max_prompt_tokens", limit, "at least 1, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleSettings:
+    """Settings of answering by several prompts instead of the one that Retrieval-of-Prompt chooses.
+
+    Args:
+        prompts: number of prompts that answer a question, the best ones for it; 1: one, as in the paper.
+        orders: number of orders of the examples in which each of them answers; only for prompts with examples.
+        own_answers: exponent of the person's own distribution of answers to questions with the same choices, which
+            multiplies the prompts' mean distribution; 0: it is not used.
+        decide: the answer to a question with ordinal choices. "mode" is the likeliest choice; "median" is the middle of
+            the distribution, which minimizes the expected distance. Other questions always take the likeliest choice.
+    """
+
+    prompts: int = 1
+    orders: int = 1
+    own_answers: float = 0.0
+    decide: Decision = "mode"
+
+    def __post_init__(self) -> None:
+        require(self.prompts >= 1, "ensemble.prompts", self.prompts, "at least 1")
+        require(self.orders >= 1, "ensemble.orders", self.orders, "at least 1")
+        finite = isfinite(self.own_answers) and self.own_answers >= 0
+        require(finite, "ensemble.own_answers", self.own_answers, "0 or greater")
+        require_one_of(Decision, "ensemble.decide", self.decide)
+
+    @property
+    def combines(self) -> bool:
+        """Whether an answer is more than one prompt's."""
+        return self.prompts > 1 or self.orders > 1 or self.own_answers > 0 or self.decide != "mode"
