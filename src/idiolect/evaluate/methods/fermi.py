@@ -25,6 +25,7 @@ from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
+from idiolect.methods.fermi.gate import answering_with
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
@@ -75,7 +76,8 @@ class FermiMethod:
         optimizer = desk.optimizer if isinstance(desk.optimizer, CompletionModel) else None
         fermi = Fermi(desk.answerer, settings, optimizer=optimizer, similarity=desk.bench.similarity)
         learned = await fermi.fit(case.user)
-        used = None if not settings.evidence.share else learned.used
+        gated = settings.evidence.share or settings.evidence.by == "crossed"
+        used = learned.used if gated else None
         return Learned(learned, used=used, notes=fermi_notes(learned))
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
@@ -122,7 +124,7 @@ def answering(
     """
     if used is False:
         return base(by or answerer)
-    return RetrievalOfPrompt(learned, answerer, desk.bench.similarity, answered_by=by)
+    return RetrievalOfPrompt(answering_with(learned), answerer, desk.bench.similarity, answered_by=by)
 
 
 def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:

@@ -60,9 +60,9 @@ async def with_evidence(
     personalized = await prompts.answer(questions)
     scored = prompts.personalization
     few_shot = await _few_shot(learned, answerer, similarity) if settings.hybrid.examples else []
-    sides = [_scores(learned.held_out, answers) for answers in (personalized, plain)]
+    ours, base_scores = (_scores(learned.held_out, answers) for answers in (personalized, plain))
     shown = _scores(learned.held_out, few_shot) if few_shot else ()
-    evidence = weigh(*sides, settings.evidence, few_shot=shown)
+    evidence = weigh(ours, base_scores, settings.evidence, few_shot=shown)
     asked = [*plain, *personalized, *few_shot]
     if evidence.tied and not few_shot and settings.evidence.ties == "learned":
         known_scores = leave_one_out(learned.memory, learned.opinions)
@@ -79,9 +79,8 @@ async def _few_shot(
     learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
 ) -> Sequence[Answer]:
     """Answer the held-out opinions with `P⁰` and the nearest opinions alone."""
-    prompts = RetrievalOfPrompt(
-        only_few_shot(learned), answerer, similarity, leave_one_out=True, judged=learned.held_out
-    )
+    shown = only_few_shot(learned)
+    prompts = RetrievalOfPrompt(shown, answerer, similarity, leave_one_out=True, judged=learned.held_out)
     return await prompts.answer([opinion.question for opinion in learned.held_out])
 
 

@@ -130,8 +130,8 @@ class RetrievalSettings:
         with_choices: embed a question together with its choices.
         demonstration_order: order of the chosen prompt's examples when it answers. "as_scored" keeps their order,
             "nearest_last" puts those nearest to the question last, where small models heed them most (ours).
-        shrinkage: λ of `estimates`, in opinions: a prompt is chosen by its advantage over `P⁰` near the question, shrunk
-            towards its advantage on all opinions, and that one towards 0 (ours); 0: by the mean score, as in Eq. 7.
+        shrinkage: λ of `estimates`, in opinions: a prompt is chosen by its advantage over `P⁰` near the question,
+            shrunk towards its advantage on all opinions, and that one towards 0 (ours); 0: by the mean score (Eq. 7).
     """
 
     pool: PoolName = "last"
