@@ -33,6 +33,11 @@ def inert(text: str) -> str:
     return _TAG.sub(r"‹\1›", flat)
 
 
+def inert_lines(text: str) -> str:
+    """Return text that keeps its lines and cannot act as structure, for texts that have a block of their own."""
+    return "\n".join(filter(None, map(inert, text.splitlines())))
+
+
 def holds_tag(text: str) -> bool:
     """Return whether the text contains one of our tags."""
     return _TAG.search(text) is not None
@@ -52,6 +57,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
         keep_trailing_newline=False,
     )
     environment.filters["inert"] = inert
+    environment.filters["inert_lines"] = inert_lines
     return environment
 
 

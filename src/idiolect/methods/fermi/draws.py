@@ -111,6 +111,7 @@ class DrawPlan:
             fold=fold,
             parent=parent,
             kind=kind,
+            nearest=s.hybrid.examples,
         )
 
     def _fold(self, state: State, draw: int) -> int | None:

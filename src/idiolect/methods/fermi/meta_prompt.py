@@ -8,6 +8,7 @@ failures. The settings turn this into the ablations and into OPRO. Template vari
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ class Context:
         fold: the fold that the draw is scored on; None: no crossing.
         parent: `born` of the prompt that is listed first; None: by `listed_first`.
         kind: what the optimizer is asked to write about; "": nothing special.
+        nearest: number of nearest opinions behind each prompt (hybrid prompts).
     """
 
     profile: UserProfile
@@ -51,6 +53,7 @@ class Context:
     fold: int | None = None
     parent: int | None = None
     kind: str = ""
+    nearest: int = 0
 
     @property
     def visible(self) -> tuple[int, ...]:
@@ -97,7 +100,26 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
     }
     if settings.template is not None:
         return render_source(settings.template, values)
+    if settings.form == "diagnosis":
+        return render("meta_prompt_diagnosis.jinja", {**values, **_diagnosis(listed[0], context, settings)})
     return render("meta_prompt.jinja", values)
+
+
+def _diagnosis(first: ScoredPrompt, context: Context, settings: MetaPromptSettings) -> dict[str, Any]:
+    """Return the further values of the form "diagnosis"."""
+    wrong = set(context.failures(first))
+    right = [i for i in context.visible if i not in wrong and first.cells[i] is not None]
+    rng = random.Random(f"{first.born}:{context.fold}:{context.kind}")  # each draw sees others
+    shown = sorted(rng.sample(right, min(settings.successes, len(right))))
+    return {
+        "shown": len(context.visible),
+        "shown_failures": len(wrong),
+        "successes": [_opinion_entry(i, context) for i in shown],
+        "kind": context.kind,
+        "attached": settings.keeps_profile,
+        "crossed": context.fold is not None,
+        "nearest": context.nearest,
+    }
 
 
 def _unscored_examples(context: Context) -> list[Opinion]:
@@ -191,10 +213,14 @@ def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> lis
 
 
 def _failure_entry(one: Failure, context: Context) -> dict[str, Any]:
-    opinion = context.opinions[one.index]
+    response = cut(one.response, context.longest) or "(no answer)"
+    return {**_opinion_entry(one.index, context), "number": one.index + 1, "response": response}
+
+
+def _opinion_entry(index: int, context: Context) -> dict[str, Any]:
+    opinion = context.opinions[index]
     return {
-        "number": one.index + 1,
         "question": cut(opinion.question.text, context.longest),
+        "choices": [cut(choice, context.longest) for choice in opinion.question.choices],
         "answer": cut(opinion.answer, context.longest),
-        "response": cut(one.response, context.longest) or "(no answer)",
     }

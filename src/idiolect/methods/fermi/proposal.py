@@ -20,6 +20,7 @@ from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.meta_prompt import Context, failure, meta_prompt, shortened, shown_failures
 from idiolect.methods.fermi.prompt import Identity, Prompt, Proposal, quoted_opinions
 from idiolect.methods.fermi.settings import DemonstrationSettings, MetaPromptSettings
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.methods.shortening import first_fitting, room_after, size_of
 from idiolect.methods.templating import holds_tag
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
@@ -126,6 +127,8 @@ class LlmProposer:
             written = settings.prefill + after_thoughts(completion.text).text
             closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
             found = parse_proposal(written + closing, settings)
+            if found is not None and settings.keeps_profile and context.profile:
+                found = f"{profile_prompt(context.profile)}\n\n{found}"
             prompt = Prompt(found, origin="llm", driven_by=failures) if found is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)

@@ -28,6 +28,7 @@ DemonstrationOrder = Literal["as_scored", "nearest_last"]
 PoolName = Literal["last", "last+memory", "memory"]
 TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
+MetaPromptForm = Literal["paper", "diagnosis"]
 KindOfText = Literal["dispositions", "scale", "departures", "biography"]
 
 MAX_OPINIONS = 400
@@ -58,6 +59,10 @@ class MetaPromptSettings:
         max_tokens: maximum number of tokens in a proposal.
         min_chars, max_chars: limits on the length of a proposal; others are rejected.
         max_quoted_share: maximum share of the opinions that a proposal may quote, in [0, 1); others are rejected.
+        form: "paper" lists all prompts of the memory; "diagnosis" (ours) states what the answering model sees, shows one
+            prompt with its failures, their choices and some right answers, and asks for a diagnosis and one general text.
+        successes: maximum number of right answers that the form "diagnosis" shows.
+        keeps_profile: put the profile prompt before each proposed text (ours); then the text need not repeat it.
         kinds: what the draws of an iteration write about, in turn (ours); empty: the same request for all draws.
     """
 
@@ -72,6 +77,9 @@ class MetaPromptSettings:
     min_chars: int = 10
     max_chars: int = 4000
     max_quoted_share: float = 0.5
+    form: MetaPromptForm = "paper"
+    successes: int = 4
+    keeps_profile: bool = False
     kinds: tuple[KindOfText, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +95,8 @@ class MetaPromptSettings:
         least = max(1, self.min_chars)
         require(self.max_chars >= least, "meta_prompt.max_chars", self.max_chars, f"at least {least}")
         require(0 <= self.max_quoted_share < 1, "meta_prompt.max_quoted_share", self.max_quoted_share, "in [0, 1)")
+        require_one_of(MetaPromptForm, "meta_prompt.form", self.form)
+        require(self.successes >= 0, "meta_prompt.successes", self.successes, "0 or greater")
         for kind in self.kinds:
             require_one_of(KindOfText, "meta_prompt.kinds", kind)
         if self.template is not None:
