@@ -59,8 +59,8 @@ class MetaPromptSettings:
         max_tokens: maximum number of tokens in a proposal.
         min_chars, max_chars: limits on the length of a proposal; others are rejected.
         max_quoted_share: maximum share of the opinions that a proposal may quote, in [0, 1); others are rejected.
-        form: "paper" lists all prompts of the memory; "diagnosis" (ours) states what the answering model sees, shows one
-            prompt with its failures, their choices and some right answers, and asks for a diagnosis and one general text.
+        form: "paper" lists all prompts of the memory. "diagnosis" (ours) states what the answering model sees, shows
+            one prompt with its failures, their choices and some right answers, and asks for a diagnosis and one text.
         successes: maximum number of right answers that the form "diagnosis" shows.
         keeps_profile: put the profile prompt before each proposed text (ours); then the text need not repeat it.
         kinds: what the draws of an iteration write about, in turn (ours); empty: the same request for all draws.
