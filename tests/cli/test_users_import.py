@@ -148,3 +148,10 @@ def test_example_of_the_documentation_is_what_is_printed() -> None:
     cut = block.index("[…]")
     assert printed[:cut] == block[:cut]
     assert printed[-1] == block[-1]
+
+
+def test_the_imported_file_is_never_written_over(table: Path) -> None:
+    for out in (table, table.parent / "." / table.name):
+        result = run(table, "--out", out, "--force")
+        assert (result.exit_code, table.read_text()) == (2, TABLE)
+        assert "the file that is imported" in result.output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -67,12 +67,22 @@ def columns_of(table: Table, options: ImportOptions) -> Columns:
     return _long(table, options) if layout == "long" else _wide(table, options)
 
 
-def _check_known(names: list[str], stated: Iterable[str]) -> None:
+def check_questions(questions: Sequence[str], options: ImportOptions) -> None:
+    """Check that the questions that are stated to be scales or not exist.
+
+    Raises:
+        SettingsError: one does not.
+    """
+    _check_known([name for name in questions if name], (*options.ordinal, *options.nominal), kind="question")
+
+
+def _check_known(names: list[str], stated: Iterable[str], *, kind: str = "column") -> None:
+    known = set(names)
     for name in stated:
-        if name not in names:
+        if name not in known:
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:10]
-            known = ", ".join(f'"{short(each)}"' for each in near)
-            raise SettingsError(f'the table has no column "{printable(name)}"; it has, for example, {known}')
+            some = ", ".join(f'"{short(each)}"' for each in near)
+            raise SettingsError(f'the table has no {kind} "{printable(name)}"; it has, for example, {some}')
 
 
 def _layout(names: list[str], options: ImportOptions) -> Layout:
