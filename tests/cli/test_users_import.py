@@ -104,6 +104,7 @@ def test_faults_stop_the_import_and_nothing_is_written(table: Path, json_wanted:
         (["--out", "-", "--json"], "standard output"),
         (["--dry-run", "--layout", "deep"], "deep"),
         (["--dry-run", "--scale", "Yes"], "two or more different choices"),
+        (["--dry-run", "--scale", "Yes|No|yes"], "two or more different choices"),
         (["--dry-run", "--choices", "a", "--choices", "b"], "more than one column"),
     ],
 )

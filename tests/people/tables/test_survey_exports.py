@@ -184,7 +184,7 @@ def test_ids_that_look_alike_or_are_rounded_are_noted(tmp_path: Path) -> None:
     result = imported("id,Tea?\nAnn,Yes\nann,No\n1.23E+11,No\n", tmp_path)
     assert len(result.users) == 3
     assert any('such as "Ann" and "ann": different people' in note for note in result.report.notes)
-    assert any(note.startswith("1 ids are rounded") for note in result.report.notes)
+    assert any(note.startswith("1 id is a rounded number") for note in result.report.notes)
 
 
 def test_one_damaged_letter_does_not_change_the_encoding_of_all_others(tmp_path: Path) -> None:
@@ -263,3 +263,9 @@ def test_empty_column_with_the_name_of_another_is_no_fault(tmp_path: Path) -> No
     result = imported("id,Tea?,Why?,Why?\n1,Yes,a,\n2,No,b,\n", tmp_path)
     assert not faults(result)
     assert [each.question for each in result.report.questions] == ["Tea?", "Why?"]
+
+
+def test_further_ids_are_no_questions(tmp_path: Path) -> None:
+    table = "Respondent ID,Session ID,Tea?\n1,a7,Yes\n2,b8,No\n"
+    assert imported(table, tmp_path).report.left_out == {"Session ID": "another id"}
+    assert [user.id for user in imported(table, tmp_path, id="Session ID").users] == ["a7", "b8"]

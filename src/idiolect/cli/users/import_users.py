@@ -203,9 +203,11 @@ def _sets(stated: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     Raises:
         typer.BadParameter: a set has fewer than two choices, or a blank or repeated one.
     """
+    from idiolect.people.typography import folded
+
     sets = tuple(split_choices(value) for value in stated)
     for choices in sets:
-        if len(choices) < 2 or "" in choices or len(set(choices)) < len(choices):
+        if len(choices) < 2 or "" in choices or len(set(map(folded, choices))) < len(choices):
             raise typer.BadParameter(f"{'|'.join(choices)!r} must be two or more different choices, separated by |")
     return sets
 

@@ -16,6 +16,7 @@ from idiolect.people.tables.known_words import (
     ORDINALS,
     QUESTIONS,
     bare,
+    is_id,
     is_profile,
     named,
     why_left_out,
@@ -73,7 +74,9 @@ def check_questions(questions: Sequence[str], options: ImportOptions) -> None:
     Raises:
         SettingsError: one does not.
     """
-    _check_known([name for name in questions if name], (*options.ordinal, *options.nominal), kind="question")
+    _check_known(
+        [name for name in dict.fromkeys(questions) if name], (*options.ordinal, *options.nominal), kind="question"
+    )
 
 
 def _check_known(names: list[str], stated: Iterable[str], *, kind: str = "column") -> None:
@@ -157,6 +160,8 @@ def _wide(table: Table, options: ImportOptions) -> Columns:
             left_out[name] = reason
         elif options.profile is None and is_profile(name):
             profile.append(name)
+        elif options.question is None and is_id(name):
+            left_out[name] = "another id"
         elif options.question is None:
             questions.append(name)
         else:

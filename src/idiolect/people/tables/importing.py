@@ -63,8 +63,8 @@ def import_users(source: str | Path, options: ImportOptions = _DEFAULTS) -> Impo
         SettingsError: an option names a column that the table lacks, or does not go with the table.
     """
     path, data = _read(source)
-    if found := other_format(data):
-        raise UsersFileError(f"{printable(path)}: is no table, but {found[0]}: {found[1]}")
+    if other := other_format(data):
+        raise UsersFileError(f"{printable(path)}: is no table, but {other[0]}: {other[1]}")
     text, encoding = decoded(data, encoding=options.encoding, path=path)
     if "\0" in text[:1000]:
         raise UsersFileError(f"{printable(path)}: contains NUL characters; it is neither a table nor JSON")
@@ -234,14 +234,16 @@ def _notes(table: Table, columns: Columns, found: Collected, result: Built) -> I
         yield "no column is named or stated as id: the ids are row-2, row-3, …"
     if codes := coded_names(report.question for report in result.questions):
         some = ", ".join(f'"{short(name)}"' for name in codes[:3])
-        yield f"{len(codes)} questions look like codes ({some}): put the questions' texts into the header"
+        look = _counted(len(codes), "question looks like a code", "questions look like codes")
+        yield f"{look} ({some}): put the questions' texts into the header"
     yield from _notes_on_ids(found.people)
     if columns.date is not None and not found.dated:
         yield f'the column "{short(columns.date)}" does not count: not all of its dates are like 2026-05-31T10:00:00'
     if found.changed:
-        yield f"{found.changed} attributes of people differ between their rows; the later row counts"
+        differ = _counted(found.changed, "attribute of a person differs", "attributes of people differ")
+        yield f"{differ} between rows; the later row counts"
     if nobody := people_without_data(found):
-        yield f"{len(nobody)} people have neither answers nor texts, and were left out"
+        yield f"left out: {_counted(len(nobody), 'person', 'people')} with neither answers nor texts"
     if result.superseded:
         order = f'the column "{short(columns.date)}"' if columns.date and found.dated else "the order of the rows"
         yield f"which answer is the newest is decided by {order}"
@@ -259,7 +261,12 @@ def _notes_on_ids(ids: Iterable[str]) -> Iterable[str]:
         count = sum(map(len, same))
         yield f"{count} ids differ from another only in case, blanks or marks, such as {first}: different people"
     if rounded:
-        yield f'{rounded} ids are rounded numbers such as "1.2E+11": a spreadsheet made them equal for different people'
+        are = _counted(rounded, "id is a rounded number", "ids are rounded numbers")
+        yield f'{are} such as "1.2E+11", which a spreadsheet makes equal for different people'
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _notes_on_options(result: Built, options: ImportOptions) -> Iterable[str]:

@@ -240,6 +240,11 @@ def bare(column: str) -> str:
     return " ".join(_BARE.sub(" ", folded(column)).replace("_", " ").replace("-", " ").split())
 
 
+def is_id(column: str) -> bool:
+    """Return whether a column's name is that of ids."""
+    return bare(column) in IDS
+
+
 def is_profile(column: str) -> bool:
     """Return whether a column's name is that of an attribute of people, or asks for it: "What is your age?"."""
     name = bare(column)
