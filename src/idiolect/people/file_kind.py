@@ -83,6 +83,8 @@ def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     """
     name = shlex.quote(printable(path)) if path and not path.startswith("<") else "FILE"
     if encoding := wide_encoding(head):
+        if encoding == "UTF-16" and head[:2] not in _BYTE_ORDER_MARKS:  # iconv has to be told the order of the bytes
+            encoding = "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE"
         other = f"convert it (iconv -f {encoding} -t UTF-8 {name})"
         table = f", or, if it is a table, use idiolect users import {name}" if not _begins_like_json(head) else ""
         return f"must be UTF-8, but is {encoding}: {other}{table}"
@@ -93,7 +95,12 @@ def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     lines = _first_lines(head, whole=whole)
     if not lines or b"\0" in head:
         return None
-    fault = _of_documents(lines, whole=whole, name=name) or _of_tables(lines, name=name) or _of_almost_json(lines)
+    fault = (
+        _of_documents(lines, whole=whole, name=name)
+        or _of_other_values(lines)
+        or _of_tables(lines, name=name)
+        or _of_almost_json(lines)
+    )
     return fault or _of_other_encodings(head, name=name) or _of_other_objects(lines, name=name)
 
 
@@ -119,7 +126,7 @@ def _of_documents(lines: list[str], *, whole: bool, name: str) -> str | None:
         if (items is None and not alone) or (alone and of_objects):
             return f"{_IS_NOT}, but one JSON list: {convert}"
     if alone and _wraps_people(_decoded(first)):
-        return f"{_IS_NOT}, but one JSON document with a list of people in it: {convert}"
+        return f"{_IS_NOT}, but one JSON document with several people in it: {convert}"
     opens = len(lines) > 1 and (lines[1][0] in '"}],' or (first.endswith("[") and lines[1].endswith(("},", "{"))))
     if first.startswith("{") and opens and _decoded(first) is None:
         return f"{_IS_NOT}, but one JSON document over several lines: {convert}"
@@ -127,11 +134,18 @@ def _of_documents(lines: list[str], *, whole: bool, name: str) -> str | None:
 
 
 def _wraps_people(value: object) -> bool:
-    """Return whether an object is no person, but has a list of objects, such as {"users": [{…}, {…}]}."""
+    """Return whether an object is no person, but has people: {"users": [{…}, {…}]} or {"ann": {…}, "ben": {…}}."""
     if not isinstance(value, dict) or {"opinions", "texts"} & value.keys():
         return False
+    if value and all(is_person(each) for each in value.values()):
+        return True
     lists = [each for each in value.values() if isinstance(each, list) and each]
     return any(isinstance(item, dict) for each in lists for item in each[:1])
+
+
+def is_person(value: object) -> bool:
+    """Return whether a value is an object with a person's opinions or texts."""
+    return isinstance(value, dict) and bool({"opinions", "texts"} & value.keys())
 
 
 def _decoded(text: str) -> object:
@@ -152,6 +166,18 @@ def _of_tables(lines: list[str], *, name: str) -> str | None:
         make = f"make a users file of it with idiolect users import {name} (--dry-run shows how it is understood)"
         return f"{_IS_NOT}, but looks like a table (CSV): {make}"
     return _IS_NOT if len(lines) >= _FEW else None
+
+
+def _of_other_values(lines: list[str]) -> str | None:
+    """Return the fault of JSON Lines that are all lists, or all texts, such as objects that were encoded twice."""
+    if len(lines) < _FEW:
+        return None
+    kinds = {type(_decoded(line)) for line in lines}
+    if kinds == {list}:
+        return f"{_IS_NOT}, but JSON Lines of lists: write each person as an object with named fields"
+    if kinds == {str} and all(isinstance(_decoded(str(_decoded(line))), dict) for line in lines):
+        return f"{_IS_NOT}, but its lines are texts that contain JSON: write each object without encoding it twice"
+    return None
 
 
 def _of_almost_json(lines: list[str]) -> str | None:

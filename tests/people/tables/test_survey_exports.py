@@ -205,7 +205,7 @@ def test_one_damaged_letter_does_not_change_the_encoding_of_all_others(tmp_path:
         (("id," + "x" * 1200 + "\0y\n1,a\n2,b\n").encode(), "the name of a column contains a NUL character"),
         (b'[{"id": 1, "T\\ud800": "a"}, {"id": 2}]', "the name of a column contains a lone surrogate"),
         (b'{"id": {"0": "a"}, "Tea?": {"0": "Yes"}}', "contains no people"),
-        (b'{"ann": {"opinions": []}}', "contains no people"),
+        (b'{"ann": {"answers": []}}', "contains no people"),
         (b'{"id": "a"}\n{"id": \n', r"is not JSON: Expecting value \(line 3\)"),
     ],
 )
@@ -220,6 +220,11 @@ def test_rows_of_json_that_cannot_be_used_are_faults(tmp_path: Path) -> None:
         'row 2, column "Tea?": is an object; a row has only texts and numbers',
         "row 3: contains a lone surrogate (half a character)",
     ]
+
+
+def test_people_under_their_ids_are_read(tmp_path: Path) -> None:
+    people = {"ann": {"texts": ["One."]}, "ben": {"id": "b", "texts": ["Two."]}}
+    assert [user.id for user in imported(json.dumps(people), tmp_path).users] == ["ann", "b"]
 
 
 @pytest.mark.parametrize("indent", [None, 2])

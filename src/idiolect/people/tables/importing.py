@@ -15,7 +15,7 @@ from typing import Any
 from idiolect.errors import UsersFileError
 from idiolect.escaping import printable
 from idiolect.people.absent_values import AbsentFields, drop_absent
-from idiolect.people.file_kind import is_marked_up, other_format
+from idiolect.people.file_kind import is_marked_up, is_person, other_format
 from idiolect.people.json_line import UnreadableLineError
 from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.tables.answers import Collected, collected, people_without_data
@@ -140,9 +140,11 @@ def _end_of_blank(text: str, start: int) -> int:
 
 
 def _alone(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a list with the only person or row in a document; [] for another document, such as one person per key."""
-    is_person = bool({"opinions", "texts"} & value.keys())
-    return [value] if is_person or not any(isinstance(each, dict | list) for each in value.values()) else []
+    """Return the people of a document that has one under each id, or its only person or row; [] for other documents."""
+    if value and all(is_person(each) for each in value.values()):
+        return [{"id": key, **each} for key, each in value.items()]
+    is_row = not any(isinstance(each, dict | list) for each in value.values())
+    return [value] if is_person(value) or is_row else []
 
 
 def _of_records(values: list[dict[str, Any]], path: str, format: str) -> ImportedUsers:
