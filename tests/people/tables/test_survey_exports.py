@@ -274,3 +274,24 @@ def test_further_ids_are_no_questions(tmp_path: Path) -> None:
     table = "Respondent ID,Session ID,Tea?\n1,a7,Yes\n2,b8,No\n"
     assert imported(table, tmp_path).report.left_out == {"Session ID": "another id"}
     assert [user.id for user in imported(table, tmp_path, id="Session ID").users] == ["a7", "b8"]
+
+
+def test_row_with_the_texts_of_codes_is_a_header(tmp_path: Path) -> None:
+    header = "CASE,A101,A102,A103\nInterview number,How is the food?,How is the price?,What else is there?\n"
+    rows = "".join(f"{n},{1 + n % 5},{'Yes' if n % 2 else 'No'},It is {n} o'clock now\n" for n in range(6))
+    result = imported(header + rows, tmp_path)
+    assert [(each.question, each.kind) for each in result.report.questions] == [
+        ("How is the food?", "scale"),
+        ("How is the price?", "choices"),
+        ("What else is there?", "free text"),
+    ]
+    assert [user.id for user in result.users] == list("012345")
+    assert any("row 2 has the texts of the header's codes" in note for note in result.report.notes)
+
+
+@pytest.mark.parametrize(
+    "second", ["I like it,I do not,I never would", "4,Yes,It is late now", "Yes it is,No thanks,It is"]
+)
+def test_first_person_is_no_header(tmp_path: Path, second: str) -> None:
+    rows = "".join(f"{n},It is {n} here,There are {n},I have {n}\n" for n in range(5))
+    assert len(imported(f"id,A101,A102,A103\n9,{second}\n{rows}", tmp_path).users) == 6

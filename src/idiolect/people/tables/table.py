@@ -24,6 +24,8 @@ _SAMPLE = 50  # first rows that decide the delimiter
 _EXCEL_DELIMITER = re.compile(r"\Asep=(.)\r?\n")
 _QUALTRICS = '{"ImportId"'
 _SURVEYMONKEY = frozenset({"response", "open-ended response"})
+_CODE = re.compile(r"[A-Za-z]{1,8}_?\d{1,5}(?:[_.]?\w{1,4})?")
+_SHORTEST_TEXT, _FEWEST_ROWS = 8, 3
 _MAX_TITLES = 10  # rows with a single cell that may stand above the header
 
 
@@ -199,7 +201,7 @@ def _add_rows(table: Table, records: Iterable[tuple[int, tuple[str, ...]]]) -> N
 
 
 def _drop_second_headers(table: Table, *, header: int) -> None:
-    """Take the questions' texts from the further header rows of Qualtrics and SurveyMonkey."""
+    """Take the questions' texts from further header rows, such as those of Qualtrics, SurveyMonkey and SoSci Survey."""
     rows = table.rows
     if len(rows) >= 2 and any(cell.startswith(_QUALTRICS) for cell in rows[1].cells):
         table.columns = tuple(_texts_or_codes(rows[0].cells, table.columns))
@@ -209,6 +211,30 @@ def _drop_second_headers(table: Table, *, header: int) -> None:
         table.columns = tuple(_joined_headers(table.columns, rows[0].cells))
         del rows[0]
         table.notes.append(f"row {header + 1} is a further header of SurveyMonkey")
+    elif rows and (coded := _explained_codes(table.columns, rows)):
+        texts = [cell if at in coded else "" for at, cell in enumerate(rows[0].cells)]
+        table.columns = tuple(_texts_or_codes(texts, table.columns))
+        table.notes.append(f"row {rows[0].number} has the texts of the header's codes, and is a further header")
+        del rows[0]
+
+
+def _explained_codes(names: Sequence[str], rows: Sequence[Row]) -> frozenset[int]:
+    """Return the places of the columns whose names are codes that the first row explains; none if it is a person's row.
+
+    It is no person's row if each of its cells there is a text of several words that occurs nowhere else in its column,
+    although most of these columns have numbers, or the same few answers again and again.
+    """
+    coded = frozenset(at for at, name in enumerate(names) if _CODE.fullmatch(name))
+    if len(coded) < 2 or len(rows) <= _FEWEST_ROWS:
+        return frozenset()
+    closed = 0
+    for at in coded:
+        text, *others = (row.cells[at] for row in rows)
+        if len(text) < _SHORTEST_TEXT or " " not in text or text in others:
+            return frozenset()
+        answers = [cell for cell in others if cell]
+        closed += all(cell.lstrip("+-").isdecimal() for cell in answers) or len(set(answers)) * 2 <= len(answers)
+    return coded if closed * 2 > len(coded) else frozenset()
 
 
 def _texts_or_codes(texts: Sequence[str], codes: Sequence[str]) -> Iterator[str]:
