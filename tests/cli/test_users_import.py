@@ -104,6 +104,7 @@ def test_faults_stop_the_import_and_nothing_is_written(table: Path, json_wanted:
         (["--out", "-", "--json"], "standard output"),
         (["--dry-run", "--layout", "deep"], "deep"),
         (["--dry-run", "--scale", "Yes"], "two or more different choices"),
+        (["--dry-run", "--scale", "Yes|No|yes"], "two or more different choices"),
         (["--dry-run", "--choices", "a", "--choices", "b"], "more than one column"),
     ],
 )
@@ -148,3 +149,10 @@ def test_example_of_the_documentation_is_what_is_printed() -> None:
     cut = block.index("[…]")
     assert printed[:cut] == block[:cut]
     assert printed[-1] == block[-1]
+
+
+def test_the_imported_file_is_never_written_over(table: Path) -> None:
+    for out in (table, table.parent / "." / table.name):
+        result = run(table, "--out", out, "--force")
+        assert (result.exit_code, table.read_text()) == (2, TABLE)
+        assert "the file that is imported" in result.output
