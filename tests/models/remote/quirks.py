@@ -463,8 +463,8 @@ QUIRKS: tuple[Quirk, ...] = (
     ),
     Quirk(
         "the prompt is longer than the model's context",
-        "Fermi's meta-prompt and few-shot prompts are shortened; otherwise the message names the person, the prompt, "
-        "the context and what to do",
+        "Fermi's meta-prompt, few-shot, retrieved and profile prompts are shortened; otherwise the message names the "
+        "person, the prompt, the context and what to do",
         "too long",
         [
             Seen(
