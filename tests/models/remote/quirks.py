@@ -626,7 +626,7 @@ QUIRKS: tuple[Quirk, ...] = (
     ),
     Quirk(
         "fewer tokens are asked for than the server allows (by `--answering likelihood`, which needs one)",
-        "asked again with the fewest that it allows",
+        "asked again with the fewest that it allows; the end of the run reports it",
         "at least",
         [
             Seen(

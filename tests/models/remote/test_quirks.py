@@ -207,6 +207,7 @@ async def test_more_tokens_are_asked_for_where_one_is_too_few(seen: Seen) -> Non
             for text in "ab":
                 (found,) = await model.choice_logprobs([ChoiceRequest((Message("user", text),), ("Yes", "No"))])
                 assert found.logprobs == pytest.approx((-3.0, -0.1))
+            assert any("up to 16 tokens" in note for note in model.notes)
         assert [received.body["max_tokens"] for received in server.requests] == [1, 16, 16]
 
 

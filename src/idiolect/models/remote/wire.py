@@ -59,6 +59,7 @@ class Dialect:
             return True
         if error.least_tokens is not None and error.least_tokens > sent.get(self.limit, error.least_tokens):
             self.least = max(self.least, error.least_tokens)
+            self.note(f"may write up to {self.least} tokens for a shorter answer; its server allows no fewer")
             return True
         if "max_tokens" in error.unsupported and "max_tokens" in sent:
             self.limit = "max_completion_tokens"
