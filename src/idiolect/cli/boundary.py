@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -152,8 +152,17 @@ def flush_stdout() -> None:
 
 def drop_stdout() -> None:
     """Discard the rest of the output: its reader has gone, and Python would report that at exit."""
+    _drop(sys.stdout)
+
+
+def drop_stderr() -> None:
+    """Discard the rest of the messages, which cannot be written: Python would try once more at exit and fail."""
+    _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
     try:
-        descriptor = sys.stdout.fileno()
+        descriptor = stream.fileno()
     except (OSError, ValueError):
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -78,7 +78,9 @@ PeopleOption = Annotated[
 ]
 TrainOption = Annotated[int | None, option("Number of opinions (or texts) to learn from. Default: 20.", "N")]
 TestOption = Annotated[int | None, option("Maximum number of held-out questions per person. Default: 30.", "N")]
-SeedOption = Annotated[int | None, option("Random seed for people and questions. Default: 0.", "N")]
+SeedOption = Annotated[
+    int | None, option("Random seed for people and questions. Default: 0.", "N", min=0, max=options.MOST_SEED)
+]
 GroupOption = Annotated[
     str | None,
     option(
@@ -317,7 +319,7 @@ def _ask(
         def note() -> str:
             return live.progress_line(start.run.spending())
 
-        progress.expect(start.people, many=start.side_by_side, note=note)
+        progress.expect(start.people, many=start.side_by_side, note=note, pause_left=start.run.pause_left)
 
     def finish(user: str, not_scored: int) -> None:
         progress.finished(user, f"{not_scored} answers not scored" if not_scored else "done")

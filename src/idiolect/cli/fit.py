@@ -102,6 +102,7 @@ MaxTokensOption = Annotated[
         "Maximum number of tokens in an answer; a proposal may have at least as many. For reasoning models, whose "
         "reasoning counts, allow thousands. Default: set by the preset.",
         min=1,
+        max=options.MOST_TOKENS,
     ),
 ]
 PairsOption = Annotated[
@@ -233,7 +234,9 @@ def _fit(
     from idiolect.cli.progress import UsersProgress
 
     progress = UsersProgress()
-    screen = FitScreen(choices.method, invocation, progress, json=json, spending=space.spending)
+    screen = FitScreen(
+        choices.method, invocation, progress, json=json, spending=space.spending, pause_left=space.pause_left
+    )
     try:
         with terminating_like_ctrl_c(), progress:
             report = space.fit(people, choices, resume=resume, events=screen.events)

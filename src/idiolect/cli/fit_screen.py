@@ -15,7 +15,7 @@ from idiolect.application.forecasting import ChameleonForecast, FermiForecast
 from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
 from idiolect.cli.advice import Invocation, advised
-from idiolect.cli.progress import UsersProgress, cost_line, progress_line
+from idiolect.cli.progress import UsersProgress, cost_line, no_pause, progress_line
 from idiolect.cli.terminal import (
     debugging,
     err,
@@ -53,6 +53,7 @@ class FitScreen:
         progress: display of the progress over users.
         json: whether to print each outcome as JSON.
         spending: returns the cost of the run so far.
+        pause_left: returns for how many seconds calls wait because a server asks for that.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class FitScreen:
         *,
         json: bool,
         spending: Callable[[], Spending],
+        pause_left: Callable[[], float] = no_pause,
     ) -> None:
         self._method, self._invocation, self._progress = method, invocation, progress
-        self._json, self._spending = json, spending
+        self._json, self._spending, self._pause_left = json, spending, pause_left
         self._total = 0
         self._states: Counter[State] = Counter()
         self._learned: list[Outcome] = []
@@ -108,7 +110,12 @@ class FitScreen:
             differ = "differs" if n == 1 else "differ"
             err().print(f"kept {opinions} entered by add-opinion and {differ} from the file", markup=False)
         self._print_superseded(start.superseded)
-        self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
+        self._progress.expect(
+            start.users,
+            many=start.side_by_side,
+            note=lambda: progress_line(self._spending()),
+            pause_left=self._pause_left,
+        )
 
     def _print_superseded(self, superseded: Mapping[str, int]) -> None:
         """Print which users answered a question more than once, and that the newest answer counts."""
