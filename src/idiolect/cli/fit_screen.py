@@ -264,6 +264,12 @@ def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -
         _print_chameleon_forecast(forecast)
 
 
+def print_missing(forecast: FermiForecast | ChameleonForecast, invocation: Invocation) -> None:
+    """Print on stderr which packages a run would lack: the dry run itself needs none of them."""
+    for error in forecast.missing if isinstance(forecast, FermiForecast) else ():
+        err().print(f"note: without --dry-run, this command fails here: {advised(error, invocation)}", markup=False)
+
+
 def _print_fermi_forecast(forecast: FermiForecast) -> None:
     rows = []
     for role, each in (("answering", forecast.answering), ("optimizing", forecast.optimizing)):
