@@ -36,6 +36,13 @@ class OnlyWrites:
         return [Completion("tea", "stop", COST) for _ in requests]
 
 
+class NeverEnds:
+    name = "never-ends"
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        return [Completion("Because of the", "length", COST) for _ in requests]
+
+
 class OnlyScores:
     name = "only-scores"
 
@@ -252,3 +259,10 @@ async def test_lamps_questions_have_lamps_reading() -> None:
         answerer = Answerer(FunctionModel(complete=lambda _: "4 since it works\n\n5 would be better"), settings)
         (response,) = await answerer.answer([PromptedQuestion("", stars)])
         assert response.answer == answer
+
+
+async def test_answer_states_whether_it_was_cut_off() -> None:
+    settings = AnsweringSettings(mode="generate")
+    for model, cut_off in ((NeverEnds(), True), (OnlyWrites(), False)):
+        (response,) = await Answerer(model, settings).answer([PromptedQuestion("", WHY)])
+        assert response.cut_off is cut_off

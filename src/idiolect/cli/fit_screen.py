@@ -90,8 +90,9 @@ class FitScreen:
             print_table(columns, map(_row, self._learned), numbers=("OPINIONS", *numbers, "SECONDS"))
         self._print_unread()
         self._print_failures()
+        printed = {str(outcome.error) for outcome in self._failures[:_SHOWN_USERS]}
         for note in (*notes, halted_by):
-            if note is not None:
+            if note is not None and note not in printed:
                 err().print(one_line(note), markup=False)
         err().print(f"{self._counts()}; {cost_line(self._spending())}", markup=False)
 
@@ -164,7 +165,8 @@ class FitScreen:
         if not self._failures:
             return
         console, n = err(), len(self._failures)
-        console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
+        kept = "; the results of the others were kept" if n < self._total else ""
+        console.print(f"{n:,} of {self._total:,} user{'s' if self._total != 1 else ''} failed{kept}:")
         for outcome in self._failures[:_SHOWN_USERS]:
             console.print(f"  {visible(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False)
         if n > _SHOWN_USERS:
