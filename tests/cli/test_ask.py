@@ -24,9 +24,8 @@ def asked_text(body: Body) -> str:
 def cut_off(body: Body, text: str) -> Body:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"}
     usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
-    return {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]} | {
-        "usage": usage
-    }
+    completion: Body = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"]}
+    return completion | {"choices": [choice], "usage": usage}
 
 
 @pytest.fixture

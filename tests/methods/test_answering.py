@@ -21,7 +21,15 @@ from idiolect.methods.answering import (
 )
 from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    LanguageModel,
+    Message,
+    Usage,
+)
 
 TEA = Question("Tea or coffee?", ("tea", "black coffee"))
 CITY = Question("City or village?", ("city", "village"))
@@ -263,6 +271,7 @@ async def test_lamps_questions_have_lamps_reading() -> None:
 
 async def test_answer_states_whether_it_was_cut_off() -> None:
     settings = AnsweringSettings(mode="generate")
-    for model, cut_off in ((NeverEnds(), True), (OnlyWrites(), False)):
+    cases: list[tuple[LanguageModel, bool]] = [(NeverEnds(), True), (OnlyWrites(), False)]
+    for model, cut_off in cases:
         (response,) = await Answerer(model, settings).answer([PromptedQuestion("", WHY)])
         assert response.cut_off is cut_off
