@@ -199,6 +199,17 @@ def test_no_argument_draws_on_the_terminal_through_a_usage_error() -> None:
     assert not {"\u202e", "\x1b"} & set(shown.stderr)
 
 
+@pytest.mark.parametrize(
+    ("option", "instead"), [("--base-url", "--model names a server, too: URL#NAME"), ("--api-key", "OPENAI_API_KEY")]
+)
+def test_option_of_another_tool_is_answered_with_what_replaces_it(option: str, instead: str) -> None:
+    shown = command("fit", "users.jsonl", option, "x")
+    assert shown.returncode == 2
+    assert f"No such option: {option}" in " ".join(shown.stderr.split())
+    assert instead in " ".join(shown.stderr.split())
+    assert "Possible options" not in shown.stderr
+
+
 def test_ids_that_look_alike_are_shown_as_different(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.save_users([User("ann", texts=("t",)), User("ann\u200b", texts=("t",)), User("x" * 300, texts=("t",))])

@@ -38,7 +38,7 @@ def test_dry_run_prints_every_guess_and_writes_nothing(table: Path) -> None:
         "            choices: Yes | No (yes or no)",
         "          Rate (4 answers)",
         "            scale: 1 < 2 < 3 < 4 < 5 (numbers from 1 to 5)",
-        "no answer left out: 1 'Refused'",
+        "no answer 1 'Refused' (left out)",
         "repeated  2: 2 older answers to questions answered again; the newest answer counts",
         "note      which answer is the newest is decided by the order of the rows",
         "users     3, with 5 opinions and 0 texts",

@@ -92,8 +92,9 @@ class FitScreen:
             print_table(columns, map(_row, self._learned), numbers=("OPINIONS", *numbers, "SECONDS"))
         self._print_unread()
         self._print_failures()
+        printed = {str(outcome.error) for outcome in self._failures[:_SHOWN_USERS]}
         for note in (*notes, halted_by):
-            if note is not None:
+            if note is not None and note not in printed:
                 err().print(one_line(note), markup=False)
         err().print(f"{self._counts()}; {cost_line(self._spending())}", markup=False)
 
@@ -171,7 +172,8 @@ class FitScreen:
         if not self._failures:
             return
         console, n = err(), len(self._failures)
-        console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
+        kept = "; the results of the others were kept" if n < self._total else ""
+        console.print(f"{n:,} of {self._total:,} user{'s' if self._total != 1 else ''} failed{kept}:")
         for outcome in self._failures[:_SHOWN_USERS]:
             console.print(f"  {visible(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False)
         if n > _SHOWN_USERS:
@@ -269,6 +271,12 @@ def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -
         _print_fermi_forecast(forecast)
     else:
         _print_chameleon_forecast(forecast)
+
+
+def print_missing(forecast: FermiForecast | ChameleonForecast, invocation: Invocation) -> None:
+    """Print on stderr which packages a run would lack: the dry run itself needs none of them."""
+    for error in forecast.missing if isinstance(forecast, FermiForecast) else ():
+        err().print(f"note: without --dry-run, this command fails here: {advised(error, invocation)}", markup=False)
 
 
 def _print_fermi_forecast(forecast: FermiForecast) -> None:
