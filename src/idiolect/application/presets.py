@@ -58,18 +58,21 @@ class ChosenPreset:
         return f"preset {self.name}, because {self.reason}"
 
 
-def preset_for(model: str, parameters: int | None, *, optimizer: str | None = None) -> ChosenPreset:
+def preset_for(
+    model: str, parameters: int | None, *, optimizer: str | None = None, downloaded: bool = True
+) -> ChosenPreset:
     """Return the preset for a model of which only the name and the number of parameters are known.
 
     Args:
         model: name of the answering model.
         parameters: its number of parameters; None: unknown, or not applicable.
         optimizer: name of a model that writes prompts in its place, and that is not small.
+        downloaded: False if the model has to be downloaded before the number can be known.
     """
     if is_remote(model):
         return ChosenPreset("api", f"{_shown(model)} is behind an API")
     if parameters is None:
-        later = " before it is downloaded" if may_be_on_the_hub(model) else ""
+        later = "" if downloaded else " before it is downloaded"
         return ChosenPreset("local", f"the number of parameters of {_shown(model)} is unknown{later}")
     reason = f"{_shown(model)} has {_in_words(parameters)} parameters"
     if parameters >= FEWEST_PARAMETERS_OF_A_WRITER:
@@ -100,10 +103,16 @@ async def choose_preset(
         ModelError, MissingExtraError: a model has to be opened, and is not available.
     """
     parameters = await _parameters(pool, model, opening=opening)
+    downloaded = opening or not may_be_on_the_hub(model) or model in _opened(pool)
     if optimizer is None or optimizer == model:
-        return preset_for(model, parameters)
+        return preset_for(model, parameters, downloaded=downloaded)
     writer = preset_for(optimizer, await _parameters(pool, optimizer, opening=opening))
-    return preset_for(model, parameters, optimizer=None if writer.begins_proposals else optimizer)
+    better = None if writer.begins_proposals else optimizer
+    return preset_for(model, parameters, optimizer=better, downloaded=downloaded)
+
+
+def _opened(pool: ModelPool | None) -> dict[str, OpenModel]:
+    return {} if pool is None else {each.name: each for each in pool.opened_models()}
 
 
 async def _parameters(pool: ModelPool | None, name: str, *, opening: bool) -> int | None:
@@ -112,9 +121,9 @@ async def _parameters(pool: ModelPool | None, name: str, *, opening: bool) -> in
         return None
     if name == DEFAULT_MODEL:
         return EMBEDDED_PARAMETERS
-    opened = {} if pool is None else {each.name: each for each in pool.opened_models()}
-    if name in opened:  # it may be an object of the caller, which has no files
-        return _counted(opened[name])
+    opened = _opened(pool).get(name)
+    if opened is not None:  # it may be an object of the caller, which has no files
+        return _counted(opened)
     found = await in_background(partial(parameters_of, name))
     if found is None and opening and pool is not None:
         found = _counted(await pool.model(name))
