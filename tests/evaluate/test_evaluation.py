@@ -97,6 +97,33 @@ def test_an_observer_may_halt_it_and_the_same_call_goes_on(tmp_path: Path, doubl
     assert lines(out) == lines(tmp_path / "undisturbed")
 
 
+def test_a_preset_that_nobody_named_is_reported_and_kept(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    begun = list[EvaluationStart]()
+    ask_blocking(prepare(small(data)), out, calls=CallSettings(), events=EvaluationEvents(started=begun.append))
+    assert begun[0].preset_line == "preset local, because the number of parameters of m is unknown"
+    assert json.loads((out / "config.json").read_text())["settings"]["preset"] == "local"
+    assert run_evaluation(small(data), out).header.status == "complete"
+    report_again(small(data), out)
+    named = tmp_path / "named"
+    begun.clear()
+    config = small(data, preset="paper-offline")
+    ask_blocking(prepare(config), named, calls=CallSettings(), events=EvaluationEvents(started=begun.append))
+    assert begun[0].preset_line == ""
+
+
+def test_a_folder_from_before_local_models_had_a_preset_of_their_own_is_not_mixed(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    run_evaluation(small(data), out)
+    kept = json.loads((out / "config.json").read_text())
+    kept["settings"]["preset"] = None
+    (out / "config.json").write_text(json.dumps(kept))
+    with pytest.raises(SettingsError, match="it differs in settings"):
+        run_evaluation(small(data), out)
+
+
 async def test_it_works_inside_a_running_event_loop(tmp_path: Path, double: Any) -> None:
     double(m=answering())
     assert run_evaluation(small(users(tmp_path), methods="vanilla"), tmp_path / "out").header.status == "complete"
