@@ -13,14 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from idiolect.application.model_pool import OpenModel, in_background
 from idiolect.application.names import DEFAULT_MODEL
 from idiolect.models.catalog import EMBEDDED_PARAMETERS, is_remote, kind_of, may_be_on_the_hub, parameters_of
 from idiolect.models.description import ModelDescription
 from idiolect.models.remote.endpoint import parse_endpoint
 
 if TYPE_CHECKING:
-    from idiolect.application.model_pool import ModelPool
+    from idiolect.application.model_pool import ModelPool, OpenModel
 
 FEWEST_PARAMETERS_OF_A_WRITER = 1_000_000_000
 """Number of parameters from which a local model is expected to write usable prompts.
@@ -124,6 +123,8 @@ async def _parameters(pool: ModelPool | None, name: str, *, opening: bool) -> in
     opened = _opened(pool).get(name)
     if opened is not None:  # it may be an object of the caller, which has no files
         return _counted(opened)
+    from idiolect.application.model_pool import in_background  # not for those who only look into the store
+
     found = await in_background(partial(parameters_of, name))
     if found is None and opening and pool is not None:
         found = _counted(await pool.model(name))
