@@ -1,14 +1,16 @@
-"""What tests of several folders share: the embedded model, loaded once."""
+"""What tests of several folders share: the embedded model, loaded once, and models that are functions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from idiolect.models.doubles import FunctionModel
 from idiolect.models.local import LocalModel, load_local_model
+from tests.cli.opened_doubles import open_models
 
 # Digests of weights are kept in the user's cache folder; those of tests stay in the checkout.
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "home")
@@ -90,3 +92,14 @@ def embedded_model() -> Iterator[LocalModel]:
     model = load_local_model("embedded", device="cpu")
     yield model
     model.close()
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, FunctionModel]]:
+    """Models that are functions, by name; a real name opens what it means."""
+
+    def install(**models: FunctionModel) -> dict[str, FunctionModel]:
+        open_models(monkeypatch, models.get)
+        return models
+
+    return install

@@ -183,6 +183,8 @@ def test_core_alone_works_with_a_model_behind_an_api(environment: Environments, 
     assert Path(core.python("import idiolect; print(idiolect.__file__)")).is_relative_to(core.folder)
     assert "idiolect fit users.jsonl" in core.run("idiolect", "--help").stdout
     quick = ("--iterations", "1", "--similarity", "bm25", "--preset", "demo", "--answering", "generate")
+    foreseen = core.run("idiolect", "fit", users, "--model", server, "--dry-run")
+    assert "--similarity bm25 works without embeddings" in foreseen.stderr
     core.run("idiolect", "fit", users, "--model", server, *quick, "--store", "store")
     assert "ann" in core.run("idiolect", "users", "list", "--store", "store").stdout
     asked = ("--user", "ann", "Ski or sledge?", "--choices", "One|Other")

@@ -11,7 +11,8 @@ import pytest
 
 from idiolect.application.choices import FermiChoices
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast_chameleon, forecast_fermi
-from idiolect.errors import SettingsError
+from idiolect.errors import Remedy, SettingsError
+from idiolect.models import extras
 from idiolect.people.user import User
 from tests.api_server import ApiServer
 from tests.application.edited import PAPER, SMALL, U1, U2
@@ -47,6 +48,21 @@ async def test_each_model_is_forecast_and_the_total() -> None:
     assert found.money == found.answering.money + found.optimizing.money > 0
     assert found.prices_as_of is not None
     assert found == await expected(people("ann", "bob"), optimizer="gpt-4o"), "the same users, the same forecast"
+
+
+async def test_packages_that_learning_would_lack_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "torch" else True)
+    embeddings = "sentence embeddings need the extra `local`: pip install 'idiolect[local]' (torch is missing)"
+    found = await expected(people("ann"), choices=FermiChoices(iterations=1))
+    assert list(map(str, found.missing)) == [embeddings]
+    assert found.missing[0].remedy == Remedy("similarity", "bm25", "works without embeddings")
+    found = await expected(people("ann"), "embedded", choices=FermiChoices(iterations=1))
+    assert list(map(str, found.missing)) == [embeddings.replace("sentence embeddings", "local models"), embeddings]
+    assert (await expected(people("ann"))).missing == (), "BM25 and a remote model need no extra"
+
+
+async def test_no_package_is_named_if_all_are_installed() -> None:
+    assert (await expected(people("ann"), "embedded", choices=FermiChoices(iterations=1))).missing == ()
 
 
 async def test_a_cost_of_which_a_part_is_not_known_is_not_known() -> None:

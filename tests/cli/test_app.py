@@ -145,6 +145,23 @@ def test_full_disk_under_stdout_is_an_error(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(("arguments", "status"), [(["fit", "--no-such-option"], 2), (["fit", "no-such-file"], 1)])
+def test_full_disk_under_stderr_does_not_change_the_status(arguments: list[str], status: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*IDIOLECT, *arguments], stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (status, b"")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--seed", str(2**32)), ("--seed", "-1"), ("--max-tokens", "1000001"), ("--max-tokens", "0")]
+)
+def test_number_out_of_range_is_a_usage_error(option: str, value: str) -> None:
+    result = CliRunner().invoke(app, ["fit", "people.jsonl", option, value])
+    assert result.exit_code == 2
+    assert option in result.output
+
+
 def test_ctrl_c_stops_without_a_traceback() -> None:
     code = (
         "import sys, time; from idiolect.cli.app import main; from idiolect.store import Store\n"
@@ -180,6 +197,17 @@ def test_no_argument_draws_on_the_terminal_through_a_usage_error() -> None:
     assert shown.returncode == 2
     assert "No such option: --xy" in shown.stderr
     assert not {"\u202e", "\x1b"} & set(shown.stderr)
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"), [("--base-url", "--model names a server, too: URL#NAME"), ("--api-key", "OPENAI_API_KEY")]
+)
+def test_option_of_another_tool_is_answered_with_what_replaces_it(option: str, instead: str) -> None:
+    shown = command("fit", "users.jsonl", option, "x")
+    assert shown.returncode == 2
+    assert f"No such option: {option}" in " ".join(shown.stderr.split())
+    assert instead in " ".join(shown.stderr.split())
+    assert "Possible options" not in shown.stderr
 
 
 def test_ids_that_look_alike_are_shown_as_different(tmp_path: Path) -> None:

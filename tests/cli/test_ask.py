@@ -9,10 +9,23 @@ from typing import Any
 import pytest
 
 from idiolect.people.user import Question
+from tests.api_server import Answer, ApiServer, Body, Status
 from tests.cli.learning import ANN, FAST, SILENT, TEA, opinion, record, run, write_people
+from tests.cli.remote_world import arguments, write_users
 
 CHOICES = "|".join(TEA.choices)
 ASK_TEA = ("--user", "ann", TEA.text, "--choices", f" {CHOICES.replace('|', ' | ')} ", "--ordinal")
+
+
+def asked_text(body: Body) -> str:
+    return str(body["messages"][-1]["content"])
+
+
+def cut_off(body: Body, text: str) -> Body:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"}
+    usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+    completion: Body = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"]}
+    return completion | {"choices": [choice], "usage": usage}
 
 
 @pytest.fixture
@@ -48,6 +61,19 @@ def test_ask_answers_and_says_why(store: Path) -> None:
 def test_ask_shows_the_base_model_beside_it(store: Path) -> None:
     lines = run("ask", "--store", store, *ASK_TEA, "--base").stdout.splitlines()
     assert lines[:2] == ["personalized  always", "base          never"]
+
+
+def test_free_text_that_was_cut_off_is_marked(tmp_path: Path) -> None:
+    def endless(body: Body, _number: int) -> Answer:
+        return Status(200, body=cut_off(body, "I would sit in the")) if "Sunday" in asked_text(body) else "tea"
+
+    users = write_users(tmp_path / "users.jsonl", ["ann"])
+    with ApiServer(endless) as server:
+        assert run(*arguments(users, tmp_path / "store", server.url)).exit_code == 0
+        question = ("--user", "ann", "What about Sunday?", "--store", tmp_path / "store")
+        shown, document = run("ask", *question), run("ask", *question, "--json")
+    assert shown.stdout.startswith("I would sit in the\n(cut off at the maximum number of tokens; fit again with")
+    assert json.loads(document.stdout)["cut_off"] is True
 
 
 def test_ask_prints_json(store: Path) -> None:

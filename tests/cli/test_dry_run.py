@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from idiolect.models import extras
 from tests.api_server import ApiServer
 from tests.cli.learning import SILENT, run
 from tests.cli.remote_world import answer, arguments, person, write_users
@@ -78,6 +79,19 @@ def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
     shown = dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stdout
     assert "1 user (2 more have no opinions to learn from), preset api: about $" in shown
     assert "about $0.00" in dry_run(users, tmp_path / "store").stdout, "the default model is a local one"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_missing_embeddings_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "torch" else True)
+    users = write_users(tmp_path / "users.jsonl", ["ann"])
+    result = run("fit", users, "--model", "gpt-4o-mini", "--iterations", "1", "--dry-run", *form)
+    assert result.exit_code == 0, "the dry run itself needs no extra"
+    assert result.stderr == (
+        "note: without --dry-run, this command fails here: sentence embeddings need the extra `local`: pip install "
+        "'idiolect[local]' (torch is missing); --similarity bm25 works without embeddings\n"
+    )
+    assert dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,13 @@ from typer.testing import Result
 
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.tasks.table import TASKS
-from idiolect.models.doubles import FunctionModel
 from tests.api_server import ApiServer, Status
 from tests.cli.interrupting import start
 from tests.cli.learning import run
-from tests.cli.opened_doubles import open_models
-from tests.evaluate.small_evaluation import METHODS_ASKED, answering, scores, served, table, users
+from tests.evaluate.small_evaluation import answering, scores, served, table, told, users
 from tests.evaluate.small_world import lines
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW = ("--train", "4", "--test", "2", "--preset", "api", "--set", "similarity=bm25", "--set", "iterations=1")
-
-
-def told(data: Path, out: Path, model: str, *more: str, methods: str = METHODS_ASKED) -> list[str]:
-    given = ["evaluate", "users", "--data", str(data), "--out", str(out), "--model", model, "--methods", methods]
-    return [*given, *FEW, *more]
-
-
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, FunctionModel]]:
-    """Models that are functions, by name; a real name opens what it means."""
-
-    def install(**models: FunctionModel) -> dict[str, FunctionModel]:
-        open_models(monkeypatch, models.get)
-        return models
-
-    return install
 
 
 def ends_well(result: Result) -> None:
@@ -208,6 +188,43 @@ def test_a_report_needs_no_task_no_data_and_no_model(tmp_path: Path, double: Any
     assert scores(out) == before
     assert json.loads(reported.stdout)["task"] == "users"
     assert (out / "report.html").exists()
+
+
+def test_the_folder_to_report_may_be_the_working_folder(
+    tmp_path: Path, double: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    ends_well(run(*told(data, out, "m", methods="uniform")))
+    monkeypatch.chdir(out)
+    ends_well(run("evaluate", "--out", ".", "--report-only"))
+    assert run(*told(data, Path(), "m", methods="uniform")).exit_code == 2
+
+
+def test_one_person_alone_has_no_controls_and_that_is_noted_once(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path, "ann", "bob"), tmp_path / "out"
+    command = told(data, out, "m", methods="vanilla,profile")
+    ends_well(one := run(*command, "--people", "1"))
+    assert one.stderr.count("the controls (another's) are left out") == 1
+    assert "not scored" not in one.output.casefold().replace("not scored  calls", "")
+    assert "Only one person is asked" in (out / "report.html").read_text()
+    assert {line["arm"]["control"] for line in lines(out)} == {"own"}
+    ends_well(two := run(*command))
+    assert "left out" not in two.stderr
+    assert sorted((a["user"], a["status"]) for a in lines(out) if a["arm"]["control"] != "own") == [
+        (user, "scored") for user in ("ann", "ann", "bob", "bob")
+    ], "with a second person, both have a control"
+
+
+def test_an_evaluation_without_a_scored_answer_fails(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with ApiServer(lambda *_: Status(400, body={"error": {"message": "no"}})) as server:
+        result = run(*told(users(tmp_path), out, f"{server.url}#m", methods="vanilla"))
+    assert result.exit_code == 1
+    assert "no answer was scored; the report states why" in result.stderr
+    assert "the model failed" in (out / "report.html").read_text()
+    assert run("evaluate", "--out", out, "--report-only").exit_code == 1
 
 
 @pytest.mark.parametrize("more", [[], ["users"], ["people"], ["--data", "users.jsonl"]])

@@ -89,6 +89,16 @@ def test_a_user_whose_requests_fail_is_printed(tmp_path: Path) -> None:
     assert "o'clock" not in result.output + as_json.output, "a message repeats what a person was asked"
 
 
+def test_reason_that_ends_the_run_is_printed_once_for_a_single_user(tmp_path: Path) -> None:
+    users = write_users(tmp_path / "users.jsonl", ["ann"])
+    with ApiServer(lambda _body, _number: Status(401)) as server:
+        result = fit(users, tmp_path / "store", server)
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert "1 of 1 user failed:" in lines
+    assert [line[:5] for line in lines if "denied access" in line] == ["[1/1]", "  ann"]
+
+
 def test_streamed_answers_teach_the_same_as_plain_ones(tmp_path: Path) -> None:
     """The same prompts, calls and tokens, and a cache from which either kind answers."""
     users, summaries = write_users(tmp_path / "users.jsonl", ["ann"]), []

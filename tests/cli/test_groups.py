@@ -71,6 +71,7 @@ def test_create_takes_named_users_or_all(people: Path) -> None:
         (("remove", "readers"), 2, "--members is required"),
         (("show", "raeders"), 1, "did you mean 'readers'?"),
         (("forget", "raeders", "--yes"), 1, "did you mean 'readers'?"),
+        (("forget", "raeders"), 1, "did you mean 'readers'?"),
         (("forget", "readers"), 2, "--yes is required when there is no terminal for the confirmation"),
     ],
 )

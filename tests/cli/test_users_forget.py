@@ -88,6 +88,12 @@ def test_nobody_to_ask_is_wrong_use(people: Path) -> None:
     assert ids(people) == [ANNA.id, BORIS.id]
 
 
+def test_unknown_user_is_reported_before_a_missing_terminal(people: Path) -> None:
+    result = run("forget", "nobody", "--store", people)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the store has no user 'nobody'")
+
+
 @pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, [ANNA.id, BORIS.id]), ("y\n", 0, [BORIS.id])])
 def test_terminal_is_asked(people: Path, answer: str, status: int, left: list[str]) -> None:
     ours, theirs = pty.openpty()

@@ -38,7 +38,7 @@ def test_dry_run_prints_every_guess_and_writes_nothing(table: Path) -> None:
         "            choices: Yes | No (yes or no)",
         "          Rate (4 answers)",
         "            scale: 1 < 2 < 3 < 4 < 5 (numbers from 1 to 5)",
-        "no answer left out: 1 'Refused'",
+        "no answer 1 'Refused' (left out)",
         "repeated  2: 2 older answers to questions answered again; the newest answer counts",
         "note      which answer is the newest is decided by the order of the rows",
         "users     3, with 5 opinions and 0 texts",
@@ -104,6 +104,7 @@ def test_faults_stop_the_import_and_nothing_is_written(table: Path, json_wanted:
         (["--out", "-", "--json"], "standard output"),
         (["--dry-run", "--layout", "deep"], "deep"),
         (["--dry-run", "--scale", "Yes"], "two or more different choices"),
+        (["--dry-run", "--scale", "Yes|No|yes"], "two or more different choices"),
         (["--dry-run", "--choices", "a", "--choices", "b"], "more than one column"),
     ],
 )
@@ -148,3 +149,10 @@ def test_example_of_the_documentation_is_what_is_printed() -> None:
     cut = block.index("[…]")
     assert printed[:cut] == block[:cut]
     assert printed[-1] == block[-1]
+
+
+def test_the_imported_file_is_never_written_over(table: Path) -> None:
+    for out in (table, table.parent / "." / table.name):
+        result = run(table, "--out", out, "--force")
+        assert (result.exit_code, table.read_text()) == (2, TABLE)
+        assert "the file that is imported" in result.output

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from tests.api_server import Body
@@ -15,6 +16,19 @@ from tests.methods.people import number
 
 WORDS = ("tea", "milk", "bread", "rice", "apples", "soup")
 METHODS_ASKED = "uniform,vanilla,profile,fermi"
+SMALL: dict[str, Any] = {"train": 4, "test": 2, "preset": "api", "similarity": "bm25", "iterations": 1}
+
+
+def small(data: Path, model: str = "m", **changes: Any) -> EvaluationConfig:
+    """A quick evaluation of a users file, as `told` tells the command."""
+    given = {"task": "users", "methods": METHODS_ASKED, "data": data, "model": model}
+    return EvaluationConfig(**SMALL | given | changes)
+
+
+def told(data: Path, out: Path, model: str, *more: str, methods: str = METHODS_ASKED) -> list[str]:
+    """The command's arguments for the evaluation `small`."""
+    given = ["evaluate", "users", "--data", str(data), "--out", str(out), "--model", model, "--methods", methods]
+    return [*given, *(f"--set={name}={value}" for name, value in SMALL.items()), *more]
 
 
 def users(folder: Path, *ids: str, n: int = 6) -> Path:

@@ -19,7 +19,7 @@ from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord
 from idiolect.evaluate.statistics import paired_difference
 
 ARMS = (Arm("vanilla"), Arm("fermi"))
-OUTLINE = Outline("users", "Users", ("accuracy", "mae"), ARMS, ARMS[0], ("u0",))
+OUTLINE = Outline("users", "Users", ("accuracy", "mae"), ARMS, ARMS[0], ())
 CONFIG: dict[str, Any] = {
     "task": "users",
     "methods": ["vanilla"],
@@ -36,7 +36,8 @@ def kept(
     """A folder with a value for every arm, person and question."""
     archive = Archive.open(folder, CONFIG | changes)
     if outline is not None:
-        write_outline(folder, outline)
+        planned = {"arms": arms, "people": tuple(people)} if outline is OUTLINE else {}
+        write_outline(folder, replace(outline, **planned))
     for arm in arms:
         for user, values in people.items():
             answers = [
@@ -117,10 +118,36 @@ def test_another_measure_may_be_named(tmp_path: Path) -> None:
 
 def test_the_measures_of_version_1_are_those_of_its_scores(tmp_path: Path) -> None:
     a, b = kept(tmp_path / "a", drawn(1), outline=None), kept(tmp_path / "b", drawn(2))
-    with pytest.raises(SettingsError, match="no measure in common"):
-        compare_folders(a, b)
+    assert compare_folders(a, b).measure == "accuracy", "without scores.json, those of its answers"
     (a / "scores.json").write_text('{"measures": ["mae"]}')
     assert compare_folders(a, b).measure == "mae"
+    (a / "scores.json").write_text('{"measures": ["macro_f1"]}')
+    (b / "scores.json").write_text('{"measures": ["macro_f1"]}')
+    (b / "outline.json").unlink()
+    with pytest.raises(SettingsError, match="no measure in common"):
+        compare_folders(a, b)  # its labels are not known
+
+
+def test_only_what_the_tables_contain_is_compared(tmp_path: Path) -> None:
+    fewer = replace(OUTLINE, people=tuple(f"u{n}" for n in range(7)), arms=ARMS[:1])
+    found = compare_folders(kept(tmp_path / "a", drawn(1), outline=fewer), kept(tmp_path / "b", drawn(2)))
+    assert (found.people, found.people_only_b, [each.arm for each in found.arms]) == (7, 1, [ARMS[0]])
+
+
+def test_a_folder_compared_with_itself_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = kept(tmp_path / "a", drawn(1))
+    monkeypatch.chdir(a)
+    found = compare_folders(a, ".")
+    assert found.notes[0] == "A and B are the same folder, so nothing differs."
+    assert comparison_to_json(found)["b"]["folder"] == "a"
+    assert "same folder" not in " ".join(compare_folders(a, kept(tmp_path / "b", drawn(1))).notes)
+
+
+def test_a_folder_with_tables_only_is_refused_as_such(tmp_path: Path) -> None:
+    a, b = kept(tmp_path / "a", drawn(1)), kept(tmp_path / "b", drawn(2))
+    (b / "answers.jsonl").unlink()
+    with pytest.raises(SettingsError, match=r"has no answers\.jsonl, so its answers cannot be paired"):
+        compare_folders(a, b)
 
 
 @pytest.mark.parametrize(
@@ -128,10 +155,10 @@ def test_the_measures_of_version_1_are_those_of_its_scores(tmp_path: Path) -> No
     [
         ({"task": "people"}, "only evaluations on the same task"),
         ({"arms": (Arm("opro"),)}, "no arm in common"),
-        ({"outline": replace(OUTLINE, measures=("loglik",))}, "no measure in common"),
+        ({"outline": replace(OUTLINE, measures=("loglik",), people=("u0",))}, "no measure in common"),
         ({"people": {f"other{n}": {"q0": 1.0} for n in range(8)}}, "no answer in common"),
         ({"people": {f"u{n}": {"other": 1.0} for n in range(8)}}, "no answer in common"),
-        ({"people": {}}, "contains no complete answer"),
+        ({"people": {}}, "has no answers.jsonl"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -156,7 +183,7 @@ def test_lines_that_cannot_be_read_are_stated(tmp_path: Path) -> None:
     path = b / "answers.jsonl"
     path.write_text(path.read_text().replace('"accuracy": ', '"accuracy": NaN, "x": ', 1))
     found = compare_folders(a, b)
-    assert found.notes[0].startswith("b: answers.jsonl: 1 line cannot be read (it is line 1)")
+    assert found.notes[0].startswith("B: answers.jsonl: 1 line cannot be read (it is line 1)")
     assert found.arms[0].only_a == 5
 
 

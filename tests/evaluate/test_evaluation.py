@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +17,22 @@ from idiolect.evaluate.evaluation import EvaluationEvents, EvaluationStart, ask_
 from idiolect.evaluate.preparing import outline_of, prepare
 from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_report
 from idiolect.models.calls.budget import Limits
-from idiolect.models.doubles import FunctionModel
 from idiolect.models.replay import RecordingModel
 from tests.api_server import ApiServer, Body, Status
-from tests.cli.opened_doubles import open_models
-from tests.evaluate.small_evaluation import METHODS_ASKED, answering, scores, served, table, users
+from tests.evaluate.small_evaluation import SMALL, answering, scores, served, small, table, users
 from tests.evaluate.small_world import lines
 from tests.models import tiny
-
-SMALL: dict[str, Any] = {
-    "task": "users",
-    "methods": METHODS_ASKED,
-    "train": 4,
-    "test": 2,
-    "preset": "api",
-    "similarity": "bm25",
-    "iterations": 1,
-}
-
-
-def small(data: Path, model: str = "m", **changes: Any) -> EvaluationConfig:
-    return EvaluationConfig(**SMALL | {"data": data, "model": model} | changes)
 
 
 def unnamed_preset(data: Path) -> EvaluationConfig:
     """The base model alone, with the preset that its name leads to."""
-    named = {"data": data, "model": "m", "answering": "generate", "methods": "vanilla"}
+    named = {"task": "users", "data": data, "model": "m", "answering": "generate", "methods": "vanilla"}
     return EvaluationConfig(**{name: value for name, value in SMALL.items() if name != "preset"} | named)
 
 
 def report_again(config: EvaluationConfig, out: Path, *, texts: bool = True) -> None:
     """Report what is there, and ask nothing."""
     write_report(summarize_folder(outline_for_report(out, config), out, texts=texts), out)
-
-
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, FunctionModel]]:
-    """Models that are functions, by name; a real name opens what it means."""
-
-    def install(**models: FunctionModel) -> dict[str, FunctionModel]:
-        open_models(monkeypatch, models.get)
-        return models
-
-    return install
 
 
 # Stopped, and continued
@@ -292,7 +264,7 @@ def test_what_makes_no_sense_is_an_error_before_anything_is_asked(
 ) -> None:
     double(m=answering())
     with pytest.raises(kind, match=message):
-        run_evaluation(EvaluationConfig(**SMALL | {"data": users(tmp_path), "model": "m"} | change), tmp_path / "out")
+        run_evaluation(small(**{"data": users(tmp_path)} | change), tmp_path / "out")
     assert not (tmp_path / "out" / "answers.jsonl").exists()
 
 

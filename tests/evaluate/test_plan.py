@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +110,17 @@ def test_comparisons_are_read() -> None:
     for text in ("fermi", "fermi-vanilla", "a - b - c", " - fermi"):
         with pytest.raises(SettingsError):
             parse_primary([text])
+
+
+def test_arms_name_a_local_model_without_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    found = planned(options("fermi", transfer=(str(tmp_path / "b"),), model="A", controls=False))
+    assert [str(each.arm) for each in found] == [
+        "fermi",
+        "fermi · answered by b",
+        "fermi[learned with b] · answered by A",
+        "fermi[learned with b] · answered by b",
+    ]
+    (tmp_path / "c" / "b").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="two models are named 'b'"):
+        options("fermi", transfer=(str(tmp_path / "b"), str(tmp_path / "c" / "b")))

@@ -15,8 +15,7 @@ from idiolect.evaluate.provenance import Invocation, begin_run, begun_now, comma
 from idiolect.evaluate.report.made import dates_text, made_line, models_text, seconds_text
 from idiolect.models.calls.budget import Limits
 from tests.api_server import ApiServer, Body
-from tests.evaluate.small_evaluation import served, users
-from tests.evaluate.test_evaluation import small
+from tests.evaluate.small_evaluation import served, small, users
 
 HOME = "/".join(("", "home", "ann"))
 
@@ -113,6 +112,24 @@ def test_a_run_that_fails_is_recorded_by_the_kind_of_its_error(tmp_path: Path) -
     with ApiServer(refuse) as server, pytest.raises(ModelError):
         run_evaluation(small(users(tmp_path), f"{server.url}#m", methods="vanilla"), out)
     assert "my words" not in "".join(path.read_text() for path in out.glob("runs*.jsonl"))
+
+
+def test_earlier_lines_stay_as_they_are(tmp_path: Path) -> None:
+    """Those of a later version, too, and those that cannot be read."""
+    path = tmp_path / "runs.jsonl"
+    begin_run(path, begun_now(Invocation("one"), [])).end([])
+    later = json.dumps(json.loads(path.read_text()) | {"command": "two", "cooling": "water"})
+    path.write_text(f"{later}\nno line of ours")
+    begin_run(path, begun_now(Invocation("three"), [])).end([])
+    assert path.read_text().splitlines()[:2] == [later, "no line of ours"]
+    assert [run.command for run in read_runs(tmp_path)] == ["two", "three"]
+
+
+def test_what_a_line_does_not_state_is_not_taken_from_this_process(tmp_path: Path) -> None:
+    line = begun_now(Invocation("one"), []).to_json()
+    del line["idiolect"]
+    (tmp_path / "runs.jsonl").write_text(json.dumps(line) + "\n")
+    assert read_runs(tmp_path) == ()
 
 
 def test_models_of_several_roles_are_told_apart() -> None:

@@ -83,6 +83,18 @@ def test_lamp_predictions_are_written_for_its_own_script(tmp_path: Path, model: 
     assert {name: arm.scores[name].value for name in theirs} == pytest.approx(theirs)
 
 
+def test_lamp_predictions_are_of_the_people_in_the_tables(tmp_path: Path, model: str) -> None:
+    data, out = lamp3(tmp_path / "LaMP_3", 5), tmp_path / "out"
+    for people in (None, 2):
+        config = EvaluationConfig(
+            task="lamp-3", data=data, model=model, methods="vanilla", controls=False, preset="api", people=people
+        )
+        summary = run_evaluation(config, out)
+    assert summary.people == 2
+    for name in ("golds", "vanilla"):
+        assert len(json.loads((out / "lamp" / f"{name}.json").read_text())["golds"]) == 2
+
+
 def test_only_published_questions_of_lamp_become_predictions(tmp_path: Path, model: str) -> None:
     data = lamp3(tmp_path / "LaMP_3", 3)
     questions = json.loads((data / "dev_questions.json").read_text())
@@ -133,6 +145,9 @@ def test_opinionqa_has_ids_topics_and_an_error_on_the_published_scale(tmp_path: 
     table = (out / "table.md").read_text()
     assert "## Scores by topic" in table
     assert "| Political views | uniform |" in table
+    report = (out / "report.html").read_text()
+    assert "<h2>Scores by topic</h2>" in report
+    assert "<bdi>Political views</bdi>" in report
     kept = json.loads((out / "scores.json").read_text())["by_group"]
     assert [each["group"] for each in kept] == ["Guns", "Guns", "Political views", "Political views"]
     assert "normalized_error" in kept[0]["scores"]

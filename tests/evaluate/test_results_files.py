@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,30 +17,19 @@ import pandas
 import pytest
 
 from idiolect.errors import SettingsError
+from idiolect.evaluate.comparing import compare_folders
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.evaluation import run_evaluation
 from idiolect.evaluate.flat import COLUMNS, results_csv
 from idiolect.evaluate.outline import Outline, read_outline, write_outline
-from idiolect.evaluate.provenance import Invocation
+from idiolect.evaluate.provenance import Invocation, read_runs
 from idiolect.evaluate.records import AnswerRecord, Arm
-from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_report
-from idiolect.models.doubles import FunctionModel
-from tests.cli.opened_doubles import open_models
-from tests.evaluate.small_evaluation import answering, scores, table, users
+from idiolect.evaluate.report.headline import headline_of
+from idiolect.evaluate.report.made import made_definitions, runs_table
+from idiolect.evaluate.reporting import outline_for_report, summarize_folder, write_answers, write_report
+from idiolect.evaluate.tables import table as table_of
+from tests.evaluate.small_evaluation import answering, scores, small, table, users
 from tests.evaluate.small_world import lines, model
-from tests.evaluate.test_evaluation import small
-
-
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, FunctionModel]]:
-    """Models that are functions, by name; a real name opens what it means."""
-
-    def install(**models: FunctionModel) -> dict[str, FunctionModel]:
-        open_models(monkeypatch, models.get)
-        return models
-
-    return install
-
 
 # answers.jsonl
 
@@ -117,6 +108,26 @@ def test_without_texts_the_flat_answers_have_scores_only() -> None:
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["choice"], row["answer"], row["said"], row["question"]) == ("", "", "", "")
     assert (row["accuracy"], row["person"]) == ("0.0", "007")
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+1 to the others", "'+1 to the others"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("\t=1", "'\t=1"),
+        ("-2", "-2"),
+        ("+3.5", "+3.5"),
+        ("a = b", "a = b"),
+        ("nul\0ends", "nul\ufffdends"),
+    ],
+)
+def test_no_text_is_a_formula_for_a_spreadsheet(said: str, written: str) -> None:
+    record = _answer("007", Arm("uniform"), answer=said, truth="tea", said=said, values={"accuracy": 0.0})
+    (row,) = csv.DictReader(io.StringIO(results_csv([record], OUTLINE, {"key": (said, ())})))
+    assert (row["choice"], row["said"], row["question"]) == (written,) * 3
 
 
 def test_an_evaluation_has_a_row_for_every_answer(tmp_path: Path, double: Any) -> None:
@@ -254,6 +265,76 @@ def test_a_line_that_cannot_be_read_is_stated_and_its_person_left_out(
     assert summary.header.notes[0].startswith("answers.jsonl: 1 line cannot be read (it is line 2)")
     assert summary.header.stopped_by == "1 of 4 pairs of arm and person are missing"
     assert run_evaluation(small(users(tmp_path), methods="uniform,vanilla"), out).header.notes == ()
+
+
+WRONG = (None, True, "text", [[]], {"a": []}, -1e999)
+
+
+@pytest.mark.parametrize("name", ["config.json", "outline.json", "runs.jsonl", "answers.jsonl", "learning.jsonl"])
+def test_a_field_of_another_shape_is_a_message_or_left_out(tmp_path: Path, double: Any, name: str) -> None:
+    """Files that another program wrote, or that were edited, are never an error of this program."""
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="vanilla"), out)
+    whole = (out / name).read_text()
+    first = json.loads(whole if name.endswith("json") else whole.splitlines()[0])
+    for field in first:
+        for wrong in WRONG:
+            line = json.dumps(first | {field: wrong}).replace("-Infinity", "-1e999")
+            (out / name).write_text(line + "\n" + "\n".join(whole.splitlines()[1:]) * name.endswith("l"))
+            with suppress(SettingsError):
+                outline = outline_for_report(out)
+                summary = summarize_folder(outline, out)
+                table_of(summary)
+                headline_of(summary)
+                runs_table(summary.header.runs)
+                made_definitions(summary.header.runs)
+                write_answers(outline, out)
+                compare_folders(out, out)
+
+
+def test_fields_of_a_later_version_are_ignored(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="vanilla,profile"), out)
+    expected, runs = scores(out), len(read_runs(out))
+    for path in out.glob("*.jsonl"):
+        path.write_text("".join(json.dumps(line | {"new": [1]}) + "\n" for line in _lines(path)))
+    outline = json.loads((out / "outline.json").read_text())
+    (out / "outline.json").write_text(json.dumps(outline | {"new": [1]}))
+    write_report(summarize_folder(outline_for_report(out), out), out)
+    assert scores(out) == expected
+    assert len(read_runs(out)) == runs
+
+
+def test_a_report_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, double: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="uniform,vanilla"), out)
+    before, outline = _outputs(out), outline_for_report(out)
+    summary, write_text = summarize_folder(outline, out), Path.write_text
+
+    def full(path: Path, text: str, *more: Any, **others: Any) -> int:
+        write_text(path, text[: len(text) // 2], *more, **others)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(SettingsError, match="cannot be written: No space left"):
+        write_report(summary, out)
+    monkeypatch.undo()
+    assert _outputs(out) == before
+    assert not list(out.glob("*.part"))
+
+
+def test_a_lost_outline_is_stated_as_such(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    out = tmp_path / "out"
+    run_evaluation(small(users(tmp_path), methods="uniform"), out)
+    (out / "outline.json").unlink()
+    with pytest.raises(SettingsError, match=r"has lost its outline\.json, .* name them with --data"):
+        outline_for_report(out)
 
 
 def test_a_missing_file_of_learning_is_stated(tmp_path: Path, double: Any) -> None:

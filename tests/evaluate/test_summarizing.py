@@ -205,6 +205,22 @@ def test_costs_and_gates_are_summed_and_layers_averaged() -> None:
     assert summary.arms[0].used is None
 
 
+def test_somebody_without_an_answer_that_counts_was_not_learned_from() -> None:
+    """Nothing was there to learn from, the model failed, or no answer was left."""
+    answers = [
+        AnswerRecord(FERMI, 0, "u0", "q", 0, values={"accuracy": 1.0}),
+        AnswerRecord(FERMI, 0, "u1", "q", 0, "not scored", reason="the model failed"),
+    ]
+    learning = [
+        LearningRecord(FERMI, 0, "u0", MethodCost(Usage(10)), answers=1, used=True),
+        LearningRecord(FERMI, 0, "u1", MethodCost(Usage(2)), answers=1),
+        LearningRecord(FERMI, 0, "u2", used=True),
+    ]
+    (scores,) = summarize(answers, learning, header()).arms
+    assert (scores.people, scores.learned_people, scores.used) == (1, 1, 1)
+    assert scores.learning.calls == 12, "what was spent in vain is counted"
+
+
 def test_transfer_is_a_matrix_of_the_models() -> None:
     ours, theirs = Arm("fermi"), Arm("fermi[learned with B]")
     across, back = replace(ours, answered_by="B"), replace(theirs, answered_by="A")

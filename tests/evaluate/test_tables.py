@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from idiolect.evaluate.records import Arm, MethodCost
-from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Header, Summary, Transfer
+from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, GroupScores, Header, Summary, Transfer
 from idiolect.evaluate.tables import table, to_json
 from idiolect.models.language_model import Usage
 
@@ -49,6 +49,13 @@ def test_a_table_tells_scores_counts_costs_and_differences() -> None:
     assert "| accuracy (points) | +5.0 [-1.0, +11.0] | 0.083 | 0.166 | 3 | 4 | 1,200 |" in text
     assert "3 could not be read:\n\n- info.csv:12: no answer\n- and 2 more" in text
     assert text.endswith("\n- People are few.\n")
+
+
+def test_names_cannot_bring_html_into_a_table() -> None:
+    groups = (GroupScores("<script>alert(1)</script>\x1b[2J", FERMI, {"accuracy": HALF}),)
+    text = table(replace(SUMMARY, by_group=groups))
+    assert "| &lt;script>alert(1)&lt;/script>[2J | fermi" in text
+    assert "<script" not in text
 
 
 def test_the_first_line_says_whether_all_is_there() -> None:

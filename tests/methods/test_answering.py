@@ -21,7 +21,15 @@ from idiolect.methods.answering import (
 )
 from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    LanguageModel,
+    Message,
+    Usage,
+)
 
 TEA = Question("Tea or coffee?", ("tea", "black coffee"))
 CITY = Question("City or village?", ("city", "village"))
@@ -34,6 +42,13 @@ class OnlyWrites:
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         return [Completion("tea", "stop", COST) for _ in requests]
+
+
+class NeverEnds:
+    name = "never-ends"
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        return [Completion("Because of the", "length", COST) for _ in requests]
 
 
 class OnlyScores:
@@ -252,3 +267,11 @@ async def test_lamps_questions_have_lamps_reading() -> None:
         answerer = Answerer(FunctionModel(complete=lambda _: "4 since it works\n\n5 would be better"), settings)
         (response,) = await answerer.answer([PromptedQuestion("", stars)])
         assert response.answer == answer
+
+
+async def test_answer_states_whether_it_was_cut_off() -> None:
+    settings = AnsweringSettings(mode="generate")
+    cases: list[tuple[LanguageModel, bool]] = [(NeverEnds(), True), (OnlyWrites(), False)]
+    for model, cut_off in cases:
+        (response,) = await Answerer(model, settings).answer([PromptedQuestion("", WHY)])
+        assert response.cut_off is cut_off

@@ -149,3 +149,36 @@ async def test_question_alone_that_is_too_long_is_named() -> None:
         await FewShot(generating(narrow(10, limit=5)), [opinion("a?", "yes")]).answer([Question("new?", YES_NO)])
     assert caught.value.remedy is not None
     assert caught.value.remedy.setting == "model"
+
+
+async def test_profile_is_shortened_if_the_model_reads_no_more() -> None:
+    user = UserProfile({"Age": "30", "Life": "word " * 600, "Work": "word " * 600})
+    model = narrow(1500)
+    (answer,) = await profile(generating(model), user).answer([Question("new?", YES_NO)])
+    assert answer.response.answer == "yes"
+    shown = model.completion_requests[-1].messages[0].content
+    assert shown.startswith("A person can be described as follows:\nAge: 30\nLife: word")
+    assert "Work: word" in shown
+    assert len(model.completion_requests) < 6
+
+
+async def test_profile_with_too_many_attributes_loses_its_last_ones() -> None:
+    user = UserProfile({f"Trait {i}": "rather calm" for i in range(60)})
+    model = narrow(600)
+    await profile(generating(model), user).answer([Question("new?", YES_NO)])
+    shown = model.completion_requests[-1].messages[0].content
+    assert "Trait 0: rather calm\nTrait 1: rather calm" in shown
+    assert "Trait 59" not in shown
+
+
+async def test_profile_in_its_shortest_form_that_is_too_long_is_an_error() -> None:
+    with pytest.raises(ContextLengthError, match="a question with its prompt"):
+        await profile(generating(narrow(10)), UserProfile({"Age": "30"})).answer([Question("new?", YES_NO)])
+
+
+async def test_instruction_of_few_shot_is_shortened_after_its_examples() -> None:
+    model = narrow(300)
+    long, short = "Long. " * 200, "Short."
+    few = FewShot(generating(model), [opinion("a?", "yes")], instruction=long, shorter=lambda: [short])
+    await few.answer([Question("new?", YES_NO)])
+    assert examples_of(model).strip() == short

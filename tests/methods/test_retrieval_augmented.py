@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from idiolect import Opinion, Question
+from idiolect.errors import ContextLengthError
 from idiolect.methods.baselines import base
 from idiolect.methods.retrieval_augmented import RetrievalAugmented
 from idiolect.models.doubles import FunctionModel
+from idiolect.models.language_model import CompletionRequest
 from tests.methods.people import SCALE, TableSimilarity, generating
 
 YES_NO = ("yes", "no")
@@ -93,3 +95,23 @@ async def test_long_and_hostile_text_stays_short_data() -> None:
 def test_impossible_limits_are_refused(k: int, max_chars: int, bad: str) -> None:
     with pytest.raises(ValueError, match=bad):
         augmented([], [], k=k, max_chars=max_chars)
+
+
+async def test_fewer_items_are_shown_if_the_model_reads_no_more() -> None:
+    def complete(request: CompletionRequest) -> str:
+        if len(request.messages[0].content) > 700:
+            raise ContextLengthError("the prompt is too long")
+        return "yes"
+
+    model = FunctionModel(complete=complete)
+    texts = [f"{number} {'word ' * 90}" for number in ("one", "two", "three", "four")]
+    in_order = TableSimilarity(lambda _, document: -texts.index(document))
+    (answer,) = await RetrievalAugmented(generating(model), [], texts, similarity=in_order).answer([TEA.question])
+    shown = model.completion_requests[-1].messages[0].content
+    assert answer.response.answer == "yes"
+    assert ["one" in shown, "two" in shown, "four" in shown] == [True, False, False]
+    long = RetrievalAugmented(generating(model), [], ["nearest " + "word " * 500], max_chars=5000)
+    await long.answer([TEA.question])
+    shown = model.completion_requests[-1].messages[0].content
+    assert "nearest" in shown
+    assert "…" in shown

@@ -27,6 +27,10 @@ CUT_OFF = Spoken("", thought=True, cut_off=True)
         "<thought>Rye</thought>\nOats",
         "<reasoning>Rye</reasoning>\nOats",
         "<seed:think>Rye</seed:think>Oats",
+        "<longcat_think>Rye</longcat_think>Oats",
+        '<think duration="3">Rye</think>Oats',
+        "Here is my thought process:\nRye?\n\nHere is my response:\nOats",
+        '<details type="reasoning" done="true">\n<summary>Thought</summary>\n> Rye\n</details>\nOats',
         "[THINK]Rye[/THINK]Oats",
         "◁think▷Rye◁/think▷Oats",
         "<|begin_of_thought|>Rye<|end_of_thought|>\n<|begin_of_solution|>Oats<|end_of_solution|>",
@@ -53,6 +57,9 @@ def test_no_word_of_a_thought_is_said(text: str) -> None:
         "[THINK]Rye",
         "◁think▷Rye",
         "<seed:think>Rye",
+        "<longcat_think>Rye",
+        "Here is my thought process:\nRye",
+        '<details type="reasoning" done="false">\n> Rye',
         "<|channel|>analysis<|message|>Rye would be",
         "Thinking...\nRye",
         "<|begin_of_thought|>Rye",
@@ -70,7 +77,8 @@ def test_a_prompt_may_have_opened_the_thought() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Oats", "I think oats.", " Oats ", "", "analysis of oats", "Thinking of oats", "<b>Oats</b>"]
+    "text",
+    ["Oats", "I think oats.", " Oats ", "", "analysis of oats", "Thinking of oats", "<b>Oats</b>", "<reason why>"],
 )
 def test_text_without_thoughts_stays_as_it_is(text: str) -> None:
     assert after_thoughts(text) == Spoken(text)
@@ -89,7 +97,18 @@ def test_what_follows_a_closed_thought_is_what_is_said(thought: str, said: str) 
 
 
 @pytest.mark.parametrize(
-    "piece", ["<think>", "</think>", "<|channel|>", "<", "analysis", "Thinking...\n", "[THINK]x[/THINK]"]
+    "piece",
+    [
+        "<think>",
+        "</think>",
+        "<|channel|>",
+        "<",
+        "analysis",
+        "Thinking...\n",
+        "[THINK]x[/THINK]",
+        "<think a=",
+        "<details type=reasoning>",
+    ],
 )
 def test_long_texts_take_no_time(piece: str) -> None:
     start = time.perf_counter()

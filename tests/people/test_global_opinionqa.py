@@ -103,6 +103,10 @@ def test_choices_that_are_no_answer_are_left_out(tmp_path: Path) -> None:
         ("Refused (VOL.)", True),
         ("Missing; Unknown", True),
         ("No opinion", True),
+        ("I don`t know", True),
+        ("DK/NR", True),
+        ("Refused [DO NOT READ]", True),
+        ("Hard to say", True),
         ("No", False),
         ("None of these (VOL)", False),
         ("Neither/Both equally (VOL)", False),
@@ -126,6 +130,8 @@ def test_what_is_no_answer_to_any_question(choice: str, none: bool) -> None:
         ["Côte d’Ivoire", "Ivory Coast", "Ivory Coast (Non-national sample)"],
         ["Taiwan ROC", "Taiwan"],
         ["Turkey", "Türkiye"],
+        ["Brunei", "Brunei Darussalam"],
+        ["Timor-Leste", "East Timor"],
     ],
 )
 def test_names_of_one_country_are_one_person(tmp_path: Path, names: list[str]) -> None:

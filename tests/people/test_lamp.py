@@ -196,6 +196,12 @@ MOVIE_ITEM = {"tag": "comedy", "description": "A cook  finds a ghost."}
             "comedy",
         ),
         leaking("LaMP-2", MOVIE_ITEM | {"id": "1", "description": "Cut."}, f"{MOVIES.instruction} A cook.", "comedy"),
+        leaking(
+            "LaMP-2",
+            MOVIE_ITEM | {"description": "It\u2019s."},
+            f"{MOVIES.instruction} It's.",
+            "comedy",
+        ),
         leaking("LaMP-3", {"text": "Good  one.", "score": "5"}, f"{RATINGS.instruction} good one.", "5"),
         leaking("LaMP-3", {"id": 1, "text": "Good.", "score": "5"}, f"{RATINGS.instruction} good one.", "5"),
         leaking("LaMP-5", {"title": "Nets", "abstract": "We  study."}, f"{TITLES.instruction} We study.", "Nets!"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from idiolect.people.newest_answers import newest_opinions, with_newest_answers
 from idiolect.people.user import Opinion, Question, User
 
@@ -32,3 +34,16 @@ def test_blanks_and_the_order_of_choices_make_no_other_question() -> None:
 def test_other_choices_and_other_words_are_other_questions() -> None:
     others = [Opinion(TEA, "Tea"), Opinion(Question(TEA.text), "Tea"), Opinion(Question("Coffee or tea?"), "Tea")]
     assert newest_opinions(others) == tuple(others)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Don't you like tea?", "Don\u2019t you like tea?", True),
+        ("Tea - or coffee?", "Tea \u2013 or coffee?", True),
+        ("Caf\u00e9?", "Cafe\u0301?", True),
+        ("Do you like us?", "Do you like US?", False),
+    ],
+)
+def test_marks_make_no_other_question_but_case_does(one: str, other: str, same: bool) -> None:
+    assert (len(newest_opinions([Opinion(one, "Yes"), Opinion(other, "No")])) == 1) is same

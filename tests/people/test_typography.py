@@ -18,6 +18,7 @@ from idiolect.people.typography import difference, folded, like_one_of
         ("Not sure", "Not\u00a0sure", "blanks"),
         ("Not  sure", "Not sure", "blanks"),
         ("Not\u200b sure", "Not sure", "blanks"),
+        ("Not\u200e sure", "Not sure", "blanks"),
         ("not SURE", "Not sure", "case"),
         ("Cafe\u0301", "Caf\u00e9", "the Unicode form of a character"),
         ("don't  know", "Don\u2019t know", "the apostrophe (\u2019 U+2019, here ' U+0027) and blanks and case"),

@@ -81,6 +81,9 @@ def test_user_with_neither_opinions_nor_texts_is_refused(silent: dict[str, Any])
             {"answer": "2.0"},
             f"{NOT_ONE} 2 choices, but a number: write the choice's text instead of its code",
         ),
+        ({"answer": "yes;no"}, f"{NOT_ONE} 2 choices, but several of them: an opinion has one answer"),
+        ({"answer": "No, Yes"}, f"{NOT_ONE} 2 choices, but several of them: an opinion has one answer"),
+        ({"answer": "(prefer not to answer)"}, f"{NOT_ONE} 2 choices, but no answer: leave the opinion out"),
         (
             {"answer": "B"},
             f"{NOT_ONE} 2 choices, but a letter: write the choice's text instead",

@@ -64,3 +64,8 @@ def test_pipe_of_something_else_is_not_copied_to_its_end() -> None:
         read_users(f"/dev/fd/{reader}")
     os.close(reader)
     thread.join()
+
+
+def test_address_is_no_file() -> None:
+    with pytest.raises(UsersFileError, match="it is an address, not a file; download it first"):
+        read_users("https://survey.example/export.csv")

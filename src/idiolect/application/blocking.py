@@ -123,6 +123,10 @@ class Workspace:
         """Return the cost of this workspace's calls so far. Any thread may call this, also an observer."""
         return self._space.spending()
 
+    def pause_left(self) -> float:
+        """Return for how many more seconds calls wait because a server asks for that. Any thread may call this."""
+        return self._space.pause_left()
+
     def halt(self, reason: str = "halted by the caller") -> None:
         """Make no further call; calls in flight are completed and kept. Any thread may call this, also an observer."""
         self._portal.soon(partial(self._space.halt, reason))

@@ -309,7 +309,12 @@ def _question(asked: Asked) -> Document:
 
 
 def _response(response: Response) -> Document:
-    return {"answer": response.answer, "text": response.text, "scores": list(response.scores)}
+    return {
+        "answer": response.answer,
+        "text": response.text,
+        "scores": list(response.scores),
+        "cut_off": response.cut_off,
+    }
 
 
 def _readings(asked: Asked) -> Document:

@@ -9,25 +9,34 @@ calls.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
+from idiolect.application.fermi import similarity_remedy
 from idiolect.application.presets import ChosenPreset, choose_preset
-from idiolect.errors import PersonalizationError
+from idiolect.errors import MissingExtraError, PersonalizationError
 from idiolect.methods.fermi.forecast import Forecast, RoleForecast
 from idiolect.methods.fermi.forecast import forecast as simulate
 from idiolect.models.calls.prices import Price, PriceTable
-from idiolect.models.catalog import is_remote, kind_of, lasting_name, price_name
+from idiolect.models.catalog import (
+    is_remote,
+    kind_of,
+    lasting_name,
+    missing_for_model,
+    missing_for_similarity,
+    price_name,
+)
 from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import User
 
 if TYPE_CHECKING:
     from idiolect.application.model_pool import ModelPool
     from idiolect.methods.chameleon.settings import ChameleonSettings
+    from idiolect.methods.fermi.settings import FermiSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class FermiForecast:
         expected: users, calls and tokens, with the assumptions.
         answering, optimizing: cost of each role.
         prices_as_of: date of the prices; None if unknown.
+        missing: errors that learning would end with because packages are missing, with their remedies.
     """
 
     preset: str
@@ -63,6 +73,7 @@ class FermiForecast:
     answering: RoleCost
     optimizing: RoleCost
     prices_as_of: date | None
+    missing: tuple[MissingExtraError, ...] = field(default=(), compare=False)  # errors are never equal
 
     @property
     def money(self) -> Decimal | None:
@@ -149,6 +160,7 @@ async def forecast_fermi(
         _role_cost(model, expected.answering, table),
         _role_cost(writer, expected.optimizing, table),
         table.as_of,
+        _missing(settings, (model, writer)),
     )
 
 
@@ -176,6 +188,16 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
         generations=answers + insights,
         most_completion_tokens=answers * generation.max_tokens + insights * generation.insight_tokens,
     )
+
+
+def _missing(settings: FermiSettings, models: tuple[str, ...]) -> tuple[MissingExtraError, ...]:
+    """Return an error for each kind of package that is missing for the models and the similarity."""
+    found = [missing_for_model(model) for model in models]
+    similarity = missing_for_similarity(settings.retrieval.similarity)
+    if similarity is not None:
+        similarity.remedy = similarity_remedy(settings)
+    by_message = {str(error): error for error in (*found, similarity) if error is not None}
+    return tuple(by_message.values())
 
 
 def _queries(user: User, settings: ChameleonSettings) -> int:

@@ -103,6 +103,10 @@ class Run:
         """Number of remote calls in flight."""
         return self.calls.turns.in_flight
 
+    def pause_left(self) -> float:
+        """Return for how many more seconds calls wait because a server asks for that; 0 if they don't."""
+        return max(self.calls.counts.paused_until - time.monotonic(), 0.0)
+
     def halt(self, reason: str) -> None:
         """Make no further call; calls in flight are completed and kept."""
         self.calls.budget.halt(reason)

@@ -156,6 +156,10 @@ class AsyncWorkspace:
         """Return the cost of this workspace's calls so far."""
         return Spending() if self._run is None else self._run.spending()
 
+    def pause_left(self) -> float:
+        """Return for how many more seconds calls wait because a server asks for that; 0 if they don't."""
+        return 0.0 if self._run is None else self._run.pause_left()
+
     @contextmanager
     def working_on(self, owner: Owner) -> Iterator[None]:
         """Mark an owner's data as in use while the context is open, so that a user cannot be forgotten meanwhile."""

@@ -13,6 +13,13 @@ import typer.core
 
 from idiolect.errors import GroupNeedsRefitError, IdiolectError, NotFittedError, OtherWeightsError, Remedy
 
+_URL = "--model names a server, too: URL#NAME"
+# Options of other tools, by which people look for what a model's name and the environment do here.
+INSTEAD_OF_OPTION = {
+    "--base-url": _URL,
+    "--api-base": _URL,
+    "--api-key": "Keys are read from the environment: OPENAI_API_KEY, or IDIOLECT_API_KEY for a URL",
+}
 _FIXED_BY_FIT = ("ask", "add-opinion")  # commands that take their settings from the fit
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from idiolect.cli import ask, compare, evaluate, export, fit
-from idiolect.cli.boundary import Boundary, flush_stdout
+from idiolect.cli.boundary import FAILED, Boundary, drop_stderr, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
 from idiolect.cli.options import examples
@@ -99,6 +99,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except OSError as error:  # a message could not be written: stderr is full, or its reader has gone
+        drop_stderr()
+        raise SystemExit(getattr(error.__context__, "exit_code", FAILED)) from None
     finally:
         flush_stdout()
 

@@ -22,6 +22,7 @@ def print_asked(asked: Asked, *, with_base: bool) -> None:
     """
     if asked.edit is not None:
         _print_side_by_side(asked)
+        _print_cut_off(asked)
         out().print(f"\nWhy: {asked.why}", markup=False)
         if asked.stale:
             print_wrapped(f"Note: {asked.stale}")
@@ -32,10 +33,17 @@ def print_asked(asked: Asked, *, with_base: bool) -> None:
         print_wrapped(f"base          {_answer(asked.answers['base'])}")
     else:
         print_wrapped(_answer(asked.response), style="bold")
+    _print_cut_off(asked)
     if asked.explanation is None or asked.prompts is None:
         out().print(f"\nWhy: {asked.why}", markup=False)
     else:
         _print_chosen_prompt(asked.prompts, asked.explanation)
+
+
+def _print_cut_off(asked: Asked) -> None:
+    """Print that an answer in free text is not complete: the settings of the fit limit its length."""
+    if not asked.question.choices and any(each.cut_off for each in asked.answers.values()):
+        print_wrapped("(cut off at the maximum number of tokens; fit again with --max-tokens N for longer answers)")
 
 
 def _print_side_by_side(asked: Asked) -> None:

@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
 
-from idiolect.cli.advice import Invocation, advised, invocation_of
+from idiolect.cli.advice import INSTEAD_OF_OPTION, Invocation, advised, invocation_of
 from idiolect.cli.terminal import debugging, one_line, print_json, printable
 from idiolect.errors import IdiolectError, SettingsError, UsersFileError, error_kind
 
@@ -101,6 +101,8 @@ def _fail(error: Exception, *, as_json: bool, invocation: Invocation) -> NoRetur
         drop_stdout()
         raise typer.Exit(FAILED)
     if hasattr(error, "exit_code"):  # a usage error, whose message Typer prints itself
+        if instead := INSTEAD_OF_OPTION.get(getattr(error, "option_name", "")):
+            error.message, error.possibilities = f"{error.message}. {instead}", None  # type: ignore[attr-defined]
         if hasattr(error, "message"):
             error.message = printable(str(error.message))  # it repeats arguments
         if as_json:
@@ -152,8 +154,17 @@ def flush_stdout() -> None:
 
 def drop_stdout() -> None:
     """Discard the rest of the output: its reader has gone, and Python would report that at exit."""
+    _drop(sys.stdout)
+
+
+def drop_stderr() -> None:
+    """Discard the rest of the messages, which cannot be written: Python would try once more at exit and fail."""
+    _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
     try:
-        descriptor = sys.stdout.fileno()
+        descriptor = stream.fileno()
     except (OSError, ValueError):
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

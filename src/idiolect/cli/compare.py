@@ -35,9 +35,10 @@ def compare(
 ) -> None:
     """Compare two evaluations. `HELP` is the help text."""
     from idiolect.cli.comparison_screen import print_comparison
+    from idiolect.cli.progress import waiting
     from idiolect.evaluate.comparing import compare_folders, comparison_to_json
 
-    with wrong_use():
+    with wrong_use(), waiting("pairing the answers"):
         found = compare_folders(a, b, measure=measure)
     if json:
         print_json(comparison_to_json(found))

@@ -78,7 +78,9 @@ PeopleOption = Annotated[
 ]
 TrainOption = Annotated[int | None, option("Number of opinions (or texts) to learn from. Default: 20.", "N")]
 TestOption = Annotated[int | None, option("Maximum number of held-out questions per person. Default: 30.", "N")]
-SeedOption = Annotated[int | None, option("Random seed for people and questions. Default: 0.", "N")]
+SeedOption = Annotated[
+    int | None, option("Random seed for people and questions. Default: 0.", "N", min=0, max=options.MOST_SEED)
+]
 GroupOption = Annotated[
     str | None,
     option(
@@ -222,14 +224,14 @@ def _folder_and_task(
         typer.BadParameter: no folder or no task is named, or the folder to report contains no evaluation.
     """
     if report_only and task is None:
-        task = _task_in(_named_folder(out), config)
+        task = _task_in(_named_folder(out, writing=False), config)
     if task is None and config is None and not any(each.startswith("task") for each in settings or ()):
         raise typer.BadParameter("name a TASK; idiolect evaluate --list prints all of them")
-    return _named_folder(out), task
+    return _named_folder(out, writing=not report_only), task
 
 
-def _named_folder(out: Path | None) -> Path:
-    if out is None or not str(out).strip(" ."):
+def _named_folder(out: Path | None, *, writing: bool) -> Path:
+    if out is None or not str(out).strip(" ." if writing else ""):  # a run would mix its files with those of "."
         raise typer.BadParameter("name the folder of the evaluation: --out DIR")
     return out
 
@@ -261,7 +263,7 @@ def _report(config: EvaluationConfig, out: Path, *, texts: bool, json: bool) -> 
     write_report(summary, out, waiting=waiting)
     write_answers(outline, out, texts=texts)
     _print_report(summary, out, share_done=False, json=json)
-    raise typer.Exit(FAILED if summary.header.stopped_by else 0)
+    raise typer.Exit(FAILED if summary.header.stopped_by or not summary.people else 0)
 
 
 def _evaluate(
@@ -286,6 +288,8 @@ def _evaluate(
 
     by_hand = False
     prepared = prepare(config, waiting=waiting)
+    for note in prepared.notes:
+        err().print(one_line(note), markup=False)
     try:
         asked = _ask(prepared, out, calls, shard, invocation)
     except KeyboardInterrupt:
@@ -299,7 +303,7 @@ def _evaluate(
     _print_report(summary, out, share_done=asked.share_done, json=json)
     if by_hand:
         stop(_GOING_ON)
-    complete = not summary.header.stopped_by or asked.share_done
+    complete = asked.share_done or (summary.people > 0 and not summary.header.stopped_by)
     if not complete or any(each.failed for each in summary.readings):
         raise typer.Exit(FAILED)
 
@@ -319,7 +323,7 @@ def _ask(
 
         if start.preset_line:
             err().print(one_line(start.preset_line), markup=False)
-        progress.expect(start.people, many=start.side_by_side, note=note)
+        progress.expect(start.people, many=start.side_by_side, note=note, pause_left=start.run.pause_left)
 
     def finish(user: str, not_scored: int) -> None:
         progress.finished(user, f"{not_scored} answers not scored" if not_scored else "done")
@@ -345,6 +349,8 @@ def _print_report(summary: Summary, out: Path, *, share_done: bool, json: bool) 
     print_unread(summary)
     stopped_by = summary.header.stopped_by
     state = f"stopped: {stopped_by}; {_GOING_ON}" if stopped_by else "complete"
+    if not stopped_by and not summary.people:
+        state = "complete, but no answer was scored; the report states why"
     if share_done and stopped_by:
         state = f"this share is done; of all shares, {stopped_by}"
     err().print(one_line(f"{out / 'report.html'}: {state}"), markup=False)

@@ -20,7 +20,7 @@ def print_summary(summary: Summary) -> None:
     console = out()
     state = f"PARTIAL: {summary.header.stopped_by}" if summary.header.stopped_by else "complete"
     people = f"{summary.people} of {summary.header.people_asked} people"
-    console.print(f"{summary.header.title}: {people}, {state}", markup=False)
+    console.print(one_line(f"{summary.header.title}: {people}, {state}"), markup=False)
     model = models_text(summary.header.runs)
     if model:
         console.print(one_line(f"Model: {model}"), markup=False)

@@ -102,6 +102,7 @@ MaxTokensOption = Annotated[
         "Maximum number of tokens in an answer; a proposal may have at least as many. For reasoning models, whose "
         "reasoning counts, allow thousands. Default: set by the preset.",
         min=1,
+        max=options.MOST_TOKENS,
     ),
 ]
 PairsOption = Annotated[
@@ -172,7 +173,7 @@ def fit(
     _check_store(store)
     with Workspace.open(store, model=model, optimizer=optimizer, calls=calls, events=SCREEN) as space:
         if dry_run:
-            status = _forecast(space, people, choices, (model, optimizer), json=json)
+            status = _forecast(space, people, choices, context.meta[INVOCATION], (model, optimizer), json=json)
         else:
             status = _fit(space, people, choices, context.meta[INVOCATION], resume=resume, json=json)
     if status:  # after the workspace has closed, because for the workspace this exit is not an error
@@ -189,17 +190,19 @@ def _forecast(
     space: Workspace,
     people: Iterable[User],
     choices: FermiChoices | ChameleonChoices,
+    invocation: Invocation,
     models: tuple[str | None, ...],
     *,
     json: bool,
 ) -> int:
     """Print the expected cost of learning, and return the exit status."""
-    from idiolect.cli.fit_screen import print_forecast
+    from idiolect.cli.fit_screen import print_forecast, print_missing
     from idiolect.cli.progress import waiting
 
     with waiting("estimating the cost"):
         forecast = space.forecast(people, choices)
     print_forecast(forecast, json=json)
+    print_missing(forecast, invocation)
     _note_hub_names(*models)
     return 0
 
@@ -233,7 +236,9 @@ def _fit(
     from idiolect.cli.progress import UsersProgress
 
     progress = UsersProgress()
-    screen = FitScreen(choices.method, invocation, progress, json=json, spending=space.spending)
+    screen = FitScreen(
+        choices.method, invocation, progress, json=json, spending=space.spending, pause_left=space.pause_left
+    )
     try:
         with terminating_like_ctrl_c(), progress:
             report = space.fit(people, choices, resume=resume, events=screen.events)

@@ -15,7 +15,7 @@ from idiolect.application.forecasting import ChameleonForecast, FermiForecast
 from idiolect.application.names import CHAMELEON, FERMI, MethodName
 from idiolect.application.run import Spending
 from idiolect.cli.advice import Invocation, advised
-from idiolect.cli.progress import UsersProgress, cost_line, progress_line
+from idiolect.cli.progress import UsersProgress, cost_line, no_pause, progress_line
 from idiolect.cli.terminal import (
     debugging,
     err,
@@ -53,6 +53,7 @@ class FitScreen:
         progress: display of the progress over users.
         json: whether to print each outcome as JSON.
         spending: returns the cost of the run so far.
+        pause_left: returns for how many seconds calls wait because a server asks for that.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class FitScreen:
         *,
         json: bool,
         spending: Callable[[], Spending],
+        pause_left: Callable[[], float] = no_pause,
     ) -> None:
         self._method, self._invocation, self._progress = method, invocation, progress
-        self._json, self._spending = json, spending
+        self._json, self._spending, self._pause_left = json, spending, pause_left
         self._total = 0
         self._states: Counter[State] = Counter()
         self._learned: list[Outcome] = []
@@ -90,8 +92,9 @@ class FitScreen:
             print_table(columns, map(_row, self._learned), numbers=("OPINIONS", *numbers, "SECONDS"))
         self._print_unread()
         self._print_failures()
+        printed = {str(outcome.error) for outcome in self._failures[:_SHOWN_USERS]}
         for note in (*notes, halted_by):
-            if note is not None:
+            if note is not None and note not in printed:
                 err().print(one_line(note), markup=False)
         err().print(f"{self._counts()}; {cost_line(self._spending())}", markup=False)
 
@@ -110,7 +113,12 @@ class FitScreen:
             differ = "differs" if n == 1 else "differ"
             err().print(f"kept {opinions} entered by add-opinion and {differ} from the file", markup=False)
         self._print_superseded(start.superseded)
-        self._progress.expect(start.users, many=start.side_by_side, note=lambda: progress_line(self._spending()))
+        self._progress.expect(
+            start.users,
+            many=start.side_by_side,
+            note=lambda: progress_line(self._spending()),
+            pause_left=self._pause_left,
+        )
 
     def _print_superseded(self, superseded: Mapping[str, int]) -> None:
         """Print which users answered a question more than once, and that the newest answer counts."""
@@ -166,7 +174,8 @@ class FitScreen:
         if not self._failures:
             return
         console, n = err(), len(self._failures)
-        console.print(f"{n:,} of {self._total:,} users failed; the results of the others were kept:")
+        kept = "; the results of the others were kept" if n < self._total else ""
+        console.print(f"{n:,} of {self._total:,} user{'s' if self._total != 1 else ''} failed{kept}:")
         for outcome in self._failures[:_SHOWN_USERS]:
             console.print(f"  {visible(outcome.user_id)}: {one_line(_reason(outcome, self._invocation))}", markup=False)
         if n > _SHOWN_USERS:
@@ -266,6 +275,12 @@ def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -
         _print_fermi_forecast(forecast)
     else:
         _print_chameleon_forecast(forecast)
+
+
+def print_missing(forecast: FermiForecast | ChameleonForecast, invocation: Invocation) -> None:
+    """Print on stderr which packages a run would lack: the dry run itself needs none of them."""
+    for error in forecast.missing if isinstance(forecast, FermiForecast) else ():
+        err().print(f"note: without --dry-run, this command fails here: {advised(error, invocation)}", markup=False)
 
 
 def _print_fermi_forecast(forecast: FermiForecast) -> None:

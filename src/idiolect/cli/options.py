@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _SHORTEST = 0.001  # seconds
+MOST_SEED = 2**32 - 1  # the greatest that every random generator takes
+MOST_TOKENS = 1_000_000  # in an answer; no model writes as many
 
 
 def _money(text: str) -> Decimal:
@@ -86,7 +88,7 @@ UserIdArgument = Annotated[str, typer.Argument(metavar="ID", help="User's id.", 
 GroupIdArgument = Annotated[str, typer.Argument(metavar="NAME", help="Group's name.", show_default=False)]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="Treat the choices as an ordered scale.")]
-SeedOption = Annotated[int, typer.Option(help="Random seed.")]
+SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MOST_SEED)]
 
 BudgetCalls = Annotated[int | None, option(_most("number of calls", _RUN), "N", min=1)]
 BudgetTokens = Annotated[int | None, option(_most("number of tokens, prompts and answers,", _RUN), "N", min=1)]

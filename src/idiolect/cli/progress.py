@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -25,6 +26,24 @@ _NARROWEST = 20  # columns that a spinner needs: on fewer it would be redrawn le
 _SECONDS_BETWEEN = 0.2
 
 
+def no_pause() -> float:
+    """Return that no call waits."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What is shown about the users, after a wait that a server asks for; rich draws it anew several times a second."""
+
+    text: str = ""
+    pause_left: Callable[[], float] = no_pause
+
+    def __str__(self) -> str:
+        left = self.pause_left()
+        pause = f"waiting {left:,.0f} s, as the server asks" if left >= 1 else ""
+        return ", ".join(part for part in (pause, self.text) if part)
+
+
 class UsersProgress:
     """Progress over all users and within the current one, as a context manager.
 
@@ -39,27 +58,37 @@ class UsersProgress:
         self._total, self._done = total or 0, 0
         self._many = False
         self._note: Callable[[], str] = str
+        self._pause_left: Callable[[], float] = no_pause
         self._active: set[str] = set()
         self._shown_at = 0.0
         self._bars = _bars()
         self._live = self._bars.console.is_terminal
-        self._all = self._bars.add_task(noun, total=total, note="")
+        self._all = self._bars.add_task(noun, total=total, note=_Note())
         self._one = self._bars.add_task("", total=1, note="", visible=False)
         self._user: str | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, total: int, *, many: bool = False, note: Callable[[], str] = str) -> None:
+    def expect(
+        self,
+        total: int,
+        *,
+        many: bool = False,
+        note: Callable[[], str] = str,
+        pause_left: Callable[[], float] = no_pause,
+    ) -> None:
         """Set the number of users and what is shown about them.
 
         Args:
             total: number of users.
             many: whether several users are worked on at a time. Then their number is shown instead of a single user.
             note: returns additional text; it is called after every change.
+            pause_left: returns for how many seconds calls wait because a server asks for that. It is called in another
+                thread, several times a second.
         """
-        self._total, self._many, self._note = total, many, note
-        self._bars.update(self._all, total=total)
+        self._total, self._many, self._note, self._pause_left = total, many, note, pause_left
+        self._bars.update(self._all, total=total, note=self._all_note(""))
 
     def __exit__(self, *_: object) -> None:
         if self._live:
@@ -75,7 +104,7 @@ class UsersProgress:
         if self._many:
             if now - self._shown_at > _SECONDS_BETWEEN:
                 self._shown_at = now
-                self._bars.update(self._all, note=self._many_note())
+                self._bars.update(self._all, note=self._all_note(self._many_note()))
             return
         if progress.user_id != self._user:
             self._user = progress.user_id
@@ -88,7 +117,10 @@ class UsersProgress:
             total=progress.total,
             note=f"{best}{progress.usage.calls} calls, {progress.stage}",
         )
-        self._bars.update(self._all, note=self._note())
+        self._bars.update(self._all, note=self._all_note(self._note()))
+
+    def _all_note(self, text: str) -> _Note:
+        return _Note(text, self._pause_left)
 
     def _many_note(self) -> str:
         return ", ".join(part for part in (f"{len(self._active)} in progress", self._note()) if part)
@@ -97,7 +129,8 @@ class UsersProgress:
         """Count one user as done, and show `outcome`, which is a few words, if there is no live display."""
         self._done += 1
         self._active.discard(user_id)
-        self._bars.update(self._all, completed=self._done, note=self._many_note() if self._many else self._note())
+        note = self._all_note(self._many_note() if self._many else self._note())
+        self._bars.update(self._all, completed=self._done, note=note)
         if not self._live:
             line = f"[{self._done}/{self._total}] {visible(user_id)}: {one_line(outcome)}"
             err().print(line, markup=False)

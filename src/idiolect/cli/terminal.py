@@ -186,9 +186,12 @@ def confirm_deletion(what: str) -> None:
 
     Raises:
         typer.Abort: the answer is no.
+        typer.BadParameter: there is no terminal to ask at.
     """
     import typer
 
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("--yes is required when there is no terminal for the confirmation")
     err().print(safe(what))
     typer.confirm("Delete all of it?", abort=True, err=True)
 

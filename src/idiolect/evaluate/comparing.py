@@ -118,7 +118,7 @@ def compare_folders(a: str | Path, b: str | Path, *, measure: str | None = None)
             different tasks, no common measure, no common arm, or no common answer.
         MissingExtraError: the extra `evaluate` is not installed.
     """
-    first, second = _folder(Path(a)), _folder(Path(b))
+    first, second = _folder(Path(a), "A"), _folder(Path(b), "B")
     chosen = _measure(first, second, measure)
     both = [arm for arm in first.answers if arm in second.answers]
     if not both:
@@ -152,7 +152,7 @@ def comparison_to_json(found: FolderComparison) -> dict[str, Any]:
     from idiolect.evaluate.tables import as_json
 
     def side(folder: Folder) -> dict[str, Any]:
-        return {"folder": folder.path.name, "not_scored": folder.not_scored, "runs": as_json(folder.runs)}
+        return {"folder": folder.path.resolve().name, "not_scored": folder.not_scored, "runs": as_json(folder.runs)}
 
     return {
         VERSION_KEY: SCHEMA_VERSION,
@@ -171,21 +171,22 @@ def comparison_to_json(found: FolderComparison) -> dict[str, Any]:
     }
 
 
-def _folder(path: Path) -> Folder:
+def _folder(path: Path, side: str) -> Folder:
     config, outline = read_config_of(path), read_outline(path)
+    if not any(path.glob("answers*.jsonl")):
+        raise SettingsError(
+            f"{path} has no answers.jsonl, so its answers cannot be paired: published folders often have tables only"
+        )
     archive = Archive.read(path)
-    arms = answers_by_arm(_numbered(archive.answers))
+    answers = archive.answers
+    if outline is not None:  # what its tables contain
+        people, planned = set(outline.people), set(outline.arms)
+        answers = [each for each in answers if each.user in people and each.arm in planned]
+    arms = answers_by_arm(_numbered(answers))
     if not any(found.records for found in arms.values()):
         why = f": {archive.damage[0]}" if archive.damage else ""
         raise SettingsError(f"{path} contains no complete answer{why}")
-    if outline is not None:
-        measures, labels = outline.measures, outline.labels
-    else:  # version 1
-        named = (read_json(path / "scores.json") or {}).get("measures")
-        measures, labels = (
-            tuple(n for n in named if isinstance(n, str) and n in MEASURES) if isinstance(named, list) else (),
-            (),
-        )
+    measures, labels = (_measures_of(path, arms), ()) if outline is None else (outline.measures, outline.labels)
     return Folder(
         path,
         config,
@@ -194,8 +195,17 @@ def _folder(path: Path) -> Folder:
         labels,
         arms,
         sum(len(found.left_out) for found in arms.values()),
-        tuple(f"{path.name}: {damage}" for damage in archive.damage),
+        tuple(f"{side}: {damage}" for damage in archive.damage),
     )
+
+
+def _measures_of(path: Path, arms: Mapping[Arm, ArmAnswers]) -> tuple[str, ...]:
+    """Return the measures of a folder without an outline: those of its scores.json, or else of its answers."""
+    named = (read_json(path / "scores.json") or {}).get("measures")
+    if isinstance(named, list):
+        return tuple(name for name in named if isinstance(name, str) and name in MEASURES)
+    values = dict.fromkeys(name for found in arms.values() for record in found.records for name in record.values)
+    return tuple(name for name in values if name in MEASURES)
 
 
 def _numbered(answers: Iterable[AnswerRecord]) -> list[AnswerRecord]:
@@ -215,6 +225,8 @@ def _measure(a: Folder, b: Folder, wanted: str | None) -> Measure:
             "on the same task can be compared"
         )
     common = [name for name in a.measures if name in b.measures and name in MEASURES]
+    if not (a.labels or b.labels):  # of version 1, which kept no labels
+        common = [name for name in common if MEASURES[name].kind != "macro_f1"]
     if not common:
         raise SettingsError(f"{a.path} and {b.path} have no measure in common")
     if wanted is not None and wanted not in common:
@@ -231,7 +243,7 @@ def _compared(a: Folder, b: Folder, arm: Arm, measure: Measure) -> ArmComparison
     same = {key for key in common if truths_a[key] == truths_b[key]}
     sides = [_only(side, same) for side in (of_a, of_b)]
     labels = a.labels or b.labels
-    if not same or (measure.kind == "macro_f1" and not labels):
+    if not same:
         return None
     estimates = [estimate(side, measure, labels=labels, seed=0) for side in sides]
     tested = compare(sides[1], sides[0], measure, labels=labels, seed=0)
@@ -278,6 +290,8 @@ def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any
 
 def _notes(a: Folder, b: Folder, arms: Sequence[ArmComparison]) -> tuple[str, ...]:
     notes = [*a.notes, *b.notes]
+    if a.path.resolve() == b.path.resolve():
+        notes.insert(0, "A and B are the same folder, so nothing differs.")
     if a.config.get("data") != b.config.get("data"):
         notes.append("The people who are not reported differ, whom some methods count and learn from.")
     if a.config.get("seeds") != b.config.get("seeds"):
@@ -290,7 +304,7 @@ def _notes(a: Folder, b: Folder, arms: Sequence[ArmComparison]) -> tuple[str, ..
         )
     if any(each.difference.people < LEAST_PEOPLE for each in arms):
         notes.append(f"An interval needs {LEAST_PEOPLE} people with answers in both folders.")
-    if len(arms) > 1:
+    if sum(each.p is not None for each in arms) > 1:
         notes.append("The p values are not adjusted for the number of arms: they show where to look, not what holds.")
     return tuple(notes)
 

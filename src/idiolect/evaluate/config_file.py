@@ -39,10 +39,21 @@ def read_config_of(folder: Path) -> dict[str, Any]:
     if held is None:
         missing = "there is no such folder" if not folder.exists() else f"it has no {_NAME}"
         raise SettingsError(f"{folder} contains no evaluation: {missing}")
-    if version_of(held) is None or "task" not in held:
+    if version_of(held) is None or not _is_configuration(held):
         raise SettingsError(f"{path} is not the configuration of an evaluation: name another folder")
     check_version(path, held)
     return held
+
+
+def _is_configuration(held: Mapping[str, Any]) -> bool:
+    """Return whether a document names a task, and has the shapes that every reader of a configuration relies on."""
+    methods = held.get("methods", [])
+    return (
+        isinstance(held.get("task"), str)
+        and isinstance(methods, list)
+        and all(isinstance(name, str) for name in methods)
+        and all(isinstance(held.get(name, {}), Mapping) for name in ("split", "models", "settings"))
+    )
 
 
 def keep_config(folder: Path, config: Mapping[str, Any], *, alone: bool) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -22,6 +22,7 @@ from idiolect.evaluate.plan import EvaluationOptions, parse_primary
 from idiolect.evaluate.tasks.task import TaskOptions
 
 _MOST = 10_000_000
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what every random generator takes
 
 
 class EvaluationConfig(BaseModel):
@@ -37,8 +38,8 @@ class EvaluationConfig(BaseModel):
     people: int | None = Field(None, ge=1, le=_MOST, strict=True)
     train: int = Field(20, ge=1, le=_MOST, strict=True)
     test: int | None = Field(30, ge=1, le=_MOST, strict=True)
-    seed: int = 0
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seed: Seed = 0
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     group: Literal["reported", "development"] = "reported"
     topics: tuple[str, ...] = ()
     split: str = "dev"
@@ -58,12 +59,12 @@ class EvaluationConfig(BaseModel):
     chameleon_preset: str = "measured"
     answering: Literal["generate", "likelihood"] | None = None
     normalization: Literal["sum", "mean", "pmi"] | None = None
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, le=_MOST)
     similarity: str | None = None
     proposers: str | None = None
     iterations: int | None = Field(None, ge=1)
     pairs: int | None = Field(None, ge=2)
-    pair_tokens: int | None = Field(None, ge=1)
+    pair_tokens: int | None = Field(None, ge=1, le=_MOST)
     calls_per_person: int | None = Field(None, ge=1)
 
     @field_validator("methods", "curve_methods", mode="before")

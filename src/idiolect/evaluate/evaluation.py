@@ -22,8 +22,9 @@ from idiolect.application.run import CallSettings, Run, Spending, open_run
 from idiolect.errors import HaltedError, SettingsError, error_kind
 from idiolect.evaluate.archive import Archive, writing_alone
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.kept import kept_config, without_path
+from idiolect.evaluate.kept import kept_config
 from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.opening import calling, keeping_prompts, open_bench
 from idiolect.evaluate.outline import write_outline
 from idiolect.evaluate.preparing import Prepared, outline_of, prepare

@@ -3,13 +3,16 @@
     AnswerRecord, Outline, questions → results_csv → CSV (RFC 4180, but with "\\n" at the end of a line)
 
 One row is one answer. The columns before the measures are always the same, in the same order; then follows a column for
-each measure of the evaluation, in its order. Text is quoted and numbers are not; an unknown value is empty.
+each measure of the evaluation, in its order. Text is quoted and numbers are not; an unknown value is empty. A text that
+a spreadsheet would take for a formula begins with an apostrophe: people and models write these texts, and a formula can
+read files and open addresses.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 
 from idiolect.evaluate.outline import Outline
@@ -23,6 +26,11 @@ COLUMNS = (
     "question", "index", "status", "reason", "choice", "answer", "said", "logprob", "logprob_answer",
 )  # fmt: skip
 """Columns before the measures. `choice` is what the method answered, `answer` what the person did."""
+
+
+_FORMULA = re.compile(r"[=+\-@＝＋－＠\t\r\n]")
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
+_NUL = re.compile("\x00")  # ends a text for many readers of CSV, pandas included
 
 
 def results_csv(answers: Sequence[AnswerRecord], outline: Outline, questions: Questions, *, texts: bool = True) -> str:
@@ -40,7 +48,8 @@ def results_csv(answers: Sequence[AnswerRecord], outline: Outline, questions: Qu
     writer = csv.writer(written, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow((*COLUMNS, *outline.measures))
     for record in sorted(answers, key=lambda each: (arms[each.arm], people[each.user], each.index, each.seed)):
-        writer.writerow(_row(record, outline, questions if texts else None))
+        row = _row(record, outline, questions if texts else None)
+        writer.writerow([_plain(value) if isinstance(value, str) else value for value in row])
     return written.getvalue()
 
 
@@ -60,7 +69,7 @@ def _row(record: AnswerRecord, outline: Outline, questions: Questions | None) ->
         arm.n_train,
         arm.answered_by,
         record.seed,
-        getattr(record, "item", None) or record.question,
+        record.item or record.question,
         question,
         record.index,
         record.status,
@@ -70,6 +79,12 @@ def _row(record: AnswerRecord, outline: Outline, questions: Questions | None) ->
         _logprob(record, record.truth),
         *(record.values.get(name) for name in outline.measures),
     )
+
+
+def _plain(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula; a number stays as it is."""
+    text = _NUL.sub("\ufffd", text)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def _logprob(record: AnswerRecord, choice: str | None) -> float | None:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from pathlib import Path
 from typing import Any
 
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.opening import form_of
 from idiolect.evaluate.provenance import library_versions
 from idiolect.methods.answering import QuestionForm
 from idiolect.version import __version__
 
-_REPLAY = "replay:"
 _LOCAL = "local"  # kept although nobody named it: folders with `null` and a local model were made with `demo`
 
 
@@ -76,13 +75,6 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
         "group_by": config.group_by,
         "curves": {name: values[name] for name in _CURVES},
     }
-
-
-def without_path(model: str) -> str:
-    """Return a model's name; for a recording or a local folder, the last part of its path."""
-    if model.startswith(_REPLAY):
-        return _REPLAY + Path(model.removeprefix(_REPLAY)).name
-    return Path(model).name if Path(model).exists() else model
 
 
 def _unusual(name: str, value: str, usual: str) -> dict[str, str]:

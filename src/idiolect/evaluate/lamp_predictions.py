@@ -11,36 +11,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.arm_answers import answers_by_arm
+from idiolect.evaluate.lines import replace_file
 from idiolect.evaluate.records import AnswerRecord
 
 FOLDER = "lamp"
 _TASK = re.compile(r"lamp-(\d)")
 
 
-def write_lamp_predictions(out: Path, config: Mapping[str, Any]) -> tuple[Path, ...]:
+def write_lamp_predictions(out: Path, config: Mapping[str, Any], answers: Sequence[AnswerRecord]) -> tuple[Path, ...]:
     """Write the golds, and the predictions of each arm and seed, if an evaluation asks LaMP's published questions.
 
     Args:
         out: folder of the evaluation.
         config: its configuration, as in `config.json`.
+        answers: the answers that its tables contain.
 
     Returns:
         The written files; () for other evaluations.
 
     Raises:
         OSError: a file cannot be written.
-        SettingsError: the folder cannot be read.
     """
     task = _TASK.fullmatch(str(config.get("task", "")))
     if task is None or config.get("split", {}).get("lamp_asks", "published") != "published":
         return ()
-    arms = answers_by_arm(Archive.read(out).answers)
+    arms = answers_by_arm(answers)
     records = [(str(arm), r) for arm, found in arms.items() for r in (*found.records, *found.left_out) if r.item]
     golds = {record.item: record.truth for _, record in records if record.truth is not None}
     if not golds:
@@ -80,5 +80,5 @@ def _file_name(arm: str, seed: int | None, taken: set[str]) -> str:
 def _write(path: Path, task: str, outputs: Iterable[tuple[str, str]]) -> Path:
     golds = [{"id": key, "output": output} for key, output in outputs]
     text = json.dumps({"task": task, "golds": golds}, ensure_ascii=False, indent=1) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    replace_file(path, text)
     return path

@@ -23,7 +23,7 @@ def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
     """Return a sentence for each arm that trained, with its numbers of steps and seconds."""
     notes_of: dict[str, list[Mapping[str, Any]]] = {}
     for record in last_lines(learning):
-        if "steps" in record.notes:
+        if all(_is_number(record.notes.get(name)) for name in ("steps", "seconds_allowed")):
             notes_of.setdefault(str(record.arm), []).append(record.notes)
     notes = []
     for arm, found in notes_of.items():
@@ -39,7 +39,10 @@ def layers_of(learning: Iterable[LearningRecord]) -> dict[str, tuple[LayerProfil
     """Return the mean diagnostics of each layer, by arm; each person and seed counts once, arms without are omitted."""
     numbers: dict[str, dict[int, dict[str, list[float]]]] = {}
     for record in sorted(learning, key=lambda record: (record.user, record.seed)):
-        for layer in record.notes.get("layers") or ():
+        layers = record.notes.get("layers")
+        for layer in layers if isinstance(layers, list) else ():
+            if not isinstance(layer, Mapping) or not _is_number(layer.get("layer")):
+                continue
             values_of = numbers.setdefault(str(record.arm), {}).setdefault(int(layer["layer"]), {})
             for name, value in layer.items():
                 if name != "layer" and _is_number(value):

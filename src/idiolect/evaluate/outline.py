@@ -11,13 +11,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.lines import replace_file
 from idiolect.evaluate.measures import measure_named
 from idiolect.evaluate.methods.table import METHODS, Kind
+from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY, check_version, read_json
@@ -71,19 +75,17 @@ class Outline:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Outline:
         """Return the outline from which `to_json` made the values; raise KeyError, TypeError or ValueError if none."""
-        plain = {name: value for name, value in values.items() if name != VERSION_KEY}
-        tuples = ("measures", "people", "labels", "seeds", "replayed", "broken", "notes")
-        arms = {
-            "arms": tuple(Arm(**arm) for arm in plain["arms"]),
-            "baseline": Arm(**plain["baseline"]),
-            "primary": tuple((Arm(**a), Arm(**b)) for a, b in plain["primary"]),
-        }
-        found = cls(**{**plain, **{name: tuple(plain[name]) for name in tuples}, **arms})
-        if not found.measures or not all(isinstance(each, str) for each in found.people):
+        found = _outlines().validate_python(values)
+        if not found.measures:
             raise ValueError("not an outline")
         for name in found.measures:
             measure_named(name)
         return found
+
+
+@cache
+def _outlines() -> TypeAdapter[Outline]:
+    return TypeAdapter(Outline)
 
 
 def kinds_of(arms: tuple[Arm, ...]) -> dict[str, Kind]:
@@ -94,7 +96,9 @@ def kinds_of(arms: tuple[Arm, ...]) -> dict[str, Kind]:
 
 def learned_with(arms: list[PlannedArm], options: EvaluationOptions) -> dict[str, str]:
     """Return the model that each arm learned with, by the arm's text, if prompts are transferred."""
-    return {str(arm.arm): arm.learns_with or options.model for arm in arms} if options.transfer else {}
+    if not options.transfer:
+        return {}
+    return {str(arm.arm): without_path(arm.learns_with or options.model) for arm in arms}
 
 
 def write_outline(folder: Path, outline: Outline) -> None:

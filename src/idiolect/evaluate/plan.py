@@ -14,6 +14,7 @@ from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
 from idiolect.evaluate.methods.table import METHODS, MethodEntry
+from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.records import Arm
 
 
@@ -66,8 +67,15 @@ class EvaluationOptions:
             raise SettingsError("transfer needs a method that learns prompts: add fermi to the methods")
         if self.model in self.transfer:
             raise SettingsError(f"prompts cannot be transferred to {self.model!r}, which is the model of the run")
+        _check_names((self.model, *self.transfer))
         if any(a == b for a, b in self.primary):
             raise SettingsError("a method is compared with itself")
+
+
+def _check_names(models: Sequence[str]) -> None:
+    names = [without_path(name) for name in dict.fromkeys(models)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"two models are named {twice[0]!r}, so results could not tell them apart: rename one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +157,8 @@ def _transferred(spec: MethodSpec, options: EvaluationOptions) -> Iterator[Plann
     for learns_with, answered_by in product(models, models):
         if learns_with is None and answered_by is None:
             continue
-        name = str(spec) if learns_with is None else spec.written(f"learned with {learns_with}")
-        arm = Arm(name, answered_by=answered_by or options.model)
+        name = str(spec) if learns_with is None else spec.written(f"learned with {without_path(learns_with)}")
+        arm = Arm(name, answered_by=without_path(answered_by or options.model))
         yield PlannedArm(arm, spec, make(spec.overrides, learns_with, answered_by), learns_with)
 
 

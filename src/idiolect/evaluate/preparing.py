@@ -5,13 +5,15 @@ EvaluationConfig → prepare → Prepared → asking (`evaluation`);  Prepared �
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from idiolect.application.observers import Waiting, wait_quietly
 from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.methods.bench import next_case
+from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import Arm
@@ -23,12 +25,13 @@ _SHOWN_BROKEN = 20
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked configuration with its benchmark and its arms."""
+    """A checked configuration with its benchmark and its arms; `notes` are sentences on what was left out of them."""
 
     config: EvaluationConfig
     benchmark: Benchmark
     options: EvaluationOptions
     arms: list[PlannedArm]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Prepared:
@@ -45,7 +48,17 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
     _check_extras(options)
     with waiting("reading the data"):
         benchmark = TASKS[config.task].load(config.task_options())
-    return Prepared(config, benchmark, options, planned(options))
+    return _without_empty_controls(Prepared(config, benchmark, options, planned(options)))
+
+
+def _without_empty_controls(prepared: Prepared) -> Prepared:
+    """Leave the controls out if there is nobody else to learn from, and note it."""
+    cases = prepared.benchmark.cases
+    arms = [each for each in prepared.arms if each.arm.control == "own"]
+    if len(arms) == len(prepared.arms) or not cases or next_case(prepared.benchmark, cases[0]) is not None:
+        return prepared
+    note = "Only one person is asked, so nothing can be learned from another: the controls (another's) are left out."
+    return replace(prepared, arms=arms, notes=(note,))
 
 
 def outline_of(prepared: Prepared) -> Outline:
@@ -68,10 +81,10 @@ def outline_of(prepared: Prepared) -> Outline:
         seeds=options.seeds,
         kinds=kinds_of(arms),
         learned_with=learned_with(prepared.arms, options),
-        replayed=tuple(name for name in names if name.startswith("replay:")),
+        replayed=tuple(without_path(name) for name in names if name.startswith("replay:")),
         broken_count=benchmark.broken.count,
         broken=tuple(str(record) for record in benchmark.broken.first[:_SHOWN_BROKEN]),
-        notes=benchmark.notes,
+        notes=(*benchmark.notes, *prepared.notes),
     )
 
 

@@ -9,6 +9,7 @@ folder (continued, extended, or in shards) have a line each.
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 import shlex
@@ -17,9 +18,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from idiolect.evaluate.lines import json_lines, replace_file
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
@@ -34,6 +38,9 @@ _LIBRARIES = (
 _PATH = re.compile(r"(?:(?<=^)|(?<=[=,:\[]))(?:~[^/\\,\]]*|\.\.|[A-Za-z]:)?[/\\][^,\]]*")
 _URL = re.compile(r"https?://[^\s,\]#]+", re.IGNORECASE)
 _KEY = re.compile(r"\b(?:(?:sk|pk|rk|hf|gsk|xai)[-_]|AIza|Bearer )(?=[A-Za-z_-]*\d)[A-Za-z0-9._-]{16,}")
+
+
+_STATED = {"started", "shard", "seeds", "models", "idiolect", "python", "system", "libraries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +110,18 @@ class RunRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunRecord:
         """Return the run from which `to_json` made the values; raise KeyError, TypeError or ValueError if none."""
-        plain = {name: value for name, value in dict(values).items() if name != VERSION_KEY}
-        sequences = {name: tuple(plain[name]) for name in ("shard", "seeds", "models")}
-        found = cls(**{**plain, **sequences})
-        if not isinstance(found.started, str) or not all(isinstance(each, Mapping) for each in found.models):
-            raise ValueError("not the record of a run")
+        missing = _STATED - set(values)
+        if missing:  # the defaults are those of this process, not of that run
+            raise KeyError(*sorted(missing))
+        found = _runs().validate_python(values)
+        if not math.isfinite(found.seconds or 0.0):
+            raise ValueError("the seconds are not a finite number")
         return found
+
+
+@cache
+def _runs() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)
 
 
 @dataclass(slots=True)
@@ -117,7 +130,7 @@ class RunLog:
 
     path: Path
     record: RunRecord
-    _earlier: list[RunRecord]
+    _earlier: str
     _begun: float = field(default_factory=time.monotonic)
 
     def end(self, models: Sequence[ModelInUse], *, ended_by: str = "") -> None:
@@ -137,17 +150,17 @@ class RunLog:
 
     def write(self) -> None:
         """Write all runs of this shard."""
-        lines = (json.dumps(run.to_json(), ensure_ascii=False) + "\n" for run in (*self._earlier, self.record))
-        replace_file(self.path, "".join(lines))
+        replace_file(self.path, f"{self._earlier}{json.dumps(self.record.to_json(), ensure_ascii=False)}\n")
 
 
 def begin_run(path: Path, record: RunRecord) -> RunLog:
-    """Write the beginning of a run into a file, after the earlier runs.
+    """Write the beginning of a run into a file, after the earlier runs, whose lines stay as they are.
 
     Raises:
         OSError: the file cannot be written.
     """
-    log = RunLog(path, record, _read(path))
+    earlier = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    log = RunLog(path, record, earlier if not earlier or earlier.endswith("\n") else earlier + "\n")
     log.write()
     return log
 

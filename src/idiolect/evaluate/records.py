@@ -3,8 +3,8 @@
     runner → AnswerRecord, LearningRecord → JSON lines → summary → tables, report
 
 An `Arm` is one row of a table: a method with a number of opinions to learn from, either the person's own or somebody
-else's (the control). `from_json` raises a `KeyError`, `TypeError` or `ValueError` for values that `to_json` does not
-produce.
+else's (the control). `from_json` ignores unknown fields, which a later version may write, and raises a `KeyError`,
+`TypeError` or `ValueError` for values that `to_json` does not produce.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.models.language_model import Usage
@@ -92,11 +95,7 @@ class AnswerRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
         """Return the record from which `to_json` made the line."""
-        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
-        sequences = {name: tuple(values.get(name, ())) for name in ("predicted_share", "prompt")}
-        found = cls(**{**values, "arm": Arm(**line["arm"]), **sequences})
-        if found.status not in get_args(Status) or not isinstance(found.user, str):
-            raise ValueError("not the record of an answer")
+        found = _answers().validate_python(line)
         if not all(_is_finite(each) for each in (*found.values.values(), *found.logprobs.values())):
             raise ValueError("a value is not a finite number")
         return found
@@ -152,8 +151,11 @@ class MethodCost:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> MethodCost:
         """Return the cost from which `to_json` made the values."""
-        usage = Usage(values["calls"], values["prompt_tokens"], values["completion_tokens"])
-        return cls(usage, values["calls_made"], values["money"], values["seconds"])
+        counts = [values[name] for name in ("calls", "prompt_tokens", "completion_tokens", "calls_made")]
+        money, seconds = values["money"], values["seconds"]
+        if not all(map(_is_finite, (*counts, seconds, 0.0 if money is None else money))):
+            raise ValueError("not a cost")
+        return cls(Usage(*counts[:3]), counts[3], money, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +193,8 @@ class LearningRecord:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
         """Return the record from which `to_json` made the line."""
-        values = {name: value for name, value in dict(line).items() if name != VERSION_KEY}
         costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
-        found = cls(**{**values, "arm": Arm(**line["arm"]), **costs})
-        if not isinstance(found.answers, int) or not isinstance(found.notes, Mapping):
-            raise ValueError("not the record of learning")
-        return found
+        return _learning().validate_python({**line, **costs})
 
 
 def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
@@ -206,3 +204,13 @@ def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+@cache
+def _answers() -> TypeAdapter[AnswerRecord]:
+    return TypeAdapter(AnswerRecord)
+
+
+@cache
+def _learning() -> TypeAdapter[LearningRecord]:
+    return TypeAdapter(LearningRecord)

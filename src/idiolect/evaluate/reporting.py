@@ -1,7 +1,7 @@
 """The report of an evaluation's folder, which needs neither its data nor a model.
 
     outline.json, config.json, runs.jsonl, answers.jsonl, learning.jsonl → summarize_folder → Summary
-        → write_report → table.md, scores.json, report.html;  → write_answers → results.csv
+        → write_report → table.md, scores.json, report.html;  → write_answers → results.csv, LaMP's predictions
 
 Folders of version 1 have no outline; for these, the data are read once more.
 """
@@ -24,9 +24,12 @@ from idiolect.evaluate.group_scores import scores_by_group
 from idiolect.evaluate.kept import kept_config, kept_settings
 from idiolect.evaluate.lamp_predictions import write_lamp_predictions
 from idiolect.evaluate.learned import training_notes
+from idiolect.evaluate.lines import replace_file
 from idiolect.evaluate.outline import Outline, read_outline
 from idiolect.evaluate.preparing import outline_of, prepare
 from idiolect.evaluate.provenance import read_runs
+from idiolect.evaluate.records import AnswerRecord, Arm
+from idiolect.evaluate.schema import version_of
 from idiolect.evaluate.summarizing import summarize
 from idiolect.evaluate.summary import Header, Summary
 from idiolect.evaluate.tables import table, to_json
@@ -65,10 +68,9 @@ def outline_for_report(
         return outline
     config = config or EvaluationConfig(task=held["task"])
     if config.data is None and config.task != _BUNDLED:
-        raise SettingsError(
-            f"{out} was made by an earlier Idiolect, which kept no outline.json: its report needs the data once more; "
-            "name them with --data"
-        )
+        first = "was made by an earlier Idiolect, which kept no outline.json"
+        why = first if version_of(held) == 1 else "has lost its outline.json, or was published without it"
+        raise SettingsError(f"{out} {why}: its report needs the data once more; name them with --data")
     prepared = prepare(as_kept(config, held), waiting=waiting)
     Archive.read(out, kept_config(prepared.config, prepared.benchmark, None)).check_people(prepared.benchmark)
     return outline_of(prepared)
@@ -99,10 +101,8 @@ def summarize_folder(
         SettingsError: the folder cannot be read.
     """
     archive = Archive.read(out)
-    people = set(outline.people)
-    places = {arm: place for place, arm in enumerate(outline.arms)}  # tables follow the order of the plan
-    answers = [each for each in archive.answers if each.user in people and each.arm in places]
-    answers.sort(key=lambda each: places[each.arm])
+    people, places = set(outline.people), _places(outline)
+    answers = _in_tables(archive, outline)
     learning = [each for each in archive.learning if each.user in people and each.arm in places]
     questions = archive.questions() if texts else {}
     if texts and not archive.has_questions:
@@ -121,7 +121,7 @@ def summarize_folder(
 
 
 def write_report(summary: Summary, out: Path, *, waiting: Waiting = wait_quietly) -> None:
-    """Write a summary into the evaluation's folder: table.md, scores.json, report.html and LaMP's predictions.
+    """Write a summary into the evaluation's folder: table.md, scores.json and report.html.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -133,14 +133,10 @@ def write_report(summary: Summary, out: Path, *, waiting: Waiting = wait_quietly
         report = render(summary)
     files = {"table.md": table(summary), "scores.json": scores, "report.html": report}
     _write(out, files)
-    try:
-        write_lamp_predictions(out, summary.header.config)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def write_answers(outline: Outline, out: Path, *, texts: bool = True) -> None:
-    """Write all answers of an evaluation's folder as one flat table, results.csv.
+    """Write all answers of an evaluation's folder as one flat table, results.csv, and for LaMP in its own format.
 
     Args:
         outline: outline of the evaluation.
@@ -150,15 +146,30 @@ def write_answers(outline: Outline, out: Path, *, texts: bool = True) -> None:
     Raises:
         SettingsError: the folder cannot be read or written.
     """
-    archive, people = Archive.read(out), set(outline.people)
-    kept = [each for each in archive.answers if each.user in people and each.arm in set(outline.arms)]
-    _write(out, {"results.csv": results_csv(kept, outline, archive.questions(), texts=texts)})
+    archive = Archive.read(out)
+    answers = _in_tables(archive, outline)
+    _write(out, {"results.csv": results_csv(answers, outline, archive.questions(), texts=texts)})
+    try:
+        write_lamp_predictions(out, read_config_of(out), answers)
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _in_tables(archive: Archive, outline: Outline) -> list[AnswerRecord]:
+    """Return the answers of the outline's people and arms, in the order of the plan, which the tables follow."""
+    people, places = set(outline.people), _places(outline)
+    answers = [each for each in archive.answers if each.user in people and each.arm in places]
+    return sorted(answers, key=lambda each: places[each.arm])
+
+
+def _places(outline: Outline) -> dict[Arm, int]:
+    return {arm: place for place, arm in enumerate(outline.arms)}
 
 
 def _write(out: Path, files: Mapping[str, str]) -> None:
     try:
         for name, text in files.items():
-            (out / name).write_text(text, encoding="utf-8", errors="replace", newline="")
+            replace_file(out / name, text)
     except OSError as error:
         raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
 

@@ -109,7 +109,9 @@ def _arm_scores(
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
     of_arm.sort(key=lambda record: (record.user, record.seed))  # so that sums do not depend on the order of lines
-    gates = [record.used for record in of_arm if record.used is not None]
+    answered = {(record.user, record.seed) for record in found.records}
+    learned = [record for record in of_arm if (record.user, record.seed) in answered]
+    gates = [record.used for record in learned if record.used is not None]
     estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
     reasons = Counter(record.reason or "no reason given" for record in found.left_out)
     seeds = {record.seed for record in (*found.records, *found.left_out)} | {record.seed for record in of_arm}
@@ -123,7 +125,7 @@ def _arm_scores(
         scores={name: value for name, value in estimates.items() if value is not None},
         learning=sum((record.learning for record in of_arm), MethodCost()),
         answering=sum((record.answering for record in of_arm), MethodCost()),
-        learned_people=len(of_arm),
+        learned_people=len(learned),
         used=sum(gates) if gates else None,
     )
 

@@ -46,7 +46,8 @@ class ArmScores:
         not_scored: numbers of answers that are in no mean, by reason.
         scores: estimates by measure.
         learning, answering: total cost.
-        learned_people: number of people it learned from, each once per seed (the divisor of `learning`).
+        learned_people: number of people it learned from and answered for, each once per seed (the divisor of
+            `learning`); somebody without an answer that counts is not among them.
         used: number of these for whom the gate let the personalization answer; None if there is no gate.
     """
 

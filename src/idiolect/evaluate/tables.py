@@ -6,6 +6,7 @@ Summary → table → scores.md;  to_json → scores.json
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -14,7 +15,7 @@ from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.report.evidence import few_people_note, too_few_people
 from idiolect.evaluate.report.made import models_text
-from idiolect.evaluate.report.wording import probability
+from idiolect.evaluate.report.wording import cleaned, group_word, probability
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
@@ -26,8 +27,12 @@ _KEYS = (
 """Keys of `scores.json`, in order."""
 
 
+_TAG = re.compile("<(?=[A-Za-z/!?])")
+
+
 def table(summary: Summary) -> str:
     """Return the Markdown tables: scores with intervals, counts and costs, paired differences, and notes."""
+    summary = cleaned(summary)
     blocks = [
         _head(summary),
         _scores(summary),
@@ -78,7 +83,7 @@ def _scores_by_group(summary: Summary) -> list[str]:
         main = next(value for value in found if value is not None)
         cells = [_estimate(value, measure) for value, measure in zip(found, measures, strict=True)]
         rows.append([of_group.group, str(of_group.arm), *cells, f"{main.people:,}", f"{main.answers:,}"])
-    what = "topic" if summary.header.task == "opinionqa" else "group"
+    what = group_word(summary.header)
     return _markdown(f"Scores by {what}", [what, "arm", *heads, "people", "answers"], rows)
 
 
@@ -185,8 +190,8 @@ def _markdown(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 def _cell(text: str) -> str:
-    """Return the text on one line, with the character that ends a cell escaped."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Return the text on one line, with the character that ends a cell escaped, and those that begin a tag of HTML."""
+    return _TAG.sub("&lt;", " ".join(text.split()).replace("|", "\\|"))
 
 
 def to_json(summary: Summary) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class Response:
         usage: cost of the answer.
         logprobs: log-probability of each choice before it is normalized, in nat; empty in generate mode.
         messages: messages that were answered; empty unless the answerer keeps prompts.
+        cut_off: whether the text ended because its tokens were used up.
     """
 
     text: str
@@ -109,6 +110,7 @@ class Response:
     usage: Usage = field(default=Usage(), compare=False)
     logprobs: tuple[float, ...] = field(default=(), compare=False)
     messages: tuple[Message, ...] = field(default=(), compare=False, repr=False)
+    cut_off: bool = field(default=False, compare=False)
 
 
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
@@ -202,7 +204,8 @@ class Answerer:
         for one, completion in zip(asked, await self._model.complete(requests), strict=True):
             text = after_thoughts(completion.text).text.strip()
             answer = self._read(text, one.question) if one.question.choices else text
-            responses.append(Response(text, answer, usage=completion.usage, messages=self._kept(one)))
+            cut_off = completion.finish_reason == "length"
+            responses.append(Response(text, answer, usage=completion.usage, messages=self._kept(one), cut_off=cut_off))
         return responses
 
     def _kept(self, asked: PromptedQuestion) -> tuple[Message, ...]:

@@ -9,20 +9,27 @@ few-shot    the model with the k nearest (or the first k) of the person's opinio
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from idiolect.errors import ContextLengthError
-from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block, question_block
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block
 from idiolect.methods.personalization import Answer
-from idiolect.methods.profile_prompt import profile_prompt
-from idiolect.methods.shortening import CUTS, cut, first_fitting, room_after, size_of
+from idiolect.methods.profile_prompt import profile_prompt, shorter_profile_prompts
+from idiolect.methods.shortened_asking import answer_shortened
+from idiolect.methods.shortening import CUTS, cut
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, UserProfile
+
+Prompts = Callable[[], Iterable[str]]
+
+
+def no_prompts() -> tuple[str, ...]:
+    """Return no shorter prompts."""
+    return ()
 
 
 class FrequentAnswer:
@@ -50,16 +57,33 @@ class FrequentAnswer:
 
 
 class FixedPrompt:
-    """The model with one prompt for every question, such as "" (base) or the profile prompt."""
+    """The model with one prompt for every question, such as "" (base) or the profile prompt.
 
-    def __init__(self, answerer: Answerer, prompt: str = "") -> None:
+    Args:
+        answerer: asks the model.
+        prompt: the prompt.
+        shorter: returns ever shorter prompts, for a question that is too long for the model with the prompt.
+    """
+
+    def __init__(self, answerer: Answerer, prompt: str = "", *, shorter: Prompts = no_prompts) -> None:
         self._answerer = answerer
         self._prompt = prompt
+        self._shorter = shorter
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask all questions with the prompt."""
-        asked = [PromptedQuestion(self._prompt, question) for question in questions]
-        return [Answer(response) for response in await self._answerer.answer(asked)]
+        """Ask all questions with the prompt; where that is too long for the model, with a shorter one.
+
+        Raises:
+            ContextLengthError: a question with the shortest prompt is too long.
+            ModelError: the model could not answer.
+        """
+        responses = await answer_shortened(self._answerer, [partial(self._versions, each) for each in questions])
+        return [Answer(response) for response in responses]
+
+    def _versions(self, question: Question) -> Iterator[PromptedQuestion]:
+        yield PromptedQuestion(self._prompt, question)
+        for prompt in self._shorter():
+            yield PromptedQuestion(prompt, question)
 
 
 def base(answerer: Answerer) -> FixedPrompt:
@@ -69,7 +93,9 @@ def base(answerer: Answerer) -> FixedPrompt:
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
     """Return the model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
-    return FixedPrompt(answerer, profile_prompt(user_profile)) if user_profile else base(answerer)
+    if not user_profile:
+        return base(answerer)
+    return FixedPrompt(answerer, profile_prompt(user_profile), shorter=partial(shorter_profile_prompts, user_profile))
 
 
 class FewShot:
@@ -81,6 +107,7 @@ class FewShot:
         k: number of examples.
         similarity: selects the k opinions nearest to each question, nearest last; None: the first k for every question.
         instruction: text before the examples.
+        shorter: returns ever shorter instructions, for a question that is too long even without examples.
     """
 
     def __init__(
@@ -91,6 +118,7 @@ class FewShot:
         k: int = 16,
         similarity: Similarity | None = None,
         instruction: str = "",
+        shorter: Prompts = no_prompts,
     ) -> None:
         if k < 1:
             raise ValueError(f"k is {k}, must be at least 1")
@@ -98,7 +126,7 @@ class FewShot:
         self._opinions = tuple(opinions)
         self._k = k
         self._similarity = similarity
-        self._instruction = instruction
+        self._instruction, self._shorter = instruction, shorter
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask each question after its examples; if prompts are too long for the model, after fewer or shorter ones.
@@ -108,37 +136,14 @@ class FewShot:
             ModelError: the model could not answer.
         """
         chosen = await self._choose(questions)
-        asked = [self._prompted(question, shown, None) for question, shown in zip(questions, chosen, strict=True)]
-        try:
-            return [Answer(response) for response in await self._answerer.answer(asked)]
-        except ContextLengthError:  # of one of them at least; the answers to the others are kept
-            each = (self._fitted(question, shown) for question, shown in zip(questions, chosen, strict=True))
-            outcomes = await asyncio.gather(*each, return_exceptions=True)
-        answers = [Answer(outcome) for outcome in outcomes if not isinstance(outcome, BaseException)]
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return answers
+        versions = [partial(self._versions, *each) for each in zip(questions, chosen, strict=True)]
+        return [Answer(response) for response in await answer_shortened(self._answerer, versions)]
 
-    async def _fitted(self, question: Question, indices: Sequence[int]) -> Response:
-        """Ask one question after as many examples as the model can read."""
-        room: int | None = None
-        while True:
-            asked = self._prompted(question, indices, room)
-            try:
-                return (await self._answerer.answer([asked]))[0]
-            except ContextLengthError as error:
-                if not asked.prompt:
-                    raise
-                whole = size_of(asked.prompt) + size_of(question_block(question, self._answerer.settings))
-                room = room_after(error, whole, max_tokens=self._answerer.settings.max_tokens)
-
-    def _prompted(self, question: Question, indices: Sequence[int], room: int | None) -> PromptedQuestion:
-        """Return the question with as many of its examples as there is room for, in bytes; None: with all of them."""
-        if room is not None:
-            room = max(room - size_of(question_block(question, self._answerer.settings)), 0)
-        _, prompt = first_fitting((self._prompt(shown) for shown in self._ever_fewer(indices)), room)
-        return PromptedQuestion(prompt if room is None or size_of(prompt) <= room else "", question)
+    def _versions(self, question: Question, indices: Sequence[int]) -> Iterator[PromptedQuestion]:
+        for shown in self._ever_fewer(indices):
+            yield PromptedQuestion(self._prompt(shown), question)
+        for prompt in (*self._shorter(), ""):
+            yield PromptedQuestion(prompt, question)
 
     def _prompt(self, shown: Sequence[Opinion]) -> str:
         examples = demonstration_block(shown, self._answerer.settings)

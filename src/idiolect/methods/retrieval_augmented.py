@@ -9,12 +9,15 @@ prompts of LaMP's own tasks are in `people.lamp_prompts`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.personalization import Answer
+from idiolect.methods.shortened_asking import answer_shortened
+from idiolect.methods.shortening import CUTS
 from idiolect.methods.templating import render
 from idiolect.models.similarity import Bm25Similarity, Similarity
 from idiolect.people.user import Opinion, Question
@@ -58,24 +61,40 @@ class RetrievalAugmented:
         self._similarity = Bm25Similarity() if similarity is None else similarity
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask each question after the items nearest to it."""
-        prompts = await self.prompts(questions)
-        asked = [PromptedQuestion(prompt, question) for prompt, question in zip(prompts, questions, strict=True)]
-        return [Answer(response) for response in await self._answerer.answer(asked)]
+        """Ask each question after the items nearest to it; after fewer or shorter ones, if the model reads no more.
+
+        Raises:
+            ContextLengthError: a question alone is too long.
+            ModelError: the model could not answer.
+        """
+        nearest = await self._nearest(questions)
+        versions = [partial(self._versions, *each) for each in zip(questions, nearest, strict=True)]
+        return [Answer(response) for response in await answer_shortened(self._answerer, versions)]
 
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
         """Return the prompt for each question, in order."""
-        nearest = await nearest_items(questions, self._history, self._similarity, k=self._k)
-        return [self._prompt(items) for items in nearest]
+        return [self._prompt(items, self._max_chars) for items in await self._nearest(questions)]
 
-    def _prompt(self, items: Sequence[Item]) -> str:
+    async def _nearest(self, questions: Sequence[Question]) -> list[list[Item]]:
+        return await nearest_items(questions, self._history, self._similarity, k=self._k)
+
+    def _versions(self, question: Question, items: Sequence[Item]) -> Iterator[PromptedQuestion]:
+        """Yield the question after its items, then without the farthest, and so on, and after a part of one."""
+        for n in range(len(items), 0, -1):
+            yield PromptedQuestion(self._prompt(items[:n], self._max_chars), question)
+        for most in CUTS:
+            if items and most < self._max_chars:
+                yield PromptedQuestion(self._prompt(items[:1], most), question)
+        yield PromptedQuestion(self._prompt((), self._max_chars), question)
+
+    def _prompt(self, items: Sequence[Item], max_chars: int) -> str:
         opinions = [
             {"question": item.question, "answer": item.answer, "rates": _rates(item.question)}
             for item in items
             if isinstance(item, Opinion)
         ]
         texts = [item for item in items if isinstance(item, str)]
-        values = {"opinions": opinions, "texts": texts, "max_chars": self._max_chars}
+        values = {"opinions": opinions, "texts": texts, "max_chars": max_chars}
         return render("retrieval_augmented.jinja", values)
 
 

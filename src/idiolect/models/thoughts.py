@@ -5,7 +5,8 @@
 Every model's text passes here before stop strings are applied (`remote.wire`, `generation`), and once more where it
 is read (`methods.answering`, `methods.fermi.proposal`), for models of others and for answers that a cache has kept.
 
-    <think> … </think>              Qwen, DeepSeek and most; also <thinking>, <thought>, <reasoning>, <seed:think>
+    <think> … </think>              Qwen, DeepSeek and most; also <thinking>, <thought>, <reasoning>, <seed:think>,
+                                    <longcat_think>, with attributes or without
     … </think>                      the chat template has opened the thought
     <think> …                       cut off by the token limit
     [THINK] … [/THINK]              Mistral
@@ -13,6 +14,8 @@ is read (`methods.answering`, `methods.fermi.proposal`), for models of others an
     <|channel|>analysis … final …   harmony (gpt-oss), with its control tokens or without
     <|begin_of_thought|> …          and <|START_THINKING|>, <|begin_of_solution|>, Gemma's <|channel>thought
     Thinking... … ...done thinking. Ollama's command line
+    Here is my thought process: …   Granite, until "Here is my response:"
+    <details type="reasoning"> …    Open WebUI
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAMES = r"(?:seed:)?think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|chain_of_thought"
+_NAMES = r"(?:[a-z]{1,20}[:_])?think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|chain_of_thought"
+_ATTRIBUTES = r"(?:\s+[\w-]{1,40}\s*=[^<>]{0,200})?"
 _OPENING = (
-    rf"<(?:{_NAMES})\s*>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|think(?:ing)?\|>|<unused94>"
+    rf"<(?:{_NAMES}){_ATTRIBUTES}\s*>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|think(?:ing)?\|>|<unused94>"
     r"|<\|channel>thought|<\|inner_prefix\|>"
 )
 _CLOSING = (
@@ -40,6 +44,12 @@ _BARE_HARMONY = re.compile(
     re.DOTALL,
 )
 _OLLAMA = re.compile(r"^\s*Thinking\.\.\.\s*\n(?:.*?\n\s*\.\.\.done thinking\.[ \t]*\n?(?P<said>.*))?", re.DOTALL)
+_GRANITE = re.compile(
+    r"^\s*Here(?: is|'s) my thought process:(?:.*?\n?Here(?: is|'s) my response:[ \t]*\n?(?P<said>.*))?", re.DOTALL
+)
+_DETAILS = re.compile(
+    r"<details\s[^<>]{0,200}?type=[\"']?reasoning\b[^<>]{0,200}>.*?(?:(?P<end></details>)|\Z)", re.DOTALL
+)
 _SOLUTION = re.compile(r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)\|>")
 
 TAGS = (
@@ -74,9 +84,12 @@ def after_thoughts(text: str, *, opened: bool = False) -> Spoken:
     """
     if "<|channel|>" in text:
         return _harmony(text)
-    for form in (_BARE_HARMONY, _OLLAMA):
+    if "<details" in text and (unfolded := _DETAILS.search(text)) is not None:
+        rest = _DETAILS.sub("", text).strip()
+        return Spoken(rest, thought=True, cut_off=not rest and unfolded["end"] is None)
+    for form in (_BARE_HARMONY, _OLLAMA, _GRANITE):
         found = form.match(text)
-        if found and (found["said"] is not None or form is _OLLAMA):
+        if found and (found["said"] is not None or form is not _BARE_HARMONY):
             said = found["said"]
             return Spoken(said.strip(), thought=True) if said is not None else Spoken("", thought=True, cut_off=True)
     return _tagged(text, opened=opened)

@@ -31,6 +31,9 @@ _LEFT_OUT = frozenset({"and", "the", "of"})
 
 _SAME = (
     ("bosnia herzegovina", "bosnia"),
+    ("brunei", "brunei darussalam"),
+    ("cape verde", "cabo verde"),
+    ("east timor", "timor leste"),
     ("bolivia", "bolivia plurinational state"),
     ("britain", "great britain", "united kingdom", "uk", "gb", "u k", "united kingdom great britain northern ireland"),
     ("china", "peoples republic china", "mainland china", "china mainland", "pr china"),

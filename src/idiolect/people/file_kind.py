@@ -26,18 +26,25 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+_UNPACK, _DECOMPRESS, _SAVE_AS_CSV = "unpack it", "decompress it", "save it as CSV"
 _SIGNATURES = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"\x1f\x8b": "compressed with gzip",
-    b"PAR1": "a Parquet file",
-    b"SQLite format 3\0": "a SQLite database",
-    b"%PDF": "a PDF document",
-    b"$FL2": "an SPSS file",
-    b"<stata_dta>": "a Stata file",
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", f"{_UNPACK}, or {_SAVE_AS_CSV}"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", _SAVE_AS_CSV),
+    b"\x1f\x8b": ("compressed with gzip", _DECOMPRESS),
+    b"BZh": ("compressed with bzip2", _DECOMPRESS),
+    b"\xfd7zXZ": ("compressed with xz", _DECOMPRESS),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", _DECOMPRESS),
+    b"7z\xbc\xaf": ("a 7z archive", _UNPACK),
+    b"Rar!": ("a RAR archive", _UNPACK),
+    b"PAR1": ("a Parquet file", _SAVE_AS_CSV),
+    b"SQLite format 3\0": ("a SQLite database", _SAVE_AS_CSV),
+    b"%PDF": ("a PDF document", _SAVE_AS_CSV),
+    b"{\\rtf": ("a text of a word processor", _SAVE_AS_CSV),
+    b"$FL2": ("an SPSS file", _SAVE_AS_CSV),
+    b"$FL3": ("an SPSS file", _SAVE_AS_CSV),
+    b"<stata_dta>": ("a Stata file", _SAVE_AS_CSV),
 }
 _PYTHON_DICT = re.compile(r"\{\s*'\w*'\s*:")
-_SAVE_AS_CSV = "save it as CSV"
 _IS_NOT = "is not a users file, which has one JSON object per line (JSON Lines, UTF-8)"
 
 
@@ -56,6 +63,16 @@ def wide_encoding(head: bytes) -> str | None:
     return None
 
 
+def other_format(head: bytes) -> tuple[str, str] | None:
+    """Return what a file is that contains no text, such as "an Excel workbook", and the way out; None otherwise."""
+    return next((found for mark, found in _SIGNATURES.items() if head.startswith(mark)), None)
+
+
+def is_marked_up(text: str) -> bool:
+    """Return whether a text is HTML or XML, such as the page of a log-in in place of a download."""
+    return re.match(r"\s*<(?:!doctype|\?xml|html|head|body|table)\b", text, re.IGNORECASE) is not None
+
+
 def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     """Return why a file is no users file, and the way out; None if its lines have to be checked one by one.
 
@@ -66,16 +83,24 @@ def fault_of_file(head: bytes, *, whole: bool, path: str) -> str | None:
     """
     name = shlex.quote(printable(path)) if path and not path.startswith("<") else "FILE"
     if encoding := wide_encoding(head):
+        if encoding == "UTF-16" and head[:2] not in _BYTE_ORDER_MARKS:  # iconv has to be told the order of the bytes
+            encoding = "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE"
         other = f"convert it (iconv -f {encoding} -t UTF-8 {name})"
         table = f", or, if it is a table, use idiolect users import {name}" if not _begins_like_json(head) else ""
         return f"must be UTF-8, but is {encoding}: {other}{table}"
-    if kind := next((kind for mark, kind in _SIGNATURES.items() if head.startswith(mark)), None):
-        way_out = "decompress it" if "gzip" in kind else f"{_SAVE_AS_CSV}, then use idiolect users import"
-        return f"{_IS_NOT}, but {kind}: {way_out}"
+    if found := other_format(head):
+        kind, way_out = found
+        then = ", then use idiolect users import" if _SAVE_AS_CSV in way_out else ""
+        return f"{_IS_NOT}, but {kind}: {way_out}{then}"
     lines = _first_lines(head, whole=whole)
     if not lines or b"\0" in head:
         return None
-    fault = _of_documents(lines, whole=whole, name=name) or _of_tables(lines, name=name) or _of_almost_json(lines)
+    fault = (
+        _of_documents(lines, whole=whole, name=name)
+        or _of_other_values(lines)
+        or _of_tables(lines, name=name)
+        or _of_almost_json(lines)
+    )
     return fault or _of_other_encodings(head, name=name) or _of_other_objects(lines, name=name)
 
 
@@ -100,9 +125,27 @@ def _of_documents(lines: list[str], *, whole: bool, name: str) -> str | None:
         of_objects = isinstance(items, list) and bool(items) and all(isinstance(each, dict) for each in items)
         if (items is None and not alone) or (alone and of_objects):
             return f"{_IS_NOT}, but one JSON list: {convert}"
-    if first.startswith("{") and len(lines) > 1 and _decoded(first) is None and lines[1][0] in '"}],':
+    if alone and _wraps_people(_decoded(first)):
+        return f"{_IS_NOT}, but one JSON document with several people in it: {convert}"
+    opens = len(lines) > 1 and (lines[1][0] in '"}],' or (first.endswith("[") and lines[1].endswith(("},", "{"))))
+    if first.startswith("{") and opens and _decoded(first) is None:
         return f"{_IS_NOT}, but one JSON document over several lines: {convert}"
     return None
+
+
+def _wraps_people(value: object) -> bool:
+    """Return whether an object is no person, but has people: {"users": [{…}, {…}]} or {"ann": {…}, "ben": {…}}."""
+    if not isinstance(value, dict) or {"opinions", "texts"} & value.keys():
+        return False
+    if value and all(is_person(each) for each in value.values()):
+        return True
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    return any(isinstance(item, dict) for each in lists for item in each[:1])
+
+
+def is_person(value: object) -> bool:
+    """Return whether a value is an object with a person's opinions or texts."""
+    return isinstance(value, dict) and bool({"opinions", "texts"} & value.keys())
 
 
 def _decoded(text: str) -> object:
@@ -115,7 +158,7 @@ def _decoded(text: str) -> object:
 
 def _of_tables(lines: list[str], *, name: str) -> str | None:
     """Return the fault of a file without a single JSON object in its first lines."""
-    if any(line[0] in "{[" for line in lines):
+    if lines[0][0] in "{[" or any(isinstance(_decoded(line), dict) for line in lines):
         return None
     if lines[0].startswith("<"):
         return f"{_IS_NOT}, but a page or document of marked-up text"
@@ -125,11 +168,23 @@ def _of_tables(lines: list[str], *, name: str) -> str | None:
     return _IS_NOT if len(lines) >= _FEW else None
 
 
+def _of_other_values(lines: list[str]) -> str | None:
+    """Return the fault of JSON Lines that are all lists, or all texts, such as objects that were encoded twice."""
+    if len(lines) < _FEW:
+        return None
+    kinds = {type(_decoded(line)) for line in lines}
+    if kinds == {list}:
+        return f"{_IS_NOT}, but JSON Lines of lists: write each person as an object with named fields"
+    if kinds == {str} and all(isinstance(_decoded(str(_decoded(line))), dict) for line in lines):
+        return f"{_IS_NOT}, but its lines are texts that contain JSON: write each object without encoding it twice"
+    return None
+
+
 def _of_almost_json(lines: list[str]) -> str | None:
     """Return the fault of lines that are all objects of something close to JSON."""
     if len(lines) < _FEW or not all(line.startswith("{") for line in lines):
         return None
-    if all(line.endswith("},") and isinstance(_decoded(line[:-1]), dict) for line in lines[:_FEW]):
+    if all(line.endswith("},") and isinstance(_decoded(line[:-1]), dict) for line in lines[: _FEW - 1]):
         return f"{_IS_NOT}: its lines end in commas; remove them"
     if all(_PYTHON_DICT.match(line) for line in lines):
         return f"{_IS_NOT}, but Python dictionaries: write each line with json.dumps(…)"

@@ -109,7 +109,8 @@ def _parse(text: str) -> Any:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"{error.msg} (character {error.pos + 1} of the line)"
-        hint = "" if text.startswith("{") and error.pos < len(text) else "; expected one whole object {…} per line"
+        begins = text.startswith("{") and error.pos < len(text) and not error.msg.startswith("Extra data")
+        hint = "" if begins else "; expected one whole object {…} per line"
         raise UnreadableLineError(f"is not JSON: {where}{hint}") from None
     except RecursionError:
         raise UnreadableLineError(f"is nested more than {MAX_DEPTH} levels deep") from None

@@ -24,6 +24,7 @@ from idiolect.people.json_list import read_json, read_json_list
 from idiolect.people.lamp_files import split_files
 from idiolect.people.lamp_forms import MOVIES, HistoryItem, LampForm, flat, forms_of, label_text
 from idiolect.people.splits import shuffled
+from idiolect.people.typography import folded
 from idiolect.people.user import Opinion, User
 
 
@@ -256,6 +257,6 @@ class _Making:
         """Return whether an item is what a question asks about, or contains its gold: a title, or a tweet."""
         if item.id == record.key:
             return True
-        texts = {flat(item.text), flat(item.label)} if self.form.label_key == "title" else {flat(item.text)}
-        asked = {record.asked} if self.form.labels else {record.asked, flat(record.gold)}
+        texts = {folded(item.text), folded(item.label)} if self.form.label_key == "title" else {folded(item.text)}
+        asked = {folded(record.asked)} if self.form.labels else {folded(record.asked), folded(record.gold)}
         return not texts.isdisjoint(asked)

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
+from idiolect.people.typography import without_typography
 from idiolect.people.user import Opinion, Question, User
 
 
 def same_question_key(question: Question) -> Hashable:
     """Return a key that is equal for the same question.
 
-    Two questions are the same if their texts and their choices are equal; the order of the choices and the number of
-    blanks between words do not count.
+    Two questions are the same if their texts and their choices are equal; the order of the choices does not count, nor
+    do the number of blanks between words, the kinds of apostrophes, quotation marks and dashes, and the Unicode form.
     """
-    return _words(question.text), frozenset(map(_words, question.choices))
-
-
-def _words(text: str) -> str:
-    return " ".join(text.split())
+    return without_typography(question.text), frozenset(map(without_typography, question.choices))
 
 
 def newest_opinions(opinions: Iterable[Opinion]) -> tuple[Opinion, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from idiolect.people.user import Question
 
-_NOTE = re.compile(r"\s*\((?:vol(?:unteered)?\.?|do not read|dnr)\)\s*$", re.IGNORECASE)
+_NOTE = re.compile(r"\s*[(\[](?:vol(?:unteered)?\.?|do not read(?: out)?|dnr)[)\]]\s*$", re.IGNORECASE)
 _JOINT = re.compile(r"\s*(?:/|,|;|\bor\b)\s*")
 _NONE = frozenset(
     {
@@ -24,15 +24,20 @@ _NONE = frozenset(
         "declined",
         "declined to answer",
         "dk",
+        "difficult to say",
         "do not know",
         "don't know",
         "dont know",
+        "hard to say",
+        "i don't know",
+        "i do not know",
         "missing",
         "n/a",
         "na",
         "no answer",
         "no opinion",
         "no response",
+        "nr",
         "not applicable",
         "not asked",
         "not available",
@@ -48,6 +53,7 @@ _NONE = frozenset(
         "unsure",
     }
 )
+_APOSTROPHES = str.maketrans("’‘´`", "''''")
 _MISSING = ("missing", "other missing")  # the World Values Survey's "Missing; Not available"
 
 
@@ -57,7 +63,7 @@ class NobodyAnsweredError(ValueError):
 
 def is_non_answer(choice: str) -> bool:
     """Return whether a choice is no answer to any question: "Don't know", "DK/Refused", "No answer (DO NOT READ)"."""
-    bare = _NOTE.sub("", " ".join(choice.casefold().replace("’", "'").replace("´", "'").split()))
+    bare = _NOTE.sub("", " ".join(choice.casefold().translate(_APOSTROPHES).split()))
     parts = _JOINT.split(bare)
     return bare in _NONE or parts[0] in _MISSING or all(part.strip(" .") in _NONE for part in parts)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 _APOSTROPHES = "'\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032\u00b4`\uff07"
 _QUOTES = '"\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\uff02'
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\uff0d\u00ad"
-_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
+_ZERO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufe0f\ufeff"
 _KINDS = (
     ("apostrophe", _APOSTROPHES, "'"),
     ("quotation mark", _QUOTES, '"'),
@@ -23,7 +23,12 @@ _NO_ZERO_WIDTH = dict.fromkeys(map(ord, _ZERO_WIDTH))
 
 def folded(text: str) -> str:
     """Return the text with plain marks, single blanks, one Unicode form and without case."""
-    return unicodedata.normalize("NFKC", _plain(text)).casefold()
+    return without_typography(text).casefold()
+
+
+def without_typography(text: str) -> str:
+    """Return the text with plain marks, single blanks and one Unicode form, in its own case."""
+    return unicodedata.normalize("NFKC", _plain(text))
 
 
 def _plain(text: str) -> str:
@@ -47,7 +52,7 @@ def difference(answer: str, choice: str) -> str:
     if _blanks(answer) != _blanks(choice):
         parts.append("blanks")
     one, other = _plain(answer), _plain(choice)
-    if unicodedata.normalize("NFKC", one) != unicodedata.normalize("NFKC", other):
+    if without_typography(answer) != without_typography(choice):
         parts.append("case")
     elif one != other:
         parts.append("the Unicode form of a character")

@@ -23,8 +23,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from idiolect.people.json_line import TOO_MANY_VALUES, Problem, field_path, kind_of, object_problems
-from idiolect.people.non_answers import NON_ANSWERS
-from idiolect.people.typography import difference, folded, like_one_of
+from idiolect.people.non_answers import is_no_answer
+from idiolect.people.typography import difference, like_one_of
 from idiolect.people.user import Opinion, Question, User, UserProfile
 
 _PLAIN_WORDS = {
@@ -97,9 +97,17 @@ def _why_no_choice(answer: str, choices: list[str]) -> str:
         return f"{fault}, but a number: write the choice's text instead of its code"
     if len(code) == 1 and code.isalpha():
         return f"{fault}, but a letter: write the choice's text instead"
-    if folded(code) in NON_ANSWERS:
+    if any(_are_choices(code.split(separator), choices) for separator in ";|,\n"):
+        return f"{fault}, but several of them: an opinion has one answer"
+    if is_no_answer(code):
         return f"{fault}, but no answer: leave the opinion out"
     return fault
+
+
+def _are_choices(parts: list[str], choices: list[str]) -> bool:
+    """Return whether there are several parts, each of which is a choice; a separator at the end has none after it."""
+    named = [part for part in parts if part.strip()]
+    return len(named) > 1 and all(like_one_of(part, choices) is not None for part in named)
 
 
 def _is_decimal_fraction(code: str) -> bool:

@@ -20,7 +20,7 @@ from idiolect.errors import UsersFileError
 from idiolect.escaping import printable
 from idiolect.people.absent_values import AbsentFields, drop_absent
 from idiolect.people.file_kind import fault_of_file
-from idiolect.people.json_line import Problem, UnreadableLineError, object_problems, parse_object
+from idiolect.people.json_line import MAX_VALUES, Problem, UnreadableLineError, object_problems, parse_object
 from idiolect.people.user import User
 from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
 from idiolect.people.users_source import head_of, opened_source, unreadable
@@ -265,6 +265,22 @@ def write_users(users: Iterable[User], stream: BinaryIO) -> int:
         stream.write(_line(user))
         count += 1
     return count
+
+
+def is_too_large(user: User) -> bool:
+    """Return whether a user has more values or longer texts than one line of a users file can have."""
+    opinions = user.opinions
+    values = 5 + len(user.profile.attributes) + len(user.texts) + sum(5 + len(o.question.choices) for o in opinions)
+    length = sum(map(len, user.texts)) + sum(
+        len(o.question.text) + len(o.answer) + sum(map(len, o.question.choices)) for o in opinions
+    )
+    if values * 2 < MAX_VALUES and (length + 30 * values) * 6 < MAX_LINE_BYTES:  # 6: the longest escape in JSON
+        return False
+    try:
+        _line(user)
+    except ValueError:
+        return True
+    return False
 
 
 def _line(user: User) -> bytes:

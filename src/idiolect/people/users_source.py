@@ -136,6 +136,8 @@ def _is_endless(stream: BinaryIO) -> bool:
 
 def unreadable(path: str, error: Exception) -> UsersFileError:
     """Return the error for a file that cannot be opened or read, with the reason in plain words."""
+    if isinstance(error, FileNotFoundError) and "://" in path:
+        return UsersFileError(f"{printable(path)}: cannot be read: it is an address, not a file; download it first")
     reason = next((words for kind, words in _PLAIN_REASONS.items() if isinstance(error, kind)), None)
     reason = reason or getattr(error, "strerror", None) or str(error)
     return UsersFileError(f"{printable(path)}: cannot be read: {reason}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from idiolect import Opinion, Question, User
-from idiolect.errors import Remedy, SettingsError
+from idiolect.errors import ContextLengthError, Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk
@@ -17,7 +19,7 @@ from idiolect.models.calls.budget import Budget
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.turns import Turns
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import Message
+from idiolect.models.language_model import CompletionRequest, Message
 from idiolect.people.lamp_forms import CITATIONS, MOVIES, RATINGS, TWEETS
 
 REVIEWS = {"A blue pen.": "1", "A long novel about whales.": "5", "Soap that smells.": "2", "Whales on a poster.": "3"}
@@ -148,3 +150,22 @@ async def test_it_says_nothing_of_texts() -> None:
     desk = Desk(bench, "reader", 0, Meter("reader"))
     examinee = lamp_rag().examinee(await lamp_rag().learn(bench.benchmark.cases[0], desk), desk)
     assert examinee.log_likelihoods is None
+
+
+async def test_fewer_items_are_shown_if_the_model_reads_no_more() -> None:
+    def narrow(request: CompletionRequest) -> str:
+        if len(request.messages[0].content) > 700:
+            raise ContextLengthError("the prompt is too long")
+        return "5.0"
+
+    long = User("long", opinions=tuple(Opinion(RATINGS.asking_about(f"{'word ' * 40}{i}"), "2") for i in range(9)))
+    bench, _ = bench_of("lamp-3", long, ASKED, "5")
+    model = FunctionModel("double", complete=narrow, choice_logprobs=lambda r: [-1.0] * len(r.choices))
+    source = Source(model, "double")
+    at = Desk(replace(bench, model=source, optimizer=source), "long", 0, Meter("long"))
+    method, (case,) = lamp_rag(), bench.benchmark.cases
+    (answer,) = await method.examinee(await method.learn(case, at), at).respondent.answer([ASKED])
+    shown = [request.messages[0].content.count("2 is the score for") for request in model.completion_requests]
+    assert answer.response.answer == "5"
+    assert shown[0] == 4
+    assert 1 <= shown[-1] <= 2

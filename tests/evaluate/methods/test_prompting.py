@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from idiolect.errors import BudgetExceededError
-from idiolect.evaluate.methods.prompting import TunedFewShot
+from idiolect import Question, User, UserProfile
+from idiolect.errors import BudgetExceededError, ContextLengthError
+from idiolect.evaluate.methods.method import Learned
+from idiolect.evaluate.methods.prompting import Prompting, TunedFewShot
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from tests.evaluate.small_world import bench, case, desk, opinions, said
@@ -46,3 +48,19 @@ async def test_one_opinion_leaves_nothing_to_tune_on() -> None:
     respondent = TunedFewShot().examinee(learned, at).respondent
     answers = await respondent.answer([case("ann").asked[0].question])
     assert answers[0].response.answer
+
+
+async def test_texts_and_profile_of_a_person_without_opinions_are_shortened() -> None:
+    def narrow(request: CompletionRequest) -> str:
+        if len(request.messages[0].content) > 900:
+            raise ContextLengthError("the prompt is too long")
+        return "yes"
+
+    model = FunctionModel(complete=narrow, choice_logprobs=lambda r: [0.0] * len(r.choices))
+    user = User("ann", UserProfile({"Age": "30"}), texts=tuple(f"text {i} {'word ' * 100}" for i in range(4)))
+    examinee = Prompting("few-shot").examinee(Learned(user), desk(bench(answers=model)))
+    await examinee.respondent.answer([Question("Well?", ("yes", "no"))])
+    shown = model.completion_requests[-1].messages[0].content
+    assert "text 0" in shown
+    assert "text 1" not in shown
+    assert "Age: 30" in shown

@@ -48,6 +48,16 @@ async def called(
         yield calls.model(Source(model, model.name, price=DOLLAR_A_TOKEN, remote=True), owner="ann"), calls
 
 
+async def test_a_wait_that_the_server_asks_for_is_noted() -> None:
+    with ApiServer(lambda _, number: Status(429, {"Retry-After": "1"}) if number == 1 else "Yes") as server:
+        async with called(server) as (model, calls):
+            asked = asyncio.ensure_future(model.complete([ask("a")]))
+            while not calls.counts.paused_until:
+                await asyncio.sleep(0.01)
+            assert 0.5 < calls.counts.paused_until - time.monotonic() <= 1
+            await asked
+
+
 @pytest.mark.parametrize("headers", [{"Retry-After": "60"}, {}], ids=["the server's pause", "our own"])
 async def test_a_time_limit_ends_the_wait_for_another_try(headers: dict[str, str]) -> None:
     slow = RemoteSettings(wait_initial=60, wait_max=60)

@@ -6,6 +6,7 @@ Each `Quirk` is a row of the table "Servers and their quirks" in docs/remote.md,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,20 @@ from typing import Any, Literal
 from tests.api_server import Answer, Status, chat_payload
 
 Outcome = Literal[
-    "omits", "renames", "waits", "retries", "ends", "filters", "too long", "fewer", "path", "tokens", "plain"
+    "omits",
+    "renames",
+    "waits",
+    "retries",
+    "ends",
+    "filters",
+    "too long",
+    "fewer",
+    "path",
+    "tokens",
+    "plain",
+    "at most",
+    "at least",
+    "refused",
 ]
 
 
@@ -74,6 +88,19 @@ def pydantic(parameter: str) -> list[dict[str, Any]]:
 def filtered(reason: str = "content_filter", **changes: Any) -> Answer:
     """HTTP 200 without a text, because of a filter."""
     payload = chat_payload(None, {})
+    payload["choices"][0] |= {"finish_reason": reason, **changes}
+    return payload
+
+
+def quoted(reply: Any, *, status: int = 400) -> dict[str, Any]:
+    """OpenRouter's error, which quotes its provider's."""
+    metadata = {"raw": json.dumps(reply), "provider_name": "P"}
+    return {"error": {"message": "Provider returned error", "code": status, "metadata": metadata}}
+
+
+def broken_off(reason: str, **changes: Any) -> Answer:
+    """HTTP 200 with the beginning of an answer, which the server broke off."""
+    payload = chat_payload("No, or rath", {})
     payload["choices"][0] |= {"finish_reason": reason, **changes}
     return payload
 
@@ -157,6 +184,17 @@ QUIRKS: tuple[Quirk, ...] = (
                 "seed",
             ),
             Seen("a proxy in plain text", Status(400, body="unsupported parameter: seed"), "seed"),
+            Seen(
+                "LiteLLM",
+                openai("UnsupportedParamsError: groq doesn't accept parameters: ['seed'], for model=m.", code="400"),
+                "seed",
+            ),
+            Seen(
+                "OpenRouter",
+                bad(quoted({"error": {"message": "Unsupported parameter", "param": "seed", "type": "x"}})),
+                "seed",
+            ),
+            Seen("a small server", bad({"error": "stop cannot be used with this upstream model"}), "stop"),
         ],
     ),
     Quirk(
@@ -231,6 +269,17 @@ QUIRKS: tuple[Quirk, ...] = (
                 0.25,
             ),
             Seen("Azure", Status(429, {"X-RateLimit-Reset-Tokens": "1"}), 1),
+            Seen(
+                "Cerebras",
+                Status(
+                    429,
+                    {"X-RateLimit-Reset-Tokens-Minute": "0.4", "X-RateLimit-Reset-Requests-Day": "33011.3"},
+                    {"message": "Tokens per minute limit exceeded - too many tokens", "code": "token_quota_exceeded"},
+                ),
+                0.4,
+            ),
+            Seen("a proxy", Status(429, {"RateLimit-Remaining": "0", "RateLimit-Reset": "1"}), 1),
+            Seen("a proxy", Status(503, {"Retry-After": "300ms"}), 0.3),
         ],
     ),
     Quirk(
@@ -252,12 +301,27 @@ QUIRKS: tuple[Quirk, ...] = (
                 "OpenAI", openai("Rate limit reached on requests per min. Please try again in 220ms.", status=429), 0.22
             ),
             Seen("Groq", openai("Rate limit reached. Please try again in 0m0.25s.", status=429, type="tokens"), 0.25),
+            Seen(
+                "Bedrock", bad({"message": "Too many tokens, please wait 0.3 seconds before trying again."}, 429), 0.3
+            ),
             Seen("Azure", bad({"error": {"code": "429", "message": "Please retry after 1 second."}}, 429), 1),
             Seen("OpenRouter", error_in_200({"code": 429, "message": "upstream is busy, retry in 0.3s"}), 0.3),
+            Seen("a proxy", bad({"error": {"message": "slow down", "retry_after": 0.4}}, 429), 0.4),
+            Seen("a proxy", bad({"message": "slow down", "retryAfterMs": 300}, 429), 0.3),
+            Seen("Hugging Face", bad({"error": "Model m is currently loading", "estimated_time": 0.3}, 503), 0.3),
+            Seen(
+                "OpenRouter",
+                openai(
+                    "Rate limit exceeded: free-models-per-min.",
+                    status=429,
+                    metadata={"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "300ms"}},
+                ),
+                0.3,
+            ),
         ],
     ),
     Quirk(
-        "the server is busy, inside HTTP 200",
+        "the server is busy, inside HTTP 200, or breaks off an answer",
         "tried again, as for the status that the error names; not billed",
         "retries",
         [
@@ -266,6 +330,11 @@ QUIRKS: tuple[Quirk, ...] = (
             Seen("Anthropic", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
             Seen("Gemini", [{"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}}]),
             Seen("a proxy", {"detail": "rate_limit", "code": "rate_limit_exceeded"}),
+            Seen("a proxy", {"error": True, "message": "Too many requests", "statusCode": 429}),
+            Seen("OpenRouter", broken_off("error", error={"code": 502, "message": "Provider disconnected"})),
+            Seen("DeepSeek", broken_off("insufficient_system_resource")),
+            Seen("Zhipu", broken_off("network_error")),
+            Seen("MiniMax", {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),
         ],
     ),
     Quirk(
@@ -302,6 +371,42 @@ QUIRKS: tuple[Quirk, ...] = (
             Seen(
                 "Groq", openai("Limit reached on tokens per day (TPD). Please try again in 47m12s.", status=429), "day"
             ),
+            Seen(
+                "Gemini",
+                gemini(
+                    "Quota exceeded for metric: free_tier_requests, limit: 0, model: m. Please retry in 26.9s.",
+                    status=429,
+                    name="RESOURCE_EXHAUSTED",
+                ),
+                "quota of the day or month",
+            ),
+            Seen(
+                "OpenRouter",
+                openai("Rate limit exceeded: free-models-per-day. Add 10 credits to unlock more.", status=429),
+                "quota of the day or month",
+            ),
+            Seen("OpenRouter", bad({"error": {"code": 403, "message": "Key limit exceeded (total)"}}, 403), "quota"),
+            Seen("OpenRouter", bad(quoted({"error": {"code": "insufficient_quota"}}, status=429), 429), "quota"),
+            Seen(
+                "xAI",
+                bad({"error": "Your team has used all available credits or reached its monthly spending limit."}, 429),
+                "quota or credit",
+            ),
+            Seen("Anthropic", openai("You have reached your specified API usage limits."), "quota or credit"),
+            Seen(
+                "Fireworks",
+                openai("Account a is suspended, possibly due to reaching the monthly spending limit", status=412),
+                "quota or credit",
+            ),
+            Seen("LiteLLM", openai("Budget has been exceeded! Current cost: 10.1", type="budget_exceeded"), "quota"),
+            Seen("Volcengine", openai("Your account has an overdue balance", status=403), "quota or credit"),
+            Seen(
+                "MiniMax",
+                {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+                "quota or credit",
+            ),
+            Seen("Ollama", bad({"error": "you have reached your weekly usage limit"}, 429), "quota of the day or"),
+            Seen("Bedrock", bad({"message": "Too many tokens per day, please wait."}, 429), "quota of the day or"),
         ],
     ),
     Quirk(
@@ -327,6 +432,20 @@ QUIRKS: tuple[Quirk, ...] = (
             Seen("DeepSeek", openai("Content Exists Risk")),
             Seen("Alibaba", openai("Input data may contain inappropriate content.", code="data_inspection_failed")),
             Seen("Gemini", gemini("The prompt was blocked: PROHIBITED_CONTENT")),
+            Seen(
+                "xAI",
+                bad(
+                    {
+                        "code": "The caller does not have permission to execute the specified operation",
+                        "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+                    },
+                    403,
+                ),
+            ),
+            Seen("OpenRouter", bad(quoted({"error": {"code": "content_filter", "message": "no"}}))),
+            Seen("LiteLLM", openai("litellm.ContentPolicyViolationError: AzureException - refused")),
+            Seen("Moonshot", openai("The request was rejected because it was considered high risk")),
+            Seen("StepFun", bad({"error": {"message": "blocked"}}, 451)),
         ],
     ),
     Quirk(
@@ -336,14 +455,16 @@ QUIRKS: tuple[Quirk, ...] = (
         [
             Seen("Azure", filtered(), "paid"),
             Seen("Gemini", filtered("SAFETY"), "paid"),
+            Seen("Gemini", filtered("content_filter: RECITATION", message=None), "paid"),
+            Seen("Anthropic", filtered("refusal"), "paid"),
             Seen("Gemini", {"candidates": [], "promptFeedback": {"blockReason": "OTHER"}}, "paid"),
             Seen("Zhipu", filtered("sensitive"), "paid"),
         ],
     ),
     Quirk(
         "the prompt is longer than the model's context",
-        "Fermi's meta-prompt and few-shot prompts are shortened; otherwise the message names the person, the prompt, "
-        "the context and what to do",
+        "Fermi's meta-prompt, few-shot, retrieved and profile prompts are shortened; otherwise the message names the "
+        "person, the prompt, the context and what to do",
         "too long",
         [
             Seen(
@@ -424,6 +545,23 @@ QUIRKS: tuple[Quirk, ...] = (
                 bad({"error": "First 5000 tokens kept; the model is loaded with context length of only 4096 tokens"}),
                 4096,
             ),
+            Seen("OpenAI", openai("Request too large for m on tokens per min: Limit 9000", status=429), 9000),
+            Seen("SGLang", openai("The input (5000 tokens) is longer than the model's context length (4096)."), 4096),
+            Seen("Ollama", openai("prompt too long; exceeded max context length by 300 tokens")),
+            Seen("Moonshot", openai("Invalid request: Your request exceeded model token limit: 8192"), 8192),
+            Seen("Alibaba", openai("Range of input length should be [1, 30720]"), 30720),
+            Seen(
+                "Cerebras",
+                openai("Please reduce the length. Current length is 9000 while limit is 8192", **_LONG),
+                8192,
+            ),
+            Seen(
+                "Bedrock",
+                bad({"message": "input length and `max_tokens` exceed context limit: 1990 + 60 > 2000"}),
+                2000,
+            ),
+            Seen("LiteLLM", openai("litellm.ContextWindowExceededError: too much")),
+            Seen("OpenRouter", bad(quoted({"message": "prompt is too long: 2100 tokens > 2000 maximum"})), 2000),
             Seen("nginx", Status(413, {"Content-Type": "text/html"}, "<html>Request Entity Too Large</html>")),
         ],
     ),
@@ -459,6 +597,73 @@ QUIRKS: tuple[Quirk, ...] = (
                 10,
             ),
             Seen("a small server", openai("top_logprobs exceeds the limit"), 5),
+            Seen("a small server", openai("llama-3: top_logprobs exceeds the limit"), 5),
+            Seen("Gemini", gemini("logprobs must be in the range [1, 20)"), 19),
+            Seen("Fireworks", openai("top_logprobs must be between 0 and 5"), 5),
+            Seen("TGI", bad({"error": "Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 20"}), 5),
+        ],
+    ),
+    Quirk(
+        "more tokens are asked for than an answer, or the context, may have",
+        "the run ends at once and names `--max-tokens`",
+        "at most",
+        [
+            Seen(
+                "OpenAI",
+                openai("max_tokens is too large: 300. This model supports at most 128 completion tokens."),
+                "128",
+            ),
+            Seen("Anthropic", openai("max_tokens: 300 > 128, which is the maximum allowed number of tokens"), "128"),
+            Seen("DeepSeek", openai("Invalid max_tokens value, the valid range of max_tokens is [1, 128]"), "128"),
+            Seen("Groq", openai("`max_tokens` must be less than or equal to `128`, the maximum value"), "128"),
+            Seen("Bedrock", openai("The maximum tokens you requested exceeds the model limit of 128."), "128"),
+            Seen(
+                "vLLM",
+                openai("'max_tokens' is too large: 300. This model's maximum context length is 256 tokens."),
+                "64",
+            ),
+        ],
+    ),
+    Quirk(
+        "fewer tokens are asked for than the server allows (by `--answering likelihood`, which needs one)",
+        "asked again with the fewest that it allows; the end of the run reports it",
+        "at least",
+        [
+            Seen(
+                "Azure",
+                openai(
+                    "Invalid 'max_completion_tokens': integer below minimum value. Expected a value >= 16, but got 1 "
+                    "instead.",
+                    param="max_completion_tokens",
+                ),
+                16,
+            ),
+            Seen(
+                "OpenRouter",
+                bad(
+                    quoted(
+                        {
+                            "error": {
+                                "message": "Invalid 'max_output_tokens': integer below minimum value. Expected a value "
+                                ">= 16, but got 1 instead.",
+                                "param": "max_output_tokens",
+                            }
+                        }
+                    )
+                ),
+                16,
+            ),
+        ],
+    ),
+    Quirk(
+        "the key is refused with the status of a wrong request, or no provider is allowed",
+        "the run ends at once; the message names the variable of the key, or the account's settings",
+        "refused",
+        [
+            Seen("Gemini", gemini("API key not valid. Please pass a valid API key."), "IDIOLECT_API_KEY"),
+            Seen("xAI", bad({"error": "Incorrect API key provided: x***."}), "IDIOLECT_API_KEY"),
+            Seen("a proxy", error_in_200({"message": "Invalid API key"}), "IDIOLECT_API_KEY"),
+            Seen("OpenRouter", openai("No endpoints found matching your data policy", status=404), "settings of priva"),
         ],
     ),
     Quirk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from idiolect.models.language_model import (
 )
 from idiolect.models.remote.chat import RemoteModel, open_remote_model
 from idiolect.models.remote.transport import RemoteSettings
-from tests.api_server import Answer, ApiServer, Body, chat_payload, logprobs_content
+from tests.api_server import Answer, ApiServer, Body, Status, chat_payload, logprobs_content
 from tests.models.remote.quirks import Seen, cases, table
 
 FAST = RemoteSettings(timeout=5, wait_initial=0.001, wait_max=0.002, attempts=3)
@@ -183,6 +184,86 @@ async def test_tokens_used_up_by_thoughts_name_the_option(seen: Seen) -> None:
             assert any("--max-tokens" in note for note in model.notes)
 
 
+@of("at most")
+async def test_too_many_tokens_for_an_answer_name_the_option(seen: Seen) -> None:
+    with ApiServer(lambda *_: seen.reply) as server:
+        error = await failure(server, UnusableModelError)
+        assert error.remedy is not None
+        assert (error.remedy.setting, error.remedy.value) == ("max_tokens", seen.value)
+        assert len(server.requests) == 1
+
+
+@of("at least")
+async def test_more_tokens_are_asked_for_where_one_is_too_few(seen: Seen) -> None:
+    def answer(body: Body, _: int) -> Answer:
+        if body["max_tokens"] < seen.value:
+            return seen.reply
+        payload = chat_payload("B", body)
+        payload["choices"][0]["logprobs"] = logprobs_content({"B": -0.1, "A": -3.0})
+        return payload
+
+    with ApiServer(answer) as server:
+        async with model_at(server) as model:
+            for text in "ab":
+                (found,) = await model.choice_logprobs([ChoiceRequest((Message("user", text),), ("Yes", "No"))])
+                assert found.logprobs == pytest.approx((-3.0, -0.1))
+            assert any("up to 16 tokens" in note for note in model.notes)
+        assert [received.body["max_tokens"] for received in server.requests] == [1, 16, 16]
+
+
+@of("refused")
+async def test_refused_account_ends_the_run(seen: Seen) -> None:
+    with ApiServer(lambda *_: seen.reply) as server:
+        assert seen.value in str(await failure(server, UnusableModelError))
+        assert len(server.requests) == 1
+
+
+async def test_log_probabilities_that_the_account_may_not_have_are_named() -> None:
+    reply = Status(403, body={"error": {"message": "You are not allowed to request logprobs from this model."}})
+    with ApiServer(lambda *_: reply) as server:
+        async with model_at(server) as model:
+            with pytest.raises(UnusableModelError, match="no log-probabilities"):
+                await model.choice_logprobs([ChoiceRequest((Message("user", "Tea?"),), ("Yes", "No"))])
+        assert len(server.requests) == 1
+
+
+async def test_limits_that_are_not_used_up_make_no_failed_call_wait() -> None:
+    headers = {"X-RateLimit-Reset-Requests": "6m0s", "X-RateLimit-Remaining-Requests": "900"}
+    with once(Status(500, headers)) as server:
+        async with model_at(server) as model:
+            assert (await model.complete([asked()]))[0].text == "Yes"
+        assert server.requests[1].start - server.requests[0].start < 5
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": {"code": 429, "message": "busy"}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]},
+        {"object": "error", "message": "busy", "type": "server_error", "code": 503},
+    ],
+)
+async def test_error_at_the_end_of_a_stream_is_no_end_of_the_answer(event: dict[str, object]) -> None:
+    begun = {"choices": [{"index": 0, "delta": {"content": "No, or rath"}}]}
+    body = "".join(f"data: {json.dumps(each)}\n\n" for each in (begun, event))
+    with once(Status(200, {"Content-Type": "text/event-stream"}, body)) as server:
+        async with model_at(server) as model:
+            assert (await model.complete([asked()]))[0].text == "Yes"
+        assert len(server.requests) == 2
+
+
+async def test_unknown_path_without_a_list_of_models_gets_a_hint() -> None:
+    with ApiServer(lambda *_: Status(404), models=[]) as server:
+        url = server.url.removesuffix("/v1") + "/api"
+        async with open_remote_model(f"{url}#m", settings=FAST) as model:
+            with pytest.raises(UnusableModelError, match="most servers' ends in /v1"):
+                await model.complete([asked()])
+
+
+async def test_listed_model_that_is_not_served_is_no_wrong_path() -> None:
+    with ApiServer(lambda *_: Status(404, body={"error": "model 'm' not found"})) as server:
+        assert "does not serve it at present" in str(await failure(server, UnusableModelError))
+
+
 @of("path")
 async def test_wrong_path_is_named(seen: Seen) -> None:
     with ApiServer(lambda *_: seen.reply) as server:
@@ -205,4 +286,5 @@ def test_docs_have_the_table() -> None:
 def test_every_reply_is_tested() -> None:
     outcomes = {quirk.outcome for quirk, _ in cases()}
     tested = {"omits", "renames", "plain", "waits", "retries", "ends", "filters", "too long", "fewer", "tokens", "path"}
+    tested |= {"at most", "at least", "refused"}
     assert outcomes == tested

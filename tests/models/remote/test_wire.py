@@ -61,6 +61,8 @@ def test_body_can_be_sent_whatever_the_text() -> None:
         ({"content": None, "tool_calls": []}, ""),
         ({}, ""),
         ({"content": [{"type": "thinking"}, {"type": "text", "text": "Te"}, "a"]}, "Tea"),
+        ({"content": [{"type": "reasoning", "text": "Coffee"}, {"type": "output_text", "text": "Tea"}]}, "Tea"),
+        ({"content": [{"text": "Coffee", "thought": True}, {"text": "Tea"}]}, "Tea"),
         ({"content": "half \ud83d"}, "half �"),
         ({"content": "a\0b\ud83d"}, "a�b�"),
         ({"content": ["\ud83d", "\ude00\0"]}, "\U0001f600�"),
@@ -74,11 +76,24 @@ def test_completion_is_the_messages_text(message: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("finish", "reason"),
-    [("length", "length"), ("stop", "stop"), ("content_filter", "stop"), ("tool_calls", "stop"), (None, "stop")],
+    [
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("stop", "stop"),
+        ("content_filter", "stop"),
+        ("tool_calls", "stop"),
+        (None, "stop"),
+    ],
 )
 def test_completion_tells_why_it_ended(finish: str | None, reason: str) -> None:
     answer = {"choices": [{"message": {"content": "x"}, "finish_reason": finish}]}
     assert read_completion(answer, ASKED)[0].finish_reason == reason
+
+
+def test_message_that_is_left_out_when_the_tokens_are_used_up_is_an_answer_cut_off() -> None:
+    completion, _ = read_completion({"choices": [{"index": 0, "finish_reason": "length"}]}, ASKED)
+    assert (completion.text, completion.finish_reason) == ("", "length")
 
 
 def test_completion_ends_before_a_stop_string_that_the_server_ignored() -> None:

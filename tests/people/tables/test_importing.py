@@ -162,7 +162,7 @@ def test_all_faults_are_reported_with_row_and_column(tmp_path: Path) -> None:
 
 def test_columns_with_the_same_name_are_a_fault(tmp_path: Path) -> None:
     result = imported("id,Tea?,Tea?\n1,Yes,No\n2,No,No\n", tmp_path)
-    assert faults_of(result) == ['row 1, column "Tea?": is in column 2 and again in column 3']
+    assert faults_of(result) == ['row 1, column "Tea?": is in column 2 and again in column 3; rename one of them']
 
 
 def test_quote_that_is_never_closed_is_one_fault(tmp_path: Path) -> None:

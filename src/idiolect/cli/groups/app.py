@@ -6,7 +6,6 @@ a member that it was learned from is forgotten or removed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -180,8 +179,6 @@ def forget(
     """
     from idiolect.store import Store
 
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("--yes is required when there is no terminal for the confirmation")
     with Store.open(store, create=False) as opened:
         print_finished_erasures(opened.finished_erasures)
         if not yes:

@@ -64,6 +64,7 @@ def add_opinion(
     with Workspace.open(store, create=False, calls=calls, events=SCREEN) as space:
         try:
             with terminating_like_ctrl_c(), UsersProgress(1) as progress:
+                progress.expect(1, pause_left=space.pause_left)
                 add = partial(space.add_opinion, user_id, opinion, iterations=rounds)
                 added = even_if_interrupted(partial(add, observer=progress.observe, on_kept=kept.append))
         except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,6 @@ def forget(
     from idiolect.application.documents import receipt_document
     from idiolect.cli.interrupts import even_if_interrupted
 
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("--yes is required when there is no terminal for the confirmation")
     with Workspace.open(store, create=False) as space:
         print_finished_erasures(space.store.finished_erasures)
         if not yes:

@@ -80,7 +80,7 @@ def _print_questions(console: Console, questions: Iterable[QuestionReport]) -> N
 def _print_no_answers(console: Console, no_answers: Mapping[str, int]) -> None:
     if no_answers:
         counts = [f"{count:,} {one_line(repr(entry)) if entry else 'blank'}" for entry, count in no_answers.items()]
-        _line(console, "no answer", f"left out: {listed(counts, most=_SHOWN_COLUMNS)}")
+        _line(console, "no answer", f"{listed(counts, most=_SHOWN_COLUMNS)} (left out)")
 
 
 def _print_superseded(console: Console, superseded: Mapping[str, int]) -> None:

@@ -109,7 +109,7 @@ def import_users(
     """
     from idiolect.people.tables.options import ImportOptions
 
-    target = _target(out, dry_run=dry_run, json=json)
+    target = _target(file, out, dry_run=dry_run, json=json)
     column, sets = _choices(choices or ())
     options = ImportOptions(
         layout=layout,
@@ -134,16 +134,18 @@ def import_users(
         _write(users, target, force=force)
 
 
-def _target(out: str | None, *, dry_run: bool, json: bool) -> str | None:
+def _target(file: str, out: str | None, *, dry_run: bool, json: bool) -> str | None:
     """Return where the users are written; None in a dry run.
 
     Raises:
-        typer.BadParameter: there is no such place, or the report would be written to the same one.
+        typer.BadParameter: there is no such place, it is the imported file, or the report would go to the same one.
     """
     if dry_run:
         return None
     if out is None:
         raise typer.BadParameter("name the users file to write with --out, or use --dry-run")
+    if out != STANDARD_OUTPUT and Path(file).exists() and Path(out).exists() and Path(file).samefile(out):
+        raise typer.BadParameter("--out names the file that is imported; choose another name")
     if out == STANDARD_OUTPUT and json:
         raise typer.BadParameter("--json and --out - both write to standard output")
     return out
@@ -201,9 +203,11 @@ def _sets(stated: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     Raises:
         typer.BadParameter: a set has fewer than two choices, or a blank or repeated one.
     """
+    from idiolect.people.typography import folded
+
     sets = tuple(split_choices(value) for value in stated)
     for choices in sets:
-        if len(choices) < 2 or "" in choices or len(set(choices)) < len(choices):
+        if len(choices) < 2 or "" in choices or len(set(map(folded, choices))) < len(choices):
             raise typer.BadParameter(f"{'|'.join(choices)!r} must be two or more different choices, separated by |")
     return sets
 

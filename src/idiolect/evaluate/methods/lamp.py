@@ -10,8 +10,9 @@ method of the run learns from, not all of it. `rag` does the same for any task.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from idiolect.evaluate.methods.prompting import Nearness, nearness
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.personalization import Answer
 from idiolect.methods.setting_checks import require, require_one_of
+from idiolect.methods.shortened_asking import answer_shortened
+from idiolect.methods.shortening import CUTS
 from idiolect.models.similarity import Similarity
 from idiolect.people.lamp_forms import LAMP_TASKS, HistoryItem, forms_of
 from idiolect.people.lamp_prompts import (
@@ -52,18 +55,30 @@ class LampAugmented:
         )
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer per question."""
-        asked = [PromptedQuestion("", await self._augmented(question)) for question in questions]
-        return [Answer(response) for response in await self._answerer.answer(asked)]
+        """Return one answer per question; with fewer or shorter items, if the model reads no more."""
+        nearest = [await self._nearest(question) for question in questions]
+        versions = [partial(self._versions, *each) for each in zip(questions, nearest, strict=True)]
+        return [Answer(response) for response in await answer_shortened(self._answerer, versions)]
 
-    async def _augmented(self, question: Question) -> Question:
-        form, query = form_of(self._task, question.text), retrieval_query(self._task, question.text)
-        items = [item for item in self._items if _flat(item.text) != _flat(query)]  # excludes the question itself
-        shown = [shortened(item, form, self._settings.max_chars) for item in await self._nearest(query, items)]
-        return replace(question, text=profile_prompt(self._task, question.text, shown))
+    def _versions(self, question: Question, items: Sequence[HistoryItem]) -> Iterator[PromptedQuestion]:
+        """Yield the question after its items, then without the farthest, and so on, and after a part of one."""
+        most = self._settings.max_chars
+        for n in range(len(items), 0, -1):
+            yield self._augmented(question, items[:n], most)
+        for fewer in CUTS:
+            if items and fewer < most:
+                yield self._augmented(question, items[:1], fewer)
+        yield self._augmented(question, (), most)
 
-    async def _nearest(self, query: str, items: Sequence[HistoryItem]) -> list[HistoryItem]:
+    def _augmented(self, question: Question, items: Sequence[HistoryItem], most: int) -> PromptedQuestion:
+        form = form_of(self._task, question.text)
+        shown = [shortened(item, form, most) for item in items]
+        return PromptedQuestion("", replace(question, text=profile_prompt(self._task, question.text, shown)))
+
+    async def _nearest(self, question: Question) -> list[HistoryItem]:
         """Return the nearest items, nearest first; of equally near items, the earlier comes first."""
+        query = retrieval_query(self._task, question.text)
+        items = [item for item in self._items if _flat(item.text) != _flat(query)]  # excludes the question itself
         if not items:
             return []
         form = forms_of(self._task)[0]

@@ -12,8 +12,9 @@ Texts are shown as examples of the person's writing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from idiolect.errors import BudgetExceededError
@@ -23,8 +24,9 @@ from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import demonstration_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
-from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.profile_prompt import profile_prompt, shorter_profile_prompts
 from idiolect.methods.setting_checks import require
+from idiolect.methods.shortening import CUTS, cut
 from idiolect.methods.templating import render
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, User
@@ -39,7 +41,23 @@ def _joined(*parts: str) -> str:
 
 def texts_prompt(user: User, *, most: int) -> str:
     """Return the person's first texts as examples of how they write; "" if there are none."""
-    return render("written_texts.jinja", {"texts": user.texts[:most]}) if user.texts else ""
+    return _written(user.texts[:most]) if user.texts else ""
+
+
+def _written(texts: Sequence[str]) -> str:
+    return render("written_texts.jinja", {"texts": texts})
+
+
+def _shorter_instructions(user: User, texts: int) -> Iterator[str]:
+    """Yield ever shorter instructions: with half as many texts, and so on, with a part of one, and with the profile."""
+    who = profile_prompt(user.profile)
+    while texts > 1:
+        texts //= 2
+        yield _joined(_written(user.texts[:texts]), who)
+    for most in CUTS if texts else ():
+        yield _joined(_written([cut(user.texts[0], most)]), who)
+    yield who
+    yield from shorter_profile_prompts(user.profile)
 
 
 def nearness(bench: Bench, name: Nearness) -> Similarity:
@@ -86,11 +104,15 @@ class Prompting:
         shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
         known = demonstration_block(user.opinions, desk.bench.answering) if everything and user.texts else ""
         text_prompt = _joined(who, known, shown)
-        instruction = _joined(shown if everything or not user.opinions else "", profile_prompt(user.profile))
+        instructive = shown if everything or not user.opinions else ""
+        instruction = _joined(instructive, profile_prompt(user.profile))
+        n_texts = min(len(user.texts), len(user.texts) if everything else self.texts) if instructive else 0
+        shorter = partial(_shorter_instructions, user, n_texts)
         if not user.opinions:
-            return Examinee.with_texts(FixedPrompt(desk.answerer, instruction), desk.model, prompt=text_prompt)
+            fixed = FixedPrompt(desk.answerer, instruction, shorter=shorter)
+            return Examinee.with_texts(fixed, desk.model, prompt=text_prompt)
         near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
-        shots = FewShot(desk.answerer, user.opinions, k=k, similarity=near, instruction=instruction)
+        shots = FewShot(desk.answerer, user.opinions, k=k, similarity=near, instruction=instruction, shorter=shorter)
         return Examinee.with_texts(shots, desk.model, prompt=text_prompt)
 
 

@@ -20,9 +20,11 @@ def too_few_people(summary: Summary) -> bool:
 
 def few_people_note(summary: Summary) -> str:
     """Return why there are no intervals and differences."""
-    people = counted(summary.people, "person has", "people have")
+    people, who = counted(summary.people, "person has", "people have"), "these people"
+    if summary.people == 1:
+        who = "this person"
     return (
         f"Only {people} answers, which is too few for intervals, p values and differences in points: these need at "
         f"least {LEAST_PEOPLE} people, because with fewer not even a change for the better in all of them is evidence "
-        "at the 5 % level (exact sign test). The scores describe these people and nobody else."
+        f"at the 5 % level (exact sign test). The scores describe {who} and nobody else."
     )

@@ -19,7 +19,7 @@ def model_text(model: Mapping[str, Any]) -> str:
     """Return a model on one line: its name, file, type and device; or its server, and the names that it reported."""
     name = scalar(model.get("name"))
     if model.get("kind") == "remote":
-        reported = [each for each in model.get("reported", ()) if each != name]
+        reported = [each for each in _texts(model, "reported") if each != name]
         return f"{name} at {scalar(model.get('endpoint'))}" + (
             f", reported as {', '.join(reported)}" if reported else ""
         )
@@ -42,7 +42,7 @@ def models_text(runs: Sequence[RunRecord]) -> str:
     """Return the models of all runs on one line, with their roles if there are several; "" without a run."""
     roles: dict[str, dict[str, None]] = {}
     for model in _models(runs):
-        roles.setdefault(model_text(model), {}).update(dict.fromkeys(map(str, model.get("roles", ()))))
+        roles.setdefault(model_text(model), {}).update(dict.fromkeys(_texts(model, "roles")))
     if len(roles) == 1:
         return next(iter(roles))
     return "; ".join(f"{', '.join(found)}: {text}" if found else text for text, found in roles.items())
@@ -52,11 +52,16 @@ def _models(runs: Sequence[RunRecord]) -> list[Mapping[str, Any]]:
     """Return each model of the runs; of one that several runs used, the last description, with all reported names."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for model in (each for run in runs for each in run.models):
-        key = tuple(model.get(name) for name in ("name", "kind", "endpoint", "fingerprint", "device", "dtype"))
-        earlier = found.get((*key, tuple(model.get("roles", ()))), {})
-        reported = sorted({*earlier.get("reported", ()), *model.get("reported", ())})
-        found[(*key, tuple(model.get("roles", ())))] = {**model, "reported": reported}
+        names = ("name", "kind", "endpoint", "fingerprint", "device", "dtype")
+        key = (*(str(model.get(name)) for name in names), *_texts(model, "roles"))
+        reported = {*_texts(found.get(key, {}), "reported"), *_texts(model, "reported")}
+        found[key] = {**model, "reported": sorted(reported)}
     return list(found.values())
+
+
+def _texts(model: Mapping[str, Any], name: str) -> list[str]:
+    found = model.get(name)
+    return [str(each) for each in found] if isinstance(found, list | tuple) else []
 
 
 def dates_text(runs: Sequence[RunRecord]) -> str:
@@ -124,10 +129,7 @@ def _run(run: RunRecord) -> tuple[Cell, ...]:
 
 def made_definitions(runs: Sequence[RunRecord]) -> Definitions | None:
     """Return everything that is known of the models, and the versions of libraries."""
-    entries = [
-        Entry(", ".join(map(str, model.get("roles", ()))) or "model", entries=_entries(model))
-        for model in _models(runs)
-    ]
+    entries = [Entry(", ".join(_texts(model, "roles")) or "model", entries=_entries(model)) for model in _models(runs)]
     similarities = dict.fromkeys(run.similarity for run in runs if run.similarity)
     entries += [Entry("similarity of questions", ", ".join(similarities))] if similarities else []
     libraries = {f"{name} {version}": None for run in runs for name, version in run.libraries.items()}

@@ -20,6 +20,7 @@ from idiolect.evaluate.report.wording import (
     amount,
     capitalized,
     finite,
+    group_word,
     headed,
     is_control,
     measure_of,
@@ -81,6 +82,24 @@ def measures_table(summary: Summary) -> Table | None:
     caption = f"Every measure{'' if too_few_people(summary) else ', with its 95 % interval'}. "
     caption += "Arrows point to the better side."
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
+
+
+def groups_table(summary: Summary) -> Table | None:
+    """Return the table of arms by group of people and by every measure that is a mean over people."""
+    names = [name for name in summary.header.measures if any(name in each.scores for each in summary.by_group)]
+    if not names:
+        return None
+    what = group_word(summary.header)
+    rows = []
+    for each in summary.by_group:
+        main = next(each.scores[name] for name in names if name in each.scores)
+        cells = [_joined(name, each.scores.get(name)) for name in names]
+        arm = _arm(each.arm, summary.header)
+        rows.append((Cell(each.group), arm, *cells, _count(main.people), _count(main.answers)))
+    columns = (capitalized(what), "Arm", *(headed(measure_of(name)) for name in names), "People", "Answers")
+    caption = f"Every arm by {what}, as means over its people. These scores show where to look: no {what} was named "
+    caption += "beforehand."
+    return Table(caption, columns, tuple(rows), frozenset(range(2, len(columns))))
 
 
 def comparisons_table(comparisons: Sequence[Comparison], caption: str, *, folded: bool = False) -> Table | None:

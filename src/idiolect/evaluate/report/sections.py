@@ -29,12 +29,13 @@ from idiolect.evaluate.report.score_tables import (
     comparisons_table,
     costs_table,
     gains_table,
+    groups_table,
     main_table,
     measures_table,
     transfer_table,
     uncounted_table,
 )
-from idiolect.evaluate.report.wording import capitalized, counted, measure_of, scalar, shown
+from idiolect.evaluate.report.wording import capitalized, counted, group_word, measure_of, scalar, shown
 from idiolect.evaluate.summary import Header, ShownAnswer, Summary
 
 _LINES = 7  # lines per plot: the number of colours
@@ -46,6 +47,7 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         section("notes", "Notes", [Prose(summary.header.notes, listed=True) if summary.header.notes else None]),
         section("scores", "Scores", [_few(summary), scores_forest(summary), main_table(summary)]),
         section("measures", "All measures", [measures_table(summary)]),
+        section("groups", f"Scores by {group_word(summary.header)}", [groups_table(summary)]),
         _differences(summary),
         _gains(summary),
         section("opinions", "Learning from more opinions", [curves_over_opinions(summary)]),

@@ -17,7 +17,7 @@ from typing import Any
 
 from idiolect.evaluate.measures import MEASURES, Measure
 from idiolect.evaluate.records import Arm
-from idiolect.evaluate.summary import Estimate
+from idiolect.evaluate.summary import Estimate, Header
 
 DASH = "–"
 
@@ -123,6 +123,11 @@ def amount(value: float | None) -> str:
 def counted(n: int, one: str, more: str) -> str:
     """Return a count with its noun: "1 person", "1,200 people"."""
     return f"{n:,} {one if n == 1 else more}"
+
+
+def group_word(header: Header) -> str:
+    """Return what a task calls its groups of people."""
+    return "topic" if header.task == "opinionqa" else "group"
 
 
 def is_control(arm: Arm) -> bool:

@@ -10,6 +10,7 @@ are finished and kept, because they are paid for.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class CallCounts:
         failed: calls without an answer.
         dropped: calls that were dropped while in flight.
         failed_tries: tries without an answer that may be charged for, whether or not a later try was answered.
+        paused_until: the monotonic clock's time until which a server has asked calls to wait.
     """
 
     made: int = 0
@@ -104,6 +106,11 @@ class CallCounts:
     failed: int = 0
     dropped: int = 0
     failed_tries: int = 0
+    paused_until: float = 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Note that a server asks calls to wait for so many seconds."""
+        self.paused_until = max(self.paused_until, time.monotonic() + seconds)
 
 
 @dataclass(slots=True)
@@ -165,7 +172,7 @@ class Calls:
             useless: the cost of the calls if they fail and their model reports no tries.
         """
         try:
-            with tries.paying(failed_try):
+            with tries.paying(failed_try, on_pause=self.counts.pause):
                 yield
         except asyncio.CancelledError:
             self.counts.dropped += n

@@ -6,7 +6,7 @@ reports no tries (such as a local one), the caller decides what a failed call co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from idiolect.models.calls.budget import Cost, Reservation
@@ -28,11 +28,17 @@ class Tries:
     def __init__(self, reservation: Reservation) -> None:
         self.cost, self.reported, self.maybe_billed = Cost(), False, 0
         self._reservation, self._failed = reservation, Cost()
+        self._on_pause: Callable[[float], None] | None = None
 
     @contextmanager
-    def paying(self, failed: Cost) -> Iterator[None]:
-        """Pay for the tries made in the context; a failed one that may be charged for costs `failed`."""
-        self._failed = failed
+    def paying(self, failed: Cost, *, on_pause: Callable[[float], None] | None = None) -> Iterator[None]:
+        """Pay for the tries made in the context.
+
+        Args:
+            failed: the cost of a failed try that may be charged for.
+            on_pause: receives the seconds for which a server asks all calls to wait.
+        """
+        self._failed, self._on_pause = failed, on_pause
         with paid_by(self):
             yield
 
@@ -46,3 +52,8 @@ class Tries:
         if maybe_billed:
             self.maybe_billed += 1
             self._reservation.settle_try(self._failed)
+
+    def pausing(self, seconds: float) -> None:
+        """Report how long a server asks to wait; see `Payer`."""
+        if self._on_pause is not None:
+            self._on_pause(seconds)

@@ -33,6 +33,10 @@ class Payer(Protocol):
         """Receive the report of a try without an answer; `maybe_billed` if the server may charge for it anyway."""
         ...
 
+    def pausing(self, seconds: float) -> None:
+        """Receive the report that all calls to the server wait, because it asks for that."""
+        ...
+
 
 _payer: ContextVar[Payer | None] = ContextVar("payer", default=None)
 
@@ -57,6 +61,12 @@ def failed_try(maybe_billed: bool) -> None:
     """Report a try without an answer to the payer, if there is one."""
     if (payer := _payer.get()) is not None:
         payer.failed_try(maybe_billed)
+
+
+def pausing(seconds: float) -> None:
+    """Report to the payer, if there is one, that all calls to the server wait for so many seconds."""
+    if (payer := _payer.get()) is not None:
+        payer.pausing(seconds)
 
 
 async def patiently(pause: Awaitable[T]) -> T:

@@ -48,7 +48,7 @@ def choice_body(request: ChoiceRequest, dialect: Dialect) -> dict[str, Any]:
     body = {
         "model": dialect.model,
         "messages": message_list(_with_letters(request)),
-        dialect.limit: 1,
+        dialect.limit: dialect.least,
         "temperature": 1,  # at 1, no server's treatment of the temperature changes a probability
         "logprobs": True,
         "top_logprobs": dialect.logprobs,

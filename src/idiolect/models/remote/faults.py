@@ -13,17 +13,17 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import httpx2
 
-from idiolect.errors import ContextLengthError, ModelError, UnusableModelError
+from idiolect.errors import ContextLengthError, ModelError, Remedy, UnusableModelError
 from idiolect.models.remote import wordings
 from idiolect.models.remote.replies import Complaint, Reply, read_complaint
 from idiolect.models.remote.waits import asked_wait
 
-_RETRIED = {408, 409, 425, 429}
+_RETRIED = {408, 409, 424, 425, 429, 498}  # 424: a provider failed; 498: no capacity (Groq)
 # Identifiers of common servers; no person's text and no key matches this.
 _CODE = re.compile(
     r"(?:invalid|bad|unsupported|unknown|missing|content|context|model|server|internal|rate|request|string|array|"
@@ -73,13 +73,19 @@ class RejectedError(ModelError):
         message: the message for people.
         unsupported: names of the request's parameters that the server, by its own words, doesn't know or support.
         most_logprobs: how many likeliest tokens the server reports, if it rejected the request for asking for more.
+        least_tokens: for how many tokens a request has to ask, if the server rejected it for asking for fewer.
     """
 
     def __init__(
-        self, message: str, *, unsupported: frozenset[str] = frozenset(), most_logprobs: int | None = None
+        self,
+        message: str,
+        *,
+        unsupported: frozenset[str] = frozenset(),
+        most_logprobs: int | None = None,
+        least_tokens: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.unsupported, self.most_logprobs = unsupported, most_logprobs
+        self.unsupported, self.most_logprobs, self.least_tokens = unsupported, most_logprobs, least_tokens
 
 
 class FilteredError(ModelError):
@@ -95,12 +101,12 @@ class MissingModelError(UnusableModelError):
 
     Args:
         message: the message for people.
-        path: whether the server states that the path is missing, rather than the model.
+        what: what is missing, by the server's words.
     """
 
-    def __init__(self, message: str, *, path: bool) -> None:
+    def __init__(self, message: str, *, what: Literal["model", "path", "either"]) -> None:
         super().__init__(message)
-        self.path = path
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,12 @@ class Call:
     body: Mapping[str, Any] = field(repr=False)
     max_wait: float
 
+    @property
+    def asked_tokens(self) -> int:
+        """The number of tokens that the answer may have; 0 if the request has no limit."""
+        tokens = self.body.get("max_tokens", self.body.get("max_completion_tokens", 0))
+        return tokens if isinstance(tokens, int) else 0
+
 
 def of_status(reply: Reply, call: Call) -> ModelError:
     """Return the error for an unsuccessful reply."""
@@ -135,25 +147,49 @@ def of_complaint(complaint: Complaint, headers: Mapping[str, str], call: Call) -
         return found
     if status in _RETRIED or (status >= 500 and status != 501):
         return _unanswered(complaint, headers, call)
-    if wordings.is_missing_model(complaint) and status in (200, 400, 404, 422):
-        return MissingModelError(f"{call.url} has no such model {where}", path=False)
+    if status in (200, 400, 404, 422) and (missing := _missing(complaint, call, where)):
+        return missing
     if status == 405 or wordings.is_wrong_path(complaint):
-        return MissingModelError(f"{call.url} has no such model or path {where}", path=status != 404)
-    if status in (401, 403):
-        return UnusableModelError(f"{call.url} denied access {where}: {call.key_advice}")
+        what: Literal["path", "either"] = "either" if status == 404 else "path"
+        return MissingModelError(f"{call.url} has no such model or path {where}", what=what)
+    refused = wordings.refused_choices_of_parameters(complaint, call.body) if status == 403 else None
+    if status in (401, 403) and not refused:
+        return UnusableModelError(f"{call.url} denied access {where}{_presentable(complaint)}; {call.key_advice}")
     if status == 200:
         return UnansweredError(f"the answer is an error{_presentable(complaint)}")
-    if status in (400, 422, 501):
-        unsupported = wordings.refused_parameters(complaint, call.body)
-        most = wordings.logprobs_limit(complaint, sent) if (sent := call.body.get("top_logprobs")) else None
-        message = f"{call.url} rejected the request as invalid {where}{_presentable(complaint, unsupported)}"
-        return RejectedError(message, unsupported=unsupported, most_logprobs=most)
+    if status in (400, 403, 422, 501):
+        return _rejected(complaint, call, where)
     return ModelError(f"{call.url} refused the request {where}{_presentable(complaint)}")
+
+
+def _missing(complaint: Complaint, call: Call, where: str) -> ModelError | None:
+    """Return the error for a key, a provider or a model that the server states not to have; None if it states none."""
+    if wordings.is_key_refused(complaint):
+        return UnusableModelError(f"{call.url} denied access {where}; {call.key_advice}")
+    if wordings.has_no_provider(complaint):
+        return UnusableModelError(
+            f"{call.url} has no provider of this model that the account's settings allow {where}; check its settings "
+            "of privacy and routing"
+        )
+    if wordings.is_missing_model(complaint):
+        return MissingModelError(f"{call.url} has no such model {where}", what="model")
+    return None
+
+
+def _rejected(complaint: Complaint, call: Call, where: str) -> RejectedError:
+    unsupported = wordings.refused_parameters(complaint, call.body)
+    most = wordings.logprobs_limit(complaint, sent) if (sent := call.body.get("top_logprobs")) else None
+    return RejectedError(
+        f"{call.url} rejected the request as invalid {where}{_presentable(complaint, unsupported)}",
+        unsupported=unsupported,
+        most_logprobs=most,
+        least_tokens=wordings.least_tokens(complaint),
+    )
 
 
 def _of_words(complaint: Complaint, headers: Mapping[str, str], call: Call, where: str) -> ModelError | None:
     """Return the error that a server's words stand for, whatever its status; None if they are not known."""
-    waits = asked_wait(headers, complaint.text) is not None
+    waits = _wait(complaint, headers) is not None
     if wordings.is_out_of_money(complaint, waits=waits):
         return UnusableModelError(
             f"{call.url}: the account's quota or credit is used up {where}; check its plan and billing"
@@ -162,15 +198,24 @@ def _of_words(complaint: Complaint, headers: Mapping[str, str], call: Call, wher
         return FilteredError(f"{call.url}: the content filter refused a request {where}")
     if wordings.is_out_of_tokens(complaint):
         return OutOfTokensError(f"{call.url}: the model used up its tokens before it wrote anything {where}")
+    asked = call.asked_tokens
+    most = wordings.most_tokens(complaint)
+    if most and asked > most:
+        message = f"{call.url}: an answer may have at most {most} tokens, but {asked} were asked for {where}"
+        return UnusableModelError(message, remedy=Remedy("max_tokens", str(most)))
     if wordings.is_too_long(complaint) and complaint.status != 404:
         limit = wordings.context_limit(complaint)
+        if limit and asked >= limit:  # no prompt is short enough
+            message = f"{call.url}: {asked} tokens for an answer are more than the model's context of {limit} {where}"
+            fitting = max(limit // 4, 1)
+            return UnusableModelError(message, remedy=Remedy("max_tokens", str(fitting), "leaves room for prompts"))
         size = f": the model's context is {limit} tokens" if limit else " for the model's context"
         return ContextLengthError(f"{call.url}: the prompt is too long {where}{size}", limit=limit)
     return None
 
 
 def _unanswered(complaint: Complaint, headers: Mapping[str, str], call: Call) -> ModelError:
-    wait = asked_wait(headers, complaint.text)
+    wait = _wait(complaint, headers)
     status = complaint.status
     what = {429: "too many requests"}.get(status, "the server failed or is busy")
     if status == 429 and wordings.is_long_quota(complaint, wait, call.max_wait):
@@ -181,6 +226,11 @@ def _unanswered(complaint: Complaint, headers: Mapping[str, str], call: Call) ->
             f"{call.max_wait:g} s; try later"
         )
     return UnansweredError(f"HTTP {status}, {what}", wait=wait)
+
+
+def _wait(complaint: Complaint, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a reply asks to wait, in its headers, in those that it quotes, or in its words."""
+    return asked_wait({**complaint.headers, **headers}, complaint.text, limited=complaint.status == 429)
 
 
 def of_connection(error: BaseException, call: Call) -> ModelError:

@@ -43,12 +43,19 @@ def payload_of_stream(body: bytes) -> Any:
             chunk = json.loads(data)
         except (ValueError, RecursionError):
             raise UnansweredError("an event of the stream is not JSON", maybe_billed=True) from None
-        if isinstance(chunk, dict) and chunk.get("error") and not chunk.get("choices"):
+        if _is_error(chunk):
             return chunk
         answer.add(chunk)
     if not answer.ended:
         raise BrokenStreamError("the stream broke off", maybe_billed=True)
     return answer.payload()
+
+
+def _is_error(chunk: Any) -> bool:
+    """Return whether an event is an error, and has no part of an answer; SGLang's has its message beside its type."""
+    if not isinstance(chunk, dict) or chunk.get("choices"):
+        return False
+    return bool(chunk.get("error")) or "error" in (chunk.get("object"), chunk.get("type"))
 
 
 def _events(body: bytes) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -23,18 +24,19 @@ import stamina
 from stamina import Attempt
 
 from idiolect.errors import ModelError, SettingsError, UnusableModelError
-from idiolect.models.remote import faults
-from idiolect.models.remote.attempts import before_retry, failed_try, patiently
+from idiolect.models.remote import faults, wordings
+from idiolect.models.remote.attempts import before_retry, failed_try, patiently, pausing
 from idiolect.models.remote.endpoint import Endpoint, headers_for, key_advice, read_key
 from idiolect.models.remote.exchange import Watch, exchange, open_client, payload_of
 from idiolect.models.remote.faults import Call, MissingModelError, UnansweredError
-from idiolect.models.remote.replies import Reply, complaint_instead
+from idiolect.models.remote.replies import Reply, complaint_instead, read_complaint
 from idiolect.models.remote.streams import BrokenStreamError
 
 Result = TypeVar("Result")
 Body = Mapping[str, Any] | None
 
 _HINT_TIMEOUT = 5.0
+_VERSIONED = re.compile(r"/v\d")  # of a path, as most servers' have
 _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
 # Stamina logs each retry (our reason, no texts). Without a handler, Python would write that to standard error.
@@ -168,8 +170,10 @@ class ApiClient:
             watch = Watch(_HINT_TIMEOUT, _HINT_TIMEOUT)
             response = await exchange(line.client, self.endpoint.address("/models"), None, watch)
             fault: BaseException | None = None
-            if response.status_code == 401:
-                reply = Reply(response.status_code, response.headers, b"")
+            reply = Reply(response.status_code, response.headers, response.content)
+            if response.status_code == 401 or (
+                response.status_code in (400, 403) and wordings.is_key_refused(read_complaint(reply))
+            ):
                 fault = faults.of_status(reply, self._call(None))
         except TimeoutError:
             return  # the server may just be busy
@@ -240,6 +244,7 @@ class ApiClient:
         failed_try(maybe_billed)
         if isinstance(error, UnansweredError) and error.wait is not None:
             line.free_at = max(line.free_at, line.loop.time() + error.wait)
+            pausing(error.wait)
 
     async def _send(self, line: _Line, path: str, body: Body) -> httpx2.Response:
         """Make one HTTP exchange.
@@ -273,11 +278,14 @@ class ApiClient:
         if line.hint is None:
             line.hint = line.loop.create_task(self._listed())
         names = await asyncio.shield(line.hint)
+        if self.endpoint.model in names and missing.what == "model":
+            return f"; it lists {self.endpoint.model}, but does not serve it at present"
         if self.endpoint.model in names:
             return f"; it lists {self.endpoint.model}, so the URL's path is wrong{self._path_advice()}"
         if names:
             return f"; it lists: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
-        return self._path_advice() if missing.path or not self.endpoint.path else ""
+        versioned = _VERSIONED.search(self.endpoint.path) or self.endpoint.azure
+        return self._path_advice() if missing.what == "path" or not versioned else ""
 
     async def _listed(self) -> list[str]:
         """Return the models that the server lists; none if it does not list them."""

@@ -28,6 +28,7 @@ _OMITTED = {
     "stop": "does not support stop strings; answers are cut afterwards",
 }
 _OMITTED_SILENTLY = {"stream", "stream_options"}  # the answer is the same without
+_USED_UP = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit"}
 STREAMED_FROM = 256  # tokens; shorter answers come at once, and a stream takes more CPU per call
 MOST_LOGPROBS = 20  # the maximum number of likeliest tokens that most servers report
 
@@ -36,7 +37,8 @@ MOST_LOGPROBS = 20  # the maximum number of likeliest tokens that most servers r
 class Dialect:
     """The parameters that one model supports; `notes` lists those that it does not, for people to read.
 
-    `writes_letters` is whether a choice's letter has been among its likeliest first tokens.
+    `writes_letters` is whether a choice's letter has been among its likeliest first tokens, and `least` the smallest
+    number of tokens that a request may ask for.
     """
 
     model: str
@@ -45,6 +47,7 @@ class Dialect:
     notes: list[str] = field(default_factory=list)
     logprobs: int = MOST_LOGPROBS
     writes_letters: bool = False
+    least: int = 1
 
     def adapt(self, error: RejectedError, sent: Mapping[str, Any]) -> bool:
         """Learn from a rejected body; return whether a new one will differ from it."""
@@ -53,6 +56,10 @@ class Dialect:
             self.note(
                 f"reports the {self.logprobs} likeliest tokens only; less likely letters count as equally unlikely"
             )
+            return True
+        if error.least_tokens is not None and error.least_tokens > sent.get(self.limit, error.least_tokens):
+            self.least = max(self.least, error.least_tokens)
+            self.note(f"may write up to {self.least} tokens for a shorter answer; its server allows no fewer")
             return True
         if "max_tokens" in error.unsupported and "max_tokens" in sent:
             self.limit = "max_completion_tokens"
@@ -92,7 +99,7 @@ def chat_body(request: CompletionRequest, dialect: Dialect, *, streamed: bool = 
     body: dict[str, Any] = {
         "model": dialect.model,
         "messages": message_list(request.messages),
-        dialect.limit: sampling.max_tokens,
+        dialect.limit: max(sampling.max_tokens, dialect.least),
         "temperature": sampling.temperature,
     }
     if sampling.top_p != 1:
@@ -121,10 +128,12 @@ def read_completion(payload: Any, request: CompletionRequest) -> tuple[Completio
         UnansweredError: the payload contains no answer.
     """
     choice = first_choice(payload)
-    content = _content(choice.get("message"))
+    limited = _is_used_up(choice.get("finish_reason"))
+    # Gemini leaves the message out if its thoughts have used up the tokens.
+    content = "" if limited and choice.get("message") is None else _content(choice.get("message"))
     spoken = after_thoughts(content)
     text, cut = _cut(spoken.text, request.sampling.stop)
-    used_up = spoken.cut_off or choice.get("finish_reason") == "length"
+    used_up = spoken.cut_off or limited
     reason: Literal["stop", "length"] = "length" if used_up and not cut else "stop"
     usage, estimated = read_usage(payload, request.messages, content)
     return Completion(text, reason, usage), estimated
@@ -190,11 +199,18 @@ def _content(message: Any) -> str:
 
 
 def _part(part: Any) -> str:
-    """Return the text of one part of a message's content; "" if the part is not text (such as thinking)."""
+    """Return the text of one part of a message's content; "" if the part is not said (such as thinking)."""
     if isinstance(part, str):
         return part
-    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or part.get("thought") or part.get("type", "text") not in ("text", "output_text"):
+        return ""
+    text = part.get("text")
     return text if isinstance(text, str) else ""
+
+
+def _is_used_up(reason: Any) -> bool:
+    """Return whether an answer ended because its tokens were used up, in any server's word for it."""
+    return isinstance(reason, str) and reason.lower() in _USED_UP
 
 
 def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:

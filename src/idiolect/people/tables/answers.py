@@ -6,6 +6,7 @@ The same values result from both layouts. Entries that stand for no answer are c
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
-from idiolect.people.non_answers import NON_ANSWERS
+from idiolect.people.non_answers import MAX_CHARACTERS, is_no_answer
 from idiolect.people.python_literals import plain_text, text_list
 from idiolect.people.tables.columns import Columns
-from idiolect.people.tables.forms import codes_of_no_answer, whole_number
+from idiolect.people.tables.forms import codes_of_no_answer, key_of, whole_number
 from idiolect.people.tables.options import ImportOptions, TableFault
 from idiolect.people.tables.table import Row, Table
 from idiolect.people.typography import folded
@@ -94,14 +95,15 @@ class _Collector:
     options: ImportOptions
     found: Collected = field(default_factory=Collected)
     places: dict[str, int] = field(init=False)
-    missing: frozenset[str] = field(init=False)
+    missing: frozenset[str] | None = field(init=False)
+    judged: dict[str, bool] = field(default_factory=dict)
     codes: dict[str, frozenset[int]] = field(default_factory=dict)
     date: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.places = {name: place for place, name in reversed(list(enumerate(self.table.columns))) if name}
         stated = self.options.missing
-        self.missing = NON_ANSWERS if stated is None else frozenset(map(folded, stated))
+        self.missing = None if stated is None else frozenset(map(key_of, stated))
         self.date = self.columns.date
         if self.date is not None and self.options.date is None:
             dates = [self._cell(row, self.date) for row in self.table.rows]
@@ -163,7 +165,7 @@ class _Collector:
         person = self.found.people.setdefault(user_id, Person(row.number))
         for column in self.columns.profile:
             value = self._cell(row, column)
-            if not value or folded(value) in self.missing:
+            if not value or self._is_missing(value):
                 continue
             self.found.changed += person.profile.get(column, value) != value
             person.profile[column] = value
@@ -174,10 +176,19 @@ class _Collector:
 
     def _is_no_answer(self, question: str, answer: str) -> bool:
         number = whole_number(answer) if question in self.codes else None
-        none = not answer or folded(answer) in self.missing or (number in self.codes.get(question, ()))
+        none = not answer or self._is_missing(answer) or (number in self.codes.get(question, ()))
         if none:
             self.found.no_answers[answer] += 1
         return none
+
+    def _is_missing(self, entry: str) -> bool:
+        """Return whether an entry is one of those that stand for no answer."""
+        known = self.judged.get(entry)
+        if known is None:
+            known = is_no_answer(entry) if self.missing is None else key_of(entry) in self.missing
+            if len(entry) <= MAX_CHARACTERS:
+                self.judged[entry] = known
+        return known
 
     def _wide(self, user_id: str, row: Row) -> Iterator[Given]:
         for column in self.columns.questions:
@@ -229,9 +240,10 @@ def seconds_of(text: str) -> float | None:
         date = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
             return None
+        return number if math.isfinite(number) else None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 

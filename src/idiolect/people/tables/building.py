@@ -9,9 +9,14 @@ from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.tables.answers import Collected, Given
 from idiolect.people.tables.forms import Form, KnownScales, form_of, form_of_choices
 from idiolect.people.tables.options import ImportOptions, TableFault
+from idiolect.people.tables.ranges import ranges
 from idiolect.people.tables.report import QuestionReport
 from idiolect.people.typography import folded
 from idiolect.people.user import Opinion, Question, User
+from idiolect.people.users_file import is_too_large
+
+AS_IN_TABLE = "as in the table"
+TOO_LARGE = "this person has more than one line of a users file can have"
 
 
 @dataclass(slots=True)
@@ -43,7 +48,12 @@ def built(found: Collected, options: ImportOptions) -> Built:
         question: [given.answer for given in answers if not given.choices] for question, answers in of_question.items()
     }
     scales = KnownScales.of([set(map(folded, answers)) for answers in guessed.values()])
-    forms = {question: form_of(question, answers, options, scales) for question, answers in guessed.items() if answers}
+    others = ranges(guessed)
+    forms = {
+        question: form_of(question, answers, options, scales, others.get(question))
+        for question, answers in guessed.items()
+        if answers
+    }
     opinions: dict[str, list[Opinion]] = {}
     imported: dict[str, int] = dict.fromkeys(of_question, 0)
     for given in found.answers:
@@ -65,7 +75,7 @@ def _stated(given: Given, options: ImportOptions) -> Form:
     ordinal = (bool(given.ordinal) or scale or given.question in options.ordinal) and (
         given.question not in options.nominal
     )
-    return form_of_choices(given.choices, ordinal=ordinal, why="as in the table")
+    return form_of_choices(given.choices, ordinal=ordinal, why=AS_IN_TABLE)
 
 
 def _opinion(given: Given, form: Form, result: Built) -> Opinion | None:
@@ -78,7 +88,7 @@ def _opinion(given: Given, form: Form, result: Built) -> Opinion | None:
             hint = "; it seems to be the code of a choice: the table must have the choice's text"
         result.faults.append(TableFault(given.row, given.column, f"is not one of the {n} choices{hint}"))
         return None
-    result.respelled += bool(form.choices) and answer != given.answer
+    result.respelled += bool(form.choices) and answer != given.answer and folded(answer) == folded(given.answer)
     return Opinion(Question(given.question, form.choices, form.ordinal), answer)
 
 
@@ -92,6 +102,10 @@ def _add_users(result: Built, found: Collected, opinions: dict[str, list[Opinion
         said: Sequence[Opinion] = opinions.get(user_id, ())
         if said or person.texts:
             user, older = with_newest_answers(User(user_id, person.profile, said, person.texts))
+            if is_too_large(user):
+                fault = f"{TOO_LARGE}; split their texts, or leave questions out"
+                result.faults.append(TableFault(person.first_row, "", fault))
+                continue
             result.users.append(user)
             if older:
                 result.superseded[user_id] = older

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -16,6 +16,7 @@ from idiolect.people.tables.known_words import (
     ORDINALS,
     QUESTIONS,
     bare,
+    is_id,
     is_profile,
     named,
     why_left_out,
@@ -67,12 +68,24 @@ def columns_of(table: Table, options: ImportOptions) -> Columns:
     return _long(table, options) if layout == "long" else _wide(table, options)
 
 
-def _check_known(names: list[str], stated: Iterable[str]) -> None:
+def check_questions(questions: Sequence[str], options: ImportOptions) -> None:
+    """Check that the questions that are stated to be scales or not exist.
+
+    Raises:
+        SettingsError: one does not.
+    """
+    _check_known(
+        [name for name in dict.fromkeys(questions) if name], (*options.ordinal, *options.nominal), kind="question"
+    )
+
+
+def _check_known(names: list[str], stated: Iterable[str], *, kind: str = "column") -> None:
+    known = set(names)
     for name in stated:
-        if name not in names:
+        if name not in known:
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:10]
-            known = ", ".join(f'"{short(each)}"' for each in near)
-            raise SettingsError(f'the table has no column "{printable(name)}"; it has, for example, {known}')
+            some = ", ".join(f'"{short(each)}"' for each in near)
+            raise SettingsError(f'the table has no {kind} "{printable(name)}"; it has, for example, {some}')
 
 
 def _layout(names: list[str], options: ImportOptions) -> Layout:
@@ -147,6 +160,8 @@ def _wide(table: Table, options: ImportOptions) -> Columns:
             left_out[name] = reason
         elif options.profile is None and is_profile(name):
             profile.append(name)
+        elif options.question is None and is_id(name):
+            left_out[name] = "another id"
         elif options.question is None:
             questions.append(name)
         else:

@@ -17,6 +17,8 @@ def decoded(data: bytes, *, encoding: str | None, path: str) -> tuple[str, str]:
         UsersFileError: the file is not in the encoding.
     """
     name = encoding or _guess(data)
+    if name == "windows-1252" and encoding is None:
+        _check_not_damaged(data, path)
     try:
         text = data.decode(name)
     except LookupError:
@@ -43,3 +45,17 @@ def _guess(data: bytes) -> str:
     except UnicodeDecodeError:
         return "windows-1252"
     return "utf-8"
+
+
+def _check_not_damaged(data: bytes, path: str) -> None:
+    """Raise UsersFileError for a file that is UTF-8 but for a few bytes, whose other letters would all be garbled.
+
+    Letters beyond ASCII in another encoding are hardly ever UTF-8 by accident.
+    """
+    text = data.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    whole = len(text) - damaged - sum(map(text.count, map(chr, range(128))))
+    if whole > damaged:
+        at = len(text[: text.index("\ufffd")].encode()) + 1
+        remedy = Remedy("encoding", effect="names the encoding")
+        raise UsersFileError(f"{printable(path)}: is utf-8, but not at byte {at:,}", remedy=remedy)

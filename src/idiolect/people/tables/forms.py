@@ -9,7 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
+from idiolect.people.survey_non_answers import is_non_answer
 from idiolect.people.tables.known_words import SCALES
 from idiolect.people.tables.options import ImportOptions
 from idiolect.people.typography import folded
@@ -21,14 +23,18 @@ MAX_CHOICES = 12
 """Maximum number of different answers that are taken for the choices of a question."""
 
 _HIGHEST_RATING = 11
+_MOST_NUMBERED = 21  # such as from 0 to 20
 _FAR = 5  # a code of no answer is at least this far beyond the ratings
 _FEW_EXTRA = 2  # answers beside a known scale, such as "Don't know"
 _SHORT_CHARACTERS, _SHORT_WORDS = 40, 5
 _YES_NO = ("yes", "no")
 _TWO_NUMBERS = "two numbers"
-_INTEGER = re.compile(r"[+-]?\d{1,9}(?:\.0+)?")
+AS_STATED = "as stated"
+_INTEGER = re.compile(r"([+-]?\d{1,9})(?:\.0+|,0{1,2})?")
 _CODED = re.compile(r"\s*([+-]?\w{1,8})\s*=\s*(\S.*)")
-_LABELLED = re.compile(r"(\d{1,2})\s*[-=:.–—(]\s*\S.*", re.DOTALL)
+_LABELLED = re.compile(r"(\d{1,2})(?:\s*[-=:.–—()]\s*\S.*|\s+[^\W\d].*|\s*\+)?", re.DOTALL)
+_NUMBER = re.compile(r"\A\d{1,2}\s*[-=:.–—()]?\s*")
+_SEPARATORS = {";": 0.5, "|": 0.5, "\n": 0.5, ",": 1.0}  # the least part of the pieces that occur again elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Form:
 
     def choice(self, answer: str) -> str | None:
         """Return the choice that an answer is, or the answer itself in free text; None if it is none of the choices."""
-        return self.spelling.get(folded(answer)) if self.choices else answer
+        return _spelled(answer, self.spelling) if self.choices else answer
 
 
 def form_of_choices(choices: Sequence[str], *, ordinal: bool, why: str) -> Form:
@@ -80,7 +86,13 @@ class KnownScales:
         return max(fitting, key=lambda scale: (len(self.seen[scale]) / len(scale), -len(scale)), default=None)
 
 
-def form_of(question: str, answers: Sequence[str], options: ImportOptions, scales: KnownScales) -> Form:
+def form_of(
+    question: str,
+    answers: Sequence[str],
+    options: ImportOptions,
+    scales: KnownScales,
+    others: tuple[int, int] | None = None,
+) -> Form:
     """Return the form of a question.
 
     Args:
@@ -88,12 +100,14 @@ def form_of(question: str, answers: Sequence[str], options: ImportOptions, scale
         answers: all answers to it, without entries that stand for no answer; at least one.
         options: sets and scales of choices, and the questions that are scales or not.
         scales: the known scales.
+        others: the lowest and highest number in questions that are asked in the same way, if this one has numbers.
     """
     form = (
         _given(answers, options)
-        or _of_numbers(answers)
+        or _of_numbers(answers, others)
         or _of_labelled_numbers(answers)
         or _of_known_scale(answers, scales)
+        or _of_several_at_once(answers)
         or _of_few(answers)
     )
     if question in options.nominal and form.ordinal:
@@ -106,14 +120,35 @@ def form_of(question: str, answers: Sequence[str], options: ImportOptions, scale
 
 
 def _given(answers: Sequence[str], options: ImportOptions) -> Form | None:
-    """Return the stated choices that most of the different answers are among."""
-    different = set(map(folded, answers))
+    """Return the stated choices that most of the different answers are among; of several, those that fit best."""
+    different = dict.fromkeys(answers)
+    best, best_cover = None, (0.0, 0.0)
     stated = [(each, True) for each in options.scales] + [(each, False) for each in options.sets]
     for choices, ordinal in stated:
         spelling = _with_codes(choices)
-        if len(different & spelling.keys()) * 2 > len(different):
-            return Form(tuple(dict.fromkeys(spelling.values())), ordinal, "as stated", spelling)
-    return None
+        found = [choice for answer in different if (choice := _spelled(answer, spelling)) is not None]
+        texts = tuple(dict.fromkeys(spelling.values()))
+        cover = (len(found) / len(different), len(set(found)) / len(texts))
+        if len(found) * 2 > len(different) and cover > best_cover:
+            best, best_cover = Form(texts, ordinal, AS_STATED, spelling), cover
+    return best
+
+
+def _spelled(answer: str, spelling: Mapping[str, str]) -> str | None:
+    """Return the choice that an answer is; a whole number may be written with a point, as pandas does."""
+    choice = spelling.get(folded(answer))
+    return spelling.get(key_of(answer)) if choice is None else choice
+
+
+def key_of(answer: str) -> str:
+    """Return the folded answer, or a whole number in one spelling: "3" for "3.0" and "3,00"."""
+    number = whole_number(answer)
+    return folded(answer) if number is None else str(number)
+
+
+def stated_choices(choices: Sequence[str]) -> tuple[str, ...]:
+    """Return stated choices without their codes."""
+    return tuple(dict.fromkeys(_with_codes(choices).values()))
 
 
 def _with_codes(choices: Sequence[str]) -> dict[str, str]:
@@ -127,7 +162,8 @@ def _with_codes(choices: Sequence[str]) -> dict[str, str]:
 
 def whole_number(answer: str) -> int | None:
     """Return the number that an answer is; None if it is no whole number."""
-    return int(float(answer)) if _INTEGER.fullmatch(answer) else None
+    match = _INTEGER.fullmatch(answer)
+    return None if match is None else int(match[1])
 
 
 def codes_of_no_answer(answers: Sequence[str]) -> frozenset[int]:
@@ -135,16 +171,34 @@ def codes_of_no_answer(answers: Sequence[str]) -> frozenset[int]:
     numbers = {number for answer in answers if (number := whole_number(answer)) is not None}
     codes = numbers & CODES_OF_NO_ANSWER
     others = numbers - codes
+    if _is_around_zero(numbers):
+        return frozenset()
     if not codes or not others or min(others) < 0 or max(others) > _HIGHEST_RATING:
         return frozenset()
     return frozenset(code for code in codes if code < 0 or code > max(others) + _FAR)
 
 
-def _of_numbers(answers: Sequence[str]) -> Form | None:
-    numbers = [whole_number(answer) for answer in answers]
-    known = [number for number in numbers if number is not None]
-    if len(known) < len(numbers) or min(known) < 0 or max(known) > _HIGHEST_RATING:
+def _is_around_zero(numbers: Collection[int]) -> bool:
+    """Return whether numbers form a scale such as -2 … 2; -1, 0 and 1 alone are taken for a code beside two answers."""
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return low == -high and 2 <= high <= _HIGHEST_RATING // 2 and len(set(numbers)) * 2 > high - low + 1
+
+
+def ratings(answers: Sequence[str]) -> list[int]:
+    """Return the different numbers among the answers to a question; [] unless all answers are ratings."""
+    known = [whole_number(answer) for answer in dict.fromkeys(answers)]
+    numbers = [number for number in known if number is not None]
+    if len(numbers) < len(known) or not numbers or max(numbers) > _HIGHEST_RATING:
+        return []
+    return numbers if min(numbers) >= 0 or _is_around_zero(numbers) else []
+
+
+def _of_numbers(answers: Sequence[str], others: tuple[int, int] | None) -> Form | None:
+    """Return the form of ratings; `others` is the range of the questions that are asked in the same way."""
+    own = ratings(answers)
+    if not own:
         return None
+    known = [*own, *(others or ())]
     low, high = min(1, *known), max(known)
     if high - low < 1:
         return None
@@ -152,11 +206,16 @@ def _of_numbers(answers: Sequence[str]) -> Form | None:
     spelling = {folded(answer): str(whole_number(answer)) for answer in answers}
     two = high - low == 1
     why = _TWO_NUMBERS if two else f"numbers from {low} to {high}"
+    if others is not None and (min(1, *own), max(own)) != (low, high):
+        why = f"{why}, as in other questions"
     return Form(choices, not two, why, {choice: choice for choice in choices} | spelling)
 
 
 def _of_labelled_numbers(answers: Sequence[str]) -> Form | None:
-    """Return the form of answers such as "1 - very bad", in the order of their numbers."""
+    """Return the form of answers such as "1 - very bad", in the order of their numbers.
+
+    Numbers may stand alone, as where only the ends of a scale have words; those in between that nobody chose are added.
+    """
     spelling = _spellings(answers)
     numbered: dict[int, str] = {}
     for choice in dict.fromkeys(spelling.values()):
@@ -164,9 +223,20 @@ def _of_labelled_numbers(answers: Sequence[str]) -> Form | None:
         if match is None or int(match[1]) in numbered:
             return None
         numbered[int(match[1])] = choice
-    if len(numbered) < 2:
+    alone = [number for number, choice in numbered.items() if choice.isdecimal()]
+    if (
+        not 2 <= len(numbered) <= _MOST_NUMBERED
+        or len(alone) == len(numbered)
+        or (alone and max(numbered) > _HIGHEST_RATING)
+    ):
         return None
+    if alone:
+        numbered |= {n: str(n) for n in range(min(numbered), max(numbered)) if n not in numbered}
     choices = tuple(numbered[number] for number in sorted(numbered))
+    spelling |= {folded(choice): choice for choice in choices}
+    if any(is_non_answer(_NUMBER.sub("", choice)) for choice in choices):
+        why = "numbers with words and other answers, so no scale unless these are stated as missing"
+        return Form(choices, False, why, spelling)
     return Form(choices, True, "numbers with words, in their order", spelling)
 
 
@@ -200,6 +270,22 @@ def _completed(scale: Sequence[str], spelling: Mapping[str, str], *, ordinal: bo
     spelled = {word: spelling.get(word, word) for word in scale}
     whole = {word: text[:1].upper() + text[1:] if upper else text for word, text in spelled.items()}
     return Form(tuple(whole.values()), ordinal, why, whole)
+
+
+def _of_several_at_once(answers: Sequence[str]) -> Form | None:
+    """Return the form of a question to which people could give several answers, in one cell: free text."""
+    different = list(dict.fromkeys(answers))
+    for separator, least in _SEPARATORS.items():
+        parts = [[part for each in text.split(separator) if (part := folded(each))] for text in different]
+        joint = [each for each in parts if len(each) > 1]
+        pieces = Counter(chain.from_iterable(map(set, parts)))
+        alone = {each[0] for each in parts if len(each) == 1}
+        in_joint = set(chain.from_iterable(joint))
+        again = sum(pieces[piece] > 1 for piece in in_joint)
+        if joint and again >= least * len(in_joint) and (least < 1 or in_joint & alone) and again > 1:
+            name = "line breaks" if separator == "\n" else separator
+            return Form((), False, f"several answers in one cell, separated by {name}")
+    return None
 
 
 def _of_few(answers: Sequence[str]) -> Form:

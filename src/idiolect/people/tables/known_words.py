@@ -32,7 +32,13 @@ IDS = (
     "qkey",
     "key",
     "uuid",
-    "teilnehmer",
+    "record id",
+    "submission id",
+    "prolific pid",
+    "worker id",
+    "workerid",
+    *("teilnehmer", "respid", "resp id", "respondent number", "case", "case number", "caseno", "pid", "uid", "lfdn"),
+    *("subjid", "session id", "panelist id", "serial number", "serial", "antwort id", "#"),
 )
 QUESTIONS = ("question", "question text", "questiontext", "item", "item text", "statement", "prompt", "frage")
 ANSWERS = ("answer", "answer text", "response", "response text", "reply", "value", "rating", "choice", "antwort")
@@ -73,6 +79,14 @@ _PROFILE = (
     "citizenship",
     "native language",
     "children",
+    "how old are you",
+    "age range",
+    "gender identity",
+    "highest level of education",
+    "level of education",
+    "education level",
+    "country of residence",
+    "annual household income",
     "household size",
     "department",
     "alter",
@@ -122,6 +136,13 @@ _META = frozenset(
         "weight",
         "unnamed: 0",
         "index",
+        *("submit date", "submitdate", "date submitted", "date started", "date last action", "datestamp", "datum"),
+        *("last page", "lastpage", "start language", "startlanguage", "seed", "referrer url", "refurl", "total time"),
+        *("network id", "tags", "ending", "stage date", "start time", "completion time", "last modified time"),
+        *("started at", "completed at", "submitted at", "created at", "updated at", "time taken", "total points"),
+        *("submission time", "validation status", "_notes", "submitted by", "__version__", "deviceid", "device id"),
+        *("simserial", "subscriberid", "instanceid", "meta/instanceid", "formhub/uuid", "redcap event name"),
+        *("redcap survey identifier", "token", "zeitstempel", "horodateur", "marca temporal"),
     }
 )
 _PERSONAL = frozenset(
@@ -141,12 +162,12 @@ _PERSONAL = frozenset(
         "telephone",
         "address",
         "custom data 1",
-        "what is your name?",
-        "your name",
+        *("what is your name?", "your name", "phonenumber", "e mail", "mail", "vorname", "nachname", "prolific id"),
     }
 )
 
 _BARE = re.compile(r"\(.*?\)|[?:.*]")
+_ASKED = re.compile(r"^(?:(?:what is|what's|please (?:select|enter|state|indicate|choose|specify)) )?(?:your|the) ")
 _AGREE = (
     "strongly disagree",
     "disagree",
@@ -219,9 +240,15 @@ def bare(column: str) -> str:
     return " ".join(_BARE.sub(" ", folded(column)).replace("_", " ").replace("-", " ").split())
 
 
+def is_id(column: str) -> bool:
+    """Return whether a column's name is that of ids."""
+    return bare(column) in IDS
+
+
 def is_profile(column: str) -> bool:
-    """Return whether a column's name is that of an attribute of people."""
-    return bare(column) in _PROFILE
+    """Return whether a column's name is that of an attribute of people, or asks for it: "What is your age?"."""
+    name = bare(column)
+    return name in _PROFILE or _ASKED.sub("", name) in _PROFILE
 
 
 def why_left_out(column: str) -> str | None:
