@@ -88,10 +88,11 @@ def test_missing_embeddings_are_noted(tmp_path: Path, monkeypatch: pytest.Monkey
     result = run("fit", users, "--model", "gpt-4o-mini", "--iterations", "1", "--dry-run", *form)
     assert result.exit_code == 0, "the dry run itself needs no extra"
     assert result.stderr == (
+        "preset api, because gpt-4o-mini is behind an API\n"
         "note: without --dry-run, this command fails here: sentence embeddings need the extra `local`: pip install "
         "'idiolect[local]' (torch is missing); --similarity bm25 works without embeddings\n"
     )
-    assert dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stderr == ""
+    assert dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
