@@ -114,6 +114,11 @@ class ChameleonLearner:
         return CHAMELEON
 
     @property
+    def preset_line(self) -> str:
+        """Nothing: the preset does not depend on the model."""
+        return ""
+
+    @property
     def remote(self) -> bool:
         """False, because the model runs in this process."""
         return False

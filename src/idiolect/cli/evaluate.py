@@ -105,8 +105,8 @@ TransferOption = Annotated[list[str] | None, option("Model to transfer prompts t
 PresetOption = Annotated[
     str | None,
     option(
-        "Fermi's preset of settings: api (default for a remote model), demo (default for a local model), paper, "
-        "paper-offline."
+        "Fermi's preset of settings: api (default for a remote model), local (default for a model on this machine), "
+        "demo (default for a small one, such as embedded), paper, paper-offline."
     ),
 ]
 AnsweringOption = Annotated[
@@ -321,6 +321,8 @@ def _ask(
         def note() -> str:
             return live.progress_line(start.run.spending())
 
+        if start.preset_line:
+            err().print(one_line(start.preset_line), markup=False)
         progress.expect(start.people, many=start.side_by_side, note=note, pause_left=start.run.pause_left)
 
     def finish(user: str, not_scored: int) -> None:

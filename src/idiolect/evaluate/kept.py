@@ -21,6 +21,9 @@ from idiolect.evaluate.provenance import library_versions
 from idiolect.methods.answering import QuestionForm
 from idiolect.version import __version__
 
+_LOCAL = "local"  # kept although nobody named it: folders with `null` and a local model were made with `demo`
+
+
 _SETTINGS = (
     "preset", "chameleon_preset", "answering", "normalization", "max_tokens", "similarity", "proposers", "iterations",
     "pairs", "pair_tokens", "calls_per_person",
@@ -37,6 +40,8 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         benchmark: benchmark of its task.
         bench: the open models; None if no questions are asked.
     """
+    if bench is not None and bench.chosen is not None and bench.chosen.name == _LOCAL:
+        config = config.model_copy(update={"preset": _LOCAL})
     return {
         "task": config.task,
         "data": _data_digest(benchmark, config.group),
