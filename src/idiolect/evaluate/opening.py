@@ -94,7 +94,7 @@ def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") ->
     )
     settings = fermi_settings(chosen, model=config.model, optimizer=config.optimizer)
     normalization = {} if config.normalization is None else {"answering.normalization": config.normalization}
-    return changed(settings, {"answering.form": form, **normalization})
+    return changed(settings, {"answering.form": form, "answering.output_rule": config.output_rule, **normalization})
 
 
 def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench:

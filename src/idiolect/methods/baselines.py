@@ -17,9 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from idiolect.errors import ContextLengthError
-from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block, question_block
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response, asked_block, demonstration_block
 from idiolect.methods.personalization import Answer
-from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.profile_prompt import plain_prompt, profile_prompt
 from idiolect.methods.shortening import CUTS, cut, first_fitting, room_after, size_of
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, UserProfile
@@ -64,12 +64,12 @@ class FixedPrompt:
 
 def base(answerer: Answerer) -> FixedPrompt:
     """Return the unpersonalized model, with the plain task prompt, or without a prompt for verbatim questions."""
-    return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else profile_prompt(UserProfile()))
+    return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else plain_prompt(answerer.settings))
 
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
     """Return the model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
-    return FixedPrompt(answerer, profile_prompt(user_profile)) if user_profile else base(answerer)
+    return FixedPrompt(answerer, profile_prompt(user_profile, answerer.settings)) if user_profile else base(answerer)
 
 
 class FewShot:
@@ -130,13 +130,13 @@ class FewShot:
             except ContextLengthError as error:
                 if not asked.prompt:
                     raise
-                whole = size_of(asked.prompt) + size_of(question_block(question, self._answerer.settings))
+                whole = size_of(asked.prompt) + size_of(asked_block(question, self._answerer.settings))
                 room = room_after(error, whole, max_tokens=self._answerer.settings.max_tokens)
 
     def _prompted(self, question: Question, indices: Sequence[int], room: int | None) -> PromptedQuestion:
         """Return the question with as many of its examples as there is room for, in bytes; None: with all of them."""
         if room is not None:
-            room = max(room - size_of(question_block(question, self._answerer.settings)), 0)
+            room = max(room - size_of(asked_block(question, self._answerer.settings)), 0)
         _, prompt = first_fitting((self._prompt(shown) for shown in self._ever_fewer(indices)), room)
         return PromptedQuestion(prompt if room is None or size_of(prompt) <= room else "", question)
 
@@ -157,7 +157,7 @@ class FewShot:
         yield []
 
     async def _choose(self, questions: Sequence[Question]) -> list[list[int]]:
-        if self._similarity is None or len(self._opinions) <= self._k:
+        if self._similarity is None or len(self._opinions) < 2:  # one has no order
             return [list(range(min(self._k, len(self._opinions))))] * len(questions)
         queries = ["\n".join((q.text, *q.choices)) for q in questions]
         documents = ["\n".join((o.question.text, *o.question.choices)) for o in self._opinions]

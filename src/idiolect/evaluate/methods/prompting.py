@@ -79,14 +79,15 @@ class Prompting:
         user: User = learned.value
         if self.kind == "vanilla":
             return Examinee.with_texts(base(desk.answerer), desk.model)
-        who = profile_prompt(user.profile) if user.profile else ""
+        answering = desk.bench.answering
+        who = profile_prompt(user.profile, answering) if user.profile else ""
         if self.kind == "profile":
             return Examinee.with_texts(profile(desk.answerer, user.profile), desk.model, prompt=who)
         everything = self.kind == "all-info"
         shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
-        known = demonstration_block(user.opinions, desk.bench.answering) if everything and user.texts else ""
+        known = demonstration_block(user.opinions, answering) if everything and user.texts else ""
         text_prompt = _joined(who, known, shown)
-        instruction = _joined(shown if everything or not user.opinions else "", profile_prompt(user.profile))
+        instruction = _joined(shown if everything or not user.opinions else "", profile_prompt(user.profile, answering))
         if not user.opinions:
             return Examinee.with_texts(FixedPrompt(desk.answerer, instruction), desk.model, prompt=text_prompt)
         near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
@@ -137,7 +138,8 @@ class TunedFewShot:
     ) -> float:
         k, near = candidate
         similarity = desk.bench.bm25 if near == "bm25" else desk.bench.similarity
-        shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=profile_prompt(user.profile))
+        instruction = profile_prompt(user.profile, desk.bench.answering)
+        shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=instruction)
         (answer,) = await shots.answer([opinion.question])
         return alignment_score(opinion.question, opinion.answer, answer.response.answer)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.checkpoint import Bookmark, Half, State, Step
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt
 from idiolect.methods.fermi.meta_prompt import Context
@@ -53,9 +53,9 @@ class Task:
     ends_with: Step
 
 
-def beginning(user: User, roles: Roles) -> State:
+def beginning(user: User, roles: Roles, settings: AnsweringSettings) -> State:
     """Return the initial state, which has only `P⁰`, not yet scored."""
-    prompt = Prompt(profile_prompt(user.profile))
+    prompt = Prompt(profile_prompt(user.profile, settings))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
     return State("score", initial, (), (initial,), FailureCounts.of(n), (prompt.identity,))

@@ -99,7 +99,7 @@ class Fermi:
             iterations=self._settings.iterations,
             ends_with="propose",
         )
-        return await self._run(task, beginning(user, task.roles), None, observer, checkpoints)
+        return await self._run(task, beginning(user, task.roles, self._settings.answering), None, observer, checkpoints)
 
     async def extend(
         self,
