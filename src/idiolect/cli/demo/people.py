@@ -69,9 +69,7 @@ async def try_person(learner: FermiLearner, user: User, progress: UsersProgress)
     methods: dict[str, Respondent] = {
         "base": base(answerer),
         # As good as the nearest 16 (docs/results/fermi-food.md), and its prefix is shared by all questions.
-        "few-shot": FewShot(
-            answerer, split.train, k=N_TRAIN, instruction=who
-        ),
+        "few-shot": FewShot(answerer, split.train, k=N_TRAIN, instruction=who),
         "own mode": FrequentAnswer(split.train),
         PERSONALIZED: personalized,
     }
