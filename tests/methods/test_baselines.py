@@ -104,7 +104,7 @@ async def test_few_shot_shows_the_nearest_last_even_if_all_are_shown(k: int) -> 
 
 async def test_few_shot_with_one_opinion_needs_no_similarity() -> None:
     model = FunctionModel(complete=lambda _: "yes")
-    near = TableSimilarity(lambda q, d: 0.0)
+    near = TableSimilarity(lambda *_: 0.0)
     await FewShot(generating(model), [opinion("a?", "yes")], similarity=near).answer([Question("new?", YES_NO)])
     assert (shown(model), near.seen) == ([["a?"]], [])
 
