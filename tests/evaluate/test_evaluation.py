@@ -167,7 +167,7 @@ def test_a_folder_from_before_the_output_rule_continues_without_it(tmp_path: Pat
     assert "output_rule" not in json.loads((out / "config.json").read_text())["settings"]
     assert not any("Reply with" in request.messages[-1].content for request in model.completion_requests)
     ruled = small(data, methods="vanilla", answering="generate")
-    with pytest.raises(SettingsError, match="a different evaluation .*settings"):
+    with pytest.raises(SettingsError, match=r"a different evaluation .*settings"):
         run_evaluation(ruled, out)
     report_again(EvaluationConfig(task="users"), out)
     (out / "outline.json").unlink()
