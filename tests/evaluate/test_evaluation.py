@@ -155,6 +155,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
         ({"seed": 1}, "split"),
         ({"test": 1}, "split"),
         ({"iterations": 2}, "settings"),
+        ({"output_rule": False}, "settings"),
         ({"optimizer": "n"}, "models"),
         ({"model": "n"}, "models"),
     ]
@@ -162,6 +163,26 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
         with pytest.raises(SettingsError, match=f"a different evaluation .*{other}"):
             run_evaluation(small(data, **change), out)
     assert ((out / "answers.jsonl").read_bytes(), (out / "table.md").read_bytes()) == before
+
+
+def test_a_folder_from_before_the_output_rule_continues_without_it(tmp_path: Path, double: Any) -> None:
+    model = answering()
+    double(m=model)
+    data, out = users(tmp_path), tmp_path / "out"
+    unruled = small(data, methods="vanilla", answering="generate", output_rule=False)
+    run_evaluation(unruled, out)
+    assert "output_rule" not in json.loads((out / "config.json").read_text())["settings"]
+    assert not any("Reply with" in request.messages[-1].content for request in model.completion_requests)
+    ruled = small(data, methods="vanilla", answering="generate")
+    with pytest.raises(SettingsError, match=r"a different evaluation .*settings"):
+        run_evaluation(ruled, out)
+    report_again(EvaluationConfig(task="users"), out)
+    (out / "outline.json").unlink()
+    report_again(EvaluationConfig(task="users", data=data), out)
+    before = len(model.completion_requests)
+    run_evaluation(ruled, tmp_path / "ruled")
+    assert json.loads((tmp_path / "ruled" / "config.json").read_text())["settings"]["output_rule"] is True
+    assert all("\nReply with" in request.messages[-1].content for request in model.completion_requests[before:])
 
 
 def test_people_who_said_something_else_are_refused(tmp_path: Path, double: Any) -> None:

@@ -168,7 +168,7 @@ class FermiLearner:
 
     def learned_here(self, learned: FermiPersonalization) -> bool:
         """Return whether a result has these settings and these models, as far as the models are known."""
-        same = self._named(learned) == learned and learned.settings == self.settings
+        same = self._named(learned) == learned and _in_effect(learned.settings) == _in_effect(self.settings)
         return same and (learned.made_with == self.made_with or "" in (learned.made_with, self.made_with))
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> FermiSummary | None:
@@ -281,6 +281,10 @@ def _check_writer(optimizer: OpenModel, settings: FermiSettings) -> None:
         raise SettingsError(message, remedy=Remedy("proposers", "demonstrations"))
 
 
+def _in_effect(settings: FermiSettings) -> FermiSettings:
+    return replace(settings, answering=settings.answering.in_effect)
+
+
 def _unread(readings: Readings) -> UnreadAnswersError:
     """Return the error for answers that name no choice, with the setting that helps most."""
     message = f"{readings.unread:,} of {readings.answers:,} answers of the model named none of the choices"
@@ -296,4 +300,4 @@ def _learned_from(kept: FermiPersonalization, user: User) -> bool:
     seen = [*kept.opinions, *kept.examples, *kept.held_out]
     now = considered(user, kept.settings).opinions
     same = len(seen) == len(now) and all(opinion in now for opinion in seen)
-    return same and kept.initial.prompt.text == profile_prompt(user.profile)
+    return same and kept.initial.prompt.text == profile_prompt(user.profile, kept.settings.answering)

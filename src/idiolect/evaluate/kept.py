@@ -65,7 +65,9 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
             "transfer": [without_path(name) for name in config.transfer],
             "dtype": config.dtype or "default",
         },
-        "settings": settings | _unusual("form", form or config.form or "labelled", "labelled"),
+        "settings": settings
+        | _unusual("form", form or config.form or "labelled", "labelled")
+        | _unusual("output_rule", config.output_rule, False),
         "seeds": values["seeds"],
         "primary": values["primary"],
         "baseline": str(config.evaluation_options().baseline),
@@ -77,7 +79,7 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
     }
 
 
-def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
+def _unusual(name: str, value: object, usual: object) -> dict[str, object]:
     """Return a setting that older folders lack, unless its value is the one that was fixed then."""
     return {} if value == usual else {name: value}
 

@@ -99,7 +99,7 @@ def start_settings(
     )
     settings = fermi_settings(choices, model=config.model, optimizer=config.optimizer, chosen=chosen)
     normalization = {} if config.normalization is None else {"answering.normalization": config.normalization}
-    return changed(settings, {"answering.form": form, **normalization})
+    return changed(settings, {"answering.form": form, "answering.output_rule": config.output_rule, **normalization})
 
 
 def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench:
