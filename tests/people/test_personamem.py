@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError, Remedy
 from idiolect.people.personamem import INSTRUCTION, read_personamem
 from idiolect.people.personamem_contexts import profile_of
+from tests.people.test_prism import json_values, steady
 
 HEADER = [
     *("persona_id", "question_id", "question_type", "topic", "context_length_in_tokens", "context_length_in_letters"),
@@ -187,3 +191,17 @@ def test_what_is_not_the_data_is_an_error_that_names_it(tmp_path: Path) -> None:
         DatasetError, match="has no column persona_id, user_question_or_message, shared_context_id, end"
     ):
         read_personamem(folder)
+
+
+@steady
+@given(st.dictionaries(st.sampled_from(HEADER), st.text(max_size=20), max_size=4), json_values, st.binary(max_size=60))
+def test_whatever_the_values_there_are_personas_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, cells: dict[str, str], odd: Any, end: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("personamem")
+    rows = [question("q1"), question("q2", **cells), question("q3", shared_context_id="odd")]
+    write(folder, rows, [{"odd": odd}, {"ctx": [*messages(), {"role": "user", "content": odd}]}, {"ctx": messages()}])
+    with (folder / "shared_contexts_32k.jsonl").open("ab") as stream:
+        stream.write(end)
+    with suppress(DatasetError):
+        assert read_personamem(folder).personas

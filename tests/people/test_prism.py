@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from idiolect.errors import DatasetError
 from idiolect.people.prism import INSTRUCTION, read_prism
@@ -126,7 +129,7 @@ def test_the_profile_is_what_people_stated(tmp_path: Path) -> None:
 def test_the_choice_counts_and_not_the_rating(tmp_path: Path) -> None:
     tied = [said("P"), response("a", score=70), response("b", score=70, chosen=True)]
     lower = [said("P"), response("a", score=70, chosen=True), response("b", score=99), response("c", score=None)]
-    unrated = [said("P"), response("a", score=None, chosen=True), response("b", score=True)]
+    unrated = [said("P"), response("a", score=10**400, chosen=True), response("b", score=True)]
     read = read_prism(write(tmp_path, [conversation(n, history=h) for n, h in enumerate((tied, lower, unrated))]))
     assert [opinion.answer for opinion in read.users[0].opinions] == ["Response B", "Response A", "Response A"]
     assert read.users[0].opinions[1].extra["scores"] == [70, 99, None]
@@ -193,13 +196,22 @@ def test_conversations_without_a_choice_are_reported(tmp_path: Path, history: ob
 
 def test_lines_that_cannot_be_read_are_reported_without_their_words(tmp_path: Path) -> None:
     cut_off = json.dumps(conversation(9))[:200]
-    lines = [conversation(1), "[1]", "[" * 100_000, conversation(2) | {"user_id": " "}, "", cut_off]
+    lines = [
+        conversation(1),
+        "[1]",
+        "[" * 100_000,
+        conversation(2, " "),
+        "",
+        cut_off,
+        conversation(3, conversation_id="\0"),
+    ]
     folder = write(tmp_path, lines, [row(), row(), row("user1", system_string="my own \0")])
     assert broken(folder) == [
         "conversations.jsonl: line 2: is not a whole JSON object",
         "conversations.jsonl: line 3: is not a whole JSON object",
-        "conversations.jsonl: line 4: its user_id is missing, blank or not text",
+        "conversations.jsonl: line 4: its user_id is missing, blank or cannot be stored",
         "conversations.jsonl: line 6: is not a whole JSON object",
+        "conversations.jsonl: line 7: its conversation_id is missing, blank or cannot be stored",
         "survey.jsonl: line 2: its user_id is that of an earlier line",
         "survey.jsonl: line 3: profile attribute 'How an AI language model should behave' contains a NUL character",
     ]
@@ -216,6 +228,14 @@ def test_the_files_may_be_below_the_folder_and_compressed(tmp_path: Path) -> Non
     assert read_prism(inner / "conversations.jsonl.gz").users == expected
     assert read_prism(inner / "survey.jsonl").users == expected
 
+
+steady = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+LINES = [json.dumps(conversation(1)).encode(), b"{}", b'{"user_id": 1e999}', b'{"a": NaN}', b"9" * 5000, b"\xff\xfe{}"]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 60300000\n"
 
@@ -259,3 +279,34 @@ def test_another_layout_is_an_error_that_names_the_keys(tmp_path: Path) -> None:
         read_prism(write(tmp_path, [conversation(1)], [{"id": "user0"}]))
     with pytest.raises(DatasetError, match=r"nobody has a valid conversation \(1 broken records\)"):
         read_prism(write(tmp_path, [conversation(1, history=[])]))
+
+
+@steady
+@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(LINES)), max_size=5), st.binary(max_size=80))
+def test_whatever_the_bytes_there_are_people_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], survey: bytes
+) -> None:
+    folder = write(tmp_path_factory.mktemp("prism"), [])
+    (folder / "conversations.jsonl").write_bytes(b"\n".join(lines))
+    (folder / "survey.jsonl").write_bytes(survey)
+    with suppress(DatasetError):
+        assert read_prism(folder).users
+
+
+@steady
+@given(json_values, json_values, json_values)
+def test_whatever_the_values_there_are_people_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, history: Any, turn: Any, stated: Any
+) -> None:
+    odd = [
+        said("P"),
+        response("a", chosen=True),
+        response("b", score=turn) | {"content": stated},
+        {"turn": 0, "role": turn},
+    ]
+    rows = [row(stated_prefs=stated, location=turn, religion=history, age=turn, lm_usecases=history)]
+    folder = write(
+        tmp_path_factory.mktemp("prism"), [conversation(1, history=history), conversation(2, history=odd)], rows
+    )
+    with suppress(DatasetError):
+        assert read_prism(folder).users

@@ -11,7 +11,6 @@ conversations in another form, and `metadata.jsonl` is about their texts; neithe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,10 @@ from idiolect.escaping import printable
 from idiolect.people.broken_records import BrokenRecords, BrokenRecordsLog
 from idiolect.people.folders import contents, entries_below
 from idiolect.people.json_lines_file import read_objects
-from idiolect.people.prism_profiles import profile_of
+from idiolect.people.prism_profiles import is_rating, profile_of
 from idiolect.people.response_choices import one_line, question_about
 from idiolect.people.text_file import bare_name, present
-from idiolect.people.user import Opinion, User, UserProfile
+from idiolect.people.user import Opinion, User, UserProfile, unstorable_part
 
 SURVEY, CONVERSATIONS = "survey.jsonl", "conversations.jsonl"
 INSTRUCTION = "Which of these responses to their own prompt did this person choose as the best?"
@@ -76,7 +75,6 @@ def read_prism(path: Path) -> Prism:
     for place, value in read_objects(conversations, counts.log, *keys):
         try:
             user, opinion = _text(value, "user_id"), counts.opinion(value)
-            User(user, opinions=(opinion,))  # raises if the id cannot be stored
         except ValueError as error:
             counts.log.add(place, str(error))
         else:
@@ -126,8 +124,8 @@ def _profiles(survey: Path, log: BrokenRecordsLog) -> dict[str, UserProfile]:
 
 def _text(value: Mapping[str, Any], key: str) -> str:
     text = value.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"its {key} is missing, blank or not text")
+    if not isinstance(text, str) or not text.strip() or unstorable_part(text):
+        raise ValueError(f"its {key} is missing, blank or cannot be stored")
     return text.strip()
 
 
@@ -198,5 +196,4 @@ def _response(turn: Mapping[str, Any]) -> _Response:
     score, chosen = turn.get("score"), turn.get("if_chosen")
     if not isinstance(chosen, bool):
         raise ValueError("a response of its first turn has no if_chosen that is true or false")
-    rated = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
-    return _Response(_content(turn), score if rated else None, chosen)
+    return _Response(_content(turn), score if is_rating(score) else None, chosen)

@@ -8,13 +8,13 @@ that the authors derived, times, orders of display and the study's own columns a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from idiolect.people.user import UserProfile
 
 _NO_VALUE = frozenset({"", "nan", "prefer not to say", "empty string"})
+_MOST = 1000  # published ratings end at 100
 
 
 def profile_of(row: Mapping[str, Any]) -> UserProfile:
@@ -52,11 +52,12 @@ def _stated_preferences(row: Mapping[str, Any]) -> str:
     value = row.get("stated_prefs")
     if not isinstance(value, Mapping):
         return ""
-    return ", ".join(f"{_words(name)} {rating:g}" for name, rating in value.items() if _is_number(rating))
+    return ", ".join(f"{_words(name)} {rating:g}" for name, rating in value.items() if is_rating(rating))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_rating(value: object) -> TypeGuard[int | float]:
+    """Return whether a value is a rating: a number of a plausible size, and so neither infinite nor NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _words(name: str) -> str:
