@@ -25,7 +25,8 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings
 from tests.planted_world import TOPICS, AnsweringModel, Optimizer, Respondent, TopicSimilarity, respondent
 
 NEW_TOPIC = TOPICS[-1]

@@ -17,7 +17,7 @@ from idiolect.application.presets import FEWEST_PARAMETERS_OF_A_WRITER, choose_p
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ModelError, SettingsError
-from idiolect.methods.fermi.settings import preset
+from idiolect.methods.fermi.presets import preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest
 from tests.application.mimicked import ANN

@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from idiolect.errors import SettingsError
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.setting_changes import changed, changed_by_text
 
 

@@ -11,7 +11,8 @@ from idiolect.errors import BudgetExceededError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.optimizer import Fermi
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Completion, CompletionModel, CompletionRequest
 from tests.planted_world import AnsweringModel, Optimizer, TopicSimilarity
 

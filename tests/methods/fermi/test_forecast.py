@@ -15,7 +15,8 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi import forecast as forecasting
 from idiolect.methods.fermi.forecast import Assumptions, RoleForecast, forecast
 from idiolect.methods.fermi.optimizer import Fermi
-from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Message
 from tests.methods.people import learn, numbered_proposals, paper, random_answers, rater

@@ -15,14 +15,9 @@ from idiolect.methods.answering import Response
 from idiolect.methods.evidence import EvidenceSettings, weigh
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Failure, Prompt
-from idiolect.methods.fermi.settings import (
-    DemonstrationSettings,
-    FermiSettings,
-    MetaPromptSettings,
-    RetrievalSettings,
-    preset,
-)
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.language_model import Usage
 from tests.methods.people import learn, paper, rater, scored, steady
 from tests.people.strategies import opinions, texts

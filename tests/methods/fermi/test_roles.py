@@ -9,9 +9,10 @@ import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import question_key
 from idiolect.methods.fermi.roles import considered, deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from tests.methods.people import rater
 
 GATED = FermiSettings(scoring_share=0.6, evidence=EvidenceSettings(0.2))

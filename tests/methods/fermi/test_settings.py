@@ -12,14 +12,8 @@ from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.fermi.settings import (
-    PRESETS,
-    DemonstrationSettings,
-    FermiSettings,
-    MetaPromptSettings,
-    RetrievalSettings,
-    preset,
-)
+from idiolect.methods.fermi.presets import PRESETS, preset
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, MetaPromptSettings, RetrievalSettings
 
 BAD = [
     (FermiSettings, "", {"iterations": 0}),
