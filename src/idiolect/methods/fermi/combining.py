@@ -5,7 +5,7 @@
 
 The answer is the likeliest choice, or, for ordinal choices, the median of p: under it, the expected distance on the
 scale is least, which is what alignment on a scale measures. All prompts count equally, because their scores on a few
-opinions differ by chance.
+opinions differ by chance. Of equally good choices, the best prompt's answer is taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray
 from idiolect.people.user import Opinion, Question
 
-_LEAST = 1e-6  # of a choice that no prompt voted for, so that the own answers can still rank choices
+_LEAST = 1e-6  # of a choice that no prompt voted for, so that its logarithm is finite
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,15 @@ def combined(
     told = [shares for each in responses if (shares := _shares(question, each)) is not None]
     if not question.choices or not told:
         return Combined(first)
-    mean = np.mean(told, axis=0)  # (choices,)
-    logs = np.log(np.maximum(mean, _LEAST))
+    distribution = np.mean(told, axis=0, dtype=np.float64)  # (choices,)
     if settings.own_answers:
-        logs = logs + settings.own_answers * np.log(own_distribution(question, own))
-    weights = np.exp(logs - logs.max())
-    distribution = weights / weights.sum()
-    place = _decided(question, distribution, settings)
+        logs = np.log(np.maximum(distribution, _LEAST))
+        logs += settings.own_answers * np.log(own_distribution(question, own).astype(np.float64))
+        weights = np.exp(logs - logs.max())
+        distribution = weights / weights.sum()
+    equal = _best_places(question, distribution, settings)
+    named = (question.choices.index(each.answer) for each in responses if each.answer in question.choices)
+    place = next((each for each in named if each in equal), equal[0])
     choice = question.choices[place]
     response = replace(
         first, text=first.text if first.answer == choice else choice, answer=choice, scores=_logarithms(distribution)
@@ -88,18 +91,22 @@ def _shares(question: Question, response: Response) -> FloatArray | None:
     if len(response.scores) == len(question.choices):
         scores = np.asarray(response.scores)
         weights = np.exp(scores - scores.max())
-        shares: FloatArray = (weights / weights.sum()).astype(np.float32)
+        shares: FloatArray = weights / weights.sum()
         return shares
     vote = np.zeros(len(question.choices), dtype=np.float32)
     vote[question.choices.index(response.answer)] = 1.0
     return vote
 
 
-def _decided(question: Question, distribution: FloatArray, settings: EnsembleSettings) -> int:
+def _best_places(question: Question, distribution: FloatArray, settings: EnsembleSettings) -> list[int]:
+    """Return the places of the choices that are equally good answers, in order; at least one."""
     if question.ordinal and settings.decide == "median":
-        return int(np.searchsorted(np.cumsum(distribution), 0.5 - 1e-12))
-    return int(np.argmax(distribution))
+        below = np.cumsum(distribution)
+        first = int(np.argmax(below >= 0.5 - _TIE))
+        last = int(np.argmax(below > 0.5 + _TIE))
+        return list(range(first, last + 1))
+    return [int(place) for place in np.flatnonzero(distribution >= distribution.max() - _TIE)]
 
 
 def _logarithms(distribution: FloatArray) -> tuple[float, ...]:
-    return tuple(math.log(share) if share > 0 else -math.inf for share in distribution)
+    return tuple(math.log(max(share, _LEAST)) for share in distribution)
