@@ -100,7 +100,7 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
     }
     if settings.template is not None:
         return render_source(settings.template, values)
-    if settings.form == "diagnosis":
+    if settings.shows_one:
         return render("meta_prompt_diagnosis.jinja", {**values, **_diagnosis(listed[0], context, settings)})
     return render("meta_prompt.jinja", values)
 
@@ -161,13 +161,19 @@ def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Fail
         return ()
     first = context.first_listed(settings.listed_first)
     wrong = context.failures(first)
-    return tuple(failure(first, index) for index in _worst(first, wrong, settings.max_failures))
+    return tuple(failure(first, index, context) for index in _worst(first, wrong, settings.max_failures))
 
 
-def failure(scored: ScoredPrompt, index: int) -> Failure:
-    """Return the prompt's response to opinion `index`, verbatim."""
+def failure(scored: ScoredPrompt, index: int, context: Context) -> Failure:
+    """Return the prompt's response to opinion `index`, verbatim.
+
+    With crossing and hybrid prompts, the model saw answers that the optimizer must not see, and may repeat them in its
+    words. Then only the choice that it named is returned.
+    """
     cell = scored.cells[index]
     assert cell is not None
+    if context.hidden and context.nearest and context.opinions[index].question.choices:
+        return Failure(index, cell.response.answer or "(none of the choices)")
     return Failure(index, cell.response.text)
 
 
@@ -189,7 +195,7 @@ def _entry(
     if index == 0 or settings.failures == "symmetric":
         # Numbers are places in the scoring opinions, so that they have the same meaning for every prompt.
         shown = _worst(scored, wrong, settings.max_failures)
-        entry["failures"] = [_failure_entry(failure(scored, i), context) for i in shown]
+        entry["failures"] = [_failure_entry(failure(scored, i, context), context) for i in shown]
         entry["hidden"] = len(wrong) - len(shown)
     elif settings.failures == "asymmetric":
         first = listed[0]
@@ -213,8 +219,11 @@ def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> lis
 
 
 def _failure_entry(one: Failure, context: Context) -> dict[str, Any]:
-    response = cut(one.response, context.longest) or "(no answer)"
-    return {**_opinion_entry(one.index, context), "number": one.index + 1, "response": response}
+    return {
+        **_opinion_entry(one.index, context),
+        "number": one.index + 1,
+        "response": cut(one.response, context.longest) or "(no answer)",
+    }
 
 
 def _opinion_entry(index: int, context: Context) -> dict[str, Any]:

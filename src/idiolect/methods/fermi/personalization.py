@@ -21,7 +21,9 @@ from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 2  # 1 had no `finished`, `held_out`, `evidence`; their defaults are valid for it
+# 1 had no `finished`, `held_out`, `evidence`; 2 had no `folds`, no `seen` of a prompt, and no settings of crossing,
+# hybrid prompts and ensembles. The defaults are valid for both. A version that knows only 2 would answer without these.
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class FermiPersonalization:
         finished: False if the run was halted early; then the pool is the memory at that time.
         held_out: opinions that were not learned from.
         evidence: result on the held-out opinions; None if they were not asked (yet).
+        folds: the fold of each scoring opinion, with crossing; empty without.
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
     """
 
@@ -80,6 +83,7 @@ class FermiPersonalization:
     finished: bool = True
     held_out: tuple[Opinion, ...] = ()
     evidence: Evidence | None = None
+    folds: tuple[int, ...] = ()
     made_with: str = ""
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
@@ -134,7 +138,7 @@ class FermiPersonalization:
         Raises:
             PersonalizationError: the payload is damaged, is not a Fermi personalization, or has a newer format.
         """
-        if payload.get("method") != "fermi" or payload.get("format") not in (1, FORMAT):
+        if payload.get("method") != "fermi" or payload.get("format") not in (1, 2, FORMAT):
             raise PersonalizationError(
                 f"not a Fermi personalization of format {FORMAT} or older "
                 f"(method {payload.get('method')!r}, format {payload.get('format')!r})"
@@ -154,6 +158,8 @@ class FermiPersonalization:
         n = len(self.opinions)
         if not (n and self.prompts and self.memory):
             raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
+        if len(self.folds) not in (0, n):
+            raise PersonalizationError("the stored personalization is damaged at folds")
         for scored in (self.initial, *self.prompts, *self.memory):
             if not scored.points_into(n):
                 raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")
