@@ -139,7 +139,8 @@ class Evidence:
     @property
     def reason(self) -> str:
         """Explanation of the decision in one sentence."""
-        kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
+        items, comma, rest = self.kind.partition(",")
+        kind = f"{items.removesuffix('s') if self.n == 1 else items}{comma}{rest}"
         held_out = "" if "," in kind else "held-out "
         opinions = f"{self.n} {held_out}{kind}"
         winner = _NAMES[self.winner]
