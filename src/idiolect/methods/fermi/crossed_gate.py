@@ -4,8 +4,8 @@
 
 With crossing, no prompt that may answer opinion i was written by an optimizer that saw it, so these scores are unseen
 ones, like those of held-out opinions. All opinions judge, and all of them are learned from. The base model is asked,
-once an opinion, and a chosen prompt where a lazy pool left it unscored. Several orders of the examples are not evaluated
-here, which costs no call.
+once an opinion, and a chosen prompt where a lazy pool left it unscored. Several orders of the examples are not
+evaluated here, which costs no call.
 """
 
 from __future__ import annotations

@@ -86,7 +86,6 @@ class DrawPlan:
             scored: whether the prompts that were proposed last have been scored.
         """
         search, done = self._settings.search, state.history[first:]
-        own = [entry for entry in state.memory if entry.born != state.initial.born]
         if not scored:  # what the last iteration scored was proposed in the one before it
             done = done[:-1]
         if search.plateau is not None and len(done) >= search.plateau:
@@ -97,7 +96,9 @@ class DrawPlan:
         size, folds = self._settings.memory_size, self._crossing
         full = size if folds == 1 else folds * size_of_fold(size, folds)
         thresholds, opinions = self._settings.thresholds, self._roles.scoring
-        perfect = [entry for entry in own if not entry.misaligned(opinions, thresholds)]
+        # With crossing, `P⁰` has a place of its own in the memory, whatever its score.
+        counted = [entry for entry in state.memory if folds == 1 or entry.born != state.initial.born]
+        perfect = [entry for entry in counted if not entry.misaligned(opinions, thresholds)]
         return search.stop_when_perfect and len(perfect) >= full
 
     def _context(

@@ -132,8 +132,8 @@ class RetrievalOfPrompt:
     async def _choose(self, questions: Sequence[Question]) -> list[tuple[_Grounds, Explanation]]:
         async with self._scoring:  # one call at a time, so that each uses the scores of the one before
             all_grounds = await self._grounds(questions)
-            # 1) Score every prompt on the opinions nearest to each question, or on all of them for estimates, because an
-            #    answer must not depend on what was asked before it.
+            # 1) Score every prompt on the opinions nearest to each question, or on all of them for estimates: an answer
+            #    must not depend on what was asked before it.
             everything = range(len(self._pool))
             if self._settings.shrinkage:
                 await self.score((k, i) for k in everything for i in self._pool[k].scoreable)
