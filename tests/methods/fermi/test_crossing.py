@@ -203,8 +203,7 @@ async def test_shortened_meta_prompts_see_no_more() -> None:
         """A model with little room."""
 
         async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-            size = len(requests[0].messages[0].content)
-            if size > 1500:
+            if len(requests[0].messages[0].content) > 2200:
                 raise ContextLengthError("too long")
             return await super().complete(requests)
 

@@ -137,9 +137,13 @@ def _unscored_examples(context: Context) -> list[Opinion]:
 def shortened(context: Context, settings: MetaPromptSettings) -> Iterator[tuple[Context, MetaPromptSettings]]:
     """Yield the context and the settings of ever shorter meta-prompts, from the whole one on.
 
-    First fewer failures are shown in full, then fewer fixed examples, then only the beginning of each text.
+    First fewer right answers are shown, then fewer failures in full, then fewer fixed examples, then only the beginning
+    of each text.
     """
     yield context, settings
+    while settings.shows_one and settings.successes:
+        settings = replace(settings, successes=settings.successes // 2)
+        yield context, settings
     most = max((len(context.failures(entry)) for entry in context.memory.entries), default=0)
     failures = min(most, settings.max_failures or most)
     while settings.failures != "none" and failures > 1:
