@@ -149,7 +149,7 @@ class Evidence:
             shown = shown_score(math.fsum(self.few_shot) / self.n)
             means = f"the personalization scored {own}, few-shot {shown}, the base model {plain}"
             return f"on {opinions}, {means}: {winner} answers"
-        scores = f"on {opinions} the personalization scored {own}, the base model {plain}"
+        scores = f"on {opinions}{comma} the personalization scored {own}, the base model {plain}"
         if self.tied and self.learned_from is not None:
             known = map(shown_score, self.learned_from)
             scores += "; on those it was learned from {} and {}".format(*known)
