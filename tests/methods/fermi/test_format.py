@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from idiolect.errors import PersonalizationError
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.personalization import FORMAT, FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from tests.methods.people import TableSimilarity, number, random_answers, rater
+from tests.methods.people import TableSimilarity, learn, number, paper, random_answers, rater
 
 # Settings since format 2, with the defaults that they have in what was stored before.
 NEW_SETTINGS = {
@@ -51,6 +51,7 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     for name, default in NEW_SETTINGS.items():
         owner, _, key = name.rpartition(".")
         assert (now["settings"][owner] if owner else now["settings"]).pop(key) == default
+    assert known["settings"]["answering"].pop("output_rule") is False  # it was learned without
     for prompt in (known["initial"], *known["prompts"], *known["memory"]):
         assert [prompt["prompt"].pop(key) for key in ("seen", "fold", "kind")] == [[], None, ""]
         for cell in prompt["cells"]:
@@ -91,6 +92,27 @@ def test_folds_that_do_not_fit_are_refused() -> None:
 async def test_a_personalization_of_format_1_answers() -> None:
     learned = FermiPersonalization.from_json(stored())
     near = TableSimilarity(lambda q, d: number(q + d) % 7)
-    answerer = Answerer(random_answers(), learned.settings.answering)
+    model = random_answers()
+    answerer = Answerer(model, learned.settings.answering)
     answers = await RetrievalOfPrompt(learned, answerer, near).answer([o.question for o in rater(3).opinions])
+    assert model.completion_requests
+    assert not any("Reply with" in request.messages[-1].content for request in model.completion_requests)
     assert [answer.response.answer for answer in answers] == [answer.response.text for answer in answers]
+
+
+async def test_what_was_stored_before_the_output_rule_is_asked_without() -> None:
+    learned = await learn(rater(6), paper(iterations=1, answering=AnsweringSettings(output_rule=False)))
+    payload = learned.to_json()
+    assert FermiPersonalization.from_json(payload) == learned
+    del payload["settings"]["answering"]["output_rule"]
+    for older in (payload | {"format": 2}, payload):
+        assert FermiPersonalization.from_json(older) == learned
+    now = await learn(rater(6), paper(iterations=1))
+    assert FermiPersonalization.from_json(now.to_json()).settings.answering.output_rule
+
+
+@pytest.mark.parametrize("damaged", [None, [], "x", {"answering": None}, {"answering": []}])
+async def test_damaged_settings_are_an_error(damaged: Any) -> None:
+    payload = (await learn(rater(6), paper(iterations=1))).to_json()
+    with pytest.raises(PersonalizationError, match="damaged at settings"):
+        FermiPersonalization.from_json(payload | {"settings": damaged})

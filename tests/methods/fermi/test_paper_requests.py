@@ -12,12 +12,14 @@ import pytest
 from idiolect import UserProfile
 from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import CompletionRequest
 from tests.methods.people import TableSimilarity, number, numbered_proposals, random_answers, rater
 
-# SHA-256 of all requests to either model, computed with the code that had neither `search` nor `hybrid` nor `ensemble`.
+# SHA-256 of all requests to either model, computed with the code that had neither `search` nor `hybrid` nor `ensemble`,
+# and no output rule, which stands behind every prompt now.
 PINNED = {
     "paper": (
         "f8cefa3fdd5a1ee8c9a7e1524c6098cd392eb581a31750777e879e7a727a7a7d",
@@ -45,6 +47,7 @@ def digest(requests: Iterable[CompletionRequest]) -> str:
 
 async def requests_of(settings: FermiSettings) -> tuple[str, str]:
     """Learn, go on with two more opinions, and answer five questions; return the hashes of the requests."""
+    settings = replace(settings, answering=replace(settings.answering, output_rule=False))
     user = replace(rater(20), profile=UserProfile({"Age": "30-49", "Region": "South"}))
     model, optimizer = random_answers(), numbered_proposals()
     near = TableSimilarity(lambda q, d: number(q + d) % 7)

@@ -14,8 +14,9 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.extension_settings import SearchSettings
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from tests.planted_world import (
     KEPT,
     TOPICS,

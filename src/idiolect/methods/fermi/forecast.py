@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
 
-from idiolect.methods.answering import Answerer, AnsweringSettings, question_block
+from idiolect.methods.answering import Answerer, AnsweringSettings, asked_block
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
@@ -152,13 +152,19 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     With T iterations of K proposals, N scoring and H held-out opinions:
 
     (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
+
+    With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
+    prompts, few-shot answers the held-out opinions too: + H.
     """
     t, k = settings.iterations, settings.proposals
     prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
+    if settings.search.crossing > 1:
+        prompts = 1 + t * k + (settings.evidence.by == "crossed")
+    sides = 3 if settings.hybrid.examples else 2
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
-        answering += prompts * len(roles.scoring) + 2 * len(roles.held_out)
+        answering += prompts * len(roles.scoring) + sides * len(roles.held_out)
         if roles.held_out and settings.evidence.ties == "learned":
             answering += len(roles.scoring)
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
@@ -213,7 +219,7 @@ class _Person:
 
     def __init__(self, user: User, settings: AnsweringSettings, accuracy: float) -> None:
         self._accuracy = accuracy
-        self._opinions = {question_block(opinion.question, settings): opinion for opinion in user.opinions}
+        self._opinions = {asked_block(opinion.question, settings): opinion for opinion in user.opinions}
         self._lengths = sorted({len(block) for block in self._opinions}, reverse=True)
 
     def reply(self, request: CompletionRequest) -> str:

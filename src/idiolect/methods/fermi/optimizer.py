@@ -107,7 +107,8 @@ class Fermi:
             neighbours=await self._neighbours(roles),
             folds=dealt_folds(roles.scoring, self._settings, user.id),
         )
-        return await self._run(task, beginning(user, roles, ends_with=ends_with), None, observer, checkpoints)
+        start = beginning(user, roles, self._settings.answering, ends_with=ends_with)
+        return await self._run(task, start, None, observer, checkpoints)
 
     async def extend(
         self,
@@ -144,12 +145,7 @@ class Fermi:
             ModelError: a model could not answer.
             HaltedError: the run was halted before the memory was scored again; `learned` is still the latest result.
         """
-        if learned.user_id != user.id:
-            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
-        if iterations < 0:
-            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
-        if learned.settings.answering != self._settings.answering:
-            raise SettingsError("the prompts were learned with other answering settings")
+        self._check_extension(learned, user, iterations)
         groups = regrouped(learned, user := considered(user, self._settings))
         if not learned.finished:
             iterations += max(0, self._settings.iterations - len(learned.iterations))
@@ -174,6 +170,14 @@ class Fermi:
         after = await self._run(task, start, origin, observer, checkpoints)
         folded_back = self._settings.evidence.by == "held_out" and learned.evidence is not None and not learned.held_out
         return replace(after, evidence=learned.evidence) if folded_back else after
+
+    def _check_extension(self, learned: FermiPersonalization, user: User, iterations: int) -> None:
+        if learned.user_id != user.id:
+            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
+        if iterations < 0:
+            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
+        if learned.settings.answering != self._settings.answering:
+            raise SettingsError("the prompts were learned with other answering settings")
 
     async def _neighbours(self, roles: Roles) -> tuple[tuple[int, ...], ...]:
         """Return the opinions that stand behind each prompt that is scored on an opinion, for each opinion."""
