@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from idiolect.methods.answering import Response
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
@@ -24,6 +25,7 @@ from idiolect.people.user import Opinion, Question
 
 _LEAST = 1e-6  # of a choice that no prompt voted for, so that its logarithm is finite
 _TIE = 1e-9
+_Shares = npt.NDArray[np.float64]  # (choices,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def combined(
     told = [shares for each in responses if (shares := _shares(question, each)) is not None]
     if not question.choices or not told:
         return Combined(first)
-    distribution = np.mean(told, axis=0, dtype=np.float64)  # (choices,)
+    distribution: _Shares = np.asarray(np.mean(told, axis=0, dtype=np.float64))
     if settings.own_answers:
         logs = np.log(np.maximum(distribution, _LEAST))
         logs += settings.own_answers * np.log(own_distribution(question, own).astype(np.float64))
@@ -84,21 +86,20 @@ def own_distribution(question: Question, own: Sequence[Opinion]) -> FloatArray:
     return shares
 
 
-def _shares(question: Question, response: Response) -> FloatArray | None:
+def _shares(question: Question, response: Response) -> _Shares | None:
     """Return a response's distribution over the choices, or its vote; None if it named no choice."""
     if not question.choices or response.answer not in question.choices:
         return None
     if len(response.scores) == len(question.choices):
-        scores = np.asarray(response.scores)
-        weights = np.exp(scores - scores.max())
-        shares: FloatArray = weights / weights.sum()
-        return shares
-    vote = np.zeros(len(question.choices), dtype=np.float32)
+        scores = np.asarray(response.scores, dtype=np.float64)
+        weights: _Shares = np.exp(scores - scores.max())
+        return weights / weights.sum()
+    vote = np.zeros(len(question.choices), dtype=np.float64)
     vote[question.choices.index(response.answer)] = 1.0
     return vote
 
 
-def _best_places(question: Question, distribution: FloatArray, settings: EnsembleSettings) -> list[int]:
+def _best_places(question: Question, distribution: _Shares, settings: EnsembleSettings) -> list[int]:
     """Return the places of the choices that are equally good answers, in order; at least one."""
     if question.ordinal and settings.decide == "median":
         below = np.cumsum(distribution)
@@ -108,5 +109,5 @@ def _best_places(question: Question, distribution: FloatArray, settings: Ensembl
     return [int(place) for place in np.flatnonzero(distribution >= distribution.max() - _TIE)]
 
 
-def _logarithms(distribution: FloatArray) -> tuple[float, ...]:
+def _logarithms(distribution: _Shares) -> tuple[float, ...]:
     return tuple(math.log(max(share, _LEAST)) for share in distribution)
