@@ -218,7 +218,7 @@ async def test_shortened_meta_prompts_see_no_more() -> None:
 def changes() -> dict[str, User]:
     user = rater(20)
     first, *rest = user.opinions
-    again = Opinion(Question(first.question.text.upper(), ("no", "yes")), "yes")
+    again = Opinion(Question(f"{first.question.text}?", ("no", "yes")), "yes")
     return {
         "one removed": replace(user, opinions=tuple(rest)),
         "half removed, some new": replace(user, opinions=(*user.opinions[1::2], *ratings(26)[20:])),

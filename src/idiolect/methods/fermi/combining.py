@@ -93,7 +93,8 @@ def _shares(question: Question, response: Response) -> _Shares | None:
     if len(response.scores) == len(question.choices):
         scores = np.asarray(response.scores, dtype=np.float64)
         weights: _Shares = np.exp(scores - scores.max())
-        return weights / weights.sum()
+        shares: _Shares = weights / weights.sum()
+        return shares
     vote = np.zeros(len(question.choices), dtype=np.float64)
     vote[question.choices.index(response.answer)] = 1.0
     return vote
