@@ -216,7 +216,7 @@ async def held_out(case: Case, respondent: Respondent) -> tuple[list[float], lis
 async def unlearned(world: World, case: Case, arm: str) -> State:
     """Arms that learn nothing; "profile" is P⁰."""
     answerer = Run(world, case).no_longer_counted().answerer
-    p0 = profile_prompt(case.user.profile)
+    p0 = profile_prompt(case.user.profile, answerer.settings)
     respondents: Mapping[str, Callable[[], Respondent]] = {
         "base": lambda: base(answerer),
         "profile": lambda: FixedPrompt(answerer, p0),
@@ -334,7 +334,7 @@ async def gepa(world: World, case: Case, *, minibatch: int, retrieval: bool) -> 
     run, loop = Run(world, case), asyncio.get_running_loop()
     watch = Watch(run)
     opinions = case.user.opinions
-    p0 = profile_prompt(case.user.profile)
+    p0 = profile_prompt(case.user.profile, run.answerer.settings)
 
     def wait(asked: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(asked, loop).result()

@@ -77,19 +77,15 @@ def settings_of(arguments: argparse.Namespace) -> FermiSettings:
 def baselines(world: World, user: User, split: Split) -> dict[str, Callable[[], Respondent]]:
     """Arms that learn nothing."""
     train, answerer = split.train, world.answerer
+    p0 = profile_prompt(user.profile, answerer.settings)  # in front of examples, as in Fermi's prompts
     return {
         "base": lambda: base(answerer),
         "constant": lambda: FrequentAnswer(o for other in world.others for o in other.opinions),
         "own mode": lambda: FrequentAnswer(train),
         "profile": lambda: profile(answerer, user.profile),
-        "few-shot": lambda: FewShot(answerer, train, k=16, similarity=world.similarity, instruction=base_text(user)),
-        "few-shot (all 20)": lambda: FewShot(answerer, train, k=N_TRAIN, instruction=base_text(user)),
+        "few-shot": lambda: FewShot(answerer, train, k=16, similarity=world.similarity, instruction=p0),
+        "few-shot (all 20)": lambda: FewShot(answerer, train, k=N_TRAIN, instruction=p0),
     }
-
-
-def base_text(user: User) -> str:
-    """Few-shot gets the profile prompt in front, as Fermi's prompts have it."""
-    return profile_prompt(user.profile)
 
 
 class Log:

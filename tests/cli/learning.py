@@ -25,7 +25,7 @@ from idiolect.models.similarity import Bm25Similarity
 from idiolect.people.user import Question, User
 from idiolect.people.user_record import user_from_record
 
-FAST = ("--similarity", "bm25", "--iterations", "2", "--proposers", "llm,demonstrations")
+FAST = ("--preset", "demo", "--similarity", "bm25", "--iterations", "2", "--proposers", "llm,demonstrations")
 TEA = Question("Would you drink tea at breakfast?", ("never", "sometimes", "always"), ordinal=True)
 
 _EXAMPLE = re.compile(r"Answer: (\w+)")

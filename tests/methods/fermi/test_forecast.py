@@ -79,7 +79,7 @@ async def test_without_the_llm_the_optimizer_costs_nothing() -> None:
 
 async def test_held_out_opinions_are_asked_twice() -> None:
     gated = replace(SHORT, scoring_share=0.6, evidence=EvidenceSettings(share=0.2))
-    found = await forecast([rater(10)], gated)
+    found = await forecast([rater(10)], gated, assumptions=Assumptions(accuracy=1.0))
     # 3 prompts scored and 2 in the pool on 6 opinions, then 2 held-out ones with and without the prompts: a tie, so the
     # base model is asked the 6 too.
     assert found.answering.calls == found.answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2 + 6

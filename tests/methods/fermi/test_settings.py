@@ -150,5 +150,5 @@ def test_presets_know_their_names() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo, api"):
+    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo, api, local"):
         preset("best")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
 
-from idiolect.methods.answering import Answerer, AnsweringSettings, question_block
+from idiolect.methods.answering import Answerer, AnsweringSettings, asked_block
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
@@ -213,7 +213,7 @@ class _Person:
 
     def __init__(self, user: User, settings: AnsweringSettings, accuracy: float) -> None:
         self._accuracy = accuracy
-        self._opinions = {question_block(opinion.question, settings): opinion for opinion in user.opinions}
+        self._opinions = {asked_block(opinion.question, settings): opinion for opinion in user.opinions}
         self._lengths = sorted({len(block) for block in self._opinions}, reverse=True)
 
     def reply(self, request: CompletionRequest) -> str:

@@ -106,7 +106,8 @@ class Fermi:
             ends_with=ends_with,
             neighbours=await self._neighbours(roles),
         )
-        return await self._run(task, beginning(user, roles, ends_with=ends_with), None, observer, checkpoints)
+        start = beginning(user, roles, self._settings.answering, ends_with=ends_with)
+        return await self._run(task, start, None, observer, checkpoints)
 
     async def extend(
         self,

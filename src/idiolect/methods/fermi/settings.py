@@ -32,7 +32,7 @@ MetaPromptForm = Literal["paper", "diagnosis"]
 KindOfText = Literal["dispositions", "scale", "departures", "biography"]
 
 MAX_OPINIONS = 400
-"""Maximum number of a user's opinions in the presets `demo` and `api`: learning from thousands would take hours."""
+"""Maximum number of a user's opinions in `demo`, `api` and `local`: learning from thousands would take hours."""
 
 _NO_GATE = EvidenceSettings()
 _AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings())
@@ -277,8 +277,17 @@ PRESETS: dict[str, FermiSettings] = {
 }
 
 
+# For a local model that writes usable prompts. It has log-probabilities, so that no answer has to be read.
+PRESETS["local"] = replace(
+    PRESETS["api"],
+    preset="local",
+    proposers=("llm", "demonstrations"),
+    answering=replace(PRESETS["api"].answering, mode="likelihood"),
+)
+
+
 def preset(name: str) -> FermiSettings:
-    """Return the settings of a preset: "paper", "paper-offline", "demo" or "api".
+    """Return the settings of a preset: "paper", "paper-offline", "demo", "api" or "local".
 
     Raises:
         SettingsError: there is no such preset.
