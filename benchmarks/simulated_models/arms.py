@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 
 import against_gepa
@@ -78,8 +79,8 @@ class Trial:
 
     @property
     def initial(self) -> str:
-        """`P⁰`."""
-        return profile_prompt(self.person.user.profile)
+        """`P⁰` of all that starts from the new preset's questions."""
+        return profile_prompt(self.person.user.profile, self.new.answering)
 
     def run(self, settings: FermiSettings) -> Run:
         """The models of one arm, with the calls that it may make."""
@@ -188,9 +189,9 @@ async def langmem(trial: Trial, kind: str) -> dict[str, Result]:
         if best[0] == 1 or run.purse.left < rival.CALLS[kind] + len(opinions):
             break
         seed = Round((trial.new.seed, trial.person.user.id), update, (0,)).seed(0)
-        double = rival.ChatDouble(ask=lambda request: run.optimizer.ask([request])[0], seed=seed)
         pairs = list(zip(opinions, best[2], strict=True))
-        text = await asyncio.to_thread(rival.improved, kind, best[1], pairs, double)
+        ask = partial(rival.asked, run.optimizer, seed)
+        text = await asyncio.to_thread(rival.improved, kind, best[1], pairs, ask)
         update += 1
     name = f"LangMem {kind}"
     alone = await run.result(FixedPrompt(run.answerer, best[1]), text=best[1])
@@ -208,7 +209,8 @@ async def results(trial: Trial, arms: Sequence[str]) -> dict[str, Result]:
         "old api": await fermi(trial, trial.old),
     }
     limited = replace(trial, budget=found["new api"].calls)
-    old, opro = within_calls(trial.old), within_calls(opro_settings(trial.old))
+    old = within_calls(trial.old)
+    opro = replace(within_calls(opro_settings(trial.old)), answering=trial.new.answering)
     several: dict[str, Callable[[], Awaitable[dict[str, Result]]]] = {
         "GEPA": lambda: gepa(limited),
         "LangMem gradient": lambda: langmem(limited, "gradient"),

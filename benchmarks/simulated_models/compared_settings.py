@@ -18,7 +18,7 @@ OLD = FermiSettings(
     memory_size=5,
     max_opinions=MAX_OPINIONS,
     scoring_share=0.6,
-    answering=AnsweringSettings(mode="generate"),
+    answering=AnsweringSettings(mode="generate", output_rule=False),
     meta_prompt=MetaPromptSettings(max_failures=8),
     retrieval=RetrievalSettings(pool="last+memory", tie_break="complete", lazy=True, similarity="minilm"),
     evidence=EvidenceSettings(share=0.2),
@@ -30,6 +30,7 @@ SKETCH = replace(
     preset="sketch",
     iterations=2,
     scoring_share=1.0,
+    answering=AnsweringSettings(mode="generate"),
     meta_prompt=MetaPromptSettings(
         form="diagnosis",
         kinds=("dispositions", "scale", "departures", "biography"),

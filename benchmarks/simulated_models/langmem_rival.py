@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -15,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langmem import create_prompt_optimizer
 from simulated_models.language import statements
+from simulated_models.metering import Metered
 from simulated_models.optimizer import Optimizer
 from simulated_models.reading import read
 
@@ -25,6 +27,8 @@ from idiolect.models.language_model import CompletionRequest, Message, SamplingP
 
 LangMemKind = Literal["gradient", "metaprompt"]
 
+Ask = Callable[[str, int], str]
+
 CALLS: dict[LangMemKind, int] = {"gradient": 3, "metaprompt": 5}
 """Calls of one update with LangMem's defaults: it always makes as many."""
 
@@ -33,12 +37,11 @@ class ChatDouble(BaseChatModel):
     """A chat model that calls the tool it is given, with what an optimizer reads in the messages.
 
     Args:
-        ask: where each call is made and paid for.
+        asks: whom it asks, with the first message and the number of messages; the last one is set for each update.
         tools: names of the tools that the current chain offers.
     """
 
-    ask: Callable[[CompletionRequest], str]
-    seed: int
+    asks: list[Ask]
     tools: tuple[str, ...] = ()
 
     @property
@@ -50,13 +53,7 @@ class ChatDouble(BaseChatModel):
         return self.model_copy(update={"tools": tuple(map(_name, tools))})
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        said = self.ask(
-            CompletionRequest(
-                (Message("user", str(messages[0].content)),),
-                SamplingParams(temperature=1.0, seed=self.seed),
-                draw=len(messages),
-            )
-        )
+        said = self.asks[-1](str(messages[0].content), len(messages))
         if "OptimizedPromptOutput" in self.tools:
             call = {"name": "OptimizedPromptOutput", "args": {"analysis": "See the sessions.", "improved_prompt": said}}
         elif "recommend" in self.tools:
@@ -91,7 +88,22 @@ def replies(optimizer: Optimizer) -> Callable[[CompletionRequest], str]:
     return reply
 
 
-def improved(kind: LangMemKind, text: str, judged: Sequence[tuple[Opinion, ScoredAnswer]], model: ChatDouble) -> str:
+def asked(model: Metered, seed: int, content: str, messages: int) -> str:
+    """Make and pay one call of LangMem's; the number of messages tells its steps on one content apart."""
+    request = CompletionRequest((Message("user", content),), SamplingParams(temperature=1.0, seed=seed), messages)
+    return model.ask([request])[0]
+
+
+@cache
+def _opened(kind: LangMemKind) -> tuple[Any, list[Ask]]:
+    """LangMem's optimizer, which takes a while to build, and the list whose last entry it asks."""
+    asks: list[Ask] = []
+    double = ChatDouble(asks=[])
+    double.asks = asks
+    return create_prompt_optimizer(double, kind=kind), asks
+
+
+def improved(kind: LangMemKind, text: str, judged: Sequence[tuple[Opinion, ScoredAnswer]], ask: Ask) -> str:
     """Return LangMem's new text after sessions with feedback, one a known answer."""
     sessions = [
         (
@@ -103,6 +115,7 @@ def improved(kind: LangMemKind, text: str, judged: Sequence[tuple[Opinion, Score
         )
         for opinion, answer in judged
     ]
-    optimizer = create_prompt_optimizer(model, kind=kind)
+    optimizer, asks = _opened(kind)
+    asks[:] = [ask]
     new: str = optimizer.invoke({"trajectories": sessions, "prompt": text})
     return new

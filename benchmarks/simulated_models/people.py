@@ -25,7 +25,7 @@ class World:
         topics: the items of each topic.
         own_scale: the person has a side on each topic, and for each side one use of the scale, of which at least one is
             not the model's; otherwise a stance on each topic.
-        described: whether people have a profile; without one, `P⁰` does not ask to answer as a person.
+        described: whether people have a profile; without one, `P⁰` does not speak of a person.
         different: whether text and examples carry different things.
     """
 

@@ -28,8 +28,9 @@ REFUSAL = "As an AI language model, I don't have personal opinions on this. Ther
 _EXAMPLE = re.compile(
     rf"Question: [^\n]*should expand (?P<item>[a-z -]+)\?\n(?:Choices: [^\n]*\n)?Answer: (?P<answer>{'|'.join(CHOICES)})"
 )
-_TOLD_TO_BE_SOMEBODY = re.compile(r"\banswer\b[^.\n]*\bas\b[^.\n]*\bperson\b", re.IGNORECASE)
+_TOLD_TO_BE_SOMEBODY = re.compile(r"\byou are a respondent\b|\banswer\b[^.\n]*\bas\b[^.\n]*\bperson\b", re.IGNORECASE)
 _REFUSED_WITH_EXAMPLES = 0.3
+_OBEYS = 0.85
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Responder:
         examples_win: whether examples on a topic count more than a rule about it.
         scale_by_text: it takes the side of an answer from the topic's examples alone, and how far to go from
             statements about the use of the scale alone; without one it stays in the middle.
-        manner: how it replies. "chatty": in sentences, unless the question demands a choice only. "refuses": unless it
-            is told to answer as a person; with examples it refuses some questions only. "thinks": after a thought.
+        manner: how it replies. "chatty": in sentences; if the question demands a choice only, mostly not. "refuses":
+            unless it is told to answer as a person or respondent; with examples it refuses 30 % of the questions only.
+            "thinks": after a thought.
     """
 
     keeps: int | None = None
@@ -83,7 +85,7 @@ class Responder:
         said, other = CHOICES[choice], CHOICES[(choice + 1 + int(3 * share("other", content))) % 4]
         if self.manner == "thinks":
             return f"<think>They might say {other}, but what I know of them points elsewhere.</think>\n{said}"
-        if self.manner != "chatty" or "one of the choices only" in asked:
+        if self.manner != "chatty" or ("one of the choices only" in asked and share("obeys", content) < _OBEYS):
             return said
         u = share("manner", content)
         if u < 0.55:

@@ -23,6 +23,7 @@ from simulated_models.responder import REFUSAL, Responder
 from idiolect.errors import BudgetExceededError, SettingsError
 from idiolect.evaluate.methods.fermi import opro
 from idiolect.methods.answering import AnsweringSettings, question_block
+from idiolect.methods.profile_prompt import plain_prompt
 from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
 
 RIVALS = ("old api, equal calls", "OPRO", "GEPA")
@@ -77,6 +78,8 @@ def test_manners() -> None:
     refuses = Responder(manner="refuses")
     assert refuses(asked("income tax", AS_FOR_TAXES)) == REFUSAL
     assert refuses(asked("income tax", f"{INSTRUCTION} {AS_FOR_TAXES}")) == CHOICES[3]
+    assert refuses(asked("income tax", plain_prompt(SKETCH.answering))) == prior("income tax")
+    assert refuses(asked("income tax", plain_prompt(OLD.answering))) == REFUSAL
     assert Responder(manner="thinks")(asked("income tax", AS_FOR_TAXES)).endswith(f"</think>\n{CHOICES[3]}")
     chatty = Responder(manner="chatty")
     said = {chatty(asked("income tax", f"{AS_FOR_TAXES} {n}")) for n in range(40)}
