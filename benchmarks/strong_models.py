@@ -1,6 +1,6 @@
 """Fermi's presets `api`, old and new, against few-shot, OPRO, GEPA and LangMem, with simulated strong models.
 
-    python benchmarks/strong_models.py --people 100 --out docs/results/strong-models
+    python benchmarks/strong_models.py --people 100 --out strong-models --page docs/results/strong-models.md
     … --worlds chatty thinks --optimizers "80 % right" --people 20 --arms OPRO GEPA
     … --new sketch --set iterations=3 --set search.crossing=3                   # other settings for the new preset
     … --report                                                                  # only make the tables from the lines
@@ -13,7 +13,7 @@ OPRO, GEPA, LangMem and the old preset at equal calls may make as many calls whi
 together) as the new preset made for the same person. The old preset at its own calls is reported too.
 
 A line a person goes to OUT/WORLD, OPTIMIZER.jsonl; a run that is stopped goes on where it was. Lines of other settings
-are kept, and left out of the tables. The tables replace the last part of OUT.md; the text above stays.
+are kept, and left out of the tables. The tables replace the last part of the page; the text above them stays.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def report(cells: Mapping[Cell, Mapping[str, Row]]) -> str:
             "Paired differences `new api` − arm in points, with 95 % intervals over people:",
             "",
             *table(["world", "optimizer", *others], differences),
-            "Calls of learning, answering + optimizing, a person; `used` is how often the new preset's gate chose its own"
-            " prompts / few-shot / the base model:",
+            "Calls of learning, answering + optimizing, a person; `used` is how often the new preset's gate chose its"
+            " own prompts / few-shot / the base model:",
             "",
             *table(["world", "optimizer", *(arm for arm in arms if arm in LEARNING), "new / old", "used"], calls),
             "Calls for each held-out answer:",
@@ -188,7 +188,8 @@ def aims(cells: Mapping[Cell, Mapping[str, Row]]) -> list[str]:
     ratios = {cell: ratio(rows) for cell, rows in cells.items()}
     dear = [cell for cell, each in ratios.items() if each > CALLS]
     span = f"{100 * min(ratios.values()):.0f} to {100 * max(ratios.values()):.0f} %"
-    return [*lines, f"- at most 60 % of the old preset's calls: **{_held(not dear)}**; {span}" + _named("; more in", dear)]
+    fewer = f"- at most 60 % of the old preset's calls: **{_held(not dear)}**; {span}"
+    return [*lines, fewer + _named("; more in", dear)]
 
 
 def _held(reached: bool) -> str:
@@ -211,11 +212,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=100)
     parser.add_argument("--worlds", nargs="+", choices=tuple(WORLDS), default=list(WORLDS))
     parser.add_argument("--optimizers", nargs="+", choices=tuple(OPTIMIZERS), default=list(OPTIMIZERS))
-    parser.add_argument("--arms", nargs="*", choices=RIVALS, default=list(RIVALS), help="rivals; the presets always run")
+    parser.add_argument("--arms", nargs="*", choices=RIVALS, default=list(RIVALS), help="rivals")
     parser.add_argument("--new", default="sketch", help="the new preset: sketch, or the name of a preset")
-    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="a change of the new preset")
+    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="of the new preset")
     parser.add_argument("--report", action="store_true", help="only report")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the lines")
+    parser.add_argument("--page", type=Path, help="Markdown file that gets the tables; they are printed anyway")
     given = parser.parse_args()
     try:
         new = new_settings(given.new, given.set)
@@ -227,8 +229,12 @@ def main() -> None:
     for cell in cells if not given.report else ():
         asyncio.run(run_cell(given.out, cell, given.people, new, given.arms))
     found = {cell: rows_of(path_of(given.out, cell), fingerprint(OLD, new), given.arms) for cell in cells}
-    text = report({cell: rows for cell, rows in found.items() if len(rows) > 1})
-    write_tables(given.out.with_suffix(".md"), text)
+    whole = {cell: rows for cell, rows in found.items() if len(rows) > 1}
+    if not whole:
+        sys.exit(f"{given.out} has no world and optimizer with two people or more, which a table needs")
+    text = report(whole)
+    if given.page:
+        write_tables(given.page, text)
     print(text)
 
 

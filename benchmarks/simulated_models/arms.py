@@ -14,9 +14,6 @@ from functools import partial
 from importlib.util import find_spec
 
 import against_gepa
-from simulated_models.metering import Metered, Purse
-from simulated_models.optimizer import Optimizer
-from simulated_models.people import Person, World
 
 from idiolect.evaluate.methods.fermi import opro as opro_settings
 from idiolect.methods.answering import Answerer, PromptedQuestion
@@ -31,6 +28,9 @@ from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.similarity import Bm25Similarity
+from simulated_models.metering import Metered, Purse
+from simulated_models.optimizer import Optimizer
+from simulated_models.people import Person, World
 
 EXAMPLES = 16
 _UNLIMITED = 10_000  # iterations: the calls end sooner
@@ -44,7 +44,6 @@ class Result:
         hits: 1 or 0 for each held-out question.
         answering, optimizing: calls while learning.
         asking: calls to answer the held-out questions.
-        text: the best text, where there is one.
         winner: what the evidence decided, where there is evidence.
     """
 
@@ -52,7 +51,6 @@ class Result:
     answering: int = 0
     optimizing: int = 0
     asking: int = 0
-    text: str = ""
     winner: str = ""
 
     @property
@@ -97,7 +95,7 @@ class Run:
         self.optimizer = Metered("simulated-optimizer", trial.optimizer, self.purse)
         self.answerer = Answerer(self.model, settings.answering)
 
-    async def result(self, respondent: Respondent, *, text: str = "", winner: str = "") -> Result:
+    async def result(self, respondent: Respondent, *, winner: str = "") -> Result:
         """Ask the held-out questions, which no longer count as learning."""
         answering, optimizing = self.model.calls, self.optimizer.calls
         self.purse.left = math.inf
@@ -106,7 +104,7 @@ class Run:
         hits = tuple(
             int(answer.response.answer == opinion.answer) for opinion, answer in zip(asked, answers, strict=True)
         )
-        return Result(hits, answering, optimizing, self.model.calls - answering, text, winner)
+        return Result(hits, answering, optimizing, self.model.calls - answering, winner)
 
     def few_shot(self, text: str) -> FewShot:
         """A text with the nearest examples behind it."""
@@ -128,10 +126,10 @@ async def fermi(trial: Trial, settings: FermiSettings) -> Result:
     )
     side = respondent(learned, run.answerer, trial.similarity)
     if isinstance(side, RetrievalOfPrompt):
-        run.purse.left = math.inf  # a pool outside of the memory is scored now; it counts, and the limit has no more say
+        run.purse.left = math.inf  # a pool outside of the memory is scored now, beyond any limit, and counts
         await side.explain([opinion.question for opinion in trial.person.asked])
     winner = learned.evidence.winner if learned.evidence else ""
-    return await run.result(side, text=learned.best.prompt.text, winner=winner)
+    return await run.result(side, winner=winner)
 
 
 def within_calls(settings: FermiSettings) -> FermiSettings:
@@ -163,8 +161,8 @@ async def gepa(trial: Trial) -> dict[str, Result]:
     case = against_gepa.Case(trial.person.user, trial.person.asked)
     last = (await against_gepa.gepa(world, case, minibatch=3, retrieval=False))[-1]
     answering = last.calls - last.proposing
-    alone = await run.result(FixedPrompt(run.answerer, last.prompt), text=last.prompt)
-    both = await run.result(run.few_shot(last.prompt), text=last.prompt)
+    alone = await run.result(FixedPrompt(run.answerer, last.prompt))
+    both = await run.result(run.few_shot(last.prompt))
     return {
         name: replace(each, answering=answering, optimizing=last.proposing)
         for name, each in (("GEPA", alone), ("GEPA + examples", both))
@@ -194,8 +192,8 @@ async def langmem(trial: Trial, kind: str) -> dict[str, Result]:
         text = await asyncio.to_thread(rival.improved, kind, best[1], pairs, ask)
         update += 1
     name = f"LangMem {kind}"
-    alone = await run.result(FixedPrompt(run.answerer, best[1]), text=best[1])
-    both = await run.result(run.few_shot(best[1]), text=best[1])
+    alone = await run.result(FixedPrompt(run.answerer, best[1]))
+    both = await run.result(run.few_shot(best[1]))
     return {name: alone, f"{name} + examples": replace(both, answering=alone.answering)}
 
 
@@ -203,7 +201,7 @@ async def results(trial: Trial, arms: Sequence[str]) -> dict[str, Result]:
     """Run the arms for one person; the new preset first, because its calls are the limit of the others."""
     run = trial.run(trial.new)
     found = {
-        "profile": await run.result(FixedPrompt(run.answerer, trial.initial), text=trial.initial),
+        "profile": await run.result(FixedPrompt(run.answerer, trial.initial)),
         "few-shot 16": await few_shot(trial),
         "new api": await fermi(trial, trial.new),
         "old api": await fermi(trial, trial.old),

@@ -15,15 +15,15 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langmem import create_prompt_optimizer
-from simulated_models.language import statements
-from simulated_models.metering import Metered
-from simulated_models.optimizer import Optimizer
-from simulated_models.reading import read
 
 from idiolect import Opinion
 from idiolect.methods.answering import AnsweringSettings, question_block
 from idiolect.methods.fermi.memory import ScoredAnswer
 from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
+from simulated_models.language import statements
+from simulated_models.metering import Metered
+from simulated_models.optimizer import Optimizer
+from simulated_models.reading import read
 
 LangMemKind = Literal["gradient", "metaprompt"]
 

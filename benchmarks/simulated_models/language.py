@@ -61,7 +61,7 @@ _STATEMENT = re.compile(
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence: on a topic or an item it states a stance; on a side of the scale 0 for the ends, 1 for the middle."""
+    """One sentence: a stance on a topic or an item, or 0 (the ends) or 1 (the middle) for a side of the scale."""
 
     kind: Kind
     about: str

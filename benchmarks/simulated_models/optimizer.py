@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from idiolect.models.language_model import CompletionRequest
 from simulated_models.language import (
     SIDES,
     TOPICS,
@@ -26,8 +27,6 @@ from simulated_models.language import (
 )
 from simulated_models.reading import Seen, Shown, read
 from simulated_models.responder import REFUSAL
-
-from idiolect.models.language_model import CompletionRequest
 
 INSTRUCTION = "Answer as this person would."
 _DESCRIPTION = "This person has clear views."
@@ -103,7 +102,8 @@ def _scale(failures: Sequence[Shown], shown: Sequence[Shown]) -> list[tuple[str,
             and side_of(said) == side
         ]
         if len(near) >= 2:
-            found.append((side, most_common([extent_of(each.answer) for each in shown if side_of(each.answer) == side])))
+            there = [extent_of(each.answer) for each in shown if side_of(each.answer) == side]
+            found.append((side, most_common(there)))
     return found
 
 

@@ -6,11 +6,10 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from simulated_models.language import CHOICES, SCATTERED, SIDES, TOPICS, choice_of, question
-from simulated_models.responder import Responder
-
 from idiolect import Opinion, User
 from idiolect.people.user import UserProfile
+from simulated_models.language import CHOICES, SCATTERED, SIDES, TOPICS, choice_of, question
+from simulated_models.responder import Responder
 
 KNOWN, ASKED = 20, 16
 NOISE = 0.1
@@ -29,7 +28,7 @@ class World:
         different: whether text and examples carry different things.
     """
 
-    responder: Responder = Responder()
+    responder: Responder = field(default_factory=Responder)
     topics: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TOPICS)
     own_scale: bool = False
     described: bool = True

@@ -112,7 +112,7 @@ def _langmem(content: str) -> Seen:
 
 
 def _judged(block: str, response: str) -> Shown | None:
-    """An answer from feedback: the person's is stated if the response is wrong, and is the response's if it is right."""
+    """An answer from feedback, which states the person's if the response is wrong; otherwise it is the response's."""
     items, feedback = items_in(block), _FEEDBACK.search(block)
     if not items:
         return None

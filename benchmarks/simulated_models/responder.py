@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from idiolect.models.language_model import CompletionRequest
 from simulated_models.language import (
     CHOICES,
     Statement,
@@ -18,15 +19,14 @@ from simulated_models.language import (
     topic_of,
 )
 
-from idiolect.models.language_model import CompletionRequest
-
 T = TypeVar("T")
 
 Manner = Literal["terse", "chatty", "refuses", "thinks"]
 
 REFUSAL = "As an AI language model, I don't have personal opinions on this. There are arguments on both sides."
 _EXAMPLE = re.compile(
-    rf"Question: [^\n]*should expand (?P<item>[a-z -]+)\?\n(?:Choices: [^\n]*\n)?Answer: (?P<answer>{'|'.join(CHOICES)})"
+    r"Question: [^\n]*should expand (?P<item>[a-z -]+)\?\n(?:Choices: [^\n]*\n)?"
+    rf"Answer: (?P<answer>{'|'.join(CHOICES)})"
 )
 _TOLD_TO_BE_SOMEBODY = re.compile(r"\byou are a respondent\b|\banswer\b[^.\n]*\bas\b[^.\n]*\bperson\b", re.IGNORECASE)
 _REFUSED_WITH_EXAMPLES = 0.3
@@ -61,9 +61,9 @@ class Responder:
         prompt, asked = content[:start], content[start:]
         (item,) = items_in(asked)
         shown = [(match["item"], CHOICES.index(match["answer"])) for match in _EXAMPLE.finditer(prompt)]
-        if self.manner == "refuses" and not _TOLD_TO_BE_SOMEBODY.search(prompt):
-            if not shown or share("refuses", content) < _REFUSED_WITH_EXAMPLES:
-                return REFUSAL
+        spoken_to_as_an_assistant = self.manner == "refuses" and not _TOLD_TO_BE_SOMEBODY.search(prompt)
+        if spoken_to_as_an_assistant and (not shown or share("refuses", content) < _REFUSED_WITH_EXAMPLES):
+            return REFUSAL
         return self._said(self.choice(item, prompt, shown), content, asked)
 
     def choice(self, item: str, prompt: str, shown: list[tuple[str, int]]) -> int:

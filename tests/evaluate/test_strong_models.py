@@ -162,11 +162,11 @@ async def test_an_optimizer_uses_only_what_stands_in_its_request(form: str, memo
 
 
 def test_a_reply_depends_on_the_request_alone() -> None:
-    failure = 'Question: Do you agree that the government should expand income tax?\nPerson\'s answer: Strongly agree\n'
+    failure = "Question: Do you agree that the government should expand income tax?\nPerson's answer: Strongly agree\n"
     content = (
         '<memory>\n<prompt number="1" score="20">\nAnswer.\nWith this text these answers were not what the person '
-        f'said:\n<failure number="1">\n{failure}Answer under this text: Somewhat agree\n</failure>\n</prompt>\n</memory>'
-        "\nLearn from the wrong answers what this person is like, and say it in the text."
+        f'said:\n<failure number="1">\n{failure}Answer under this text: Somewhat agree\n</failure>\n</prompt>\n'
+        "</memory>\nLearn from the wrong answers what this person is like, and say it in the text."
     )
     optimizer, rng = Optimizer(1.0), random.Random(0)
     assert statements(optimizer.text(read(content), rng)) == [Statement("topic", "taxes", 0)]
@@ -210,7 +210,8 @@ async def test_rivals_keep_to_the_calls_of_the_new_preset(world: str) -> None:
 async def test_langmem_keeps_to_the_calls_and_learns() -> None:
     pytest.importorskip("langmem")
     arms = ("LangMem gradient", "LangMem metaprompt")
-    found = await results(Trial(WORLDS["follows both"], person(WORLDS["follows both"], 1), Optimizer(1.0), OLD, SKETCH), arms)
+    world = WORLDS["follows both"]
+    found = await results(Trial(world, person(world, 1), Optimizer(1.0), OLD, SKETCH), arms)
     for arm in arms:
         assert found[arm].optimizing % {"LangMem gradient": 3, "LangMem metaprompt": 5}[arm] == 0
         assert 0 < found[arm].calls <= found["new api"].calls
@@ -222,7 +223,7 @@ async def test_langmem_keeps_to_the_calls_and_learns() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *more: str) -> None:
     arguments = ["--people", "2", "--worlds", "follows both", "--optimizers", "80 % right", "--arms", "OPRO"]
-    monkeypatch.setattr(sys, "argv", ["strong_models.py", *arguments, "--out", str(out), *more])
+    monkeypatch.setattr(sys, "argv", ["strong_models.py", *arguments, "--out", str(out), "--page", str(out.with_suffix(".md")), *more])
     strong_models.main()
 
 
@@ -263,7 +264,10 @@ def test_aims_are_judged_on_the_better_of_both() -> None:
         arms = {"new api": result(new, calls), "old api": result(old, 100), "few-shot 16": result(few)}
         return {name: {"arms": arms} for name in "ab"}
 
-    cells = {("follows both", "80 % right"): rows(12, 10, 12, 60), ("scale in the text", "80 % right"): rows(14, 4, 13, 60)}
+    cells = {
+        ("follows both", "80 % right"): rows(12, 10, 12, 60),
+        ("scale in the text", "80 % right"): rows(14, 4, 13, 60),
+    }
     assert [": **reached**" in line for line in strong_models.aims(cells)] == [True, True, True]
     cells["follows both", "80 % right"] = rows(12, 10, 13, 61)
     cells["scale in the text", "80 % right"] = rows(13, 13, 4, 10)
