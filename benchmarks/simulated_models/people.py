@@ -45,7 +45,7 @@ WORLDS: Mapping[str, World] = {
     "refuses": World(Responder(manner="refuses"), described=False),
     "thinks": World(Responder(manner="thinks")),
     "scale in the text": World(Responder(scale_by_text=True), own_scale=True, different=True),
-    "topics out of reach": World(Responder(keeps=3, examples=4), topics=SCATTERED, different=True),
+    "topics out of reach": World(Responder(keeps=3, examples=2), topics=SCATTERED, different=True),
 }
 """By name, what the answering model does."""
 
