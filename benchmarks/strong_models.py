@@ -92,7 +92,8 @@ def accuracy(rows: Mapping[str, Row], arm: str) -> dict[str, float]:
 
 def mean(rows: Mapping[str, Row], arm: str, *keys: str) -> float:
     """The mean over people of a sum of counts."""
-    return sum(row["arms"][arm][key] for row in rows.values() for key in keys) / len(rows)
+    counts: list[int] = [row["arms"][arm][key] for row in rows.values() for key in keys]
+    return sum(counts) / len(rows)
 
 
 def points(found: Interval) -> str:

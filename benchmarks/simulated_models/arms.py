@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
+from typing import Literal
 
 import against_gepa
 
@@ -169,11 +170,10 @@ async def gepa(trial: Trial) -> dict[str, Result]:
     }
 
 
-async def langmem(trial: Trial, kind: str) -> dict[str, Result]:
+async def langmem(trial: Trial, kind: Literal["gradient", "metaprompt"]) -> dict[str, Result]:
     """LangMem: all known answers under a text, an update, and again from the best text so far until the calls end."""
     from simulated_models import langmem_rival as rival
 
-    assert kind in ("gradient", "metaprompt")
     run = trial.run(trial.new)
     run.optimizer.reply = rival.replies(trial.optimizer)
     opinions = trial.person.user.opinions
