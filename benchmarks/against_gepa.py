@@ -46,10 +46,11 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.proposal import Round
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.catalog import open_similarity

@@ -30,8 +30,9 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.catalog import open_similarity

@@ -16,7 +16,7 @@ from idiolect.application.run import CallSettings
 from idiolect.application.workspace import WorkspaceSettings
 from idiolect.errors import ModelError
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import preset
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.setting_changes import changed
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question, UserProfile

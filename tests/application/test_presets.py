@@ -17,7 +17,7 @@ from idiolect.application.presets import FEWEST_PARAMETERS_OF_A_WRITER, choose_p
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ModelError, SettingsError
-from idiolect.methods.fermi.settings import preset
+from idiolect.methods.fermi.presets import preset
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest
 from tests.application.mimicked import ANN
@@ -68,7 +68,7 @@ def test_local_is_api_with_likelihood_and_both_proposers() -> None:
     assert (local.meta_prompt, local.meta_prompt.prefill) == (api.meta_prompt, "")
     assert local.meta_prompt.max_tokens > preset("demo").meta_prompt.max_tokens
     assert (local.retrieval, local.evidence, local.max_opinions) == (api.retrieval, api.evidence, api.max_opinions)
-    assert (local.retrieval.pool, local.retrieval.lazy, local.evidence.share) == ("last+memory", True, 0.2)
+    assert (local.retrieval.pool, local.retrieval.lazy, local.evidence.share) == ("memory", True, 0.0)
 
 
 async def test_a_model_is_counted_from_its_files_and_not_opened(

@@ -16,8 +16,9 @@ from idiolect.cli.app import app
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest
 from idiolect.models.replay import RecordingModel

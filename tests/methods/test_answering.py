@@ -21,7 +21,7 @@ from idiolect.methods.answering import (
     question_block,
     with_stored_rule,
 )
-from idiolect.methods.fermi.settings import PRESETS, preset
+from idiolect.methods.fermi.presets import PRESETS, preset
 from idiolect.methods.setting_changes import changed
 from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel

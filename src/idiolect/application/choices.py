@@ -88,7 +88,7 @@ def fermi_settings(
     Raises:
         SettingsError: there is no such preset, or a setting or a combination is invalid.
     """
-    from idiolect.methods.fermi.settings import preset
+    from idiolect.methods.fermi.presets import preset
 
     found = chosen or preset_by_names(model, optimizer)
     settings = preset(choices.preset or found.name)

@@ -18,8 +18,9 @@ from idiolect.methods.fermi.checkpoint import Bookmark, State, run_identity
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.learning import beginning
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.roles import deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Progress
 from tests.methods.fermi.interrupting import BOTH, GATED, PAPER, Meter, Pages, planted
 from tests.methods.people import numbered_proposals, paper, random_answers, rater

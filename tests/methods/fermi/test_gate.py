@@ -17,9 +17,10 @@ from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Usage
 from tests.methods.fermi.interrupting import GATED, planted

@@ -11,8 +11,9 @@ from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import MetaPromptSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.settings import MetaPromptSettings, RetrievalSettings
 from idiolect.methods.personalization import Progress
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Usage

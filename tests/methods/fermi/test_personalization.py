@@ -15,15 +15,11 @@ from idiolect.methods.answering import Response
 from idiolect.methods.evidence import EvidenceSettings, weigh
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Failure, Prompt
-from idiolect.methods.fermi.settings import (
-    DemonstrationSettings,
-    FermiSettings,
-    MetaPromptSettings,
-    RetrievalSettings,
-    preset,
-)
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.language_model import Usage
+from tests.held_out_settings import HELD_OUT
 from tests.methods.people import learn, paper, rater, scored, steady
 from tests.people.strategies import opinions, texts
 
@@ -41,7 +37,7 @@ fermi_settings = st.sampled_from(
     [
         preset("paper"),
         preset("demo"),
-        preset("api"),
+        HELD_OUT,
         FermiSettings(
             seed=-1,
             meta_prompt=MetaPromptSettings(template="{{ prompts }}", max_failures=3, temperature=0.1),

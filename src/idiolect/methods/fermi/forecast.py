@@ -152,13 +152,19 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     With T iterations of K proposals, N scoring and H held-out opinions:
 
     (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
+
+    With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
+    prompts, few-shot answers the held-out opinions too: + H.
     """
     t, k = settings.iterations, settings.proposals
     prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
+    if settings.search.crossing > 1:
+        prompts = 1 + t * k + (settings.evidence.by == "crossed")
+    sides = 3 if settings.hybrid.examples else 2
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
-        answering += prompts * len(roles.scoring) + 2 * len(roles.held_out)
+        answering += prompts * len(roles.scoring) + sides * len(roles.held_out)
         if roles.held_out and settings.evidence.ties == "learned":
             answering += len(roles.scoring)
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):

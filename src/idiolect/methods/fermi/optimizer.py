@@ -144,12 +144,7 @@ class Fermi:
             ModelError: a model could not answer.
             HaltedError: the run was halted before the memory was scored again; `learned` is still the latest result.
         """
-        if learned.user_id != user.id:
-            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
-        if iterations < 0:
-            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
-        if learned.settings.answering != self._settings.answering:
-            raise SettingsError("the prompts were learned with other answering settings")
+        self._check_extension(learned, user, iterations)
         groups = regrouped(learned, user := considered(user, self._settings))
         if not learned.finished:
             iterations += max(0, self._settings.iterations - len(learned.iterations))
@@ -174,6 +169,14 @@ class Fermi:
         if after.evidence is None and not after.held_out:  # the opinions that judged were folded back
             after = replace(after, evidence=learned.evidence)
         return after
+
+    def _check_extension(self, learned: FermiPersonalization, user: User, iterations: int) -> None:
+        if learned.user_id != user.id:
+            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
+        if iterations < 0:
+            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
+        if learned.settings.answering != self._settings.answering:
+            raise SettingsError("the prompts were learned with other answering settings")
 
     async def _neighbours(self, roles: Roles) -> tuple[tuple[int, ...], ...]:
         """Return the opinions that stand behind each prompt that is scored on an opinion, for each opinion."""
