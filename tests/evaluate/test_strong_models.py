@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import strong_models
 from simulated_models.arms import Result, Trial, fermi, gepa, results, within_calls
-from simulated_models.compared_settings import OLD, SKETCH, new_settings
+from simulated_models.compared_settings import OLD, new_settings
 from simulated_models.language import CHOICES, TOPICS, Statement, items_in, question, share, statements, topic_of
 from simulated_models.metering import Metered, Purse
 from simulated_models.optimizer import INSTRUCTION, Optimizer
@@ -23,9 +23,11 @@ from simulated_models.responder import REFUSAL, Responder
 from idiolect.errors import BudgetExceededError, SettingsError
 from idiolect.evaluate.methods.fermi import opro
 from idiolect.methods.answering import AnsweringSettings, question_block
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.profile_prompt import plain_prompt
 from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
 
+NEW = preset("api")
 RIVALS = ("old api, equal calls", "OPRO", "GEPA")
 AS_FOR_TAXES = str(Statement("topic", "taxes", 3))
 
@@ -78,7 +80,7 @@ def test_manners() -> None:
     refuses = Responder(manner="refuses")
     assert refuses(asked("income tax", AS_FOR_TAXES)) == REFUSAL
     assert refuses(asked("income tax", f"{INSTRUCTION} {AS_FOR_TAXES}")) == CHOICES[3]
-    assert refuses(asked("income tax", plain_prompt(SKETCH.answering))) == prior("income tax")
+    assert refuses(asked("income tax", plain_prompt(NEW.answering))) == prior("income tax")
     assert refuses(asked("income tax", plain_prompt(OLD.answering))) == REFUSAL
     assert Responder(manner="thinks")(asked("income tax", AS_FOR_TAXES)).endswith(f"</think>\n{CHOICES[3]}")
     chatty = Responder(manner="chatty")
@@ -126,10 +128,10 @@ class Recorder:
 
 async def recorded(form: str, optimizer: Optimizer, world: World, one: Person) -> list[tuple[str, str]]:
     recorder = Recorder(optimizer)
-    trial = Trial(world, one, recorder, OLD, SKETCH, budget=150)  # type: ignore[arg-type]
+    trial = Trial(world, one, recorder, OLD, NEW, budget=150)  # type: ignore[arg-type]
     runs: dict[str, Callable[[], object]] = {
         "paper": lambda: fermi(trial, within_calls(OLD)),
-        "diagnosis": lambda: fermi(trial, SKETCH),
+        "diagnosis": lambda: fermi(trial, NEW),
         "opro": lambda: fermi(trial, within_calls(opro(OLD))),
         "gepa": lambda: gepa(trial),
     }
@@ -199,7 +201,7 @@ async def test_a_purse_holds_distinct_calls() -> None:
 async def test_rivals_keep_to_the_calls_of_the_new_preset(world: str) -> None:
     for number in (1, 2):
         one = person(WORLDS[world], number)
-        found = await results(Trial(WORLDS[world], one, Optimizer(0.8), OLD, SKETCH), RIVALS)
+        found = await results(Trial(WORLDS[world], one, Optimizer(0.8), OLD, NEW), RIVALS)
         most = found["new api"].calls
         assert found["few-shot 16"].calls == found["profile"].calls == 0
         for arm in (*RIVALS, "GEPA + examples"):
@@ -211,7 +213,7 @@ async def test_langmem_keeps_to_the_calls_and_learns() -> None:
     pytest.importorskip("langmem")
     arms = ("LangMem gradient", "LangMem metaprompt")
     world = WORLDS["follows both"]
-    found = await results(Trial(world, person(world, 1), Optimizer(1.0), OLD, SKETCH), arms)
+    found = await results(Trial(world, person(world, 1), Optimizer(1.0), OLD, NEW), arms)
     for arm in arms:
         assert found[arm].optimizing % {"LangMem gradient": 3, "LangMem metaprompt": 5}[arm] == 0
         assert 0 < found[arm].calls <= found["new api"].calls
@@ -223,7 +225,9 @@ async def test_langmem_keeps_to_the_calls_and_learns() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *more: str) -> None:
     arguments = ["--people", "2", "--worlds", "follows both", "--optimizers", "80 % right", "--arms", "OPRO"]
-    monkeypatch.setattr(sys, "argv", ["strong_models.py", *arguments, "--out", str(out), "--page", str(out.with_suffix(".md")), *more])
+    monkeypatch.setattr(
+        sys, "argv", ["strong_models.py", *arguments, "--out", str(out), "--page", str(out.with_suffix(".md")), *more]
+    )
     strong_models.main()
 
 
@@ -275,9 +279,9 @@ def test_aims_are_judged_on_the_better_of_both() -> None:
 
 
 def test_settings_of_the_new_preset_are_arguments() -> None:
-    assert new_settings("sketch", []) == SKETCH
-    assert new_settings("sketch", ["search.crossing=3"]).search == replace(SKETCH.search, crossing=3)
+    assert new_settings("api", []) == NEW
+    assert new_settings("api", ["search.crossing=3"]).search == replace(NEW.search, crossing=3)
     with pytest.raises(SettingsError):
-        new_settings("sketch", ["nothing=3"])
+        new_settings("api", ["nothing=3"])
     with pytest.raises(ValueError, match="write SETTING=VALUE"):
-        new_settings("sketch", ["iterations"])
+        new_settings("api", ["iterations"])
