@@ -2,7 +2,8 @@
 
     for each scoring opinion i: choose the prompts without i, combine their kept responses to i → s_i
 
-With crossing, no prompt that may answer opinion i was written by an optimizer that saw it, so these scores are unseen
+A question for which dispositions are stated is asked again with them, as it would be if its opinion were not known; if
+the answers are worse than without, the optimizer's dispositions are not stated at all. With crossing, no prompt that may answer opinion i was written by an optimizer that saw it, so these scores are unseen
 ones, like those of held-out opinions. All opinions judge, and all of them are learned from. Only the base model is
 asked, once an opinion. Several orders of the examples are not evaluated here, which costs no call.
 """

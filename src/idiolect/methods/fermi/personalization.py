@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.evidence import Evidence
+from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.unread import Readings
@@ -63,6 +64,8 @@ class FermiPersonalization:
         held_out: opinions that were not learned from.
         evidence: result on the held-out opinions; None if they were not asked (yet).
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
+        dispositions: statements on the person, with those that did not help, which are never used.
+        dispositions_help: whether the optimizer's dispositions are stated; False if the evidence is worse with them.
     """
 
     user_id: str
@@ -81,6 +84,8 @@ class FermiPersonalization:
     held_out: tuple[Opinion, ...] = ()
     evidence: Evidence | None = None
     made_with: str = ""
+    dispositions: tuple[Disposition, ...] = ()
+    dispositions_help: bool = True
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 
@@ -157,6 +162,8 @@ class FermiPersonalization:
         for scored in (self.initial, *self.prompts, *self.memory):
             if not scored.points_into(n):
                 raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")
+        if not all(each.points_into(n) for each in self.dispositions):
+            raise PersonalizationError("the stored personalization is damaged at dispositions")
 
 
 @cache

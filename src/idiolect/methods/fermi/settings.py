@@ -15,7 +15,12 @@ from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings, SearchSettings
+from idiolect.methods.fermi.extension_settings import (
+    DispositionSettings,
+    EnsembleSettings,
+    HybridSettings,
+    SearchSettings,
+)
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import check_source
 
@@ -35,7 +40,7 @@ MAX_OPINIONS = 400
 """Maximum number of a user's opinions in the presets `demo` and `api`: learning from thousands would take hours."""
 
 _NO_GATE = EvidenceSettings()
-_AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings())
+_AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings(), DispositionSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,7 @@ class FermiSettings:
         search: crossing, parents, and when to stop early (ours).
         hybrid: the nearest opinions behind each prompt (ours).
         ensemble: answering by several prompts (ours).
+        dispositions: statements on the person behind the prompts (ours); they need crossing and an optimizer.
     """
 
     preset: str = "custom"
@@ -213,6 +219,7 @@ class FermiSettings:
     search: SearchSettings = _AS_IN_THE_PAPER[0]
     hybrid: HybridSettings = _AS_IN_THE_PAPER[1]
     ensemble: EnsembleSettings = _AS_IN_THE_PAPER[2]
+    dispositions: DispositionSettings = _AS_IN_THE_PAPER[3]
 
     def __post_init__(self) -> None:
         require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
@@ -226,6 +233,9 @@ class FermiSettings:
         require(fits, "scoring_share", self.scoring_share, f"at most {room:g}, evidence.share is held out")
         crossed = self.evidence.by != "crossed" or self.search.crossing > 1
         require(crossed, "evidence.by", self.evidence.by, "held_out without crossing")
+        n = self.dispositions.number
+        require(not n or self.search.crossing > 1, "dispositions.number", n, "0 without crossing")
+        require(not n or "llm" in self.proposers, "dispositions.number", n, "0 without the LLM proposer")
         require(bool(self.proposers), "proposers", self.proposers, "not empty")
         for proposer in self.proposers:
             require_one_of(ProposerName, "proposers", proposer)

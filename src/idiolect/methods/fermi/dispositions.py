@@ -1,0 +1,313 @@
+"""Dispositions: short statements on what a person is like, which the person can read, strike and reword (ours).
+
+    optimizer, once a fold → statements, each with the answers that it explains
+    statement → tried on answers that its optimizer did not see → kept if alignment rises → stated where it bears
+
+A disposition is tried with `P⁰`'s form, so all that differs is the statement. When an opinion is judged, a disposition
+counts only if its optimizer did not see the opinion, and if it would be kept without the trial on it (leave-one-out).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.fermi.examples import compared_text
+from idiolect.methods.fermi.extension_settings import DispositionSettings
+from idiolect.methods.fermi.prompt import quoted_opinions, same_question
+from idiolect.methods.templating import inert, render
+from idiolect.models.similarity import FloatArray, Similarity
+from idiolect.models.words import words_of
+from idiolect.people.user import Opinion, Question
+
+DispositionOrigin = Literal["optimizer", "person"]
+
+MAX_CHARACTERS = 300
+"""Maximum length of a disposition: it is a line of a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Trial of a disposition on one opinion.
+
+    Args:
+        index: index of the scoring opinion.
+        before, after: alignment of the answer under `P⁰` without and with the disposition, in [0, 1].
+    """
+
+    index: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """A statement on a person.
+
+    Args:
+        text: the statement.
+        explains: indices of the scoring opinions that the optimizer claimed to explain.
+        seen: indices of the scoring opinions that the optimizer saw.
+        fold: the fold that it is tried on; None for a person's own.
+        trials: trials on opinions that the optimizer did not see.
+        origin: who stated it first.
+        wording: the person's own words instead of the optimizer's; "": not reworded.
+        struck: whether the person has struck it; then it is never used.
+    """
+
+    text: str
+    explains: tuple[int, ...] = ()
+    seen: tuple[int, ...] = ()
+    fold: int | None = None
+    trials: tuple[Trial, ...] = ()
+    origin: DispositionOrigin = "optimizer"
+    wording: str = ""
+    struck: bool = False
+
+    @property
+    def stated(self) -> str:
+        """The statement as it is used: in the person's own words if there are any."""
+        return self.wording or self.text
+
+    @property
+    def own(self) -> bool:
+        """Whether these are the person's own words, which need no trial."""
+        return self.origin == "person" or bool(self.wording)
+
+    @property
+    def gain(self) -> float | None:
+        """Mean gain in alignment over the trials; None if there were none."""
+        return _gain(self.trials)
+
+    @property
+    def used(self) -> bool:
+        """Whether it may be stated in a prompt."""
+        return self.used_without(())
+
+    @property
+    def shown(self) -> bool:
+        """Whether the person is shown it: it is used, or would be if they had not struck it."""
+        return self.used or self.struck
+
+    def used_without(self, excluded: Collection[int]) -> bool:
+        """Return whether it may be stated in a prompt that is judged on excluded opinions."""
+        if self.struck:
+            return False
+        if self.own:
+            return True
+        rest = _gain(trial for trial in self.trials if trial.index not in excluded)
+        return rest is not None and rest > 0 and not set(self.seen) & set(excluded)
+
+    def points_into(self, n: int) -> bool:
+        """Return whether every index refers to one of n opinions."""
+        return all(0 <= i < n for i in (*self.explains, *self.seen, *(trial.index for trial in self.trials)))
+
+
+def _gain(trials: Iterable[Trial]) -> float | None:
+    each = [trial.after - trial.before for trial in trials]
+    return math.fsum(each) / len(each) if each else None
+
+
+def disposition_key(text: str) -> str:
+    """Return a key that is equal for statements with the same words."""
+    return " ".join(words_of(text.casefold())) or " ".join(text.casefold().split())
+
+
+def with_known(text: str, dispositions: Iterable[Disposition]) -> str:
+    """Return a prompt's text with dispositions stated behind it, each on a line."""
+    lines = [inert(each.stated) for each in dispositions]
+    if not lines:
+        return text
+    return "\n\n".join(filter(None, (text, render("dispositions.jinja", {"lines": lines}))))
+
+
+async def bearings(
+    questions: Sequence[Question],
+    dispositions: Sequence[Disposition],
+    opinions: Sequence[Opinion],
+    similarity: Similarity,
+    *,
+    with_choices: bool,
+) -> FloatArray:
+    """Return how much each disposition bears on each question, shape (questions, dispositions).
+
+    This is the question's similarity to the statement, plus its mean similarity to the questions that the statement
+    explains, except to itself.
+    """
+    asked = [compared_text(question, with_choices=with_choices) for question in questions]
+    known = [compared_text(opinion.question, with_choices=with_choices) for opinion in opinions]
+    n = len(dispositions)
+    matrix = await similarity.similarity(asked, [*(each.text for each in dispositions), *known])
+    found: FloatArray = np.array(matrix[:, :n], dtype=np.float32)
+    for row, question in enumerate(questions):
+        others = [i for i, opinion in enumerate(opinions) if not same_question(opinion.question, question)]
+        for place, each in enumerate(dispositions):
+            explained = [matrix[row, n + i] for i in each.explains if i in others]
+            found[row, place] += float(np.mean(explained)) if explained else 0.0
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """How much a person's dispositions bear on questions.
+
+    Args:
+        dispositions: the dispositions.
+        least: for each disposition, how much it has to bear on a question to be stated.
+        matrix: how much each bears on each question, shape (questions, dispositions).
+    """
+
+    dispositions: tuple[Disposition, ...]
+    least: FloatArray
+    matrix: FloatArray
+
+    def chosen(
+        self, place: int, settings: DispositionSettings, *, excluded: Collection[int], judged: Sequence[Opinion]
+    ) -> tuple[int, ...]:
+        """Return the indices of the dispositions to state for a question: all of the person's own, and the nearest.
+
+        Args:
+            place: place of the question.
+            settings: how many are stated.
+            excluded: indices of opinions that must not be used.
+            judged: opinions that the answer is judged on; a disposition that quotes one is not stated.
+        """
+        usable = [
+            k
+            for k, each in enumerate(self.dispositions)
+            if each.used_without(excluded) and not quoted_opinions(each.stated, judged)
+        ]
+        row = self.matrix[place]
+        near = [k for k in usable if not self.dispositions[k].own and row[k] > 0 and row[k] >= self.least[k]]
+        nearest = sorted(near, key=lambda k: (-row[k], k))[: settings.retrieved]
+        return tuple(k for k in usable if self.dispositions[k].own or k in nearest)
+
+
+async def bearing_on(
+    questions: Sequence[Question],
+    dispositions: Sequence[Disposition],
+    opinions: Sequence[Opinion],
+    settings: DispositionSettings,
+    similarity: Similarity | None,
+    *,
+    with_choices: bool,
+) -> Bearing:
+    """Return how much the dispositions bear on the questions, compared with the questions of the known opinions.
+
+    Without a similarity, none bears on anything, and only the person's own are stated.
+    """
+    if similarity is None or all(each.own or each.struck for each in dispositions):
+        nothing = np.zeros((len(questions), len(dispositions)), dtype=np.float32)
+        return Bearing(tuple(dispositions), np.zeros(len(dispositions), dtype=np.float32), nothing)
+    everything = [*questions, *(opinion.question for opinion in opinions)]
+    matrix = await bearings(everything, dispositions, opinions, similarity, with_choices=with_choices)
+    known = matrix[len(questions) :]  # (opinions, dispositions)
+    least: FloatArray = np.quantile(known, settings.nearness, axis=0).astype(np.float32)
+    return Bearing(tuple(dispositions), least, matrix[: len(questions)])
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionEdits:
+    """A person's changes; numbers are those of `numbered`, before any change.
+
+    Args:
+        strike: numbers of dispositions that are wrong.
+        restore: numbers of struck ones that hold after all.
+        reword: the person's words by number; an optimizer's own words undo the rewording.
+        add: further dispositions.
+    """
+
+    strike: tuple[int, ...] = ()
+    restore: tuple[int, ...] = ()
+    reword: tuple[tuple[int, str], ...] = ()
+    add: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for text in (*(text for _, text in self.reword), *self.add):
+            if not inert(text):
+                raise ValueError("a disposition needs words")
+            if len(inert(text)) > MAX_CHARACTERS:
+                raise ValueError(f"a disposition has at most {MAX_CHARACTERS} characters")
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is changed."""
+        return not (self.strike or self.restore or self.reword or self.add)
+
+
+def numbered(dispositions: Sequence[Disposition]) -> dict[int, int]:
+    """Return the indices of the dispositions that a person is shown, by their numbers, which start at 1.
+
+    A person's changes leave the numbers as they are.
+    """
+    return dict(enumerate((place for place, each in enumerate(dispositions) if each.shown), start=1))
+
+
+def edited(dispositions: Sequence[Disposition], edits: DispositionEdits) -> tuple[Disposition, ...]:
+    """Return the dispositions with a person's changes, in the order of the fields of `DispositionEdits`.
+
+    Raises:
+        PersonalizationError: there is no disposition with that number.
+    """
+    now, places = list(dispositions), numbered(dispositions)
+    for number in edits.strike:
+        place = _place(number, places)
+        now[place] = replace(now[place], struck=True)
+    for number in edits.restore:
+        place = _place(number, places)
+        now[place] = _restored(now[place])
+    for number, text in edits.reword:
+        place = _place(number, places)
+        now[place] = _reworded(now[place], inert(text))
+    for text in map(inert, edits.add):
+        shown = [place for place, each in enumerate(now) if each.shown]
+        same = [place for place in shown if disposition_key(now[place].stated) == disposition_key(text)]
+        if same:
+            now[same[0]] = replace(now[same[0]], wording=text, struck=False)
+        else:
+            now.append(Disposition(text, origin="person"))
+    return tuple(now)
+
+
+def _place(number: int, places: Mapping[int, int]) -> int:
+    if number not in places:
+        known = f"the numbers are 1 to {len(places)}" if places else "there are none"
+        raise PersonalizationError(f"no disposition {number}: {known}")
+    return places[number]
+
+
+def _restored(one: Disposition) -> Disposition:
+    """Return a disposition that the person vouches for; without a gain, it counts as in their own words."""
+    again = replace(one, struck=False)
+    return again if again.used else replace(again, wording=one.stated)
+
+
+def _reworded(one: Disposition, text: str) -> Disposition:
+    if one.origin == "person":
+        return replace(one, text=text, wording="")
+    wording = "" if text == one.text else text
+    again = replace(one, wording=wording)
+    return again if again.used or one.struck else replace(again, wording=text)
+
+
+def with_edits_of(before: Sequence[Disposition], after: Sequence[Disposition]) -> tuple[Disposition, ...]:
+    """Return newly learned dispositions with the changes that the person made to earlier ones.
+
+    What they added or reworded stays, and what they struck stays struck; indices of opinions are dropped, because they
+    referred to the earlier opinions.
+    """
+    now = list(after)
+    for each in before:
+        if not (each.own or each.struck):
+            continue
+        same = [place for place, new in enumerate(now) if disposition_key(new.text) == disposition_key(each.text)]
+        if same:
+            now[same[0]] = replace(now[same[0]], wording=each.wording, struck=each.struck, origin=each.origin)
+        else:
+            now.append(replace(each, explains=(), seen=(), fold=None, trials=()))
+    return tuple(now)
