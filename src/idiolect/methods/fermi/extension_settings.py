@@ -67,6 +67,7 @@ class EnsembleSettings:
 
     Args:
         prompts: number of prompts that answer a question, the best ones for it; 1: one, as in the paper.
+        tolerance: difference of estimated scores to the best prompt, in [0, 1], up to which a prompt takes part.
         orders: number of orders of the examples in which each of them answers; only for prompts with examples.
         own_answers: exponent of the person's own distribution of answers to questions with the same choices, which
             multiplies the prompts' mean distribution; 0: it is not used.
@@ -75,12 +76,14 @@ class EnsembleSettings:
     """
 
     prompts: int = 1
+    tolerance: float = 1.0
     orders: int = 1
     own_answers: float = 0.0
     decide: Decision = "mode"
 
     def __post_init__(self) -> None:
         require(self.prompts >= 1, "ensemble.prompts", self.prompts, "at least 1")
+        require(0 <= self.tolerance <= 1, "ensemble.tolerance", self.tolerance, "in [0, 1]")
         require(self.orders >= 1, "ensemble.orders", self.orders, "at least 1")
         finite = isfinite(self.own_answers) and self.own_answers >= 0
         require(finite, "ensemble.own_answers", self.own_answers, "0 or greater")

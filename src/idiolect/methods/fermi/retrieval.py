@@ -267,8 +267,9 @@ class RetrievalOfPrompt:
         if self._settings.tie_break == "complete" and len(tied) > 1:
             chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
+        least = scores[chosen] - self._ensemble.tolerance
         ranked = sorted(
-            (k for k in range(len(scores)) if k != chosen and k not in grounds.revealing),
+            (k for k in range(len(scores)) if k != chosen and k not in grounds.revealing and scores[k] >= least),
             key=lambda k: (-scores[k], -(overall[k] or 0.0), k),
         )
         answering = (chosen, *ranked[: self._ensemble.prompts - 1]) if self._ensemble.combines else ()
