@@ -22,6 +22,7 @@ from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import NotFittedError, SettingsError
 from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.baselines import FixedPrompt, base
+from idiolect.methods.fermi.gate import answering_with
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Explanation, Respondent
@@ -174,7 +175,8 @@ async def _ask_prompted(
     if with_base and counts != "base":
         answers["base"] = await _response(base(learner.answerer(owner.id)), question)
     after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
-    _keep_scores(workspace.store, record, learned, after)
+    if answering_with(learned) is learned:  # few-shot alone has no pool, so what it scored is not kept
+        _keep_scores(workspace.store, record, learned, after)
     return Asked(owner, question, answers, counts, after, answer.explanation)
 
 

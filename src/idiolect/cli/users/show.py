@@ -88,6 +88,10 @@ def _print_prompts(record: PersonalizationRecord) -> None:
     n = len(learned.prompts)
     _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}:")
     print_prompt(learned.best, learned, indent=_INDENT + 2)
+    if stated := [each for each in learned.dispositions if each.shown]:
+        _print_indented("dispositions, to change with users dispositions:")
+        for number, each in enumerate(stated, start=1):
+            _print_indented(f"  {number}  {one_line(each.stated)}{' (struck)' if each.struck else ''}")
     _print_indented(learned.gate)
     if not learned.finished and "stopped early" not in learned.gate:
         _print_indented("learning was stopped early")

@@ -79,7 +79,9 @@ class DispositionWriter:
         versions = list(_versions(seen, self._settings))
         place, room = 0, None
         while True:
-            further, text = first_fitting((request_text(seen, self._settings, *each) for each in versions[place:]), room)
+            further, text = first_fitting(
+                (request_text(seen, self._settings, *each) for each in versions[place:]), room
+            )
             place += further
             sampling = SamplingParams(self._settings.max_tokens, self._settings.temperature, seed=seed)
             request = CompletionRequest((Message("user", text),), sampling, seen.fold)
@@ -124,9 +126,7 @@ def request_text(seen: Seen, settings: DispositionSettings, most: int | None, lo
             }
         )
     profile = {name: cut(value, longest) for name, value in seen.profile.attributes.items()}
-    return render(
-        "disposition_request.jinja", {"profile": profile, "opinions": entries, "number": settings.number}
-    )
+    return render("disposition_request.jinja", {"profile": profile, "opinions": entries, "number": settings.number})
 
 
 def parse_dispositions(
@@ -142,7 +142,7 @@ def parse_dispositions(
     """
     found: dict[str, Disposition] = {}
     for statement, numbers in _LINE.findall(text):
-        stated = _BULLET.sub("", inert(statement)).strip("\"“” ")
+        stated = _BULLET.sub("", inert(statement)).strip('"“” ')
         explains = sorted({int(n) - 1 for n in re.findall(r"\d{1,9}", numbers)} & set(shown))
         key = disposition_key(stated)
         if not _FEWEST_CHARACTERS <= len(stated) <= MAX_CHARACTERS or not explains:

@@ -64,9 +64,7 @@ async def state_dispositions(
     return tuple(found), usage
 
 
-def _wrong(
-    initial: ScoredPrompt, opinions: Sequence[Opinion], thresholds: AlignmentThresholds
-) -> frozenset[int]:
+def _wrong(initial: ScoredPrompt, opinions: Sequence[Opinion], thresholds: AlignmentThresholds) -> frozenset[int]:
     return frozenset(initial.misaligned(opinions, thresholds))
 
 

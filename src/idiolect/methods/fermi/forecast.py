@@ -18,7 +18,7 @@ from math import ceil, isfinite
 from idiolect.methods.answering import Answerer, AnsweringSettings, question_block
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
+from idiolect.methods.fermi.settings import MAX_OPINIONS, FermiSettings, MetaPromptSettings
 from idiolect.methods.setting_checks import require
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message
@@ -136,7 +136,8 @@ async def _simulate(
     person = _Person(user, settings.answering, assumptions.accuracy)
     model = FunctionModel("simulated", complete=person.reply, choice_logprobs=person.logprobs)
     length = _prompt_length(settings.meta_prompt, assumptions)
-    optimizer = FunctionModel("simulated", complete=lambda request: _proposal(request, length))
+    stated = _dispositions(settings.dispositions.number)
+    optimizer = FunctionModel("simulated", complete=lambda request: stated + _proposal(request, length))
     answerer = Answerer(model, settings.answering)
     await Fermi(answerer, settings, optimizer=optimizer, similarity=Bm25Similarity()).fit(user)
     answer = min(assumptions.answer_tokens, settings.answering.max_tokens)
@@ -149,18 +150,29 @@ async def _simulate(
 def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, int]:
     """Return the maximum number of calls to the answering model and to the optimizer.
 
-    With T iterations of K proposals, N scoring and H held-out opinions:
+    With T iterations of K proposals, N scoring and H held-out opinions, F folds, and E prompts (times orders) that
+    answer together:
 
-    (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
+    (1 + (T − 1)·K)·N for the memory, or (1 + T·K)·N with crossing, + K·N for the pool, and T·K·(1 + redraws);
+    for the evidence (1 + E)·H, + H for few-shot with hybrid prompts, + N in a tie, + N if crossed scores judge;
+    for dispositions F·n·tests to try them, + E·N if crossed scores judge, and F to state them.
     """
-    t, k = settings.iterations, settings.proposals
-    prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
+    t, k, s = settings.iterations, settings.proposals, settings
+    scored = t if s.search.crossing > 1 else t - 1
+    prompts = 1 + scored * k + (k if s.retrieval.pool != "memory" else 0)
+    together = s.ensemble.prompts * s.ensemble.orders
+    stated = s.search.crossing * s.dispositions.number
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
-        answering += prompts * len(roles.scoring) + 2 * len(roles.held_out)
-        if roles.held_out and settings.evidence.ties == "learned":
-            answering += len(roles.scoring)
+        n, held_out = len(roles.scoring), len(roles.held_out)
+        answering += prompts * n + (1 + together + (s.hybrid.examples > 0)) * held_out
+        if held_out and s.evidence.ties == "learned":
+            answering += n
+        if s.evidence.by == "crossed":
+            answering += n * (1 + (together if stated else 0))
+        answering += stated * min(s.dispositions.tests, n)
+        optimizing += s.search.crossing if stated else 0
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
             asked = (opinion.question.choices for opinion in (*roles.scoring, *roles.held_out))
             answering += len({choices for choices in asked if choices})
@@ -261,3 +273,9 @@ def _proposal(request: CompletionRequest, length: int) -> str:
     draw = f"{request.sampling.seed}:{request.draw}".encode()
     digest = hashlib.blake2b(draw).hexdigest()
     return f"[{(digest * (length // len(digest) + 1))[:length]}]"
+
+
+def _dispositions(number: int) -> str:
+    """Return dispositions that explain all answers that were shown; a proposal is read from the brackets behind them."""
+    explained = ", ".join(map(str, range(1, MAX_OPINIONS + 1)))
+    return "".join(f"[{hashlib.blake2b(f'{place}'.encode()).hexdigest()} | {explained}]\n" for place in range(number))

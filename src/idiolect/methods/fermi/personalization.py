@@ -101,6 +101,11 @@ class FermiPersonalization:
         return self.evidence.used if self.evidence is not None else not self._waits_for_evidence
 
     @property
+    def states_dispositions(self) -> bool:
+        """Whether the optimizer's dispositions are stated when the personalization answers."""
+        return self.dispositions_help and (self.evidence is None or self.evidence.winner == "personalization")
+
+    @property
     def gate(self) -> str:
         """Reason why the prompts are used or not, in one sentence; "" if the settings have no gate."""
         if self.evidence is not None:
