@@ -38,9 +38,9 @@ class PersonsDispositions:
     @property
     def numbered(self) -> Mapping[int, Disposition]:
         """The dispositions by their numbers, which start at 1."""
-        from idiolect.methods.fermi.dispositions import numbered
+        from idiolect.methods.fermi.dispositions import shown_dispositions
 
-        return {number: self.learned.dispositions[k] for number, k in numbered(self.learned.dispositions).items()}
+        return dict(enumerate(shown_dispositions(self.learned.dispositions), start=1))
 
     def answers(self, one: Disposition) -> bool:
         """Return whether a disposition may be stated when a question is answered."""
@@ -134,7 +134,9 @@ def save_with_edits(
         except StoreError:
             if unless is not None:
                 raise
-            store.save_personalization(user_id, FERMI, payload)  # a damaged row is replaced, as the message about it says
+            store.save_personalization(
+                user_id, FERMI, payload
+            )  # a damaged row is replaced, as the message about it says
             return True
         if held is not None and unless is not None and unless(held.payload):
             return False

@@ -364,6 +364,8 @@ def _candidate(candidate: Candidate, why: Explanation, learned: FermiPersonaliza
 
 
 def _prompts_document(learned: FermiPersonalization) -> Mapping[str, Any]:
+    from idiolect.methods.fermi.dispositions import shown_dispositions
+
     evidence = learned.evidence
     judged = None
     if evidence is not None:
@@ -371,7 +373,7 @@ def _prompts_document(learned: FermiPersonalization) -> Mapping[str, Any]:
     return {
         "prompts": len(learned.prompts),
         "best_prompt": prompt_document(learned.best, learned),
-        "dispositions": [disposition_document(each, learned) for each in learned.dispositions if each.shown],
+        "dispositions": [disposition_document(one, learned) for one in shown_dispositions(learned.dispositions)],
         "finished": learned.finished,
         "evidence": judged,
     }

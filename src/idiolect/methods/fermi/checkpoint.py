@@ -78,7 +78,8 @@ class State:
         """Return whether every index and cell belongs to one of n opinions."""
         prompts = (self.initial, *self.memory, *self.new, *self.pool)
         counted = len(self.counts.asked) == len(self.counts.lost) == n
-        return counted and all(each.points_into(n) for each in (*prompts, *self.dispositions))
+        points = all(prompt.points_into(n) for prompt in prompts)
+        return counted and points and all(each.points_into(n) for each in self.dispositions)
 
 
 class Bookmark:

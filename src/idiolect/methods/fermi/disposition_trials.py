@@ -51,13 +51,13 @@ async def state_dispositions(
     """
     crossing, thresholds = settings.search.crossing, settings.thresholds
     folds = folds_of(opinions, crossing, seed=settings.seed, user_id=user.id)
+    keys = {disposition_key(text) for each in known for text in (each.text, each.stated)}
     found: list[Disposition] = []
     usage = Usage()
     for fold in range(crossing):
         if visible := outside(folds, fold):
             seen = Seen(user.profile, tuple(opinions), visible, initial, _wrong(initial, opinions, thresholds), fold)
             seed = Round((settings.seed, user.id), iteration, (fold,)).seed(fold)
-            keys = {disposition_key(text) for each in (*known, *found) for text in (each.text, each.stated)}
             stated, cost = await writer.state(seen, seed=seed, known=keys)
             found += stated
             usage += cost
@@ -106,5 +106,6 @@ async def tried(
 
 def _trial(index: int, initial: ScoredPrompt, scored: ScoredPrompt) -> Trial:
     before, after = initial.cells[index], scored.cells[index]
-    assert before is not None and after is not None, "both were asked"
+    assert before is not None
+    assert after is not None
     return Trial(index, before.score, after.score)

@@ -10,8 +10,9 @@ counts only if its optimizer did not see the opinion, and if it would be kept wi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -183,9 +184,14 @@ class Bearing:
             if each.used_without(excluded) and not quoted_opinions(each.stated, judged)
         ]
         row = self.matrix[place]
-        near = [k for k in usable if not self.dispositions[k].own and row[k] > 0 and row[k] >= self.least[k]]
-        nearest = sorted(near, key=lambda k: (-row[k], k))[: settings.retrieved]
-        return tuple(k for k in usable if self.dispositions[k].own or k in nearest)
+        own = [k for k in usable if self.dispositions[k].own]
+        near = [k for k in usable if k not in own and row[k] > 0 and row[k] >= self.least[k]]
+        near.sort(key=lambda k: (-row[k], k))
+        different = {
+            disposition_key(self.dispositions[k].stated): k for k in reversed((*own, *near))
+        }  # the first stays
+        nearest = [k for k in near if k in different.values()][: settings.retrieved]
+        return tuple(k for k in usable if k in nearest or (k in own and k in different.values()))
 
 
 async def bearing_on(
@@ -240,12 +246,29 @@ class DispositionEdits:
         return not (self.strike or self.restore or self.reword or self.add)
 
 
-def numbered(dispositions: Sequence[Disposition]) -> dict[int, int]:
+def numbered(dispositions: Sequence[Disposition]) -> dict[int, tuple[int, ...]]:
     """Return the indices of the dispositions that a person is shown, by their numbers, which start at 1.
 
-    A person's changes leave the numbers as they are.
+    Dispositions with the same words, which optimizers of several folds stated, have one number. A person's changes
+    leave the numbers as they are.
     """
-    return dict(enumerate((place for place, each in enumerate(dispositions) if each.shown), start=1))
+    groups: dict[str, list[int]] = {}
+    for place, each in enumerate(dispositions):
+        groups.setdefault(disposition_key(each.text), []).append(place)
+    shown = (tuple(group) for group in groups.values() if any(dispositions[place].shown for place in group))
+    return dict(enumerate(shown, start=1))
+
+
+def as_one(several: Sequence[Disposition]) -> Disposition:
+    """Return dispositions with the same words as one, with the trials and the explained opinions of those shown."""
+    shown = [each for each in several if each.shown]
+    explains = tuple(dict.fromkeys(index for each in shown for index in each.explains))
+    return replace(shown[0], explains=explains, trials=tuple(trial for each in shown for trial in each.trials))
+
+
+def shown_dispositions(dispositions: Sequence[Disposition]) -> tuple[Disposition, ...]:
+    """Return the dispositions that a person is shown, in the order of their numbers."""
+    return tuple(as_one([dispositions[place] for place in places]) for places in numbered(dispositions).values())
 
 
 def edited(dispositions: Sequence[Disposition], edits: DispositionEdits) -> tuple[Disposition, ...]:
@@ -255,30 +278,25 @@ def edited(dispositions: Sequence[Disposition], edits: DispositionEdits) -> tupl
         PersonalizationError: there is no disposition with that number.
     """
     now, places = list(dispositions), numbered(dispositions)
-    for number in edits.strike:
-        place = _place(number, places)
-        now[place] = replace(now[place], struck=True)
-    for number in edits.restore:
-        place = _place(number, places)
-        now[place] = _restored(now[place])
-    for number, text in edits.reword:
-        place = _place(number, places)
-        now[place] = _reworded(now[place], inert(text))
+    changes: list[tuple[int, Callable[[Disposition], Disposition]]] = [
+        *((number, partial(replace, struck=True)) for number in edits.strike),
+        *((number, _restored) for number in edits.restore),
+        *((number, partial(_reworded, text=inert(text))) for number, text in edits.reword),
+    ]
+    for number, change in changes:
+        if number not in places:
+            known = f"the numbers are 1 to {len(places)}" if places else "there are none"
+            raise PersonalizationError(f"no disposition {number}: {known}")
+        for place in places[number]:
+            now[place] = change(now[place])
     for text in map(inert, edits.add):
         shown = [place for place, each in enumerate(now) if each.shown]
         same = [place for place in shown if disposition_key(now[place].stated) == disposition_key(text)]
-        if same:
-            now[same[0]] = replace(now[same[0]], wording=text, struck=False)
-        else:
+        for place in same:
+            now[place] = replace(now[place], wording=text, struck=False)
+        if not same:
             now.append(Disposition(text, origin="person"))
     return tuple(now)
-
-
-def _place(number: int, places: Mapping[int, int]) -> int:
-    if number not in places:
-        known = f"the numbers are 1 to {len(places)}" if places else "there are none"
-        raise PersonalizationError(f"no disposition {number}: {known}")
-    return places[number]
 
 
 def _restored(one: Disposition) -> Disposition:
@@ -306,8 +324,8 @@ def with_edits_of(before: Sequence[Disposition], after: Sequence[Disposition]) -
         if not (each.own or each.struck):
             continue
         same = [place for place, new in enumerate(now) if disposition_key(new.text) == disposition_key(each.text)]
-        if same:
-            now[same[0]] = replace(now[same[0]], wording=each.wording, struck=each.struck, origin=each.origin)
-        else:
+        for place in same:
+            now[place] = replace(now[place], wording=each.wording, struck=each.struck, origin=each.origin)
+        if not same:
             now.append(replace(each, explains=(), seen=(), fold=None, trials=()))
     return tuple(now)

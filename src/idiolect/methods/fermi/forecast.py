@@ -276,6 +276,6 @@ def _proposal(request: CompletionRequest, length: int) -> str:
 
 
 def _dispositions(number: int) -> str:
-    """Return dispositions that explain all answers that were shown; a proposal is read from the brackets behind them."""
+    """Return dispositions that explain all answers shown; a proposal is read from the brackets behind them."""
     explained = ", ".join(map(str, range(1, MAX_OPINIONS + 1)))
     return "".join(f"[{hashlib.blake2b(f'{place}'.encode()).hexdigest()} | {explained}]\n" for place in range(number))
