@@ -63,7 +63,9 @@ class FermiMethod:
         settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
         settings = changed_by_text(settings, self.overrides)
         if self.states and (not bench.fermi.dispositions.number or settings.dispositions.number):
-            raise SettingsError("this ablation takes dispositions away: the settings need some, and its brackets none")
+            raise SettingsError(
+                "this ablation takes dispositions away, so the settings have to have some, and its brackets none"
+            )
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
                 "this ablation changes what the optimizer reads, but the settings have no LLM proposer; put "
