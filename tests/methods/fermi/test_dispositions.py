@@ -21,9 +21,9 @@ from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import ContextLengthError, HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.disposition_bearing import Bearing
 from idiolect.methods.fermi.disposition_request import Seen, parse_dispositions
 from idiolect.methods.fermi.dispositions import (
-    Bearing,
     Disposition,
     DispositionEdits,
     Trial,

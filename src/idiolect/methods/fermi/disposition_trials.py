@@ -13,8 +13,9 @@ import numpy as np
 
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.fermi.crossing import folds_of, outside
+from idiolect.methods.fermi.disposition_bearing import bearings
 from idiolect.methods.fermi.disposition_request import DispositionWriter, Seen
-from idiolect.methods.fermi.dispositions import Disposition, Trial, bearings, disposition_key, with_known
+from idiolect.methods.fermi.dispositions import Disposition, Trial, disposition_key, with_known
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.proposal import Round
 from idiolect.methods.fermi.scoring import Scorer

@@ -20,7 +20,8 @@ import numpy as np
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.fermi.combining import combined
-from idiolect.methods.fermi.dispositions import bearing_on, with_known
+from idiolect.methods.fermi.disposition_bearing import bearing_on
+from idiolect.methods.fermi.dispositions import with_known
 from idiolect.methods.fermi.estimates import estimates
 from idiolect.methods.fermi.examples import compared_text, neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
