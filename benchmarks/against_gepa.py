@@ -46,10 +46,11 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.proposal import Round
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.catalog import open_similarity
@@ -216,7 +217,7 @@ async def held_out(case: Case, respondent: Respondent) -> tuple[list[float], lis
 async def unlearned(world: World, case: Case, arm: str) -> State:
     """Arms that learn nothing; "profile" is P⁰."""
     answerer = Run(world, case).no_longer_counted().answerer
-    p0 = profile_prompt(case.user.profile)
+    p0 = profile_prompt(case.user.profile, answerer.settings)
     respondents: Mapping[str, Callable[[], Respondent]] = {
         "base": lambda: base(answerer),
         "profile": lambda: FixedPrompt(answerer, p0),
@@ -334,7 +335,7 @@ async def gepa(world: World, case: Case, *, minibatch: int, retrieval: bool) -> 
     run, loop = Run(world, case), asyncio.get_running_loop()
     watch = Watch(run)
     opinions = case.user.opinions
-    p0 = profile_prompt(case.user.profile)
+    p0 = profile_prompt(case.user.profile, run.answerer.settings)
 
     def wait(asked: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(asked, loop).result()

@@ -25,13 +25,14 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
+from tests.held_out_settings import HELD_OUT
 from tests.planted_world import TOPICS, AnsweringModel, Optimizer, Respondent, TopicSimilarity, respondent
 
 NEW_TOPIC = TOPICS[-1]
 ROUNDS = (0, 1, 2, 4)
 SAID = (1, 3)  # new opinions; retrieval looks at the three nearest
-SETTINGS = replace(preset("api"), proposers=("llm", "demonstrations"))
+SETTINGS = replace(HELD_OUT, proposers=("llm", "demonstrations"))
 
 
 @dataclass(frozen=True)

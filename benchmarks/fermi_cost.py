@@ -25,8 +25,9 @@ from idiolect import Opinion, Question, User
 from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.methods.personalization import Answer
 from idiolect.models.catalog import open_similarity
 from idiolect.models.language_model import Completion, CompletionRequest, Usage

@@ -30,8 +30,9 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.catalog import open_similarity
@@ -77,19 +78,15 @@ def settings_of(arguments: argparse.Namespace) -> FermiSettings:
 def baselines(world: World, user: User, split: Split) -> dict[str, Callable[[], Respondent]]:
     """Arms that learn nothing."""
     train, answerer = split.train, world.answerer
+    p0 = profile_prompt(user.profile, answerer.settings)  # in front of examples, as in Fermi's prompts
     return {
         "base": lambda: base(answerer),
         "constant": lambda: FrequentAnswer(o for other in world.others for o in other.opinions),
         "own mode": lambda: FrequentAnswer(train),
         "profile": lambda: profile(answerer, user.profile),
-        "few-shot": lambda: FewShot(answerer, train, k=16, similarity=world.similarity, instruction=base_text(user)),
-        "few-shot (all 20)": lambda: FewShot(answerer, train, k=N_TRAIN, instruction=base_text(user)),
+        "few-shot": lambda: FewShot(answerer, train, k=16, similarity=world.similarity, instruction=p0),
+        "few-shot (all 20)": lambda: FewShot(answerer, train, k=N_TRAIN, instruction=p0),
     }
-
-
-def base_text(user: User) -> str:
-    """Few-shot gets the profile prompt in front, as Fermi's prompts have it."""
-    return profile_prompt(user.profile)
 
 
 class Log:

@@ -47,8 +47,9 @@ from idiolect.evaluate.running import Runner
 from idiolect.evaluate.summarizing import summarize
 from idiolect.evaluate.summary import Comparison, Estimate, Header, Summary
 from idiolect.evaluate.tables import table, to_json
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.roles import deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.calls.budget import Budget
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.calls.prices import Price

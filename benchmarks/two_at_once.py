@@ -61,7 +61,7 @@ async def work() -> None:
     """Load the model, wait for a line on stdin, work, and print the seconds."""
     from idiolect.methods.answering import Answerer
     from idiolect.methods.fermi.optimizer import Fermi
-    from idiolect.methods.fermi.settings import preset
+    from idiolect.methods.fermi.presets import preset
     from idiolect.models.catalog import open_similarity
     from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message, SamplingParams
     from idiolect.models.local import load_local_model

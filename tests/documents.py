@@ -106,7 +106,7 @@ def stand_in(body: Body, _number: int = 0) -> str:
     if "square brackets" in asked:
         draw = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:4]
         return f"[This person values nature and the climate, says draft {draw}.]"
-    choices: list[str] = asked.rpartition("Choices: ")[2].split(" | ")
+    choices: list[str] = asked.rpartition("Choices: ")[2].split("\n")[0].split(" | ")
     return choices[0] if "values nature" in asked else choices[-1]
 
 

@@ -11,7 +11,7 @@ from idiolect.models.doubles import FunctionModel
 from idiolect.people.user_record import user_from_record
 from tests.cli import learning
 
-FAST = FermiChoices(similarity="bm25", iterations=2, proposers=("llm", "demonstrations"))
+FAST = FermiChoices(preset="demo", similarity="bm25", iterations=2, proposers=("llm", "demonstrations"))
 ANN, BOB, SILENT = (user_from_record(each) for each in (learning.ANN, learning.BOB, learning.SILENT))
 
 

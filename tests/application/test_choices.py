@@ -16,7 +16,7 @@ from idiolect.application.choices import (
 from idiolect.application.names import CHAMELEON, FERMI, PRESETS, PresetName
 from idiolect.errors import SettingsError
 from idiolect.methods.chameleon import settings as chameleon
-from idiolect.methods.fermi import settings as fermi
+from idiolect.methods.fermi import presets as fermi
 
 LOCAL, REMOTE = "embedded", "gpt-4o-mini"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from idiolect.application.run import CallSettings
 from idiolect.application.workspace import WorkspaceSettings
 from idiolect.errors import ModelError
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.setting_changes import changed
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question, UserProfile
 from idiolect.store import Store
@@ -71,6 +73,25 @@ async def test_the_same_is_learned_again_only_where_something_differs(tmp_path: 
     ]
     assert [here.already_learned(replace(found, payload=payload), ANN) for payload in changed] == [None] * 4
     assert FermiSummary.of(kept).calls == kept.answering.calls + kept.optimizing.calls
+
+
+async def test_what_was_learned_before_the_output_rule_is_learned_again_only_where_the_rule_matters(
+    tmp_path: Path,
+) -> None:
+    await fit_in(opened(tmp_path / "store"), [ANN], FAST)
+    with Store.open(tmp_path / "store", create=False) as store:
+        found = store.find_personalization("ann", "fermi")
+    assert found is not None
+    older = deepcopy(dict(found.payload)) | {"format": 2}
+    del older["settings"]["answering"]["output_rule"]
+    record = replace(found, payload=older)
+    for mode, again in (("likelihood", False), ("generate", True)):
+        older["settings"]["answering"]["mode"] = mode
+        settings = changed(SETTINGS, {"answering.mode": mode})
+        here = replace(await learner(), settings=settings)
+        assert (here.already_learned(record, ANN) is None) == again
+        unruled = replace(here, settings=changed(settings, {"answering.output_rule": False}))
+        assert unruled.already_learned(record, ANN) is not None
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from idiolect.cli.app import app
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, ProposerName, preset
+from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest
 from idiolect.models.replay import RecordingModel
@@ -25,7 +26,7 @@ from idiolect.models.similarity import Bm25Similarity
 from idiolect.people.user import Question, User
 from idiolect.people.user_record import user_from_record
 
-FAST = ("--similarity", "bm25", "--iterations", "2", "--proposers", "llm,demonstrations")
+FAST = ("--preset", "demo", "--similarity", "bm25", "--iterations", "2", "--proposers", "llm,demonstrations")
 TEA = Question("Would you drink tea at breakfast?", ("never", "sometimes", "always"), ordinal=True)
 
 _EXAMPLE = re.compile(r"Answer: (\w+)")

@@ -49,7 +49,9 @@ def test_nobody_is_called_and_nothing_is_written(tmp_path: Path) -> None:
 def test_json_tells_each_model_and_the_total(tmp_path: Path) -> None:
     users = write_users(tmp_path / "users.jsonl", ["ann", "bob"])
     told = expected(users, tmp_path / "store", "--model", "gpt-4o-mini", "--optimizer", "gpt-4o")
-    assert set(told) == {"users", "not_learnable", "answering", "optimizing", "money", "assumptions"}
+    counts = {"users", "not_learnable", "answering", "optimizing", "money", "assumptions"}
+    assert set(told) == counts | {"preset", "preset_reason"}
+    assert (told["preset"], told["preset_reason"]) == ("api", "gpt-4o-mini is behind an API")
     assert (told["users"], told["not_learnable"]) == (2, 0)
     assert set(told["answering"]) == set(told["optimizing"]) == ROLE
     assert (told["answering"]["model"], told["optimizing"]["model"]) == ("openai:gpt-4o-mini", "openai:gpt-4o")
@@ -86,10 +88,11 @@ def test_missing_embeddings_are_noted(tmp_path: Path, monkeypatch: pytest.Monkey
     result = run("fit", users, "--model", "gpt-4o-mini", "--iterations", "1", "--dry-run", *form)
     assert result.exit_code == 0, "the dry run itself needs no extra"
     assert result.stderr == (
+        "preset api, because gpt-4o-mini is behind an API\n"
         "note: without --dry-run, this command fails here: sentence embeddings need the extra `local`: pip install "
         "'idiolect[local]' (torch is missing); --similarity bm25 works without embeddings\n"
     )
-    assert dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stderr == ""
+    assert dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini").stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -109,3 +112,16 @@ def test_faults_are_errors_here_too(tmp_path: Path, lines: str, more: tuple[str,
     assert message in result.stderr
     assert result.stdout == ""
     assert "hush" not in result.output
+
+
+def test_the_preset_that_nobody_named_is_reported_with_its_reason(tmp_path: Path) -> None:
+    users, store = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "store"
+    small = dry_run(users, store)
+    assert small.stderr.splitlines() == ["preset demo, because embedded has 135 million parameters"]
+    hub = dry_run(users, store, "--model", "nobody/nothing")
+    reason = "the number of parameters of nobody/nothing is unknown before it is downloaded"
+    assert hub.stderr.splitlines()[0] == f"preset local, because {reason}"
+    assert "1 user, preset local: about $0.00" in hub.stdout
+    named = dry_run(users, store, "--preset", "paper-offline")
+    assert (named.exit_code, named.stderr) == (0, "")
+    assert expected(users, store, "--preset", "paper-offline")["preset_reason"] is None

@@ -19,9 +19,15 @@ from idiolect.evaluate.reporting import outline_for_report, summarize_folder, wr
 from idiolect.models.calls.budget import Limits
 from idiolect.models.replay import RecordingModel
 from tests.api_server import ApiServer, Body, Status
-from tests.evaluate.small_evaluation import answering, scores, served, small, table, users
+from tests.evaluate.small_evaluation import SMALL, answering, scores, served, small, table, users
 from tests.evaluate.small_world import lines
 from tests.models import tiny
+
+
+def unnamed_preset(data: Path) -> EvaluationConfig:
+    """The base model alone, with the preset that its name leads to."""
+    named = {"task": "users", "data": data, "model": "m", "answering": "generate", "methods": "vanilla"}
+    return EvaluationConfig(**{name: value for name, value in SMALL.items() if name != "preset"} | named)
 
 
 def report_again(config: EvaluationConfig, out: Path, *, texts: bool = True) -> None:
@@ -67,6 +73,35 @@ def test_an_observer_may_halt_it_and_the_same_call_goes_on(tmp_path: Path, doubl
     assert run_evaluation(small(data), out).header.status == "complete"
     run_evaluation(small(data), tmp_path / "undisturbed")
     assert lines(out) == lines(tmp_path / "undisturbed")
+
+
+def test_a_preset_that_nobody_named_is_reported_and_kept(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    unnamed = unnamed_preset(data)
+    begun = list[EvaluationStart]()
+    ask_blocking(prepare(unnamed), out, calls=CallSettings(), events=EvaluationEvents(started=begun.append))
+    assert begun[0].preset_line == "preset local, because the number of parameters of m is unknown"
+    assert json.loads((out / "config.json").read_text())["settings"]["preset"] == "local"
+    assert run_evaluation(unnamed, out).header.status == "complete"
+    report_again(unnamed, out)
+    named = tmp_path / "named"
+    begun.clear()
+    config = small(data, methods="vanilla")
+    ask_blocking(prepare(config), named, calls=CallSettings(), events=EvaluationEvents(started=begun.append))
+    assert begun[0].preset_line == ""
+
+
+def test_a_folder_from_before_local_models_had_a_preset_of_their_own_is_not_mixed(tmp_path: Path, double: Any) -> None:
+    double(m=answering())
+    data, out = users(tmp_path), tmp_path / "out"
+    unnamed = unnamed_preset(data)
+    run_evaluation(unnamed, out)
+    kept = json.loads((out / "config.json").read_text())
+    kept["settings"]["preset"] = None
+    (out / "config.json").write_text(json.dumps(kept))
+    with pytest.raises(SettingsError, match="it differs in settings"):
+        run_evaluation(unnamed, out)
 
 
 async def test_it_works_inside_a_running_event_loop(tmp_path: Path, double: Any) -> None:
@@ -120,6 +155,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
         ({"seed": 1}, "split"),
         ({"test": 1}, "split"),
         ({"iterations": 2}, "settings"),
+        ({"output_rule": False}, "settings"),
         ({"optimizer": "n"}, "models"),
         ({"model": "n"}, "models"),
     ]
@@ -127,6 +163,26 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, double: Any) 
         with pytest.raises(SettingsError, match=f"a different evaluation .*{other}"):
             run_evaluation(small(data, **change), out)
     assert ((out / "answers.jsonl").read_bytes(), (out / "table.md").read_bytes()) == before
+
+
+def test_a_folder_from_before_the_output_rule_continues_without_it(tmp_path: Path, double: Any) -> None:
+    model = answering()
+    double(m=model)
+    data, out = users(tmp_path), tmp_path / "out"
+    unruled = small(data, methods="vanilla", answering="generate", output_rule=False)
+    run_evaluation(unruled, out)
+    assert "output_rule" not in json.loads((out / "config.json").read_text())["settings"]
+    assert not any("Reply with" in request.messages[-1].content for request in model.completion_requests)
+    ruled = small(data, methods="vanilla", answering="generate")
+    with pytest.raises(SettingsError, match=r"a different evaluation .*settings"):
+        run_evaluation(ruled, out)
+    report_again(EvaluationConfig(task="users"), out)
+    (out / "outline.json").unlink()
+    report_again(EvaluationConfig(task="users", data=data), out)
+    before = len(model.completion_requests)
+    run_evaluation(ruled, tmp_path / "ruled")
+    assert json.loads((tmp_path / "ruled" / "config.json").read_text())["settings"]["output_rule"] is True
+    assert all("\nReply with" in request.messages[-1].content for request in model.completion_requests[before:])
 
 
 def test_people_who_said_something_else_are_refused(tmp_path: Path, double: Any) -> None:

@@ -14,9 +14,10 @@ from idiolect.methods.answering import Answerer, AnsweringSettings, Response
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.scoring import Scorer
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from idiolect.models.similarity import FloatArray

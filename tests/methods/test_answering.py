@@ -15,10 +15,14 @@ from idiolect.methods.answering import (
     AnsweringSettings,
     PromptedQuestion,
     Response,
+    asked_block,
     choice_request,
     demonstration_block,
     question_block,
+    with_stored_rule,
 )
+from idiolect.methods.fermi.presets import PRESETS, preset
+from idiolect.methods.setting_changes import changed
 from idiolect.models.calls.cache.keys import call_key
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import (
@@ -275,3 +279,69 @@ async def test_answer_states_whether_it_was_cut_off() -> None:
     for model, cut_off in cases:
         (response,) = await Answerer(model, settings).answer([PromptedQuestion("", WHY)])
         assert response.cut_off is cut_off
+
+
+RULES = ("Reply with one of these numbers only, without an explanation.",
+         "Reply with one of the choices only, word for word, without an explanation.")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choices", "rule"),
+    [
+        (("1", "2", "3"), RULES[0]),
+        (("-1.5", "0", " +2 "), RULES[0]),
+        (("1", "2", "3 or more"), RULES[1]),
+        (("yes", "no"), RULES[1]),
+        (("inf", "nan"), RULES[1]),
+    ],
+)
+def test_the_output_rule_asks_for_the_kind_of_choices(choices: tuple[str, ...], rule: str) -> None:
+    question = Question("Well?", choices)
+    assert asked_block(question, AnsweringSettings()) == f"{question_block(question, AnsweringSettings())}\n{rule}"
+
+
+@pytest.mark.parametrize(
+    ("question", "settings"),
+    [
+        (TEA, AnsweringSettings(output_rule=False)),
+        (TEA, AnsweringSettings(mode="likelihood")),
+        (TEA, VERBATIM),
+        (WHY, AnsweringSettings()),
+    ],
+)
+def test_there_is_no_output_rule_where_no_choice_is_replied(question: Question, settings: AnsweringSettings) -> None:
+    assert asked_block(question, settings) == question_block(question, settings)
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+async def test_the_output_rule_stands_last_in_what_is_asked_and_in_no_demonstration(role: str) -> None:
+    model = FunctionModel(complete=lambda _: "tea")
+    settings = AnsweringSettings(prompt_role=role)  # type: ignore[arg-type]
+    prompt = demonstration_block([Opinion(CITY, "city")], settings)
+    await Answerer(model, settings).answer([PromptedQuestion(prompt, TEA), PromptedQuestion("", TEA)])
+    for request in model.completion_requests:
+        text = "\n".join(message.content for message in request.messages)
+        assert text.endswith(f"Choices: tea | black coffee\n{RULES[1]}")
+        assert text.count("Reply with") == 1
+
+
+def test_settings_in_effect_forget_a_rule_that_changes_nothing() -> None:
+    on, off = AnsweringSettings(), AnsweringSettings(output_rule=False)
+    assert on.in_effect == on != off.in_effect
+    for changes in ({"mode": "likelihood"}, {"form": "verbatim"}):
+        assert replace(on, **changes).in_effect == replace(off, **changes).in_effect  # type: ignore[arg-type]
+
+
+def test_settings_stored_before_the_output_rule_have_none() -> None:
+    assert with_stored_rule({"a": 1, "answering": {"mode": "generate"}}) == {
+        "a": 1,
+        "answering": {"mode": "generate", "output_rule": False},
+    }
+    assert with_stored_rule({}) == {"answering": {"output_rule": False}}
+    kept = {"answering": {"output_rule": True}}
+    assert with_stored_rule(kept) == kept
+
+
+def test_the_output_rule_changes_like_other_settings() -> None:
+    assert changed(preset("paper"), {"answering.output_rule": False}).answering == AnsweringSettings(output_rule=False)
+    assert all(each.answering.output_rule for each in PRESETS.values())

@@ -44,9 +44,22 @@ async def test_base_and_profile_put_their_prompt_in_front() -> None:
     await profile(generating(model), UserProfile({"Age": "30"})).answer([question])
     await profile(generating(model), UserProfile()).answer([question])
     contents = [r.messages[0].content for r in model.completion_requests]
-    assert contents[0] == "Answer the question.\n\nQuestion: Well?\nChoices: yes | no"
+    assert contents[0] == (
+        "You are a respondent in a survey. Answer the question as you would.\n\nQuestion: Well?\nChoices: yes | no\n"
+        "Reply with one of the choices only, word for word, without an explanation."
+    )
     assert contents[1].startswith("A person can be described as follows:\nAge: 30\n")
     assert contents[2] == contents[0]
+    assert all(content.endswith("\nReply with one of the choices only, word for word, without an explanation.")
+               for content in contents)  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [AnsweringSettings(output_rule=False), AnsweringSettings(mode="likelihood")])
+async def test_without_the_output_rule_base_is_the_plain_task(settings: AnsweringSettings) -> None:
+    model = FunctionModel(complete=lambda _: "yes", choice_logprobs=lambda _: [0.0, -1.0])
+    await base(Answerer(model, settings)).answer([Question("Well?", YES_NO)])
+    asked = [*model.completion_requests, *model.choice_requests]
+    assert [r.messages[0].content for r in asked] == ["Answer the question.\n\nQuestion: Well?\nChoices: yes | no"]
 
 
 async def test_base_puts_nothing_before_a_question_that_stands_verbatim() -> None:
@@ -79,6 +92,23 @@ async def test_few_shot_shows_the_nearest_last() -> None:
     assert near.seen[0][0][0] == "3? again\nyes\nno"
 
 
+@pytest.mark.parametrize("k", [4, 9])
+async def test_few_shot_shows_the_nearest_last_even_if_all_are_shown(k: int) -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    said = [opinion(f"{i}?", "yes") for i in range(4)]
+    near = TableSimilarity(lambda q, d: -abs(int(q[0]) - int(d[0])))
+    few = FewShot(generating(model), said, k=k, similarity=near)
+    await few.answer([Question("0? again", YES_NO), Question("3? again", YES_NO)])
+    assert shown(model) == [["3?", "2?", "1?", "0?"], ["0?", "1?", "2?", "3?"]]
+
+
+async def test_few_shot_with_one_opinion_needs_no_similarity() -> None:
+    model = FunctionModel(complete=lambda _: "yes")
+    near = TableSimilarity(lambda *_: 0.0)
+    await FewShot(generating(model), [opinion("a?", "yes")], similarity=near).answer([Question("new?", YES_NO)])
+    assert (shown(model), near.seen) == ([["a?"]], [])
+
+
 @pytest.mark.parametrize(("k", "expected"), [(2, ["0?", "1?"]), (9, ["0?", "1?", "2?"])])
 async def test_few_shot_without_similarity_shows_the_first(k: int, expected: list[str]) -> None:
     model = FunctionModel(complete=lambda _: "yes")
@@ -91,7 +121,8 @@ async def test_few_shot_without_similarity_shows_the_first(k: int, expected: lis
 async def test_few_shot_without_opinions_is_the_bare_question() -> None:
     model = FunctionModel(complete=lambda _: "yes")
     await FewShot(generating(model), []).answer([Question("new?", YES_NO)])
-    assert model.completion_requests[0].messages[0].content == "Question: new?\nChoices: yes | no"
+    content = model.completion_requests[0].messages[0].content
+    assert content.startswith("Question: new?\nChoices: yes | no\nReply with one of the choices only")
 
 
 def test_few_shot_without_examples_is_refused() -> None:

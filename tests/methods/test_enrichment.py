@@ -42,7 +42,8 @@ async def test_both_texts_stand_before_the_question_the_persons_first() -> None:
     written = write(writer.completion_requests[1])
     assert model.completion_requests[0].messages[0].content == (
         f"About the person: This person avoids tea.\n\nWhat matters to them in the question: {written}\n\n"
-        "Answer the question as this person would.\n\nQuestion: Would you order tea?\nChoices: yes | no"
+        "Answer the question as this person would.\n\nQuestion: Would you order tea?\nChoices: yes | no\n"
+        "Reply with one of the choices only, word for word, without an explanation."
     )
 
 
@@ -103,7 +104,7 @@ async def test_the_person_is_described_from_items_spread_over_the_history() -> N
 async def test_where_nothing_is_written_the_plain_prompt_is_left() -> None:
     model = FunctionModel(complete=lambda _: "yes")
     enriched = await Enrichment(generating(model), FunctionModel("writer", complete=lambda _: " \n")).fit(ANN)
-    assert await enriched.prompts(ASKED) == ["Answer the question."] * 2
+    assert await enriched.prompts(ASKED) == ["You are a respondent in a survey. Answer the question as you would."] * 2
 
 
 async def test_what_is_written_cannot_act_as_structure() -> None:

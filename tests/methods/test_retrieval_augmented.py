@@ -56,9 +56,10 @@ async def test_bm25_is_not_the_only_similarity() -> None:
 async def test_the_answer_to_the_asked_question_is_never_shown() -> None:
     asked = [Question("Do you like  TEA?", ("yes", "no", "maybe")), MILK.question]
     prompts = await augmented([TEA, MILK], []).prompts(asked)
+    plain = "You are a respondent in a survey. Answer the question as you would."
     assert prompts == [
-        'the answer to "Do you drink milk?" is "yes".\n\nAnswer the question.',
-        'the answer to "Do you like tea?" is "no".\n\nAnswer the question.',
+        f'the answer to "Do you drink milk?" is "yes".\n\n{plain}',
+        f'the answer to "Do you like tea?" is "no".\n\n{plain}',
     ]
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 
 from idiolect.errors import SettingsError
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.setting_changes import changed, changed_by_text
+from tests.held_out_settings import HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def test_settings_check_what_is_put_into_them() -> None:
 
 
 def test_typed_changes_reach_nested_settings_and_leave_the_others() -> None:
-    api = preset("api")
+    api = HELD_OUT
     found = changed(
         FermiSettings(), {"answering.mode": "likelihood", "answering.max_tokens": 8, "meta_prompt": api.meta_prompt}
     )
@@ -103,7 +104,7 @@ def test_changes_are_made_at_once_so_that_only_their_result_has_to_make_sense() 
         ("answering.mode", "guess", "answering.mode is 'guess', must be one of 'generate', 'likelihood'"),
         ("proposers", "llm", "proposers is 'llm', must be a value of another type"),
         ("proposers", ("llm", "gpt"), "proposers is 'gpt', must be one of"),
-        ("answering", preset("api"), "must be a value of another type"),
+        ("answering", HELD_OUT, "must be a value of another type"),
         ("answering.nonsense", 1, "unknown setting 'answering.nonsense': choose one of form"),
     ],
 )

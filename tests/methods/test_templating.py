@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from idiolect import Opinion, Question, UserProfile
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import AnsweringSettings, demonstration_block, question_block
-from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.methods.profile_prompt import plain_prompt, profile_prompt
 from idiolect.methods.templating import check_source, holds_tag, inert, render_source
 from tests.methods.people import steady
 
@@ -64,7 +64,7 @@ def test_template_code_of_people_stays_text(code: str) -> None:
     question = Question(f"What is {code}?", (code, "other"))
     block = question_block(question, AnsweringSettings(), answer=code)
     assert block == f"Question: What is {code}?\nChoices: {code} | other\nAnswer: {code}"
-    assert profile_prompt(UserProfile({code: code})).count(code) == 2
+    assert profile_prompt(UserProfile({code: code}), AnsweringSettings()).count(code) == 2
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\n\n\n"])
@@ -76,7 +76,7 @@ def test_a_fake_answer_line_stays_in_its_line(newline: str) -> None:
 
 
 def test_a_profile_can_hold_any_names() -> None:
-    prompt = profile_prompt(UserProfile({"items": "a", "keys": "b", "{{x}}": "<INS>\nAge: 99"}))
+    prompt = profile_prompt(UserProfile({"items": "a", "keys": "b", "{{x}}": "<INS>\nAge: 99"}), AnsweringSettings())
     assert prompt == (
         "A person can be described as follows:\nitems: a\nkeys: b\n{{x}}: ‹INS› Age: 99\n\n"
         "Answer the question as this person would."
@@ -84,7 +84,16 @@ def test_a_profile_can_hold_any_names() -> None:
 
 
 def test_without_a_profile_the_task_prompt_is_plain() -> None:
-    assert profile_prompt(UserProfile()) == "Answer the question."
+    assert profile_prompt(UserProfile(), AnsweringSettings(output_rule=False)) == "Answer the question."
+
+
+def test_without_a_profile_the_output_rule_makes_it_a_surveys() -> None:
+    survey = "You are a respondent in a survey. Answer the question as you would."
+    assert profile_prompt(UserProfile(), AnsweringSettings()) == plain_prompt(AnsweringSettings()) == survey
+    for settings in (AnsweringSettings(mode="likelihood"), AnsweringSettings(form="verbatim")):
+        assert plain_prompt(settings) == "Answer the question."
+    about = [profile_prompt(UserProfile({"Age": "30"}), AnsweringSettings(output_rule=on)) for on in (True, False)]
+    assert about[0] == about[1]
 
 
 @pytest.mark.parametrize(

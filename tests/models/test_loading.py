@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
-from idiolect.models.loading import EMBEDDED_FILE, EMBEDDED_PACKAGE, load_network
+from idiolect.models.catalog import EMBEDDED_PARAMETERS, parameters_of
+from idiolect.models.loading import EMBEDDED_FILE, EMBEDDED_PACKAGE, count_parameters, load_network
 from tests.models import tiny
 
 
@@ -84,3 +85,27 @@ def test_what_is_no_model_is_a_plain_error(tmp_path: Path) -> None:
 def test_unknown_devices_and_dtypes_are_named(device: str, dtype: str | None) -> None:
     with pytest.raises(ModelError, match=r"toaster|int8|nonsense"):
         load_network("embedded", device=device, dtype=dtype)
+
+
+def test_parameters_are_counted_without_the_weights(tmp_path: Path) -> None:
+    assert count_parameters("embedded") == count_parameters(str(embedded_file())) == EMBEDDED_PARAMETERS
+    tiny.llama().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    assert parameters_of(str(tmp_path)) == tiny.llama().num_parameters()
+    assert parameters_of("embedded") == EMBEDDED_PARAMETERS
+
+
+def test_parameters_of_what_is_not_here_or_no_model_are_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_up(*_: object, **__: object) -> None:
+        pytest.fail("the network was asked")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", looked_up)
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and then nothing of use" * 10)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text('{"model_type": "llama", "hidden_size": "wide"}')
+    here = [str(tmp_path / name) for name in ("broken.gguf", "empty", "odd", "nowhere")]
+    for name in (*here, "nobody/nothing", "not a name", "gpt-4o-mini", "http://127.0.0.1:9/v1#m", "replay:x.jsonl"):
+        assert parameters_of(name) is None, name

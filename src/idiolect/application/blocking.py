@@ -265,9 +265,8 @@ class Workspace:
         from idiolect.application.forecasting import forecast
 
         space = self._space
-        prices = space.settings.calls.prices
-        cost = partial(forecast, users, choices, model=space.model, optimizer=space.optimizer, prices=prices)
-        return self._call(cost)
+        cost = partial(forecast, users, choices, model=space.model, optimizer=space.optimizer)
+        return self._call(partial(cost, prices=space.settings.calls.prices, pool=space.opened_models))
 
     def call(self, use_case: Callable[[AsyncWorkspace], Awaitable[T]]) -> T:
         """Run a use case of `idiolect.application`, or one of your own, with the workspace as its only argument.

@@ -114,6 +114,11 @@ class ChameleonLearner:
         return CHAMELEON
 
     @property
+    def preset_line(self) -> str:
+        """Nothing: the preset does not depend on the model."""
+        return ""
+
+    @property
     def remote(self) -> bool:
         """False, because the model runs in this process."""
         return False
@@ -151,7 +156,8 @@ class ChameleonLearner:
             kept = ChameleonPersonalization.from_parts(record.payload, record.tensors)
         except PersonalizationError:
             return None  # damaged, or from another version
-        same = kept.settings == self.settings and (kept.model, kept.fingerprint) == (self.model.name, self.fingerprint)
+        same = _in_effect(kept.settings) == _in_effect(self.settings)
+        same = same and (kept.model, kept.fingerprint) == (self.model.name, self.fingerprint)
         unchanged = LEARNED_FROM in record.payload and not is_stale(record, user)
         return ChameleonSummary.of(kept) if same and unchanged else None
 
@@ -235,6 +241,10 @@ def under_edit(opened: OpenModel, learned: ChameleonPersonalization, owner: Owne
         )
         raise OtherWeightsError(other if then else unknown, model=learned.model, owner=owner.id, kind=owner.kind)
     return editable_model(opened).with_edit(learned.edit)
+
+
+def _in_effect(settings: ChameleonSettings) -> ChameleonSettings:
+    return replace(settings, answering=settings.answering.in_effect)
 
 
 def is_stale(record: PersonalizationRecord, user: User) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from idiolect.application.names import CHAMELEON, FERMI, AnsweringMode, MethodName
+from idiolect.application.presets import ChosenPreset, preset_by_names
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
 from idiolect.methods.setting_changes import changed
 from idiolect.models.catalog import is_remote, kind_of
@@ -21,7 +22,7 @@ class FermiChoices:
     """Choices for Fermi's settings.
 
     Args:
-        preset: name of the preset; None: "api" for a remote model, "demo" for a local one.
+        preset: name of the preset; None: chosen by the model (see `presets`).
         answering: "generate" or "likelihood".
         similarity: name of a similarity of questions (see `models.catalog`).
         proposers: names of the proposers of prompts.
@@ -70,27 +71,33 @@ class ChameleonChoices:
         return CHAMELEON
 
 
-def fermi_settings(choices: FermiChoices, *, model: str, optimizer: str | None = None) -> FermiSettings:
+def fermi_settings(
+    choices: FermiChoices, *, model: str, optimizer: str | None = None, chosen: ChosenPreset | None = None
+) -> FermiSettings:
     """Return a preset's settings with the choices applied.
 
     If an optimizer is named and the proposers are not, the optimizer proposes prompts too. A remote optimizer cannot
-    continue a prefilled text, so it gets the meta-prompt of the preset "api".
+    continue a prefilled text, and a large one does not need it, so they get the meta-prompt of the preset "api". A
+    local optimizer gets the meta-prompt of a preset that the caller named.
 
     Args:
         choices: changes to the preset.
         model, optimizer: names of the models.
+        chosen: preset if the choices name none; None: chosen by the name alone, as if the files were not here.
 
     Raises:
         SettingsError: there is no such preset, or a setting or a combination is invalid.
     """
-    from idiolect.methods.fermi.settings import preset
+    from idiolect.methods.fermi.presets import preset
 
-    settings = preset(choices.preset or ("api" if is_remote(model) else "demo"))
+    found = chosen or preset_by_names(model, optimizer)
+    settings = preset(choices.preset or found.name)
     proposers = choices.proposers
     if proposers is None and optimizer is not None and "llm" not in settings.proposers:
         proposers = ("llm", *settings.proposers)
     meta_prompt = settings.meta_prompt
-    if meta_prompt.prefill and is_remote(optimizer or model):
+    by_itself = not choices.preset and not found.begins_proposals
+    if meta_prompt.prefill and (by_itself or is_remote(optimizer or model)):
         meta_prompt = preset("api").meta_prompt
     tokens = choices.max_tokens
     return changed(

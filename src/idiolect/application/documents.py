@@ -264,6 +264,8 @@ def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
         return document | {"money": "0"}
     expected, as_of = forecast.expected, forecast.prices_as_of
     return {
+        "preset": forecast.preset,
+        "preset_reason": None if forecast.chosen is None else forecast.chosen.reason,
         "users": expected.users,
         "not_learnable": expected.not_learnable,
         "answering": role_document(forecast.answering),

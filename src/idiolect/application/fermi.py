@@ -12,7 +12,8 @@ from hashlib import sha256
 from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
 from idiolect.application.names import FERMI, MethodName
-from idiolect.errors import PersonalizationError, Remedy, UnreadAnswersError
+from idiolect.application.presets import ChosenPreset
+from idiolect.errors import PersonalizationError, Remedy, SettingsError, UnreadAnswersError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.checkpoints import CheckpointSink
@@ -28,6 +29,7 @@ from idiolect.methods.setting_changes import changed
 from idiolect.methods.unread import Readings
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import lasting_name, server_of
+from idiolect.models.language_model import CompletionModel
 from idiolect.people.user import User
 from idiolect.store.records import PersonalizationRecord
 
@@ -88,6 +90,7 @@ class FermiLearner:
         optimizer: `M_opt`; may be the same model.
         similarity: similarity of questions.
         calls: cache, budget and turns of the run; None: models are called directly.
+        chosen: preset of the settings, if nobody named one.
     """
 
     settings: FermiSettings
@@ -95,6 +98,12 @@ class FermiLearner:
     optimizer: OpenModel
     similarity: OpenSimilarity
     calls: Calls | None = None
+    chosen: ChosenPreset | None = None
+
+    @property
+    def preset_line(self) -> str:
+        """Which preset was chosen, and why, in one line; "" if there was no choice."""
+        return "" if self.chosen is None else self.chosen.line
 
     @property
     def method(self) -> MethodName:
@@ -159,7 +168,7 @@ class FermiLearner:
 
     def learned_here(self, learned: FermiPersonalization) -> bool:
         """Return whether a result has these settings and these models, as far as the models are known."""
-        same = self._named(learned) == learned and learned.settings == self.settings
+        same = self._named(learned) == learned and _in_effect(learned.settings) == _in_effect(self.settings)
         return same and (learned.made_with == self.made_with or "" in (learned.made_with, self.made_with))
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> FermiSummary | None:
@@ -234,6 +243,7 @@ async def open_fermi(
     settings = changed(settings, {"retrieval.similarity": similarity_name})
     answering, optimizing = await pool.model(model), await pool.model(model if optimizer is None else optimizer)
     Answerer(answering.model, settings.answering)  # fails now if the model cannot answer this way
+    _check_writer(optimizing, settings)
     with suggesting(similarity_remedy(settings)):
         similarity = await pool.similarity(similarity_name)
     return FermiLearner(settings, answering, optimizing, similarity)
@@ -259,6 +269,22 @@ def similarity_remedy(settings: FermiSettings) -> Remedy | None:
     return Remedy("similarity", "bm25", "works without embeddings") if name == "minilm" else None
 
 
+def _check_writer(optimizer: OpenModel, settings: FermiSettings) -> None:
+    """Check that the model that is to propose prompts writes text.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    writer: object = optimizer.model
+    if "llm" in settings.proposers and not isinstance(writer, CompletionModel):
+        message = f"model {optimizer.name!r} writes no text, so it cannot propose prompts"
+        raise SettingsError(message, remedy=Remedy("proposers", "demonstrations"))
+
+
+def _in_effect(settings: FermiSettings) -> FermiSettings:
+    return replace(settings, answering=settings.answering.in_effect)
+
+
 def _unread(readings: Readings) -> UnreadAnswersError:
     """Return the error for answers that name no choice, with the setting that helps most."""
     message = f"{readings.unread:,} of {readings.answers:,} answers of the model named none of the choices"
@@ -274,4 +300,4 @@ def _learned_from(kept: FermiPersonalization, user: User) -> bool:
     seen = [*kept.opinions, *kept.examples, *kept.held_out]
     now = considered(user, kept.settings).opinions
     same = len(seen) == len(now) and all(opinion in now for opinion in seen)
-    return same and kept.initial.prompt.text == profile_prompt(user.profile)
+    return same and kept.initial.prompt.text == profile_prompt(user.profile, kept.settings.answering)

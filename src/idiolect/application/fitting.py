@@ -75,12 +75,14 @@ class FitStart:
         kept_entered: number of opinions that were added one by one, differ from the given users' and were kept.
         side_by_side: whether several users are learned at a time.
         superseded: number of older answers to questions that a user answered again, by the user's id.
+        preset_line: which preset of settings was chosen, and why, in one line; "" if there was no choice.
     """
 
     users: int
     kept_entered: int
     side_by_side: bool
     superseded: Mapping[str, int] = field(default_factory=dict)
+    preset_line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,14 @@ async def open_learner(
         learner = replace(edits, calls=workspace.run.calls)
     else:
         from idiolect.application.fermi import check_fermi, open_fermi
+        from idiolect.application.presets import choose_preset
 
         optimizer = optimizer or workspace.optimizer
-        settings = fermi_settings(choices, model=model, optimizer=optimizer)
+        chosen = None if choices.preset else await choose_preset(pool, model, optimizer=optimizer)
+        settings = fermi_settings(choices, model=model, optimizer=optimizer, chosen=chosen)
         prompts = await open_fermi(pool, settings, model=model, optimizer=optimizer)
         await check_fermi(pool, prompts)
-        learner = replace(prompts, calls=workspace.run.calls)
+        learner = replace(prompts, calls=workspace.run.calls, chosen=chosen)
     return learner
 
 
@@ -192,7 +196,7 @@ async def fit_users(
     ids: list[str] = []
     saved = workspace.store.save_users(_noting(users, ids))
     side_by_side = learner.remote and len(ids) > 1
-    events.started(FitStart(len(ids), saved.entered, side_by_side, saved.superseded))
+    events.started(FitStart(len(ids), saved.entered, side_by_side, saved.superseded, learner.preset_line))
     work = _Work(workspace, learner, resume, events, saved.superseded)
     concurrency = workspace.settings.calls.concurrency
     await work.all(ids, workers=_USERS_PER_TURN * concurrency if learner.remote else 1)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.application.fermi import similarity_remedy
+from idiolect.application.presets import ChosenPreset, choose_preset
 from idiolect.errors import MissingExtraError, PersonalizationError
 from idiolect.methods.fermi.forecast import Forecast, RoleForecast
 from idiolect.methods.fermi.forecast import forecast as simulate
@@ -33,6 +34,7 @@ from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import User
 
 if TYPE_CHECKING:
+    from idiolect.application.model_pool import ModelPool
     from idiolect.methods.chameleon.settings import ChameleonSettings
     from idiolect.methods.fermi.settings import FermiSettings
 
@@ -58,6 +60,7 @@ class FermiForecast:
 
     Args:
         preset: name of the preset.
+        chosen: that preset and the reason, if nobody named one.
         expected: users, calls and tokens, with the assumptions.
         answering, optimizing: cost of each role.
         prices_as_of: date of the prices; None if unknown.
@@ -65,6 +68,7 @@ class FermiForecast:
     """
 
     preset: str
+    chosen: ChosenPreset | None
     expected: Forecast
     answering: RoleCost
     optimizing: RoleCost
@@ -108,6 +112,7 @@ async def forecast(
     model: str,
     optimizer: str | None = None,
     prices: Path | None = None,
+    pool: ModelPool | None = None,
 ) -> FermiForecast | ChameleonForecast:
     """Forecast the cost of learning from users with the method of the choices.
 
@@ -117,7 +122,7 @@ async def forecast(
     newest = (with_newest_answers(user)[0] for user in users)
     if isinstance(choices, ChameleonChoices):
         return forecast_chameleon(newest, choices, model=model)
-    return await forecast_fermi(newest, choices, model=model, optimizer=optimizer, prices=prices)
+    return await forecast_fermi(newest, choices, model=model, optimizer=optimizer, prices=prices, pool=pool)
 
 
 async def forecast_fermi(
@@ -127,6 +132,7 @@ async def forecast_fermi(
     model: str,
     optimizer: str | None = None,
     prices: Path | None = None,
+    pool: ModelPool | None = None,
 ) -> FermiForecast:
     """Forecast the cost of learning prompts for users.
 
@@ -135,18 +141,21 @@ async def forecast_fermi(
         choices: Fermi's settings.
         model, optimizer: names of the models; without an optimizer, the answering model proposes prompts.
         prices: price file, in addition to the packaged prices.
+        pool: models that are open already; no other is opened.
 
     Raises:
         SettingsError: the price file has faults, a setting is invalid, or a name is empty.
     """
     kind_of(model)
-    settings = fermi_settings(choices, model=model, optimizer=optimizer)
+    chosen = None if choices.preset else await choose_preset(pool, model, optimizer=optimizer, opening=False)
+    settings = fermi_settings(choices, model=model, optimizer=optimizer, chosen=chosen)
     writer = model if optimizer is None else optimizer
     kind_of(writer)
     people, table = list(users), PriceTable.load(prices)
     expected = await simulate(people, settings)
     return FermiForecast(
         settings.preset,
+        chosen,
         expected,
         _role_cost(model, expected.answering, table),
         _role_cost(writer, expected.optimizing, table),

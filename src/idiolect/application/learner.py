@@ -54,6 +54,11 @@ class Learner(Protocol):
         """Whether some calls go to a server; if so, many users are learned concurrently."""
         ...
 
+    @property
+    def preset_line(self) -> str:
+        """Which preset of settings was chosen, and why, in one line; "" if there was no choice."""
+        ...
+
     async def fit(self, user: User, *, observer: Observer, checkpoints: CheckpointSink) -> Fitted:
         """Learn from one user.
 

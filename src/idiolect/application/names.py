@@ -8,13 +8,13 @@ from typing import Final, Literal
 MethodName = Literal["fermi", "chameleon"]
 AskedMethod = Literal["fermi", "chameleon", "both"]
 AnsweringMode = Literal["generate", "likelihood"]
-PresetName = Literal["api", "demo", "paper", "paper-offline", "measured"]
+PresetName = Literal["api", "demo", "local", "paper", "paper-offline", "measured"]
 ChameleonPresetName = Literal["paper", "measured"]
 
 FERMI: Final = "fermi"
 CHAMELEON: Final = "chameleon"
 PRESETS: Mapping[MethodName, tuple[str, ...]] = {
-    FERMI: ("api", "demo", "paper", "paper-offline"),
+    FERMI: ("api", "demo", "local", "paper", "paper-offline"),
     CHAMELEON: ("paper", "measured"),
 }
 PROPOSERS = ("llm", "demonstrations")

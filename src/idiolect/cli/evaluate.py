@@ -27,6 +27,7 @@ EXAMPLES = (
     "idiolect evaluate people --methods vanilla,few-shot,fermi --people 10 --out food",
     "idiolect evaluate opinionqa --data human_resp --topic Guns --model gpt-4o-mini --budget-money 5 --out guns",
     "idiolect evaluate lamp-3 --data LaMP_3 --methods vanilla,rag,fermi,chameleon --train 10 --out lamp3",
+    "idiolect evaluate prism --data prism-alignment --train 4 --methods vanilla,profile,few-shot --out prism",
     "idiolect evaluate users --data users.jsonl --config evaluation.toml --out mine",
     "idiolect evaluate --out food --report-only",
     "idiolect evaluate --list",
@@ -89,8 +90,12 @@ GroupOption = Annotated[
     ),
 ]
 TopicOption = Annotated[list[str] | None, option("Only people of this topic or group. Repeatable.", "NAME")]
-SplitOption = Annotated[str | None, option("LaMP: published split. Default: dev.", "NAME")]
-HistoryOption = Annotated[str | None, option("LaMP: how to read the histories. Default: opinions.", "opinions|texts")]
+SplitOption = Annotated[
+    str | None, option("LaMP: published split (default: dev). PersonaMem: 32k, 128k or 1M.", "NAME")
+]
+HistoryOption = Annotated[
+    str | None, option("LaMP, PersonaMem: how to read the histories. Default: opinions.", "opinions|texts")
+]
 ControlsOption = Annotated[
     bool | None,
     option("Also answer with what was learned from another person. Default: yes.", flag="--controls/--no-controls"),
@@ -105,8 +110,8 @@ TransferOption = Annotated[list[str] | None, option("Model to transfer prompts t
 PresetOption = Annotated[
     str | None,
     option(
-        "Fermi's preset of settings: api (default for a remote model), demo (default for a local model), paper, "
-        "paper-offline."
+        "Fermi's preset of settings: api (default for a remote model), local (default for a model on this machine), "
+        "demo (default for a small one, such as embedded), paper, paper-offline."
     ),
 ]
 AnsweringOption = Annotated[
@@ -321,6 +326,8 @@ def _ask(
         def note() -> str:
             return live.progress_line(start.run.spending())
 
+        if start.preset_line:
+            err().print(one_line(start.preset_line), markup=False)
         progress.expect(start.people, many=start.side_by_side, note=note, pause_left=start.run.pause_left)
 
     def finish(user: str, not_scored: int) -> None:

@@ -92,8 +92,8 @@ IterationsOption = Annotated[
 PresetOption = Annotated[
     PresetName | None,
     option(
-        "Preset of settings. Fermi: api (default for a remote model), demo (default for a local model), paper, "
-        "paper-offline. CHAMELEON: measured (default), paper."
+        "Preset of settings. Fermi: api (default for a remote model), local (default for a model on this machine), "
+        "demo (default for a small one, such as embedded), paper, paper-offline. CHAMELEON: measured (default), paper."
     ),
 ]
 MaxTokensOption = Annotated[

@@ -105,6 +105,8 @@ class FitScreen:
 
     def _start(self, start: FitStart) -> None:
         self._total = start.users
+        if start.preset_line:
+            err().print(one_line(start.preset_line), markup=False)
         if start.kept_entered:
             n = start.kept_entered
             opinions = "1 opinion that was" if n == 1 else f"{n:,} opinions that were"
@@ -265,6 +267,8 @@ def summary_remark(summary: object) -> str:
 
 def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -> None:
     """Print the expected cost of learning."""
+    if isinstance(forecast, FermiForecast) and forecast.chosen is not None:
+        err().print(one_line(forecast.chosen.line), markup=False)
     if json:
         print_json(forecast_document(forecast))
     elif isinstance(forecast, FermiForecast):

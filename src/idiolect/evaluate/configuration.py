@@ -59,6 +59,7 @@ class EvaluationConfig(BaseModel):
     chameleon_preset: str = "measured"
     answering: Literal["generate", "likelihood"] | None = None
     normalization: Literal["sum", "mean", "pmi"] | None = None
+    output_rule: bool = True
     max_tokens: int | None = Field(None, ge=1, le=_MOST)
     similarity: str | None = None
     proposers: str | None = None
@@ -157,6 +158,7 @@ def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConf
         models = kept["models"]
         found = {
             **kept["split"],
+            "output_rule": False,  # older folders were asked without
             **kept["settings"],
             **kept["curves"],
             "model": models["model"],

@@ -46,11 +46,13 @@ class EvaluationStart:
         run: calls of the evaluation; `run.halt` ends it early.
         people: number of people for this process.
         side_by_side: whether several people are evaluated at a time.
+        preset_line: which preset of Fermi's settings was chosen, and why, in one line; "" if there was no choice.
     """
 
     run: Run
     people: int
     side_by_side: bool
+    preset_line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,8 @@ async def _asked(
 ) -> str:
     """Ask all people, and return the reason why this ended early; "" if it did not."""
     people, many = len(shard_of(bench.benchmark.cases, shard)), bench.model.remote
-    events.started(EvaluationStart(run, people, many))
+    preset_line = "" if bench.chosen is None else bench.chosen.line
+    events.started(EvaluationStart(run, people, many, preset_line))
     workers = min(people, bench.calls.turns.concurrency) if many else 1
     seeds, arms = prepared.options.seeds, prepared.arms
     runner = Runner(bench, arms, seeds, archive, max(workers, 1), events.progress, events.finished)

@@ -21,6 +21,9 @@ from idiolect.evaluate.provenance import library_versions
 from idiolect.methods.answering import QuestionForm
 from idiolect.version import __version__
 
+_LOCAL = "local"  # kept although nobody named it: folders with `null` and a local model were made with `demo`
+
+
 _SETTINGS = (
     "preset", "chameleon_preset", "answering", "normalization", "max_tokens", "similarity", "proposers", "iterations",
     "pairs", "pair_tokens", "calls_per_person",
@@ -37,6 +40,8 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         benchmark: benchmark of its task.
         bench: the open models; None if no questions are asked.
     """
+    if bench is not None and bench.chosen is not None and bench.chosen.name == _LOCAL:
+        config = config.model_copy(update={"preset": _LOCAL})
     return {
         "task": config.task,
         "data": _data_digest(benchmark, config.group),
@@ -60,7 +65,9 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
             "transfer": [without_path(name) for name in config.transfer],
             "dtype": config.dtype or "default",
         },
-        "settings": settings | _unusual("form", form or config.form or "labelled", "labelled"),
+        "settings": settings
+        | _unusual("form", form or config.form or "labelled", "labelled")
+        | _unusual("output_rule", config.output_rule, False),
         "seeds": values["seeds"],
         "primary": values["primary"],
         "baseline": str(config.evaluation_options().baseline),
@@ -72,7 +79,7 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
     }
 
 
-def _unusual(name: str, value: str, usual: str) -> dict[str, str]:
+def _unusual(name: str, value: object, usual: object) -> dict[str, object]:
     """Return a setting that older folders lack, unless its value is the one that was fixed then."""
     return {} if value == usual else {name: value}
 

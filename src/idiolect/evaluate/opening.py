@@ -8,6 +8,7 @@ from typing import cast
 from idiolect.application.chameleon import editable_model
 from idiolect.application.choices import FermiChoices, fermi_settings
 from idiolect.application.model_pool import ModelPool, OpenModel, suggesting
+from idiolect.application.presets import ChosenPreset, choose_preset
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
@@ -34,7 +35,8 @@ async def open_bench(
         ModelError: there is no such model, or it cannot be edited.
         MissingExtraError: packages are missing.
     """
-    settings = start_settings(config, form_of(config, benchmark))
+    chosen = None if config.preset else await choose_preset(pool, config.model, optimizer=config.optimizer)
+    settings = start_settings(config, form_of(config, benchmark), chosen)
     with suggesting(Remedy("similarity", "bm25", "works without embeddings")):
         similarity = await pool.similarity(settings.retrieval.similarity)
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
@@ -50,6 +52,7 @@ async def open_bench(
         dense=None if similarity.embedder is None else similarity.similarity,
         open_weights=_open_weights(config, model) if needs_weights else None,
         calls_per_person=config.calls_per_person,
+        chosen=chosen,
     )
     others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
     bench = replace(bench, transfer=others)
@@ -77,14 +80,16 @@ def form_of(config: EvaluationConfig, benchmark: Benchmark) -> QuestionForm:
     return config.form or benchmark.form
 
 
-def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") -> FermiSettings:
+def start_settings(
+    config: EvaluationConfig, form: QuestionForm = "labelled", chosen: ChosenPreset | None = None
+) -> FermiSettings:
     """Return the initial settings of Fermi, OPRO and the ablations; all methods use their answering settings.
 
     Raises:
         SettingsError: there is no such preset, or a combination of settings is invalid.
     """
     proposers = tuple(config.proposers.split(",")) if config.proposers else None
-    chosen = FermiChoices(
+    choices = FermiChoices(
         preset=config.preset,
         answering=config.answering,
         similarity=config.similarity,
@@ -92,9 +97,9 @@ def start_settings(config: EvaluationConfig, form: QuestionForm = "labelled") ->
         iterations=config.iterations,
         max_tokens=config.max_tokens,
     )
-    settings = fermi_settings(chosen, model=config.model, optimizer=config.optimizer)
+    settings = fermi_settings(choices, model=config.model, optimizer=config.optimizer, chosen=chosen)
     normalization = {} if config.normalization is None else {"answering.normalization": config.normalization}
-    return changed(settings, {"answering.form": form, **normalization})
+    return changed(settings, {"answering.form": form, "answering.output_rule": config.output_rule, **normalization})
 
 
 def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench:

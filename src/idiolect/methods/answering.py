@@ -12,15 +12,19 @@ because sums favour short choices. A tie goes to the choice that comes first.
 
 A question has one of two forms: labelled ("Question: …", "Choices: …", and "Answer:", which the model continues), or
 verbatim, which is its text and nothing else, for benchmarks whose questions contain their own instruction and choices.
+
+Where a reply is generated, an output rule stands behind the choices of a labelled question: reply with one of them
+only. It is no part of any prompt, so every prompt, learned or not, is followed by the same one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from idiolect.errors import ContextLengthError, Remedy, SettingsError
 from idiolect.methods.reading.lamp import has_lamps_labels, read_label
@@ -41,6 +45,7 @@ from idiolect.models.thoughts import after_thoughts
 from idiolect.people.user import Opinion, Question
 
 _PREFILL = "Answer:"
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?\s*")
 _LARGER = Remedy("model", "NAME", "answers with a model that has a larger context")
 
 Mode = Literal["generate", "likelihood"]
@@ -62,6 +67,10 @@ class AnsweringSettings:
         form: "labelled" or "verbatim". A verbatim question is only its text, whatever `show_choices` is, and a
             demonstration is the text, a line break and the answer; in likelihood mode, a choice begins the model's
             turn.
+        output_rule: ask for one of the choices and nothing else (ours in its words; both re-implementations of Fermi
+            have such a rule). It stands behind the choices of a labelled question whose answer is generated, whatever
+            the prompt is, and never in demonstrations. In likelihood mode nothing is replied, and a verbatim question
+            has its own instruction, so there is no rule; nor is there one for free text.
 
     Raises:
         SettingsError: a value is invalid.
@@ -73,6 +82,7 @@ class AnsweringSettings:
     show_choices: bool = True
     prompt_role: PromptRole = "user"
     form: QuestionForm = "labelled"
+    output_rule: bool = True
 
     def __post_init__(self) -> None:
         require_one_of(Mode, "answering.mode", self.mode)
@@ -80,6 +90,16 @@ class AnsweringSettings:
         require(self.max_tokens >= 1, "answering.max_tokens", self.max_tokens, "at least 1")
         require_one_of(PromptRole, "answering.prompt_role", self.prompt_role)
         require_one_of(QuestionForm, "answering.form", self.form)
+
+    @property
+    def rule_applies(self) -> bool:
+        """Whether questions with choices are followed by the output rule."""
+        return self.output_rule and self.mode == "generate" and self.form == "labelled"
+
+    @property
+    def in_effect(self) -> AnsweringSettings:
+        """The same settings, with `output_rule` off where it changes nothing; for comparisons."""
+        return replace(self, output_rule=self.rule_applies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +133,40 @@ class Response:
     cut_off: bool = field(default=False, compare=False)
 
 
+def with_stored_rule(settings: Any) -> Any:
+    """Return a method's stored settings, plain JSON; if they are from before the output rule, it is off in them.
+
+    What was learned without the rule is thereby asked as it was learned.
+    """
+    answering = settings.get("answering", {}) if isinstance(settings, Mapping) else None
+    if not isinstance(answering, Mapping) or "output_rule" in answering:
+        return settings  # up to date, or damaged, which validation reports
+    return {**settings, "answering": {**answering, "output_rule": False}}
+
+
+def are_numbers(choices: Sequence[str]) -> bool:
+    """Return whether there are choices, and all are numbers, such as stars."""
+    return bool(choices) and all(_NUMBER.fullmatch(choice) for choice in choices)
+
+
 def question_block(question: Question, settings: AnsweringSettings, *, answer: str | None = None) -> str:
-    """Return the question in the form that the model sees; with `answer`, as a demonstration."""
-    return _block(question, settings.form, settings.show_choices or settings.mode == "generate", answer)
+    """Return the question in the form that the model sees, without the output rule; with `answer`, as demonstration."""
+    return _block(question, settings.form, settings.show_choices or settings.mode == "generate", answer, False)
+
+
+def asked_block(question: Question, settings: AnsweringSettings) -> str:
+    """Return the question as it is put to the model: in its form, with the output rule where that applies."""
+    shows_choices = settings.show_choices or settings.mode == "generate"
+    return _block(question, settings.form, shows_choices, None, settings.rule_applies)
 
 
 @lru_cache(maxsize=8192)  # one person's opinions are rendered thousands of times
-def _block(question: Question, form: QuestionForm, show_choices: bool, answer: str | None) -> str:
+def _block(question: Question, form: QuestionForm, show_choices: bool, answer: str | None, ruled: bool) -> str:
     if form == "verbatim":
         return render("question_verbatim.jinja", {"question": question, "answer": answer})
-    return render("question.jinja", {"question": question, "show_choices": show_choices, "answer": answer})
+    rule = None if not (ruled and question.choices) else "number" if are_numbers(question.choices) else "choice"
+    values = {"question": question, "show_choices": show_choices, "answer": answer, "rule": rule}
+    return render("question.jinja", values)
 
 
 def demonstration_block(opinions: Sequence[Opinion], settings: AnsweringSettings) -> str:
@@ -186,7 +230,7 @@ class Answerer:
         return [next(scored) if chosen else next(texts) for chosen in by_likelihood]
 
     def _messages(self, asked: PromptedQuestion) -> tuple[Message, ...]:
-        block = question_block(asked.question, self.settings)
+        block = asked_block(asked.question, self.settings)
         if not asked.prompt:
             return (Message("user", block),)
         if self.settings.prompt_role == "system":

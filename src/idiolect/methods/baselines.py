@@ -18,7 +18,7 @@ import numpy as np
 
 from idiolect.methods.answering import Answerer, PromptedQuestion, Response, demonstration_block
 from idiolect.methods.personalization import Answer
-from idiolect.methods.profile_prompt import profile_prompt, shorter_profile_prompts
+from idiolect.methods.profile_prompt import plain_prompt, profile_prompt, shorter_profile_prompts
 from idiolect.methods.shortened_asking import answer_shortened
 from idiolect.methods.shortening import CUTS, cut
 from idiolect.models.similarity import Similarity
@@ -88,14 +88,16 @@ class FixedPrompt:
 
 def base(answerer: Answerer) -> FixedPrompt:
     """Return the unpersonalized model, with the plain task prompt, or without a prompt for verbatim questions."""
-    return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else profile_prompt(UserProfile()))
+    return FixedPrompt(answerer, "" if answerer.settings.form == "verbatim" else plain_prompt(answerer.settings))
 
 
 def profile(answerer: Answerer, user_profile: UserProfile) -> FixedPrompt:
     """Return the model with the profile prompt, Fermi's `P⁰`; without a profile, the same as `base`."""
     if not user_profile:
         return base(answerer)
-    return FixedPrompt(answerer, profile_prompt(user_profile), shorter=partial(shorter_profile_prompts, user_profile))
+    settings = answerer.settings
+    shorter = partial(shorter_profile_prompts, user_profile, settings)
+    return FixedPrompt(answerer, profile_prompt(user_profile, settings), shorter=shorter)
 
 
 class FewShot:
@@ -162,7 +164,7 @@ class FewShot:
         yield []
 
     async def _choose(self, questions: Sequence[Question]) -> list[list[int]]:
-        if self._similarity is None or len(self._opinions) <= self._k:
+        if self._similarity is None or len(self._opinions) < 2:  # one has no order
             return [list(range(min(self._k, len(self._opinions))))] * len(questions)
         queries = ["\n".join((q.text, *q.choices)) for q in questions]
         documents = ["\n".join((o.question.text, *o.question.choices)) for o in self._opinions]

@@ -18,6 +18,7 @@ from typing import Literal
 
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
+from idiolect.methods.profile_prompt import plain_prompt
 from idiolect.methods.retrieval_augmented import Item, nearest_items
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
@@ -121,10 +122,8 @@ class Enriched:
     async def prompts(self, questions: Sequence[Question]) -> list[str]:
         """Return the prompt for each question, in order, after writing missing texts."""
         await self.enrich(questions)
-        return [
-            render("enriched_prompt.jinja", {"person": self.about, "question": self._written[question]})
-            for question in questions
-        ]
+        shared = {"person": self.about, "plain": plain_prompt(self._answerer.settings)}
+        return [render("enriched_prompt.jinja", {**shared, "question": self._written[q]}) for q in questions]
 
 
 class _Writer:

@@ -14,8 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from idiolect.methods.answering import Answerer, PromptedQuestion
+from idiolect.methods.answering import Answerer, PromptedQuestion, are_numbers
 from idiolect.methods.personalization import Answer
+from idiolect.methods.profile_prompt import plain_prompt
 from idiolect.methods.shortened_asking import answer_shortened
 from idiolect.methods.shortening import CUTS
 from idiolect.methods.templating import render
@@ -94,7 +95,8 @@ class RetrievalAugmented:
             if isinstance(item, Opinion)
         ]
         texts = [item for item in items if isinstance(item, str)]
-        values = {"opinions": opinions, "texts": texts, "max_chars": max_chars}
+        plain = plain_prompt(self._answerer.settings)
+        values = {"opinions": opinions, "texts": texts, "max_chars": max_chars, "plain": plain}
         return render("retrieval_augmented.jinja", values)
 
 
@@ -133,12 +135,4 @@ def _flat(text: str) -> str:
 
 def _rates(question: Question) -> bool:
     """Return whether the choices are a scale of numbers, such as stars."""
-    return question.ordinal and all(_is_number(choice) for choice in question.choices)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return question.ordinal and are_numbers(question.choices)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from idiolect.errors import ContextLengthError
-from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, Response, question_block
+from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion, Response, asked_block
 from idiolect.methods.shortening import room_after, size_of
 
 Versions: TypeAlias = Callable[[], Iterator[PromptedQuestion]]  # one question, from its longest prompt to its shortest
@@ -61,4 +61,4 @@ def _first_fitting(
 
 
 def _size(asked: PromptedQuestion, settings: AnsweringSettings) -> int:
-    return size_of(asked.prompt) + size_of(question_block(asked.question, settings))
+    return size_of(asked.prompt) + size_of(asked_block(asked.question, settings))

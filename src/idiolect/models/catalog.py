@@ -42,6 +42,7 @@ _REPLAY = "replay:"
 PREFIXED: Mapping[str, Callable[[str], LanguageModel]] = {
     _REPLAY: ReplayModel,
 }
+EMBEDDED_PARAMETERS = 134_515_008
 _OWN_NAMES = ("embedded", "minilm", "bm25")  # never folders, even if the working directory contains one so named
 
 
@@ -66,6 +67,24 @@ def kind_of(name: str) -> ModelKind:
 def may_be_on_the_hub(name: str) -> bool:
     """Return whether the name is neither embedded, nor a file or folder, nor behind an API, so that it is a Hub id."""
     return kind_of(name) == "local" and name not in _OWN_NAMES and not Path(name).expanduser().exists()
+
+
+def parameters_of(name: str) -> int | None:
+    """Return the number of parameters of a local model, read from the headers of its files; no weights are loaded.
+
+    Importing the libraries that read them takes seconds. None: the files are not on this machine or cannot be read, or
+    local models are not installed.
+    """
+    if name == "embedded":
+        return EMBEDDED_PARAMETERS
+    if kind_of(name) != "local":
+        return None
+    try:
+        with _no_collections():
+            from idiolect.models.loading import count_parameters
+    except ImportError:
+        return None
+    return count_parameters(name)
 
 
 def open_model(name: str, *, remote: RemoteSettings | None = None, dtype: str | None = None) -> LanguageModel:

@@ -125,6 +125,17 @@ def load_llama_gguf(file: Path, *, dtype: torch.dtype) -> Any:
     return _network(config, {name: weight.to(dtype) for name, weight in state.items()}, dtype)
 
 
+def count_gguf_parameters(file: Path) -> int:
+    """Return the number of parameters in a GGUF file of any architecture, from the table of its tensors.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a GGUF file.
+    """
+    with _mapped(file) as data:
+        return sum(prod(tensor.shape) for tensor in _header(data).tensors.values())
+
+
 def _mapped(file: Path) -> mmap.mmap:
     with file.open("rb") as stream:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from idiolect.errors import ModelError
 from idiolect.models import embedded, hugging_face
@@ -75,6 +75,25 @@ def load_network(name: str, *, device: str | None = None, dtype: str | None = No
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             first = str(error).strip().split("\n")[0]
             raise ModelError(f"the model {name!r} cannot be read: {first}") from error
+
+
+def count_parameters(name: str) -> int | None:
+    """Return the number of parameters of a model, from its configuration or its GGUF header, without its weights.
+
+    None: the files are not on this machine, or cannot be read; `load_network` reports why.
+    """
+    try:
+        source, gguf = _source(name)
+        if gguf:
+            return embedded.count_gguf_parameters(Path(source) / gguf)
+        with hugging_face.quiet():
+            config = AutoConfig.from_pretrained(source, local_files_only=True)
+            auto: Any = AutoModelForCausalLM
+            with torch.device("meta"):  # allocates and initializes nothing
+                network: torch.nn.Module = auto.from_config(config)
+            return sum(each.numel() for each in network.parameters())
+    except Exception:  # a configuration can be wrong in many ways, and the error belongs to whoever opens the model
+        return None
 
 
 def copy_in_dtype(network: Any, dtype: torch.dtype) -> Any:

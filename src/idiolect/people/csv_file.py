@@ -1,8 +1,8 @@
 """Reading a CSV file of a published data set row by row; whatever its bytes, the result is rows or a `DatasetError`.
 
-Below the readers of OpinionQA and GlobalOpinionQA. `text_file` opens it, unpacks gzip and drops a byte order mark.
-Bytes that are not UTF-8 become U+FFFD (equal bytes stay equal), and their rows are counted. Rows that the csv module
-cannot read, or that have too many cells, are logged.
+Below the readers of OpinionQA, GlobalOpinionQA and PersonaMem. `text_file` opens it, unpacks gzip and drops a byte
+order mark. Bytes that are not UTF-8 become U+FFFD (equal bytes stay equal), and their rows are counted. Rows that the
+csv module cannot read, or that have too many cells, are logged.
 """
 
 from __future__ import annotations

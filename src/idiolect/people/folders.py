@@ -1,7 +1,7 @@
 """Searching the folder that somebody names for the files of a published data set, wherever a download put them.
 
-Below the readers of OpinionQA, GlobalOpinionQA and LaMP. Folders are searched breadth first to a small depth, so that
-the folder above the expected one works, and a whole disk is never read.
+Below the readers of published data sets. Folders are searched breadth first to a small depth, so that the folder above
+the expected one works, and a whole disk is never read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Python literals in the cells of published tables, such as "['Yes', 'No']", read without evaluating any code.
 
-Below the readers of OpinionQA and GlobalOpinionQA, whose authors wrote their tables with pandas.
+Below the readers of OpinionQA, GlobalOpinionQA and PersonaMem, whose authors wrote their tables with pandas.
 """
 
 from __future__ import annotations

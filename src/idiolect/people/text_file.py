@@ -19,7 +19,8 @@ GZIP_SUFFIX = ".gz"
 DAMAGED = (EOFError, zlib.error)
 """What reading a damaged gzip file raises besides `OSError`."""
 
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
+_LFS_POINTER = b"version https://git-lfs"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -31,14 +32,21 @@ def opened_text(path: Path, *, newline: str | None = None) -> TextIO:
         newline: see `open`.
 
     Raises:
-        DatasetError: the file is a zip archive.
+        DatasetError: the file is a zip archive, a Parquet file, or a pointer of Git LFS in place of the file.
         OSError, EOFError, zlib.error: it cannot be read; also while reading.
         ValueError: the path contains a NUL character.
     """
     with path.open("rb") as raw:
-        start = raw.read(4)
-    if start == _ZIP:
-        raise DatasetError(f"{printable(str(path))}: is a zip archive; unpack it and name the folder that it contained")
+        start = raw.read(len(_LFS_POINTER))
+    name = printable(str(path))
+    if start.startswith(_ZIP):
+        raise DatasetError(f"{name}: is a zip archive; unpack it and name the folder that it contained")
+    if start.startswith(_PARQUET):
+        raise DatasetError(f"{name}: is a Parquet file; download the file in its published layout")
+    if start == _LFS_POINTER:
+        raise DatasetError(
+            f"{name}: is a pointer of Git LFS and not the file itself; fetch it with git lfs pull, or download it again"
+        )
     stream = gzip.open(path, "rb") if start.startswith(_GZIP) else path.open("rb")  # noqa: SIM115
     try:
         encoding = "utf-16" if stream.peek(2)[:2] in _UTF16 else "utf-8-sig"

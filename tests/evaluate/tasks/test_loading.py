@@ -30,7 +30,7 @@ def answerer(name: str, *, n: int = 8, **more: Any) -> dict[str, Any]:
 
 def test_the_table_has_every_task_by_its_name() -> None:
     lamp = [f"lamp-{n}" for n in (1, 2, 3, 4, 5, 7)]
-    assert list(TASKS) == ["people", "users", "opinionqa", "globalopinionqa", *lamp]
+    assert list(TASKS) == ["people", "users", "opinionqa", "globalopinionqa", *lamp, "prism", "personamem"]
     assert all(name == task.name and task.title and task.help for name, task in TASKS.items())
 
 

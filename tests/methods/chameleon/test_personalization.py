@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from safetensors.torch import load, save
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.fitting import Chameleon
-from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.chameleon.personalization import FORMAT, ChameleonPersonalization
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
 
@@ -23,6 +24,16 @@ async def test_personalization_survives_json_and_safetensors(learned: ChameleonP
     assert again.to_json() == learned.to_json()
     assert (again.variant, again.pairs, again.evidence) == (learned.variant, learned.pairs, learned.evidence)
     assert again.gate == learned.gate
+
+
+async def test_what_was_stored_before_the_output_rule_is_asked_without(learned: ChameleonPersonalization) -> None:
+    card = json.loads(json.dumps(learned.to_json())) | {"format": 1}
+    assert card["settings"]["answering"].pop("output_rule") is True
+    older = ChameleonPersonalization.from_parts(card, learned.tensor_bytes())
+    assert older.settings.answering == replace(learned.settings.answering, output_rule=False)
+    assert older.format == FORMAT == 2
+    again = ChameleonPersonalization.from_parts(older.to_json(), learned.tensor_bytes())
+    assert again.settings == older.settings
 
 
 async def test_personalization_without_its_directions_is_an_error(learned: ChameleonPersonalization) -> None:

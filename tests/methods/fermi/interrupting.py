@@ -11,13 +11,15 @@ from idiolect.errors import BudgetExceededError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.optimizer import Fermi
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Completion, CompletionModel, CompletionRequest
+from tests.held_out_settings import HELD_OUT
 from tests.planted_world import AnsweringModel, Optimizer, TopicSimilarity
 
 PAPER = replace(preset("paper"), iterations=3, proposals=3)
 BOTH = replace(
-    preset("api"),
+    HELD_OUT,
     iterations=3,
     proposals=3,
     proposers=("llm", "demonstrations"),

@@ -18,8 +18,9 @@ from idiolect.methods.fermi.checkpoint import Bookmark, State, run_identity
 from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.learning import beginning
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.roles import deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Progress
 from tests.methods.fermi.interrupting import BOTH, GATED, PAPER, Meter, Pages, planted
 from tests.methods.people import numbered_proposals, paper, random_answers, rater
@@ -241,7 +242,8 @@ def test_a_state_comes_back_as_it_was() -> None:
     roles = deal_roles(USER, BOTH)
     pages = Pages()
     bookmark = Bookmark(pages, "identity", len(roles.scoring))
-    bookmark.save(beginning(USER, roles, ends_with="propose"))
-    assert bookmark.find() == (beginning(USER, roles, ends_with="propose"), "continuing after iteration 0")
+    bookmark.save(beginning(USER, roles, BOTH.answering, ends_with="propose"))
+    state = beginning(USER, roles, BOTH.answering, ends_with="propose")
+    assert bookmark.find() == (state, "continuing after iteration 0")
     assert Bookmark(None, "identity", 3).find() == (None, "")
     assert Bookmark(Pages(), "identity", 3).find() == (None, "")

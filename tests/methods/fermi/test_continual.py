@@ -128,7 +128,7 @@ async def test_prompts_that_show_a_changed_opinion_are_asked_anew() -> None:
     user, model = rater(10), random_answers()
     settings = paper(iterations=3, proposers=("demonstrations",), retrieval=RetrievalSettings(pool="memory"))
     learned = await fermi(settings, model).fit(user)
-    shown = learned.memory[0].prompt.demonstrations[0]
+    shown = next(p.prompt for p in learned.memory if p.prompt.demonstrations).demonstrations[0]
     changed = tuple(replace(o, answer="3" if o.answer != "3" else "4") if o == learned.opinions[shown] else o
                     for o in user.opinions)  # fmt: skip
     before = len(model.completion_requests)

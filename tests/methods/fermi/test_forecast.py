@@ -15,9 +15,11 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi import forecast as forecasting
 from idiolect.methods.fermi.forecast import Assumptions, RoleForecast, forecast
 from idiolect.methods.fermi.optimizer import Fermi
-from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Message
+from tests.held_out_settings import HELD_OUT
 from tests.methods.people import learn, numbered_proposals, paper, random_answers, rater
 
 SHORT = paper(iterations=2, proposals=2)
@@ -79,7 +81,7 @@ async def test_without_the_llm_the_optimizer_costs_nothing() -> None:
 
 async def test_held_out_opinions_are_asked_twice() -> None:
     gated = replace(SHORT, scoring_share=0.6, evidence=EvidenceSettings(share=0.2))
-    found = await forecast([rater(10)], gated)
+    found = await forecast([rater(10)], gated, assumptions=Assumptions(accuracy=1.0))
     # 3 prompts scored and 2 in the pool on 6 opinions, then 2 held-out ones with and without the prompts: a tie, so the
     # base model is asked the 6 too.
     assert found.answering.calls == found.answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2 + 6
@@ -147,7 +149,7 @@ def test_a_question_that_is_not_the_user_s_is_answered_somehow() -> None:
 
 
 async def test_a_forecast_is_the_same_each_time_and_fewer_calls_with_pruning() -> None:
-    pruned = replace(preset("api"), iterations=4)
+    pruned = replace(HELD_OUT, iterations=4)
     users = [rater(15, seed=seed) for seed in range(3)]
     found = await forecast(users, pruned)
     assert found == await forecast(users, pruned)

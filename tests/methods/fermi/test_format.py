@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from idiolect.methods.answering import Answerer
+import pytest
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.personalization import FORMAT, FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from tests.methods.people import TableSimilarity, number, random_answers, rater
+from tests.methods.people import TableSimilarity, learn, number, paper, random_answers, rater
 
 STORED = Path(__file__).with_name("format-1.json")
 
@@ -23,7 +26,7 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     payload = stored()
     assert payload["format"] == 1
     learned = FermiPersonalization.from_json(payload)
-    assert learned.format == FORMAT == 2
+    assert learned.format == FORMAT == 3
     assert (learned.finished, learned.held_out, learned.evidence) == (True, (), None)
     assert (learned.used, learned.gate, learned.settings.evidence.share) == (True, "", 0.0)
     now = learned.to_json()
@@ -32,15 +35,37 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     known["settings"] = {key: now["settings"][key] for key in payload["settings"]}
     assert known["settings"]["demonstrations"].pop("prefer") == "misaligned"  # a setting since then, with its default
     assert known["settings"]["answering"].pop("form") == "labelled"  # another
+    assert known["settings"]["answering"].pop("output_rule") is False  # it was learned without
     for prompt in (known["initial"], *known["prompts"], *known["memory"]):
         for cell in prompt["cells"]:
             assert (cell["response"].pop("logprobs"), cell["response"].pop("messages")) == ([], [])  # others
-    assert known == {**payload, "format": 2}
+    assert known == {**payload, "format": 3}
 
 
 async def test_a_personalization_of_format_1_answers() -> None:
     learned = FermiPersonalization.from_json(stored())
     near = TableSimilarity(lambda q, d: number(q + d) % 7)
-    answerer = Answerer(random_answers(), learned.settings.answering)
+    model = random_answers()
+    answerer = Answerer(model, learned.settings.answering)
     answers = await RetrievalOfPrompt(learned, answerer, near).answer([o.question for o in rater(3).opinions])
+    assert model.completion_requests
+    assert not any("Reply with" in request.messages[-1].content for request in model.completion_requests)
     assert [answer.response.answer for answer in answers] == [answer.response.text for answer in answers]
+
+
+async def test_what_was_stored_before_the_output_rule_is_asked_without() -> None:
+    learned = await learn(rater(6), paper(iterations=1, answering=AnsweringSettings(output_rule=False)))
+    payload = learned.to_json()
+    assert FermiPersonalization.from_json(payload) == learned
+    del payload["settings"]["answering"]["output_rule"]
+    for older in (payload | {"format": 2}, payload):
+        assert FermiPersonalization.from_json(older) == learned
+    now = await learn(rater(6), paper(iterations=1))
+    assert FermiPersonalization.from_json(now.to_json()).settings.answering.output_rule
+
+
+@pytest.mark.parametrize("damaged", [None, [], "x", {"answering": None}, {"answering": []}])
+async def test_damaged_settings_are_an_error(damaged: Any) -> None:
+    payload = (await learn(rater(6), paper(iterations=1))).to_json()
+    with pytest.raises(PersonalizationError, match="damaged at settings"):
+        FermiPersonalization.from_json(payload | {"settings": damaged})

@@ -17,9 +17,10 @@ from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Usage
 from tests.methods.fermi.interrupting import GATED, planted
@@ -101,7 +102,7 @@ async def test_in_the_planted_world_the_evidence_speaks_for_the_personalization(
 
 def worse_with_prompts(request: CompletionRequest) -> str:
     """Right without a prompt ("3" is what everybody said), wrong with one, but on dishes 0 to 9."""
-    plain = request.messages[0].content.startswith("Answer the question.")
+    plain = request.messages[0].content.startswith("You are a respondent in a survey.")
     dish = int(asked_question(request).split()[-1].rstrip("?"))
     return "3" if plain or dish in (0, 1, 2) else "5"
 
@@ -119,7 +120,7 @@ async def test_a_personalization_that_harms_is_not_used() -> None:
     assert isinstance(answering, FixedPrompt)
     (answer,) = await answering.answer([Question("How much do you like dish number 33?", SCALE, ordinal=True)])
     assert answer.response.answer == "3"
-    assert model.completion_requests[-1].messages[0].content.startswith("Answer the question.\n\nQuestion")
+    assert model.completion_requests[-1].messages[0].content.startswith("You are a respondent in a survey.")
 
 
 async def test_a_tie_everywhere_goes_to_the_base_model() -> None:

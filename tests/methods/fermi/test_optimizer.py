@@ -11,8 +11,9 @@ from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import MetaPromptSettings, RetrievalSettings, preset
+from idiolect.methods.fermi.settings import MetaPromptSettings, RetrievalSettings
 from idiolect.methods.personalization import Progress
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Usage
@@ -179,7 +180,23 @@ async def test_the_initial_prompt_is_the_profile() -> None:
     user = replace(rater(5), profile=UserProfile({"Age": "30"}))
     learned = await learn(user, paper(iterations=1))
     assert learned.initial.prompt.text.startswith("A person can be described as follows:\nAge: 30\n")
-    assert (await learn(rater(5), paper(iterations=1))).initial.prompt.text == "Answer the question."
+    plain = await learn(rater(5), paper(iterations=1))
+    assert plain.initial.prompt.text == "You are a respondent in a survey. Answer the question as you would."
+    unruled = paper(iterations=1, answering=AnsweringSettings(output_rule=False))
+    assert (await learn(rater(5), unruled)).initial.prompt.text == "Answer the question."
+
+
+async def test_the_output_rule_stands_behind_every_prompt_and_in_none() -> None:
+    model, optimizer = random_answers(), numbered_proposals()
+    settings = paper(iterations=2, proposers=("llm", "demonstrations"))
+    learned = await learn(rater(8), settings, model=model, optimizer=optimizer)
+    rule = "Reply with one of these numbers only, without an explanation."
+    contents = [request.messages[-1].content for request in model.completion_requests]
+    assert any("Answer: " in content for content in contents)  # with demonstrations, which have no rule
+    assert all(content.endswith(f"\nChoices: 1 | 2 | 3 | 4 | 5\n{rule}") for content in contents)
+    assert {content.count(rule) for content in contents} == {1}
+    assert not any(rule in entry.prompt.text for entry in (*learned.prompts, *learned.memory))
+    assert not any(rule in request.messages[-1].content for request in optimizer.completion_requests)
 
 
 async def test_opro_is_the_loop_without_failures() -> None:

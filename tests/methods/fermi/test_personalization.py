@@ -15,15 +15,11 @@ from idiolect.methods.answering import Response
 from idiolect.methods.evidence import EvidenceSettings, weigh
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import Failure, Prompt
-from idiolect.methods.fermi.settings import (
-    DemonstrationSettings,
-    FermiSettings,
-    MetaPromptSettings,
-    RetrievalSettings,
-    preset,
-)
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.language_model import Usage
+from tests.held_out_settings import HELD_OUT
 from tests.methods.people import learn, paper, rater, scored, steady
 from tests.people.strategies import opinions, texts
 
@@ -41,7 +37,7 @@ fermi_settings = st.sampled_from(
     [
         preset("paper"),
         preset("demo"),
-        preset("api"),
+        HELD_OUT,
         FermiSettings(
             seed=-1,
             meta_prompt=MetaPromptSettings(template="{{ prompts }}", max_failures=3, temperature=0.1),
@@ -112,11 +108,11 @@ async def learned_payload() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("format", 3), ("format", None), ("format", "1"), ("method", "chameleon"), ("method", None)]
+    ("key", "value"), [("format", 4), ("format", None), ("format", "1"), ("method", "chameleon"), ("method", None)]
 )
 async def test_another_method_or_format_is_refused(key: str, value: object) -> None:
     payload = await learned_payload()
-    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 2 or older"):
+    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 3 or older"):
         FermiPersonalization.from_json({**payload, key: value})
 
 

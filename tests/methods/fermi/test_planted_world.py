@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.optimizer import Fermi
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
 from tests.planted_world import KEPT, TOPICS, AnsweringModel, Optimizer, TopicSimilarity, respondent
 
 SEEDS = range(8)

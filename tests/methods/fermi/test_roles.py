@@ -9,9 +9,11 @@ import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.prompt import question_key
 from idiolect.methods.fermi.roles import considered, deal_roles
-from idiolect.methods.fermi.settings import FermiSettings, preset
+from idiolect.methods.fermi.settings import FermiSettings
+from tests.held_out_settings import HELD_OUT
 from tests.methods.people import rater
 
 GATED = FermiSettings(scoring_share=0.6, evidence=EvidenceSettings(0.2))
@@ -49,7 +51,7 @@ def test_at_least_one_opinion_scores(n: int, share: float, scoring: int) -> None
 )
 def test_a_share_is_held_out(n: int, sizes: tuple[int, int, int]) -> None:
     user = rater(n)
-    for settings in (GATED, preset("api")):
+    for settings in (GATED, HELD_OUT):
         roles = deal_roles(user, settings)
         assert (len(roles.scoring), len(roles.examples), len(roles.held_out)) == sizes
         assert {*roles.scoring, *roles.examples, *roles.held_out} == set(user.opinions)

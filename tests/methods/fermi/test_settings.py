@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +11,9 @@ from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.fermi.settings import (
-    PRESETS,
-    DemonstrationSettings,
-    FermiSettings,
-    MetaPromptSettings,
-    RetrievalSettings,
-    preset,
-)
+from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings, SearchSettings
+from idiolect.methods.fermi.presets import PRESETS, preset
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, MetaPromptSettings, RetrievalSettings
 
 BAD = [
     (FermiSettings, "", {"iterations": 0}),
@@ -118,18 +112,22 @@ def test_paper_offline_differs_in_the_similarity_only() -> None:
     )
 
 
-def test_api_is_paper_offline_with_what_saves_calls_and_a_gate() -> None:
-    offline = preset("paper-offline")
-    assert preset("api") == replace(
-        offline,
-        preset="api",
-        max_opinions=400,
-        scoring_share=0.6,
-        pruning=True,
-        meta_prompt=replace(offline.meta_prompt, max_failures=8),
-        retrieval=RetrievalSettings("last+memory", 3, "complete", True, True, "minilm", True, "as_scored"),
-        evidence=EvidenceSettings(0.2, 0.0),
+def test_api_has_crossed_scores_hybrid_prompts_and_a_gate_on_all_opinions() -> None:
+    api = preset("api")
+    assert (api.search.crossing, api.hybrid.examples, api.ensemble.prompts) == (4, 16, 3)
+    assert (api.evidence.by, api.evidence.share, api.scoring_share) == ("crossed", 0.0, 1.0)
+    assert (api.meta_prompt.form, len(api.meta_prompt.kinds), api.max_opinions) == ("diagnosis", 4, 400)
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-offline"])
+def test_the_papers_presets_have_nothing_that_goes_beyond(name: str) -> None:
+    settings = preset(name)
+    assert (settings.search, settings.hybrid, settings.ensemble) == (
+        SearchSettings(),
+        HybridSettings(),
+        EnsembleSettings(),
     )
+    assert (settings.meta_prompt.form, settings.meta_prompt.kinds, settings.retrieval.shrinkage) == ("paper", (), 0.0)
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-offline", "demo"])
@@ -150,5 +148,5 @@ def test_presets_know_their_names() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo, api"):
+    with pytest.raises(SettingsError, match="no preset 'best': choose one of paper, paper-offline, demo, api, local"):
         preset("best")

@@ -65,10 +65,11 @@ async def try_person(learner: FermiLearner, user: User, progress: UsersProgress)
     personalized = learner.respondent(learned)
     assert isinstance(personalized, RetrievalOfPrompt), "the preset demo has no gate"
     answerer = learner.answerer(user.id)
+    who = profile_prompt(user.profile, answerer.settings)
     methods: dict[str, Respondent] = {
         "base": base(answerer),
         # As good as the nearest 16 (docs/results/fermi-food.md), and its prefix is shared by all questions.
-        "few-shot": FewShot(answerer, split.train, k=N_TRAIN, instruction=profile_prompt(user.profile)),
+        "few-shot": FewShot(answerer, split.train, k=N_TRAIN, instruction=who),
         "own mode": FrequentAnswer(split.train),
         PERSONALIZED: personalized,
     }

@@ -27,7 +27,8 @@ from idiolect.cli.learned_screen import origin, print_prompt
 from idiolect.cli.progress import UsersProgress, waiting
 from idiolect.cli.terminal import one_line, out, print_json, print_table, print_wrapped
 from idiolect.evaluate.measures import Judgement, mean_over_answers
-from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings, preset
+from idiolect.methods.fermi.presets import preset
+from idiolect.methods.fermi.settings import DemonstrationSettings, FermiSettings
 from idiolect.methods.personalization import Answer
 from idiolect.models.catalog import faster_scoring_dtype
 from idiolect.models.language_model import Usage

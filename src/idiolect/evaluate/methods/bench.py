@@ -20,6 +20,7 @@ from idiolect.models.similarity import Bm25Similarity, Embedder, EmbeddingSimila
 from idiolect.people.splits import person_behind
 
 if TYPE_CHECKING:
+    from idiolect.application.presets import ChosenPreset
     from idiolect.methods.chameleon.measuring import EditableModel
     from idiolect.methods.chameleon.settings import ChameleonSettings
 
@@ -63,6 +64,7 @@ class Bench:
         transfer: the same bench with other models, by name, for answers with prompts learned with another model.
         keeps_prompts: whether answers hold the messages that they answer.
         shared: results that methods keep for all people, such as a group's edit.
+        chosen: preset of the settings, if nobody named one.
     """
 
     benchmark: Benchmark
@@ -78,6 +80,7 @@ class Bench:
     transfer: Mapping[str, Bench] = field(default_factory=dict)
     keeps_prompts: bool = False
     shared: dict[Hashable, Any] = field(default_factory=dict)
+    chosen: ChosenPreset | None = None
 
     @property
     def similarity(self) -> Similarity:

@@ -22,7 +22,7 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.methods.alignment import alignment_score
-from idiolect.methods.answering import demonstration_block
+from idiolect.methods.answering import AnsweringSettings, demonstration_block
 from idiolect.methods.baselines import FewShot, FixedPrompt, base, profile
 from idiolect.methods.profile_prompt import profile_prompt, shorter_profile_prompts
 from idiolect.methods.setting_checks import require
@@ -48,16 +48,16 @@ def _written(texts: Sequence[str]) -> str:
     return render("written_texts.jinja", {"texts": texts})
 
 
-def _shorter_instructions(user: User, texts: int) -> Iterator[str]:
+def _shorter_instructions(user: User, texts: int, settings: AnsweringSettings) -> Iterator[str]:
     """Yield ever shorter instructions: with half as many texts, and so on, with a part of one, and with the profile."""
-    who = profile_prompt(user.profile)
+    who = profile_prompt(user.profile, settings)
     while texts > 1:
         texts //= 2
         yield _joined(_written(user.texts[:texts]), who)
     for most in CUTS if texts else ():
         yield _joined(_written([cut(user.texts[0], most)]), who)
     yield who
-    yield from shorter_profile_prompts(user.profile)
+    yield from shorter_profile_prompts(user.profile, settings)
 
 
 def nearness(bench: Bench, name: Nearness) -> Similarity:
@@ -97,17 +97,18 @@ class Prompting:
         user: User = learned.value
         if self.kind == "vanilla":
             return Examinee.with_texts(base(desk.answerer), desk.model)
-        who = profile_prompt(user.profile) if user.profile else ""
+        answering = desk.bench.answering
+        who = profile_prompt(user.profile, answering) if user.profile else ""
         if self.kind == "profile":
             return Examinee.with_texts(profile(desk.answerer, user.profile), desk.model, prompt=who)
         everything = self.kind == "all-info"
         shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
-        known = demonstration_block(user.opinions, desk.bench.answering) if everything and user.texts else ""
+        known = demonstration_block(user.opinions, answering) if everything and user.texts else ""
         text_prompt = _joined(who, known, shown)
         instructive = shown if everything or not user.opinions else ""
-        instruction = _joined(instructive, profile_prompt(user.profile))
+        instruction = _joined(instructive, profile_prompt(user.profile, answering))
         n_texts = min(len(user.texts), len(user.texts) if everything else self.texts) if instructive else 0
-        shorter = partial(_shorter_instructions, user, n_texts)
+        shorter = partial(_shorter_instructions, user, n_texts, answering)
         if not user.opinions:
             fixed = FixedPrompt(desk.answerer, instruction, shorter=shorter)
             return Examinee.with_texts(fixed, desk.model, prompt=text_prompt)
@@ -159,7 +160,8 @@ class TunedFewShot:
     ) -> float:
         k, near = candidate
         similarity = desk.bench.bm25 if near == "bm25" else desk.bench.similarity
-        shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=profile_prompt(user.profile))
+        instruction = profile_prompt(user.profile, desk.bench.answering)
+        shots = FewShot(desk.answerer, others, k=k, similarity=similarity, instruction=instruction)
         (answer,) = await shots.answer([opinion.question])
         return alignment_score(opinion.question, opinion.answer, answer.response.answer)
 

@@ -31,8 +31,8 @@ class TaskOptions:
         seed: seed for the selection of people, and for the split into learning and asking; it does not affect groups.
         group: people for reported results, or for choosing settings; nobody is in both, whatever the other fields are.
         topics: only people of these groups (OpinionQA's topics or wave names; values of `group_by`); empty: all.
-        split: published file of a data set that has several (LaMP).
-        history: form of LaMP's histories.
+        split: published file of a data set that has several (LaMP's splits, PersonaMem's sizes).
+        history: form of LaMP's and PersonaMem's histories.
         asks: questions for LaMP's people: the published ones, or a held-out part of their histories.
         group_by: profile attribute or unknown key of a users file whose value is a case's group; "": "topic", if
             present.

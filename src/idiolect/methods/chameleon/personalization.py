@@ -17,13 +17,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.answering import with_stored_rule
 from idiolect.methods.chameleon.preferences import DropReason, Insights, Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
 from idiolect.methods.evidence import Evidence
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import Usage
 
-FORMAT = 1
+FORMAT = 2
+"""Format of a stored result. 1 had no output rule (`with_stored_rule`), so programs that know only 1 ask without."""
+
+_READ = (1, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +154,14 @@ class ChameleonPersonalization:
             PersonalizationError: the card is damaged, is not a CHAMELEON personalization, or has a newer format; or
                 directions are missing or damaged.
         """
-        if card.get("method") != "chameleon" or card.get("format") != FORMAT:
+        if card.get("method") != "chameleon" or card.get("format") not in _READ:
             raise PersonalizationError(
-                f"not a CHAMELEON personalization of format {FORMAT} "
+                f"not a CHAMELEON personalization of format {FORMAT} or older "
                 f"(method {card.get('method')!r}, format {card.get('format')!r})"
             )
         own = {name: value for name, value in card.items() if name not in ("positions", "edit_gate", "edit")}
         try:
+            own |= {"settings": with_stored_rule(card.get("settings")), "format": FORMAT}
             return _adapter().validate_python({**own, "edit": _edit(card, tensors)})
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
 
-from idiolect.methods.answering import Answerer, AnsweringSettings, question_block
+from idiolect.methods.answering import Answerer, AnsweringSettings, asked_block
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import MAX_OPINIONS, FermiSettings, MetaPromptSettings
@@ -153,26 +153,31 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     With T iterations of K proposals, N scoring and H held-out opinions, F folds, and E prompts (times orders) that
     answer together:
 
-    (1 + (T − 1)·K)·N for the memory, or (1 + T·K)·N with crossing, + K·N for the pool, and T·K·(1 + redraws);
-    for the evidence (1 + E)·H, + H for few-shot with hybrid prompts, + N in a tie, + N if crossed scores judge;
-    for dispositions F·n·tests to try them, + E·N if crossed scores judge, and F to state them.
+    (1 + (T − 1)·K)·N for the memory + K·N for the pool + (1 + E)·H for the evidence (+ N in a tie), and
+    T·K·(1 + redraws).
+
+    With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
+    prompts, few-shot answers the held-out opinions too: + H. With n dispositions a fold, which are tried on at most m
+    opinions each: + F·n·m, + E·N if all opinions judge, and F.
     """
-    t, k, s = settings.iterations, settings.proposals, settings
-    scored = t if s.search.crossing > 1 else t - 1
-    prompts = 1 + scored * k + (k if s.retrieval.pool != "memory" else 0)
-    together = s.ensemble.prompts * s.ensemble.orders
-    stated = s.search.crossing * s.dispositions.number
+    t, k = settings.iterations, settings.proposals
+    all_judge = settings.evidence.by == "crossed"
+    prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
+    if settings.search.crossing > 1:
+        prompts = 1 + t * k + all_judge
+    together = settings.ensemble.prompts * settings.ensemble.orders
+    sides = 1 + together + (settings.hybrid.examples > 0)
+    stated = settings.search.crossing * settings.dispositions.number
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
-        n, held_out = len(roles.scoring), len(roles.held_out)
-        answering += prompts * n + (1 + together + (s.hybrid.examples > 0)) * held_out
-        if held_out and s.evidence.ties == "learned":
+        n = len(roles.scoring)
+        answering += prompts * n + sides * len(roles.held_out)
+        if roles.held_out and settings.evidence.ties == "learned":
             answering += n
-        if s.evidence.by == "crossed":
-            answering += n * (1 + (together if stated else 0))
-        answering += stated * min(s.dispositions.tests, n)
-        optimizing += s.search.crossing if stated else 0
+        if stated:
+            answering += stated * min(settings.dispositions.tests, n) + (together * n if all_judge else 0)
+            optimizing += settings.search.crossing
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
             asked = (opinion.question.choices for opinion in (*roles.scoring, *roles.held_out))
             answering += len({choices for choices in asked if choices})
@@ -225,7 +230,7 @@ class _Person:
 
     def __init__(self, user: User, settings: AnsweringSettings, accuracy: float) -> None:
         self._accuracy = accuracy
-        self._opinions = {question_block(opinion.question, settings): opinion for opinion in user.opinions}
+        self._opinions = {asked_block(opinion.question, settings): opinion for opinion in user.opinions}
         self._lengths = sorted({len(block) for block in self._opinions}, reverse=True)
 
     def reply(self, request: CompletionRequest) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.checkpoint import Bookmark, Half, State, Step
 from idiolect.methods.fermi.disposition_request import DispositionWriter
 from idiolect.methods.fermi.disposition_trials import state_dispositions, tried
@@ -62,12 +62,12 @@ class Task:
     similarity: Similarity | None = None
 
 
-def beginning(user: User, roles: Roles, *, ends_with: Step) -> State:
+def beginning(user: User, roles: Roles, settings: AnsweringSettings, *, ends_with: Step) -> State:
     """Return the initial state, which has only `P⁰`, not yet scored.
 
     If iterations end with scoring, `P⁰` is scored before the first of them.
     """
-    prompt = Prompt(profile_prompt(user.profile))
+    prompt = Prompt(profile_prompt(user.profile, settings))
     n = len(roles.scoring)
     initial = ScoredPrompt(prompt, 0, (None,) * n)
     counts, seen = FailureCounts.of(n), (prompt.identity,)

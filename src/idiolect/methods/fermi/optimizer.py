@@ -115,7 +115,8 @@ class Fermi:
             writer=self._writer,
             similarity=self._similarity,
         )
-        return await self._run(task, beginning(user, roles, ends_with=ends_with), None, observer, checkpoints)
+        start = beginning(user, roles, self._settings.answering, ends_with=ends_with)
+        return await self._run(task, start, None, observer, checkpoints)
 
     async def extend(
         self,
@@ -152,12 +153,7 @@ class Fermi:
             ModelError: a model could not answer.
             HaltedError: the run was halted before the memory was scored again; `learned` is still the latest result.
         """
-        if learned.user_id != user.id:
-            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
-        if iterations < 0:
-            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
-        if learned.settings.answering != self._settings.answering:
-            raise SettingsError("the prompts were learned with other answering settings")
+        self._check_extension(learned, user, iterations)
         groups = regrouped(learned, user := considered(user, self._settings))
         if not learned.finished:
             iterations += max(0, self._settings.iterations - len(learned.iterations))
@@ -184,6 +180,14 @@ class Fermi:
         if after.evidence is None and not after.held_out:  # the opinions that judged were folded back
             after = replace(after, evidence=learned.evidence)
         return after
+
+    def _check_extension(self, learned: FermiPersonalization, user: User, iterations: int) -> None:
+        if learned.user_id != user.id:
+            raise ValueError(f"the prompts were learned for user {learned.user_id!r}, not for {user.id!r}")
+        if iterations < 0:
+            raise ValueError(f"iterations is {iterations}, must be 0 or greater")
+        if learned.settings.answering != self._settings.answering:
+            raise SettingsError("the prompts were learned with other answering settings")
 
     async def _neighbours(self, roles: Roles) -> tuple[tuple[int, ...], ...]:
         """Return the opinions that stand behind each prompt that is scored on an opinion, for each opinion."""

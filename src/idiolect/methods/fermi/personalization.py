@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.answering import with_stored_rule
 from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.memory import ScoredPrompt
@@ -22,7 +23,11 @@ from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 2  # 1 had no `finished`, `held_out`, `evidence`; their defaults are valid for it
+FORMAT = 3
+"""Format of a stored result. 1 had no `finished`, `held_out`, `evidence`, whose defaults are valid for it; 1 and 2 had
+no output rule (`with_stored_rule`), and a program that knows only these would ask without one."""
+
+_READ = (1, 2, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +149,15 @@ class FermiPersonalization:
         Raises:
             PersonalizationError: the payload is damaged, is not a Fermi personalization, or has a newer format.
         """
-        if payload.get("method") != "fermi" or payload.get("format") not in (1, FORMAT):
+        if payload.get("method") != "fermi" or payload.get("format") not in _READ:
             raise PersonalizationError(
                 f"not a Fermi personalization of format {FORMAT} or older "
                 f"(method {payload.get('method')!r}, format {payload.get('format')!r})"
             )
         try:
-            learned = _adapter().validate_python({**payload, "format": FORMAT})
+            learned = _adapter().validate_python(
+                {**payload, "settings": with_stored_rule(payload.get("settings")), "format": FORMAT}
+            )
         except ValidationError as error:
             places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)[:3])
             raise PersonalizationError(f"the stored personalization is damaged at {places}") from None

@@ -128,7 +128,7 @@ class LlmProposer:
             closing = "]" * written.count("[") if stop and completion.finish_reason == "stop" else ""
             found = parse_proposal(written + closing, settings)
             if found is not None and settings.keeps_profile and context.profile:
-                found = f"{profile_prompt(context.profile)}\n\n{found}"
+                found = f"{profile_prompt(context.profile, context.answering)}\n\n{found}"
             prompt = Prompt(found, origin="llm", driven_by=failures) if found is not None else None
             proposals.append(Proposal(draw, prompt, "" if prompt else "no text in square brackets"))
         return Proposals(tuple(proposals), usage)

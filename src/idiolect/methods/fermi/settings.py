@@ -7,11 +7,10 @@ Our departures from the paper are settings too, which are off in the preset `pap
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from idiolect.errors import SettingsError
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
@@ -35,9 +34,6 @@ TieBreak = Literal["first", "complete"]
 Quoted = Literal["skip", "score"]
 MetaPromptForm = Literal["paper", "diagnosis"]
 KindOfText = Literal["dispositions", "scale", "departures", "biography"]
-
-MAX_OPINIONS = 400
-"""Maximum number of a user's opinions in the presets `demo` and `api`: learning from thousands would take hours."""
 
 _NO_GATE = EvidenceSettings()
 _AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings(), DispositionSettings())
@@ -243,56 +239,3 @@ class FermiSettings:
         require(self.redraws >= 0, "redraws", self.redraws, "0 or greater")
         require(self.wave >= 1, "wave", self.wave, "at least 1")
         require_one_of(Quoted, "quoted", self.quoted)
-
-
-_PAPER = FermiSettings(
-    preset="paper",
-    pruning=False,
-    answering=AnsweringSettings(mode="generate"),
-    retrieval=RetrievalSettings(pool="last", tie_break="first", lazy=False, similarity="all-mpnet-base-v2"),
-)
-
-_OFFLINE = replace(_PAPER, preset="paper-offline", retrieval=replace(_PAPER.retrieval, similarity="minilm"))
-
-PRESETS: dict[str, FermiSettings] = {
-    "paper": _PAPER,
-    "paper-offline": _OFFLINE,
-    # docs/experiments.md describes how these settings were chosen, and on which people.
-    "demo": FermiSettings(
-        preset="demo",
-        iterations=2,
-        max_opinions=MAX_OPINIONS,
-        scoring_share=1.0,  # every opinion scores, and may be an example
-        proposers=(
-            "demonstrations",
-        ),  # the embedded model writes no usable prompts; name a better optimizer to add "llm"
-        answering=AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system"),
-        meta_prompt=MetaPromptSettings(
-            prefill="[This person", brackets="optional", max_failures=4, temperature=0.7, max_tokens=48, max_chars=600
-        ),
-        demonstrations=DemonstrationSettings(max_demonstrations=12),
-        retrieval=RetrievalSettings(pool="last+memory", demonstration_order="nearest_last"),
-    ),
-    # For models behind an API, where a call costs money: the paper's loop, with options that save calls, and the gate.
-    "api": replace(
-        _OFFLINE,
-        preset="api",
-        max_opinions=MAX_OPINIONS,
-        scoring_share=0.6,
-        pruning=True,
-        meta_prompt=MetaPromptSettings(max_failures=8),
-        retrieval=replace(_OFFLINE.retrieval, pool="last+memory", tie_break="complete", lazy=True),
-        evidence=EvidenceSettings(share=0.2),
-    ),
-}
-
-
-def preset(name: str) -> FermiSettings:
-    """Return the settings of a preset: "paper", "paper-offline", "demo" or "api".
-
-    Raises:
-        SettingsError: there is no such preset.
-    """
-    if name not in PRESETS:
-        raise SettingsError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
