@@ -11,7 +11,7 @@ import pytest
 from idiolect.methods.fermi.dispositions import Disposition, Trial
 from tests.application.mimicked import ANN, FAST, opened
 from tests.application.served import fit_in
-from tests.application.test_dispositions import STATED, held, state
+from tests.application.test_persons_dispositions import STATED, held, state
 from tests.cli import learning
 from tests.cli.learning import record, run
 

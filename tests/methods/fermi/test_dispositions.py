@@ -38,7 +38,8 @@ from idiolect.methods.fermi.forecast import forecast
 from idiolect.methods.fermi.gate import respondent
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.settings import PRESETS, FermiSettings, RetrievalSettings
+from idiolect.methods.fermi.presets import PRESETS
+from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, CompletionRequest, Usage
 from tests.methods.people import TableSimilarity, scored, steady
@@ -241,16 +242,25 @@ async def test_dispositions_that_make_the_gates_answers_worse_are_not_stated() -
     assert "What is known" not in texts(asked)
 
 
-async def test_they_need_crossing_an_optimizer_and_a_similarity() -> None:
+async def test_they_need_an_optimizer_and_a_similarity() -> None:
     on = DispositionSettings(number=1)
-    with pytest.raises(SettingsError, match=r"dispositions\.number is 1, must be 0 without crossing"):
-        FermiSettings(dispositions=on)
     with pytest.raises(SettingsError, match=r"dispositions\.number is 1, must be 0 without the LLM proposer"):
-        FermiSettings(dispositions=on, search=SearchSettings(crossing=2), proposers=("demonstrations",))
+        FermiSettings(dispositions=on, proposers=("demonstrations",))
     settings = replace(SETTINGS, evidence=EvidenceSettings())
     with pytest.raises(SettingsError, match="dispositions need a similarity"):
         Fermi(Answerer(follower(), settings.answering), settings, optimizer=writer())
     assert {PRESETS[name].dispositions.number for name in ("paper", "paper-offline", "demo")} == {0}
+
+
+async def test_without_crossing_held_out_opinions_judge_them() -> None:
+    gate = EvidenceSettings(share=0.25)
+    plain = replace(SETTINGS, search=SearchSettings(), evidence=gate, scoring_share=0.75)
+    learned, _, optimizer = await learn(settings=plain)
+    assert len(learned.held_out) == 6
+    assert not [each for each in learned.held_out if each.question.text in texts(optimizer)]
+    assert learned.evidence is not None
+    assert learned.evidence.difference > 0
+    assert await hits(learned) > 0.5
 
 
 class _Sink:

@@ -50,12 +50,12 @@ async def state_dispositions(
         ContextLengthError: the opinions are too long for the optimizer.
         ModelError: the optimizer could not answer.
     """
-    crossing, thresholds = settings.search.crossing, settings.thresholds
-    folds = folds_of(opinions, crossing, seed=settings.seed, user_id=user.id)
+    n, thresholds = settings.dispositions.folds, settings.thresholds
+    folds = folds_of(opinions, n, seed=settings.seed, user_id=user.id)
     keys = {disposition_key(text) for each in known for text in (each.text, each.stated)}
     found: list[Disposition] = []
     usage = Usage()
-    for fold in range(crossing):
+    for fold in range(n):
         if visible := outside(folds, fold):
             seen = Seen(user.profile, tuple(opinions), visible, initial, _wrong(initial, opinions, thresholds), fold)
             seed = Round((settings.seed, user.id), iteration, (fold,)).seed(fold)

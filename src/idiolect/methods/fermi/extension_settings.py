@@ -101,6 +101,8 @@ class DispositionSettings:
 
     Args:
         number: number of dispositions that the optimizer is asked for in each fold; 0: none, as in the paper.
+        folds: number of folds of the scoring opinions; those of a fold are hidden from the optimizer, which is asked
+            once for each, and what it states is tried on them. These folds are not those of `search.crossing`.
         retrieved: maximum number of the optimizer's dispositions behind a prompt; a person's own always stand there.
         tests: maximum number of opinions that each is tried on, those that it bears on most.
         nearness: how near a question has to be to a disposition: at least as near as this share of the person's
@@ -111,6 +113,7 @@ class DispositionSettings:
     """
 
     number: int = 0
+    folds: int = 2
     retrieved: int = 3
     tests: int = 4
     nearness: float = 0.5
@@ -120,6 +123,7 @@ class DispositionSettings:
 
     def __post_init__(self) -> None:
         require(self.number >= 0, "dispositions.number", self.number, "0 or greater")
+        require(self.folds >= 2, "dispositions.folds", self.folds, "at least 2")
         require(self.retrieved >= 1, "dispositions.retrieved", self.retrieved, "at least 1")
         require(self.tests >= 1, "dispositions.tests", self.tests, "at least 1")
         require(0 <= self.nearness <= 1, "dispositions.nearness", self.nearness, "in [0, 1]")

@@ -18,7 +18,7 @@ from math import ceil, isfinite
 from idiolect.methods.answering import Answerer, AnsweringSettings, asked_block
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
-from idiolect.methods.fermi.settings import MAX_OPINIONS, FermiSettings, MetaPromptSettings
+from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
 from idiolect.methods.setting_checks import require
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, Message
@@ -103,6 +103,7 @@ class Forecast:
 
 
 _ASSUMPTIONS = Assumptions()
+_MOST_EXPLAINED = 1000  # opinions that a simulated disposition explains
 
 
 async def forecast(
@@ -157,8 +158,8 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     T·K·(1 + redraws).
 
     With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
-    prompts, few-shot answers the held-out opinions too: + H. With n dispositions a fold, which are tried on at most m
-    opinions each: + F·n·m, + E·N if all opinions judge, and F.
+    prompts, few-shot answers the held-out opinions too: + H. With n dispositions for each of F folds, which are tried
+    on at most m opinions each: + F·n·m, + E·N if all opinions judge, and F.
     """
     t, k = settings.iterations, settings.proposals
     all_judge = settings.evidence.by == "crossed"
@@ -167,7 +168,7 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
         prompts = 1 + t * k + all_judge
     together = settings.ensemble.prompts * settings.ensemble.orders
     sides = 1 + together + (settings.hybrid.examples > 0)
-    stated = settings.search.crossing * settings.dispositions.number
+    stated = settings.dispositions.folds * settings.dispositions.number
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
@@ -177,7 +178,7 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
             answering += n
         if stated:
             answering += stated * min(settings.dispositions.tests, n) + (together * n if all_judge else 0)
-            optimizing += settings.search.crossing
+            optimizing += settings.dispositions.folds
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
             asked = (opinion.question.choices for opinion in (*roles.scoring, *roles.held_out))
             answering += len({choices for choices in asked if choices})
@@ -282,5 +283,5 @@ def _proposal(request: CompletionRequest, length: int) -> str:
 
 def _dispositions(number: int) -> str:
     """Return dispositions that explain all answers shown; a proposal is read from the brackets behind them."""
-    explained = ", ".join(map(str, range(1, MAX_OPINIONS + 1)))
+    explained = ", ".join(map(str, range(1, _MOST_EXPLAINED + 1)))
     return "".join(f"[{hashlib.blake2b(f'{place}'.encode()).hexdigest()} | {explained}]\n" for place in range(number))

@@ -191,7 +191,7 @@ class FermiSettings:
         search: crossing, parents, and when to stop early (ours).
         hybrid: the nearest opinions behind each prompt (ours).
         ensemble: answering by several prompts (ours).
-        dispositions: statements on the person behind the prompts (ours); they need crossing and an optimizer.
+        dispositions: statements on the person behind the prompts (ours); they need the LLM proposer.
     """
 
     preset: str = "custom"
@@ -230,7 +230,6 @@ class FermiSettings:
         crossed = self.evidence.by != "crossed" or self.search.crossing > 1
         require(crossed, "evidence.by", self.evidence.by, "held_out without crossing")
         n = self.dispositions.number
-        require(not n or self.search.crossing > 1, "dispositions.number", n, "0 without crossing")
         require(not n or "llm" in self.proposers, "dispositions.number", n, "0 without the LLM proposer")
         require(bool(self.proposers), "proposers", self.proposers, "not empty")
         for proposer in self.proposers:
