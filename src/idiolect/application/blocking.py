@@ -29,6 +29,7 @@ from idiolect.people.user import Question
 if TYPE_CHECKING:
     from idiolect.application.adapters import AdapterExported
     from idiolect.application.asking import Asked
+    from idiolect.application.dispositions import PersonsDispositions
     from idiolect.application.fitting import FitEvents, FitReport
     from idiolect.application.forecasting import ChameleonForecast, FermiForecast
     from idiolect.application.groups import GroupFitted
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from idiolect.application.workspace import WorkspaceEvents
     from idiolect.erasure.receipt import Receipt
     from idiolect.export.exporting import ExportOptions
+    from idiolect.methods.fermi.dispositions import DispositionEdits
     from idiolect.methods.personalization import Observer
     from idiolect.models.language_model import LanguageModel
     from idiolect.people.user import Opinion, User
@@ -196,6 +198,18 @@ class Workspace:
         from idiolect.application.opinions import remove_opinion
 
         return self._call(partial(remove_opinion, self._space, user_id, question, choices))
+
+    def dispositions(self, user_id: str) -> PersonsDispositions:
+        """Return the dispositions of a user; see `dispositions.dispositions`."""
+        from idiolect.application.dispositions import dispositions
+
+        return self._call(partial(dispositions, self._space, user_id))
+
+    def edit_dispositions(self, user_id: str, edits: DispositionEdits) -> PersonsDispositions:
+        """Strike, restore, reword or add dispositions of a user; see `dispositions.edit_dispositions`."""
+        from idiolect.application.dispositions import edit_dispositions
+
+        return self._call(partial(edit_dispositions, self._space, user_id, edits))
 
     def known_about(self, user_id: str) -> Known:
         """Return everything known about a user, with what was learned for them; see `persons.known_about`."""

@@ -16,6 +16,7 @@ from idiolect.errors import MissingExtraError, PersonalizationError, error_kind
 # A document of the store's own values needs no method: methods are imported by the functions that read their results.
 if TYPE_CHECKING:
     from idiolect.application.asking import Asked
+    from idiolect.application.dispositions import PersonsDispositions
     from idiolect.application.fitting import Outcome
     from idiolect.application.forecasting import ChameleonForecast, FermiForecast, RoleCost
     from idiolect.application.groups import GroupFitted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from idiolect.erasure.receipt import Receipt
     from idiolect.methods.answering import Response
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.fermi.dispositions import Disposition
     from idiolect.methods.fermi.memory import ScoredPrompt
     from idiolect.methods.fermi.personalization import FermiPersonalization
     from idiolect.methods.personalization import Candidate, Explanation
@@ -133,6 +135,32 @@ def prompt_document(prompt: ScoredPrompt, learned: FermiPersonalization) -> Docu
             }
             for failure in prompt.prompt.driven_by
         ],
+    }
+
+
+def dispositions_document(theirs: PersonsDispositions) -> Document:
+    """Return the document for the dispositions that a person is shown."""
+    numbered = theirs.numbered
+    return {
+        "user": theirs.user_id,
+        "dispositions": [
+            {"number": number, **disposition_document(one, theirs.learned), "stated": theirs.answers(one)}
+            for number, one in numbered.items()
+        ],
+        "note": theirs.note or None,
+    }
+
+
+def disposition_document(one: Disposition, learned: FermiPersonalization) -> Document:
+    """Return the document for a disposition; `gain` is None if it was not tried, as a person's own are not."""
+    return {
+        "text": one.stated,
+        "origin": one.origin,
+        "reworded_from": one.text if one.wording and one.wording != one.text else None,
+        "struck": one.struck,
+        "gain": one.gain,
+        "tried_on": len(one.trials),
+        "explains": [opinion_document(learned.opinions[index]) for index in one.explains],
     }
 
 
@@ -283,6 +311,7 @@ def _prompted_document(asked: Asked) -> Document:
         "evidence": None if evidence is None else evidence.reason,
         "nearest": [] if why is None else _nearest(why, learned.opinions),
         "prompts": [] if why is None else [_candidate(each, why, learned) for each in why.candidates],
+        "dispositions": [] if why is None else [learned.dispositions[place].stated for place in why.dispositions],
     }
 
 
@@ -337,6 +366,8 @@ def _candidate(candidate: Candidate, why: Explanation, learned: FermiPersonaliza
 
 
 def _prompts_document(learned: FermiPersonalization) -> Mapping[str, Any]:
+    from idiolect.methods.fermi.dispositions import shown_dispositions
+
     evidence = learned.evidence
     judged = None
     if evidence is not None:
@@ -344,6 +375,7 @@ def _prompts_document(learned: FermiPersonalization) -> Mapping[str, Any]:
     return {
         "prompts": len(learned.prompts),
         "best_prompt": prompt_document(learned.best, learned),
+        "dispositions": [disposition_document(one, learned) for one in shown_dispositions(learned.dispositions)],
         "finished": learned.finished,
         "evidence": judged,
     }

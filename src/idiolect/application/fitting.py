@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
+from idiolect.application.dispositions import save_with_edits
+from idiolect.application.names import FERMI
 from idiolect.application.observers import ignore
 from idiolect.application.owner import Owner
 from idiolect.errors import CacheError, HaltedError, IdiolectError, PersonalizationError, StoreError
@@ -296,18 +298,27 @@ class _Work:
         fitted = await self.learner.fit(user, observer=self._observe, checkpoints=checkpoints)
         if not fitted.finished:
             return "stopped early", fitted.summary, self._save_unfinished(user.id, fitted), fitted.unread
-        self.workspace.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
+        if method == FERMI:
+            save_with_edits(self.workspace.store, user.id, fitted.payload)
+        else:
+            self.workspace.store.save_personalization(user.id, method, fitted.payload, fitted.tensors)
         checkpoints.drop()
         return "learned", fitted.summary, True, fitted.unread
 
     def _save_unfinished(self, user_id: str, fitted: Fitted) -> bool:
         """Store an unfinished result unless the store has a finished one; return whether it was stored."""
         store, method = self.workspace.store, self.learner.method
+        if method == FERMI:
+            return save_with_edits(store, user_id, fitted.payload, unless=_is_finished)
         held = store.find_personalization(user_id, method)
-        if held is not None and held.payload.get("finished", True):  # the earlier format had no such field
+        if held is not None and _is_finished(held.payload):
             return False
         expected = None if held is None else held.digest
         return store.compare_and_save_personalization(user_id, method, fitted.payload, expected_digest=expected)
+
+
+def _is_finished(payload: Mapping[str, Any]) -> bool:
+    return bool(payload.get("finished", True))  # the earlier format had no such field
 
 
 class UnexpectedValueError(PersonalizationError):

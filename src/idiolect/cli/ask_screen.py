@@ -65,6 +65,10 @@ def _print_chosen_prompt(learned: FermiPersonalization, why: Explanation) -> Non
     chosen = learned.prompts[why.chosen]
     out().print(f"\nChosen prompt {why.chosen + 1}: {origin(chosen)}")
     print_prompt(chosen, learned)
+    if why.dispositions:
+        out().print("\nStated of this person behind it")
+        for place in why.dispositions:
+            print_wrapped(f"- {one_line(learned.dispositions[place].stated)}", indent=2)
 
 
 def _row(candidate: Candidate, learned: FermiPersonalization, why: Explanation) -> tuple[str, ...]:

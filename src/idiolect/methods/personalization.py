@@ -49,6 +49,7 @@ class Explanation:
         chosen: index of the chosen prompt.
         tied: number of prompts with the best score on the nearest opinions.
         answering: indices of all prompts that answer together, the chosen one first; empty: the chosen one alone.
+        dispositions: indices of the dispositions that are stated behind the prompt.
     """
 
     nearest: tuple[Neighbour, ...]
@@ -56,6 +57,7 @@ class Explanation:
     chosen: int
     tied: int
     answering: tuple[int, ...] = ()
+    dispositions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

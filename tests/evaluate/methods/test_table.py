@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,22 @@ import pytest
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.configuration import read_config
-from idiolect.evaluate.methods.bench import OpenWeights
+from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.evaluate.methods.spec import parse_specs
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.plan import EvaluationOptions, planned
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.settings import preset
+from idiolect.methods.fermi.extension_settings import DispositionSettings, SearchSettings
+from idiolect.models.calls.model import Source
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from tests.evaluate.methods.every_prompt import Shown, on_doubles, on_weights, writers
 from tests.evaluate.small_world import CONFIG, arms, bench, said, scored
 
-ON_DOUBLES = [name for name, entry in METHODS.items() if "weights" not in entry.needs and not name.startswith("lamp-")]
-"""Those of LaMP's tasks are for nothing else, and have tests of their own."""
+ELSEWHERE = ("lamp-rag", "fermi-no-dispositions")
+"""Methods that need other tasks or settings, and have tests of their own."""
+ON_DOUBLES = [name for name, entry in METHODS.items() if "weights" not in entry.needs and name not in ELSEWHERE]
 ON_WEIGHTS = [
     name for name, entry in METHODS.items() if "weights" in entry.needs and not name.startswith(("dpo", "chameleon-p"))
 ]
@@ -111,6 +115,26 @@ async def test_no_method_is_shown_what_it_is_judged_on(tmp_path: Path) -> None:
     leaks = [text for text in shown for name in ("ann", "bob") if f"{name}-asked" in text]
     assert leaks == []
     assert any("ann-train-3 likes" in text for text in shown), "the test can see what is shown"
+
+
+async def test_without_dispositions_none_are_asked_for(tmp_path: Path) -> None:
+    def dispositions(opened: Bench) -> int:
+        source = opened.optimizer
+        assert isinstance(source, Source)
+        assert isinstance(source.model, FunctionModel)
+        contents = [request.messages[-1].content for request in source.model.completion_requests]
+        assert not [text for text in contents if "ann-asked" in text or "bob-asked" in text]
+        return sum("dispositions of this person:" in text for text in contents)
+
+    for method, number in (("fermi", 2), ("fermi-no-dispositions", 0)):
+        opened = on_doubles(writers("ann"), double())
+        on = replace(opened.fermi, search=SearchSettings(crossing=2), dispositions=DispositionSettings(number=6))
+        opened = replace(opened, fermi=on)
+        await Runner(opened, arms(method, controls=False), (0,), Archive.open(tmp_path / method, CONFIG)).run()
+        assert dispositions(opened) == number
+    for spec in ("fermi-no-dispositions", "fermi-no-dispositions[search.crossing=2,dispositions.number=3]"):
+        with pytest.raises(SettingsError, match="takes dispositions away"):
+            arms(spec)[0].learning_key(bench())
 
 
 async def test_controls_are_shown_nothing_of_the_person(tmp_path: Path) -> None:

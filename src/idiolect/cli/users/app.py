@@ -9,7 +9,7 @@ import typer
 
 from idiolect.cli.options import JsonOption, StoreOption, examples
 from idiolect.cli.terminal import err, one_line, print_finished_erasures, print_json, print_table, visible
-from idiolect.cli.users import add_opinion, export, forget, import_users, remove_opinion, show
+from idiolect.cli.users import add_opinion, dispositions, export, forget, import_users, remove_opinion, show
 
 if TYPE_CHECKING:
     from idiolect.store import DamagedUser, UserSummary
@@ -76,3 +76,4 @@ app.command("export", epilog=examples(*export.EXAMPLES))(export.export_user)
 app.command("forget", epilog=examples(*forget.EXAMPLES))(forget.forget)
 app.command("add-opinion", epilog=examples(*add_opinion.EXAMPLES))(add_opinion.add_opinion)
 app.command("remove-opinion", epilog=examples(*remove_opinion.EXAMPLES))(remove_opinion.remove_opinion)
+app.command("dispositions", epilog=examples(*dispositions.EXAMPLES))(dispositions.dispositions)

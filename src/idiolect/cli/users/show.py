@@ -82,12 +82,17 @@ def _print_learned(record: PersonalizationRecord, user: User) -> None:
 
 def _print_prompts(record: PersonalizationRecord) -> None:
     from idiolect.cli.learned_screen import print_prompt
+    from idiolect.methods.fermi.dispositions import shown_dispositions
     from idiolect.methods.fermi.personalization import FermiPersonalization
 
     learned = FermiPersonalization.from_json(record.payload)
     n = len(learned.prompts)
     _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}:")
     print_prompt(learned.best, learned, indent=_INDENT + 2)
+    if stated := shown_dispositions(learned.dispositions):
+        _print_indented("dispositions, to change with users dispositions:")
+        for number, each in enumerate(stated, start=1):
+            _print_indented(f"  {number}  {one_line(each.stated)}{' (struck)' if each.struck else ''}")
     _print_indented(learned.gate)
     if not learned.finished and "stopped early" not in learned.gate:
         _print_indented("learning was stopped early")

@@ -6,6 +6,7 @@
     fermi-no-failures     no mis-aligned context, neither in the meta-prompt nor in the choice of demonstrations
     fermi-symmetric       no asymmetry: every listed prompt shows all its failures
     fermi-no-retrieval    the best prompt answers every question, instead of Retrieval-of-Prompt
+    fermi-no-dispositions no dispositions behind the prompts, for settings that have them
 
 `TransferredPrompts` has another model answer with learned prompts, which shows whether they work across models.
 Ablations of the meta-prompt need a proposer that reads it; with only the demonstration proposer they are an error,
@@ -45,11 +46,13 @@ class FermiMethod:
         change: returns the changed settings.
         overrides: settings that the user wrote in brackets.
         reads_failures: whether the method changes the meta-prompt, and so needs the LLM proposer.
+        states: whether the method takes dispositions away, and so needs settings that have them.
     """
 
     change: Change
     overrides: Overrides = ()
     reads_failures: bool = False
+    states: bool = False
 
     def settings(self, bench: Bench, seed: int) -> FermiSettings:
         """Return the settings to learn with.
@@ -59,6 +62,10 @@ class FermiMethod:
         """
         settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
         settings = changed_by_text(settings, self.overrides)
+        if self.states and (not bench.fermi.dispositions.number or settings.dispositions.number):
+            raise SettingsError(
+                "this ablation takes dispositions away, so the settings have to have some, and its brackets none"
+            )
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
                 "this ablation changes what the optimizer reads, but the settings have no LLM proposer; put "
@@ -139,6 +146,7 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
         "best_origin": best.prompt.origin,
         "best_demonstrations": len(best.prompt.demonstrations),
         "pool": len(learned.prompts),
+        "dispositions": [len(learned.dispositions), sum(each.used for each in learned.dispositions)],
     }
 
 
@@ -186,12 +194,12 @@ def only_llm(settings: FermiSettings) -> FermiSettings:
 
 def only_demonstrations(settings: FermiSettings) -> FermiSettings:
     """Return the settings with only our proposer."""
-    return replace(settings, proposers=("demonstrations",))
+    return replace(without_dispositions(settings), proposers=("demonstrations",))
 
 
 def opro(settings: FermiSettings) -> FermiSettings:
     """Return the settings of OPRO: prompt/score pairs, and one prompt for all questions."""
-    return without_retrieval(without_failures(only_llm(settings)))
+    return without_dispositions(without_retrieval(without_failures(only_llm(settings))))
 
 
 def without_failures(settings: FermiSettings) -> FermiSettings:
@@ -211,3 +219,8 @@ def symmetric(settings: FermiSettings) -> FermiSettings:
 def without_retrieval(settings: FermiSettings) -> FermiSettings:
     """Return the settings without retrieval: one prompt answers all questions."""
     return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))
+
+
+def without_dispositions(settings: FermiSettings) -> FermiSettings:
+    """Return the settings without dispositions."""
+    return replace(settings, dispositions=replace(settings.dispositions, number=0))

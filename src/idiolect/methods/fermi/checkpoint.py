@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from idiolect.errors import SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
+from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import Iteration
 from idiolect.methods.fermi.prompt import Identity
@@ -28,7 +29,7 @@ from idiolect.people.user import User
 
 FORMAT = 1
 
-Step = Literal["rescore", "score", "propose", "pool", "learned"]
+Step = Literal["rescore", "score", "propose", "pool", "dispositions", "trials", "learned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class State:
         history: finished iterations; half: the current one.
         born: number of the next prompt.
         pool: prompts for Retrieval-of-Prompt, once learned.
+        dispositions: the person's dispositions, not tried yet before the step "trials".
     """
 
     step: Step
@@ -70,12 +72,14 @@ class State:
     half: Half = Half()
     born: int = 1
     pool: tuple[ScoredPrompt, ...] = ()
+    dispositions: tuple[Disposition, ...] = ()
 
     def points_into(self, n: int) -> bool:
         """Return whether every index and cell belongs to one of n opinions."""
         prompts = (self.initial, *self.memory, *self.new, *self.pool)
         counted = len(self.counts.asked) == len(self.counts.lost) == n
-        return counted and all(prompt.points_into(n) for prompt in prompts)
+        points = all(prompt.points_into(n) for prompt in prompts)
+        return counted and points and all(each.points_into(n) for each in self.dispositions)
 
 
 class Bookmark:

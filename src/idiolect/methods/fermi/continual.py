@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.checkpoint import State
 from idiolect.methods.fermi.crossing import folds_of, number_of_folds
+from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -129,7 +130,26 @@ async def going_on(
         optimizing=learned.optimizing,
         history=learned.iterations,
         born=1 + sum(iteration.proposed for iteration in learned.iterations),
+        dispositions=carried_over(learned, groups),
     )
+
+
+def carried_over(learned: FermiPersonalization, groups: Regrouped) -> tuple[Disposition, ...]:
+    """Return the dispositions with new indices, and without trials on opinions that were changed.
+
+    What explained only opinions that were changed or removed is dropped, except for a person's own words and what they
+    struck, which has to stay struck.
+    """
+    index = {old: new for new, old in enumerate(groups.places) if old is not None}
+    same = {old for old, new in index.items() if learned.opinions[old].answer == groups.roles.scoring[new].answer}
+    found = []
+    for each in learned.dispositions:
+        if each.origin == "optimizer" and not (each.own or each.struck or same.intersection(each.explains)):
+            continue
+        trials = tuple(replace(trial, index=index[trial.index]) for trial in each.trials if trial.index in same)
+        explains, seen = (tuple(index[i] for i in those if i in index) for those in (each.explains, each.seen))
+        found.append(replace(each, explains=explains, seen=seen, trials=trials))
+    return tuple(found)
 
 
 def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:

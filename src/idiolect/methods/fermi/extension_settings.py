@@ -1,4 +1,4 @@
-"""Settings of what goes beyond the paper: crossing, hybrid prompts, answering by several prompts, a shorter search.
+"""Settings of what goes beyond the paper: crossing, hybrid prompts, answering by several prompts, dispositions.
 
 All of these are off by default, and in the presets `paper` and `paper-offline`.
 """
@@ -93,3 +93,42 @@ class EnsembleSettings:
     def combines(self) -> bool:
         """Whether an answer is more than one prompt's."""
         return self.prompts > 1 or self.orders > 1 or self.own_answers > 0 or self.decide != "mode"
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionSettings:
+    """Settings of dispositions: short statements on the person, which stand behind the prompt that answers.
+
+    Args:
+        number: number of dispositions that the optimizer is asked for in each fold; 0: none, as in the paper.
+        folds: number of folds of the scoring opinions; those of a fold are hidden from the optimizer, which is asked
+            once for each, and what it states is tried on them. These folds are not those of `search.crossing`.
+        retrieved: maximum number of the optimizer's dispositions behind a prompt; a person's own always stand there.
+        tests: maximum number of opinions that each is tried on, those that it bears on most.
+        nearness: how near a question has to be to a disposition: at least as near as this share of the person's
+            questions is not; 0: every question is near enough.
+        max_shown: maximum number of the person's answers in the request, wrong ones of the model first; None: all.
+        temperature: temperature of the optimizer.
+        max_tokens: maximum number of tokens of its reply.
+    """
+
+    number: int = 0
+    folds: int = 2
+    retrieved: int = 3
+    tests: int = 4
+    nearness: float = 0.5
+    max_shown: int | None = 40
+    temperature: float = 1.0
+    max_tokens: int = 600
+
+    def __post_init__(self) -> None:
+        require(self.number >= 0, "dispositions.number", self.number, "0 or greater")
+        require(self.folds >= 2, "dispositions.folds", self.folds, "at least 2")
+        require(self.retrieved >= 1, "dispositions.retrieved", self.retrieved, "at least 1")
+        require(self.tests >= 1, "dispositions.tests", self.tests, "at least 1")
+        require(0 <= self.nearness <= 1, "dispositions.nearness", self.nearness, "in [0, 1]")
+        most = self.max_shown
+        require(most is None or most >= 1, "dispositions.max_shown", most, "at least 1, or None for all")
+        finite = isfinite(self.temperature) and self.temperature >= 0
+        require(finite, "dispositions.temperature", self.temperature, "0 or greater")
+        require(self.max_tokens >= 1, "dispositions.max_tokens", self.max_tokens, "at least 1")

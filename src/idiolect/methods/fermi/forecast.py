@@ -103,6 +103,7 @@ class Forecast:
 
 
 _ASSUMPTIONS = Assumptions()
+_MOST_EXPLAINED = 1000  # opinions that a simulated disposition explains
 
 
 async def forecast(
@@ -136,7 +137,8 @@ async def _simulate(
     person = _Person(user, settings.answering, assumptions.accuracy)
     model = FunctionModel("simulated", complete=person.reply, choice_logprobs=person.logprobs)
     length = _prompt_length(settings.meta_prompt, assumptions)
-    optimizer = FunctionModel("simulated", complete=lambda request: _proposal(request, length))
+    stated = _dispositions(settings.dispositions.number)
+    optimizer = FunctionModel("simulated", complete=lambda request: stated + _proposal(request, length))
     answerer = Answerer(model, settings.answering)
     await Fermi(answerer, settings, optimizer=optimizer, similarity=Bm25Similarity()).fit(user)
     answer = min(assumptions.answer_tokens, settings.answering.max_tokens)
@@ -149,24 +151,34 @@ async def _simulate(
 def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, int]:
     """Return the maximum number of calls to the answering model and to the optimizer.
 
-    With T iterations of K proposals, N scoring and H held-out opinions:
+    With T iterations of K proposals, N scoring and H held-out opinions, F folds, and E prompts (times orders) that
+    answer together:
 
-    (1 + (T − 1)·K)·N for the memory + K·N for the pool + 2·H for the evidence (+ N in a tie), and T·K·(1 + redraws).
+    (1 + (T − 1)·K)·N for the memory + K·N for the pool + (1 + E)·H for the evidence (+ N in a tie), and
+    T·K·(1 + redraws).
 
     With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
-    prompts, few-shot answers the held-out opinions too: + H.
+    prompts, few-shot answers the held-out opinions too: + H. With n dispositions for each of F folds, which are tried
+    on at most m opinions each: + F·n·m, + E·N if all opinions judge, and F.
     """
     t, k = settings.iterations, settings.proposals
+    all_judge = settings.evidence.by == "crossed"
     prompts = 1 + (t - 1) * k + (k if settings.retrieval.pool != "memory" else 0)
     if settings.search.crossing > 1:
-        prompts = 1 + t * k + (settings.evidence.by == "crossed")
-    sides = 3 if settings.hybrid.examples else 2
+        prompts = 1 + t * k + all_judge
+    together = settings.ensemble.prompts * settings.ensemble.orders
+    sides = 1 + together + (settings.hybrid.examples > 0)
+    stated = settings.dispositions.folds * settings.dispositions.number
     answering = optimizing = 0
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
-        answering += prompts * len(roles.scoring) + sides * len(roles.held_out)
+        n = len(roles.scoring)
+        answering += prompts * n + sides * len(roles.held_out)
         if roles.held_out and settings.evidence.ties == "learned":
-            answering += len(roles.scoring)
+            answering += n
+        if stated:
+            answering += stated * min(settings.dispositions.tests, n) + (together * n if all_judge else 0)
+            optimizing += settings.dispositions.folds
         if (settings.answering.mode, settings.answering.normalization) == ("likelihood", "pmi"):
             asked = (opinion.question.choices for opinion in (*roles.scoring, *roles.held_out))
             answering += len({choices for choices in asked if choices})
@@ -267,3 +279,9 @@ def _proposal(request: CompletionRequest, length: int) -> str:
     draw = f"{request.sampling.seed}:{request.draw}".encode()
     digest = hashlib.blake2b(draw).hexdigest()
     return f"[{(digest * (length // len(digest) + 1))[:length]}]"
+
+
+def _dispositions(number: int) -> str:
+    """Return dispositions that explain all answers shown; a proposal is read from the brackets behind them."""
+    explained = ", ".join(map(str, range(1, _MOST_EXPLAINED + 1)))
+    return "".join(f"[{hashlib.blake2b(f'{place}'.encode()).hexdigest()} | {explained}]\n" for place in range(number))

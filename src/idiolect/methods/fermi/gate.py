@@ -42,6 +42,8 @@ def check_gate(settings: FermiSettings, similarity: Similarity | None) -> None:
     needed = retrieval.retrieve or retrieval.demonstration_order == "nearest_last"
     if settings.hybrid.examples and similarity is None:
         raise SettingsError("hybrid prompts need a similarity, which chooses their examples")
+    if settings.dispositions.number and similarity is None:
+        raise SettingsError("dispositions need a similarity, which chooses those that bear on a question")
     if (settings.evidence.share or settings.evidence.by == "crossed") and needed and similarity is None:
         raise SettingsError("evidence needs a similarity: the opinions that judge are answered by Retrieval-of-Prompt")
 
@@ -89,9 +91,12 @@ async def _few_shot(
 
 
 def only_few_shot(learned: FermiPersonalization) -> FermiPersonalization:
-    """Return the personalization with `P⁰` as its only prompt, which is few-shot prompting with hybrid prompts."""
+    """Return the personalization with `P⁰` as its only prompt, which is few-shot prompting with hybrid prompts.
+
+    Of the dispositions, it states those in the person's own words.
+    """
     settings = replace(learned.settings, ensemble=EnsembleSettings())
-    return replace(learned, prompts=(learned.initial,), settings=settings)
+    return replace(learned, prompts=(learned.initial,), settings=settings, dispositions_help=False)
 
 
 async def folded_back(

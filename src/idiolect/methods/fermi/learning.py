@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.checkpoint import Bookmark, Half, State, Step
+from idiolect.methods.fermi.disposition_request import DispositionWriter
+from idiolect.methods.fermi.disposition_trials import state_dispositions, tried
 from idiolect.methods.fermi.draws import DrawPlan
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization, Iteration
@@ -22,6 +24,7 @@ from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Observer, Progress
 from idiolect.methods.profile_prompt import profile_prompt
+from idiolect.models.similarity import Similarity
 from idiolect.people.user import User
 
 
@@ -41,6 +44,8 @@ class Task:
         ends_with: last step of an iteration, "propose" or "score"; the other one is its first.
         neighbours: for each scoring opinion, the opinions that stand behind each prompt that is scored on it.
         folds: the fold of each scoring opinion (crossing).
+        writer: the optimizer as a writer of dispositions; None: none are stated.
+        similarity: similarity of questions, for trying dispositions.
     """
 
     user: User
@@ -55,6 +60,8 @@ class Task:
     ends_with: Step
     neighbours: tuple[tuple[int, ...], ...]
     folds: tuple[int, ...]
+    writer: DispositionWriter | None = None
+    similarity: Similarity | None = None
 
 
 def beginning(user: User, roles: Roles, settings: AnsweringSettings, *, ends_with: Step) -> State:
@@ -97,6 +104,8 @@ class Learning:
             "score": self._score,
             "propose": self._propose,
             "pool": self._fill_pool,
+            "dispositions": self._state_dispositions,
+            "trials": self._try_dispositions,
         }
 
     async def learn(self) -> None:
@@ -144,6 +153,7 @@ class Learning:
             finished=finished,
             held_out=task.roles.held_out,
             folds=task.folds if task.settings.search.crossing > 1 else (),
+            dispositions=state.dispositions,
         )
 
     def _after(self, step: Step, state: State) -> State:
@@ -270,7 +280,33 @@ class Learning:
         if not retrieval.lazy:
             self.report("scoring the pool")
             pool = await self._scorer.complete(pool)
-        return replace(state, step="learned", pool=tuple(pool))
+        return replace(state, step="learned" if self._task.writer is None else "dispositions", pool=tuple(pool))
+
+    async def _state_dispositions(self) -> State:
+        """Ask the optimizer for dispositions, unless an earlier run has: what the person struck is not stated again."""
+        state, task = self.state, self._task
+        if task.writer is None or any(each.origin == "optimizer" for each in state.dispositions):
+            return replace(state, step="trials")
+        self.report("stating dispositions")
+        stated, usage = await state_dispositions(
+            task.writer,
+            task.user,
+            task.roles.scoring,
+            state.initial,
+            task.settings,
+            iteration=len(state.history),
+            known=state.dispositions,
+        )
+        self._optimizing += usage
+        return replace(state, step="trials", dispositions=(*state.dispositions, *stated))
+
+    async def _try_dispositions(self) -> State:
+        state, similarity = self.state, self._task.similarity
+        if similarity is None:
+            return replace(state, step="learned")
+        self.report("trying dispositions")
+        after = await tried(state.dispositions, state.initial, self._scorer, self._task.settings, similarity)
+        return replace(state, step="learned", dispositions=after)
 
 
 def _pool(memory: Sequence[ScoredPrompt], last: Sequence[ScoredPrompt], only_last: bool) -> Sequence[ScoredPrompt]:

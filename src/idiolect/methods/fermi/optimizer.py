@@ -1,6 +1,6 @@
 """Fermi (arXiv 2406.18678, Algorithm 1), and OPRO as the same loop without failures: learn, extend, judge.
 
-    opinions → roles → P⁰ → T × { score, remember, propose } → pool → evidence
+    opinions → roles → P⁰ → T × { score, remember, propose } → pool → dispositions → evidence
 
 With T iterations, 1 + (T − 1)·K prompts are scored for the memory; the K proposed last are the pool of
 Retrieval-of-Prompt. A run that is halted returns its result so far, and a later run resumes from its checkpoint.
@@ -16,6 +16,7 @@ from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.fermi.checkpoint import Bookmark, State, Step, run_identity
 from idiolect.methods.fermi.continual import dealt_folds, going_on, regrouped
 from idiolect.methods.fermi.crossed_gate import with_crossed_evidence
+from idiolect.methods.fermi.disposition_request import DispositionWriter
 from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.gate import check_gate, with_evidence
 from idiolect.methods.fermi.learning import Learning, Task, beginning
@@ -70,6 +71,12 @@ class Fermi:
             raise SettingsError("the LLM proposer needs an optimizer model")
         return LlmProposer(self._optimizer, self._settings.meta_prompt)
 
+    @property
+    def _writer(self) -> DispositionWriter | None:
+        if self._optimizer is None or not self._settings.dispositions.number:
+            return None
+        return DispositionWriter(self._optimizer, self._settings.dispositions)
+
     async def fit(
         self, user: User, *, observer: Observer = ignore_progress, checkpoints: CheckpointSink | None = None
     ) -> FermiPersonalization:
@@ -106,6 +113,8 @@ class Fermi:
             ends_with=ends_with,
             neighbours=await self._neighbours(roles),
             folds=dealt_folds(roles.scoring, self._settings, user.id),
+            writer=self._writer,
+            similarity=self._similarity,
         )
         start = beginning(user, roles, self._settings.answering, ends_with=ends_with)
         return await self._run(task, start, None, observer, checkpoints)
@@ -164,6 +173,8 @@ class Fermi:
             ends_with="score",
             neighbours=await self._neighbours(groups.roles),
             folds=dealt_folds(groups.roles.scoring, self._settings, user.id, before=learned),
+            writer=self._writer,
+            similarity=self._similarity,
         )
         origin = [learned.to_json(), iterations]
         start = await going_on(learned, groups, self._settings, self._similarity)

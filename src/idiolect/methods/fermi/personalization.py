@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import with_stored_rule
 from idiolect.methods.evidence import Evidence
+from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.unread import Readings
@@ -70,6 +71,8 @@ class FermiPersonalization:
         evidence: result on the held-out opinions; None if they were not asked (yet).
         folds: the fold of each scoring opinion, with crossing; empty without.
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
+        dispositions: statements on the person, with those that did not help, which are never used.
+        dispositions_help: whether the optimizer's dispositions are stated; False if the evidence is worse with them.
     """
 
     user_id: str
@@ -89,6 +92,8 @@ class FermiPersonalization:
     evidence: Evidence | None = None
     folds: tuple[int, ...] = ()
     made_with: str = ""
+    dispositions: tuple[Disposition, ...] = ()
+    dispositions_help: bool = True
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 
@@ -102,6 +107,11 @@ class FermiPersonalization:
     def used(self) -> bool:
         """Whether these prompts answer; if not, the base model does, due to the evidence or until it is gathered."""
         return self.evidence.used if self.evidence is not None else not self._waits_for_evidence
+
+    @property
+    def states_dispositions(self) -> bool:
+        """Whether the optimizer's dispositions are stated when the personalization answers."""
+        return self.dispositions_help and (self.evidence is None or self.evidence.winner == "personalization")
 
     @property
     def gate(self) -> str:
@@ -169,6 +179,8 @@ class FermiPersonalization:
         for scored in (self.initial, *self.prompts, *self.memory):
             if not scored.points_into(n):
                 raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")
+        if not all(each.points_into(n) for each in self.dispositions):
+            raise PersonalizationError("the stored personalization is damaged at dispositions")
 
 
 @cache

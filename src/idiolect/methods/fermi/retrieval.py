@@ -20,6 +20,8 @@ import numpy as np
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.fermi.combining import combined
+from idiolect.methods.fermi.disposition_bearing import bearing_on
+from idiolect.methods.fermi.dispositions import with_known
 from idiolect.methods.fermi.estimates import estimates
 from idiolect.methods.fermi.examples import compared_text, neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
@@ -115,7 +117,7 @@ class RetrievalOfPrompt:
         if not question.choices:
             return [self._rendered(why.chosen, question, grounds)]
         texts = [
-            self._rendered(k, question, grounds, order)
+            self._rendered(k, question, grounds, order, known=why.dispositions)
             for order in range(self._ensemble.orders)
             for k in why.answering or (why.chosen,)
         ]
@@ -152,10 +154,36 @@ class RetrievalOfPrompt:
                 of_several = [(grounds, best) for grounds, best in zip(all_grounds, tied, strict=True) if len(best) > 1]
                 await self._score_overall(of_several)
                 overall = self._overall_scores(all_grounds)
+            known = await self._dispositions(questions, all_grounds)
             return [
-                (grounds, self._explanation(grounds, each, best, overall[grounds.excluded]))
-                for grounds, each, best in zip(all_grounds, scores, tied, strict=True)
+                (grounds, self._explanation(grounds, each, best, overall[grounds.excluded], stated))
+                for grounds, each, best, stated in zip(all_grounds, scores, tied, known, strict=True)
             ]
+
+    async def _dispositions(
+        self, questions: Sequence[Question], all_grounds: Sequence[_Grounds]
+    ) -> list[tuple[int, ...]]:
+        """Return the dispositions to state for each question, by their indices."""
+        learned = self._learned
+        places = [k for k, each in enumerate(learned.dispositions) if each.own or learned.dispositions_help]
+        candidates = [learned.dispositions[k] for k in places]
+        if not any(each.used or (self._leave_one_out and each.trials) for each in candidates):
+            return [()] * len(questions)
+        bearing = await bearing_on(
+            questions,
+            candidates,
+            learned.opinions,
+            learned.settings.dispositions,
+            self._similarity,
+            with_choices=self._settings.with_choices,
+        )
+        found = []
+        for row, (question, grounds) in enumerate(zip(questions, all_grounds, strict=True)):
+            judged = [opinion for opinion in self._judged if same_question(opinion.question, question)]
+            excluded = grounds.excluded
+            chosen = bearing.chosen(row, learned.settings.dispositions, excluded=excluded, judged=judged)
+            found.append(tuple(places[k] for k in chosen))
+        return found
 
     async def score(self, cells: Iterable[Cell]) -> None:
         """Score prompts of the pool on opinions, given as (prompt, opinion), unless that is done or not allowed.
@@ -242,7 +270,12 @@ class RetrievalOfPrompt:
         return [k for k in candidates if scores[k] == best]
 
     def _explanation(
-        self, grounds: _Grounds, scores: Sequence[float], tied: Sequence[int], overall: Sequence[float | None]
+        self,
+        grounds: _Grounds,
+        scores: Sequence[float],
+        tied: Sequence[int],
+        overall: Sequence[float | None],
+        stated: tuple[int, ...],
     ) -> Explanation:
         chosen = tied[0]
         if self._settings.tie_break == "complete" and len(tied) > 1:
@@ -254,12 +287,16 @@ class RetrievalOfPrompt:
             key=lambda k: (-scores[k], -(overall[k] or 0.0), k),
         )
         answering = (chosen, *ranked[: self._ensemble.prompts - 1]) if self._ensemble.combines else ()
-        return Explanation(grounds.nearest, candidates, chosen, len(tied), answering)
+        return Explanation(grounds.nearest, candidates, chosen, len(tied), answering, stated)
 
-    def _rendered(self, chosen: int, question: Question, grounds: _Grounds, order: int = 0) -> str:
+    def _rendered(
+        self, chosen: int, question: Question, grounds: _Grounds, order: int = 0, *, known: Sequence[int] = ()
+    ) -> str:
         prompt = self._pool[chosen].prompt
         if chosen in grounds.revealing:
             prompt = replace(prompt, text=self._learned.initial.prompt.text)
+        stated = [self._learned.dispositions[place] for place in known]
+        prompt = replace(prompt, text=with_known(prompt.text, stated))
         if self._sorts_demonstrations:
             nearest_last = sorted(prompt.demonstrations, key=grounds.ranking.index, reverse=True)
             prompt = replace(prompt, demonstrations=tuple(nearest_last))

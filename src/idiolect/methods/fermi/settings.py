@@ -14,7 +14,12 @@ from typing import Literal
 from idiolect.methods.alignment import AlignmentThresholds
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings, SearchSettings
+from idiolect.methods.fermi.extension_settings import (
+    DispositionSettings,
+    EnsembleSettings,
+    HybridSettings,
+    SearchSettings,
+)
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import check_source
 
@@ -31,7 +36,7 @@ MetaPromptForm = Literal["paper", "diagnosis"]
 KindOfText = Literal["dispositions", "scale", "departures", "biography"]
 
 _NO_GATE = EvidenceSettings()
-_AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings())
+_AS_IN_THE_PAPER = (SearchSettings(), HybridSettings(), EnsembleSettings(), DispositionSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,7 @@ class FermiSettings:
         search: crossing, parents, and when to stop early (ours).
         hybrid: the nearest opinions behind each prompt (ours).
         ensemble: answering by several prompts (ours).
+        dispositions: statements on the person behind the prompts (ours); they need the LLM proposer.
     """
 
     preset: str = "custom"
@@ -216,6 +222,7 @@ class FermiSettings:
     search: SearchSettings = _AS_IN_THE_PAPER[0]
     hybrid: HybridSettings = _AS_IN_THE_PAPER[1]
     ensemble: EnsembleSettings = _AS_IN_THE_PAPER[2]
+    dispositions: DispositionSettings = _AS_IN_THE_PAPER[3]
 
     def __post_init__(self) -> None:
         require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
@@ -229,6 +236,8 @@ class FermiSettings:
         require(fits, "scoring_share", self.scoring_share, f"at most {room:g}, evidence.share is held out")
         crossed = self.evidence.by != "crossed" or self.search.crossing > 1
         require(crossed, "evidence.by", self.evidence.by, "held_out without crossing")
+        n = self.dispositions.number
+        require(not n or "llm" in self.proposers, "dispositions.number", n, "0 without the LLM proposer")
         require(bool(self.proposers), "proposers", self.proposers, "not empty")
         for proposer in self.proposers:
             require_one_of(ProposerName, "proposers", proposer)
