@@ -9,6 +9,9 @@ choice, which is never right. The optimizer is a reader of meta-prompts with the
   (it can't tell from a prompt's text what that prompt gets wrong);
 - it reads only so many characters; what lies beyond is lost on it;
 - scores tell it which prompt is best, never what the person prefers: without failures it guesses.
+
+Another optimizer memorizes: it writes down what the person answered in each case that it sees, in other words than the
+question's, and infers nothing. Its texts are right on what it saw, and worth nothing on any other case.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ READS_CHARACTERS = 8000
 
 _RULE = re.compile(r"(\w+) means (\w+)")
 _EXAMPLE = re.compile(r"Question: About (\w+), case \d+[^\n]*\n(?:Choices:[^\n]*\n)?Answer: (\w+)")
-_ASKED = re.compile(r"Question: About (\w+), case \d+")
+_ASKED = re.compile(r"Question: About (\w+), case (\d+)")
+_MEMORIZED = re.compile(r"(\w+)/(\d+) was (\w+)")
+_SHOWN = re.compile(r"Question: About (\w+), case (\d+)[^\n]*\n(?:Choices:[^\n]*\n)?(?:Person's answer|Answer): (\w+)")
 
 
 def question(topic: str, case: int) -> Question:
@@ -81,8 +86,11 @@ class AnsweringModel:
         return [Completion(self._answer(r.messages[-1].content), "stop", Usage(1, 100, 1, 100)) for r in requests]
 
     def _answer(self, content: str) -> str:
-        asked = _ASKED.findall(content)[-1]
+        asked, case = _ASKED.findall(content)[-1]
         prompt = content[: content.rindex("Question:")]
+        memorized = {(topic, number): option for topic, number, option in _MEMORIZED.findall(prompt)}
+        if (asked, case) in memorized:
+            return memorized[asked, case]
         named = sorted((*_RULE.finditer(prompt), *_EXAMPLE.finditer(prompt)), key=lambda match: match.start())
         kept: dict[str, str] = {match[1]: match[2] for match in named[-self.keeps :]}
         return kept.get(asked, OPTIONS[0])
@@ -123,6 +131,22 @@ class Optimizer:
         added = rng.sample(topics, min(RULES_PER_DRAW, len(topics)))
         rules = _RULE.findall(best.split("\n")[0]) + added
         return "Reasoning. [" + "; ".join(f"{topic} means {option}" for topic, option in rules) + "]"
+
+
+class MemorizingOptimizer:
+    """Writes every answer that it can read into its text, in other words, and infers nothing."""
+
+    name = "planted-memorizer"
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """One proposal a draw; those of a draw differ in nothing but a number."""
+        return [Completion(self._propose(r), "stop", Usage(1, 1000, 50, 1000)) for r in requests]
+
+    def _propose(self, request: CompletionRequest) -> str:
+        content = request.messages[-1].content
+        seen = dict.fromkeys((*_MEMORIZED.findall(content), *_SHOWN.findall(content)))
+        facts = "; ".join(f"{topic}/{case} was {option}" for topic, case, option in seen)
+        return f"[Version {request.draw} of what is known: {facts}]"
 
 
 class TopicSimilarity:

@@ -67,6 +67,23 @@ async def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path)
     assert record() == scored
 
 
+async def test_few_shot_answers_and_leaves_the_stored_prompts_as_they_are(store: Path) -> None:
+    """Only the first prompt answers then; storing what answered would lose all others."""
+    with Store.open(store, create=False) as held:
+        payload = held.personalization("ann", "fermi")
+        evidence = {"personalized": [0.0], "base": [0.0], "few_shot": [1.0]}
+        held.save_personalization("ann", "fermi", {**payload, "evidence": evidence})
+    asked = await ask_in(opened(store), TEA)
+    assert asked.counts == "prompt"
+    assert "few-shot answers" in asked.why
+    assert asked.explanation is not None
+    assert len(asked.explanation.candidates) == 1
+    with Store.open(store, create=False) as held:
+        kept = held.personalization("ann", "fermi")
+    assert [each["born"] for each in kept["prompts"]] == [each["born"] for each in payload["prompts"]]
+    assert kept["settings"] == payload["settings"]
+
+
 class Relearned:
     """The mimic; whenever it is asked, another process saves something else for ann."""
 

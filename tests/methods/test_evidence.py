@@ -108,3 +108,55 @@ def test_a_tie_is_decided_where_it_was_learned_from(
 def test_who_decides_a_tie_is_one_of_two() -> None:
     with pytest.raises(SettingsError, match=r"evidence\.ties"):
         EvidenceSettings(ties="coin")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("own", "few_shot", "base", "margin", "winner"),
+    [
+        (0.8, 0.5, 0.4, 0.0, "personalization"),
+        (0.8, 0.5, 0.8, 0.0, "base"),  # not ahead of the base model
+        (0.8, 0.75, 0.4, 0.1, "few-shot"),  # a lead within the margin
+        (0.5, 0.5, 0.4, 0.0, "few-shot"),
+        (0.3, 0.5, 0.4, 0.0, "few-shot"),
+        (0.3, 0.4, 0.5, 0.0, "base"),
+        (0.5, 0.4, 0.45, 0.2, "few-shot"),
+    ],
+)
+def test_few_shot_is_a_third_side(own: float, few_shot: float, base: float, margin: float, winner: str) -> None:
+    evidence = weigh([own] * 3, [base] * 3, EvidenceSettings(0.2, margin), few_shot=[few_shot] * 3)
+    assert evidence.winner == winner
+    assert evidence.used is (winner != "base")
+    names = {"personalization": "the personalization", "few-shot": "few-shot", "base": "the base model"}
+    assert evidence.reason == (
+        f"on 3 held-out opinions, the personalization scored {own:.2f}, few-shot {few_shot:.2f}, "
+        f"the base model {base:.2f}: {names[winner]} answers"
+    )
+
+
+def test_without_few_shot_there_are_two_sides() -> None:
+    assert weigh([1.0], [0.0], GATE).winner == "personalization"
+    assert weigh([0.0], [1.0], GATE).winner == "base"
+
+
+def test_the_reason_names_opinions_that_were_not_held_out() -> None:
+    kind = "opinions, each without what was learned from it"
+    several = Evidence((1.0, 0.5), (0.0, 0.5), kind=kind)
+    assert several.reason == (
+        "on 2 opinions, each without what was learned from it, the personalization scored 0.75, the base model 0.25: "
+        "the personalization answers"
+    )
+    assert Evidence((1.0,), (0.0,), kind=kind).reason.startswith("on 1 opinion, each without what was learned from it,")
+
+
+def test_few_shot_scores_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 scores of few-shot, but 2"):
+        weigh([1.0, 0.0], [1.0, 0.0], GATE, few_shot=[1.0])
+    with pytest.raises(ValueError, match=r"score is 1\.5"):
+        weigh([1.0], [1.0], GATE, few_shot=[1.5])
+
+
+def test_crossed_scores_hold_out_nothing() -> None:
+    with pytest.raises(SettingsError, match=r"evidence\.share is 0\.2"):
+        EvidenceSettings(0.2, by="crossed")
+    with pytest.raises(SettingsError, match=r"evidence\.by"):
+        EvidenceSettings(by="guess")  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import NotFittedError, SettingsError
 from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.baselines import FixedPrompt, base
-from idiolect.methods.fermi.gate import answering_with
+from idiolect.methods.fermi.gate import answering_with, with_scores_of
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Explanation, Respondent
@@ -175,8 +175,7 @@ async def _ask_prompted(
     if with_base and counts != "base":
         answers["base"] = await _response(base(learner.answerer(owner.id)), question)
     after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
-    if answering_with(learned) is learned:  # few-shot alone has no pool, so what it scored is not kept
-        _keep_scores(workspace.store, record, learned, after)
+    _keep_scores(workspace.store, record, learned, with_scores_of(learned, after))
     return Asked(owner, question, answers, counts, after, answer.explanation)
 
 
@@ -214,7 +213,7 @@ async def _ask_both(
     plain, under_prompt = learner.answerer(owner.id), Answerer(edited, learner.settings.answering)
     # The unedited model chooses the prompt, so that no score is missing when the edited model answers with it.
     similarity = learner.similarity.called(learner.calls, owner.id)
-    retrieval = RetrievalOfPrompt(replace(prompts, evidence=None), plain, similarity)
+    retrieval = RetrievalOfPrompt(replace(answering_with(prompts), evidence=None), plain, similarity)
     (prompted,) = await retrieval.answer([question])
     scored = retrieval.personalization
     answers: dict[AnsweredBy, Response] = {
@@ -224,7 +223,7 @@ async def _ask_both(
         "edited": await _response(FixedPrompt(Answerer(edited, edit.settings.answering)), question),
     }
     after = replace(scored, evidence=prompts.evidence)
-    _keep_scores(workspace.store, fermi, prompts, after)
+    _keep_scores(workspace.store, fermi, prompts, with_scores_of(prompts, after))
     counts = _what_counts(prompts_used=prompts.used, edit_used=edit.used)
     return Asked(owner, question, answers, counts, after, prompted.explanation, edit, stale)
 

@@ -21,12 +21,12 @@ from idiolect.models.remote.endpoint import parse_endpoint
 if TYPE_CHECKING:
     from idiolect.application.model_pool import ModelPool, OpenModel
 
-FEWEST_PARAMETERS_OF_A_WRITER = 1_000_000_000
+FEWEST_PARAMETERS_OF_A_WRITER = 200_000_000
 """Number of parameters from which a local model is expected to write usable prompts.
 
 Below it, the preset is `demo`, which proposes by demonstrations alone. The embedded model, with 135 million, writes
-none (docs/experiments.md); nothing between was measured, so this is a cautious round number, and `--preset` overrules
-it.
+none (docs/experiments.md), so models of about its size get `demo`. No larger one was measured, and `--preset` overrules
+the choice.
 """
 
 

@@ -139,7 +139,8 @@ class Evidence:
     @property
     def reason(self) -> str:
         """Explanation of the decision in one sentence."""
-        kind = self.kind.removesuffix("s") if self.n == 1 else self.kind
+        items, comma, rest = self.kind.partition(",")
+        kind = f"{items.removesuffix('s') if self.n == 1 else items}{comma}{rest}"
         held_out = "" if "," in kind else "held-out "
         opinions = f"{self.n} {held_out}{kind}"
         winner = _NAMES[self.winner]
@@ -148,7 +149,7 @@ class Evidence:
             shown = shown_score(math.fsum(self.few_shot) / self.n)
             means = f"the personalization scored {own}, few-shot {shown}, the base model {plain}"
             return f"on {opinions}, {means}: {winner} answers"
-        scores = f"on {opinions} the personalization scored {own}, the base model {plain}"
+        scores = f"on {opinions}{comma} the personalization scored {own}, the base model {plain}"
         if self.tied and self.learned_from is not None:
             known = map(shown_score, self.learned_from)
             scores += "; on those it was learned from {} and {}".format(*known)

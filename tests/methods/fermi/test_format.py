@@ -14,6 +14,19 @@ from idiolect.methods.fermi.personalization import FORMAT, FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from tests.methods.people import TableSimilarity, learn, number, paper, random_answers, rater
 
+# Settings since format 2, with the defaults that they have in what was stored before.
+NEW_SETTINGS = {
+    "search": {"crossing": 1, "parents": "memory", "plateau": None, "stop_when_perfect": False},
+    "hybrid": {"examples": 0, "max_prompt_tokens": None},
+    "ensemble": {"prompts": 1, "tolerance": 1.0, "orders": 1, "own_answers": 0.0, "decide": "mode"},
+    "meta_prompt.form": "paper",
+    "meta_prompt.successes": 4,
+    "meta_prompt.keeps_profile": False,
+    "meta_prompt.kinds": [],
+    "retrieval.shrinkage": 0.0,
+    "evidence.by": "held_out",
+    "evidence.fold_back": False,
+}
 STORED = Path(__file__).with_name("format-1.json")
 
 
@@ -35,11 +48,45 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     known["settings"] = {key: now["settings"][key] for key in payload["settings"]}
     assert known["settings"]["demonstrations"].pop("prefer") == "misaligned"  # a setting since then, with its default
     assert known["settings"]["answering"].pop("form") == "labelled"  # another
+    for name, default in NEW_SETTINGS.items():
+        owner, _, key = name.rpartition(".")
+        assert (now["settings"][owner] if owner else now["settings"]).pop(key) == default
     assert known["settings"]["answering"].pop("output_rule") is False  # it was learned without
     for prompt in (known["initial"], *known["prompts"], *known["memory"]):
+        assert [prompt["prompt"].pop(key) for key in ("seen", "fold", "kind")] == [[], None, ""]
         for cell in prompt["cells"]:
-            assert (cell["response"].pop("logprobs"), cell["response"].pop("messages")) == ([], [])  # others
-    assert known == {**payload, "format": 3}
+            assert [cell["response"].pop(key) for key in ("logprobs", "messages", "cut_off")] == [[], [], False]
+    assert known == {**payload, "format": FORMAT}
+
+
+def test_format_2_is_read_and_written_in_the_format_of_now() -> None:
+    """Format 2 is that of now without what crossing, hybrid prompts and ensembles need."""
+    now = FermiPersonalization.from_json(stored()).to_json()
+    evidence = {"personalized": [1.0], "base": [0.0], "margin": 0.0, "learned_from": None, "kind": "opinions"}
+    before = json.loads(json.dumps({**now, "format": 2, "evidence": evidence, "made_with": "abc"}))
+    del before["folds"]
+    for name in NEW_SETTINGS:
+        owner, _, key = name.rpartition(".")
+        del (before["settings"][owner] if owner else before["settings"])[key]
+    for prompt in (before["initial"], *before["prompts"], *before["memory"]):
+        for key in ("seen", "fold", "kind"):
+            del prompt["prompt"][key]
+    learned = FermiPersonalization.from_json(before)
+    assert (learned.format, learned.folds, learned.used) == (FORMAT, (), True)
+    evidence_now = {**evidence, "few_shot": []}
+    assert learned.to_json() == {**now, "evidence": evidence_now, "made_with": "abc"}
+
+
+@pytest.mark.parametrize("format", [0, FORMAT + 1, None, "3"])
+def test_another_format_is_refused(format: object) -> None:
+    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 3 or older"):
+        FermiPersonalization.from_json({**stored(), "format": format})
+
+
+def test_folds_that_do_not_fit_are_refused() -> None:
+    now = FermiPersonalization.from_json(stored()).to_json()
+    with pytest.raises(PersonalizationError, match="damaged at folds"):
+        FermiPersonalization.from_json({**now, "folds": [0]})
 
 
 async def test_a_personalization_of_format_1_answers() -> None:

@@ -10,11 +10,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from idiolect.methods.answering import Answerer
+from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.extension_settings import SearchSettings
+from idiolect.methods.fermi.gate import respondent as respondent_of
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.settings import FermiSettings
-from tests.planted_world import KEPT, TOPICS, AnsweringModel, Optimizer, TopicSimilarity, respondent
+from tests.planted_world import (
+    KEPT,
+    TOPICS,
+    AnsweringModel,
+    MemorizingOptimizer,
+    Optimizer,
+    TopicSimilarity,
+    respondent,
+)
 
 SEEDS = range(8)
 
@@ -91,3 +102,48 @@ async def test_demonstrations_find_them_without_an_optimizer() -> None:
 
 async def test_the_world_is_deterministic() -> None:
     assert await accuracy(settings()) == await accuracy(settings())
+
+
+async def crossing(folds: int, optimizer: Optimizer | MemorizingOptimizer) -> tuple[float, float, int, int]:
+    """Return the mean score of the best written prompt, the accuracy of answers, and how often the prompts are used."""
+    evidence = EvidenceSettings(by="crossed") if folds > 1 else EvidenceSettings()
+    # The optimizer that infers reads the form of the paper only.
+    base = settings(form="paper" if isinstance(optimizer, Optimizer) else "diagnosis")
+    chosen = replace(
+        base,
+        scoring_share=1.0,
+        pruning=True,
+        search=SearchSettings(crossing=folds),
+        retrieval=replace(base.retrieval, pool="memory"),
+        evidence=evidence,
+    )
+    best, right, asked, used = 0.0, 0, 0, 0
+    for seed in SEEDS:
+        person = respondent(seed)
+        answerer = Answerer(AnsweringModel(), chosen.answering)
+        learned = await Fermi(answerer, chosen, optimizer=optimizer, similarity=TopicSimilarity()).fit(person.user)
+        best += max(each.score for each in learned.memory if each.prompt.origin == "llm") / len(SEEDS)
+        used += learned.used
+        answers = await respondent_of(learned, answerer, TopicSimilarity()).answer(
+            [each.question for each in person.test]
+        )
+        right += sum(a.response.answer == o.answer for a, o in zip(answers, person.test, strict=True))
+        asked += len(answers)
+    return best, right / asked, used, len(SEEDS)
+
+
+async def test_an_optimizer_that_memorizes_fools_scores_that_are_not_crossed() -> None:
+    best, accurate, used, n = await crossing(1, MemorizingOptimizer())
+    assert best >= 0.9
+    assert (accurate, used) == (0.0, n)
+
+
+async def test_an_optimizer_that_memorizes_does_not_fool_crossed_scores() -> None:
+    assert await crossing(2, MemorizingOptimizer()) == (0.0, 0.0, 0, len(SEEDS))
+
+
+async def test_an_optimizer_that_infers_is_found_by_crossed_scores() -> None:
+    best, accurate, used, n = await crossing(2, Optimizer())
+    assert best >= 0.5
+    assert accurate >= 0.8
+    assert used == n

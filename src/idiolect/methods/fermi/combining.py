@@ -5,7 +5,7 @@
 
 The answer is the likeliest choice, or, for ordinal choices, the median of p: under it, the expected distance on the
 scale is least, which is what alignment on a scale measures. All prompts count equally, because their scores on a few
-opinions differ by chance.
+opinions differ by chance. Of equally good choices, the best prompt's answer is taken.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from idiolect.methods.answering import Response
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
@@ -22,7 +23,9 @@ from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray
 from idiolect.people.user import Opinion, Question
 
-_LEAST = 1e-6  # of a choice that no prompt voted for, so that the own answers can still rank choices
+_LEAST = 1e-6  # of a choice that no prompt voted for, so that its logarithm is finite
+_TIE = 1e-9
+_Shares = npt.NDArray[np.float64]  # (choices,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,15 @@ def combined(
     told = [shares for each in responses if (shares := _shares(question, each)) is not None]
     if not question.choices or not told:
         return Combined(first)
-    mean = np.mean(told, axis=0)  # (choices,)
-    logs = np.log(np.maximum(mean, _LEAST))
+    distribution: _Shares = np.asarray(np.mean(told, axis=0, dtype=np.float64))
     if settings.own_answers:
-        logs = logs + settings.own_answers * np.log(own_distribution(question, own))
-    weights = np.exp(logs - logs.max())
-    distribution = weights / weights.sum()
-    place = _decided(question, distribution, settings)
+        logs = np.log(np.maximum(distribution, _LEAST))
+        logs += settings.own_answers * np.log(own_distribution(question, own).astype(np.float64))
+        weights = np.exp(logs - logs.max())
+        distribution = weights / weights.sum()
+    equal = _best_places(question, distribution, settings)
+    named = (question.choices.index(each.answer) for each in responses if each.answer in question.choices)
+    place = next((each for each in named if each in equal), equal[0])
     choice = question.choices[place]
     response = replace(
         first, text=first.text if first.answer == choice else choice, answer=choice, scores=_logarithms(distribution)
@@ -81,25 +86,29 @@ def own_distribution(question: Question, own: Sequence[Opinion]) -> FloatArray:
     return shares
 
 
-def _shares(question: Question, response: Response) -> FloatArray | None:
+def _shares(question: Question, response: Response) -> _Shares | None:
     """Return a response's distribution over the choices, or its vote; None if it named no choice."""
     if not question.choices or response.answer not in question.choices:
         return None
     if len(response.scores) == len(question.choices):
-        scores = np.asarray(response.scores)
-        weights = np.exp(scores - scores.max())
-        shares: FloatArray = (weights / weights.sum()).astype(np.float32)
+        scores = np.asarray(response.scores, dtype=np.float64)
+        weights: _Shares = np.exp(scores - scores.max())
+        shares: _Shares = weights / weights.sum()
         return shares
-    vote = np.zeros(len(question.choices), dtype=np.float32)
+    vote = np.zeros(len(question.choices), dtype=np.float64)
     vote[question.choices.index(response.answer)] = 1.0
     return vote
 
 
-def _decided(question: Question, distribution: FloatArray, settings: EnsembleSettings) -> int:
+def _best_places(question: Question, distribution: _Shares, settings: EnsembleSettings) -> list[int]:
+    """Return the places of the choices that are equally good answers, in order; at least one."""
     if question.ordinal and settings.decide == "median":
-        return int(np.searchsorted(np.cumsum(distribution), 0.5 - 1e-12))
-    return int(np.argmax(distribution))
+        below = np.cumsum(distribution)
+        first = int(np.argmax(below >= 0.5 - _TIE))
+        last = int(np.argmax(below > 0.5 + _TIE))
+        return list(range(first, last + 1))
+    return [int(place) for place in np.flatnonzero(distribution >= distribution.max() - _TIE)]
 
 
-def _logarithms(distribution: FloatArray) -> tuple[float, ...]:
-    return tuple(math.log(share) if share > 0 else -math.inf for share in distribution)
+def _logarithms(distribution: _Shares) -> tuple[float, ...]:
+    return tuple(math.log(max(share, _LEAST)) for share in distribution)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.fermi.checkpoint import State
+from idiolect.methods.fermi.crossing import folds_of, number_of_folds
 from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
@@ -90,6 +91,18 @@ def _left(opinions: Iterable[Opinion | None]) -> tuple[Opinion, ...]:
     return tuple(opinion for opinion in opinions if opinion is not None)
 
 
+def dealt_folds(
+    opinions: Sequence[Opinion], settings: FermiSettings, user_id: str, *, before: FermiPersonalization | None = None
+) -> tuple[int, ...]:
+    """Return the fold of each scoring opinion; those of an earlier result stay, if it was crossed in the same way."""
+    kept = {}
+    if before is not None and before.folds and before.settings.search.crossing == settings.search.crossing:
+        keys = (question_key(opinion.question) for opinion in before.opinions)
+        kept = dict(zip(keys, before.folds, strict=True))
+    folds = number_of_folds(opinions, settings.search.crossing)
+    return folds_of(opinions, folds, seed=settings.seed, user_id=user_id, kept=kept)
+
+
 async def going_on(
     learned: FermiPersonalization, groups: Regrouped, settings: FermiSettings, similarity: Similarity | None
 ) -> State:
@@ -164,6 +177,7 @@ class _Carrier:
         self._limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
         self._behind = behind  # each opinion's nearest others, then and now
         self._unquoting = learned.initial.prompt.text  # a profile never counts as quoting an opinion
+        self._shown = frozenset(question_key(opinion.question) for opinion in learned.examples)
 
     def over(self, scored: ScoredPrompt) -> ScoredPrompt:
         """Return the prompt with new indices and with the responses that are still valid."""
@@ -180,11 +194,23 @@ class _Carrier:
             prompt,
             demonstrations=tuple(self._index[i] for i in prompt.demonstrations if i in self._index),
             quotes=quoted_opinions(prompt.text, self._now) if skip else (),
-            seen=tuple(self._index[i] for i in prompt.seen if i in self._index),
+            seen=self._seen(prompt),
             driven_by=tuple(
                 replace(seen, index=self._index[seen.index]) for seen in prompt.driven_by if seen.index in self._index
             ),
         )
+
+    def _seen(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the current opinions that the prompt's optimizer knows: also others on a question that it saw.
+
+        A text that was written without crossing knows all earlier opinions, as soon as scores are crossed.
+        """
+        crossed_now = self._settings.search.crossing > 1 and prompt.text != self._unquoting
+        if prompt.fold is None and not crossed_now:
+            return ()
+        seen = range(len(self._then)) if prompt.fold is None else prompt.seen
+        questions = self._shown.union(question_key(self._then[i].question) for i in seen)
+        return tuple(i for i, opinion in enumerate(self._now) if question_key(opinion.question) in questions)
 
     def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> ScoredAnswer | None:
         cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering

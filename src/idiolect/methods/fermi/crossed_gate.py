@@ -4,7 +4,8 @@
 
 With crossing, no prompt that may answer opinion i was written by an optimizer that saw it, so these scores are unseen
 ones, like those of held-out opinions. All opinions judge, and all of them are learned from. The base model is asked,
-once an opinion. Several orders of the examples are not evaluated here, which costs no call.
+once an opinion, and a chosen prompt where a lazy pool left it unscored. Several orders of the examples are not
+evaluated here, which costs no call.
 
 An opinion for which dispositions are stated is asked again in that form, with those dispositions that count without it.
 If the answers are worse than without, the optimizer's dispositions are not stated at all.
@@ -40,16 +41,18 @@ async def with_crossed_evidence(
     questions = [opinion.question for opinion in learned.opinions]
     prompts = RetrievalOfPrompt(learned, answerer, similarity, leave_one_out=True)
     chosen = await prompts.explain(questions)
+    await prompts.score((k, i) for i, why in enumerate(chosen) for k in _answering(why))
     learned = prompts.personalization
     personalized: list[float] = []
     few_shot: list[float] = []
     judged: list[int] = []
     for index, (opinion, why) in enumerate(zip(learned.opinions, chosen, strict=True)):
-        cells = [learned.prompts[k].judged(index) for k in why.answering or (why.chosen,)]
-        responses = [cell.response for cell in cells if cell is not None]
+        cells = [learned.prompts[k].judged(index) for k in _answering(why)]
         initial = learned.initial.judged(index)
-        if not responses or initial is None:
+        if initial is None:
             continue
+        # If every prompt knows the opinion, `P⁰` answers, as it does for a held-out opinion.
+        responses = [cell.response for cell in cells if cell is not None] or [initial.response]
         others = [each for each in learned.opinions if not same_question(each.question, opinion.question)]
         response = combined(opinion.question, responses, others, learned.settings.ensemble).response
         personalized.append(alignment_score(opinion.question, opinion.answer, response.answer))
@@ -72,6 +75,10 @@ async def with_crossed_evidence(
     )
     cost = sum((answer.usage for answer in plain), learned.answering)
     return replace(learned, answering=cost, evidence=evidence)
+
+
+def _answering(why: Explanation) -> tuple[int, ...]:
+    return why.answering or (why.chosen,)
 
 
 async def _with_dispositions(

@@ -9,7 +9,7 @@ perfect, whatever the text does on new questions, and ranking and retrieval woul
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from idiolect.methods.fermi.memory import ScoredPrompt, best_first
@@ -18,14 +18,34 @@ from idiolect.people.splits import hash_rank
 from idiolect.people.user import Opinion
 
 
-def folds_of(opinions: Sequence[Opinion], folds: int, *, seed: int, user_id: str) -> tuple[int, ...]:
+def number_of_folds(opinions: Sequence[Opinion], crossing: int) -> int:
+    """Return the number of folds: at most one for each question, because a draw of an empty fold is scored on nothing.
+
+    It is at least 2 with crossing, even for a single question, whose answer must not be seen and scored.
+    """
+    questions = len({question_key(opinion.question) for opinion in opinions})
+    return 1 if crossing == 1 else min(crossing, max(2, questions))
+
+
+def folds_of(
+    opinions: Sequence[Opinion], folds: int, *, seed: int, user_id: str, kept: Mapping[str, int] | None = None
+) -> tuple[int, ...]:
     """Return the fold of each opinion, in [0, folds).
 
     Opinions on one question are in one fold. An opinion's fold depends on its question and on earlier opinions only, so
-    it stays the same when opinions are added; sizes differ by little.
+    it stays the same when opinions are added; sizes differ by at most one question.
+
+    Args:
+        opinions: the opinions.
+        folds: number of folds.
+        seed: seed of the settings.
+        user_id: id of the user.
+        kept: folds of questions (by `question_key`) that were dealt before; they stay the same when opinions that came
+            before them are removed.
     """
-    dealt: dict[str, int] = {}
-    sizes = [0] * folds
+    asked = dict.fromkeys(question_key(opinion.question) for opinion in opinions)
+    dealt = {key: fold for key, fold in (kept or {}).items() if key in asked and fold < folds}
+    sizes = [list(dealt.values()).count(fold) for fold in range(folds)]
     for opinion in opinions:
         key = question_key(opinion.question)
         if key not in dealt:

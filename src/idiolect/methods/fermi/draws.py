@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from idiolect.methods.fermi.checkpoint import State
-from idiolect.methods.fermi.crossing import as_seen_by, crossed_memory, folds_of, size_of_fold
+from idiolect.methods.fermi.crossing import as_seen_by, crossed_memory, number_of_folds, size_of_fold
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt, best_first
 from idiolect.methods.fermi.meta_prompt import Context
 from idiolect.methods.fermi.roles import Roles
@@ -22,10 +22,10 @@ from idiolect.people.user import User
 class DrawPlan:
     """What each draw sees, for one user and run; every choice is a function of the state and the seed."""
 
-    def __init__(self, user: User, roles: Roles, settings: FermiSettings) -> None:
+    def __init__(self, user: User, roles: Roles, settings: FermiSettings, folds: tuple[int, ...]) -> None:
         self._user, self._roles, self._settings = user, roles, settings
-        self._crossing = settings.search.crossing
-        self._folds = folds_of(roles.scoring, self._crossing, seed=settings.seed, user_id=user.id)
+        self._crossing = number_of_folds(roles.scoring, settings.search.crossing)
+        self._folds = folds
 
     def everything(self, state: State) -> Context:
         """Return the context without any restriction, which checks proposals."""
@@ -40,18 +40,24 @@ class DrawPlan:
             shared.setdefault(key, []).append(draw)
         for (fold, parent, kind), same in shared.items():
             memory = Memory(self._settings.memory_size, self._visible(state, fold))
-            hidden = () if fold is None else tuple(i for i, each in enumerate(self._folds) if each == fold)
-            yield self._context(memory, hidden=hidden, fold=fold, parent=parent, kind=kind), tuple(same)
+            yield self._context(memory, hidden=self._hidden(fold), fold=fold, parent=parent, kind=kind), tuple(same)
 
-    def parents(self, state: State) -> frozenset[int]:
-        """Return the prompts (by `born`) whose failures are shown, and whose responses may be missing for that."""
-        if self._crossing == 1 or self._settings.meta_prompt.failures == "none":
+    def parents(self, state: State, draws: Sequence[int]) -> frozenset[int]:
+        """Return the prompts (by `born`) whose failures these draws see, and whose responses may be missing for that.
+
+        The form "paper" also states which failures the other listed prompts have in common with the first one, and the
+        demonstration proposer starts from any of them.
+        """
+        shown, proposers = self._settings.meta_prompt, self._settings.proposers
+        if self._crossing == 1 or (shown.failures == "none" and "demonstrations" not in proposers):
             return frozenset()
-        draws = range(self._settings.proposals)
-        shown: set[int] = set()
+        compares = shown.shows_one or shown.failures in ("first_only", "none")
+        found: set[int] = set()
         for context, _ in self.contexts(state, draws):
-            shown.add(context.first_listed(self._settings.meta_prompt.listed_first).born)
-        return frozenset(shown)
+            entries = context.memory.entries
+            all_of_them = not compares or ("demonstrations" in proposers and context.parent is None)
+            found |= {each.born for each in (entries if all_of_them else [context.first_listed(shown.listed_first)])}
+        return frozenset(found)
 
     def races(self, state: State) -> Iterator[tuple[list[ScoredPrompt], Memory]]:
         """Yield the new prompts that compete with each other, each group with the memory that they compete for."""
@@ -71,23 +77,28 @@ class DrawPlan:
         known = {entry.born: entry for entry in (state.initial, *state.memory, *new)}
         return crossed_memory(known[state.initial.born], known.values(), size=size, folds=self._crossing)
 
-    def ends_early(self, state: State, first: int) -> bool:
+    def ends_early(self, state: State, first: int, *, scored: bool) -> bool:
         """Return whether the search has reached a plateau, or a memory that cannot get better.
 
         Args:
             state: the state after an iteration.
             first: number of iterations before this run.
+            scored: whether the prompts that were proposed last have been scored.
         """
         search, done = self._settings.search, state.history[first:]
-        own = [entry for entry in state.memory if entry.born != state.initial.born]
-        if search.plateau is not None and len(done) > search.plateau:
-            recent = state.born - sum(iteration.proposed for iteration in done[-search.plateau :])
+        if not scored:  # what the last iteration scored was proposed in the one before it
+            done = done[:-1]
+        if search.plateau is not None and len(done) >= search.plateau:
+            unscored = 0 if scored else state.history[-1].proposed
+            recent = state.born - unscored - sum(iteration.proposed for iteration in done[-search.plateau :])
             if all(entry.born < recent for entry in state.memory):
                 return True
         size, folds = self._settings.memory_size, self._crossing
         full = size if folds == 1 else folds * size_of_fold(size, folds)
         thresholds, opinions = self._settings.thresholds, self._roles.scoring
-        perfect = [entry for entry in own if not entry.misaligned(opinions, thresholds)]
+        # With crossing, `P⁰` has a place of its own in the memory, whatever its score.
+        counted = [entry for entry in state.memory if folds == 1 or entry.born != state.initial.born]
+        perfect = [entry for entry in counted if not entry.misaligned(opinions, thresholds)]
         return search.stop_when_perfect and len(perfect) >= full
 
     def _context(
@@ -117,15 +128,26 @@ class DrawPlan:
     def _fold(self, state: State, draw: int) -> int | None:
         return None if self._crossing == 1 else (draw + len(state.history)) % self._crossing
 
+    def _hidden(self, fold: int | None) -> tuple[int, ...]:
+        return () if fold is None else tuple(i for i, each in enumerate(self._folds) if each == fold)
+
     def _kind(self, draw: int) -> str:
         kinds = self._settings.meta_prompt.kinds
         return kinds[draw % len(kinds)] if kinds else ""
 
     def _visible(self, state: State, fold: int | None) -> tuple[ScoredPrompt, ...]:
-        """Return the prompts that a draw of this fold is shown: those of its fold, and `P⁰` as scored there."""
+        """Return the prompts that a draw of this fold is shown: those of its fold, and `P⁰` as scored there.
+
+        A prompt that knows an opinion of the fold, because the folds were others when it was written, is not shown.
+        """
         if fold is None:
             return state.memory
-        own = [entry for entry in state.memory if entry.prompt.fold == fold and entry.born != state.initial.born]
+        hidden = frozenset(self._hidden(fold))
+        own = [
+            entry
+            for entry in state.memory
+            if entry.prompt.fold == fold and entry.born != state.initial.born and hidden.isdisjoint(entry.prompt.known)
+        ]
         initial = next(entry for entry in state.memory if entry.born == state.initial.born)
         return best_first([*own, as_seen_by(initial, fold, self._folds)])
 
@@ -134,11 +156,14 @@ class DrawPlan:
         if self._settings.search.parents == "memory":
             return None
         entries = self._visible(state, fold)
-        wins = dict.fromkeys((entry.born for entry in entries), 0)
+        wins: dict[int, set[int]] = {entry.born: set() for entry in entries}
         for index in range(len(self._roles.scoring)):
-            judged = [(cell.score, -entry.born) for entry in entries if (cell := entry.judged(index)) is not None]
-            if judged:
-                wins[-max(judged)[1]] += 1
-        front = {born: n for born, n in wins.items() if n} or wins
+            judged = {entry.born: cell.score for entry in entries if (cell := entry.judged(index)) is not None}
+            for born, score in judged.items():
+                if score == max(judged.values()):
+                    wins[born].add(index)
+        # A prompt that is best only where another one is best too, which is best elsewhere as well, has nothing to add.
+        front = {born: own for born, own in wins.items() if own and not any(own < other for other in wins.values())}
         key = f"{self._settings.seed}:{self._user.id}:parent:{len(state.history)}:{draw}"
-        return random.Random(key).choices(list(front), weights=[n or 1 for n in front.values()])[0]
+        weights = [len(own) for own in front.values()]
+        return random.Random(key).choices(list(front), weights=weights)[0] if front else entries[0].born

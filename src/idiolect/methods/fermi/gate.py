@@ -17,11 +17,15 @@ from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.evidence import weigh
+from idiolect.methods.fermi.continual import Regrouped, dealt_folds, going_on
+from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
-from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredPrompt, best_first
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import same_question
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.roles import Roles
+from idiolect.methods.fermi.scoring import Scorer
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.personalization import Answer
 from idiolect.models.similarity import Similarity
@@ -74,7 +78,7 @@ async def with_evidence(
             means = (_mean(known_scores.values()), _mean(_scores(opinions, known)))
             evidence, asked = replace(evidence, learned_from=means), [*asked, *known]
     judged = replace(scored, answering=sum((answer.usage for answer in asked), scored.answering), evidence=evidence)
-    return folded_back(judged) if settings.evidence.fold_back else judged
+    return await folded_back(judged, answerer, similarity) if settings.evidence.fold_back else judged
 
 
 async def _few_shot(
@@ -95,24 +99,40 @@ def only_few_shot(learned: FermiPersonalization) -> FermiPersonalization:
     return replace(learned, prompts=(learned.initial,), settings=settings, dispositions_help=False)
 
 
-def folded_back(learned: FermiPersonalization) -> FermiPersonalization:
+async def folded_back(
+    learned: FermiPersonalization, answerer: Answerer, similarity: Similarity | None
+) -> FermiPersonalization:
     """Return the personalization with its held-out opinions among those that score prompts and are shown as examples.
 
-    They have judged, and no more prompts are learned from them. Prompts are scored on them as soon as retrieval needs
-    it.
+    They have judged, and no more prompts are learned from them. The memory and `P⁰` are scored on them now, and again
+    where they now stand behind a prompt (hybrid prompts); a lazy pool is scored when retrieval needs it.
+
+    Raises:
+        ModelError: the model could not answer.
+        HaltedError: the run was halted.
     """
-    more = (None,) * len(learned.held_out)
-
-    def longer(scored: ScoredPrompt) -> ScoredPrompt:
-        return replace(scored, cells=(*scored.cells, *more))
-
+    settings, scoring = learned.settings, (*learned.opinions, *learned.held_out)
+    places = (*range(len(learned.opinions)), *(None for _ in learned.held_out))
+    groups = Regrouped(Roles(scoring, learned.examples), places, changed=True)
+    state = await going_on(learned, groups, settings, similarity)
+    k, with_choices = settings.hybrid.examples, settings.retrieval.with_choices
+    behind = await neighbours_of_each(scoring, similarity, k=k, with_choices=with_choices)
+    limit = settings.hybrid.max_prompt_tokens
+    scorer = Scorer(scoring, answerer, usage=learned.answering, neighbours=behind, max_tokens=limit)
+    by_born = {each.born: each for each in state.new}
+    scored = {each.born: each for each in (state.initial, *state.memory)}
+    if not settings.retrieval.lazy:
+        scored = by_born | scored
+    by_born |= {each.born: each for each in await scorer.complete(list(scored.values()))}
     return replace(
         learned,
-        opinions=(*learned.opinions, *learned.held_out),
+        opinions=scoring,
         held_out=(),
-        initial=longer(learned.initial),
-        prompts=tuple(map(longer, learned.prompts)),
-        memory=tuple(map(longer, learned.memory)),
+        folds=dealt_folds(scoring, settings, learned.user_id, before=learned) if learned.folds else (),
+        initial=by_born[learned.initial.born],
+        prompts=tuple(by_born[each.born] for each in state.new),
+        memory=best_first(by_born[each.born] for each in state.memory),
+        answering=scorer.usage,
     )
 
 
@@ -161,6 +181,18 @@ def answering_with(learned: FermiPersonalization) -> FermiPersonalization:
     """Return what answers if the personalization is used: its pool, or only `P⁰` if the evidence favours few-shot."""
     prefers_few_shot = learned.evidence is not None and learned.evidence.winner == "few-shot"
     return only_few_shot(learned) if prefers_few_shot else learned
+
+
+def with_scores_of(learned: FermiPersonalization, answered: FermiPersonalization) -> FermiPersonalization:
+    """Return the whole personalization, to be stored, with the scores and costs of what answered of it.
+
+    Args:
+        learned: the personalization.
+        answered: what `answering_with` returned for it, after answers.
+    """
+    known = {each.born: each for each in answered.prompts}
+    prompts = tuple(known.get(each.born, each) for each in learned.prompts)
+    return replace(learned, prompts=prompts, answering=answered.answering)
 
 
 def _scores(opinions: Sequence[Opinion], answers: Sequence[Answer]) -> list[float]:

@@ -43,6 +43,7 @@ class Task:
         iterations: number of iterations in this run.
         ends_with: last step of an iteration, "propose" or "score"; the other one is its first.
         neighbours: for each scoring opinion, the opinions that stand behind each prompt that is scored on it.
+        folds: the fold of each scoring opinion (crossing).
         writer: the optimizer as a writer of dispositions; None: none are stated.
         similarity: similarity of questions, for trying dispositions.
     """
@@ -58,6 +59,7 @@ class Task:
     iterations: int
     ends_with: Step
     neighbours: tuple[tuple[int, ...], ...]
+    folds: tuple[int, ...]
     writer: DispositionWriter | None = None
     similarity: Similarity | None = None
 
@@ -95,7 +97,7 @@ class Learning:
             neighbours=task.neighbours,
             max_tokens=task.settings.hybrid.max_prompt_tokens,
         )
-        self._plan = DrawPlan(task.user, task.roles, task.settings)
+        self._plan = DrawPlan(task.user, task.roles, task.settings, task.folds)
         self._optimizing = state.optimizing
         self._steps = {
             "rescore": self._rescore,
@@ -150,6 +152,7 @@ class Learning:
             optimizing=self._optimizing,
             finished=finished,
             held_out=task.roles.held_out,
+            folds=task.folds if task.settings.search.crossing > 1 else (),
             dispositions=state.dispositions,
         )
 
@@ -168,7 +171,8 @@ class Learning:
                 optimizing=self._optimizing,
             )
             state = replace(state, history=(*state.history, iteration), half=Half())
-            if len(state.history) >= task.first + task.iterations or self._plan.ends_early(state, task.first):
+            ended = self._plan.ends_early(state, task.first, scored=step == "score")
+            if ended or len(state.history) >= task.first + task.iterations:
                 return replace(state, step="pool")
         return replace(state, step="propose" if step == "score" else "score")
 
@@ -199,9 +203,9 @@ class Learning:
             by_born |= {prompt.born: prompt for prompt in scored}
         return [by_born[prompt.born] for prompt in state.new]
 
-    async def _show_failures(self, state: State) -> State:
-        """Ask the opinions that the optimizers see, under the prompts whose failures they are shown."""
-        parents = self._plan.parents(state)
+    async def _show_failures(self, state: State, draws: Sequence[int]) -> State:
+        """Ask the opinions that the optimizers of these draws see, under the prompts whose failures they are shown."""
+        parents = self._plan.parents(state, draws)
         if not parents:
             return state
         rows = [prompt for prompt in state.memory if prompt.born in parents]
@@ -211,11 +215,9 @@ class Learning:
         return replace(state, memory=tuple(known.get(prompt.born, prompt) for prompt in state.memory))
 
     async def _propose(self) -> State:
-        state = await self._show_failures(self.state)
-        self.report("proposing prompts")
-        settings = self._task.settings
-        chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=set(state.seen))
-        accepted = await self._draw(state, chosen)
+        settings, seen = self._task.settings, set(self.state.seen)
+        chosen = ProposalFilter(settings.meta_prompt, skip_quoted=settings.quoted == "skip", seen=seen)
+        state, accepted = await self._draw(self.state, chosen)
         unasked = (None,) * len(self._task.roles.scoring)
         state = replace(
             state,
@@ -226,11 +228,18 @@ class Learning:
         )
         return self._after("propose", state)
 
-    async def _draw(self, state: State, chosen: ProposalFilter) -> list[Prompt]:
-        """Draw K proposals, from the proposers in turn; if all are rejected, draw K more up to `redraws` times."""
+    async def _draw(self, state: State, chosen: ProposalFilter) -> tuple[State, list[Prompt]]:
+        """Draw K proposals, from the proposers in turn; if all are rejected, draw K more up to `redraws` times.
+
+        Returns:
+            The state with the responses that the optimizers were shown, and the accepted proposals.
+        """
         task, s, iteration = self._task, self._task.settings, len(state.history)
         for attempt in range(s.redraws + 1):
             draws = range(attempt * s.proposals, (attempt + 1) * s.proposals)
+            state = await self._show_failures(state, draws)
+            if not attempt:
+                self.report("proposing prompts")
             proposals: list[Proposal] = []
             for context, same in self._plan.contexts(state, draws):
                 for place, proposer in enumerate(task.proposers):
@@ -241,8 +250,8 @@ class Learning:
                         self._optimizing += made.usage
             accepted = chosen.accept(sorted(proposals, key=lambda p: p.draw), self._plan.everything(state))
             if accepted:
-                return accepted
-        return []
+                return state, accepted
+        return state, []
 
     async def _rescore(self) -> State:
         """Ask the open cells of the memory and `P⁰`, and rank the memory again."""

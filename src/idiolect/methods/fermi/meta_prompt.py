@@ -100,7 +100,7 @@ def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
     }
     if settings.template is not None:
         return render_source(settings.template, values)
-    if settings.form == "diagnosis":
+    if settings.shows_one:
         return render("meta_prompt_diagnosis.jinja", {**values, **_diagnosis(listed[0], context, settings)})
     return render("meta_prompt.jinja", values)
 
@@ -137,9 +137,13 @@ def _unscored_examples(context: Context) -> list[Opinion]:
 def shortened(context: Context, settings: MetaPromptSettings) -> Iterator[tuple[Context, MetaPromptSettings]]:
     """Yield the context and the settings of ever shorter meta-prompts, from the whole one on.
 
-    First fewer failures are shown in full, then fewer fixed examples, then only the beginning of each text.
+    First fewer right answers are shown, then fewer failures in full, then fewer fixed examples, then only the beginning
+    of each text.
     """
     yield context, settings
+    while settings.shows_one and settings.successes:
+        settings = replace(settings, successes=settings.successes // 2)
+        yield context, settings
     most = max((len(context.failures(entry)) for entry in context.memory.entries), default=0)
     failures = min(most, settings.max_failures or most)
     while settings.failures != "none" and failures > 1:
@@ -161,13 +165,19 @@ def shown_failures(context: Context, settings: MetaPromptSettings) -> tuple[Fail
         return ()
     first = context.first_listed(settings.listed_first)
     wrong = context.failures(first)
-    return tuple(failure(first, index) for index in _worst(first, wrong, settings.max_failures))
+    return tuple(failure(first, index, context) for index in _worst(first, wrong, settings.max_failures))
 
 
-def failure(scored: ScoredPrompt, index: int) -> Failure:
-    """Return the prompt's response to opinion `index`, verbatim."""
+def failure(scored: ScoredPrompt, index: int, context: Context) -> Failure:
+    """Return the prompt's response to opinion `index`, verbatim.
+
+    With crossing and hybrid prompts, the model saw answers that the optimizer must not see, and may repeat them in its
+    words. Then only the choice that it named is returned.
+    """
     cell = scored.cells[index]
     assert cell is not None
+    if context.hidden and context.nearest and context.opinions[index].question.choices:
+        return Failure(index, cell.response.answer or "(none of the choices)")
     return Failure(index, cell.response.text)
 
 
@@ -189,7 +199,7 @@ def _entry(
     if index == 0 or settings.failures == "symmetric":
         # Numbers are places in the scoring opinions, so that they have the same meaning for every prompt.
         shown = _worst(scored, wrong, settings.max_failures)
-        entry["failures"] = [_failure_entry(failure(scored, i), context) for i in shown]
+        entry["failures"] = [_failure_entry(failure(scored, i, context), context) for i in shown]
         entry["hidden"] = len(wrong) - len(shown)
     elif settings.failures == "asymmetric":
         first = listed[0]
@@ -213,8 +223,11 @@ def _worst(scored: ScoredPrompt, wrong: Sequence[int], limit: int | None) -> lis
 
 
 def _failure_entry(one: Failure, context: Context) -> dict[str, Any]:
-    response = cut(one.response, context.longest) or "(no answer)"
-    return {**_opinion_entry(one.index, context), "number": one.index + 1, "response": response}
+    return {
+        **_opinion_entry(one.index, context),
+        "number": one.index + 1,
+        "response": cut(one.response, context.longest) or "(no answer)",
+    }
 
 
 def _opinion_entry(index: int, context: Context) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from idiolect.errors import HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.fermi.checkpoint import Bookmark, State, Step, run_identity
-from idiolect.methods.fermi.continual import going_on, regrouped
+from idiolect.methods.fermi.continual import dealt_folds, going_on, regrouped
 from idiolect.methods.fermi.crossed_gate import with_crossed_evidence
 from idiolect.methods.fermi.disposition_request import DispositionWriter
 from idiolect.methods.fermi.examples import neighbours_of_each
@@ -112,6 +112,7 @@ class Fermi:
             iterations=self._settings.iterations,
             ends_with=ends_with,
             neighbours=await self._neighbours(roles),
+            folds=dealt_folds(roles.scoring, self._settings, user.id),
             writer=self._writer,
             similarity=self._similarity,
         )
@@ -171,15 +172,15 @@ class Fermi:
             iterations=iterations,
             ends_with="score",
             neighbours=await self._neighbours(groups.roles),
+            folds=dealt_folds(groups.roles.scoring, self._settings, user.id, before=learned),
             writer=self._writer,
             similarity=self._similarity,
         )
         origin = [learned.to_json(), iterations]
         start = await going_on(learned, groups, self._settings, self._similarity)
         after = await self._run(task, start, origin, observer, checkpoints)
-        if after.evidence is None and not after.held_out:  # the opinions that judged were folded back
-            after = replace(after, evidence=learned.evidence)
-        return after
+        folded_back = self._settings.evidence.by == "held_out" and learned.evidence is not None and not learned.held_out
+        return replace(after, evidence=learned.evidence) if folded_back else after
 
     def _check_extension(self, learned: FermiPersonalization, user: User, iterations: int) -> None:
         if learned.user_id != user.id:

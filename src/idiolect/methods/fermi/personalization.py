@@ -25,7 +25,8 @@ from idiolect.people.user import Opinion
 
 FORMAT = 3
 """Format of a stored result. 1 had no `finished`, `held_out`, `evidence`, whose defaults are valid for it; 1 and 2 had
-no output rule (`with_stored_rule`), and a program that knows only these would ask without one."""
+no output rule (`with_stored_rule`), no `folds`, no `seen` of a prompt, and no settings of crossing, hybrid prompts and
+ensembles, and a program that knows only these would ask without them."""
 
 _READ = (1, 2, FORMAT)
 
@@ -68,6 +69,7 @@ class FermiPersonalization:
         finished: False if the run was halted early; then the pool is the memory at that time.
         held_out: opinions that were not learned from.
         evidence: result on the held-out opinions; None if they were not asked (yet).
+        folds: the fold of each scoring opinion, with crossing; empty without.
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
         dispositions: statements on the person, with those that did not help, which are never used.
         dispositions_help: whether the optimizer's dispositions are stated; False if the evidence is worse with them.
@@ -88,6 +90,7 @@ class FermiPersonalization:
     finished: bool = True
     held_out: tuple[Opinion, ...] = ()
     evidence: Evidence | None = None
+    folds: tuple[int, ...] = ()
     made_with: str = ""
     dispositions: tuple[Disposition, ...] = ()
     dispositions_help: bool = True
@@ -171,6 +174,8 @@ class FermiPersonalization:
         n = len(self.opinions)
         if not (n and self.prompts and self.memory):
             raise PersonalizationError("the stored personalization is damaged at opinions, prompts or memory: empty")
+        if len(self.folds) not in (0, n):
+            raise PersonalizationError("the stored personalization is damaged at folds")
         for scored in (self.initial, *self.prompts, *self.memory):
             if not scored.points_into(n):
                 raise PersonalizationError(f"the stored personalization is damaged at prompt {scored.born}")

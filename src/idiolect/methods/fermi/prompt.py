@@ -7,6 +7,7 @@ opinion that it quotes.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,6 +62,11 @@ class Prompt:
         return frozenset((*self.quotes, *self.seen))
 
     @property
+    def known(self) -> frozenset[int]:
+        """Indices of the scoring opinions that a reader of this prompt may learn from it."""
+        return frozenset((*self.seen, *self.demonstrations))
+
+    @property
     def identity(self) -> Identity:
         """Key that is equal for equal prompts: their words, ignoring whitespace and case, and their demonstrations."""
         return (" ".join(self.text.casefold().split()), self.demonstrations)
@@ -83,6 +89,7 @@ def render_prompt(
     asked: Question | None = None,
     nearest: Sequence[int] = (),
     max_tokens: int | None = None,
+    shuffled: random.Random | None = None,
 ) -> str:
     """Return the prompt's text with its demonstrations, as it precedes a question.
 
@@ -95,16 +102,22 @@ def render_prompt(
             demonstrations (hybrid prompts).
         max_tokens: limit on the whole prompt, estimated as 4 bytes a token; the first examples are left out until it
             fits. None: no limit.
+        shuffled: puts the examples that fit into a random order; None: their order is kept.
     """
     own = [index for index in prompt.demonstrations if index not in nearest]
     shown = [opinions[index] for index in (*own, *nearest)]
     if asked is not None:
         shown = [opinion for opinion in shown if not same_question(opinion.question, asked)]
-    while True:
-        text = "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
-        if max_tokens is None or not shown or len(text.encode()) <= _BYTES_PER_TOKEN * max_tokens:
-            return text
-        shown = shown[1:]
+
+    def rendered() -> str:
+        return "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
+
+    if max_tokens is not None:
+        while shown and len(rendered().encode()) > _BYTES_PER_TOKEN * max_tokens:
+            shown = shown[1:]
+    if shuffled is not None:
+        shown = shuffled.sample(shown, len(shown))
+    return rendered()
 
 
 def same_question(one: Question, other: Question) -> bool:

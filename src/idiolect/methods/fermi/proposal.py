@@ -164,7 +164,7 @@ class DemonstrationProposer:
         rng.shuffle(wrong)
         rng.shuffle(rest)
         shown = sorted([*kept, *wrong, *rest][:room])
-        driven_by = tuple(failure(parent, i) for i in shown if i in failed and i not in kept)
+        driven_by = tuple(failure(parent, i, context) for i in shown if i in failed and i not in kept)
         return Prompt(parent.prompt.text, tuple(shown), parent.prompt.quotes, "demonstrations", driven_by)
 
     def _kept(self, parent: ScoredPrompt, rng: random.Random, room: int) -> list[int]:

@@ -110,7 +110,12 @@ class RetrievalOfPrompt:
         return answers
 
     def _texts(self, question: Question, grounds: _Grounds, why: Explanation) -> list[str]:
-        """Return the different rendered prompts that answer a question: those of the ensemble, each in its orders."""
+        """Return the different rendered prompts that answer a question: those of the ensemble, each in its orders.
+
+        Texts cannot be combined, so a question without choices is answered by the chosen prompt alone.
+        """
+        if not question.choices:
+            return [self._rendered(why.chosen, question, grounds)]
         texts = [
             self._rendered(k, question, grounds, order, known=why.dispositions)
             for order in range(self._ensemble.orders)
@@ -129,9 +134,12 @@ class RetrievalOfPrompt:
     async def _choose(self, questions: Sequence[Question]) -> list[tuple[_Grounds, Explanation]]:
         async with self._scoring:  # one call at a time, so that each uses the scores of the one before
             all_grounds = await self._grounds(questions)
-            # 1) Score every prompt on the opinions nearest to each question.
+            # 1) Score every prompt on the opinions nearest to each question, or on all of them for estimates: an answer
+            #    must not depend on what was asked before it.
             everything = range(len(self._pool))
-            await self._score((k, n.index) for grounds in all_grounds for n in grounds.nearest for k in everything)
+            if self._settings.shrinkage:
+                await self.score((k, i) for k in everything for i in self._pool[k].scoreable)
+            await self.score((k, n.index) for grounds in all_grounds for n in grounds.nearest for k in everything)
             # 2) Without retrieval, or if a prompt quotes all of the nearest opinions, there is no such score, and the
             #    overall score takes its place.
             await self._score_overall(
@@ -177,7 +185,12 @@ class RetrievalOfPrompt:
             found.append(tuple(places[k] for k in chosen))
         return found
 
-    async def _score(self, cells: Iterable[Cell]) -> None:
+    async def score(self, cells: Iterable[Cell]) -> None:
+        """Score prompts of the pool on opinions, given as (prompt, opinion), unless that is done or not allowed.
+
+        Raises:
+            ModelError: the model could not answer.
+        """
         if self._made_scorer is None:
             opinions, k = self._learned.opinions, self._hybrid.examples
             with_choices = self._settings.with_choices
@@ -195,7 +208,7 @@ class RetrievalOfPrompt:
             for i in self._pool[k].scoreable
             if i not in grounds.excluded
         }
-        await self._score(sorted(cells))
+        await self.score(sorted(cells))
 
     async def _grounds(self, questions: Sequence[Question]) -> list[_Grounds]:
         found = []
@@ -288,20 +301,16 @@ class RetrievalOfPrompt:
             nearest_last = sorted(prompt.demonstrations, key=grounds.ranking.index, reverse=True)
             prompt = replace(prompt, demonstrations=tuple(nearest_last))
         opinions = self._learned.opinions
-        nearest = self._behind(grounds)
-        if order:  # the first order is nearest last; the others are random, and the same for all prompts
-            rng = random.Random(f"{self._learned.settings.seed}:{self._learned.user_id}:order:{order}:{question.text}")
-            nearest = tuple(rng.sample(nearest, len(nearest)))
-            prompt = replace(
-                prompt, demonstrations=tuple(rng.sample(prompt.demonstrations, len(prompt.demonstrations)))
-            )
+        # The first order is nearest last; the others are random, and the same for all prompts.
+        key = f"{self._learned.settings.seed}:{self._learned.user_id}:order:{order}:{question.text}"
         return render_prompt(
             prompt,
             opinions,
             self._answerer.settings,
             asked=question if self._leave_one_out else None,
-            nearest=nearest,
+            nearest=self._behind(grounds),
             max_tokens=self._hybrid.max_prompt_tokens,
+            shuffled=random.Random(key) if order else None,
         )
 
     def _behind(self, grounds: _Grounds) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ class MetaPromptSettings:
         max_quoted_share: maximum share of the opinions that a proposal may quote, in [0, 1); others are rejected.
         form: "paper" lists all prompts of the memory. "diagnosis" (ours) states what the answering model sees, shows
             one prompt with its failures, their choices and some right answers, and asks for a diagnosis and one text.
+            Without failures (`failures` "none"), it is the same as "paper".
         successes: maximum number of right answers that the form "diagnosis" shows.
         keeps_profile: put the profile prompt before each proposed text (ours); then the text need not repeat it.
         kinds: what the draws of an iteration write about, in turn (ours); empty: the same request for all draws.
@@ -82,6 +83,11 @@ class MetaPromptSettings:
     successes: int = 4
     keeps_profile: bool = False
     kinds: tuple[KindOfText, ...] = ()
+
+    @property
+    def shows_one(self) -> bool:
+        """Whether the optimizer sees the form "diagnosis", and so the failures of one prompt only."""
+        return self.form == "diagnosis" and self.failures != "none" and self.template is None
 
     def __post_init__(self) -> None:
         require_one_of(FailureContext, "meta_prompt.failures", self.failures)
@@ -143,6 +149,7 @@ class RetrievalSettings:
             "nearest_last" puts those nearest to the question last, where small models heed them most (ours).
         shrinkage: λ of `estimates`, in opinions: a prompt is chosen by its advantage over `P⁰` near the question,
             shrunk towards its advantage on all opinions, and that one towards 0 (ours); 0: by the mean score (Eq. 7).
+            Estimates rest on all scores, so `lazy` only postpones the scoring of the pool to the first question.
     """
 
     pool: PoolName = "last"
