@@ -105,8 +105,8 @@ class DispositionSettings:
             once for each, and what it states is tried on them. These folds are not those of `search.crossing`.
         retrieved: maximum number of the optimizer's dispositions behind a prompt; a person's own always stand there.
         tests: maximum number of opinions that each is tried on, those that it bears on most.
-        nearness: how near a question has to be to a disposition: at least as near as this share of the person's
-            questions is not; 0: every question is near enough.
+        nearness: how near a question has to be to a disposition: as near as the nearest 1 − `nearness` of the person's
+            own questions; 0: every question is near enough.
         max_shown: maximum number of the person's answers in the request, wrong ones of the model first; None: all.
         temperature: temperature of the optimizer.
         max_tokens: maximum number of tokens of its reply.
@@ -114,9 +114,9 @@ class DispositionSettings:
 
     number: int = 0
     folds: int = 2
-    retrieved: int = 3
-    tests: int = 4
-    nearness: float = 0.5
+    retrieved: int = 2
+    tests: int = 3
+    nearness: float = 0.9
     max_shown: int | None = 40
     temperature: float = 1.0
     max_tokens: int = 600
