@@ -179,8 +179,11 @@ class Fermi:
         origin = [learned.to_json(), iterations]
         start = await going_on(learned, groups, self._settings, self._similarity)
         after = await self._run(task, start, origin, observer, checkpoints)
-        folded_back = self._settings.evidence.by == "held_out" and learned.evidence is not None and not learned.held_out
-        return replace(after, evidence=learned.evidence) if folded_back else after
+        return replace(after, evidence=learned.evidence) if self._was_folded_back(learned) else after
+
+    def _was_folded_back(self, learned: FermiPersonalization) -> bool:
+        """Return whether the held-out opinions have judged already, and are learned from since."""
+        return self._settings.evidence.by == "held_out" and learned.evidence is not None and not learned.held_out
 
     def _check_extension(self, learned: FermiPersonalization, user: User, iterations: int) -> None:
         if learned.user_id != user.id:
