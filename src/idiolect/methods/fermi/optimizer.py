@@ -176,9 +176,8 @@ class Fermi:
             writer=self._writer,
             similarity=self._similarity,
         )
-        origin = [learned.to_json(), iterations]
         start = await going_on(learned, groups, self._settings, self._similarity)
-        after = await self._run(task, start, origin, observer, checkpoints)
+        after = await self._run(task, start, [learned.to_json(), iterations], observer, checkpoints)
         return replace(after, evidence=learned.evidence) if self._was_folded_back(learned) else after
 
     def _was_folded_back(self, learned: FermiPersonalization) -> bool:
