@@ -120,11 +120,11 @@ class FermiLearner:
 
         Raises:
             PersonalizationError, ModelError, HaltedError: see `learn`.
-            UnreadAnswersError: nearly no answer named a choice.
+            UnreadAnswersError: nearly no answer named a choice, or all answers to the first prompt were empty.
         """
         learned = await self.learn(user, observer=observer, checkpoints=checkpoints)
         readings = learned.readings
-        if learned.finished and readings.nearly_all:
+        if readings.silent or (learned.finished and readings.nearly_all):
             raise _unread(readings)
         unread = readings.examples if readings.many else ()
         return Fitted(learned.to_json(), FermiSummary.of(learned, user), finished=learned.finished, unread=unread)
@@ -289,8 +289,12 @@ def _unread(readings: Readings) -> UnreadAnswersError:
     """Return the error for answers that name no choice, with the setting that helps most."""
     message = f"{readings.unread:,} of {readings.answers:,} answers of the model named none of the choices"
     if 2 * readings.empty > readings.unread:
-        more = Remedy("max_tokens", effect="with thousands of tokens lets a model that thinks finish its thoughts")
-        return UnreadAnswersError(f"{message}; most of them were empty", remedy=more)
+        message = f"{message}; most of them were empty"
+        if 2 * readings.cut_off >= readings.empty:
+            more = Remedy("max_tokens", effect="with thousands of tokens lets a model that thinks finish its thoughts")
+            return UnreadAnswersError(message, remedy=more)
+        refused = f"{message} before their tokens were used up, as if a content filter had refused them"
+        return UnreadAnswersError(refused, remedy=Remedy("model", effect="can name another one"))
     likeliest = Remedy("answering", "likelihood", "takes the likeliest choice instead, or try another --model")
     return UnreadAnswersError(message, remedy=likeliest)
 

@@ -17,6 +17,7 @@ from idiolect.methods.fermi.settings import MetaPromptSettings, RetrievalSetting
 from idiolect.methods.personalization import Progress
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest, Usage
+from tests.methods.fermi.interrupting import Pages
 from tests.methods.people import SCALE, TableSimilarity, learn, number, numbered_proposals, paper, random_answers, rater
 
 SAME = TableSimilarity(lambda q, d: float(q == d))
@@ -215,6 +216,26 @@ async def test_fixed_demonstrations_are_never_asked() -> None:
     learned = await learn(rater(10), paper(iterations=3), model=model)
     contents = [r.messages[0].content for r in model.completion_requests]
     assert not [o for o in learned.examples for content in contents if o.question.text in content]
+
+
+@pytest.mark.parametrize("pruning", [False, True])
+async def test_a_silent_model_is_asked_no_second_prompt_and_its_run_is_not_saved(pruning: bool) -> None:
+    model, optimizer, pages = FunctionModel(complete=lambda _: " "), numbered_proposals(), Pages()
+    settings = paper(pruning=pruning)
+    fermi = Fermi(Answerer(model, settings.answering), settings, optimizer=optimizer)
+    learned = await fermi.fit(rater(10), checkpoints=pages)
+    assert (len(model.completion_requests), len(optimizer.completion_requests)) == (8, 0)
+    assert (learned.finished, learned.prompts) == (False, (learned.initial,))
+    assert learned.answering.calls == 8
+    assert pages.pages == []
+
+
+async def test_answers_that_name_no_choice_are_learned_from_to_the_end() -> None:
+    settings = paper(iterations=2)
+    for text, n in (("Hm.", 10), ("", 2)):
+        learned = await learn(rater(n), settings, model=FunctionModel(complete=lambda _, text=text: text))
+        assert learned.finished
+        assert len(learned.iterations) == 2
 
 
 async def test_progress_is_told_in_order() -> None:

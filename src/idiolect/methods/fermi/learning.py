@@ -109,7 +109,7 @@ class Learning:
         }
 
     async def learn(self) -> None:
-        """Take the remaining steps, and save the state after each.
+        """Take the remaining steps, and save the state after each; end at once if the model is silent.
 
         Raises:
             HaltedError: the run was halted; `state` is the state after the last complete step.
@@ -119,6 +119,8 @@ class Learning:
             await asyncio.sleep(0)  # steps without calls would otherwise never let a cancellation through
             state = await self._steps[self.state.step]()
             self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
+            if self.silent:
+                return  # not saved, so that a resumed run asks again: a filter may have refused the questions
             self._bookmark.save(self.state)
 
     def report(self, stage: str) -> None:
@@ -133,6 +135,11 @@ class Learning:
     def usable(self) -> bool:
         """Whether there is a memory of fully scored prompts."""
         return bool(self.state.memory) and self.state.step != "rescore"
+
+    @property
+    def silent(self) -> bool:
+        """Whether all answers to `P⁰`, before anything was learned, are empty; no other prompt would change that."""
+        return not self.state.history and self.personalization(finished=False).readings.silent
 
     def personalization(self, *, finished: bool = True) -> FermiPersonalization:
         """Return the result so far. If it is not finished, its pool is the memory, which needs no further call."""

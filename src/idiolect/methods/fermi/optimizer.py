@@ -82,7 +82,8 @@ class Fermi:
     ) -> FermiPersonalization:
         """Run Algorithm 1 on the user's opinions.
 
-        If the run is halted after the first prompt was scored, the result so far is returned, with `finished` False.
+        If the run is halted after the first prompt was scored, the result so far is returned, with `finished` False. If
+        all answers to the first prompt are empty (`Readings.silent`), learning ends with that prompt in the same way.
 
         Args:
             user: a user with opinions.
@@ -211,6 +212,8 @@ class Fermi:
             learning.report(note)
         try:
             await learning.learn()
+            if learning.silent:
+                return learning.personalization(finished=False)
             learned = learning.personalization()
             if learned.held_out:
                 learning.report("asking the held-out opinions")

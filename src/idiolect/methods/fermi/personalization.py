@@ -66,7 +66,7 @@ class FermiPersonalization:
         memory: the best prompts, best first.
         iterations: record of each iteration.
         answering, optimizing: cost of learning, including the scores of the pool and the evidence.
-        finished: False if the run was halted early; then the pool is the memory at that time.
+        finished: False if the run was halted early, or the model was silent; then the pool is the memory at that time.
         held_out: opinions that were not learned from.
         evidence: result on the held-out opinions; None if they were not asked (yet).
         folds: the fold of each scoring opinion, with crossing; empty without.

@@ -20,11 +20,14 @@ _SHORTEST_SLIP = 5
 _LONGEST_SLIP = 200
 _ALIKE = 0.9
 _MOST_WORDS = 4
+_MOST_OUTSIDE = 400  # characters of a reply beside its choice: typographic marks, blanks, brackets
 _NEGATING = frozenset(("not", "no", "never", "less", "non", "neither", "hardly", "without", "least", "nor"))
 
 
 def exact_choice(text: str, choices: Sequence[str]) -> int | None:
     """Return the index of the only choice equal to the text: as it is, or ignoring case, or outer punctuation."""
+    if len(text) > _MOST_OUTSIDE + 2 * max(map(len, choices), default=0):
+        return None
     for form in (str.strip, folded, _bare, _squeezed, _unaccented, _amounts):
         wanted = form(text)
         same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
