@@ -85,7 +85,7 @@ def test_refusals_of_few_questions_fail_the_person(tmp_path: Path) -> None:
     with ApiServer(lambda *_: "I cannot help with that.") as server:
         result = fit(tmp_path, server, opinions=6)
     assert result.exit_code == 1
-    assert "4 of 4 answers of the model named none of the choices; --answering likelihood" in result.stderr
+    assert "6 of 6 answers of the model named none of the choices; --answering likelihood" in result.stderr
 
 
 def test_many_unread_answers_are_a_warning_with_examples_on_the_screen_only(tmp_path: Path) -> None:
