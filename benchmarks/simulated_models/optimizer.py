@@ -50,6 +50,8 @@ class Optimizer:
         """The reply to a meta-prompt or a reflection prompt."""
         content = request.messages[-1].content
         seen = read(content)
+        if seen.dispositions:
+            return self.dispositions(seen, random.Random(f"{request.sampling.seed}:{request.draw}"))
         text = self.text(seen, random.Random(f"{request.sampling.seed}:{request.draw}"))
         said = "The wrong answers have a pattern, which the text has to state."
         return f"{said}\n```\n{text}\n```" if seen.fenced else f"{said} [{text}]"
@@ -60,6 +62,14 @@ class Optimizer:
         refused = any(shown.response and REFUSAL[:20] in shown.response for shown in seen.shown)
         instructs = INSTRUCTION in seen.text or refused or rng.random() < 0.5
         return " ".join((INSTRUCTION if instructs else _DESCRIPTION, *map(str, told)))
+
+    def dispositions(self, seen: Seen, rng: random.Random) -> str:
+        """A line for each statement, with the numbers of the answers that it rests on."""
+        lines = []
+        for told in self.found(seen, rng)[: seen.dispositions]:
+            rests = [str(shown.number) for shown in seen.shown if _bears(told, shown)]
+            lines.append(f"[This person has a view. {told} | {', '.join(rests)}]")
+        return "\n".join(lines)
 
     def found(self, seen: Seen, rng: random.Random) -> list[Statement]:
         """What the request lets it state."""
@@ -84,6 +94,12 @@ class Optimizer:
         return Statement(
             statement.kind, statement.about, rng.choice([value for value in values if value != statement.value])
         )
+
+
+def _bears(told: Statement, shown: Shown) -> bool:
+    """Whether an answer is one that a statement comes from."""
+    about = {"topic": topic_of(shown.item), "item": shown.item, "scale": side_of(shown.answer)}
+    return about[told.kind] == told.about
 
 
 def _stance(topic: str, shown: Sequence[Shown]) -> int:

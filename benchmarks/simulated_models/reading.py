@@ -6,7 +6,7 @@ Everything comes out of the request's characters. Nothing that a request does no
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulated_models.language import CHOICES, items_in, named_choice
 
@@ -14,8 +14,12 @@ _CHOICE = "|".join(CHOICES)
 _PROMPT = re.compile(r'<prompt number="\d+" score="(?P<score>\d+)">\n(?P<body>.*?)</prompt>', re.DOTALL)
 _FAILURE = re.compile(r'<failure number="(?P<number>\d+)">\n(?P<body>.*?)</failure>', re.DOTALL)
 _ANSWERED = re.compile(rf"^(?:Person's answer|Answer): ({_CHOICE})", re.MULTILINE)
-_RESPONDED = re.compile(r"^(?:Answer under this text|Model's answer): (.*?)\s*\Z", re.MULTILINE | re.DOTALL)
+_RESPONDED = re.compile(
+    r"^(?:Answer under this text|Model's answer|Model's answer, wrong): (.*?)\s*\Z", re.MULTILINE | re.DOTALL
+)
 _OTHERS = re.compile(r"<(?:opinion|example)>\n(?P<body>.*?)</(?:opinion|example)>", re.DOTALL)
+_NUMBERED = re.compile(r'<opinion number="(?P<number>\d+)">\n(?P<body>.*?)</opinion>', re.DOTALL)
+_HOW_MANY = re.compile(r"^State (\d+) dispositions", re.MULTILINE)
 _COMMON = re.compile(r"Also wrong under this text, of the numbered ones above: ([\d, ]+)\.")
 _TEXT_ENDS = re.compile(r"\n(?:With this text these|Also wrong under|None of the numbered|Further wrong answers)")
 _FEEDBACK = re.compile(rf"Wrong\. The person said: ({_CHOICE})")
@@ -28,12 +32,16 @@ _CURRENT = re.compile(r"<current_prompt>\n(.*?)\n</current_prompt>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Shown:
-    """One of the person's answers, as a request shows it; `wrong` if the model's response is shown to be wrong."""
+    """One of the person's answers, as a request shows it; `wrong` if the model's response is shown to be wrong.
+
+    Only a request for dispositions numbers the answers.
+    """
 
     item: str
     answer: int
     response: str | None = None
     wrong: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Seen:
         about_scale: the request asks for a text about the use of the scale.
         scores_only: the request says nothing of what was wrong.
         fenced: the reply is to stand between backticks.
+        dispositions: number of dispositions that are asked for instead of a text.
     """
 
     text: str
@@ -53,15 +62,26 @@ class Seen:
     about_scale: bool = False
     scores_only: bool = False
     fenced: bool = False
+    dispositions: int = 0
 
 
 def read(content: str) -> Seen:
-    """What a request shows, whoever sent it."""
+    """What a request shows, whoever sent it.
+
+    Raises:
+        ValueError: it is a request of another kind.
+    """
     if content.startswith("I provided an assistant with the following instructions"):
         return _gepa(content)
     if "<current_prompt>" in content:
         return _langmem(content)
-    return _diagnosis(content) if content.startswith("You improve the text") else _paper(content)
+    if content.startswith("You describe one particular person"):
+        return _dispositions(content)
+    if content.startswith("You improve the text"):
+        return _diagnosis(content)
+    if "<memory>" in content:
+        return _paper(content)
+    raise ValueError(f"a request that no simulated optimizer knows: {content[:60]!r}")
 
 
 def _paper(content: str) -> Seen:
@@ -83,6 +103,17 @@ def _diagnosis(content: str) -> Seen:
     others = [_shown(match["body"], wrong=False) for match in _OTHERS.finditer(content)]
     about_scale = "Write about how this person uses the choices" in content
     return Seen(first["body"].strip(), tuple(filter(None, [*failures, *others])), about_scale=about_scale)
+
+
+def _dispositions(content: str) -> Seen:
+    shown = []
+    for match in _NUMBERED.finditer(content):
+        one = _shown(match["body"], wrong="Model's answer, wrong: " in match["body"])
+        if one is not None:
+            shown.append(replace(one, number=int(match["number"])))
+    asked = _HOW_MANY.search(content)
+    assert asked is not None
+    return Seen("", tuple(shown), dispositions=int(asked[1]))
 
 
 def _shown(body: str, *, wrong: bool) -> Shown | None:

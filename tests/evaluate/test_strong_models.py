@@ -25,6 +25,7 @@ from idiolect.evaluate.methods.fermi import opro
 from idiolect.methods.answering import AnsweringSettings, question_block
 from idiolect.methods.fermi.presets import preset
 from idiolect.methods.profile_prompt import plain_prompt
+from idiolect.methods.setting_changes import changed
 from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
 
 NEW = preset("api")
@@ -134,12 +135,13 @@ async def recorded(form: str, optimizer: Optimizer, world: World, one: Person) -
         "diagnosis": lambda: fermi(trial, NEW),
         "opro": lambda: fermi(trial, within_calls(opro(OLD))),
         "gepa": lambda: gepa(trial),
+        "dispositions": lambda: fermi(trial, changed(NEW, {"dispositions.number": 6})),
     }
     await runs[form]()  # type: ignore[misc]
     return recorder.pairs
 
 
-@pytest.mark.parametrize("form", ["paper", "diagnosis", "opro", "gepa"])
+@pytest.mark.parametrize("form", ["paper", "diagnosis", "opro", "gepa", "dispositions"])
 @pytest.mark.parametrize("memorizes", [False, True])
 async def test_an_optimizer_uses_only_what_stands_in_its_request(form: str, memorizes: bool) -> None:
     world = WORLDS["follows both"]
@@ -149,6 +151,7 @@ async def test_an_optimizer_uses_only_what_stands_in_its_request(form: str, memo
     pairs = await recorded(form, Optimizer(1.0, memorizes=memorizes), world, one)
     assert pairs
     assert any(read(content).shown for content, _ in pairs)
+    assert any(read(content).dispositions for content, _ in pairs) == (form == "dispositions")
     for content, reply in pairs:
         seen = read(content)
         assert not held_out & set(items_in(content))
@@ -176,6 +179,11 @@ def test_a_reply_depends_on_the_request_alone() -> None:
     assert statements(optimizer.text(read(other), rng)) == [Statement("topic", "taxes", 3)]
     blank = content.replace(failure, "")
     assert statements(optimizer.text(read(blank), rng)) == []
+
+
+def test_a_request_of_another_kind_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no simulated optimizer knows"):
+        read("Write a poem.")
 
 
 def test_rules_are_right_as_often_as_said() -> None:
