@@ -59,7 +59,7 @@ PRESETS: dict[str, FermiSettings] = {
         meta_prompt=MetaPromptSettings(
             form="diagnosis",
             kinds=("dispositions", "scale", "departures", "biography"),
-            max_failures=8,
+            max_failures=20,
             max_tokens=700,
         ),
         retrieval=RetrievalSettings(pool="memory", shrinkage=2.0),
