@@ -87,7 +87,9 @@ def _print_prompts(record: PersonalizationRecord) -> None:
 
     learned = FermiPersonalization.from_json(record.payload)
     n = len(learned.prompts)
-    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}:")
+    without = " on the opinions that it was written without"
+    seen = without if learned.folds and learned.best.prompt.origin != "initial" else ""
+    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}{seen}:")
     print_prompt(learned.best, learned, indent=_INDENT + 2)
     if stated := shown_dispositions(learned.dispositions):
         _print_indented("dispositions, to change with users dispositions:")
