@@ -81,15 +81,14 @@ def _print_learned(record: PersonalizationRecord, user: User) -> None:
 
 
 def _print_prompts(record: PersonalizationRecord) -> None:
-    from idiolect.cli.learned_screen import print_prompt
+    from idiolect.cli.learned_screen import print_prompt, scored_on
     from idiolect.methods.fermi.dispositions import shown_dispositions
     from idiolect.methods.fermi.personalization import FermiPersonalization
 
     learned = FermiPersonalization.from_json(record.payload)
     n = len(learned.prompts)
-    without = " on the opinions that it was written without"
-    seen = without if learned.folds and learned.best.prompt.origin != "initial" else ""
-    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}{seen}:")
+    best = learned.best
+    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {best.score:.3g} {scored_on(best, learned)}:")
     print_prompt(learned.best, learned, indent=_INDENT + 2)
     if stated := shown_dispositions(learned.dispositions):
         _print_indented("dispositions, to change with users dispositions:")
