@@ -16,7 +16,6 @@ from idiolect.application.persons import known_in
 from idiolect.errors import NotFittedError, PersonalizationError, StoreError, UnknownUserError
 from idiolect.methods.fermi.dispositions import Disposition, DispositionEdits, Trial
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
 from idiolect.store import Store
@@ -160,26 +159,6 @@ async def test_a_question_is_asked_with_those_that_are_not_struck(store: Path) -
     assert [asked.prompts.dispositions[place].stated for place in asked.explanation.dispositions][-1] == "I sleep late"
     assert "- I sleep late" in "\n".join(seen)
     assert STATED[0].text not in "\n".join(seen)
-
-
-async def test_few_shot_that_answers_leaves_the_stored_prompts_alone(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from idiolect.application import asking
-    from idiolect.methods.fermi import gate
-
-    before = held(store)
-    alone = gate.only_few_shot(before)
-    monkeypatch.setattr(asking, "answering_with", lambda _: alone)
-    monkeypatch.setattr(
-        "idiolect.application.fermi.respondent",
-        lambda _, answerer, similarity: RetrievalOfPrompt(alone, answerer, similarity),
-    )
-    with Workspace.open(store, model=mimic()) as space:
-        asked = space.ask("ann", "Would you drink tea at dawn?", choices=["never", "sometimes", "always"])
-    assert asked.prompts is not None
-    assert len(asked.prompts.prompts) == 1
-    assert held(store) == before
 
 
 async def test_documents_name_them(store: Path) -> None:
