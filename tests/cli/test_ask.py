@@ -113,11 +113,12 @@ def fitted_by_api(tmp_path: Path, server: ApiServer) -> Path:
     """Ann, of whom the preset for models behind an API learned that she is always for it."""
     opinions = [{"question": f"More {thing}?", "choices": ["Yes", "No"], "answer": "Yes"} for thing in THINGS]
     people = write_people(tmp_path / "users.jsonl", [{"id": "ann", "opinions": opinions}])
-    result = run("fit", people, "--store", tmp_path / "store", "--model", f"{server.url}#m", "--similarity", "bm25")
+    result = run("fit", people, "--store", tmp_path / "store", "--model", f"{server.url}#m", *BM25)
     assert result.exit_code == 0, result.output
     return tmp_path / "store"
 
 
+BM25 = ("--similarity", "bm25")
 MORE = ("--user", "ann", "More forests?", "--choices", "Yes|No")
 
 
@@ -142,8 +143,10 @@ def test_prompts_that_answer_together_are_counted_and_marked(tmp_path: Path) -> 
 def test_few_shot_that_answers_is_named_with_its_evidence(tmp_path: Path) -> None:
     with ApiServer(_follows_examples) as server:
         store = fitted_by_api(tmp_path, server)
+        again = run("fit", tmp_path / "users.jsonl", "--store", store, "--model", f"{server.url}#m", *BM25)
         text = " ".join(run("ask", "--store", store, *MORE).stdout.split())
         document = asked(store, *MORE)
+    assert again.stdout.rstrip().endswith("few-shot answers: no gain over it")
     assert text.startswith("Yes Why: on 6 opinions, each without what was learned from it, the personalization scored ")
     assert "few-shot answers, with the person's nearest answers as examples The 3 nearest opinions" in text
     assert "The prompt before the examples: the initial prompt" in text

@@ -253,11 +253,12 @@ def _remark(outcome: Outcome) -> str:
 
 
 def summary_remark(summary: object) -> str:
-    """Return what is remarkable: opinions left out, the base model answers, the edit was not judged; "" if nothing."""
+    """Return what is remarkable: opinions left out, who answers instead, the edit was not judged; "" if nothing."""
     if isinstance(summary, FermiSummary):
-        why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
+        why = "not judged yet" if summary.evidence is None else "no gain on unseen opinions"
         parts = [f"{summary.left_out:,} opinions were left out"] * bool(summary.left_out)
-        return ", ".join([*parts, *[f"base model answers: {why}"] * (not summary.used)])
+        parts += [f"base model answers: {why}"] * (not summary.used)
+        return ", ".join([*parts, *["few-shot answers: no gain over it"] * summary.few_shot])
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""

@@ -23,8 +23,8 @@ def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOpti
     """Show what is known about a user and what was learned for them.
 
     The output lists their profile, some of their opinions (those from add-opinion are marked as entered) and their
-    groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether held-out
-    answers support its use.
+    groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether the
+    evidence supports its use.
     """
     from idiolect.application.documents import user_document
     from idiolect.application.persons import known_in
