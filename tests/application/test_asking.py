@@ -48,6 +48,7 @@ async def test_the_prompt_answers_and_the_base_model_only_where_it_is_asked_too(
     assert {asked.prompts.opinions[near.index].answer for near in asked.explanation.nearest} == {"always"}
     place, n = asked.explanation.chosen + 1, len(asked.prompts.prompts)
     assert asked.why == f"prompt {place} of {n} scores 1.00 on the 3 nearest opinions"
+    assert (asked.few_shot, asked.answering) == (False, (asked.explanation.chosen,))
     both = await ask_in(opened(store), TEA, with_base=True)
     assert {name: each.answer for name, each in both.answers.items()} == {"prompt": "always", "base": "never"}
     assert (both.counts, both.text) == ("prompt", "always")
@@ -77,10 +78,59 @@ async def test_few_shot_answers_and_leaves_the_stored_prompts_as_they_are(store:
     assert asked.counts == "prompt"
     assert asked.explanation is not None
     assert len(asked.explanation.candidates) == 1
+    assert (asked.few_shot, asked.answering) == (True, (0,))
+    assert asked.why == (
+        "on 1 held-out opinion, the personalization scored 0.00, few-shot 1.00, the base model 0.00: few-shot answers, "
+        "with the person's nearest answers as examples"
+    )
     with Store.open(store, create=False) as held:
         kept = held.personalization("ann", "fermi")
     assert [each["born"] for each in kept["prompts"]] == [each["born"] for each in payload["prompts"]]
     assert kept["settings"] == payload["settings"]
+
+
+async def test_several_prompts_answer_together_and_the_reason_states_how_many(store: Path) -> None:
+    _set(store, "ensemble", {"prompts": 3})
+    asked = await ask_in(opened(store), TEA)
+    assert asked.explanation is not None
+    assert asked.prompts is not None
+    assert len(asked.answering) == 3
+    assert asked.answering[0] == asked.explanation.chosen
+    place, n = asked.explanation.chosen + 1, len(asked.prompts.prompts)
+    best = f"the best of them, prompt {place}, scores 1.00 on the 3 nearest opinions"
+    assert asked.why == f"3 of {n} prompts answer together; {best}"
+
+
+async def test_one_prompt_alone_answers_in_free_text(store: Path) -> None:
+    _set(store, "ensemble", {"prompts": 3})
+    asked = await ask_in(opened(store), Question("What do you drink?"))
+    assert asked.explanation is not None
+    assert len(asked.explanation.answering) == 3
+    assert asked.answering == (asked.explanation.chosen,)
+    assert asked.why.startswith(f"prompt {asked.explanation.chosen + 1} of ")
+
+
+async def test_an_estimate_is_not_called_a_score_on_the_nearest_opinions(store: Path) -> None:
+    _set(store, "retrieval", {"shrinkage": 2.0})
+    asked = await ask_in(opened(store), TEA)
+    assert asked.explanation is not None
+    score = asked.explanation.candidates[asked.explanation.chosen].score
+    assert asked.why.endswith(f" has the estimated score {score:.2f}, from the 3 nearest opinions and all others")
+
+
+async def test_without_retrieval_the_reason_is_the_score_on_all_opinions(store: Path) -> None:
+    _set(store, "retrieval", {"retrieve": False})
+    assert (await ask_in(opened(store), TEA)).why.endswith(" on all opinions")
+
+
+def _set(store: Path, part: str, changes: dict[str, object]) -> None:
+    """Change settings of what was learned for ann."""
+    with Store.open(store, create=False) as held:
+        payload = held.personalization("ann", "fermi")
+        learned = payload["settings"]
+        held.save_personalization(
+            "ann", "fermi", {**payload, "settings": {**learned, part: {**learned[part], **changes}}}
+        )
 
 
 class Relearned:

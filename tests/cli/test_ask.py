@@ -10,8 +10,8 @@ import pytest
 
 from idiolect.people.user import Question
 from tests.api_server import Answer, ApiServer, Body, Status
-from tests.cli.learning import ANN, FAST, SILENT, TEA, opinion, record, run, write_people
-from tests.cli.remote_world import arguments, write_users
+from tests.cli.learning import ANN, FAST, SILENT, TEA, THINGS, opinion, record, run, write_people
+from tests.cli.remote_world import arguments, name_of, write_users
 
 CHOICES = "|".join(TEA.choices)
 ASK_TEA = ("--user", "ann", TEA.text, "--choices", f" {CHOICES.replace('|', ' | ')} ", "--ordinal")
@@ -88,6 +88,73 @@ def test_ask_prints_json(store: Path) -> None:
     assert chosen["origin"] == "demonstrations"
     assert {"question", "answer", "response"} == set(chosen["failures"][0])
     assert asked(store, *ASK_TEA)["base"] is None
+
+
+def _values_nature(body: Body, _number: int) -> str:
+    """The last choice; the first one for who values nature, which is what every proposed prompt says."""
+    if "square brackets" in asked_text(body):
+        return f"[This person values nature, says draft {name_of(body)[:4]}.]"
+    return _choices(body)["values nature" not in asked_text(body)]
+
+
+def _follows_examples(body: Body, _number: int) -> str:
+    """The first choice where examples stand behind the initial prompt; else the last one, which is wrong."""
+    if "square brackets" in asked_text(body):
+        return f"[This person sits indoors, says draft {name_of(body)[:4]}.]"
+    return _choices(body)["indoors" in asked_text(body) or asked_text(body).count("Answer:") < 2]
+
+
+def _choices(body: Body) -> list[str]:
+    shown: list[str] = asked_text(body).rpartition("Choices: ")[2].split("\n")[0].split(" | ")
+    return shown
+
+
+def fitted_by_api(tmp_path: Path, server: ApiServer) -> Path:
+    """Ann, of whom the preset for models behind an API learned that she is always for it."""
+    opinions = [{"question": f"More {thing}?", "choices": ["Yes", "No"], "answer": "Yes"} for thing in THINGS]
+    people = write_people(tmp_path / "users.jsonl", [{"id": "ann", "opinions": opinions}])
+    result = run("fit", people, "--store", tmp_path / "store", "--model", f"{server.url}#m", *BM25)
+    assert result.exit_code == 0, result.output
+    return tmp_path / "store"
+
+
+BM25 = ("--similarity", "bm25")
+MORE = ("--user", "ann", "More forests?", "--choices", "Yes|No")
+
+
+def test_prompts_that_answer_together_are_counted_and_marked(tmp_path: Path) -> None:
+    with ApiServer(_values_nature) as server:
+        store = fitted_by_api(tmp_path, server)
+        lines = run("ask", "--store", store, *MORE).stdout.splitlines()
+        document = asked(store, *MORE)
+    assert lines[0] == "Yes"
+    header = next(line for line in lines if line.startswith("PROMPT"))
+    assert header.split() == ["PROMPT", "ORIGIN", "ESTIMATE", "SCORE"]
+    assert sum(line.endswith("chosen") for line in lines) == 1
+    together = sum(line.endswith(("chosen", "answers too")) for line in lines)
+    assert together in (2, 3)
+    assert any(line.startswith(f"{together} prompts answer together; the best of them, prompt ") for line in lines)
+    assert sum(prompt["answers"] for prompt in document["prompts"]) == together
+    shown = " ".join(run("users", "show", "ann", "--store", store).stdout.split())
+    assert "the best scores 1 on the opinions that it was written without:" in shown
+    assert "few-shot 0.00, the base model 0.00: the personalization answers" in shown
+
+
+def test_few_shot_that_answers_is_named_with_its_evidence(tmp_path: Path) -> None:
+    with ApiServer(_follows_examples) as server:
+        store = fitted_by_api(tmp_path, server)
+        again = run("fit", tmp_path / "users.jsonl", "--store", store, "--model", f"{server.url}#m", *BM25)
+        text = " ".join(run("ask", "--store", store, *MORE).stdout.split())
+        document = asked(store, *MORE)
+    assert again.stdout.rstrip().endswith("few-shot answers: no gain over it")
+    assert text.startswith("Yes Why: on 6 opinions, each without what was learned from it, the personalization scored ")
+    assert "few-shot answers, with the person's nearest answers as examples The 3 nearest opinions" in text
+    assert "The prompt before the examples: the initial prompt" in text
+    assert "ESTIMATE" not in text
+    assert "prompt 1" not in text
+    assert document["evidence"].endswith("few-shot answers")
+    shown = " ".join(run("users", "show", "ann", "--store", store).stdout.split())
+    assert "few-shot answers" in shown
 
 
 def test_a_user_of_whom_nothing_is_learned_is_led_to_fit(store: Path) -> None:

@@ -71,6 +71,15 @@ def test_a_price_that_is_not_known_is_shown_as_such(tmp_path: Path) -> None:
     assert [line.split()[-1] for line in shown.splitlines()[1:3]] == ["?", "?"]
 
 
+def test_less_than_a_cent_is_not_shown_as_nothing(tmp_path: Path) -> None:
+    users, prices = write_users(tmp_path / "users.jsonl", ["ann"]), tmp_path / "prices.toml"
+    prices.write_text('as_of = 2026-01-31\n[models]\n"*" = { prompt = "0.05", completion = "0.05" }\n')
+    told = expected(users, tmp_path / "store", "--model", "gpt-4o-mini", "--prices", str(prices))
+    assert 0 < Decimal(told["money"]) < Decimal("0.01")
+    shown = dry_run(users, tmp_path / "store", "--model", "gpt-4o-mini", "--prices", str(prices)).stdout
+    assert f"about ${Decimal(told['money']):.4f}\n" in shown
+
+
 def test_users_without_opinions_are_counted(tmp_path: Path) -> None:
     users = tmp_path / "users.jsonl"
     users.write_text("".join(json.dumps(each) + "\n" for each in (person("ann"), SILENT, SILENT | {"id": "mute"})))

@@ -194,7 +194,7 @@ def test_where_the_base_model_answers_that_is_printed(tmp_path: Path) -> None:
     with ApiServer(_harmful) as server:
         result = fit(users, store, server)
         assert result.exit_code == 0, result.output
-        assert "base model answers" in result.stdout
+        assert "base model answers: no gain on unseen opinions" in result.stdout
         as_json = json.loads(fit(users, store, server, "--json").stdout)
         told = ask_of(store)
     assert as_json["used"] is False

@@ -133,6 +133,12 @@ def test_few_shot_is_a_third_side(own: float, few_shot: float, base: float, marg
     )
 
 
+def test_small_means_beside_few_shot_have_two_decimals_as_the_others() -> None:
+    third = 1 / 3
+    evidence = weigh([1.0, *[0.0] * 6], [third, *[0.0] * 6], GATE, few_shot=[third, *[0.0] * 6])
+    assert "the personalization scored 0.14, few-shot 0.05, the base model 0.05:" in evidence.reason
+
+
 def test_without_few_shot_there_are_two_sides() -> None:
     assert weigh([1.0], [0.0], GATE).winner == "personalization"
     assert weigh([0.0], [1.0], GATE).winner == "base"

@@ -86,6 +86,23 @@ class Asked:
         return self.counts != "base"
 
     @property
+    def few_shot(self) -> bool:
+        """Whether only the first prompt answered, with the person's nearest answers: the evidence prefers few-shot."""
+        evidence = None if self.prompts is None or self.explanation is None else self.prompts.evidence
+        return evidence is not None and evidence.winner == "few-shot"
+
+    @property
+    def answering(self) -> tuple[int, ...]:
+        """Indices of the prompts that answered together, the chosen one first; empty if no prompt answered.
+
+        Texts cannot be combined, so the chosen prompt alone answers a question without choices.
+        """
+        if self.explanation is None:
+            return ()
+        together = self.explanation.answering if self.question.choices else ()
+        return together or (self.explanation.chosen,)
+
+    @property
     def why(self) -> str:
         """Reason why this answer counts, in a sentence or two."""
         if self.edit is not None and self.prompts is not None:
@@ -97,7 +114,9 @@ class Asked:
         assert self.prompts is not None, "either prompts or an edit answer"
         if self.explanation is None:
             return self.prompts.gate
-        return _chosen_prompt(self.explanation, len(self.prompts.prompts))
+        if self.few_shot:
+            return f"{self.prompts.gate}, with the person's nearest answers as examples"
+        return _chosen_prompt(self.prompts, self.explanation, together=len(self.answering))
 
 
 async def ask(
@@ -255,7 +274,14 @@ def _keep_scores(
         store.compare_and_save_personalization(after.user_id, FERMI, payload, expected_digest=record.digest)
 
 
-def _chosen_prompt(explanation: Explanation, prompts: int) -> str:
-    chosen = explanation.candidates[explanation.chosen]
-    scored = f"prompt {explanation.chosen + 1} of {prompts} scores {chosen.score:.2f}"
-    return f"{scored} on the {len(explanation.nearest)} nearest opinions"
+def _chosen_prompt(learned: FermiPersonalization, explanation: Explanation, *, together: int) -> str:
+    score, n = explanation.candidates[explanation.chosen].score, len(learned.prompts)
+    nearest = f"the {len(explanation.nearest)} nearest opinions" if explanation.nearest else "all opinions"
+    if learned.settings.retrieval.shrinkage:
+        others = " and all others" if explanation.nearest else ""
+        scored = f"has the estimated score {score:.2f}, from {nearest}{others}"
+    else:
+        scored = f"scores {score:.2f} on {nearest}"
+    if together == 1:
+        return f"prompt {explanation.chosen + 1} of {n} {scored}"
+    return f"{together} of {n} prompts answer together; the best of them, prompt {explanation.chosen + 1}, {scored}"

@@ -310,7 +310,7 @@ def _prompted_document(asked: Asked) -> Document:
         "personalized": why is not None,
         "evidence": None if evidence is None else evidence.reason,
         "nearest": [] if why is None else _nearest(why, learned.opinions),
-        "prompts": [] if why is None else [_candidate(each, why, learned) for each in why.candidates],
+        "prompts": [] if why is None else [_candidate(each, asked, learned, why) for each in why.candidates],
         "dispositions": [] if why is None else [learned.dispositions[place].stated for place in why.dispositions],
     }
 
@@ -356,12 +356,13 @@ def _nearest(why: Explanation, opinions: Sequence[Opinion]) -> list[Document]:
     return [{**opinion_document(opinions[near.index]), "similarity": near.similarity} for near in why.nearest]
 
 
-def _candidate(candidate: Candidate, why: Explanation, learned: FermiPersonalization) -> Document:
+def _candidate(candidate: Candidate, asked: Asked, learned: FermiPersonalization, why: Explanation) -> Document:
     return prompt_document(learned.prompts[candidate.prompt], learned) | {
         "nearest_score": candidate.score,
         "score": candidate.overall,
         "tied": tied(candidate, why),
         "chosen": candidate.prompt == why.chosen,
+        "answers": candidate.prompt in asked.answering,
     }
 
 

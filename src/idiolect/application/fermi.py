@@ -44,8 +44,9 @@ class FermiSummary:
         initial_score, best_score: scores of `P⁰` and of the best prompt, in [0, 1].
         prompts: number of prompts in the pool.
         calls, tokens: cost of learning without a cache.
-        used: whether the prompts answer; False if the evidence favours the base model, or does not exist yet.
-        evidence: one sentence; None if there are no held-out opinions, or they were not asked.
+        used: whether the prompts or few-shot answer; False if the evidence favours the base model, or is not there yet.
+        evidence: one sentence; None if no opinions judge, or they were not asked.
+        few_shot: whether few-shot answers, because the prompts are no better.
         left_out: number of the user's opinions beyond `max_opinions`, which were not learned from.
         answers, unread: number of kept answers to questions with choices, and of those that named no choice.
     """
@@ -57,6 +58,7 @@ class FermiSummary:
     tokens: int
     used: bool
     evidence: str | None
+    few_shot: bool = False
     left_out: int = 0
     answers: int = 0
     unread: int = 0
@@ -74,6 +76,7 @@ class FermiSummary:
             tokens=usage.prompt_tokens + usage.completion_tokens,
             used=learned.used,
             evidence=None if learned.evidence is None else learned.evidence.reason,
+            few_shot=learned.evidence is not None and learned.evidence.winner == "few-shot",
             left_out=0 if user is None else max(0, len(user.opinions) - seen),
             answers=readings.answers,
             unread=readings.unread,

@@ -11,6 +11,7 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.personalization import Candidate, Explanation
 
 _COLUMNS = ("PROMPT", "ORIGIN", "ON THE NEAREST", "ON ALL", "")
+_ESTIMATED = ("PROMPT", "ORIGIN", "ESTIMATE", "SCORE", "")
 
 
 def print_asked(asked: Asked, *, with_base: bool) -> None:
@@ -37,7 +38,7 @@ def print_asked(asked: Asked, *, with_base: bool) -> None:
     if asked.explanation is None or asked.prompts is None:
         out().print(f"\nWhy: {asked.why}", markup=False)
     else:
-        _print_chosen_prompt(asked.prompts, asked.explanation)
+        _print_chosen_prompt(asked, asked.prompts, asked.explanation)
 
 
 def _print_cut_off(asked: Asked) -> None:
@@ -54,25 +55,56 @@ def _print_side_by_side(asked: Asked) -> None:
         print_wrapped(f"{name:{width}}  {_answer(asked.answers[name])}", style=style)
 
 
-def _print_chosen_prompt(learned: FermiPersonalization, why: Explanation) -> None:
-    out().print(f"\nWhy: the {len(why.nearest)} nearest opinions (similarity, question, the person's answer)")
+def _print_chosen_prompt(asked: Asked, learned: FermiPersonalization, why: Explanation) -> None:
+    nearest = f"{len(why.nearest)} nearest opinions (similarity, question, the person's answer)"
+    out().print()
+    if asked.few_shot:
+        print_wrapped(f"Why: {asked.why}")
+    out().print(f"\nThe {nearest}" if asked.few_shot else f"Why: the {nearest}")
     for near in why.nearest:
         opinion = learned.opinions[near.index]
         question_and_answer = f"{one_line(opinion.question.text)} → {one_line(opinion.answer)}"
         print_wrapped(f"{near.similarity:5.2f}  {question_and_answer}", indent=2)
-    out().print("\nEach prompt's score on them, and on all opinions if known")
-    print_table(_COLUMNS, (_row(each, learned, why) for each in why.candidates), numbers=_COLUMNS[2:4])
+    if not asked.few_shot:
+        _print_candidates(asked, learned, why)
     chosen = learned.prompts[why.chosen]
-    out().print(f"\nChosen prompt {why.chosen + 1}: {origin(chosen)}")
+    out().print(f"\n{_heading(asked, why)}: {origin(chosen)}")
     print_prompt(chosen, learned)
     if why.dispositions:
-        out().print("\nStated of this person behind it")
+        out().print(f"\nStated of this person behind {'it' if len(asked.answering) == 1 else 'each of them'}")
         for place in why.dispositions:
             print_wrapped(f"- {one_line(learned.dispositions[place].stated)}", indent=2)
 
 
-def _row(candidate: Candidate, learned: FermiPersonalization, why: Explanation) -> tuple[str, ...]:
-    marks = {"tied": tied(candidate, why), "chosen": candidate.prompt == why.chosen}
+def _print_candidates(asked: Asked, learned: FermiPersonalization, why: Explanation) -> None:
+    estimated = learned.settings.retrieval.shrinkage > 0
+    columns = _ESTIMATED if estimated else _COLUMNS
+    if estimated:
+        meaning = "Each prompt's estimated score on this question, and its score on the opinions that it is scored on"
+    else:
+        meaning = "Each prompt's score on them, and on all opinions if known"
+    out().print()
+    print_wrapped(meaning)
+    print_table(columns, (_row(each, asked, learned, why) for each in why.candidates), numbers=columns[2:4])
+
+
+def _heading(asked: Asked, why: Explanation) -> str:
+    """Return the heading above the chosen prompt."""
+    if asked.few_shot:
+        return "The prompt before the examples"
+    together = len(asked.answering)
+    if together == 1:
+        return f"Chosen prompt {why.chosen + 1}"
+    return f"{together} prompts answer together; the best of them, prompt {why.chosen + 1}"
+
+
+def _row(candidate: Candidate, asked: Asked, learned: FermiPersonalization, why: Explanation) -> tuple[str, ...]:
+    chosen = candidate.prompt == why.chosen
+    marks = {
+        "tied": tied(candidate, why),
+        "chosen": chosen,
+        "answers too": candidate.prompt in asked.answering and not chosen,
+    }
     prompt = learned.prompts[candidate.prompt]
     overall = "-" if candidate.overall is None else f"{candidate.overall:.2f}"
     shown = ", ".join(mark for mark, holds in marks.items() if holds)

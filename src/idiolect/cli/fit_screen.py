@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 from idiolect.application.chameleon import ChameleonSummary
 from idiolect.application.documents import forecast_document, outcome_document
@@ -252,11 +253,12 @@ def _remark(outcome: Outcome) -> str:
 
 
 def summary_remark(summary: object) -> str:
-    """Return what is remarkable: opinions left out, the base model answers, the edit was not judged; "" if nothing."""
+    """Return what is remarkable: opinions left out, who answers instead, the edit was not judged; "" if nothing."""
     if isinstance(summary, FermiSummary):
-        why = "not judged yet" if summary.evidence is None else "no gain on held-out opinions"
+        why = "not judged yet" if summary.evidence is None else "no gain on unseen opinions"
         parts = [f"{summary.left_out:,} opinions were left out"] * bool(summary.left_out)
-        return ", ".join([*parts, *[f"base model answers: {why}"] * (not summary.used)])
+        parts += [f"base model answers: {why}"] * (not summary.used)
+        return ", ".join([*parts, *["few-shot answers: no gain over it"] * summary.few_shot])
     if isinstance(summary, ChameleonSummary):
         if summary.used:
             return "not judged: nothing held out" if summary.base_score is None else ""
@@ -283,6 +285,11 @@ def print_missing(forecast: FermiForecast | ChameleonForecast, invocation: Invoc
         err().print(f"note: without --dry-run, this command fails here: {advised(error, invocation)}", markup=False)
 
 
+def _dollars(money: Decimal) -> str:
+    """Return an amount with two decimals, or with four if it is less than a cent."""
+    return f"{money:.4f}" if 0 < money < Decimal("0.01") else f"{money:.2f}"
+
+
 def _print_fermi_forecast(forecast: FermiForecast) -> None:
     rows = []
     for role, each in (("answering", forecast.answering), ("optimizing", forecast.optimizing)):
@@ -293,7 +300,7 @@ def _print_fermi_forecast(forecast: FermiForecast) -> None:
     print_table(_FERMI_FORECAST, rows, numbers=_FERMI_FORECAST[2:])
     expected, total = forecast.expected, forecast.money
     users = _users(expected.users, expected.not_learnable, "have no opinions to learn from")
-    money = "the price of a model is unknown (--prices FILE)" if total is None else f"about ${total:.2f}"
+    money = "the price of a model is unknown (--prices FILE)" if total is None else f"about ${_dollars(total)}"
     out().print(f"\n{users}, preset {forecast.preset}: {money}", markup=False)
     a = expected.assumptions
     sampled = ""

@@ -26,6 +26,12 @@ def origin(prompt: ScoredPrompt) -> str:
     return _ORIGINS[prompt.prompt.origin]
 
 
+def scored_on(prompt: ScoredPrompt, learned: FermiPersonalization) -> str:
+    """Return on which opinions a prompt is scored: with crossing, on those that its optimizer did not see."""
+    crossed = bool(learned.folds) and prompt.prompt.origin != "initial"
+    return "on the opinions that it was written without" if crossed else "on all opinions"
+
+
 def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent: int = 2) -> None:
     """Print a prompt's text, some of its examples, and some of the failures that led to it."""
     opinions = learned.opinions

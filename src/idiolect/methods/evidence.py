@@ -144,11 +144,12 @@ class Evidence:
         held_out = "" if "," in kind else "held-out "
         opinions = f"{self.n} {held_out}{kind}"
         winner = _NAMES[self.winner]
-        own, plain = (shown_score(math.fsum(each) / self.n) for each in (self.personalized, self.base))
-        if self.few_shot:
-            shown = shown_score(math.fsum(self.few_shot) / self.n)
+        if self.few_shot:  # alignment scores, never probabilities of texts
+            sides = (self.personalized, self.few_shot, self.base)
+            own, shown, plain = (f"{math.fsum(each) / self.n:.2f}" for each in sides)
             means = f"the personalization scored {own}, few-shot {shown}, the base model {plain}"
             return f"on {opinions}, {means}: {winner} answers"
+        own, plain = (shown_score(math.fsum(each) / self.n) for each in (self.personalized, self.base))
         scores = f"on {opinions}{comma} the personalization scored {own}, the base model {plain}"
         if self.tied and self.learned_from is not None:
             known = map(shown_score, self.learned_from)

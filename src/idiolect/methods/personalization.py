@@ -30,8 +30,9 @@ class Candidate:
 
     Args:
         prompt: index of the prompt in the pool.
-        score: mean alignment on the nearest opinions, in [0, 1].
-        overall: mean alignment on all opinions; None if not computed.
+        score: mean alignment on the nearest opinions, in [0, 1]; or the estimate of the alignment on the question, if
+            the settings shrink it, which may be outside of [0, 1].
+        overall: mean alignment on all opinions that the prompt is scored on; None if not computed.
     """
 
     prompt: int

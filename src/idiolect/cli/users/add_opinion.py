@@ -89,12 +89,15 @@ def _unlearned(change: str) -> str:
 
 def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> None:
 
+    from idiolect.cli.learned_screen import scored_on
+
     console = out()
     console.print(f"opinion {added.change}", markup=False)
     if added.before is not None and added.after is not None:
-        best, best_before = added.after.best.score, added.before.best.score
+        best, best_before = added.after.best, added.before.best.score
         calls = f"{spending.calls:,} calls, {spending.from_cache:,} answers from the cache"
-        console.print(f"best prompt {best:.2f} on all opinions, {best_before:.2f} before; {calls}", markup=False)
+        score = f"best prompt {best.score:.2f} {scored_on(best, added.after)}, {best_before:.2f} before"
+        console.print(f"{score}; {calls}", markup=False)
         if added.after.evidence is not None:
             console.print(added.after.evidence.reason, markup=False)
     elif not learn:

@@ -23,8 +23,8 @@ def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOpti
     """Show what is known about a user and what was learned for them.
 
     The output lists their profile, some of their opinions (those from add-opinion are marked as entered) and their
-    groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether held-out
-    answers support its use.
+    groups. Then, for each method, it shows the best prompt, or the edit with its diagnostics, and whether the
+    evidence supports its use.
     """
     from idiolect.application.documents import user_document
     from idiolect.application.persons import known_in
@@ -81,13 +81,14 @@ def _print_learned(record: PersonalizationRecord, user: User) -> None:
 
 
 def _print_prompts(record: PersonalizationRecord) -> None:
-    from idiolect.cli.learned_screen import print_prompt
+    from idiolect.cli.learned_screen import print_prompt, scored_on
     from idiolect.methods.fermi.dispositions import shown_dispositions
     from idiolect.methods.fermi.personalization import FermiPersonalization
 
     learned = FermiPersonalization.from_json(record.payload)
     n = len(learned.prompts)
-    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best.score:.3g}:")
+    best = learned.best
+    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {best.score:.3g} {scored_on(best, learned)}:")
     print_prompt(learned.best, learned, indent=_INDENT + 2)
     if stated := shown_dispositions(learned.dispositions):
         _print_indented("dispositions, to change with users dispositions:")
