@@ -334,7 +334,7 @@ def test_transfer_by_replay_comes_to_the_live_matrix(tmp_path: Path, double: Any
 
     found = matrix(live, ["a", "b"])
     assert set(found) == {(0, 0), (0, 1), (1, 0), (1, 1)}
-    assert matrix(out, names) == found
+    assert matrix(out, ["replay:a.jsonl", "replay:b.jsonl"]) == found
     assert len({json.dumps(line["answer"]) for line in lines(live)}) > 1
     assert scores(live)["transfer"]["replayed"] == []
     assert scores(out)["transfer"]["replayed"] == names

@@ -122,6 +122,7 @@ class Response:
         logprobs: log-probability of each choice before it is normalized, in nat; empty in generate mode.
         messages: messages that were answered; empty unless the answerer keeps prompts.
         cut_off: whether the text ended because its tokens were used up.
+        filtered: whether a content filter refused the question or withheld the answer.
     """
 
     text: str
@@ -131,6 +132,7 @@ class Response:
     logprobs: tuple[float, ...] = field(default=(), compare=False)
     messages: tuple[Message, ...] = field(default=(), compare=False, repr=False)
     cut_off: bool = field(default=False, compare=False)
+    filtered: bool = field(default=False, compare=False)
 
 
 def with_stored_rule(settings: Any) -> Any:
@@ -248,8 +250,17 @@ class Answerer:
         for one, completion in zip(asked, await self._model.complete(requests), strict=True):
             text = after_thoughts(completion.text).text.strip()
             answer = self._read(text, one.question) if one.question.choices else text
-            cut_off = completion.finish_reason == "length"
-            responses.append(Response(text, answer, usage=completion.usage, messages=self._kept(one), cut_off=cut_off))
+            reason = completion.finish_reason
+            responses.append(
+                Response(
+                    text,
+                    answer,
+                    usage=completion.usage,
+                    messages=self._kept(one),
+                    cut_off=reason == "length",
+                    filtered=reason == "content_filter",
+                )
+            )
         return responses
 
     def _kept(self, asked: PromptedQuestion) -> tuple[Message, ...]:
@@ -270,7 +281,7 @@ class Answerer:
         for one, logprobs in zip(asked, await self._model.choice_logprobs(requests), strict=True):
             scores = self._normalize(logprobs, one.question)
             if max(logprobs.logprobs) == -math.inf:  # a content filter refused the question
-                responses.append(Response("", None, usage=logprobs.usage + extra))
+                responses.append(Response("", None, usage=logprobs.usage + extra, filtered=True))
                 extra = Usage()
                 continue
             best = max(range(len(scores)), key=scores.__getitem__)

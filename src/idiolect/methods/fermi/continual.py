@@ -21,6 +21,7 @@ from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions,
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.scoring import FailureCounts
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, User
 
@@ -116,7 +117,13 @@ async def going_on(
         await neighbours_of_each(opinions, similarity, k=each, with_choices=with_choices)
         for opinions, each in ((learned.opinions, learned.settings.hybrid.examples), (groups.roles.scoring, k))
     ]
-    carry = _Carrier(learned, groups, settings, (behind[0], behind[1]))
+    then = withheld_by(learned.initial)
+    now = {new for new, old in enumerate(groups.places) if old in then}
+    shown = [
+        [[index for index in each if index not in left_out] for each in nearest]
+        for nearest, left_out in zip(behind, (then, now), strict=True)
+    ]
+    carry = _Carrier(learned, groups, settings, (shown[0], shown[1]))
     initial = carry.over(learned.initial)
     memory, prompts = (_distinct(map(carry.over, those)) for those in (learned.memory, learned.prompts))
     return State(

@@ -16,6 +16,7 @@ from idiolect.methods.fermi.memory import Memory, ScoredPrompt, best_first
 from idiolect.methods.fermi.meta_prompt import Context
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.people.user import User
 
 
@@ -40,7 +41,16 @@ class DrawPlan:
             shared.setdefault(key, []).append(draw)
         for (fold, parent, kind), same in shared.items():
             memory = Memory(self._settings.memory_size, self._visible(state, fold))
-            yield self._context(memory, hidden=self._hidden(fold), fold=fold, parent=parent, kind=kind), tuple(same)
+            yield (
+                self._context(
+                    memory,
+                    hidden=(*self._hidden(fold), *withheld_by(state.initial)),
+                    fold=fold,
+                    parent=parent,
+                    kind=kind,
+                ),
+                tuple(same),
+            )
 
     def parents(self, state: State, draws: Sequence[int]) -> frozenset[int]:
         """Return the prompts (by `born`) whose failures these draws see, and whose responses may be missing for that.

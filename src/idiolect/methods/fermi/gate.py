@@ -27,6 +27,7 @@ from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.scoring import Scorer
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.methods.personalization import Answer
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion
@@ -119,6 +120,7 @@ async def folded_back(
     behind = await neighbours_of_each(scoring, similarity, k=k, with_choices=with_choices)
     limit = settings.hybrid.max_prompt_tokens
     scorer = Scorer(scoring, answerer, usage=learned.answering, neighbours=behind, max_tokens=limit)
+    scorer.leave_out(withheld_by(learned.initial))
     by_born = {each.born: each for each in state.new}
     scored = {each.born: each for each in (state.initial, *state.memory)}
     if not settings.retrieval.lazy:

@@ -22,6 +22,7 @@ from idiolect.methods.fermi.proposal import ProposalFilter, Proposer, Round
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.scoring import FailureCounts, Scorer, count_failures, race
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.fermi.withheld import withheld_by, without_refused_examples
 from idiolect.methods.personalization import Observer, Progress
 from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.similarity import Similarity
@@ -97,6 +98,7 @@ class Learning:
             neighbours=task.neighbours,
             max_tokens=task.settings.hybrid.max_prompt_tokens,
         )
+        self._scorer.leave_out(withheld_by(state.initial))
         self._plan = DrawPlan(task.user, task.roles, task.settings, task.folds)
         self._optimizing = state.optimizing
         self._steps = {
@@ -202,6 +204,9 @@ class Learning:
     async def _scored(self, state: State) -> list[ScoredPrompt]:
         """Score the new prompts: all of their cells, or as far as is needed to know which of them are remembered."""
         settings = self._task.settings
+        if not state.memory and self._scorer.shows_examples:
+            (initial,) = await self._scorer.complete(state.new)
+            return [await without_refused_examples(self._scorer, initial)]
         if not settings.pruning:
             return await self._scorer.complete(state.new)
         by_born: dict[int, ScoredPrompt] = {}
@@ -266,9 +271,11 @@ class Learning:
         self.report("scoring the memory on new opinions")
         by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
         by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
+        initial = await without_refused_examples(self._scorer, by_born[state.initial.born])
+        by_born[initial.born] = initial
         counts = FailureCounts.of(len(task.roles.scoring))
         count_failures(counts, by_born.values())
-        state = replace(state, initial=by_born[state.initial.born], memory=())
+        state = replace(state, initial=initial, memory=())
         return replace(
             state,
             step="propose" if task.iterations else "pool",

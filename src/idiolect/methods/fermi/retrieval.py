@@ -28,6 +28,7 @@ from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
+from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray, Similarity
@@ -78,6 +79,7 @@ class RetrievalOfPrompt:
         self._judged = tuple(judged)
         self._made_scorer: Scorer | None = None
         self._pool = list(personalization.prompts)
+        self._withheld = withheld_by(personalization.initial)
         self._scoring = asyncio.Lock()
 
     @property
@@ -197,6 +199,7 @@ class RetrievalOfPrompt:
             behind = await neighbours_of_each(opinions, self._similarity, k=k, with_choices=with_choices)
             limit = self._hybrid.max_prompt_tokens
             self._made_scorer = Scorer(opinions, self._answerer, neighbours=behind, max_tokens=limit)
+            self._made_scorer.leave_out(self._withheld)
         self._pool = await self._made_scorer.fill(self._pool, cells)
 
     async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:
@@ -316,7 +319,8 @@ class RetrievalOfPrompt:
     def _behind(self, grounds: _Grounds) -> tuple[int, ...]:
         """Return the nearest opinions that stand behind each prompt (hybrid prompts), nearest last."""
         k = self._hybrid.examples
-        allowed = [index for index in grounds.ranking if index not in grounds.excluded]
+        left_out = grounds.excluded | self._withheld
+        allowed = [index for index in grounds.ranking if index not in left_out]
         return tuple(allowed[:k])[::-1]
 
 

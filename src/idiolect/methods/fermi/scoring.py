@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from idiolect.methods.answering import Answerer, PromptedQuestion
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt, judge
 from idiolect.methods.fermi.prompt import Prompt, render_prompt
 from idiolect.models.language_model import Usage
@@ -69,6 +69,7 @@ class Scorer:
         self.opinions = tuple(opinions)
         self._answerer = answerer
         self._neighbours = neighbours
+        self._left_out: frozenset[int] = frozenset()
         self._max_tokens = max_tokens
         self.usage = usage
 
@@ -98,6 +99,22 @@ class Scorer:
             self.usage += response.usage
         return [ScoredPrompt(p.prompt, p.born, tuple(row)) for p, row in zip(prompts, rows, strict=True)]
 
+    @property
+    def shows_examples(self) -> bool:
+        """Whether opinions stand behind the prompts that are scored."""
+        return any(self._neighbours or ())
+
+    def leave_out(self, indices: Iterable[int]) -> None:
+        """Leave further opinions out of the examples behind prompts."""
+        self._left_out |= frozenset(indices)
+
+    async def without_examples(self, prompt: Prompt, indices: Sequence[int]) -> list[Response]:
+        """Ask opinions with a prompt's text alone, and count the cost."""
+        asked = [PromptedQuestion(prompt.text, self.opinions[index].question) for index in indices]
+        responses = await self._answerer.answer(asked)
+        self.usage = sum((response.usage for response in responses), self.usage)
+        return responses
+
     async def complete(self, prompts: Sequence[ScoredPrompt]) -> list[ScoredPrompt]:
         """Ask all open cells in one call to the model: literal scoring."""
         return await self.fill(prompts, [(k, i) for k, prompt in enumerate(prompts) for i in prompt.scoreable])
@@ -105,6 +122,7 @@ class Scorer:
     def _prompted(self, prompt: Prompt, index: int) -> PromptedQuestion:
         question = self.opinions[index].question
         nearest = self._neighbours[index] if self._neighbours is not None else ()
+        nearest = [each for each in nearest if each not in self._left_out]
         text = render_prompt(
             prompt,
             self.opinions,
