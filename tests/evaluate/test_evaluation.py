@@ -337,7 +337,7 @@ def test_transfer_by_replay_comes_to_the_live_matrix(tmp_path: Path, double: Any
     assert matrix(out, ["replay:a.jsonl", "replay:b.jsonl"]) == found
     assert len({json.dumps(line["answer"]) for line in lines(live)}) > 1
     assert scores(live)["transfer"]["replayed"] == []
-    assert scores(out)["transfer"]["replayed"] == names
+    assert scores(out)["transfer"]["replayed"] == ["replay:a.jsonl", "replay:b.jsonl"]
     assert "Recordings, not live models" in (out / "table.md").read_text()
     answers = {arm: [x["answer"] for x in lines(live) if _column(x) == arm] for arm in map(_column, lines(live))}
     assert answers[("fermi", "")] != answers[("fermi", "b")], "the two models are different"
