@@ -16,14 +16,30 @@ from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.plan import EvaluationOptions, planned
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.settings import preset
-from idiolect.methods.fermi.extension_settings import DispositionSettings, SearchSettings
+from idiolect.methods.fermi.extension_settings import (
+    DispositionSettings,
+    EnsembleSettings,
+    HybridSettings,
+    SearchSettings,
+)
+from idiolect.methods.fermi.settings import MetaPromptSettings
 from idiolect.models.calls.model import Source
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
 from tests.evaluate.methods.every_prompt import Shown, on_doubles, on_weights, writers
 from tests.evaluate.small_world import CONFIG, arms, bench, said, scored
 
-ELSEWHERE = ("lamp-rag", "fermi-no-dispositions")
+TAKEN = {
+    "fermi-no-crossing": {"search": SearchSettings(crossing=2)},
+    "fermi-no-examples": {"hybrid": HybridSettings(examples=2)},
+    "fermi-one-prompt": {"ensemble": EnsembleSettings(prompts=2)},
+    "fermi-no-own-answers": {"ensemble": EnsembleSettings(own_answers=1.0)},
+    "fermi-no-median": {"ensemble": EnsembleSettings(decide="median")},
+    "fermi-no-kinds": {"meta_prompt": MetaPromptSettings(form="diagnosis", kinds=("scale", "biography"))},
+    "fermi-no-dispositions": {"dispositions": DispositionSettings(number=6)},
+}
+"""Settings that have what an ablation takes away."""
+ELSEWHERE = ("lamp-rag", *TAKEN)
 """Methods that need other tasks or settings, and have tests of their own."""
 ON_DOUBLES = [name for name, entry in METHODS.items() if "weights" not in entry.needs and name not in ELSEWHERE]
 ON_WEIGHTS = [
@@ -115,6 +131,20 @@ async def test_no_method_is_shown_what_it_is_judged_on(tmp_path: Path) -> None:
     leaks = [text for text in shown for name in ("ann", "bob") if f"{name}-asked" in text]
     assert leaks == []
     assert any("ann-train-3 likes" in text for text in shown), "the test can see what is shown"
+
+
+@pytest.mark.parametrize("method", TAKEN)
+async def test_an_ablation_needs_what_it_takes_away_and_changes_the_answers_key(method: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="away, so the settings have to have some"):
+        arms(method)[0].learning_key(bench())
+    opened = on_doubles(writers("ann"), double())
+    opened = replace(opened, fermi=replace(opened.fermi, **TAKEN[method]))  # type: ignore[arg-type]
+    whole, without = arms("fermi")[0], arms(method, controls=False)
+    assert whole.learning_key(opened) != without[0].learning_key(opened)
+    archive = Archive.open(tmp_path, CONFIG)
+    await Runner(opened, without, (0,), archive).run()
+    assert {each.status for each in archive.answers if each.index < 2} <= {"scored", "unparsed"}
+    assert archive.answers
 
 
 async def test_without_dispositions_none_are_asked_for(tmp_path: Path) -> None:

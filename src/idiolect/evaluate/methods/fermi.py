@@ -6,7 +6,15 @@
     fermi-no-failures     no mis-aligned context, neither in the meta-prompt nor in the choice of demonstrations
     fermi-symmetric       no asymmetry: every listed prompt shows all its failures
     fermi-no-retrieval    the best prompt answers every question, instead of Retrieval-of-Prompt
-    fermi-no-dispositions no dispositions behind the prompts, for settings that have them
+    fermi-no-crossing     the optimizer sees every opinion that scores its prompts; a share is held out for the gate
+    fermi-no-examples     no nearest opinions behind the prompts
+    fermi-one-prompt      one prompt answers, alone
+    fermi-no-own-answers  without the person's own distribution of answers
+    fermi-no-median       the likeliest choice on a scale
+    fermi-no-kinds        all draws of an iteration write about the same
+    fermi-no-dispositions no dispositions behind the prompts
+
+The last seven are for settings that have what they take away.
 
 `TransferredPrompts` has another model answer with learned prompts, which shows whether they work across models.
 Ablations of the meta-prompt need a proposer that reads it; with only the demonstration proposer they are an error,
@@ -26,6 +34,7 @@ from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
+from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings
 from idiolect.methods.fermi.gate import answering_with
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -37,6 +46,8 @@ from idiolect.models.language_model import CompletionModel
 
 Change = Callable[[FermiSettings], FermiSettings]
 
+_HELD_OUT = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class FermiMethod:
@@ -46,13 +57,13 @@ class FermiMethod:
         change: returns the changed settings.
         overrides: settings that the user wrote in brackets.
         reads_failures: whether the method changes the meta-prompt, and so needs the LLM proposer.
-        states: whether the method takes dispositions away, and so needs settings that have them.
+        takes: what the ablation takes away, in the plural, so that it needs settings that have it; "": nothing.
     """
 
     change: Change
     overrides: Overrides = ()
     reads_failures: bool = False
-    states: bool = False
+    takes: str = ""
 
     def settings(self, bench: Bench, seed: int) -> FermiSettings:
         """Return the settings to learn with.
@@ -62,9 +73,9 @@ class FermiMethod:
         """
         settings = replace(self.change(bench.fermi), seed=seed, preset=bench.fermi.preset)
         settings = changed_by_text(settings, self.overrides)
-        if self.states and (not bench.fermi.dispositions.number or settings.dispositions.number):
+        if self.takes and (self.change(bench.fermi) == bench.fermi or self.change(settings) != settings):
             raise SettingsError(
-                "this ablation takes dispositions away, so the settings have to have some, and its brackets none"
+                f"this ablation takes {self.takes} away, so the settings have to have some, and its brackets none"
             )
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
@@ -198,8 +209,10 @@ def only_demonstrations(settings: FermiSettings) -> FermiSettings:
 
 
 def opro(settings: FermiSettings) -> FermiSettings:
-    """Return the settings of OPRO: prompt/score pairs, and one prompt for all questions."""
-    return without_dispositions(without_retrieval(without_failures(only_llm(settings))))
+    """Return the settings of OPRO: prompt/score pairs, one prompt for all questions, and nothing that goes beyond."""
+    plain = without_dispositions(without_examples(without_crossing(one_prompt(without_kinds(settings)))))
+    plain = replace(plain, meta_prompt=replace(plain.meta_prompt, form="paper"))
+    return without_retrieval(without_failures(only_llm(plain)))
 
 
 def without_failures(settings: FermiSettings) -> FermiSettings:
@@ -219,6 +232,41 @@ def symmetric(settings: FermiSettings) -> FermiSettings:
 def without_retrieval(settings: FermiSettings) -> FermiSettings:
     """Return the settings without retrieval: one prompt answers all questions."""
     return replace(settings, retrieval=replace(settings.retrieval, retrieve=False))
+
+
+def without_crossing(settings: FermiSettings) -> FermiSettings:
+    """Return the settings without crossing; a gate on crossed scores becomes one on a fifth that is held out."""
+    search = replace(settings.search, crossing=1)
+    if settings.evidence.by != "crossed":
+        return replace(settings, search=search)
+    evidence = replace(settings.evidence, by="held_out", share=_HELD_OUT)
+    scoring = min(settings.scoring_share, 1 - _HELD_OUT)
+    return replace(settings, search=search, evidence=evidence, scoring_share=scoring)
+
+
+def without_examples(settings: FermiSettings) -> FermiSettings:
+    """Return the settings without the nearest opinions behind each prompt."""
+    return replace(settings, hybrid=HybridSettings())
+
+
+def one_prompt(settings: FermiSettings) -> FermiSettings:
+    """Return the settings in which one prompt answers, in one order, and its likeliest choice counts."""
+    return replace(settings, ensemble=EnsembleSettings())
+
+
+def without_own_answers(settings: FermiSettings) -> FermiSettings:
+    """Return the settings without the person's own distribution of answers."""
+    return replace(settings, ensemble=replace(settings.ensemble, own_answers=0.0))
+
+
+def without_median(settings: FermiSettings) -> FermiSettings:
+    """Return the settings in which the likeliest choice counts on a scale, too."""
+    return replace(settings, ensemble=replace(settings.ensemble, decide="mode"))
+
+
+def without_kinds(settings: FermiSettings) -> FermiSettings:
+    """Return the settings in which all draws write about the same."""
+    return replace(settings, meta_prompt=replace(settings.meta_prompt, kinds=()))
 
 
 def without_dispositions(settings: FermiSettings) -> FermiSettings:

@@ -84,9 +84,9 @@ def _keyed(
     return MethodEntry(help_, make, key, personal=personal, needs=needs, kind=kind)
 
 
-def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False, states: bool = False) -> MethodEntry:
+def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False, takes: str = "") -> MethodEntry:
     def make(overrides: Overrides) -> fermi.FermiMethod:
-        return fermi.FermiMethod(change, overrides, reads_failures, states)
+        return fermi.FermiMethod(change, overrides, reads_failures, takes)
 
     def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> fermi.TransferredPrompts:
         return fermi.TransferredPrompts(make(overrides), learns_with, answered_by)
@@ -182,7 +182,13 @@ METHODS: dict[str, MethodEntry] = {
     "fermi-no-failures": _fermi("Fermi without mis-aligned context", fermi.without_failures),
     "fermi-symmetric": _fermi("Fermi with the failures of every listed prompt", fermi.symmetric, reads_failures=True),
     "fermi-no-retrieval": _fermi("Fermi with the best prompt for every question", fermi.without_retrieval),
-    "fermi-no-dispositions": _fermi("Fermi without dispositions", fermi.without_dispositions, states=True),
+    "fermi-no-crossing": _fermi("Fermi without crossed scores", fermi.without_crossing, takes="folds"),
+    "fermi-no-examples": _fermi("Fermi without nearest examples", fermi.without_examples, takes="examples"),
+    "fermi-one-prompt": _fermi("Fermi with one prompt for each answer", fermi.one_prompt, takes="further prompts"),
+    "fermi-no-own-answers": _fermi("Fermi without own answers", fermi.without_own_answers, takes="own answers"),
+    "fermi-no-median": _fermi("Fermi with the likeliest choice", fermi.without_median, takes="medians"),
+    "fermi-no-kinds": _fermi("Fermi with one kind of text", fermi.without_kinds, takes="kinds of texts"),
+    "fermi-no-dispositions": _fermi("Fermi without dispositions", fermi.without_dispositions, takes="dispositions"),
     "chameleon": _chameleon("CHAMELEON with the preset's settings and its gate"),
     "chameleon-paper": _chameleon("CHAMELEON with the paper's pairs, rule and strengths", "literal"),
     "chameleon-contrastive": _chameleon("chameleon-paper with θ_P from the pairs' differences", "contrastive"),
