@@ -99,8 +99,7 @@ def _set_apart(passage: Passage, other: Mention, asserted: Mention) -> bool:
         return True
     first, last = sorted((other, asserted), key=lambda each: each.first)
     between = [passage.tokens[place].text for place in range(first.last + 1, last.first)]
-    corrected = other.last < asserted.first and not asserted.weak  # "It is not small, it is big"
-    marks = ",;:-" if other.standing == "aside" or corrected else ":"
+    marks = ",;:-" if other.standing == "aside" else ":"
     return any(text in words.CONTRASTS or text in marks for text in between)
 
 
