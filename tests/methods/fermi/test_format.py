@@ -55,7 +55,8 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     for prompt in (known["initial"], *known["prompts"], *known["memory"]):
         assert [prompt["prompt"].pop(key) for key in ("seen", "fold", "kind")] == [[], None, ""]
         for cell in prompt["cells"]:
-            assert [cell["response"].pop(key) for key in ("logprobs", "messages", "cut_off")] == [[], [], False]
+            later = ("logprobs", "messages", "cut_off", "filtered")
+            assert [cell["response"].pop(key) for key in later] == [[], [], False, False]
     assert known == {**payload, "format": FORMAT}
 
 

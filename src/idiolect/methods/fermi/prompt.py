@@ -21,7 +21,7 @@ from idiolect.people.user import Opinion, Question
 Origin = Literal["initial", "llm", "demonstrations"]
 Identity = tuple[str, tuple[int, ...]]
 
-_BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def render_prompt(
         return "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
 
     if max_tokens is not None:
-        while shown and len(rendered().encode()) > _BYTES_PER_TOKEN * max_tokens:
+        while shown and len(rendered().encode()) > BYTES_PER_TOKEN * max_tokens:
             shown = shown[1:]
     if shuffled is not None:
         shown = shuffled.sample(shown, len(shown))

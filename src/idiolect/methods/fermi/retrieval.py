@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_q
 from idiolect.methods.fermi.scoring import Cell, Scorer
 from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
+from idiolect.methods.shortened_asking import Versions, answer_shortened
 from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray, Similarity
 from idiolect.people.user import Opinion, Question
@@ -97,10 +99,9 @@ class RetrievalOfPrompt:
             return []
         choices = await self._choose(questions)
         asked = [
-            [PromptedQuestion(text, question) for text in self._texts(question, grounds, why)]
-            for question, (grounds, why) in zip(questions, choices, strict=True)
+            self._versions(question, grounds, why) for question, (grounds, why) in zip(questions, choices, strict=True)
         ]
-        responses = iter(await self._answered_by.answer([one for several in asked for one in several]))
+        responses = iter(await answer_shortened(self._answered_by, [one for several in asked for one in several]))
         answers = []
         for question, several, (grounds, why) in zip(questions, asked, choices, strict=True):
             answered = [next(responses) for _ in several]
@@ -111,19 +112,30 @@ class RetrievalOfPrompt:
             answers.append(Answer(answered[0], why))
         return answers
 
-    def _texts(self, question: Question, grounds: _Grounds, why: Explanation) -> list[str]:
-        """Return the different rendered prompts that answer a question: those of the ensemble, each in its orders.
+    def _versions(self, question: Question, grounds: _Grounds, why: Explanation) -> list[Versions]:
+        """Return the different prompts that answer a question, each with ever fewer of the nearest examples.
 
-        Texts cannot be combined, so a question without choices is answered by the chosen prompt alone.
+        These are the prompts of the ensemble, each in its orders. Texts cannot be combined, so a question without
+        choices is answered by the chosen prompt alone.
         """
-        if not question.choices:
-            return [self._rendered(why.chosen, question, grounds)]
-        texts = [
-            self._rendered(k, question, grounds, order, known=why.dispositions)
-            for order in range(self._ensemble.orders)
-            for k in why.answering or (why.chosen,)
-        ]
-        return list(dict.fromkeys(texts))
+        several = why.answering or (why.chosen,) if question.choices else (why.chosen,)
+        orders = self._ensemble.orders if question.choices else 1
+        texts = {
+            self._rendered(k, question, grounds, order, known=why.dispositions): (k, order)
+            for order in reversed(range(orders))
+            for k in reversed(several)
+        }
+
+        def versions(k: int, order: int) -> Iterator[PromptedQuestion]:
+            examples = self._hybrid.examples
+            while True:
+                text = self._rendered(k, question, grounds, order, known=why.dispositions, examples=examples)
+                yield PromptedQuestion(text, question)
+                if not examples:
+                    return
+                examples //= 2
+
+        return [partial(versions, *place) for place in reversed(texts.values())]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Return the choice of a prompt for each question, after computing the scores that it needs.
@@ -293,7 +305,14 @@ class RetrievalOfPrompt:
         return Explanation(grounds.nearest, candidates, chosen, len(tied), answering, stated)
 
     def _rendered(
-        self, chosen: int, question: Question, grounds: _Grounds, order: int = 0, *, known: Sequence[int] = ()
+        self,
+        chosen: int,
+        question: Question,
+        grounds: _Grounds,
+        order: int = 0,
+        *,
+        known: Sequence[int] = (),
+        examples: int | None = None,
     ) -> str:
         prompt = self._pool[chosen].prompt
         if chosen in grounds.revealing:
@@ -311,14 +330,13 @@ class RetrievalOfPrompt:
             opinions,
             self._answerer.settings,
             asked=question if self._leave_one_out else None,
-            nearest=self._behind(grounds),
+            nearest=self._behind(grounds, self._hybrid.examples if examples is None else examples),
             max_tokens=self._hybrid.max_prompt_tokens,
             shuffled=random.Random(key) if order else None,
         )
 
-    def _behind(self, grounds: _Grounds) -> tuple[int, ...]:
-        """Return the nearest opinions that stand behind each prompt (hybrid prompts), nearest last."""
-        k = self._hybrid.examples
+    def _behind(self, grounds: _Grounds, k: int) -> tuple[int, ...]:
+        """Return the k nearest opinions that stand behind each prompt (hybrid prompts), nearest last."""
         left_out = grounds.excluded | self._withheld
         allowed = [index for index in grounds.ranking if index not in left_out]
         return tuple(allowed[:k])[::-1]

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from idiolect.methods.answering import Answerer, PromptedQuestion, Response
+from idiolect.errors import ContextLengthError
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response, asked_block
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt, judge
-from idiolect.methods.fermi.prompt import Prompt, render_prompt
+from idiolect.methods.fermi.prompt import BYTES_PER_TOKEN, Prompt, render_prompt
+from idiolect.methods.shortening import room_after, size_of
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
@@ -71,6 +73,7 @@ class Scorer:
         self._neighbours = neighbours
         self._left_out: frozenset[int] = frozenset()
         self._max_tokens = max_tokens
+        self._fits = False  # whether a prompt with examples was short enough
         self.usage = usage
 
     async def fill(
@@ -92,9 +95,9 @@ class Scorer:
             if prompts[k].cells[i] is None
             and i not in (prompts[k].prompt.quotes if known else prompts[k].prompt.revealed)
         ]
-        asked = [self._prompted(prompts[k].prompt, i) for k, i in open_cells]
+        responses = await self._answered([(prompts[k].prompt, i) for k, i in open_cells])
         rows = [list(prompt.cells) for prompt in prompts]
-        for (k, i), response in zip(open_cells, await self._answerer.answer(asked), strict=True):
+        for (k, i), response in zip(open_cells, responses, strict=True):
             rows[k][i] = judge(self.opinions[i], response)
             self.usage += response.usage
         return [ScoredPrompt(p.prompt, p.born, tuple(row)) for p, row in zip(prompts, rows, strict=True)]
@@ -119,19 +122,52 @@ class Scorer:
         """Ask all open cells in one call to the model: literal scoring."""
         return await self.fill(prompts, [(k, i) for k, prompt in enumerate(prompts) for i in prompt.scoreable])
 
+    async def _answered(self, cells: Sequence[tuple[Prompt, int]]) -> list[Response]:
+        """Ask opinions under prompts; if a prompt is too long for the model, all are asked with fewer examples.
+
+        With examples, the longest prompt is asked first and alone, so that a model with a small context refuses one
+        request, and not all of them.
+
+        Raises:
+            ContextLengthError: a prompt without examples is too long.
+        """
+        responses: dict[int, Response] = {}
+        while len(responses) < len(cells):
+            asked = [self._prompted(*cell) for cell in cells]
+            rest = [k for k in range(len(cells)) if k not in responses]
+            longest = max(rest, key=lambda k: size_of(asked[k].prompt))
+            now = rest if self._fits or not self.shows_examples else [longest]
+            try:
+                responses |= zip(now, await self._answerer.answer([asked[k] for k in now]), strict=True)
+                self._fits = True
+            except ContextLengthError as error:
+                if asked[longest].prompt == self._text(*cells[longest], nearest=()):
+                    raise
+                self._max_tokens = self._shorter(error, asked[longest])
+        return [responses[k] for k in range(len(cells))]
+
+    def _shorter(self, error: ContextLengthError, refused: PromptedQuestion) -> int:
+        """Return the limit on a prompt's length, in tokens, after a prompt was refused."""
+        settings = self._answerer.settings
+        block = size_of(asked_block(refused.question, settings))
+        room = room_after(error, size_of(refused.prompt) + block, max_tokens=settings.max_tokens)
+        return max(min(room - block, size_of(refused.prompt) * 2 // 3) // BYTES_PER_TOKEN, 1)
+
     def _prompted(self, prompt: Prompt, index: int) -> PromptedQuestion:
         question = self.opinions[index].question
         nearest = self._neighbours[index] if self._neighbours is not None else ()
         nearest = [each for each in nearest if each not in self._left_out]
-        text = render_prompt(
+        return PromptedQuestion(self._text(prompt, index, nearest=nearest), question)
+
+    def _text(self, prompt: Prompt, index: int, *, nearest: Sequence[int]) -> str:
+        return render_prompt(
             prompt,
             self.opinions,
             self._answerer.settings,
-            asked=question,
+            asked=self.opinions[index].question,
             nearest=nearest,
             max_tokens=self._max_tokens,
         )
-        return PromptedQuestion(text, question)
 
 
 async def race(
