@@ -61,7 +61,7 @@ Another text.
 </prompt>
 A score is the share of answers under a text that are the person's, up to 100, on questions that are not shown here.
 
-For 4 questions you may see the person's answers. Under the text number 1, 2 of the model's answers were wrong.
+You may see the person's answers to 4 questions. Under the text number 1, 2 of the model's answers were wrong.
 <failure number="1">
 Question: Do you like item A?
 Choices: never | sometimes | always
@@ -168,7 +168,7 @@ def test_what_the_model_sees_is_stated() -> None:
     assert "must stand in the text" not in attached
     uncrossed = meta_prompt(context(hidden=frozenset(), fold=None), SETTINGS)
     assert "are not shown here" not in uncrossed
-    assert "For 6 questions you may see" in uncrossed
+    assert "answers to 6 questions" in uncrossed
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from idiolect.errors import ContextLengthError, Remedy
 from idiolect.methods.fermi.dispositions import MAX_CHARACTERS, Disposition, disposition_key
 from idiolect.methods.fermi.extension_settings import DispositionSettings
 from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.meta_prompt import shown_answer
 from idiolect.methods.fermi.prompt import quoted_opinions
 from idiolect.methods.shortening import CUTS, cut, first_fitting, room_after, size_of
 from idiolect.methods.templating import holds_tag, inert, render
@@ -122,7 +123,7 @@ def request_text(seen: Seen, settings: DispositionSettings, most: int | None, lo
                 "question": cut(opinion.question.text, longest),
                 "choices": [cut(choice, longest) for choice in opinion.question.choices],
                 "answer": cut(opinion.answer, longest),
-                "response": (cut(cell.response.text, longest) or "(no answer)") if cell and missed else None,
+                "response": cut(shown_answer(opinion, cell.response), longest) if cell and missed else None,
             }
         )
     profile = {name: cut(value, longest) for name, value in seen.profile.attributes.items()}

@@ -20,6 +20,7 @@ from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.proposal import Round
 from idiolect.methods.fermi.scoring import Scorer
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.models.language_model import Usage
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, User
@@ -55,8 +56,9 @@ async def state_dispositions(
     keys = {disposition_key(text) for each in known for text in (each.text, each.stated)}
     found: list[Disposition] = []
     usage = Usage()
+    withheld = withheld_by(initial)
     for fold in range(n):
-        if visible := outside(folds, fold):
+        if visible := tuple(i for i in outside(folds, fold) if i not in withheld):
             seen = Seen(user.profile, tuple(opinions), visible, initial, _wrong(initial, opinions, thresholds), fold)
             seed = Round((settings.seed, user.id), iteration, (fold,)).seed(fold)
             stated, cost = await writer.state(seen, seed=seed, known=keys)
@@ -95,7 +97,9 @@ async def tried(
         prompt = replace(initial.prompt, text=with_known(initial.prompt.text, [each]))
         rows.append(ScoredPrompt(prompt, initial.born, (None,) * len(opinions)))
         ranking = [int(i) for i in np.argsort(-matrix[:, k], kind="stable")]
-        unseen = [i for i in ranking if i not in each.seen and initial.judged(i) is not None]
+        unseen = [
+            i for i in ranking if i not in each.seen and i not in withheld_by(initial) and initial.judged(i) is not None
+        ]
         cells += [(k, i) for i in unseen[: settings.dispositions.tests] if i not in done]
     filled = await scorer.fill(rows, cells)
     now = list(dispositions)

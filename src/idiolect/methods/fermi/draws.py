@@ -37,14 +37,15 @@ class DrawPlan:
         shared: dict[tuple[int | None, int | None, str], list[int]] = {}
         for draw in draws:
             fold = self._fold(state, draw)
-            key = (fold, self._parent(state, draw, fold), self._kind(draw))
+            key = (fold, self._parent(state, draw, fold), self._kind(state, draw))
             shared.setdefault(key, []).append(draw)
         for (fold, parent, kind), same in shared.items():
             memory = Memory(self._settings.memory_size, self._visible(state, fold))
             yield (
                 self._context(
                     memory,
-                    hidden=(*self._hidden(fold), *withheld_by(state.initial)),
+                    hidden=self._hidden(fold),
+                    withheld=withheld_by(state.initial),
                     fold=fold,
                     parent=parent,
                     kind=kind,
@@ -116,6 +117,7 @@ class DrawPlan:
         memory: Memory,
         *,
         hidden: tuple[int, ...] = (),
+        withheld: frozenset[int] = frozenset(),
         fold: int | None = None,
         parent: int | None = None,
         kind: str = "",
@@ -129,6 +131,7 @@ class DrawPlan:
             s.thresholds,
             s.answering,
             hidden=frozenset(hidden),
+            withheld=withheld,
             fold=fold,
             parent=parent,
             kind=kind,
@@ -141,9 +144,11 @@ class DrawPlan:
     def _hidden(self, fold: int | None) -> tuple[int, ...]:
         return () if fold is None else tuple(i for i, each in enumerate(self._folds) if each == fold)
 
-    def _kind(self, draw: int) -> str:
-        kinds = self._settings.meta_prompt.kinds
-        return kinds[draw % len(kinds)] if kinds else ""
+    def _kind(self, state: State, draw: int) -> str:
+        """Return what a draw writes about: the next kind in turn among the draws of its proposer."""
+        kinds, proposers = self._settings.meta_prompt.kinds, len(self._settings.proposers)
+        place = draw // proposers + len(state.history) * (self._settings.proposals // proposers)
+        return kinds[place % len(kinds)] if kinds else ""
 
     def _visible(self, state: State, fold: int | None) -> tuple[ScoredPrompt, ...]:
         """Return the prompts that a draw of this fold is shown: those of its fold, and `P⁰` as scored there.

@@ -269,10 +269,10 @@ class Learning:
         """Ask the open cells of the memory and `P⁰`, and rank the memory again."""
         state, task = self.state, self._task
         self.report("scoring the memory on new opinions")
-        by_born = {prompt.born: prompt for prompt in (state.initial, *state.memory)}
-        by_born = {prompt.born: prompt for prompt in await self._scorer.complete(list(by_born.values()))}
-        initial = await without_refused_examples(self._scorer, by_born[state.initial.born])
-        by_born[initial.born] = initial
+        (initial,) = await self._scorer.complete([state.initial])
+        initial = await without_refused_examples(self._scorer, initial)
+        memory = [entry for entry in state.memory if entry.born != initial.born]
+        by_born = {prompt.born: prompt for prompt in (initial, *await self._scorer.complete(memory))}
         counts = FailureCounts.of(len(task.roles.scoring))
         count_failures(counts, by_born.values())
         state = replace(state, initial=initial, memory=())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from idiolect.methods.alignment import AlignmentThresholds
-from idiolect.methods.answering import AnsweringSettings
+from idiolect.methods.answering import AnsweringSettings, Response
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt
 from idiolect.methods.fermi.prompt import Failure, Proposal, question_key, render_prompt
 from idiolect.methods.fermi.settings import ListedFirst, MetaPromptSettings
@@ -36,6 +36,7 @@ class Context:
         answering: form of questions (demonstrations in a prompt look the same to the optimizer).
         longest: number of characters that are shown of each question, answer and prompt; None: all.
         hidden: indices of scoring opinions that the optimizer must not see (crossing).
+        withheld: indices of those that a content filter refuses, which it is not shown either.
         fold: the fold that the draw is scored on; None: no crossing.
         parent: `born` of the prompt that is listed first; None: by `listed_first`.
         kind: what the optimizer is asked to write about; "": nothing special.
@@ -50,6 +51,7 @@ class Context:
     answering: AnsweringSettings
     longest: int | None = None
     hidden: frozenset[int] = frozenset()
+    withheld: frozenset[int] = frozenset()
     fold: int | None = None
     parent: int | None = None
     kind: str = ""
@@ -58,7 +60,7 @@ class Context:
     @property
     def visible(self) -> tuple[int, ...]:
         """Indices of the scoring opinions that the optimizer may see."""
-        return tuple(index for index in range(len(self.opinions)) if index not in self.hidden)
+        return tuple(index for index in range(len(self.opinions)) if index not in self.hidden | self.withheld)
 
     def listed(self, listed_first: ListedFirst) -> list[ScoredPrompt]:
         """Return the prompts of the memory in the order in which they are listed; the first one shows its failures."""
@@ -72,14 +74,16 @@ class Context:
 
     def failures(self, scored: ScoredPrompt) -> tuple[int, ...]:
         """Return the indices of a prompt's mis-aligned responses that the optimizer may see."""
-        return tuple(i for i in scored.misaligned(self.opinions, self.thresholds) if i not in self.hidden)
+        unseen = self.hidden | self.withheld
+        return tuple(i for i in scored.misaligned(self.opinions, self.thresholds) if i not in unseen)
 
     def marked(self, proposal: Proposal) -> Proposal:
         """Return a proposal whose prompt states what its optimizer saw, its fold and its kind."""
         if proposal.prompt is None or (self.fold is None and not self.kind):
             return proposal
-        seen = self.visible if self.fold is not None else ()
-        return replace(proposal, prompt=replace(proposal.prompt, seen=seen, fold=self.fold, kind=self.kind))
+        seen = () if self.fold is None else tuple(i for i in range(len(self.opinions)) if i not in self.hidden)
+        kind = self.kind if proposal.prompt.origin == "llm" else ""
+        return replace(proposal, prompt=replace(proposal.prompt, seen=seen, fold=self.fold, kind=kind))
 
 
 def meta_prompt(context: Context, settings: MetaPromptSettings) -> str:
@@ -172,13 +176,20 @@ def failure(scored: ScoredPrompt, index: int, context: Context) -> Failure:
     """Return the prompt's response to opinion `index`, verbatim.
 
     With crossing and hybrid prompts, the model saw answers that the optimizer must not see, and may repeat them in its
-    words. Then only the choice that it named is returned.
+    words. Then only the choice that it named is returned, and of a free text nothing.
     """
     cell = scored.cells[index]
     assert cell is not None
-    if context.hidden and context.nearest and context.opinions[index].question.choices:
-        return Failure(index, cell.response.answer or "(none of the choices)")
+    if context.hidden and context.nearest:
+        return Failure(index, shown_answer(context.opinions[index], cell.response))
     return Failure(index, cell.response.text)
+
+
+def shown_answer(opinion: Opinion, response: Response) -> str:
+    """Return what an optimizer may see of an answer that was given behind examples: the choice that was read."""
+    if opinion.question.choices:
+        return response.answer or "(none of the choices)"
+    return "(another answer)" if response.text else "(no answer)"
 
 
 def _entry(

@@ -135,7 +135,7 @@ class Scorer:
         while len(responses) < len(cells):
             asked = [self._prompted(*cell) for cell in cells]
             rest = [k for k in range(len(cells)) if k not in responses]
-            longest = max(rest, key=lambda k: size_of(asked[k].prompt))
+            longest = max(rest, key=lambda k: size_of(asked[k].prompt) + size_of(asked[k].question.text))
             now = rest if self._fits or not self.shows_examples else [longest]
             try:
                 responses |= zip(now, await self._answerer.answer([asked[k] for k in now]), strict=True)

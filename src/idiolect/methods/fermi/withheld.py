@@ -43,4 +43,5 @@ async def without_refused_examples(scorer: Scorer, initial: ScoredPrompt) -> Sco
     again = {index for index, response in zip(refused, alone, strict=True) if not response.filtered}
     cells = tuple(None if index in again else cell for index, cell in enumerate(initial.cells))
     (initial,) = await scorer.fill([replace(initial, cells=cells)], [(0, index) for index in sorted(again)])
+    scorer.leave_out(withheld_by(initial))  # as a run that resumes would
     return initial
