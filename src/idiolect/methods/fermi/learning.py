@@ -246,24 +246,36 @@ class Learning:
         Returns:
             The state with the responses that the optimizers were shown, and the accepted proposals.
         """
-        task, s, iteration = self._task, self._task.settings, len(state.history)
+        s = self._task.settings
         for attempt in range(s.redraws + 1):
             draws = range(attempt * s.proposals, (attempt + 1) * s.proposals)
             state = await self._show_failures(state, draws)
             if not attempt:
                 self.report("proposing prompts")
-            proposals: list[Proposal] = []
-            for context, same in self._plan.contexts(state, draws):
-                for place, proposer in enumerate(task.proposers):
-                    dealt = tuple(draw for draw in same if draw % len(task.proposers) == place)
-                    if dealt:
-                        made = await proposer.propose(context, Round((s.seed, task.user.id), iteration, dealt))
-                        proposals += (context.marked(proposal) for proposal in made.proposals)
-                        self._optimizing += made.usage
+            proposals = await self._propose_at_once(state, draws)
             accepted = chosen.accept(sorted(proposals, key=lambda p: p.draw), self._plan.everything(state))
             if accepted:
                 return state, accepted
         return state, []
+
+    async def _propose_at_once(self, state: State, draws: Sequence[int]) -> list[Proposal]:
+        """Return the proposals of draws; those with different contexts are asked for side by side."""
+        task = self._task
+        key, iteration = (task.settings.seed, task.user.id), len(state.history)
+        asked = [
+            (context, proposer.propose(context, Round(key, iteration, dealt)))
+            for context, same in self._plan.contexts(state, draws)
+            for place, proposer in enumerate(task.proposers)
+            if (dealt := tuple(draw for draw in same if draw % len(task.proposers) == place))
+        ]
+        outcomes = await asyncio.gather(*(each for _, each in asked), return_exceptions=True)
+        proposals: list[Proposal] = []
+        for (context, _), made in zip(asked, outcomes, strict=True):
+            if isinstance(made, BaseException):
+                raise made  # the others are done, and what they cost is kept by the cache
+            proposals += (context.marked(proposal) for proposal in made.proposals)
+            self._optimizing += made.usage
+        return proposals
 
     async def _rescore(self) -> State:
         """Ask the open cells of the memory and `P⁰`, and rank the memory again."""
