@@ -91,15 +91,15 @@ async def tried(
     asked = [opinion.question for opinion in opinions]
     to_try = [dispositions[place] for place in open_]
     matrix = await bearings(asked, to_try, opinions, similarity, with_choices=with_choices)  # (opinions, dispositions)
+    withheld = withheld_by(initial)
+    tryable = {i for i in range(len(opinions)) if i not in withheld and initial.judged(i) is not None}
     rows, cells = [], []
     for k, each in enumerate(to_try):
         done = {trial.index for trial in each.trials}
         prompt = replace(initial.prompt, text=with_known(initial.prompt.text, [each]))
         rows.append(ScoredPrompt(prompt, initial.born, (None,) * len(opinions)))
         ranking = [int(i) for i in np.argsort(-matrix[:, k], kind="stable")]
-        unseen = [
-            i for i in ranking if i not in each.seen and i not in withheld_by(initial) and initial.judged(i) is not None
-        ]
+        unseen = [i for i in ranking if i in tryable and i not in each.seen]
         cells += [(k, i) for i in unseen[: settings.dispositions.tests] if i not in done]
     filled = await scorer.fill(rows, cells)
     now = list(dispositions)

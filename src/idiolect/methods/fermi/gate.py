@@ -18,16 +18,14 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.evidence import weigh
 from idiolect.methods.fermi.continual import Regrouped, dealt_folds, going_on
-from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
 from idiolect.methods.fermi.memory import ScoredPrompt, best_first
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import same_question
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.roles import Roles
-from idiolect.methods.fermi.scoring import Scorer
 from idiolect.methods.fermi.settings import FermiSettings
-from idiolect.methods.fermi.withheld import withheld_by
+from idiolect.methods.fermi.withheld import hybrid_scorer
 from idiolect.methods.personalization import Answer
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion
@@ -116,11 +114,7 @@ async def folded_back(
     places = (*range(len(learned.opinions)), *(None for _ in learned.held_out))
     groups = Regrouped(Roles(scoring, learned.examples), places, changed=True)
     state = await going_on(learned, groups, settings, similarity)
-    k, with_choices = settings.hybrid.examples, settings.retrieval.with_choices
-    behind = await neighbours_of_each(scoring, similarity, k=k, with_choices=with_choices)
-    limit = settings.hybrid.max_prompt_tokens
-    scorer = Scorer(scoring, answerer, usage=learned.answering, neighbours=behind, max_tokens=limit)
-    scorer.leave_out(withheld_by(learned.initial))
+    scorer = await hybrid_scorer(learned, scoring, answerer, similarity)
     by_born = {each.born: each for each in state.new}
     scored = {each.born: each for each in (state.initial, *state.memory)}
     if not settings.retrieval.lazy:
@@ -134,7 +128,7 @@ async def folded_back(
         initial=by_born[learned.initial.born],
         prompts=tuple(by_born[each.born] for each in state.new),
         memory=best_first(by_born[each.born] for each in state.memory),
-        answering=scorer.usage,
+        answering=learned.answering + scorer.usage,
     )
 
 

@@ -24,12 +24,12 @@ from idiolect.methods.fermi.combining import combined
 from idiolect.methods.fermi.disposition_bearing import bearing_on
 from idiolect.methods.fermi.dispositions import with_known
 from idiolect.methods.fermi.estimates import estimates
-from idiolect.methods.fermi.examples import compared_text, neighbours_of_each
+from idiolect.methods.fermi.examples import compared_text
 from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
-from idiolect.methods.fermi.withheld import withheld_by
+from idiolect.methods.fermi.withheld import hybrid_scorer, withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.methods.shortened_asking import Versions, answer_shortened
 from idiolect.models.language_model import Usage
@@ -126,16 +126,15 @@ class RetrievalOfPrompt:
             for k in reversed(several)
         }
 
-        def versions(k: int, order: int) -> Iterator[PromptedQuestion]:
+        def versions(whole: str, k: int, order: int) -> Iterator[PromptedQuestion]:
+            yield PromptedQuestion(whole, question)
             examples = self._hybrid.examples
-            while True:
+            while examples:
+                examples //= 2
                 text = self._rendered(k, question, grounds, order, known=why.dispositions, examples=examples)
                 yield PromptedQuestion(text, question)
-                if not examples:
-                    return
-                examples //= 2
 
-        return [partial(versions, *place) for place in reversed(texts.values())]
+        return [partial(versions, text, *place) for text, place in reversed(texts.items())]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Return the choice of a prompt for each question, after computing the scores that it needs.
@@ -206,12 +205,8 @@ class RetrievalOfPrompt:
             ModelError: the model could not answer.
         """
         if self._made_scorer is None:
-            opinions, k = self._learned.opinions, self._hybrid.examples
-            with_choices = self._settings.with_choices
-            behind = await neighbours_of_each(opinions, self._similarity, k=k, with_choices=with_choices)
-            limit = self._hybrid.max_prompt_tokens
-            self._made_scorer = Scorer(opinions, self._answerer, neighbours=behind, max_tokens=limit)
-            self._made_scorer.leave_out(self._withheld)
+            learned = self._learned
+            self._made_scorer = await hybrid_scorer(learned, learned.opinions, self._answerer, self._similarity)
         self._pool = await self._made_scorer.fill(self._pool, cells)
 
     async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:

@@ -9,15 +9,39 @@ an example nor to the optimizer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from idiolect.methods.answering import Answerer
+from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.scoring import Scorer
+from idiolect.models.similarity import Similarity
+from idiolect.people.user import Opinion
 
 
 def withheld_by(initial: ScoredPrompt) -> frozenset[int]:
     """Return the indices of the opinions whose question was refused under `P⁰`."""
     return frozenset(i for i, cell in enumerate(initial.cells) if cell is not None and cell.response.filtered)
+
+
+async def hybrid_scorer(
+    learned: FermiPersonalization, opinions: Sequence[Opinion], answerer: Answerer, similarity: Similarity | None
+) -> Scorer:
+    """Return a scorer in the form in which prompts answer, with its own count of costs.
+
+    Args:
+        learned: the result whose settings and withheld opinions count.
+        opinions: its scoring opinions, and possibly further ones behind them.
+        answerer: asks the model.
+        similarity: chooses the examples behind hybrid prompts.
+    """
+    hybrid, with_choices = learned.settings.hybrid, learned.settings.retrieval.with_choices
+    behind = await neighbours_of_each(opinions, similarity, k=hybrid.examples, with_choices=with_choices)
+    scorer = Scorer(opinions, answerer, neighbours=behind, max_tokens=hybrid.max_prompt_tokens)
+    scorer.leave_out(withheld_by(learned.initial))
+    return scorer
 
 
 async def without_refused_examples(scorer: Scorer, initial: ScoredPrompt) -> ScoredPrompt:

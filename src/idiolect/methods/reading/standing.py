@@ -21,6 +21,9 @@ from idiolect.methods.reading.passages import Passage
 from idiolect.methods.reading.surroundings import Surroundings, is_conjunction, is_telling
 
 _SHORT = 4  # tokens of a sentence
+_OWN_VOICES = (
+    words.FIRST_PERSON | words.SUBJECTS | words.AUXILIARIES | words.SKIPPED | words.INNER_VOICES | words.OPENERS
+)
 
 
 def mentions_in(passage: Passage, forms: ChoiceForms, question: frozenset[str], first: int, last: int) -> list[Mention]:
@@ -163,8 +166,7 @@ def _others_say(said: tuple[str, ...]) -> bool:
     """Return whether a verb of saying has others as its subject ("tenants say …")."""
     place = next((place for place in reversed(range(1, len(said))) if said[place] in words.SAYING), 0)
     subject = said[place - 1] if place else ""
-    own = words.FIRST_PERSON | words.SUBJECTS | words.AUXILIARIES | words.SKIPPED | words.INNER_VOICES | words.OPENERS
-    return bool(subject) and subject.isalpha() and subject not in own and not subject.endswith("ly")
+    return bool(subject) and subject.isalpha() and subject not in _OWN_VOICES and not subject.endswith("ly")
 
 
 def _is_own_answer(around: Surroundings, said: tuple[str, ...]) -> bool:
