@@ -175,7 +175,7 @@ async def test_a_redraw_is_told_what_its_parent_gets_wrong() -> None:
     await fermi(settings, wrong, optimizer).fit(user)
     assert any(request.draw >= 2 for request in optimizer.completion_requests)
     for request in optimizer.completion_requests:
-        assert ", 6 of the model's answers were wrong." in request.messages[0].content
+        assert "6 of its answers were wrong:" in request.messages[0].content
         assert "right" not in request.messages[0].content.split("First state")[0]
 
 

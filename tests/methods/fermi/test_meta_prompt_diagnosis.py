@@ -47,7 +47,8 @@ WHOLE = """\
 You improve the text under which a language model answers survey questions as one particular person.
 
 The model sees this text, the person's answers to the questions nearest to the one that is asked, and one question \
-with its choices. It sees nothing of this message; whatever matters in the description below must stand in the text.
+with its choices. It sees nothing of this message, so the text has to state whatever matters in \
+the description below, and has to tell the model to answer as this person.
 <person>
 Age: 30
 </person>
@@ -61,20 +62,20 @@ Another text.
 </prompt>
 A score is the share of answers under a text that are the person's, up to 100, on questions that are not shown here.
 
-You may see the person's answers to 4 questions. Under the text number 1, 2 of the model's answers were wrong.
+The model answered 4 other questions under the text number 1. 2 of its answers were wrong:
 <failure number="1">
 Question: Do you like item A?
 Choices: never | sometimes | always
 Person's answer: always
 Model's answer: never
 </failure>
-<failure number="3">
+<failure number="2">
 Question: Do you like item C?
 Choices: never | sometimes | always
 Person's answer: always
 Model's answer: Hm, ] sometimes
 </failure>
-These answers were right, and must stay so:
+1 of its 2 right answers, which must stay right:
 <opinion>
 Question: Do you like item {}?
 Choices: never | sometimes | always
@@ -84,9 +85,9 @@ Person's answer: always
 Write about this person's general dispositions: what they value, trust, enjoy and avoid, and where these have \
 exceptions.
 First state in two sentences what the wrong answers have in common, and in which direction they are wrong. Then write \
-one text of at most 150 words in square brackets. It has to correct these answers, keep the right ones, and hold for \
-questions that you have not seen.
-State what holds in general. Do not quote or list questions and answers."""
+one text of at most 150 words in square brackets, which replaces the text number 1. It has to correct these answers, \
+keep the right ones, and hold for questions that you have not seen.
+State what holds in general. Do not quote or list questions and answers in the text."""
 
 
 def test_the_form_is_rendered_exactly() -> None:
@@ -125,18 +126,77 @@ def test_answers_that_repeat_hidden_examples_are_not_shown_in_full(response: str
 def test_without_failures_nothing_is_said_of_wrong_answers() -> None:
     perfect = scored(FIRST.prompt, [1.0] * 6, born=1)
     text = meta_prompt(context(perfect), replace(SETTINGS, successes=2))
-    assert "Under the text number 1, 0 of the model's answers were wrong.\nAll of its answers were right." in text
+    answered = "The model answered 4 other questions under the text number 1, and all of its answers were right"
+    assert f"{answered}. 2 of them:\n<opinion>" in text
     assert text.count("<opinion>") == 2
-    for word in ("<failure", "must stay so", "wrong answers", "correct"):
+    for word in ("<failure", "must stay right", "wrong answers", "correct"):
         assert word not in text
     assert "Then write one text" in text
-    assert "<opinion>" not in meta_prompt(context(perfect), replace(SETTINGS, successes=0))
+    assert "It has to keep these answers right, and hold for questions that you have not seen." in text
+    assert f"{answered}:\n<opinion>" in meta_prompt(context(perfect), replace(SETTINGS, successes=4))
+    none_shown = meta_prompt(context(perfect), replace(SETTINGS, successes=0))
+    assert f"{answered}.\n\nWrite about" in none_shown
+    assert "<opinion>" not in none_shown
+
+
+@pytest.mark.parametrize(
+    ("successes", "stated"),
+    [(0, None), (1, "1 of its 3 right answers,"), (3, "Its right answers,"), (9, "Its right answers,")],
+)
+def test_right_answers_that_are_not_shown_are_counted(successes: int, stated: str | None) -> None:
+    """Otherwise the optimizer is told of answers that it does not find."""
+    one_wrong = scored(FIRST.prompt, [0.0, 1.0, 1.0, 1.0, 1.0, 1.0], born=1)
+    text = meta_prompt(context(one_wrong), replace(SETTINGS, successes=successes))
+    assert "4 other questions under the text number 1. 1 of its answers was wrong:" in text
+    lines = [line.removesuffix(" which must stay right:") for line in text.split("\n") if "must stay right" in line]
+    assert lines == ([] if stated is None else [stated])
+
+
+def test_only_questions_that_were_answered_are_counted() -> None:
+    """A text is not asked what it quotes."""
+    quoting = scored(replace(FIRST.prompt, seen=(), fold=None, quotes=(3, 4)), [0.0, 1.0, 1.0, None, None, 0.0], born=1)
+    text = meta_prompt(context(quoting, hidden=frozenset(), fold=None), SETTINGS)
+    assert "The model answered 4 questions under the text number 1. 2 of its answers were wrong:" in text
+    assert "1 of its 2 right answers, which must stay right:" in text
+
+
+def test_where_no_answer_may_be_seen_none_is_spoken_of() -> None:
+    text = meta_prompt(context(hidden=frozenset(range(6))), SETTINGS)
+    assert "\n\nYou may see none of the person's answers.\n\n" in text
+    assert text.split("\n")[-2].startswith("Write one text of at most 150 words in square brackets,")
+    for word in ("First state", "right", "wrong", "these answers", "item"):
+        assert word not in text
 
 
 def test_failures_beyond_the_limit_are_counted() -> None:
     text = meta_prompt(context(), replace(SETTINGS, max_failures=1))
     assert text.count("<failure number=") == 1
-    assert "(1 more wrong answers are not shown.)" in text
+    assert "2 of its answers were wrong:" in text
+    assert "(1 more wrong answer is not shown.)" in text
+    all_wrong = scored(FIRST.prompt, [0.0] * 6, born=1)
+    assert "(3 more wrong answers are not shown.)" in meta_prompt(context(all_wrong), replace(SETTINGS, max_failures=1))
+
+
+def test_failures_are_numbered_by_their_place_in_the_list() -> None:
+    """No other text refers to them, and places among all opinions would exceed the number of questions stated."""
+    late = context(scored(FIRST.prompt, [1.0, 1.0, 0.0, 0.0, 1.0, 0.0], born=1), hidden=frozenset((0, 1)))
+    assert re.findall(r'<failure number="(\d+)">', meta_prompt(late, SETTINGS)) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("question", "graded"),
+    [
+        (Question("Do you like it?", CHOICES), False),
+        (Question("Do you like it?", CHOICES, ordinal=True), True),
+        (Question("What do you like?"), True),
+    ],
+    ids=["multiple choice", "scale", "free text"],
+)
+def test_scores_are_explained_where_near_misses_count(question: Question, graded: bool) -> None:
+    """Otherwise a score of 80 contradicts a list in which most answers are wrong."""
+    opinions = tuple(Opinion(replace(question, text=f"{n} {question.text}"), "always") for n in range(6))
+    text = meta_prompt(context(opinions=opinions), SETTINGS)
+    assert (" An answer that is only close to the person's counts in part." in text) == graded
 
 
 def test_opro_sees_no_answer_in_this_form_either() -> None:
@@ -157,18 +217,29 @@ def test_each_kind_asks_for_something_else() -> None:
     for word, line in zip(("dispositions", "choices", "differs", "biography"), asked, strict=True):
         assert word in line
     assert meta_prompt(context(), SETTINGS).split("\n\n")[-1] == texts[0].split("\n\n")[-1]
+    assert ["State what holds in general." in text for text in texts] == [True, True, True, False]
+    described = meta_prompt(context(kind="biography", profile=UserProfile({"Age": "30"})), SETTINGS)
+    assert "You may invent what fits the answers and the description.\n" in described
+    assert "You may invent what fits the answers.\n" in texts[3]
 
 
 def test_what_the_model_sees_is_stated() -> None:
     person = UserProfile({"Age": "30"})
     plain = meta_prompt(context(), SETTINGS)
-    assert "The model sees this text, and one question with its choices. It sees nothing of this message." in plain
+    assert "The model sees this text, and one question with its choices. It sees nothing of this message, so" in plain
+    assert "so the text has to tell the model to answer as this person.\n" in plain
+    unattached = meta_prompt(context(profile=person), SETTINGS)
+    assert (
+        "whatever matters in the description below, and has to tell the model to answer as this person.\n" in unattached
+    )
     attached = meta_prompt(context(profile=person), replace(SETTINGS, keeps_profile=True))
     assert "The model sees this text, the description of the person, and one question" in attached
-    assert "must stand in the text" not in attached
+    assert "It sees nothing of this message.\n" in attached  # the description ends with the instruction
+    nobody = meta_prompt(context(), replace(SETTINGS, keeps_profile=True))
+    assert "so the text has to tell the model to answer as this person.\n" in nobody
     uncrossed = meta_prompt(context(hidden=frozenset(), fold=None), SETTINGS)
     assert "are not shown here" not in uncrossed
-    assert "answers to 6 questions" in uncrossed
+    assert "The model answered 6 questions" in uncrossed
 
 
 @pytest.mark.parametrize(

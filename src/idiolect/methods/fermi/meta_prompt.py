@@ -20,7 +20,7 @@ from idiolect.methods.fermi.prompt import Failure, Proposal, question_key, rende
 from idiolect.methods.fermi.settings import ListedFirst, MetaPromptSettings
 from idiolect.methods.shortening import CUTS, cut
 from idiolect.methods.templating import render, render_source
-from idiolect.people.user import Opinion, UserProfile
+from idiolect.people.user import Opinion, QuestionKind, UserProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,14 @@ def _diagnosis(first: ScoredPrompt, context: Context, settings: MetaPromptSettin
     rng = random.Random(f"{first.born}:{context.fold}:{context.kind}")  # each draw sees others
     shown = sorted(rng.sample(right, min(settings.successes, len(right))))
     return {
-        "shown": len(context.visible),
-        "shown_failures": len(wrong),
+        "asked": len(wrong) + len(right),
+        "wrong": len(wrong),
         "successes": [_opinion_entry(i, context) for i in shown],
         "kind": context.kind,
         "attached": settings.keeps_profile,
         "crossed": context.fold is not None,
         "nearest": context.nearest,
+        "graded": any(each.question.kind is not QuestionKind.MULTIPLE_CHOICE for each in context.opinions),
     }
 
 
