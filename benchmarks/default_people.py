@@ -1,12 +1,13 @@
-"""The default for the embedded model on real people: several prompts, own answers and the median against few-shot.
+"""The default for the embedded model on real people, against few-shot and the person's own answers.
 
-    python benchmarks/default_people.py --out docs/results/default-food                        # 40 reported people
-    … --shard 0/2 and … --shard 1/2 side by side, then … --report                              # two processes
+    python benchmarks/default_people.py --out default-people                       # all reported bundled people
+    python benchmarks/default_people.py --opinionqa users.jsonl --out default-opinionqa
+    … --shard 0/2 and … --shard 1/2 side by side, then … --report                  # two processes
 
-What was fixed before any reported person was asked: the people (the first 40 of the bundled reported group, on whom no
-setting was chosen), 20 opinions learned from and the next 12 asked, the preset `demo` with the ensemble below, and the
-two primary comparisons on the alignment score: new default − few-shot (nearest 16), new default − own mode. The
-settings come from development people (docs/experiments.md).
+What was fixed before any reported person was asked: the people (the whole reported group of the bundled people; of
+OpinionQA's reported people as many as there is time for, in the order of the task), 20 opinions learned from and the
+next 12 asked, the preset `demo`, and the two primary comparisons on the alignment score: new default − few-shot
+(nearest 16), new default − own mode. The settings come from development people (docs/experiments.md).
 
 The arms share one learned pool a person, so that they differ by nothing but their settings; equal requests are computed
 once. Every answer is a line in OUT/answers-SHARD.jsonl, and a run that is stopped goes on where it was.
@@ -21,17 +22,20 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from intervals import mean_interval, paired_difference
 
 from idiolect import Opinion, Question, User
 from idiolect.evaluate.measures import judge_all
+from idiolect.evaluate.tasks.table import TASKS
+from idiolect.evaluate.tasks.task import Group, TaskOptions
 from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.baselines import FewShot, FrequentAnswer, base, profile
 from idiolect.methods.fermi.combining import combined
+from idiolect.methods.fermi.examples import compared_text
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
@@ -45,16 +49,20 @@ from idiolect.models.similarity import Similarity
 from idiolect.people.bundled import bundled_groups
 from idiolect.people.splits import split_opinions
 
-N_TRAIN, N_TEST, N_PEOPLE = 20, 12, 40
-NEW = EnsembleSettings(prompts=6, own_answers=1.0, decide="median")
+N_TRAIN, N_TEST = 20, 12
+NEW = preset("demo").ensemble
 PRIMARY = (("new default", "few-shot, nearest 16"), ("new default", "own mode"))
 SECONDARY = (
     ("new default", "few-shot, all 20"),
     ("new default", "own median"),
+    ("new default", "nearest own answers, no model"),
     ("new default", "old default"),
     ("new default", "few-shot 16, own answers, median"),
     ("new default", "another person's new default"),
-    ("new default", "one prompt"),
+    ("new default", "six prompts"),
+    ("new default", "not calibrated"),
+    ("new default", "not blunted"),
+    ("new default", "own answers equally near"),
     ("new default", "without own answers"),
     ("new default", "mode instead of median"),
     ("new default", "without retrieval"),
@@ -62,7 +70,10 @@ SECONDARY = (
 FERMI: Mapping[str, EnsembleSettings] = {
     "old default": EnsembleSettings(),
     "new default": NEW,
-    "one prompt": replace(NEW, prompts=1),
+    "six prompts": replace(NEW, prompts=6),
+    "not calibrated": replace(NEW, calibrate=False),
+    "not blunted": replace(NEW, sharpness=1.0),
+    "own answers equally near": replace(NEW, own_nearness=None),
     "without own answers": replace(NEW, own_answers=0.0),
     "mode instead of median": replace(NEW, decide="mode"),
 }
@@ -88,36 +99,42 @@ class Kept:
         self._known.clear()
 
 
-class OwnMedian:
-    """The median of the person's own answers to questions with the same choices, without a model."""
+class OwnAnswers:
+    """A person's own answers to questions with the same choices, combined with a respondent's, or alone.
 
-    def __init__(self, opinions: Sequence[Opinion]) -> None:
-        self._opinions = opinions
+    Args:
+        opinions: the person's opinions.
+        settings: how to combine.
+        similarity: of questions.
+        respondent: whose answers are combined with them; None: they decide alone.
+    """
+
+    def __init__(
+        self,
+        opinions: Sequence[Opinion],
+        settings: EnsembleSettings,
+        similarity: Similarity,
+        respondent: Respondent | None = None,
+    ) -> None:
+        self._opinions, self._settings = opinions, settings
+        self._similarity, self._respondent = similarity, respondent
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question."""
-        blank = EnsembleSettings(own_answers=1.0, decide="median")
-        return [Answer(combined(each, [_undecided(each)], self._opinions, blank).response) for each in questions]
+        documents = [compared_text(each.question, with_choices=True) for each in self._opinions]
+        texts = [compared_text(each, with_choices=True) for each in questions]
+        near = await self._similarity.similarity(texts, documents)
+        said = [Answer(_undecided(question)) for question in questions]
+        if self._respondent is not None:
+            said = await self._respondent.answer(questions)
+        return [
+            Answer(combined(q, [each.response], self._opinions, self._settings, similarities=row.tolist()).response)
+            for q, each, row in zip(questions, said, near, strict=True)
+        ]
 
 
 def _undecided(question: Question) -> Response:
     return Response(question.choices[0], question.choices[0], (0.0,) * len(question.choices))
-
-
-class Shrewd:
-    """Few-shot, with the person's own answers and the median: the new default without what was learned."""
-
-    def __init__(self, few_shot: FewShot, opinions: Sequence[Opinion]) -> None:
-        self._few_shot, self._opinions = few_shot, opinions
-
-    async def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return one answer per question."""
-        own = replace(NEW, prompts=1)
-        shown = await self._few_shot.answer(questions)
-        return [
-            Answer(combined(question, [each.response], self._opinions, own).response)
-            for question, each in zip(questions, shown, strict=True)
-        ]
 
 
 def unlearned(
@@ -126,14 +143,16 @@ def unlearned(
     """Return the arms that learn nothing."""
     p0 = profile_prompt(user.profile, answerer.settings)
     near = FewShot(answerer, train, k=16, similarity=similarity, instruction=p0)
+    own = replace(NEW, prompts=1, calibrate=False)
     return {
         "base": base(answerer),
         "profile": profile(answerer, user.profile),
         "own mode": FrequentAnswer(train),
-        "own median": OwnMedian(train),
+        "own median": OwnAnswers(train, replace(own, own_nearness=None), similarity),
+        "nearest own answers, no model": OwnAnswers(train, own, similarity),
         "few-shot, nearest 16": near,
         "few-shot, all 20": FewShot(answerer, train, k=N_TRAIN, similarity=similarity, instruction=p0),
-        "few-shot 16, own answers, median": Shrewd(near, train),
+        "few-shot 16, own answers, median": OwnAnswers(train, own, similarity, near),
     }
 
 
@@ -176,12 +195,30 @@ class Log:
         self.done.add((user.id, arm))
 
 
-async def run(people: Sequence[User], mine: Sequence[int], folder: Path, log: Log) -> None:
+@dataclass(frozen=True)
+class Person:
+    """A person with the opinions that are learned from, and the ones that are asked."""
+
+    user: User
+    test: tuple[Opinion, ...]
+
+
+def people_of(group: Group, opinionqa: Path | None, n: int | None) -> list[Person]:
+    """Return the people of a group, in a fixed order."""
+    if opinionqa is None:
+        users = getattr(bundled_groups(), group)[:n]
+        splits = [(user, split_opinions(user, n_train=N_TRAIN)) for user in users]
+        return [Person(replace(u, opinions=s.train, texts=()), s.test[:N_TEST]) for u, s in splits]
+    options = TaskOptions(data=opinionqa, group=group, people=n, train=N_TRAIN, test=N_TEST)
+    return [Person(replace(case.user, texts=()), case.asked) for case in TASKS["opinionqa"].load(options).cases]
+
+
+async def run(people: Sequence[Person], mine: Sequence[int], folder: Path, log: Log, dtype: str | None) -> None:
     """Ask all arms for the people of a shard, and the next person's prompts as a control."""
     from idiolect.models.local import load_local_model
 
-    settings = replace(preset("demo"), ensemble=EnsembleSettings())
-    model = Kept(load_local_model("embedded"))
+    settings = preset("demo")
+    model = Kept(load_local_model("embedded", dtype=dtype))
     answerer, similarity = Answerer(model, settings.answering), open_similarity(settings.retrieval.similarity)
     fermi = Fermi(answerer, settings, similarity=similarity)
 
@@ -189,17 +226,16 @@ async def run(people: Sequence[User], mine: Sequence[int], folder: Path, log: Lo
         path = folder / "learned" / f"{user.id}.json"
         if path.exists():
             return FermiPersonalization.from_json(json.loads(path.read_text(encoding="utf-8")))
-        learned = await fermi.fit(replace(user, opinions=split_opinions(user, n_train=N_TRAIN).train, texts=()))
+        learned = await fermi.fit(user)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(f".{log.path.stem}").write_text(json.dumps(learned.to_json()), encoding="utf-8")
         path.with_suffix(f".{log.path.stem}").rename(path)
         return learned
 
     for place in mine:
-        user, other = people[place], people[(place + 1) % len(people)]
-        split = split_opinions(user, n_train=N_TRAIN)
-        test = split.test[:N_TEST]
-        for arm, respondent in unlearned(answerer, similarity, user, split.train).items():
+        user, other = people[place].user, people[(place + 1) % len(people)].user
+        test = people[place].test
+        for arm, respondent in unlearned(answerer, similarity, user, user.opinions).items():
             await log.ask(arm, user, test, respondent)
         for arm, make in respondents(await learned_for(user), answerer, similarity).items():
             await log.ask(arm, user, test, make())
@@ -218,7 +254,7 @@ def by_person(rows: Iterable[Mapping[str, Any]], arm: str, measure: str) -> dict
     return {user: sum(each) / len(each) for user, each in values.items()}
 
 
-def report(rows: Sequence[Mapping[str, Any]], group: str) -> str:
+def report(rows: Sequence[Mapping[str, Any]], group: str, machine: str) -> str:
     """Return the result as Markdown."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     n_arms: dict[str, set[str]] = {}
@@ -238,15 +274,16 @@ def report(rows: Sequence[Mapping[str, Any]], group: str) -> str:
             lines.append(f"| {one} − {other} | {' | '.join(cells)} |")
         return lines
 
-    table = ["| arm | alignment | accuracy | MAE |", "|---|---|---|---|"]
-    table += [f"| {arm} | " + " | ".join(str(mean_interval(scores[m][arm])) for m in MEASURES) + " |" for arm in arms]
+    measures = [each for each in MEASURES if scores[each][arms[0]]]
+    table = ["| arm | " + " | ".join(measures) + " |", "|---" * (len(measures) + 1) + "|"]
+    table += [f"| {arm} | " + " | ".join(str(mean_interval(scores[m][arm])) for m in measures) + " |" for arm in arms]
     head = (
         f"{n} {group} people, {sum(row['arm'] == arms[0] for row in rows)} held-out answers an arm. Means over people "
-        "with 95 % bootstrap intervals clustered by person (9,999 resamples). The embedded model in float32."
+        f"with 95 % bootstrap intervals clustered by person (9,999 resamples). The embedded model on {machine}."
     )
     parts = [
         head, "", "Primary comparisons:", "", *compared(PRIMARY), "", "Others, without correction:", "",
-        *compared(SECONDARY), "", *table, "", f"Machine: {platform.machine()}, Python {platform.python_version()}.", "",
+        *compared(SECONDARY), "", *table, "",
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -254,19 +291,22 @@ def report(rows: Sequence[Mapping[str, Any]], group: str) -> str:
 def main() -> None:
     """Run a shard, or report all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--group", choices=("reported", "development"), default="reported")
-    parser.add_argument("--n", type=int, default=N_PEOPLE, help="people")
+    parser.add_argument("--opinionqa", type=Path, metavar="FILE", help="OpinionQA's people instead of the bundled ones")
+    parser.add_argument("--group", choices=get_args(Group), default="reported")
+    parser.add_argument("--n", type=int, help="number of people; default: all of the group")
+    parser.add_argument("--dtype", help="such as bfloat16")
+    parser.add_argument("--machine", default=platform.machine(), help="where and in which dtype it ran, for the report")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th person from the I-th on")
     parser.add_argument("--report", action="store_true", help="only report what all shards have done")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    people = getattr(bundled_groups(), arguments.group)[: arguments.n]
     if not arguments.report:
+        people = people_of(arguments.group, arguments.opinionqa, arguments.n)
         shard, shards = map(int, arguments.shard.split("/"))
         log = Log(arguments.out / f"answers-{shard}.jsonl")
-        asyncio.run(run(people, range(shard, len(people), shards), arguments.out, log))
+        asyncio.run(run(people, range(shard, len(people), shards), arguments.out, log, arguments.dtype))
     rows = [row for path in sorted(arguments.out.glob("answers-*.jsonl")) for row in Log(path).rows]
-    print(report(rows, arguments.group))
+    print(report(rows, arguments.group, arguments.machine))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, 
 
 T = TypeVar("T")
 
+_PASS_TOKENS_ON_CPU, _PASS_TOKENS_ELSEWHERE = 512, 2048  # of a packed pass
 _GRADIENT_BATCH = 8  # texts per backward pass; small, because the pass keeps every layer's activations
 
 
@@ -53,8 +54,9 @@ class LocalSettings:
 
     Args:
         batch_size: maximum number of rows that are generated (or, without packing, scored) at a time.
-        max_pass_tokens: maximum number of tokens in one packed pass through the network; attention over a pass is
-            quadratic, so larger is not faster.
+        max_pass_tokens: maximum number of tokens in one packed pass through the network. Attention over a pass is
+            quadratic, so larger is not faster on a CPU; on a GPU, small passes take as long as starting their kernels.
+            None: 512 on a CPU, 2,048 elsewhere.
         prefix_cache_tokens: number of tokens whose keys and values are kept for later calls; 0 keeps none.
         prefix_reuse: False scores every prompt + choice on its own, in padded batches.
         scoring_dtype: such as "bfloat16": choices are scored by a second copy of the weights in that dtype, which is
@@ -62,7 +64,7 @@ class LocalSettings:
     """
 
     batch_size: int = 32
-    max_pass_tokens: int = 512
+    max_pass_tokens: int | None = None
     prefix_cache_tokens: int = 8192
     prefix_reuse: bool = True
     scoring_dtype: str | None = None
@@ -70,7 +72,7 @@ class LocalSettings:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}, must be at least 1")
-        if self.max_pass_tokens < 1:
+        if self.max_pass_tokens is not None and self.max_pass_tokens < 1:
             raise ValueError(f"max_pass_tokens is {self.max_pass_tokens}, must be at least 1")
         if self.prefix_cache_tokens < 0:
             raise ValueError(f"prefix_cache_tokens is {self.prefix_cache_tokens}, must not be negative")
@@ -104,7 +106,7 @@ class LocalModel:
         self._packed = PackedScorer(
             self._scoring,
             cache=PrefixCache(self.settings.prefix_cache_tokens),
-            max_pass_tokens=self.settings.max_pass_tokens,
+            max_pass_tokens=self.settings.max_pass_tokens or self._usual_pass_tokens(),
         )
         self._packs: bool | None = None if self.settings.prefix_reuse else False
         self._completions = Coalescer(self._generate, self._worker)
@@ -277,6 +279,10 @@ class LocalModel:
             raise
         except Exception as error:
             raise self._failure(error) from error
+
+    def _usual_pass_tokens(self) -> int:
+        on_cpu = self._scoring.device.type == "cpu"
+        return _PASS_TOKENS_ON_CPU if on_cpu else _PASS_TOKENS_ELSEWHERE
 
     def _scoring_network(self) -> Network:
         wanted = self.settings.scoring_dtype

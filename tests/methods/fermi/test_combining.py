@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from idiolect import Opinion, Question
 from idiolect.methods.answering import Response
-from idiolect.methods.fermi.combining import combined, own_distribution
+from idiolect.methods.fermi.combining import bias_of, combined, own_distribution
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
 from idiolect.models.language_model import Usage
 from tests.methods.people import steady
@@ -151,3 +151,50 @@ def test_one_response_stays_what_it_is() -> None:
     for each in (*votes("b"), likelihoods(0.2, 0.3, 0.5)):
         result = combined(ABC, [each], (), EnsembleSettings()).response
         assert (result.answer, result.text, result.usage) == (each.answer, each.text, each.usage)
+
+
+def test_near_answers_count_more_in_the_own_distribution() -> None:
+    own = [opinion("a"), opinion("a"), opinion("b"), opinion("c", ("c", "b"))]
+    assert own_distribution(ABC, own, [0.0, 0.0, 0.0, 9.0]) == pytest.approx(np.array([3, 2, 1]) / 6)
+    weights = np.array([1.0, 1.0, math.e]) / (2 + math.e) * 3
+    expected = np.array([1 + weights[0] + weights[1], 1 + weights[2], 1.0]) / 6
+    assert own_distribution(ABC, own, [5.0, 5.0, 6.0, 99.0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_answers_that_are_near_to_the_question_decide() -> None:
+    own, said = [opinion("a"), opinion("a"), opinion("b")], votes("c")
+    near = (0.1, 0.1, 0.9)
+    for nearness, expected in ((None, "a"), (10.0, "a"), (0.1, "b")):
+        settings = EnsembleSettings(sharpness=1e-6, own_answers=1.0, own_nearness=nearness)
+        assert combined(ABC, said, own, settings, similarities=near).response.answer == expected
+
+
+def test_a_bias_is_the_smoothed_mean_over_questions_with_the_same_choices() -> None:
+    own = [opinion("a"), opinion("b"), opinion("a", ("a", "b")), opinion("c"), opinion("c")]
+    responses = [likelihoods(0.8, 0.1, 0.1), likelihoods(0.6, 0.2, 0.2), votes("a")[0], None, votes(None)[0]]
+    expected = (np.array([0.8, 0.1, 0.1]) + np.array([0.6, 0.2, 0.2]) + 1 / 3) / 3
+    assert bias_of(ABC, own, responses) == pytest.approx(expected, abs=1e-6)
+    assert bias_of(ABC, [], []) == pytest.approx(np.ones(3) / 3)
+
+
+def test_what_a_prompt_always_prefers_does_not_count() -> None:
+    said, bias = [likelihoods(0.6, 0.3, 0.1)], np.array([0.8, 0.1, 0.1], dtype=np.float32)
+    assert answer(said) == "a"
+    result = combined(ABC, said, (), EnsembleSettings(calibrate=True), biases=[bias])
+    assert result.response.answer == "b"
+    assert result.distribution == pytest.approx(np.array([0.75, 3.0, 1.0]) / 4.75, abs=1e-5)
+
+
+def test_each_prompt_is_calibrated_by_its_own_bias() -> None:
+    said = [likelihoods(0.5, 0.3, 0.2), votes(None)[0], likelihoods(0.5, 0.3, 0.2)]
+    even, skew = np.ones(3, dtype=np.float32) / 3, np.array([0.9, 0.05, 0.05], dtype=np.float32)
+    result = combined(ABC, said, (), EnsembleSettings(calibrate=True), biases=[skew, even, even])
+    one = np.array([0.5 / 0.9, 6.0, 4.0])
+    assert result.distribution == pytest.approx((one / one.sum() + [0.5, 0.3, 0.2]) / 2, abs=1e-5)
+
+
+def test_a_blunter_model_counts_for_less_beside_own_answers() -> None:
+    own, said = [opinion("b")] * 2, [likelihoods(0.8, 0.15, 0.05)]
+    for sharpness, expected in ((1.0, "a"), (0.5, "b")):
+        settings = EnsembleSettings(sharpness=sharpness, own_answers=1.0)
+        assert combined(ABC, said, own, settings).response.answer == expected

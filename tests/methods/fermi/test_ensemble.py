@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from idiolect import Opinion, Question
@@ -166,6 +167,33 @@ async def test_own_answers_outweigh_a_single_vote() -> None:
         assert found.response.answer == expected
 
 
+async def test_own_answers_near_the_question_decide() -> None:
+    """Similarity is 1 to the last three items, and 0 to the others."""
+    answers = ("low", "low", "high", "high", "middle")
+    opinions = tuple(replace(each, answer=answer) for each, answer in zip(OPINIONS, answers, strict=True))
+    for nearness, expected in ((None, "low"), (0.1, "high")):
+        ensemble = EnsembleSettings(sharpness=0.1, own_answers=3.0, own_nearness=nearness)
+        learned = replace(learned_with({"P0": [1.0] * 5}, ensemble, retrieve=False), opinions=opinions)
+        (found,) = await asking(learned, saying(P0="low")).answer([NEW])
+        assert found.response.answer == expected
+
+
+async def test_calibration_asks_what_it_needs_once_and_takes_off_what_a_prompt_prefers() -> None:
+    """P0 says "high" to all of the person's questions, so that its "high" to a new one counts for less."""
+    initial = scored("P0", [None] * 5)
+    ensemble = EnsembleSettings(calibrate=True, own_answers=0.5)
+    learned = replace(learned_with({"P0": [1.0] * 5}, ensemble), initial=initial, prompts=(initial,))
+    model = saying(P0="high")
+    respondent = asking(learned, model)
+    first, second = [(await respondent.answer([NEW]))[0] for _ in range(2)]
+    assert (first.response, len(model.completion_requests)) == (second.response, 5 + 2)
+    shares = np.exp(first.response.scores)
+    bias = np.array([1 / 3, 1 / 3, 5 + 1 / 3]) / 6
+    own = (np.array([6.0, 1.0, 1.0]) / 8) ** 0.5
+    expected = np.array([1e-6, 1e-6, 1.0]) / bias * own
+    assert shares == pytest.approx(expected / expected.sum(), abs=1e-5)
+
+
 # Estimates
 
 
@@ -212,6 +240,9 @@ async def test_estimates_choose_where_the_mean_of_one_neighbour_is_luck() -> Non
         ({"orders": 0}, "orders"),
         ({"tolerance": -0.1}, "tolerance"),
         ({"tolerance": float("nan")}, "tolerance"),
+        ({"sharpness": 0.0}, "sharpness"),
+        ({"own_nearness": 0.0}, "own_nearness"),
+        ({"own_nearness": float("nan")}, "own_nearness"),
         ({"own_answers": -1.0}, "own_answers"),
         ({"own_answers": float("inf")}, "own_answers"),
         ({"decide": "coin"}, "decide"),

@@ -18,7 +18,16 @@ from tests.methods.people import TableSimilarity, learn, number, paper, random_a
 NEW_SETTINGS = {
     "search": {"crossing": 1, "parents": "memory", "plateau": None, "stop_when_perfect": False},
     "hybrid": {"examples": 0, "max_prompt_tokens": None},
-    "ensemble": {"prompts": 1, "tolerance": 1.0, "orders": 1, "own_answers": 0.0, "decide": "mode"},
+    "ensemble": {
+        "prompts": 1,
+        "tolerance": 1.0,
+        "orders": 1,
+        "calibrate": False,
+        "sharpness": 1.0,
+        "own_answers": 0.0,
+        "own_nearness": None,
+        "decide": "mode",
+    },
     "meta_prompt.form": "paper",
     "meta_prompt.successes": 4,
     "meta_prompt.keeps_profile": False,

@@ -1,7 +1,11 @@
 """One answer from several prompts' answers, and from the person's own answers to the same choices (ours).
 
-    p(c)  ∝  mean_k p_k(c) · own(c)^w          p_k: prompt k's distribution, or its vote if it wrote its answer
-    own(c) = (n_c + 1) / (n + |C|)             n_c: the person's answers c to questions with the choices C
+    p(c)  ∝  mean_k q_k(c) · own(c)^w
+    q_k(c) ∝ (p_k(c) / b_k(c))^γ               p_k: prompt k's distribution, or its vote if it wrote its answer
+    b_k(c) = (Σ_i p_k(c | q_i) + 1/|C|) / (n + 1)          over the person's n own questions q_i with the choices C
+    own(c) = (Σ_i w_i [a_i = c] + 1) / (n + |C|)           w_i ∝ exp(sim(q, q_i) / τ), with the sum n
+
+b_k is only used if `calibrate` is set, and the weights w_i are 1 unless `own_nearness` sets τ.
 
 The answer is the likeliest choice, or, for ordinal choices, the median of p: under it, the expected distance on the
 scale is least, which is what alignment on a scale measures. All prompts count equally, because their scores on a few
@@ -43,7 +47,13 @@ class Combined:
 
 
 def combined(
-    question: Question, responses: Sequence[Response], own: Sequence[Opinion], settings: EnsembleSettings
+    question: Question,
+    responses: Sequence[Response],
+    own: Sequence[Opinion],
+    settings: EnsembleSettings,
+    *,
+    similarities: Sequence[float] | None = None,
+    biases: Sequence[FloatArray] | None = None,
 ) -> Combined:
     """Return one answer for the responses of several prompts to one question.
 
@@ -54,18 +64,26 @@ def combined(
         responses: the responses, those of the best prompt first; at least one.
         own: the person's opinions, without any on the question itself.
         settings: how to combine.
+        similarities: similarity of the question to each of `own`, for `own_nearness`; None: all are equally near.
+        biases: for each response, what its prompt prefers whatever it is asked (`bias_of`), shape (choices,); None: the
+            responses are not calibrated.
     """
     usage = sum((each.usage for each in responses), Usage())
     first = replace(responses[0], usage=usage)
-    told = [shares for each in responses if (shares := _shares(question, each)) is not None]
+    told = [
+        _weighed(shares, None if biases is None else biases[place], settings.sharpness)
+        for place, each in enumerate(responses)
+        if (shares := _shares(question, each)) is not None
+    ]
     if not question.choices or not told:
         return Combined(first)
     distribution: _Shares = np.asarray(np.mean(told, axis=0, dtype=np.float64))
     if settings.own_answers:
+        nearness = settings.own_nearness
+        near = None if nearness is None or similarities is None else [each / nearness for each in similarities]
         logs = np.log(np.maximum(distribution, _LEAST))
-        logs += settings.own_answers * np.log(own_distribution(question, own).astype(np.float64))
-        weights = np.exp(logs - logs.max())
-        distribution = weights / weights.sum()
+        logs += settings.own_answers * np.log(own_distribution(question, own, near).astype(np.float64))
+        distribution = _normalized(logs)
     equal = _best_places(question, distribution, settings)
     named = (question.choices.index(each.answer) for each in responses if each.answer in question.choices)
     place = next((each for each in named if each in equal), equal[0])
@@ -76,13 +94,61 @@ def combined(
     return Combined(response, tuple(float(share) for share in distribution))
 
 
-def own_distribution(question: Question, own: Sequence[Opinion]) -> FloatArray:
-    """Return the person's smoothed distribution of answers to questions with these choices, shape (choices,)."""
-    counts = np.ones(len(question.choices), dtype=np.float32)
-    for opinion in own:
-        if opinion.question.choices == question.choices and opinion.answer in question.choices:
-            counts[question.choices.index(opinion.answer)] += 1
-    shares: FloatArray = counts / counts.sum()
+def own_distribution(question: Question, own: Sequence[Opinion], logits: Sequence[float] | None = None) -> FloatArray:
+    """Return the person's smoothed distribution of answers to questions with these choices, shape (choices,).
+
+    Args:
+        question: the question.
+        own: the person's opinions.
+        logits: logarithm of each opinion's weight, up to a constant; None: all weigh the same.
+    """
+    counts = np.ones(len(question.choices), dtype=np.float64)
+    same = [k for k, each in enumerate(own) if _has_choices(each, question)]
+    if same:
+        weights = _normalized(np.asarray([logits[k] if logits is not None else 0.0 for k in same], dtype=np.float64))
+        places = [question.choices.index(own[k].answer) for k in same]
+        np.add.at(counts, places, weights * len(same))
+    shares: FloatArray = (counts / counts.sum()).astype(np.float32)
+    return shares
+
+
+def bias_of(question: Question, own: Sequence[Opinion], responses: Sequence[Response | None]) -> FloatArray:
+    """Return what a prompt prefers whatever it is asked: its smoothed mean distribution, shape (choices,).
+
+    Args:
+        question: the question, whose choices count.
+        own: the person's opinions, without any on the question itself.
+        responses: the prompt's response to each of them; None if it was not asked.
+    """
+    total = np.full(len(question.choices), 1 / len(question.choices))
+    n = 1
+    for opinion, response in zip(own, responses, strict=True):
+        if response is None or opinion.question.choices != question.choices:
+            continue
+        shares = _shares(question, response)
+        if shares is not None:
+            total, n = total + shares, n + 1
+    bias: FloatArray = (total / n).astype(np.float32)
+    return bias
+
+
+def _has_choices(opinion: Opinion, question: Question) -> bool:
+    return opinion.question.choices == question.choices and opinion.answer in question.choices
+
+
+def _weighed(shares: _Shares, bias: FloatArray | None, sharpness: float) -> _Shares:
+    """Return q: a prompt's distribution less its bias, to the power of the sharpness."""
+    if bias is None and sharpness == 1:
+        return shares  # exact, so that votes that are equally many stay equal
+    logs = np.log(np.maximum(shares, _LEAST))
+    if bias is not None:
+        logs = logs - np.log(bias.astype(np.float64))
+    return _normalized(sharpness * logs)
+
+
+def _normalized(logs: _Shares) -> _Shares:
+    weights = np.exp(logs - logs.max())
+    shares: _Shares = weights / weights.sum()
     return shares
 
 
@@ -91,10 +157,7 @@ def _shares(question: Question, response: Response) -> _Shares | None:
     if not question.choices or response.answer not in question.choices:
         return None
     if len(response.scores) == len(question.choices):
-        scores = np.asarray(response.scores, dtype=np.float64)
-        weights: _Shares = np.exp(scores - scores.max())
-        shares: _Shares = weights / weights.sum()
-        return shares
+        return _normalized(np.asarray(response.scores, dtype=np.float64))
     vote = np.zeros(len(question.choices), dtype=np.float64)
     vote[question.choices.index(response.answer)] = 1.0
     return vote

@@ -69,8 +69,15 @@ class EnsembleSettings:
         prompts: number of prompts that answer a question, the best ones for it; 1: one, as in the paper.
         tolerance: difference of estimated scores to the best prompt, in [0, 1], up to which a prompt takes part.
         orders: number of orders of the examples in which each of them answers; only for prompts with examples.
+        calibrate: whether each prompt's distribution is divided by its mean over the person's own questions with the
+            same choices, so that what the model prefers whatever it is asked does not count (compare Batch Calibration,
+            arXiv 2309.17249). These questions are asked as for scoring, once.
+        sharpness: exponent of each prompt's distribution, above 0. Below 1 it counts for less beside the person's own
+            answers, because small models are too sure.
         own_answers: exponent of the person's own distribution of answers to questions with the same choices, which
             multiplies the prompts' mean distribution; 0: it is not used.
+        own_nearness: difference of similarity to the question by which a person's answer counts e times less in that
+            distribution, above 0; None: all answers count equally.
         decide: the answer to a question with ordinal choices. "mode" is the likeliest choice; "median" is the middle of
             the distribution, which minimizes the expected distance. Other questions always take the likeliest choice.
     """
@@ -78,21 +85,28 @@ class EnsembleSettings:
     prompts: int = 1
     tolerance: float = 1.0
     orders: int = 1
+    calibrate: bool = False
+    sharpness: float = 1.0
     own_answers: float = 0.0
+    own_nearness: float | None = None
     decide: Decision = "mode"
 
     def __post_init__(self) -> None:
         require(self.prompts >= 1, "ensemble.prompts", self.prompts, "at least 1")
         require(0 <= self.tolerance <= 1, "ensemble.tolerance", self.tolerance, "in [0, 1]")
         require(self.orders >= 1, "ensemble.orders", self.orders, "at least 1")
+        require(isfinite(self.sharpness) and self.sharpness > 0, "ensemble.sharpness", self.sharpness, "above 0")
         finite = isfinite(self.own_answers) and self.own_answers >= 0
         require(finite, "ensemble.own_answers", self.own_answers, "0 or greater")
+        near = self.own_nearness
+        require(near is None or (isfinite(near) and near > 0), "ensemble.own_nearness", near, "above 0, or None")
         require_one_of(Decision, "ensemble.decide", self.decide)
 
     @property
     def combines(self) -> bool:
         """Whether an answer is more than one prompt's."""
-        return self.prompts > 1 or self.orders > 1 or self.own_answers > 0 or self.decide != "mode"
+        several = self.prompts > 1 or self.orders > 1
+        return several or self.calibrate or self.own_answers > 0 or self.decide != "mode"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ PRESETS: dict[str, FermiSettings] = {
         ),
         demonstrations=DemonstrationSettings(max_demonstrations=12),
         retrieval=RetrievalSettings(pool="last+memory", demonstration_order="nearest_last"),
+        ensemble=EnsembleSettings(calibrate=True, sharpness=0.5, own_answers=1.0, own_nearness=0.05, decide="median"),
     ),
     # For models behind an API, where a call costs money. docs/results/strong-models.md describes what it was chosen by.
     "api": FermiSettings(

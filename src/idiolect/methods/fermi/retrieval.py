@@ -10,22 +10,21 @@ goes to the first in the pool.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from idiolect.errors import SettingsError
-from idiolect.methods.answering import Answerer, PromptedQuestion
-from idiolect.methods.fermi.combining import combined
+from idiolect.methods.answering import Answerer, PromptedQuestion, Response
+from idiolect.methods.fermi.combining import bias_of, combined
 from idiolect.methods.fermi.disposition_bearing import bearing_on
 from idiolect.methods.fermi.dispositions import with_known
 from idiolect.methods.fermi.estimates import estimates
 from idiolect.methods.fermi.examples import compared_text
-from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
+from idiolect.methods.fermi.grounds import Grounds
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Scorer
@@ -70,7 +69,12 @@ class RetrievalOfPrompt:
             raise SettingsError("the prompts were learned with other answering settings")
         self._settings, self._hybrid, self._ensemble = settings.retrieval, settings.hybrid, settings.ensemble
         self._sorts_demonstrations = self._settings.demonstration_order == "nearest_last"
-        self._needs_similarity = self._settings.retrieve or self._sorts_demonstrations or self._hybrid.examples > 0
+        self._needs_similarity = (
+            self._settings.retrieve
+            or self._sorts_demonstrations
+            or self._hybrid.examples > 0
+            or (self._ensemble.own_answers > 0 and self._ensemble.own_nearness is not None)
+        )
         if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
@@ -101,19 +105,30 @@ class RetrievalOfPrompt:
         asked = [
             self._versions(question, grounds, why) for question, (grounds, why) in zip(questions, choices, strict=True)
         ]
-        responses = iter(await answer_shortened(self._answered_by, [one for several in asked for one in several]))
+        responses = iter(await answer_shortened(self._answered_by, [one for several in asked for _, one in several]))
         answers = []
         for question, several, (grounds, why) in zip(questions, asked, choices, strict=True):
             answered = [next(responses) for _ in several]
             if self._ensemble.combines:
-                opinions = self._learned.opinions
-                own = [o for i, o in enumerate(opinions) if i not in grounds.excluded]
-                answered = [combined(question, answered, own, self._ensemble).response]
+                answered = [self._combined(question, answered, [k for k, _ in several], grounds)]
             answers.append(Answer(answered[0], why))
         return answers
 
-    def _versions(self, question: Question, grounds: _Grounds, why: Explanation) -> list[Versions]:
-        """Return the different prompts that answer a question, each with ever fewer of the nearest examples.
+    def _combined(
+        self, question: Question, responses: Sequence[Response], prompts: Sequence[int], grounds: Grounds
+    ) -> Response:
+        """Return one response for those of several prompts, which are given by their indices."""
+        places = [i for i in range(len(self._learned.opinions)) if i not in grounds.excluded]
+        own = [self._learned.opinions[i] for i in places]
+        near = [grounds.similarities[i] for i in places]
+        biases = None
+        if self._ensemble.calibrate and question.choices:
+            asked = [[self._pool[k].judged(i) for i in places] for k in prompts]
+            biases = [bias_of(question, own, [cell.response if cell else None for cell in row]) for row in asked]
+        return combined(question, responses, own, self._ensemble, similarities=near, biases=biases).response
+
+    def _versions(self, question: Question, grounds: Grounds, why: Explanation) -> list[tuple[int, Versions]]:
+        """Return the different prompts that answer a question, by index, each with ever fewer of the nearest examples.
 
         These are the prompts of the ensemble, each in its orders. Texts cannot be combined, so a question without
         choices is answered by the chosen prompt alone.
@@ -134,7 +149,7 @@ class RetrievalOfPrompt:
                 text = self._rendered(k, question, grounds, order, known=why.dispositions, examples=examples)
                 yield PromptedQuestion(text, question)
 
-        return [partial(versions, text, *place) for text, place in reversed(texts.items())]
+        return [(place[0], partial(versions, text, *place)) for text, place in reversed(texts.items())]
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Return the choice of a prompt for each question, after computing the scores that it needs.
@@ -144,7 +159,7 @@ class RetrievalOfPrompt:
         """
         return [why for _, why in await self._choose(questions)]
 
-    async def _choose(self, questions: Sequence[Question]) -> list[tuple[_Grounds, Explanation]]:
+    async def _choose(self, questions: Sequence[Question]) -> list[tuple[Grounds, Explanation]]:
         async with self._scoring:  # one call at a time, so that each uses the scores of the one before
             all_grounds = await self._grounds(questions)
             # 1) Score every prompt on the opinions nearest to each question, or on all of them for estimates: an answer
@@ -168,13 +183,17 @@ class RetrievalOfPrompt:
                 await self._score_overall(of_several)
                 overall = self._overall_scores(all_grounds)
             known = await self._dispositions(questions, all_grounds)
-            return [
+            chosen = [
                 (grounds, self._explanation(grounds, each, best, overall[grounds.excluded], stated))
                 for grounds, each, best, stated in zip(all_grounds, scores, tied, known, strict=True)
             ]
+            # 4) What the answering prompts prefer whatever they are asked is known from all opinions.
+            if self._ensemble.calibrate:
+                await self._score_overall((grounds, why.answering) for grounds, why in chosen)
+            return chosen
 
     async def _dispositions(
-        self, questions: Sequence[Question], all_grounds: Sequence[_Grounds]
+        self, questions: Sequence[Question], all_grounds: Sequence[Grounds]
     ) -> list[tuple[int, ...]]:
         """Return the dispositions to state for each question, by their indices."""
         learned = self._learned
@@ -209,7 +228,7 @@ class RetrievalOfPrompt:
             self._made_scorer = await hybrid_scorer(learned, learned.opinions, self._answerer, self._similarity)
         self._pool = await self._made_scorer.fill(self._pool, cells)
 
-    async def _score_overall(self, wanted: Iterable[tuple[_Grounds, Sequence[int]]]) -> None:
+    async def _score_overall(self, wanted: Iterable[tuple[Grounds, Sequence[int]]]) -> None:
         """Score prompts, given by index for each question's grounds, on all opinions that are not excluded there."""
         cells = {
             (k, i)
@@ -220,14 +239,15 @@ class RetrievalOfPrompt:
         }
         await self.score(sorted(cells))
 
-    async def _grounds(self, questions: Sequence[Question]) -> list[_Grounds]:
+    async def _grounds(self, questions: Sequence[Question]) -> list[Grounds]:
         found = []
         for question, row in zip(questions, await self._similarities(questions), strict=True):  # row: (opinions,)
             excluded = self._opinions_on(question) if self._leave_one_out else frozenset()
             ranking = tuple(int(i) for i in np.argsort(-row, kind="stable"))
             allowed = [i for i in ranking if i not in excluded] if self._settings.retrieve else []
             nearest = tuple(Neighbour(i, float(row[i])) for i in allowed[: self._settings.neighbours])
-            found.append(_Grounds(nearest, ranking, excluded, self._revealing_prompts(question, excluded)))
+            revealing = self._revealing_prompts(question, excluded)
+            found.append(Grounds(nearest, ranking, tuple(float(each) for each in row), excluded, revealing))
         return found
 
     async def _similarities(self, questions: Sequence[Question]) -> FloatArray:
@@ -253,12 +273,12 @@ class RetrievalOfPrompt:
             if not excluded.isdisjoint(scored.prompt.revealed) or quoted_opinions(scored.prompt.text, judged)
         )
 
-    def _overall_scores(self, all_grounds: Iterable[_Grounds]) -> dict[frozenset[int], list[float | None]]:
+    def _overall_scores(self, all_grounds: Iterable[Grounds]) -> dict[frozenset[int], list[float | None]]:
         """Return the overall score of every prompt (None if unknown), by the set of excluded opinions."""
         different = {grounds.excluded: grounds for grounds in all_grounds}
         return {excluded: [each.score_overall(p) for p in self._pool] for excluded, each in different.items()}
 
-    def _scores(self, grounds: _Grounds, overall: Sequence[float | None]) -> list[float]:
+    def _scores(self, grounds: Grounds, overall: Sequence[float | None]) -> list[float]:
         """Return the score of every prompt for one question; tied prompts have equal floats."""
         if self._settings.shrinkage:
             nearest = [each.index for each in grounds.nearest]
@@ -272,7 +292,7 @@ class RetrievalOfPrompt:
             scores.append(0.0 if score is None else score)  # None: there is no opinion that it may be scored on
         return scores
 
-    def _best(self, grounds: _Grounds, scores: Sequence[float]) -> list[int]:
+    def _best(self, grounds: Grounds, scores: Sequence[float]) -> list[int]:
         """Return the prompts that tie for the best score; revealing ones are included only if all are revealing."""
         everything = range(len(scores))
         candidates = [k for k in everything if k not in grounds.revealing] or list(everything)
@@ -281,7 +301,7 @@ class RetrievalOfPrompt:
 
     def _explanation(
         self,
-        grounds: _Grounds,
+        grounds: Grounds,
         scores: Sequence[float],
         tied: Sequence[int],
         overall: Sequence[float | None],
@@ -303,7 +323,7 @@ class RetrievalOfPrompt:
         self,
         chosen: int,
         question: Question,
-        grounds: _Grounds,
+        grounds: Grounds,
         order: int = 0,
         *,
         known: Sequence[int] = (),
@@ -330,40 +350,8 @@ class RetrievalOfPrompt:
             shuffled=random.Random(key) if order else None,
         )
 
-    def _behind(self, grounds: _Grounds, k: int) -> tuple[int, ...]:
+    def _behind(self, grounds: Grounds, k: int) -> tuple[int, ...]:
         """Return the k nearest opinions that stand behind each prompt (hybrid prompts), nearest last."""
         left_out = grounds.excluded | self._withheld
         allowed = [index for index in grounds.ranking if index not in left_out]
         return tuple(allowed[:k])[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Grounds:
-    """Grounds for choosing a prompt for one question; opinions and prompts are given by their indices.
-
-    Args:
-        nearest: the Ñ nearest opinions, nearest first; empty without retrieval.
-        ranking: all opinions, nearest first, including excluded ones.
-        excluded: opinions that must not be used.
-        revealing: prompts that reveal the answer.
-    """
-
-    nearest: tuple[Neighbour, ...]
-    ranking: tuple[int, ...]
-    excluded: frozenset[int]
-    revealing: frozenset[int]
-
-    def score_nearby(self, prompt: ScoredPrompt) -> float | None:
-        """Return the mean alignment on the nearest opinions; None if the prompt may not be scored on any of them."""
-        revealed = prompt.prompt.revealed
-        return _mean([prompt.cells[each.index] for each in self.nearest if each.index not in revealed])
-
-    def score_overall(self, prompt: ScoredPrompt) -> float | None:
-        """Return the mean alignment on all opinions that count; None if there are none or one was not asked."""
-        cells = [prompt.cells[i] for i in prompt.scoreable if i not in self.excluded]
-        return None if None in cells else _mean(cells)
-
-
-def _mean(cells: Iterable[ScoredAnswer | None]) -> float | None:
-    known = [cell.score for cell in cells if cell is not None]
-    return math.fsum(known) / len(known) if known else None
