@@ -2,7 +2,8 @@
 
 What the scripts of `benchmarks/` report; an evaluation's answers, which people share questions of, go to `statistics`.
 The unit is the person: answers of one person hang together, so people are resampled, never answers. A person's value is
-the mean over their answers; the reported value is the mean over people. scipy does the resampling (extra `evaluate`).
+the mean over their answers; the reported value is the mean over people. numpy does the resampling, so that scripts
+need no extra for it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from idiolect.errors import MissingExtraError
-
 _RESAMPLES = 9999
+_OUTSIDE = (1 - 0.95) / 2  # share of the resampled means on each side of the interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,18 @@ def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
         seed: of the resampling.
 
     Raises:
-        MissingExtraError: scipy is not installed.
         ValueError: fewer than two people.
     """
     if len(values) < 2:
         raise ValueError(f"{len(values)} people: an interval needs at least two")
-    try:
-        from scipy.stats import bootstrap
-    except ImportError as error:
-        raise MissingExtraError("intervals need scipy: pip install 'idiolect[evaluate]'") from error
     sample = np.array([values[person] for person in sorted(values)])  # (people,)
-    mean = math.fsum(sample) / len(sample)
-    if np.ptp(sample) == 0:  # the bootstrap of a constant is that constant; scipy would warn
-        return Interval(len(sample), mean, mean, mean)
-    found = bootstrap(
-        (sample,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return Interval(len(sample), mean, float(found.low), float(found.high))
+    n = len(sample)
+    mean = math.fsum(sample) / n
+    drawn = np.random.default_rng(seed).integers(0, n, (_RESAMPLES, n))
+    low, high = np.percentile(sample[drawn].mean(axis=1), [100 * _OUTSIDE, 100 * (1 - _OUTSIDE)])
+    if np.ptp(sample) == 0:  # rounding would give a constant a width
+        low = high = mean
+    return Interval(n, mean, float(low), float(high))
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) -> Interval:

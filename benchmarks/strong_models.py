@@ -3,6 +3,7 @@
     python benchmarks/strong_models.py --people 100 --out strong-models --page docs/results/strong-models.md
     … --worlds chatty thinks --optimizers "80 % right" --people 20 --arms OPRO GEPA
     … --set iterations=3 --set search.crossing=3                                # other settings for the new preset
+    … --jobs 12                                                                 # people in 12 processes
     … --report                                                                  # only make the tables from the lines
 
 People have hidden stances on six topics; 10 % of their answers are noise. 20 answers are known, 16 are held out. The
@@ -23,9 +24,8 @@ import asyncio
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ from intervals import Interval, mean_interval, paired_difference
 from simulated_models.arms import RIVALS, Trial, missing_package, results
 from simulated_models.compared_settings import OLD, new_settings
 from simulated_models.optimizer import OPTIMIZERS
-from simulated_models.people import WORLDS, person
+from simulated_models.people import WORLDS, name_of, person
+from simulated_models.processes import Cell, Progress, at_least_one, each_done
 
 from idiolect.errors import SettingsError
 from idiolect.methods.fermi.settings import FermiSettings
@@ -45,7 +46,6 @@ LEAST, AHEAD, CALLS = -0.01, 0.05, 0.6
 """What is aimed at: new − the better of old and few-shot, the same where text and examples differ, new / old calls."""
 
 Row = Mapping[str, Any]
-Cell = tuple[str, str]
 
 
 def fingerprint(*settings: FermiSettings) -> str:
@@ -64,21 +64,41 @@ def rows_of(path: Path, made_with: str, arms: Sequence[str]) -> dict[str, Row]:
     return {row["person"]: row for row in rows if row["settings"] == made_with and set(arms) <= set(row["arms"])}
 
 
-async def run_cell(out: Path, cell: Cell, people: int, new: FermiSettings, arms: Sequence[str]) -> None:
-    """All people of one world and optimizer that have no line yet."""
-    path, made_with = path_of(out, cell), fingerprint(OLD, new)
-    done = rows_of(path, made_with, arms)
+@dataclass(frozen=True)
+class Task:
+    """A person in a world with an optimizer, the new preset's settings, and the rivals."""
+
+    cell: Cell
+    number: int
+    new: FermiSettings
+    arms: tuple[str, ...]
+
+
+def line_of(task: Task) -> Row:
+    """Run all arms for a person."""
+    world = WORLDS[task.cell[0]]
+    one = person(world, task.number)
+    trial = Trial(world, one, OPTIMIZERS[task.cell[1]], OLD, task.new)
+    found = asyncio.run(results(trial, task.arms))
+    arms = {arm: asdict(each) for arm, each in found.items()}
+    return {"person": one.user.id, "settings": fingerprint(OLD, task.new), "arms": arms}
+
+
+def open_tasks(out: Path, cells: Sequence[Cell], people: int, new: FermiSettings, arms: Sequence[str]) -> list[Task]:
+    """Return a task for each person of the cells who has no line yet."""
+    tasks = []
+    for cell in cells:
+        done = rows_of(path_of(out, cell), fingerprint(OLD, new), arms)
+        numbers = range(FIRST_PERSON, FIRST_PERSON + people)
+        tasks += [Task(cell, n, new, tuple(arms)) for n in numbers if name_of(n) not in done]
+    return tasks
+
+
+def add_line(path: Path, row: Row) -> None:
+    """Add a line to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    for number in range(FIRST_PERSON, FIRST_PERSON + people):
-        one = person(WORLDS[cell[0]], number)
-        if one.user.id in done:
-            continue
-        found = await results(Trial(WORLDS[cell[0]], one, OPTIMIZERS[cell[1]], OLD, new), arms)
-        row = {"person": one.user.id, "settings": made_with, "arms": {arm: asdict(each) for arm, each in found.items()}}
-        with path.open("a") as stream:
-            stream.write(json.dumps(row, separators=(",", ":")) + "\n")
-    print(f"{', '.join(cell)}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    with path.open("a") as stream:
+        stream.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
 # --- the report
@@ -217,6 +237,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", choices=RIVALS, default=list(RIVALS), help="rivals")
     parser.add_argument("--new", default="api", help="name of the new preset")
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="of the new preset")
+    parser.add_argument("--jobs", type=at_least_one, default=1, help="number of processes")
     parser.add_argument("--report", action="store_true", help="only report")
     parser.add_argument("--out", type=Path, required=True, help="folder of the lines")
     parser.add_argument("--page", type=Path, help="Markdown file that gets the tables; they are printed anyway")
@@ -228,8 +249,11 @@ def main() -> None:
     if (package := missing_package(given.arms)) and not given.report:
         sys.exit(f"{package} is not installed: docs/results/strong-models.md says how; or name --arms without it")
     cells = list(product(given.worlds, given.optimizers))
-    for cell in cells if not given.report else ():
-        asyncio.run(run_cell(given.out, cell, given.people, new, given.arms))
+    tasks = open_tasks(given.out, cells, given.people, new, given.arms) if not given.report else []
+    progress = Progress(task.cell for task in tasks)
+    for task, row in each_done(line_of, tasks, given.jobs):
+        add_line(path_of(given.out, task.cell), row)
+        progress.done(task.cell)
     found = {cell: rows_of(path_of(given.out, cell), fingerprint(OLD, new), given.arms) for cell in cells}
     whole = {cell: rows for cell, rows in found.items() if len(rows) > 1}
     if not whole:

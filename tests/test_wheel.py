@@ -217,6 +217,12 @@ def test_core_alone_names_the_extra_of_a_public_name(environment: Environments) 
     assert failed.stderr.rstrip().endswith(wanted)
 
 
+def test_core_alone_runs_the_simulated_ablations(environment: Environments, tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "strong_models_ablations.py")
+    few = ("--people", "2", "--worlds", "follows both", "--optimizers", "80 % right", "--arms", "fermi", "old-api")
+    assert "| old-api |" in environment("").run("python", script, *few, "--out", str(tmp_path / "lines")).stdout
+
+
 def test_bench_alone_runs_the_rival_optimizer(environment: Environments) -> None:
     bench = environment("bench")
     assert "--budgets" in bench.run("python", str(ROOT / "benchmarks" / "against_gepa.py"), "--help").stdout

@@ -14,8 +14,6 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Literal
 
-import against_gepa
-
 from idiolect.evaluate.methods.fermi import opro as opro_settings
 from idiolect.methods.answering import Answerer, PromptedQuestion
 from idiolect.methods.baselines import FewShot, FixedPrompt
@@ -146,6 +144,8 @@ def within_calls(settings: FermiSettings) -> FermiSettings:
 
 async def gepa(trial: Trial) -> dict[str, Result]:
     """GEPA as in `against_gepa.py`, and its best text with examples behind it."""
+    import against_gepa  # its package `gepa` is in the extra `bench`
+
     run = trial.run(trial.new)
     free = Purse()
     world = against_gepa.World(
@@ -223,9 +223,10 @@ async def results(trial: Trial, arms: Sequence[str]) -> dict[str, Result]:
 
 
 RIVALS = ("old api, equal calls", "OPRO", "GEPA", "LangMem gradient", "LangMem metaprompt")
+_PACKAGES = {"GEPA": "gepa", "LangMem gradient": "langmem", "LangMem metaprompt": "langmem"}
 
 
 def missing_package(arms: Sequence[str]) -> str | None:
     """Return the name of a package that an arm needs and that is not installed."""
-    langmem_asked = any(arm.startswith("LangMem") for arm in arms)
-    return "langmem" if langmem_asked and find_spec("langmem") is None else None
+    needed = [_PACKAGES[arm] for arm in arms if arm in _PACKAGES]
+    return next((package for package in needed if find_spec(package) is None), None)

@@ -58,6 +58,11 @@ class Person:
     asked: tuple[Opinion, ...]
 
 
+def name_of(number: int) -> str:
+    """Return the id of the person with a number."""
+    return f"simulated-{number}"
+
+
 def person(world: World, number: int) -> Person:
     """A person of a world; the same number is the same person in worlds that differ only in the responder."""
     rng = random.Random(f"person:{number}")
@@ -75,5 +80,5 @@ def person(world: World, number: int) -> Person:
             opinions.append(Opinion(question(item), CHOICES[choice]))
     rng.shuffle(opinions)
     profile = UserProfile({"Age": "30-49"} if world.described else {})
-    user = User(f"simulated-{number}", profile, tuple(opinions[:KNOWN]))
+    user = User(name_of(number), profile, tuple(opinions[:KNOWN]))
     return Person(user, tuple(opinions[KNOWN : KNOWN + ASKED]))

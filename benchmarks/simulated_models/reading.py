@@ -87,13 +87,18 @@ def read(content: str) -> Seen:
 def _paper(content: str) -> Seen:
     prompts = [(int(match["score"]), match["body"]) for match in _PROMPT.finditer(content)]
     best = max(prompts, key=lambda each: each[0])[1]
-    failures = {int(match["number"]): _shown(match["body"], wrong=True) for match in _FAILURE.finditer(content)}
+    # Where every text shows its failures, those of others say nothing about the best one.
+    failures = _failures(best) or _failures(content)
     common = _COMMON.search(best)
     wanted = {int(number) for number in common[1].split(",")} if common else set(failures)
     others = [_shown(match["body"], wrong=False) for match in _OTHERS.finditer(content)]
     shown = [*(each for number, each in failures.items() if number in wanted), *others]
     scores_only = "Learn from the wrong answers" not in content
     return Seen(_TEXT_ENDS.split(best)[0].strip(), tuple(filter(None, shown)), scores_only=scores_only)
+
+
+def _failures(content: str) -> dict[int, Shown | None]:
+    return {int(match["number"]): _shown(match["body"], wrong=True) for match in _FAILURE.finditer(content)}
 
 
 def _diagnosis(content: str) -> Seen:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import strong_models
+from simulated_models import arms as arms_module
 from simulated_models.arms import Result, Trial, fermi, gepa, results, within_calls
 from simulated_models.compared_settings import OLD, new_settings
 from simulated_models.language import CHOICES, TOPICS, Statement, items_in, question, share, statements, topic_of
@@ -30,6 +31,7 @@ from idiolect.models.language_model import CompletionRequest, Message, SamplingP
 
 NEW = preset("api")
 RIVALS = ("old api, equal calls", "OPRO", "GEPA")
+FILE = "follows-both-80-right.jsonl"
 AS_FOR_TAXES = str(Statement("topic", "taxes", 3))
 
 
@@ -256,6 +258,19 @@ def test_a_run_goes_on_where_it_was_and_keeps_the_text_of_its_page(
     lines.write_text(first.splitlines(keepends=True)[1])  # one person is gone: only they are run again
     run(monkeypatch, out)
     assert sorted(lines.read_text().splitlines()) == sorted(first.splitlines())
+
+
+def test_processes_make_the_same_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, jobs in (("alone", "1"), ("beside", "2")):
+        run(monkeypatch, tmp_path / name, "--jobs", jobs)
+    alone, beside = (sorted((tmp_path / name / FILE).read_text().splitlines()) for name in ("alone", "beside"))
+    assert alone == beside
+
+
+def test_arms_whose_package_is_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms_module, "find_spec", lambda name: None if name == "gepa" else object())
+    assert arms_module.missing_package(["OPRO", "GEPA", "LangMem gradient"]) == "gepa"
+    assert arms_module.missing_package(["OPRO", "LangMem gradient"]) is None
 
 
 def test_lines_of_other_settings_are_kept_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
