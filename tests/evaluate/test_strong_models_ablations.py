@@ -32,7 +32,7 @@ CHANGED = {
     "fermi-symmetric": {"meta_prompt.failures"},
     "fermi-no-crossing": {"search.crossing", "evidence.by", "evidence.share", "scoring_share"},
     "fermi-no-kinds": {"meta_prompt.kinds"},
-    "fermi-one-prompt": {"ensemble.prompts", "ensemble.tolerance", "ensemble.decide"},
+    "fermi-one-prompt": {"ensemble.prompts"},
     "fermi-no-examples": {"hybrid.examples"},
     "fermi-no-median": {"ensemble.decide"},
     "fermi-no-shrinkage": {"retrieval.shrinkage"},

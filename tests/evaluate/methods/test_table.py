@@ -34,6 +34,7 @@ TAKEN = {
     "fermi-no-examples": {"hybrid": HybridSettings(examples=2)},
     "fermi-one-prompt": {"ensemble": EnsembleSettings(prompts=2)},
     "fermi-no-own-answers": {"ensemble": EnsembleSettings(own_answers=1.0)},
+    "fermi-no-calibration": {"ensemble": EnsembleSettings(calibrate=True, sharpness=0.5)},
     "fermi-no-median": {"ensemble": EnsembleSettings(decide="median")},
     "fermi-no-kinds": {"meta_prompt": MetaPromptSettings(form="diagnosis", kinds=("scale", "biography"))},
     "fermi-no-dispositions": {"dispositions": DispositionSettings(number=6)},

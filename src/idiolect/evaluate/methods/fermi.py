@@ -10,6 +10,7 @@
     fermi-no-examples     no nearest opinions behind the prompts
     fermi-one-prompt      one prompt answers, alone
     fermi-no-own-answers  without the person's own distribution of answers
+    fermi-no-calibration  without calibrating and blunting the prompts' distributions
     fermi-no-median       the likeliest choice on a scale
     fermi-no-kinds        all draws of an iteration write about the same
     fermi-no-dispositions no dispositions behind the prompts
@@ -210,7 +211,8 @@ def only_demonstrations(settings: FermiSettings) -> FermiSettings:
 
 def opro(settings: FermiSettings) -> FermiSettings:
     """Return the settings of OPRO: prompt/score pairs, one prompt for all questions, and nothing that goes beyond."""
-    plain = without_dispositions(without_examples(without_crossing(one_prompt(without_kinds(settings)))))
+    alone = replace(without_kinds(settings), ensemble=EnsembleSettings())
+    plain = without_dispositions(without_examples(without_crossing(alone)))
     plain = replace(plain, meta_prompt=replace(plain.meta_prompt, form="paper"))
     return without_retrieval(without_failures(only_llm(plain)))
 
@@ -250,13 +252,18 @@ def without_examples(settings: FermiSettings) -> FermiSettings:
 
 
 def one_prompt(settings: FermiSettings) -> FermiSettings:
-    """Return the settings in which one prompt answers, in one order, and its likeliest choice counts."""
-    return replace(settings, ensemble=EnsembleSettings())
+    """Return the settings in which one prompt answers, in one order of its examples."""
+    return replace(settings, ensemble=replace(settings.ensemble, prompts=1, orders=1))
 
 
 def without_own_answers(settings: FermiSettings) -> FermiSettings:
     """Return the settings without the person's own distribution of answers."""
     return replace(settings, ensemble=replace(settings.ensemble, own_answers=0.0))
+
+
+def without_calibration(settings: FermiSettings) -> FermiSettings:
+    """Return the settings in which prompts' distributions are taken as they are, neither calibrated nor blunted."""
+    return replace(settings, ensemble=replace(settings.ensemble, calibrate=False, sharpness=1.0))
 
 
 def without_median(settings: FermiSettings) -> FermiSettings:

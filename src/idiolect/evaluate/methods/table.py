@@ -186,6 +186,7 @@ METHODS: dict[str, MethodEntry] = {
     "fermi-no-examples": _fermi("Fermi without nearest examples", fermi.without_examples, takes="examples"),
     "fermi-one-prompt": _fermi("Fermi with one prompt for each answer", fermi.one_prompt, takes="further prompts"),
     "fermi-no-own-answers": _fermi("Fermi without own answers", fermi.without_own_answers, takes="own answers"),
+    "fermi-no-calibration": _fermi("Fermi without calibration", fermi.without_calibration, takes="calibration"),
     "fermi-no-median": _fermi("Fermi with the likeliest choice", fermi.without_median, takes="medians"),
     "fermi-no-kinds": _fermi("Fermi with one kind of text", fermi.without_kinds, takes="kinds of texts"),
     "fermi-no-dispositions": _fermi("Fermi without dispositions", fermi.without_dispositions, takes="dispositions"),
