@@ -19,7 +19,7 @@ from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
 from idiolect.methods.fermi.roles import Roles
-from idiolect.methods.fermi.scoring import FailureCounts
+from idiolect.methods.fermi.scoring import FailureCounts, Room
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.models.similarity import Similarity
@@ -138,6 +138,7 @@ async def going_on(
         history=learned.iterations,
         born=1 + sum(iteration.proposed for iteration in learned.iterations),
         dispositions=carried_over(learned, groups),
+        room=Room(learned.max_prompt_tokens),
     )
 
 
@@ -181,7 +182,9 @@ class _Carrier:
         self._places = groups.places
         self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
         self._settings = settings
-        self._limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
+        found = Room(learned.max_prompt_tokens)
+        limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
+        self._limits = tuple(found.within(limit).max_tokens for limit in limits)
         self._behind = behind  # each opinion's nearest others, then and now
         self._unquoting = learned.initial.prompt.text  # a profile never counts as quoting an opinion
         self._shown = frozenset(question_key(opinion.question) for opinion in learned.examples)

@@ -129,6 +129,7 @@ async def folded_back(
         prompts=tuple(by_born[each.born] for each in state.new),
         memory=best_first(by_born[each.born] for each in state.memory),
         answering=learned.answering + scorer.usage,
+        max_prompt_tokens=scorer.room.max_tokens,
     )
 
 

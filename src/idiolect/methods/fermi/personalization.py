@@ -73,6 +73,8 @@ class FermiPersonalization:
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
         dispositions: statements on the person, with those that did not help, which are never used.
         dispositions_help: whether the optimizer's dispositions are stated; False if the evidence is worse with them.
+        max_prompt_tokens: limit on a prompt's length, in tokens as `hybrid.max_prompt_tokens` estimates them: that of
+            the settings, or a smaller one after the model refused a prompt as too long. None: none is known.
     """
 
     user_id: str
@@ -94,6 +96,7 @@ class FermiPersonalization:
     made_with: str = ""
     dispositions: tuple[Disposition, ...] = ()
     dispositions_help: bool = True
+    max_prompt_tokens: int | None = None
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 

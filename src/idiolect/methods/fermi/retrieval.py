@@ -27,7 +27,7 @@ from idiolect.methods.fermi.examples import compared_text
 from idiolect.methods.fermi.grounds import Grounds
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
-from idiolect.methods.fermi.scoring import Cell, Scorer
+from idiolect.methods.fermi.scoring import Cell, Room, Scorer
 from idiolect.methods.fermi.withheld import hybrid_scorer, withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.methods.shortened_asking import Versions, answer_shortened
@@ -78,6 +78,8 @@ class RetrievalOfPrompt:
         if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
+        found = Room(personalization.max_prompt_tokens if answered_by is None else None)
+        self._max_tokens = found.within(self._hybrid.max_prompt_tokens).max_tokens
         self._answerer = answerer
         self._answered_by = answered_by or answerer
         self._similarity = similarity
@@ -346,7 +348,7 @@ class RetrievalOfPrompt:
             self._answerer.settings,
             asked=question if self._leave_one_out else None,
             nearest=self._behind(grounds, self._hybrid.examples if examples is None else examples),
-            max_tokens=self._hybrid.max_prompt_tokens,
+            max_tokens=self._max_tokens,
             shuffled=random.Random(key) if order else None,
         )
 
