@@ -309,14 +309,16 @@ class RetrievalOfPrompt:
         overall: Sequence[float | None],
         stated: tuple[int, ...],
     ) -> Explanation:
+        # An estimate includes all scores already, and overall scores of different folds cannot be compared.
+        breaking = [None] * len(overall) if self._settings.shrinkage else overall
         chosen = tied[0]
         if self._settings.tie_break == "complete" and len(tied) > 1:
-            chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
+            chosen = max(tied, key=lambda k: (breaking[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
         least = scores[chosen] - self._ensemble.tolerance
         ranked = sorted(
             (k for k in range(len(scores)) if k != chosen and k not in grounds.revealing and scores[k] >= least),
-            key=lambda k: (-scores[k], -(overall[k] or 0.0), k),
+            key=lambda k: (-scores[k], -(breaking[k] or 0.0), k),
         )
         answering = (chosen, *ranked[: self._ensemble.prompts - 1]) if self._ensemble.combines else ()
         return Explanation(grounds.nearest, candidates, chosen, len(tied), answering, stated)
