@@ -63,8 +63,14 @@ def name_of(number: int) -> str:
     return f"simulated-{number}"
 
 
-def person(world: World, number: int) -> Person:
-    """A person of a world; the same number is the same person in worlds that differ only in the responder."""
+def person(world: World, number: int, *, asked: int = ASKED) -> Person:
+    """A person of a world; the same number is the same person in worlds that differ only in the responder.
+
+    Args:
+        world: the world.
+        number: the number.
+        asked: number of held-out questions, at most 28.
+    """
     rng = random.Random(f"person:{number}")
     stances = {topic: rng.randrange(4) for topic in TOPICS}
     extents = rng.choice(((0, 0), (0, 1), (1, 0)))
@@ -81,4 +87,4 @@ def person(world: World, number: int) -> Person:
     rng.shuffle(opinions)
     profile = UserProfile({"Age": "30-49"} if world.described else {})
     user = User(name_of(number), profile, tuple(opinions[:KNOWN]))
-    return Person(user, tuple(opinions[KNOWN : KNOWN + ASKED]))
+    return Person(user, tuple(opinions[KNOWN : KNOWN + asked]))

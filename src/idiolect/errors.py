@@ -22,6 +22,7 @@ that setting and the command that fits a user, and adds them to the message (`cl
     │   └── VerificationError   an exported adapter acts differently from the edit that it was made from
     └── StoreError              the store cannot be opened, read or written
         ├── UnknownUserError    no such user in the store
+        ├── DamagedError        what the store holds is not what was stored
         ├── BusyError           a user's data is in use, so it cannot be deleted now
         ├── UnknownGroupError   no such group in the store
         └── NotFittedError      the user or group exists, but nothing has been learned for them
@@ -178,6 +179,10 @@ class StoreError(IdiolectError):
 
 class UnknownUserError(StoreError):
     """The store has no such user."""
+
+
+class DamagedError(StoreError):
+    """What the store holds of a user or group is not what was stored."""
 
 
 class BusyError(StoreError):

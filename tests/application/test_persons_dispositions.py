@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from idiolect.application.blocking import Workspace
 from idiolect.application.dispositions import PersonsDispositions, edit_in, save_with_edits
 from idiolect.application.documents import dispositions_document, user_document
 from idiolect.application.persons import known_in
-from idiolect.errors import NotFittedError, PersonalizationError, StoreError, UnknownUserError
+from idiolect.errors import DamagedError, NotFittedError, PersonalizationError, StoreError, UnknownUserError
 from idiolect.methods.fermi.dispositions import Disposition, DispositionEdits, Trial
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.doubles import FunctionModel
@@ -194,3 +195,64 @@ async def test_notes_say_why_none_or_only_the_persons_own_are_stated(store: Path
     assert not any(off.answers(one) for one in off.numbered.values())
     assert PersonsDispositions("ann", learned).note == ""
     assert use_cases.with_edits({"dispositions": []}, {"x": 1}) == {"x": 1}
+
+
+def damage(store: Path, change: str) -> None:
+    with sqlite3.connect(next(store.glob("*.db"))) as connection:
+        connection.execute(f"UPDATE personalizations SET {change} WHERE user_id = 'ann'")
+
+
+def edits_kept(store: Path) -> list[tuple[str, bool]]:
+    return [(one.stated, one.struck) for one in held(store).dispositions if one.own or one.struck]
+
+
+EDITED = [("I drink tea", False), (STATED[2].text, True)]
+
+
+@pytest.mark.parametrize("change", ["digest = ''", "created_at = 'garbage'", "payload = json_set(payload, '$.x', 1)"])
+async def test_edits_outlive_a_damaged_row_that_is_replaced(store: Path, change: str) -> None:
+    edit(store, strike=(2,), reword=((1, "I drink tea"),))
+    new = replace(held(store), dispositions=STATED).to_json()
+    damage(store, change)
+    with Store.open(store) as people:
+        with pytest.raises(DamagedError):
+            save_with_edits(people, "ann", new, unless=lambda _: False)
+        assert save_with_edits(people, "ann", new)
+    assert edits_kept(store) == EDITED
+
+
+async def test_a_row_that_cannot_be_read_at_all_is_replaced(store: Path) -> None:
+    new = replace(held(store), dispositions=STATED).to_json()
+    damage(store, "payload = '{bad'")
+    with Store.open(store) as people:
+        assert save_with_edits(people, "ann", new)
+        assert people.unverified_personalization("bob", "chameleon") == (None, None)
+    assert held(store).dispositions == STATED
+
+
+async def test_edits_outlive_a_result_of_another_version(store: Path) -> None:
+    """Its dispositions are read by themselves, and of those that are not valid, the words and the strike."""
+    edit(store, strike=(2,), reword=((1, "I drink tea"),))
+    new = replace(held(store), dispositions=STATED).to_json()
+    for changes in ({"format": 99}, {"settings": {"preset": 1}}, {"trials": "none"}, {"later": [1]}):
+        with Store.open(store) as people:
+            payload = held(store).to_json()
+            dispositions = [{**one, **changes} for one in payload["dispositions"]]
+            people.save_personalization("ann", "fermi", {**payload, **changes, "dispositions": [*dispositions, 7]})
+            assert save_with_edits(people, "ann", new)
+        assert edits_kept(store) == EDITED
+
+
+async def test_a_store_that_cannot_be_read_now_keeps_its_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock is no damage: nothing is replaced, and learning goes on from its checkpoint."""
+    edit(store, strike=(2,), reword=((1, "I drink tea"),))
+    before = held(store)
+
+    def locked(*_: object) -> None:
+        raise StoreError("the database is locked")
+
+    with Store.open(store) as people:
+        monkeypatch.setattr(people, "find_personalization", locked)
+        with pytest.raises(StoreError, match="locked"):
+            save_with_edits(people, "ann", replace(before, dispositions=STATED).to_json())
+    assert held(store) == before

@@ -119,7 +119,10 @@ def test_who_decides_a_tie_is_one_of_two() -> None:
         (0.5, 0.5, 0.4, 0.0, "few-shot"),
         (0.3, 0.5, 0.4, 0.0, "few-shot"),
         (0.3, 0.4, 0.5, 0.0, "base"),
-        (0.5, 0.4, 0.45, 0.2, "base"),  # few-shot would answer, and does not lead the base model
+        (0.5, 0.4, 0.45, 0.2, "personalization"),  # few-shot is no candidate, and the margin protects it alone
+        (0.5, 0.45, 0.45, 0.2, "personalization"),
+        (0.45, 0.4, 0.45, 0.0, "base"),
+        (0.5, 0.46, 0.45, 0.2, "few-shot"),
     ],
 )
 def test_few_shot_is_a_third_side(own: float, few_shot: float, base: float, margin: float, winner: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiolect.application.arguments import check_type
 from idiolect.application.names import FERMI
-from idiolect.errors import StoreError
+from idiolect.errors import DamagedError, StoreError
 
 if TYPE_CHECKING:
     from idiolect.application.workspace import AsyncWorkspace
@@ -116,6 +116,8 @@ def save_with_edits(
 ) -> bool:
     """Save a new result of Fermi with the changes that the person made to the dispositions of the stored one.
 
+    A damaged result is replaced, as the message about it says; what the person changed is kept if it can be read.
+
     Args:
         store: the store.
         user_id: id of the user.
@@ -129,36 +131,35 @@ def save_with_edits(
         StoreError: the store cannot be read or written, or other processes keep learning for this user.
     """
     for _ in range(_TRIES):
+        before: object = None
         try:
             held = store.find_personalization(user_id, FERMI)
-        except StoreError:
+        except DamagedError:  # any other error leaves the stored result as it is
             if unless is not None:
                 raise
-            store.save_personalization(
-                user_id, FERMI, payload
-            )  # a damaged row is replaced, as the message about it says
-            return True
-        if held is not None and unless is not None and unless(held.payload):
-            return False
-        merged = payload if held is None else with_edits(held.payload, payload)
-        expected = None if held is None else held.digest
+            expected, before = store.unverified_personalization(user_id, FERMI)
+        else:
+            if held is not None and unless is not None and unless(held.payload):
+                return False
+            expected, before = (None, None) if held is None else (held.digest, held.payload)
+        merged = with_edits(before, payload)
         if store.compare_and_save_personalization(user_id, FERMI, merged, expected_digest=expected):
             return True
     raise StoreError(f"other processes learned for user {user_id!r} at the same time: the result was not saved")
 
 
-def with_edits(before: Mapping[str, Any], payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a new result of Fermi with the changes that the person made to an earlier one."""
-    if not before.get("dispositions"):
+def with_edits(before: object, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a new result of Fermi with the changes that the person made to an earlier one.
+
+    Args:
+        before: the earlier result as JSON, which may be damaged or of another version; None: there is none.
+        payload: the new result.
+    """
+    if not isinstance(before, Mapping) or not before.get("dispositions"):
         return payload
-    from idiolect.errors import PersonalizationError
-    from idiolect.methods.fermi.dispositions import with_edits_of
+    from idiolect.methods.fermi.dispositions import readable_dispositions, with_edits_of
     from idiolect.methods.fermi.personalization import FermiPersonalization
 
-    try:
-        earlier = FermiPersonalization.from_json(before)
-    except PersonalizationError:
-        return payload  # damaged, or of another version: there is nothing to be read
     learned = FermiPersonalization.from_json(payload)
-    merged = with_edits_of(earlier.dispositions, learned.dispositions)
+    merged = with_edits_of(readable_dispositions(before["dispositions"]), learned.dispositions)
     return payload if merged == learned.dispositions else replace(learned, dispositions=merged).to_json()

@@ -32,8 +32,8 @@ class EvidenceSettings:
 
     Args:
         share: share of a user's opinions to hold out, in [0, 1); 0: no gate, the personalization is always used.
-        margin: lead that the personalization must exceed, in [0, 1): over few-shot where it is compared, and otherwise
-            over the base model.
+        margin: lead that the personalization must exceed, in [0, 1): over few-shot where it is compared and leads the
+            base model, and over the base model where few-shot is not compared.
         ties: decision if the lead is between 0 and the margin: "learned" also asks the base model the opinions that
             were learned from, and compares the scores on these; "base" uses the base model.
         by: scores that decide. "held_out": of the held-out opinions; "crossed": of all opinions, each with prompts
@@ -114,14 +114,16 @@ class Evidence:
     def winner(self) -> Side:
         """The side that answers.
 
-        With few-shot: the personalization if it leads few-shot by more than the margin, otherwise few-shot; but the
-        base model if that side does not lead it.
+        With few-shot: if few-shot leads the base model, the personalization if it leads few-shot by more than the
+        margin, and otherwise few-shot. If few-shot does not, it is no candidate, and the personalization answers if it
+        leads the base model at all. Otherwise the base model answers.
         """
         if not self.few_shot:
             return "personalization" if self._leads else "base"
         own, shown, plain = (math.fsum(each) / self.n for each in (self.personalized, self.few_shot, self.base))
-        side: Side = "personalization" if own > shown + self.margin else "few-shot"
-        return side if (own if side == "personalization" else shown) > plain else "base"
+        if shown > plain:
+            return "personalization" if own > shown + self.margin else "few-shot"
+        return "personalization" if own > plain else "base"
 
     @property
     def used(self) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from idiolect.errors import StoreError
+from idiolect.errors import DamagedError, StoreError
 from idiolect.sqlite import quotes_nothing, sqlite_reason
 
 # What broken JSON, a wrong type, or a value that makes no valid user raises.
@@ -45,17 +45,17 @@ def damage_errors(where: str) -> Iterator[None]:
 
 @contextmanager
 def damage_of(user_id: str) -> Iterator[None]:
-    """Turn the errors of reading a user's damaged value into `StoreError`, which names the user and what to do."""
+    """Turn the errors of reading a user's damaged value into `DamagedError`, which names the user and what to do."""
     try:
         yield
     except DAMAGE as error:
         raise damaged(user_id, type(error).__name__) from error
 
 
-def damaged(user_id: str, kind: str = "") -> StoreError:
+def damaged(user_id: str, kind: str = "") -> DamagedError:
     """Return the error for a user whose data is damaged."""
     shown = f" ({kind})" if kind else ""
-    return StoreError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
+    return DamagedError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
 
 
 def reason(error: SQLAlchemyError) -> str:

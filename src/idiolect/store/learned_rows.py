@@ -6,6 +6,7 @@ that take a user's id raise `UnknownUserError` if there is no such user.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -61,6 +62,20 @@ def held_digest(connection: Connection, user_id: str, method: str) -> str | None
     check_known(connection, user_id)
     held = sa.select(personalizations.c.digest).where(*of(personalizations, user_id, method))
     return connection.scalar(held.with_for_update())  # no effect on SQLite, which has only one writer at a time
+
+
+def unverified(connection: Connection, user_id: str, method: str) -> tuple[str | None, object]:
+    """Return the digest of the learned data (None: there is none), and its payload (None: it cannot be read)."""
+    check_known(connection, user_id)
+    columns = personalizations.c.digest, sa.type_coerce(personalizations.c.payload, sa.Text)
+    row = connection.execute(sa.select(*columns).where(*of(personalizations, user_id, method))).first()
+    if row is None:
+        return None, None
+    digest, payload = row
+    try:
+        return digest, json.loads(payload) if isinstance(payload, str | bytes) else payload
+    except (ValueError, RecursionError):
+        return digest, None
 
 
 def of(table: sa.Table, owner_id: str, method: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
-from idiolect.errors import StoreError
+from idiolect.errors import DamagedError, StoreError
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.store.faults import REMEDY
 from idiolect.store.strict_json import checked_json, checked_text, digest, dumps
@@ -215,7 +215,7 @@ def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
     """Return the record of a row of `personalizations` or `group_personalizations`.
 
     Raises:
-        StoreError: the row's digest is wrong.
+        DamagedError: the row's digest is wrong.
     """
     tensors = None if row["tensors"] is None else bytes(row["tensors"])
     if learned_digest(row["payload"], tensors) != row["digest"]:
@@ -234,7 +234,7 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
     """Return the record of a row of `checkpoints`.
 
     Raises:
-        StoreError: the row's digest is wrong.
+        DamagedError: the row's digest is wrong.
     """
     if digest(row["payload"]) != row["digest"]:
         raise _damaged(row)
@@ -243,8 +243,8 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
     )
 
 
-def _damaged(row: RowMapping) -> StoreError:
+def _damaged(row: RowMapping) -> DamagedError:
     whose, remedy = f"user {row.get('user_id')!r}", REMEDY
     if "user_id" not in row:
         whose, remedy = f"group {row['group_id']!r}", "fit the group again"
-    return StoreError(f"the data learned by {row['method']} for {whose} is damaged: its digest is wrong; {remedy}")
+    return DamagedError(f"the data learned by {row['method']} for {whose} is damaged: its digest is wrong; {remedy}")

@@ -20,7 +20,7 @@ from idiolect.store.companions import drop_note, note
 from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
-from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned
+from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned, unverified
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
@@ -284,6 +284,20 @@ class Store:
         with self.database.reading() as connection, damage_of(user_id):
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
+
+    def unverified_personalization(self, user_id: str, method: str) -> tuple[str | None, object]:
+        """Return the digest and the payload of learned data that may be damaged, without verifying either.
+
+        Returns:
+            The digest as `compare_and_save_personalization` expects it, or None if the method has learned nothing for
+            the user, and the payload, which may be any JSON value, or None if it cannot be read.
+
+        Raises:
+            UnknownUserError: there is no such user.
+            StoreError: the store cannot be read.
+        """
+        with self.database.reading() as connection:
+            return unverified(connection, user_id, method)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """Return all records of data learned for the user, in the order of their methods."""

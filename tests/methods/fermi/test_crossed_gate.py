@@ -225,6 +225,15 @@ async def test_scores_of_answers_are_kept_with_the_whole_pool() -> None:
     assert kept == retrieval.personalization != learned
 
 
+async def test_equal_estimates_are_not_told_apart_by_scores_on_different_opinions() -> None:
+    """No text gains anything anywhere, but one of them is scored where `P⁰` is right: the oldest prompt answers."""
+    learned = learned_with("1100", ("11--", (2, 3)), ("--00", (0, 1)), retrieval=RetrievalSettings(shrinkage=2.0))
+    respondent = RetrievalOfPrompt(learned, Answerer(FunctionModel(), learned.settings.answering), NEAR)
+    (why,) = await respondent.explain([Question("Is 9 good to have?", YES_NO)])
+    assert [each.overall for each in why.candidates] == [0.5, 1.0, 0.0]
+    assert why.chosen == 0
+
+
 # Held-out opinions with few-shot, and folding them back
 
 
@@ -301,7 +310,11 @@ async def test_opinions_that_judged_are_learned_from(examples: int, crossing: in
     for kept, asked in zip(learned.memory, again.personalization.prompts, strict=True):
         assert kept.complete
         assert [kept.judged(i) for i in range(16)] == [asked.judged(i) for i in range(16)]
-    assert learned.best.score == max(each.score for each in (*learned.memory, *learned.prompts) if each.complete)
+    if crossing == 1:
+        assert learned.best.score == max(each.score for each in (*learned.memory, *learned.prompts) if each.complete)
+    complete = [each for each in (*learned.prompts, *learned.memory) if each.complete]
+    assert learned.best == learned.by_score(complete)[0]
+    assert learned.by_score(reversed(learned.memory)) == learned.memory
     assert learned.initial.complete
     (why,) = await RetrievalOfPrompt(learned, Answerer(model, settings.answering), NEAR).explain(
         [Question("How much do you like dish number 40?", ("1", "2", "3", "4", "5"), ordinal=True)]

@@ -13,14 +13,23 @@ from hypothesis import strategies as st
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import BudgetExceededError, ContextLengthError
-from idiolect.methods.answering import Answerer
+from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.checkpoint import State, _adapter
-from idiolect.methods.fermi.crossing import folds_of, number_of_folds, size_of_fold
+from idiolect.methods.fermi.crossing import (
+    crossed_memory,
+    folds_of,
+    number_of_folds,
+    on_its_fold,
+    outside,
+    size_of_fold,
+)
+from idiolect.methods.fermi.estimates import overall_advantage
 from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSettings, SearchSettings
-from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.personalization import FermiPersonalization
+from idiolect.methods.fermi.prompt import Prompt
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, CompletionRequest
@@ -381,4 +390,39 @@ async def test_the_first_prompt_and_the_best_of_each_fold_are_remembered() -> No
     assert learned.initial.born in [each.born for each in learned.memory]
     kept = [each.prompt.fold for each in learned.memory if each.prompt.fold is not None]
     assert kept.count(0) == kept.count(1) == size_of_fold(7, 2) == 3
-    assert [each.score for each in learned.memory] == sorted((each.score for each in learned.memory), reverse=True)
+    advantages = [overall_advantage(each, learned.initial, 0.0) for each in learned.memory]
+    assert advantages == sorted(advantages, reverse=True)
+    assert learned.best == learned.memory[0]
+    assert learned.best_score == pytest.approx(learned.initial.score + advantages[0])
+    assert learned.iterations[-1].best_score == learned.best_score
+
+
+def test_the_best_prompt_is_the_one_with_the_greatest_advantage_where_it_is_scored() -> None:
+    """A prompt of an easy fold scores higher there than one that helps in a hard fold, where `P⁰` is mostly wrong."""
+    folds = (0, 0, 1, 1)
+
+    def scored(born: int, fold: int | None, *scores: float | None) -> ScoredPrompt:
+        seen = () if fold is None else outside(folds, fold)
+        cells = tuple(None if each is None else ScoredAnswer(Response("", None), each) for each in scores)
+        return ScoredPrompt(Prompt(f"text {born}", seen=seen, fold=fold), born, cells)
+
+    initial, hard = scored(0, None, 1.0, 1.0, 0.0, 0.0), scored(3, 1, None, None, 0.5, 0.5)
+    easy, worse = scored(1, 0, 1.0, 1.0, None, None), scored(2, 0, 0.5, 0.5, None, None)
+    found = crossed_memory(initial, [easy, worse, hard, initial], folds, most=2, shrinkage=2.0)
+    assert [each.born for each in found] == [3, 0, 1, 2]
+    assert [each.born for each in crossed_memory(initial, [easy, worse, hard], folds, most=1, shrinkage=0)] == [3, 0, 1]
+
+
+def test_prompts_of_a_fold_compete_on_it_alone() -> None:
+    """An opinion of another fold that is newer than a prompt scores that prompt, but not those it competes with."""
+    folds = (0, 0, 1, 1)
+    cells = [ScoredAnswer(Response("", None), each) for each in (0.5, 0.5, 1.0, 1.0)]
+    initial = ScoredPrompt(Prompt("start"), 0, tuple(cells))
+    old = ScoredPrompt(Prompt("old", seen=(2,), fold=0), 1, (cells[0], cells[1], None, cells[3]))
+    new = ScoredPrompt(
+        Prompt("new", seen=(2, 3), fold=0), 2, (cells[0], ScoredAnswer(Response("", None), 0.6), None, None)
+    )
+    assert on_its_fold(old, folds).score == 0.5 < new.score < old.score
+    assert [each.born for each in crossed_memory(initial, [old, new], folds, most=1, shrinkage=0)] == [2, 0]
+    elsewhere = ScoredPrompt(Prompt("other folds", seen=(0, 1), fold=0), 3, (None, None, cells[2], cells[3]))
+    assert on_its_fold(elsewhere, folds) == elsewhere

@@ -21,6 +21,7 @@ from idiolect import Opinion, Question, User, UserProfile
 from idiolect.errors import ContextLengthError, HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.fermi.continual import carried_over, regrouped
 from idiolect.methods.fermi.disposition_bearing import Bearing
 from idiolect.methods.fermi.disposition_request import Seen, parse_dispositions
 from idiolect.methods.fermi.dispositions import (
@@ -309,6 +310,21 @@ async def test_continued_learning_keeps_them_and_never_asks_for_others() -> None
     rest = await fermi.extend(learned, fewer)
     assert len(rest.dispositions) < n
     assert not any("tea" in each.text for each in rest.dispositions)
+
+
+async def test_a_question_that_was_seen_is_seen_with_other_choices_too() -> None:
+    """It is asked again in addition, or instead; neither may try the disposition, nor be judged with it."""
+    learned, _, _ = await learn()
+    one = next(each for each in learned.dispositions if each.used)
+    asked = learned.opinions[one.seen[0]]
+    again = Opinion(Question(asked.question.text.upper(), ("1", "2", "3")), "1")
+    for opinions in ((*USER.opinions, again), (*(each for each in USER.opinions if each != asked), again)):
+        groups = regrouped(learned, replace(USER, opinions=opinions))
+        (after,) = (each for each in carried_over(learned, groups) if each.text == one.text and each.fold == one.fold)
+        new = groups.roles.scoring.index(again)
+        assert new in after.seen
+        assert not after.used_without({new})
+        assert after.points_into(len(groups.roles.scoring))
 
 
 @steady

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +14,18 @@ from idiolect.errors import SettingsError
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi import forecast as forecasting
+from idiolect.methods.fermi.extension_settings import HybridSettings, SearchSettings
 from idiolect.methods.fermi.forecast import Assumptions, RoleForecast, forecast
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings, RetrievalSettings
+from idiolect.methods.profile_prompt import profile_prompt
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import CompletionRequest, Message
+from idiolect.models.language_model import Completion, CompletionRequest, Message
 from tests.held_out_settings import HELD_OUT
-from tests.methods.people import learn, numbered_proposals, paper, random_answers, rater
+from tests.methods.people import TableSimilarity, learn, number, numbered_proposals, paper, random_answers, rater
 
+NEAR = TableSimilarity(lambda q, d: number(q + d) % 7)
 SHORT = paper(iterations=2, proposals=2)
 
 
@@ -89,6 +93,53 @@ async def test_held_out_opinions_are_asked_twice() -> None:
     assert (await forecast([rater(10)], by_base)).answering.most_calls == (1 + 2 + 2) * 6 + 2 * 2
     lazy = replace(gated, pruning=True, retrieval=replace(gated.retrieval, lazy=True))
     assert (await forecast([rater(10)], lazy)).answering.most_calls == found.answering.most_calls
+
+
+@pytest.mark.parametrize("examples", [0, 3])
+@pytest.mark.parametrize("crossing", [1, 2])
+@pytest.mark.parametrize("lazy", [True, False])
+async def test_what_is_asked_again_after_folding_back_is_in_the_upper_bound(
+    examples: int, crossing: int, lazy: bool
+) -> None:
+    settings = replace(
+        SHORT,
+        scoring_share=0.6,
+        memory_size=2,
+        evidence=EvidenceSettings(0.4, ties="base", fold_back=True),
+        hybrid=HybridSettings(examples),
+        search=SearchSettings(crossing=crossing),
+        retrieval=replace(SHORT.retrieval, pool="last+memory", lazy=lazy),
+    )
+    found = await forecast([rater(10)], settings)
+    without = await forecast([rater(10)], replace(settings, evidence=EvidenceSettings(0.4, ties="base")))
+    more = found.answering.most_calls - without.answering.most_calls
+    assert 0 < found.answering.calls - without.answering.calls <= more
+    remembered = 2 if crossing == 1 else 2 * 2
+    prompts = 1 + remembered + (0 if lazy else SHORT.proposals)
+    assert more == prompts * (10 if examples else 4) + (2 * 10 if examples else 0)
+
+
+async def test_a_filter_that_refuses_every_example_stays_within_the_upper_bound() -> None:
+    """Every question is refused with examples and answered without: asked, asked alone, and asked again."""
+
+    class Filtering(FunctionModel):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            answers = await super().complete(requests)
+            refused = [request.messages[-1].content.count("Question:") > 1 for request in requests]
+            return [
+                replace(answer, finish_reason="content_filter") if each else answer
+                for answer, each in zip(answers, refused, strict=True)
+            ]
+
+    settings = replace(SHORT, scoring_share=1.0, hybrid=HybridSettings(2), search=SearchSettings(crossing=2))
+    model = Filtering("filtering", complete=lambda _: "3")
+    answerer = Answerer(model, settings.answering)
+    await Fermi(answerer, settings, optimizer=numbered_proposals(), similarity=NEAR).fit(rater(8))
+    found = await forecast([rater(8)], settings)
+    assert len(model.completion_requests) <= found.answering.most_calls
+    start = profile_prompt(rater(8).profile, settings.answering)
+    first = [each for each in model.completion_requests if each.messages[-1].content.startswith(start)]
+    assert len(first) == 3 * 8
 
 
 async def test_unconditional_choices_are_asked_once_and_free_text_is_generated() -> None:

@@ -17,7 +17,7 @@ from idiolect.methods.fermi.extension_settings import EnsembleSettings, HybridSe
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.prompt import Prompt, render_prompt
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
-from idiolect.methods.fermi.scoring import Scorer
+from idiolect.methods.fermi.scoring import Room, Scorer
 from idiolect.methods.fermi.settings import FermiSettings, RetrievalSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
@@ -168,7 +168,7 @@ async def test_what_is_kept_is_what_asking_again_would_give(seed: int, limit: in
     extended = await fermi(settings, model).extend(learned, User("rater-0", opinions=tuple(opinions)), iterations=0)
     behind = await neighbours_of_each(extended.opinions, NEAR, k=3, with_choices=True)
     scorer = Scorer(
-        extended.opinions, Answerer(random_answers(), settings.answering), neighbours=behind, max_tokens=limit
+        extended.opinions, Answerer(random_answers(), settings.answering), neighbours=behind, room=Room(limit)
     )
     for each in (extended.initial, *extended.memory):
         (again,) = await scorer.complete([unscored(scorer, each.prompt, each.born)])

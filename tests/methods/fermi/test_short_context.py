@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,6 +16,7 @@ from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, CompletionRequest
 from idiolect.models.similarity import Bm25Similarity
+from tests.methods.fermi.interrupting import Pages
 
 SETTINGS = replace(preset("api"), iterations=1)
 USER = User(
@@ -38,8 +39,8 @@ class Narrow(FunctionModel):
         return await super().complete(requests)
 
 
-def narrow(tokens: int) -> Narrow:
-    model = Narrow(complete=lambda _: "yes")
+def narrow(tokens: int, reply: Callable[[CompletionRequest], str] = lambda _: "yes") -> Narrow:
+    model = Narrow(complete=reply)
     model.tokens = tokens
     return model
 
@@ -67,3 +68,40 @@ async def test_fewer_examples_stand_behind_the_prompts_and_hardly_any_request_is
 async def test_a_question_that_is_too_long_by_itself_is_an_error() -> None:
     with pytest.raises(ContextLengthError):
         await method(narrow(150)).fit(USER)
+
+
+def by_length(request: CompletionRequest) -> str:
+    """An answer that depends on the whole prompt, so that one example more or less is noticed."""
+    return ("yes", "no")[len(request.messages[-1].content) // 300 % 2]
+
+
+async def test_a_run_goes_on_from_every_page_to_the_undisturbed_end_with_the_limit_that_was_found() -> None:
+    pages = Pages()
+    undisturbed = await method(narrow(1200, by_length)).fit(USER, checkpoints=pages)
+    assert undisturbed.max_prompt_tokens is not None
+    assert undisturbed.max_prompt_tokens < 1200
+    for page in pages.pages:
+        model = narrow(1200, by_length)
+        assert await method(model).fit(USER, checkpoints=Pages(page)) == undisturbed
+        assert model.refused == 0, "the limit is known"
+
+
+async def test_what_answers_and_what_extends_knows_the_limit() -> None:
+    learned = await method(narrow(1200)).fit(USER)
+    model = narrow(1200)
+    respondent = RetrievalOfPrompt(learned, Answerer(model, SETTINGS.answering), Bm25Similarity())
+    await respondent.answer([opinion.question for opinion in USER.opinions])
+    more = replace(USER, opinions=(*USER.opinions, Opinion(Question("Is thing 99 good?", ("yes", "no")), "yes")))
+    extended = await method(model).extend(learned, more)
+    assert model.refused == 0
+    assert extended.max_prompt_tokens == learned.max_prompt_tokens
+    assert type(learned).from_json(learned.to_json()) == learned
+
+
+async def test_another_model_that_answers_has_its_own_limit() -> None:
+    learned = await method(narrow(1200)).fit(USER)
+    wide = FunctionModel(complete=lambda _: "yes")
+    answerers = (Answerer(narrow(1200), SETTINGS.answering), Answerer(wide, SETTINGS.answering))
+    respondent = RetrievalOfPrompt(learned, answerers[0], Bm25Similarity(), answered_by=answerers[1])
+    await respondent.answer([Question("Is thing 12 good?", ("yes", "no"))])
+    assert wide.completion_requests[-1].messages[-1].content.count("Is thing") == 11

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.answering import Answerer
+from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.roles import deal_roles
 from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, CompletionRequest, Usage
@@ -66,3 +68,27 @@ async def test_nothing_is_asked_again_without_a_filter() -> None:
     learned = await fermi.fit(person())
     assert withheld_by(learned.initial) == frozenset()
     assert len({request.messages for request in model.completion_requests}) == len(model.completion_requests)
+
+
+async def test_a_refused_opinion_that_judged_is_no_example_when_it_is_folded_back() -> None:
+    settings = replace(SETTINGS, scoring_share=0.7, evidence=EvidenceSettings(0.3, fold_back=True))
+    user = next(
+        each
+        for each in (replace(person(), id=f"ann-{number}") for number in range(100))
+        if any(opinion.question.text == BAD for opinion in deal_roles(each, settings).held_out)
+    )
+    model = Filtering(complete=lambda _: "yes")
+    optimizer = FunctionModel(complete=lambda request: f"[Answer as somebody who likes {request.draw} things.]")
+    fermi = Fermi(Answerer(model, settings.answering), settings, optimizer=optimizer, similarity=Bm25Similarity())
+    learned = await fermi.fit(user)
+    assert learned.held_out == ()
+    bad = next(i for i, opinion in enumerate(learned.opinions) if opinion.question.text == BAD)
+    assert withheld_by(learned.initial) == {bad}
+    for each in (learned.initial, *learned.memory):
+        refused = {i for i in each.scoreable if (cell := each.cells[i]) is not None and cell.response.filtered}
+        assert refused == {bad} & set(each.scoreable)
+    asked = len(model.completion_requests)
+    respondent = RetrievalOfPrompt(learned, Answerer(model, settings.answering), Bm25Similarity())
+    (answer,) = await respondent.answer([Question("Is thing 20 good?", ("yes", "no"))])
+    assert answer.response.answer == "yes"
+    assert not any(BAD in request.messages[-1].content for request in model.completion_requests[asked:])

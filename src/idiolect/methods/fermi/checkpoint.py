@@ -22,7 +22,7 @@ from idiolect.methods.fermi.dispositions import Disposition
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import Iteration
 from idiolect.methods.fermi.prompt import Identity
-from idiolect.methods.fermi.scoring import FailureCounts
+from idiolect.methods.fermi.scoring import NO_LIMIT, FailureCounts, Room
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import User
@@ -58,6 +58,7 @@ class State:
         born: number of the next prompt.
         pool: prompts for Retrieval-of-Prompt, once learned.
         dispositions: the person's dispositions, not tried yet before the step "trials".
+        room: how long a prompt the model can read, as far as its refusals have shown.
     """
 
     step: Step
@@ -73,6 +74,7 @@ class State:
     born: int = 1
     pool: tuple[ScoredPrompt, ...] = ()
     dispositions: tuple[Disposition, ...] = ()
+    room: Room = NO_LIMIT
 
     def points_into(self, n: int) -> bool:
         """Return whether every index and cell belongs to one of n opinions."""

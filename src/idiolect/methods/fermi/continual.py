@@ -19,7 +19,7 @@ from idiolect.methods.fermi.memory import ScoredAnswer, ScoredPrompt, judge
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import Prompt, question_key, quoted_opinions, render_prompt
 from idiolect.methods.fermi.roles import Roles
-from idiolect.methods.fermi.scoring import FailureCounts
+from idiolect.methods.fermi.scoring import FailureCounts, Room
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.fermi.withheld import withheld_by
 from idiolect.models.similarity import Similarity
@@ -138,6 +138,7 @@ async def going_on(
         history=learned.iterations,
         born=1 + sum(iteration.proposed for iteration in learned.iterations),
         dispositions=carried_over(learned, groups),
+        room=Room(learned.max_prompt_tokens),
     )
 
 
@@ -145,7 +146,8 @@ def carried_over(learned: FermiPersonalization, groups: Regrouped) -> tuple[Disp
     """Return the dispositions with new indices, and without trials on opinions that were changed.
 
     What explained only opinions that were changed or removed is dropped, except for a person's own words and what they
-    struck, which has to stay struck.
+    struck, which has to stay struck. An opinion on a question that the optimizer saw counts as seen, even if the
+    question was asked again with other choices.
     """
     index = {old: new for new, old in enumerate(groups.places) if old is not None}
     same = {old for old, new in index.items() if learned.opinions[old].answer == groups.roles.scoring[new].answer}
@@ -154,9 +156,16 @@ def carried_over(learned: FermiPersonalization, groups: Regrouped) -> tuple[Disp
         if each.origin == "optimizer" and not (each.own or each.struck or same.intersection(each.explains)):
             continue
         trials = tuple(replace(trial, index=index[trial.index]) for trial in each.trials if trial.index in same)
-        explains, seen = (tuple(index[i] for i in those if i in index) for those in (each.explains, each.seen))
+        explains = tuple(index[i] for i in each.explains if i in index)
+        seen = _on_questions((question_key(learned.opinions[i].question) for i in each.seen), groups.roles.scoring)
         found.append(replace(each, explains=explains, seen=seen, trials=trials))
     return tuple(found)
+
+
+def _on_questions(keys: Iterable[str], opinions: Sequence[Opinion]) -> tuple[int, ...]:
+    """Return the indices of the opinions on questions with these keys (`question_key`)."""
+    questions = frozenset(keys)
+    return tuple(index for index, opinion in enumerate(opinions) if question_key(opinion.question) in questions)
 
 
 def _distinct(prompts: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
@@ -181,7 +190,9 @@ class _Carrier:
         self._places = groups.places
         self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
         self._settings = settings
-        self._limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
+        found = Room(learned.max_prompt_tokens)
+        limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
+        self._limits = tuple(found.within(limit).max_tokens for limit in limits)
         self._behind = behind  # each opinion's nearest others, then and now
         self._unquoting = learned.initial.prompt.text  # a profile never counts as quoting an opinion
         self._shown = frozenset(question_key(opinion.question) for opinion in learned.examples)
@@ -216,8 +227,7 @@ class _Carrier:
         if prompt.fold is None and not crossed_now:
             return ()
         seen = range(len(self._then)) if prompt.fold is None else prompt.seen
-        questions = self._shown.union(question_key(self._then[i].question) for i in seen)
-        return tuple(i for i, opinion in enumerate(self._now) if question_key(opinion.question) in questions)
+        return _on_questions(self._shown.union(question_key(self._then[i].question) for i in seen), self._now)
 
     def _cell(self, scored: ScoredPrompt, old: int, prompt: Prompt, new: int) -> ScoredAnswer | None:
         cell, opinion, answering = scored.cells[old], self._now[new], self._settings.answering

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from idiolect.methods.fermi.memory import ScoredPrompt, best_first
+from idiolect.methods.fermi.estimates import overall_advantage
+from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.prompt import question_key
 from idiolect.people.splits import hash_rank
 from idiolect.people.user import Opinion
@@ -63,8 +64,34 @@ def outside(folds: Sequence[int], fold: int) -> tuple[int, ...]:
 
 
 def as_seen_by(scored: ScoredPrompt, fold: int, folds: Sequence[int]) -> ScoredPrompt:
-    """Return a prompt that was written without any opinion (`P⁰`), scored on one fold only, to be compared there."""
-    return replace(scored, prompt=replace(scored.prompt, seen=outside(folds, fold), fold=fold))
+    """Return a prompt as it is scored on one fold only, to be compared there with prompts whose optimizer saw the rest.
+
+    That is `P⁰`, which was written without any opinion, or a prompt that is older than an opinion of another fold.
+    """
+    seen = tuple(sorted({*scored.prompt.seen, *outside(folds, fold)}))
+    return replace(scored, prompt=replace(scored.prompt, seen=seen, fold=fold))
+
+
+def on_its_fold(scored: ScoredPrompt, folds: Sequence[int]) -> ScoredPrompt:
+    """Return a prompt as it is scored on its own fold, which is all that prompts of a fold have in common.
+
+    A prompt that was written without crossing, or with other folds, is returned as it is.
+    """
+    fold = scored.prompt.fold
+    compared = scored if fold is None else as_seen_by(scored, fold, folds)
+    return compared if compared.scoreable else scored
+
+
+def best_of_fold(entries: Iterable[ScoredPrompt], folds: Sequence[int]) -> tuple[ScoredPrompt, ...]:
+    """Return the fully scored prompts of one fold by their score on it, the older one of equals first."""
+    return tuple(sorted(entries, key=lambda entry: (-on_its_fold(entry, folds).score, entry.born)))
+
+
+def best_by_advantage(
+    initial: ScoredPrompt, entries: Iterable[ScoredPrompt], shrinkage: float
+) -> tuple[ScoredPrompt, ...]:
+    """Return fully scored prompts of several folds by their advantage over `P⁰`, the older one of equals first."""
+    return tuple(sorted(entries, key=lambda entry: (-overall_advantage(entry, initial, shrinkage), entry.born)))
 
 
 def size_of_fold(size: int, folds: int) -> int:
@@ -73,17 +100,23 @@ def size_of_fold(size: int, folds: int) -> int:
 
 
 def crossed_memory(
-    initial: ScoredPrompt, entries: Iterable[ScoredPrompt], *, size: int, folds: int
+    initial: ScoredPrompt, entries: Iterable[ScoredPrompt], folds: Sequence[int], *, most: int, shrinkage: float
 ) -> tuple[ScoredPrompt, ...]:
-    """Return the memory with crossing: `P⁰`, and the best prompts of each fold, at least two, best first.
+    """Return the memory with crossing: `P⁰`, and the best prompts of each fold, by their advantage over `P⁰`.
 
-    Scores of different folds are means over different opinions, so prompts compete within their fold. Prompts without a
-    fold, which were learned without crossing, compete with each other.
+    Scores of different folds are means over different opinions, so prompts compete within their fold, by their scores
+    on it. Prompts without a fold, which were learned without crossing, compete with each other.
+
+    Args:
+        initial: `P⁰`.
+        entries: fully scored prompts.
+        folds: the fold of each opinion.
+        most: number of prompts that each fold keeps.
+        shrinkage: λ of the estimates.
     """
     by_fold: dict[int | None, list[ScoredPrompt]] = {}
     for entry in entries:
         if entry.born != initial.born:
             by_fold.setdefault(entry.prompt.fold, []).append(entry)
-    most = size_of_fold(size, folds)
-    kept = [entry for each in by_fold.values() for entry in best_first(each)[:most]]
-    return best_first([initial, *kept])
+    kept = [entry for each in by_fold.values() for entry in best_of_fold(each, folds)[:most]]
+    return best_by_advantage(initial, [initial, *kept], shrinkage)

@@ -10,10 +10,12 @@ counts only if its optimizer did not see the opinion, and if it would be kept wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.templating import inert, render
@@ -100,6 +102,29 @@ class Disposition:
     def points_into(self, n: int) -> bool:
         """Return whether every index refers to one of n opinions."""
         return all(0 <= i < n for i in (*self.explains, *self.seen, *(trial.index for trial in self.trials)))
+
+
+def readable_dispositions(stored: object) -> tuple[Disposition, ...]:
+    """Return the dispositions in a stored list, however damaged the list is or whatever version wrote it.
+
+    Of a disposition that is not valid as a whole, only its words, whose they are, and whether it is struck are read.
+    """
+    found = []
+    for each in stored if isinstance(stored, list) else ():
+        try:
+            found.append(_adapter().validate_python(each))
+        except ValidationError:
+            if isinstance(each, Mapping) and isinstance(text := each.get("text"), str):
+                origin: DispositionOrigin = "person" if each.get("origin") == "person" else "optimizer"
+                wording = each.get("wording")
+                words = wording if isinstance(wording, str) else ""
+                found.append(Disposition(text, origin=origin, wording=words, struck=bool(each.get("struck"))))
+    return tuple(found)
+
+
+@cache
+def _adapter() -> TypeAdapter[Disposition]:
+    return TypeAdapter(Disposition)
 
 
 def _gain(trials: Iterable[Trial]) -> float | None:

@@ -11,7 +11,15 @@ import random
 from collections.abc import Iterator, Sequence
 
 from idiolect.methods.fermi.checkpoint import State
-from idiolect.methods.fermi.crossing import as_seen_by, crossed_memory, number_of_folds, size_of_fold
+from idiolect.methods.fermi.crossing import (
+    as_seen_by,
+    best_of_fold,
+    crossed_memory,
+    number_of_folds,
+    on_its_fold,
+    size_of_fold,
+)
+from idiolect.methods.fermi.estimates import estimated_score
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt, best_first
 from idiolect.methods.fermi.meta_prompt import Context
 from idiolect.methods.fermi.roles import Roles
@@ -78,7 +86,8 @@ class DrawPlan:
         size = size_of_fold(self._settings.memory_size, self._crossing)
         for fold in sorted({prompt.prompt.fold for prompt in state.new}, key=lambda each: -1 if each is None else each):
             own = (entry for entry in state.memory if entry.prompt.fold == fold and entry.born != state.initial.born)
-            yield [new for new in state.new if new.prompt.fold == fold], Memory(size, best_first(own))
+            kept = tuple(on_its_fold(entry, self._folds) for entry in best_of_fold(own, self._folds))
+            yield [new for new in state.new if new.prompt.fold == fold], Memory(size, kept)
 
     def remembered(self, state: State, new: Sequence[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
         """Return the memory after new prompts were scored in full."""
@@ -86,7 +95,19 @@ class DrawPlan:
         if self._crossing == 1:
             return Memory(size, state.memory).updated(new).entries
         known = {entry.born: entry for entry in (state.initial, *state.memory, *new)}
-        return crossed_memory(known[state.initial.born], known.values(), size=size, folds=self._crossing)
+        return crossed_memory(
+            known[state.initial.born],
+            known.values(),
+            self._folds,
+            most=size_of_fold(size, self._crossing),
+            shrinkage=self._settings.retrieval.shrinkage,
+        )
+
+    def best_score(self, state: State) -> float:
+        """Return the score of the best prompt of the memory, which is an estimate with crossing, in [0, 1]."""
+        if self._crossing == 1:
+            return state.memory[0].score
+        return estimated_score(state.memory[0], state.initial, self._settings.retrieval.shrinkage)
 
     def ends_early(self, state: State, first: int, *, scored: bool) -> bool:
         """Return whether the search has reached a plateau, or a memory that cannot get better.
@@ -159,7 +180,7 @@ class DrawPlan:
             return state.memory
         hidden = frozenset(self._hidden(fold))
         own = [
-            entry
+            on_its_fold(entry, self._folds)
             for entry in state.memory
             if entry.prompt.fold == fold and entry.born != state.initial.born and hidden.isdisjoint(entry.prompt.known)
         ]

@@ -36,11 +36,30 @@ def estimates(
     level = math.fsum(known) / len(known) if known else 0.0
     found = []
     for scored in pool:
-        everywhere = _advantages(scored, initial, (i for i in range(len(scored.cells)) if i not in excluded))
-        overall = math.fsum(everywhere) / (len(everywhere) + shrinkage)
+        overall = overall_advantage(scored, initial, shrinkage, excluded)
         nearby = _advantages(scored, initial, nearest)
         found.append(level + (math.fsum(nearby) + shrinkage * overall) / (len(nearby) + shrinkage))
     return found
+
+
+def overall_advantage(
+    scored: ScoredPrompt, initial: ScoredPrompt, shrinkage: float, excluded: Collection[int] = ()
+) -> float:
+    """Return `A_k`, a prompt's advantage over `P⁰` on all opinions that count for both, in [−1, 1]; 0 without any.
+
+    Args:
+        scored: the prompt.
+        initial: `P⁰`.
+        shrinkage: λ, in opinions; ≥ 0.
+        excluded: indices of opinions that must not be used.
+    """
+    everywhere = _advantages(scored, initial, (i for i in range(len(scored.cells)) if i not in excluded))
+    return math.fsum(everywhere) / (len(everywhere) + shrinkage) if everywhere else 0.0
+
+
+def estimated_score(scored: ScoredPrompt, initial: ScoredPrompt, shrinkage: float) -> float:
+    """Return the estimated score of a prompt on all opinions on which `P⁰` is scored, in [0, 1]."""
+    return min(max(initial.score + overall_advantage(scored, initial, shrinkage), 0.0), 1.0)
 
 
 def _advantages(scored: ScoredPrompt, initial: ScoredPrompt, indices: Iterable[int]) -> list[float]:

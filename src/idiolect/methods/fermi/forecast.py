@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from idiolect.methods.answering import Answerer, AnsweringSettings, asked_block
+from idiolect.methods.fermi.crossing import size_of_fold
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.roles import considered, deal_roles
 from idiolect.methods.fermi.settings import FermiSettings, MetaPromptSettings
@@ -160,6 +161,7 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     With crossing, all proposals are scored: (1 + T·K)·N, + N for the base model if all opinions judge. With hybrid
     prompts, few-shot answers the held-out opinions too: + H. With n dispositions for each of F folds, which are tried
     on at most m opinions each: + F·n·m, + E·N if all opinions judge, and F.
+    `_folded_back` and `_without_refused` are added. Requests that are refused as too long are not counted.
     """
     t, k = settings.iterations, settings.proposals
     all_judge = settings.evidence.by == "crossed"
@@ -173,8 +175,11 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
     for user in users:
         roles = deal_roles(considered(user, settings), settings)
         n = len(roles.scoring)
-        answering += prompts * n + sides * len(roles.held_out)
-        if roles.held_out and settings.evidence.ties == "learned":
+        h = len(roles.held_out)
+        answering += prompts * n + sides * h + _without_refused(n, settings)
+        if settings.evidence.fold_back and h:
+            answering += _folded_back(n, h, settings)
+        if h and settings.evidence.ties == "learned":
             answering += n
         if stated:
             answering += stated * min(settings.dispositions.tests, n) + (together * n if all_judge else 0)
@@ -186,6 +191,26 @@ def _most_calls(users: Iterable[User], settings: FermiSettings) -> tuple[int, in
             draws = range(settings.proposers.index("llm"), k * (1 + settings.redraws), len(settings.proposers))
             optimizing += t * len(draws)
     return answering, optimizing
+
+
+def _without_refused(n: int, settings: FermiSettings) -> int:
+    """Return the maximum number of calls that find out which of n opinions are refused by themselves.
+
+    An opinion that is refused with examples is asked without, and, if that is answered, again with other examples.
+    """
+    return 2 * n if settings.hybrid.examples else 0
+
+
+def _folded_back(n: int, h: int, settings: FermiSettings) -> int:
+    """Return the maximum number of calls to score prompts on h opinions that have judged, after n others.
+
+    With hybrid prompts, the h opinions may stand behind all of the others, which are then asked again.
+    """
+    folds = settings.search.crossing
+    remembered = settings.memory_size if folds == 1 else folds * size_of_fold(settings.memory_size, folds)
+    prompts = 1 + remembered + (0 if settings.retrieval.lazy else settings.proposals)
+    asked = n + h if settings.hybrid.examples else h
+    return prompts * asked + _without_refused(n + h, settings)
 
 
 @dataclass(slots=True)

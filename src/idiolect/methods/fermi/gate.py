@@ -19,13 +19,13 @@ from idiolect.methods.baselines import FixedPrompt, base
 from idiolect.methods.evidence import weigh
 from idiolect.methods.fermi.continual import Regrouped, dealt_folds, going_on
 from idiolect.methods.fermi.extension_settings import EnsembleSettings
-from idiolect.methods.fermi.memory import ScoredPrompt, best_first
+from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import same_question
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.fermi.roles import Roles
 from idiolect.methods.fermi.settings import FermiSettings
-from idiolect.methods.fermi.withheld import hybrid_scorer
+from idiolect.methods.fermi.withheld import hybrid_scorer, without_refused_examples
 from idiolect.methods.personalization import Answer
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion
@@ -115,21 +115,25 @@ async def folded_back(
     groups = Regrouped(Roles(scoring, learned.examples), places, changed=True)
     state = await going_on(learned, groups, settings, similarity)
     scorer = await hybrid_scorer(learned, scoring, answerer, similarity)
+    (initial,) = await scorer.complete([state.initial])
+    initial = await without_refused_examples(scorer, initial)
     by_born = {each.born: each for each in state.new}
-    scored = {each.born: each for each in (state.initial, *state.memory)}
+    scored = {each.born: each for each in state.memory}
     if not settings.retrieval.lazy:
         scored = by_born | scored
+    scored[initial.born] = initial
     by_born |= {each.born: each for each in await scorer.complete(list(scored.values()))}
-    return replace(
+    judged = replace(
         learned,
         opinions=scoring,
         held_out=(),
         folds=dealt_folds(scoring, settings, learned.user_id, before=learned) if learned.folds else (),
         initial=by_born[learned.initial.born],
         prompts=tuple(by_born[each.born] for each in state.new),
-        memory=best_first(by_born[each.born] for each in state.memory),
         answering=learned.answering + scorer.usage,
+        max_prompt_tokens=scorer.room.max_tokens,
     )
+    return replace(judged, memory=judged.by_score(by_born[each.born] for each in state.memory))
 
 
 def leave_one_out(prompts: Sequence[ScoredPrompt], opinions: Sequence[Opinion]) -> dict[int, float]:

@@ -96,7 +96,7 @@ class Learning:
             task.answerer,
             usage=state.answering,
             neighbours=task.neighbours,
-            max_tokens=task.settings.hybrid.max_prompt_tokens,
+            room=state.room.within(task.settings.hybrid.max_prompt_tokens),
         )
         self._scorer.leave_out(withheld_by(state.initial))
         self._plan = DrawPlan(task.user, task.roles, task.settings, task.folds)
@@ -120,7 +120,8 @@ class Learning:
         while self.state.step != "learned":
             await asyncio.sleep(0)  # steps without calls would otherwise never let a cancellation through
             state = await self._steps[self.state.step]()
-            self.state = replace(state, answering=self._scorer.usage, optimizing=self._optimizing)
+            scorer = self._scorer
+            self.state = replace(state, answering=scorer.usage, optimizing=self._optimizing, room=scorer.room)
             if self.silent:
                 return  # not saved, so that a resumed run asks again: a filter may have refused the questions
             self._bookmark.save(self.state)
@@ -128,7 +129,7 @@ class Learning:
     def report(self, stage: str) -> None:
         """Report the current stage to the observer."""
         task, state = self._task, self.state
-        best = state.memory[0].score if state.memory and state.step != "rescore" else None
+        best = self._plan.best_score(state) if state.memory and state.step != "rescore" else None
         done = len(state.history) - task.first
         spent = self._scorer.usage + self._optimizing
         self._observer(Progress(task.user.id, stage, done, task.iterations, best, spent))
@@ -163,6 +164,7 @@ class Learning:
             held_out=task.roles.held_out,
             folds=task.folds if task.settings.search.crossing > 1 else (),
             dispositions=state.dispositions,
+            max_prompt_tokens=self._scorer.room.max_tokens,
         )
 
     def _after(self, step: Step, state: State) -> State:
@@ -173,7 +175,7 @@ class Learning:
             iteration = Iteration(
                 scored=half.scored,
                 dropped=half.dropped,
-                best_score=state.memory[0].score,
+                best_score=self._plan.best_score(state),
                 proposed=half.proposed,
                 rejected=half.rejected,
                 answering=self._scorer.usage,

@@ -6,7 +6,7 @@ It is converted to JSON and back without loss (`to_json`, `from_json`), so any s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -16,8 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import with_stored_rule
 from idiolect.methods.evidence import Evidence
+from idiolect.methods.fermi.crossing import best_by_advantage
 from idiolect.methods.fermi.dispositions import Disposition
-from idiolect.methods.fermi.memory import ScoredPrompt
+from idiolect.methods.fermi.estimates import estimated_score
+from idiolect.methods.fermi.memory import ScoredPrompt, best_first
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
@@ -37,7 +39,7 @@ class Iteration:
 
     Args:
         scored: number of prompts scored; dropped: number of these that were dropped before all opinions were asked.
-        best_score: best score in the memory after the iteration.
+        best_score: best score in the memory after the iteration; with crossing, an estimate on all opinions.
         proposed: number of accepted proposals; rejected: number of rejected ones, by reason.
         answering, optimizing: cost up to and including this iteration.
     """
@@ -73,6 +75,8 @@ class FermiPersonalization:
         made_with: digest that identifies the models beyond their names (servers, hashes of weights); "": unknown.
         dispositions: statements on the person, with those that did not help, which are never used.
         dispositions_help: whether the optimizer's dispositions are stated; False if the evidence is worse with them.
+        max_prompt_tokens: limit on a prompt's length, in tokens as `hybrid.max_prompt_tokens` estimates them: that of
+            the settings, or a smaller one after the model refused a prompt as too long. None: none is known.
     """
 
     user_id: str
@@ -94,14 +98,32 @@ class FermiPersonalization:
     made_with: str = ""
     dispositions: tuple[Disposition, ...] = ()
     dispositions_help: bool = True
+    max_prompt_tokens: int | None = None
     method: Literal["fermi"] = "fermi"
     format: int = FORMAT
 
     @property
     def best(self) -> ScoredPrompt:
-        """Best fully scored prompt of memory and pool; the older of equals."""
+        """Best fully scored prompt of memory and pool; the older of equals.
+
+        With crossing, prompts are scored on different opinions, and are compared by their advantage over `P⁰`.
+        """
         complete = [entry for entry in (*self.memory, *self.prompts) if entry.complete]
-        return min(complete, key=lambda entry: (-entry.score, entry.born))
+        return self.by_score(complete)[0]
+
+    @property
+    def best_score(self) -> float:
+        """Score of the best prompt, in [0, 1]; with crossing, its estimated score on the opinions that score `P⁰`."""
+        best = self.best
+        return estimated_score(best, self.initial, self._shrinkage) if self.folds else best.score
+
+    def by_score(self, entries: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
+        """Return fully scored prompts, best first."""
+        return best_by_advantage(self.initial, entries, self._shrinkage) if self.folds else best_first(entries)
+
+    @property
+    def _shrinkage(self) -> float:
+        return self.settings.retrieval.shrinkage
 
     @property
     def used(self) -> bool:

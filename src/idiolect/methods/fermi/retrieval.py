@@ -27,7 +27,7 @@ from idiolect.methods.fermi.examples import compared_text
 from idiolect.methods.fermi.grounds import Grounds
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
-from idiolect.methods.fermi.scoring import Cell, Scorer
+from idiolect.methods.fermi.scoring import Cell, Room, Scorer
 from idiolect.methods.fermi.withheld import hybrid_scorer, withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
 from idiolect.methods.shortened_asking import Versions, answer_shortened
@@ -78,6 +78,8 @@ class RetrievalOfPrompt:
         if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
+        found = Room(personalization.max_prompt_tokens if answered_by is None else None)
+        self._max_tokens = found.within(self._hybrid.max_prompt_tokens).max_tokens
         self._answerer = answerer
         self._answered_by = answered_by or answerer
         self._similarity = similarity
@@ -307,14 +309,16 @@ class RetrievalOfPrompt:
         overall: Sequence[float | None],
         stated: tuple[int, ...],
     ) -> Explanation:
+        # An estimate includes all scores already, and overall scores of different folds cannot be compared.
+        breaking = [None] * len(overall) if self._settings.shrinkage else overall
         chosen = tied[0]
         if self._settings.tie_break == "complete" and len(tied) > 1:
-            chosen = max(tied, key=lambda k: (overall[k] or 0.0, -k))
+            chosen = max(tied, key=lambda k: (breaking[k] or 0.0, -k))
         candidates = tuple(Candidate(k, score, overall[k]) for k, score in enumerate(scores))
         least = scores[chosen] - self._ensemble.tolerance
         ranked = sorted(
             (k for k in range(len(scores)) if k != chosen and k not in grounds.revealing and scores[k] >= least),
-            key=lambda k: (-scores[k], -(overall[k] or 0.0), k),
+            key=lambda k: (-scores[k], -(breaking[k] or 0.0), k),
         )
         answering = (chosen, *ranked[: self._ensemble.prompts - 1]) if self._ensemble.combines else ()
         return Explanation(grounds.nearest, candidates, chosen, len(tied), answering, stated)
@@ -346,7 +350,7 @@ class RetrievalOfPrompt:
             self._answerer.settings,
             asked=question if self._leave_one_out else None,
             nearest=self._behind(grounds, self._hybrid.examples if examples is None else examples),
-            max_tokens=self._hybrid.max_prompt_tokens,
+            max_tokens=self._max_tokens,
             shuffled=random.Random(key) if order else None,
         )
 

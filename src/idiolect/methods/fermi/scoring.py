@@ -8,7 +8,7 @@ ranked by (score, older first) and bounds are monotone, so the memory is exactly
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from idiolect.errors import ContextLengthError
 from idiolect.methods.answering import Answerer, PromptedQuestion, Response, asked_block
@@ -48,6 +48,28 @@ class FailureCounts:
         return sorted(range(len(mean)), key=lambda index: (-mean[index], index))
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is known of how long a prompt the model can read.
+
+    Args:
+        max_tokens: limit on a prompt's length; see `render_prompt`. None: no limit is known.
+        confirmed: whether a prompt with examples was short enough.
+    """
+
+    max_tokens: int | None = None
+    confirmed: bool = False
+
+    def within(self, limit: int | None) -> Room:
+        """Return the same with a limit that is at most `limit`; None does not limit it."""
+        known = [each for each in (self.max_tokens, limit) if each is not None]
+        return replace(self, max_tokens=min(known, default=None))
+
+
+NO_LIMIT = Room()
+"""Nothing is known of how long a prompt the model can read."""
+
+
 class Scorer:
     """Scorer of prompts on a user's opinions, which counts the cost.
 
@@ -55,7 +77,7 @@ class Scorer:
         opinions: the scoring opinions.
         neighbours: for each opinion, the indices of those that stand behind each prompt that is scored on it (hybrid
             prompts); None: no opinions.
-        max_tokens: limit on a prompt's length; see `render_prompt`.
+        room: how long a prompt may be; it shrinks when the model refuses one.
         usage: cost of all answering calls of this scorer, added to the initial value.
     """
 
@@ -66,14 +88,13 @@ class Scorer:
         *,
         usage: Usage = Usage(),
         neighbours: Sequence[Sequence[int]] | None = None,
-        max_tokens: int | None = None,
+        room: Room = NO_LIMIT,
     ) -> None:
         self.opinions = tuple(opinions)
         self._answerer = answerer
         self._neighbours = neighbours
         self._left_out: frozenset[int] = frozenset()
-        self._max_tokens = max_tokens
-        self._fits = False  # whether a prompt with examples was short enough
+        self.room = room
         self.usage = usage
 
     async def fill(
@@ -136,14 +157,14 @@ class Scorer:
             asked = [self._prompted(*cell) for cell in cells]
             rest = [k for k in range(len(cells)) if k not in responses]
             longest = max(rest, key=lambda k: size_of(asked[k].prompt) + size_of(asked[k].question.text))
-            now = rest if self._fits or not self.shows_examples else [longest]
+            now = rest if self.room.confirmed or not self.shows_examples else [longest]
             try:
                 responses |= zip(now, await self._answerer.answer([asked[k] for k in now]), strict=True)
-                self._fits = True
+                self.room = replace(self.room, confirmed=True)
             except ContextLengthError as error:
                 if asked[longest].prompt == self._text(*cells[longest], nearest=()):
                     raise
-                self._max_tokens = self._shorter(error, asked[longest])
+                self.room = replace(self.room, max_tokens=self._shorter(error, asked[longest]))
         return [responses[k] for k in range(len(cells))]
 
     def _shorter(self, error: ContextLengthError, refused: PromptedQuestion) -> int:
@@ -166,7 +187,7 @@ class Scorer:
             self._answerer.settings,
             asked=self.opinions[index].question,
             nearest=nearest,
-            max_tokens=self._max_tokens,
+            max_tokens=self.room.max_tokens,
         )
 
 

@@ -16,7 +16,7 @@ from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.examples import neighbours_of_each
 from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.scoring import Scorer
+from idiolect.methods.fermi.scoring import Room, Scorer
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion
 
@@ -39,7 +39,9 @@ async def hybrid_scorer(
     """
     hybrid, with_choices = learned.settings.hybrid, learned.settings.retrieval.with_choices
     behind = await neighbours_of_each(opinions, similarity, k=hybrid.examples, with_choices=with_choices)
-    scorer = Scorer(opinions, answerer, neighbours=behind, max_tokens=hybrid.max_prompt_tokens)
+    scorer = Scorer(
+        opinions, answerer, neighbours=behind, room=Room(learned.max_prompt_tokens).within(hybrid.max_prompt_tokens)
+    )
     scorer.leave_out(withheld_by(learned.initial))
     return scorer
 
