@@ -10,6 +10,7 @@ import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import BudgetExceededError
+from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer, Response
 from idiolect.methods.baselines import FixedPrompt
 from idiolect.methods.evidence import Evidence, EvidenceSettings
@@ -164,6 +165,28 @@ async def test_the_ensemble_is_judged_as_it_answers() -> None:
     prompts = [("1111", ()), ("1110", ()), ("1110", ())]
     learned = learned_with("0000", *prompts, ensemble=EnsembleSettings(prompts=3))
     assert evidence_of((await judged(learned))[0]).personalized == (1.0, 1.0, 1.0, 0.0)
+
+
+async def test_the_gate_combines_as_answers_do() -> None:
+    """An opinion asked again is judged as it is answered, with own answers by nearness, and calibrated."""
+    settings = crossed(
+        ensemble=EnsembleSettings(prompts=2, calibrate=True, sharpness=0.5, own_answers=1.0, own_nearness=0.5)
+    )
+    model = random_answers()
+    answerer = Answerer(model, settings.answering)
+    learned = await Fermi(answerer, settings, optimizer=numbered_proposals(), similarity=NEAR).fit(rater(14))
+    asked = RetrievalOfPrompt(learned, answerer, NEAR, leave_one_out=True)
+    answers = await asked.answer([opinion.question for opinion in learned.opinions])
+    scores = [
+        alignment_score(opinion.question, opinion.answer, answer.response.answer)
+        for opinion, answer in zip(learned.opinions, answers, strict=True)
+    ]
+    assert list(evidence_of(learned).personalized) == scores
+    alone = replace(learned, settings=replace(settings, ensemble=EnsembleSettings(prompts=2)))
+    plain = await RetrievalOfPrompt(alone, answerer, NEAR, leave_one_out=True).answer(
+        [opinion.question for opinion in learned.opinions]
+    )
+    assert [each.response.answer for each in plain] != [each.response.answer for each in answers]
 
 
 @pytest.mark.parametrize("hybrid", [HybridSettings(), HybridSettings(3)])

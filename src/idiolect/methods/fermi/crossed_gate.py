@@ -21,9 +21,7 @@ from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
 from idiolect.methods.evidence import Evidence
-from idiolect.methods.fermi.combining import combined
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.methods.fermi.prompt import same_question
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.methods.personalization import Explanation
 from idiolect.models.similarity import Similarity
@@ -46,15 +44,16 @@ async def with_crossed_evidence(
     personalized: list[float] = []
     few_shot: list[float] = []
     judged: list[int] = []
-    for index, (opinion, why) in enumerate(zip(learned.opinions, chosen, strict=True)):
-        cells = [learned.prompts[k].judged(index) for k in _answering(why)]
+    all_grounds = await prompts.grounds(questions)
+    for index, (opinion, why, grounds) in enumerate(zip(learned.opinions, chosen, all_grounds, strict=True)):
         initial = learned.initial.judged(index)
         if initial is None:
             continue
         # If every prompt knows the opinion, `P⁰` answers, as it does for a held-out opinion.
-        responses = [cell.response for cell in cells if cell is not None] or [initial.response]
-        others = [each for each in learned.opinions if not same_question(each.question, opinion.question)]
-        response = combined(opinion.question, responses, others, learned.settings.ensemble).response
+        able = [learned.prompts[k] for k in _answering(why)]
+        able = [each for each in able if each.judged(index) is not None] or [learned.initial]
+        responses = [cell.response for each in able if (cell := each.judged(index)) is not None]
+        response = prompts.combine(opinion.question, responses, able, grounds)
         personalized.append(alignment_score(opinion.question, opinion.answer, response.answer))
         few_shot.append(initial.score)
         judged.append(index)

@@ -25,6 +25,7 @@ from idiolect.methods.fermi.dispositions import with_known
 from idiolect.methods.fermi.estimates import estimates
 from idiolect.methods.fermi.examples import compared_text
 from idiolect.methods.fermi.grounds import Grounds
+from idiolect.methods.fermi.memory import ScoredPrompt
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_question
 from idiolect.methods.fermi.scoring import Cell, Room, Scorer
@@ -112,20 +113,20 @@ class RetrievalOfPrompt:
         for question, several, (grounds, why) in zip(questions, asked, choices, strict=True):
             answered = [next(responses) for _ in several]
             if self._ensemble.combines:
-                answered = [self._combined(question, answered, [k for k, _ in several], grounds)]
+                answered = [self.combine(question, answered, [self._pool[k] for k, _ in several], grounds)]
             answers.append(Answer(answered[0], why))
         return answers
 
-    def _combined(
-        self, question: Question, responses: Sequence[Response], prompts: Sequence[int], grounds: Grounds
+    def combine(
+        self, question: Question, responses: Sequence[Response], prompts: Sequence[ScoredPrompt], grounds: Grounds
     ) -> Response:
-        """Return one response for those of several prompts, which are given by their indices."""
+        """Return one response to a question for those of several prompts, the best one's first."""
         places = [i for i in range(len(self._learned.opinions)) if i not in grounds.excluded]
         own = [self._learned.opinions[i] for i in places]
         near = [grounds.similarities[i] for i in places]
         biases = None
         if self._ensemble.calibrate and question.choices:
-            asked = [[self._pool[k].judged(i) for i in places] for k in prompts]
+            asked = [[prompt.judged(i) for i in places] for prompt in prompts]
             biases = [bias_of(question, own, [cell.response if cell else None for cell in row]) for row in asked]
         return combined(question, responses, own, self._ensemble, similarities=near, biases=biases).response
 
@@ -163,7 +164,7 @@ class RetrievalOfPrompt:
 
     async def _choose(self, questions: Sequence[Question]) -> list[tuple[Grounds, Explanation]]:
         async with self._scoring:  # one call at a time, so that each uses the scores of the one before
-            all_grounds = await self._grounds(questions)
+            all_grounds = await self.grounds(questions)
             # 1) Score every prompt on the opinions nearest to each question, or on all of them for estimates: an answer
             #    must not depend on what was asked before it.
             everything = range(len(self._pool))
@@ -241,7 +242,8 @@ class RetrievalOfPrompt:
         }
         await self.score(sorted(cells))
 
-    async def _grounds(self, questions: Sequence[Question]) -> list[Grounds]:
+    async def grounds(self, questions: Sequence[Question]) -> list[Grounds]:
+        """Return what the answer to each question rests on, without a call to the answering model."""
         found = []
         for question, row in zip(questions, await self._similarities(questions), strict=True):  # row: (opinions,)
             excluded = self._opinions_on(question) if self._leave_one_out else frozenset()
