@@ -122,7 +122,7 @@ def lines(folder: Path, kind: str = "answers") -> list[dict[str, Any]]:
     for path in sorted(folder.glob(f"{kind}*.jsonl")):
         for text in path.read_text(encoding="utf-8").splitlines():
             line = json.loads(text)
-            for part in ("learning", "answering"):
+            for part in ("learning", "answering", "scoring"):
                 if part in line:
                     for name in ("seconds", "calls_made", "money"):
                         del line[part][name]

@@ -51,6 +51,32 @@ def test_curves_are_of_what_has_one() -> None:
     assert only == ["few-shot", "few-shot · 2 opinions", "few-shot · 4 opinions", "fermi"]
 
 
+def test_a_curve_over_prompt_tokens_is_of_what_shows_examples() -> None:
+    curve: dict[str, Any] = {"prompt_tokens": (200, 50), "controls": False}
+    assert named("vanilla,few-shot[k=4],rag,opro,fermi", **curve) == [
+        "vanilla",
+        "few-shot[k=4]",
+        "few-shot[k=4,at most 200 prompt tokens]",
+        "few-shot[k=4,at most 50 prompt tokens]",
+        "rag",
+        "opro",
+        "fermi",
+        "fermi[at most 200 prompt tokens]",
+        "fermi[at most 50 prompt tokens]",
+    ]
+    only = named("few-shot,fermi", **curve, curves=(parse_spec("few-shot"),))
+    assert only == ["few-shot", "few-shot[at most 200 prompt tokens]", "few-shot[at most 50 prompt tokens]", "fermi"]
+
+
+def test_a_limit_on_answers_learns_what_the_method_learns_and_a_limit_in_brackets_does_not() -> None:
+    limit = "fermi[hybrid.max_prompt_tokens=50]"
+    found = planned(options(f"fermi,few-shot,{limit}", prompt_tokens=(50,), controls=False))
+    keys = {str(each.arm): each.learning_key(bench()) for each in found}
+    assert keys["fermi[at most 50 prompt tokens]"] == keys["fermi"] != keys[limit]
+    assert keys["few-shot[at most 50 prompt tokens]"] == keys["few-shot"]
+    assert len(found) == 6, "learning under a limit, and answering under one, are different arms"
+
+
 def test_an_arm_is_planned_once() -> None:
     assert named("fermi,fermi[iterations=3]", iterations=(3,), controls=False) == ["fermi", "fermi[iterations=3]"]
 
@@ -95,6 +121,20 @@ def test_arms_that_learn_the_same_have_the_same_key() -> None:
         ("vanilla", {"curves": parse_specs("fermi")}, "fermi is not among the methods"),
         ("vanilla", {"sizes": (3, 0)}, "sizes contains 0"),
         ("vanilla", {"iterations": (-1,)}, "iterations contains -1"),
+        ("fermi", {"prompt_tokens": (100, 0)}, "curve_prompt_tokens contains 0, must be at least 1"),
+        ("fermi", {"prompt_tokens": (-5,)}, "curve_prompt_tokens contains -5, must be at least 1"),
+        ("fermi", {"prompt_tokens": (100, 50, 100)}, "curve_prompt_tokens contains 100 twice"),
+        (
+            "vanilla,opro",
+            {"prompt_tokens": (100,)},
+            "up to a limit: add one of few-shot, few-shot-bm25, all-info, fermi",
+        ),
+        ("vanilla,fermi", {"prompt_tokens": (9,), "curves": parse_specs("fermi,vanilla")}, "and vanilla is none"),
+        (
+            "fermi,opro",
+            {"prompt_tokens": (9,), "iterations": (1,), "curves": parse_specs("opro")},
+            "needs a method whose prompts show examples",
+        ),
         ("vanilla", {"transfer": ("B",)}, "a method that learns prompts"),
         ("fermi", {"transfer": ("A",), "model": "A"}, "which is the model of the run"),
     ],

@@ -7,7 +7,18 @@ import math
 from dataclasses import replace
 
 from idiolect.evaluate.records import Arm, MethodCost
-from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, GroupScores, Header, Summary, Transfer
+from idiolect.evaluate.summary import (
+    ArmScores,
+    Comparison,
+    CostPerAnswer,
+    Estimate,
+    Gain,
+    GroupScores,
+    Header,
+    LearningCost,
+    Summary,
+    Transfer,
+)
 from idiolect.evaluate.tables import table, to_json
 from idiolect.models.language_model import Usage
 
@@ -49,6 +60,22 @@ def test_a_table_tells_scores_counts_costs_and_differences() -> None:
     assert "| accuracy (points) | +5.0 [-1.0, +11.0] | 0.083 | 0.166 | 3 | 4 | 1,200 |" in text
     assert "3 could not be read:\n\n- info.csv:12: no answer\n- and 2 more" in text
     assert text.endswith("\n- People are few.\n")
+
+
+def test_a_table_tells_what_learning_and_one_answer_cost() -> None:
+    tokens = Estimate(1234.5, 1200.0, 1269.0, 6, 4, 24, "t")
+    costs = CostPerAnswer(3.0, tokens, 12.0, 0.00042)
+    learned = replace(LEARNED, learning_per_person=LearningCost(100.0, 5050.0, None), per_answer=costs)
+    summary = replace(SUMMARY, arms=(SCORES, learned))
+    text = table(summary)
+    assert "| fermi · 20 opinions | 100 | 5,050 | unknown | 3 | 1,234 [1,200, 1,269] | 12 | 0.000420 |" in text
+    assert "| vanilla | – | – | – | unknown | unknown | unknown | unknown |" in text, "an older folder"
+    assert "by likelihood on this machine, the tokens of all choices are among them" in text
+    first, second = to_json(summary)["arms"]
+    assert (first["learning_per_person"], first["per_answer"]) == (None, None)
+    assert second["learning_per_person"] == {"calls": 100.0, "tokens": 5050.0, "money": None}
+    assert second["per_answer"]["prompt_tokens"]["value"] == 1234.5
+    assert (second["per_answer"]["calls"], second["per_answer"]["completion_tokens"]) == (3.0, 12.0)
 
 
 def test_names_cannot_bring_html_into_a_table() -> None:

@@ -213,3 +213,27 @@ async def test_instruction_of_few_shot_is_shortened_after_its_examples() -> None
     few = FewShot(generating(model), [opinion("a?", "yes")], instruction=long, shorter=lambda: [short])
     await few.answer([Question("new?", YES_NO)])
     assert examples_of(model).strip() == short
+
+
+async def test_few_shot_leaves_out_the_farthest_examples_up_to_its_limit() -> None:
+    said = [opinion(f"{i}? {'word ' * 40}", "yes") for i in range(8)]
+    near = TableSimilarity(lambda q, d: -abs(int(q[0]) - int(d[0])))
+
+    async def examples_within(limit: int | None, similarity: TableSimilarity | None) -> list[bool]:
+        model = FunctionModel(complete=lambda _: "yes")
+        few = FewShot(generating(model), said, k=8, similarity=similarity, instruction="Go é.", max_prompt_tokens=limit)
+        await few.answer([Question("7? new", YES_NO)])
+        prompt = examples_of(model).rstrip()
+        assert prompt.startswith("Go é.")
+        assert limit is None or len(prompt.encode()) <= max(4 * limit, len("Go é.".encode()))
+        return [f"{i}? word" in prompt for i in range(8)]
+
+    assert await examples_within(None, near) == [True] * 8
+    assert await examples_within(200, near) == [False] * 5 + [True] * 3, "the nearest are kept"
+    assert await examples_within(200, None) == [True] * 3 + [False] * 5, "the first are kept"
+    assert await examples_within(1, near) == [False] * 8, "the instruction is always kept"
+
+
+def test_few_shot_with_a_limit_below_1_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_prompt_tokens is 0"):
+        FewShot(generating(FunctionModel(complete=lambda _: "x")), [], max_prompt_tokens=0)

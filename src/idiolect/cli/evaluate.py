@@ -16,6 +16,8 @@ from idiolect.cli.options import option
 from idiolect.cli.terminal import err, one_line, print_json
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from idiolect.application.run import CallSettings
     from idiolect.evaluate.configuration import EvaluationConfig
     from idiolect.evaluate.evaluation import AskedPeople
@@ -29,6 +31,7 @@ EXAMPLES = (
     "idiolect evaluate lamp-3 --data LaMP_3 --methods vanilla,rag,fermi,chameleon --train 10 --out lamp3",
     "idiolect evaluate prism --data prism-alignment --train 4 --methods vanilla,profile,few-shot --out prism",
     "idiolect evaluate users --data users.jsonl --config evaluation.toml --out mine",
+    "idiolect evaluate people --methods few-shot,fermi --curve-prompt-tokens 100,200,400,800 --out lengths",
     "idiolect evaluate --out food --report-only",
     "idiolect evaluate --list",
 )
@@ -104,6 +107,14 @@ CurveOption = Annotated[str | None, option("Learning curve: numbers of opinions 
 IterationsCurveOption = Annotated[
     str | None, option("Learning curve: numbers of iterations to learn for as well.", "1,2,4")
 ]
+PromptTokensCurveOption = Annotated[
+    str | None,
+    option(
+        "Curve: limits on a prompt's length, in tokens of 4 bytes, to answer with as well. Methods learn once, without "
+        "the limit; it leaves out the farthest examples.",
+        "100,200,400",
+    ),
+]
 ModelOption = Annotated[str | None, option("Model that answers. Default: embedded.", "M")]
 OptimizerOption = Annotated[str | None, option("Model that writes prompts. Default: the model that answers.", "M")]
 TransferOption = Annotated[list[str] | None, option("Model to transfer prompts to and from. Repeatable.", "M")]
@@ -165,6 +176,7 @@ def evaluate(
     controls: ControlsOption = None,
     curve_opinions: CurveOption = None,
     curve_iterations: IterationsCurveOption = None,
+    curve_prompt_tokens: PromptTokensCurveOption = None,
     model: ModelOption = None,
     optimizer: OptimizerOption = None,
     transfer: TransferOption = None,
@@ -188,22 +200,21 @@ def evaluate(
     json: options.JsonOption = False,
 ) -> None:
     """Compare methods on a benchmark. `HELP` is the help text."""
-    from idiolect.application.run import CallSettings
     from idiolect.evaluate.configuration import read_config
-    from idiolect.models.calls.budget import Limits
 
     if list_all:
         _list_all(json=json)
     folder, task = _folder_and_task(out, task, config, setting, report_only=report_only)
     who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
     what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
-    curves = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations, calls_per_person=calls_per_person)
+    curves: dict[str, object] = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations)
+    curves |= dict(curve_prompt_tokens=curve_prompt_tokens, calls_per_person=calls_per_person)
     models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
     chosen = read_config(config, who | what | curves | models, settings=setting or ())
     if report_only:
         _report(chosen, folder, texts=not no_texts, json=json)
-    limits = Limits(budget_calls, budget_tokens, budget_money, budget_time)
-    calls = CallSettings(limits, Limits(), concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
+    budget = (budget_calls, budget_tokens, budget_money, budget_time)
+    calls = _call_settings(budget, concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
     _evaluate(chosen, folder, calls, _shard(shard), _invocation(ctx, log_prompts), texts=not no_texts, json=json)
 
 
@@ -218,6 +229,21 @@ def _invocation(ctx: typer.Context, log_prompts: bool) -> Invocation:
     from idiolect.evaluate.provenance import Invocation, command_line
 
     return Invocation(command_line("idiolect", called_with(ctx)), log_prompts)
+
+
+def _call_settings(
+    budget: tuple[int | None, int | None, Decimal | None, float | None],
+    concurrency: int,
+    timeout: float,
+    prices: Path | None,
+    *,
+    cached: bool,
+    dtype: str | None,
+) -> CallSettings:
+    from idiolect.application.run import CallSettings
+    from idiolect.models.calls.budget import Limits
+
+    return CallSettings(Limits(*budget), Limits(), concurrency, timeout, prices, cached=cached, dtype=dtype)
 
 
 def _folder_and_task(

@@ -50,6 +50,7 @@ class EvaluationConfig(BaseModel):
     controls: bool = True
     curve_opinions: tuple[int, ...] = ()
     curve_iterations: tuple[int, ...] = ()
+    curve_prompt_tokens: tuple[int, ...] = ()
     curve_methods: str = ""
     model: str = "embedded"
     optimizer: str | None = None
@@ -74,7 +75,7 @@ class EvaluationConfig(BaseModel):
         """Convert a list of names, which reads better in a file, to a text with commas."""
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
-    @field_validator("seeds", "curve_opinions", "curve_iterations", mode="before")
+    @field_validator("seeds", "curve_opinions", "curve_iterations", "curve_prompt_tokens", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
         """Convert a single number, or a text with commas, to a tuple."""
@@ -113,6 +114,7 @@ class EvaluationConfig(BaseModel):
             controls=self.controls,
             sizes=sizes,
             iterations=self.curve_iterations,
+            prompt_tokens=self.curve_prompt_tokens,
             curves=parse_specs(self.curve_methods) if self.curve_methods else (),
             seeds=tuple(dict.fromkeys(self.seeds)),
             transfer=tuple(dict.fromkeys(self.transfer)),

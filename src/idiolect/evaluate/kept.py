@@ -75,7 +75,8 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
         "people": config.people,
         "controls": config.controls,
         "group_by": config.group_by,
-        "curves": {name: values[name] for name in _CURVES},
+        "curves": {name: values[name] for name in _CURVES}
+        | _unusual("curve_prompt_tokens", values["curve_prompt_tokens"], []),
     }
 
 

@@ -26,6 +26,8 @@ class Meter:
 
     Attributes:
         refused: whether the method asked for more calls than the limit.
+        usage: tokens of all requests so far; price: their price, whether they reached a model or not; None if unknown.
+        calls_made: number of calls that reached a model; money: their cost; None if a price is unknown.
         halted: error of a call that the run refused; None if it refused none. A method may then return what it has
             learned so far, which is less than it would learn, so check this before you keep the result.
     """
@@ -39,6 +41,7 @@ class Meter:
         self.usage = Usage()
         self.calls_made = 0
         self.money: Decimal | None = Decimal(0)
+        self.price: Decimal | None = Decimal(0)
         self._owner = owner
         self._seen: set[tuple[str, str, AnyRequest]] = set()
         self._unbilled: set[tuple[str, str, AnyRequest]] = set()  # the part of `_seen` that is not answered yet
@@ -71,15 +74,12 @@ class Meter:
             if key in self._unbilled:
                 self._unbilled.remove(key)
                 self.usage += usage
+                self.price = _with_cost(self.price, source, [usage])
 
     def reached(self, source: Source, usages: Sequence[Usage]) -> None:
         """Count calls that a model answered, and their cost."""
         self.calls_made += len(usages)
-        price = source.price
-        if price is None or self.money is None:
-            self.money = None
-            return
-        self.money += sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
+        self.money = _with_cost(self.money, source, usages)
 
     def stopped(self, error: HaltedError) -> None:
         """Record that the run refused a call."""
@@ -88,8 +88,16 @@ class Meter:
     def cost(self, *, seconds: float) -> MethodCost:
         """Return the cost of all requests so far."""
         usage = Usage(self.calls, self.usage.prompt_tokens, self.usage.completion_tokens)
-        money = None if self.money is None else float(self.money)
-        return MethodCost(usage, self.calls_made, money, round(seconds, 3))
+        money, price = (None if each is None else float(each) for each in (self.money, self.price))
+        return MethodCost(usage, self.calls_made, money, round(seconds, 3), price)
+
+
+def _with_cost(money: Decimal | None, source: Source, usages: Sequence[Usage]) -> Decimal | None:
+    """Return an amount of money plus the cost of usages; None if it or the price is unknown."""
+    price = source.price
+    if price is None or money is None:
+        return None
+    return money + sum((price.cost(usage.prompt_tokens, usage.completion_tokens) for usage in usages), Decimal(0))
 
 
 def _identity(source: Source) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The plan of an evaluation: the arms that the named methods give.
 
-EvaluationOptions → arms (methods, their controls, points of learning curves) → runner
+EvaluationOptions → arms (methods, their controls, points of curves) → runner
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from idiolect.evaluate.methods.method import EvaluatedMethod
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
 from idiolect.evaluate.methods.table import METHODS, MethodEntry
 from idiolect.evaluate.model_names import without_path
+from idiolect.evaluate.prompt_limits import limit_remark
 from idiolect.evaluate.records import Arm
 
 
@@ -30,7 +31,8 @@ class EvaluationOptions:
         controls: also answer with another person's personalization, for each method that has one.
         sizes: points of a learning curve over opinions, each less than the number of opinions; empty: none.
         iterations: points of a learning curve over iterations; empty: none.
-        curves: methods with learning curves; empty: all that support them.
+        prompt_tokens: limits on the prompts that answer, points of a curve over prompt tokens; empty: none.
+        curves: methods with curves; empty: all that support them.
         seeds: seeds of the methods' draws.
         transfer: names of other models, with which prompts are also learned and answered.
         model: name of the run's own model.
@@ -46,6 +48,7 @@ class EvaluationOptions:
     controls: bool = True
     sizes: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
+    prompt_tokens: tuple[int, ...] = ()
     curves: tuple[MethodSpec, ...] = ()
     seeds: tuple[int, ...] = (0,)
     transfer: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ class EvaluationOptions:
         for name, values in (("sizes", self.sizes), ("iterations", self.iterations)):
             if values and min(values) < 1:
                 raise SettingsError(f"{name} contains {min(values)}, must be at least 1")
+        self._check_prompt_tokens()
         if self.transfer and not any(entry_of(spec).transferred for spec in self.methods):
             raise SettingsError("transfer needs a method that learns prompts: add fermi to the methods")
         if self.model in self.transfer:
@@ -70,6 +74,31 @@ class EvaluationOptions:
         _check_names((self.model, *self.transfer))
         if any(a == b for a, b in self.primary):
             raise SettingsError("a method is compared with itself")
+
+    def _check_prompt_tokens(self) -> None:
+        limits, name = self.prompt_tokens, "curve_prompt_tokens"
+        if not limits:
+            return
+        if min(limits) < 1:
+            raise SettingsError(f"{name} contains {min(limits)}, must be at least 1")
+        if twice := next((each for each in limits if limits.count(each) > 1), None):
+            raise SettingsError(f"{name} contains {twice} twice: name each limit once")
+        for spec in self.curves:
+            entry = entry_of(spec)
+            has_other = (self.sizes and entry.personal) or (self.iterations and entry.iterates)
+            if entry.limited is None and not has_other:
+                raise SettingsError(
+                    f"{name} needs methods whose prompts show examples up to a limit, and {spec} is none: take it out "
+                    f"of curve_methods, or name one of {_limited_names()}"
+                )
+        if not any(entry_of(spec).limited for spec in self.curves or self.methods):
+            raise SettingsError(
+                f"{name} needs a method whose prompts show examples up to a limit: add one of {_limited_names()}"
+            )
+
+
+def _limited_names() -> str:
+    return ", ".join(name for name, entry in METHODS.items() if entry.limited is not None)
 
 
 def _check_names(models: Sequence[str]) -> None:
@@ -170,6 +199,9 @@ def _arms(spec: MethodSpec, options: EvaluationOptions) -> Iterator[PlannedArm]:
         yield PlannedArm(Arm(str(spec), "another's"), spec, method)
     if options.curves and spec not in options.curves:
         return
+    if entry.limited is not None:
+        for limit in options.prompt_tokens:  # the same spec as without the limit, so that they learn once
+            yield PlannedArm(Arm(spec.written(limit_remark(limit))), spec, entry.limited(spec.overrides, limit))
     if entry.personal:
         for size in options.sizes:
             yield PlannedArm(Arm(str(spec), n_train=size), spec, method)

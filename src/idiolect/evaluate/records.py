@@ -22,6 +22,7 @@ from idiolect.models.language_model import Usage
 
 Control = Literal["own", "another's"]
 Status = Literal["scored", "unparsed", "not scored"]
+_COSTS = ("learning", "answering", "scoring")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +50,24 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCost:
+    """Cost of one answer: of all requests that it consists of, whether a model or the cache answered them.
+
+    Args:
+        calls: number of requests; several if several prompts answer together, 0 if no model is asked.
+        prompt_tokens: tokens of these requests, as the model counts them. Each request counts in full, although its
+            beginning may have been computed for another one. By likelihood, the tokens of all choices are among them.
+        completion_tokens: tokens of the model's replies; 0 by likelihood.
+        money: cost in US dollars at the model's price; None if that is unknown; 0 for models in this process.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """One answer.
 
@@ -70,6 +89,7 @@ class AnswerRecord:
         item: the benchmark's own id of the question (LaMP's, OpinionQA's key); "" if it has none.
         logprobs: log-probability of each choice in nat, before it is normalized; empty if the model gave none.
         prompt: messages that the model answered, as `role` and `content`; empty unless prompts are logged.
+        cost: its cost; None for a likelihood of a text, if not scored, and in older folders.
     """
 
     arm: Arm
@@ -87,6 +107,7 @@ class AnswerRecord:
     item: str = ""
     logprobs: Mapping[str, float] = field(default_factory=dict)
     prompt: tuple[Mapping[str, str], ...] = ()
+    cost: AnswerCost | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, with `arm` as its fields."""
@@ -96,7 +117,8 @@ class AnswerRecord:
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
         """Return the record from which `to_json` made the line."""
         found = _answers().validate_python(line)
-        if not all(_is_finite(each) for each in (*found.values.values(), *found.logprobs.values())):
+        money = 0.0 if found.cost is None else found.cost.money or 0.0
+        if not all(_is_finite(each) for each in (money, *found.values.values(), *found.logprobs.values())):
             raise ValueError("a value is not a finite number")
         return found
 
@@ -112,12 +134,14 @@ class MethodCost:
             earlier run.
         money: cost of the calls made in US dollars; None if a price is unknown; 0 for models in this process.
         seconds: wall time; the first method to ask bears the time for answers that methods share.
+        price: price of all requests in US dollars, also of those that reached no model; None if a price is unknown.
     """
 
     usage: Usage = Usage()
     calls_made: int = 0
     money: float | None = 0.0
     seconds: float = 0.0
+    price: float | None = 0.0
 
     @property
     def calls(self) -> int:
@@ -133,8 +157,9 @@ class MethodCost:
         return MethodCost(
             self.usage + other.usage,
             self.calls_made + other.calls_made,
-            None if self.money is None or other.money is None else self.money + other.money,
+            _sum(self.money, other.money),
             self.seconds + other.seconds,
+            _sum(self.price, other.price),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -146,16 +171,17 @@ class MethodCost:
             "completion_tokens": self.usage.completion_tokens,
             "money": self.money,
             "seconds": self.seconds,
+            "price": self.price,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> MethodCost:
-        """Return the cost from which `to_json` made the values."""
+        """Return the cost from which `to_json` made the values; older values have no `price`."""
         counts = [values[name] for name in ("calls", "prompt_tokens", "completion_tokens", "calls_made")]
-        money, seconds = values["money"], values["seconds"]
-        if not all(map(_is_finite, (*counts, seconds, 0.0 if money is None else money))):
+        money, seconds, price = values["money"], values["seconds"], values.get("price")
+        if not all(map(_is_finite, (*counts, seconds, *(each for each in (money, price) if each is not None)))):
             raise ValueError("not a cost")
-        return cls(Usage(*counts[:3]), counts[3], money, seconds)
+        return cls(Usage(*counts[:3]), counts[3], money, seconds, price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +196,7 @@ class LearningRecord:
         used: whether a gate lets the personalization answer; None if the method has no gate.
         notes: facts from the method, JSON values: "layers" (a list of CHAMELEON's diagnostics per layer),
             "scores_by_iteration" (Fermi's best training score after each), "variant", "steps" (of DPO) …
+        scoring: the part of `answering` for scores that the method put off until the questions were known.
     """
 
     arm: Arm
@@ -180,6 +207,7 @@ class LearningRecord:
     answers: int = 0
     used: bool | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    scoring: MethodCost = MethodCost()
 
     @property
     def failed(self) -> bool:
@@ -188,18 +216,23 @@ class LearningRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, with `arm` as its fields."""
-        return {**_as_json(self), "learning": self.learning.to_json(), "answering": self.answering.to_json()}
+        return {**_as_json(self), **{name: getattr(self, name).to_json() for name in _COSTS}}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> LearningRecord:
         """Return the record from which `to_json` made the line."""
-        costs = {name: MethodCost.from_json(line[name]) for name in ("learning", "answering")}
+        named = [name for name in _COSTS if name != "scoring" or name in line]  # older lines have no `scoring`
+        costs = {name: MethodCost.from_json(line[name]) for name in named}
         return _learning().validate_python({**line, **costs})
 
 
 def _as_json(record: AnswerRecord | LearningRecord) -> dict[str, Any]:
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}
     return {VERSION_KEY: SCHEMA_VERSION, **values}
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _is_finite(value: Any) -> bool:

@@ -32,10 +32,12 @@ from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk, next_case
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.plan import PlannedArm
-from idiolect.evaluate.records import AnswerRecord, LearningRecord, MethodCost
+from idiolect.evaluate.records import AnswerCost, AnswerRecord, LearningRecord, MethodCost
 from idiolect.methods.answering import Response
 from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
-from idiolect.people.user import Opinion
+from idiolect.models.calls.prices import Price
+from idiolect.models.language_model import Usage
+from idiolect.people.user import Opinion, Question
 
 _LOGLIK = "loglik"
 _NAMED = re.compile(r"user (?:'[^']*'|\"[^\"]*\")")
@@ -145,7 +147,7 @@ class Runner:
         desk = Desk(self.bench, unit.user, unit.seed, Meter(unit.user))
         start = time.perf_counter()
         try:
-            answers = await self._ask(unit, unit.planned.method.examinee(learned, desk))
+            answers = await self._ask(unit, unit.planned.method.examinee(learned, desk), desk)
         finally:
             unit.answering_cost = desk.meter.cost(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
@@ -181,13 +183,17 @@ class Runner:
         if budget.halted is not None:
             raise HaltedError(budget.halted)
 
-    async def _ask(self, unit: _Unit, examinee: Examinee) -> list[AnswerRecord]:
+    async def _ask(self, unit: _Unit, examinee: Examinee, desk: Desk) -> list[AnswerRecord]:
         asked, measures = unit.case.asked, self.bench.benchmark.measures
         records: list[AnswerRecord] = []
         if asked:
-            answers = await examinee.respondent.answer([opinion.question for opinion in asked])
+            questions = [opinion.question for opinion in asked]
+            await _prepare(unit, examinee, desk, questions)
+            answers = await examinee.respondent.answer(questions)
+            price = (examinee.answered_by or self.bench.model).price
             for index, (opinion, answer) in enumerate(zip(asked, answers, strict=True)):
-                records.append(_scored(unit.record(index), opinion, answer, measures))
+                record = replace(unit.record(index), cost=_cost(answer.usage, price))
+                records.append(_scored(record, opinion, answer, measures))
         if unit.case.texts and _LOGLIK in measures:
             records += await _measure_texts(unit, examinee)
         return records
@@ -208,6 +214,7 @@ class _Unit:
     seed: int
     learning_cost: MethodCost = field(default_factory=MethodCost)
     answering_cost: MethodCost = field(default_factory=MethodCost)
+    scoring_cost: MethodCost = field(default_factory=MethodCost)
 
     @property
     def user(self) -> str:
@@ -235,10 +242,27 @@ class _Unit:
             self.user,
             learning=self.learning_cost,
             answering=self.answering_cost,
+            scoring=self.scoring_cost,
             answers=answers,
             used=used,
             notes=notes,
         )
+
+
+async def _prepare(unit: _Unit, examinee: Examinee, desk: Desk, questions: Sequence[Question]) -> None:
+    """Make the calls that the method put off until the questions are known, and note their cost."""
+    if examinee.prepare is None:
+        return
+    start = time.perf_counter()
+    try:
+        await examinee.prepare(questions)
+    finally:
+        unit.scoring_cost = desk.meter.cost(seconds=time.perf_counter() - start)
+
+
+def _cost(usage: Usage, price: Price | None) -> AnswerCost:
+    money = None if price is None else float(price.cost(usage.prompt_tokens, usage.completion_tokens))
+    return AnswerCost(usage.calls, usage.prompt_tokens, usage.completion_tokens, money)
 
 
 def _scored(record: AnswerRecord, opinion: Opinion, answer: Answer, measures: Sequence[str]) -> AnswerRecord:

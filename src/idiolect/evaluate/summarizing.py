@@ -16,6 +16,7 @@ from dataclasses import replace
 from idiolect.evaluate.arm_answers import ArmAnswers, answers_by_arm, compare, estimate
 from idiolect.evaluate.gains import Questions, best_and_worst, gains_per_person
 from idiolect.evaluate.learned import last_lines, layers_of, transfer_of
+from idiolect.evaluate.mean_costs import cost_per_answer, learning_per_person
 from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.statistics import holm
@@ -127,6 +128,9 @@ def _arm_scores(
         answering=sum((record.answering for record in of_arm), MethodCost()),
         learned_people=len(learned),
         used=sum(gates) if gates else None,
+        scoring=sum((record.scoring for record in of_arm), MethodCost()),
+        learning_per_person=learning_per_person(found.arm, of_arm, len(learned)),
+        per_answer=cost_per_answer(found),
     )
 
 

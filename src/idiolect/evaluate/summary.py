@@ -35,6 +35,41 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningCost:
+    """Mean cost of learning from one person, over people and seeds.
+
+    Scores that were put off until the questions were known are part of learning, because they do not recur with every
+    answer.
+
+    Args:
+        calls: number of requests.
+        tokens: number of their prompt and completion tokens.
+        money: price of all requests in US dollars, also of those that reached no model; None if a price is unknown.
+    """
+
+    calls: float
+    tokens: float
+    money: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostPerAnswer:
+    """Mean cost of one answer to a question; a mean over people, each counting once. See `records.AnswerCost`.
+
+    Args:
+        calls: number of requests.
+        prompt_tokens: number of prompt tokens of all of an answer's requests, with its interval.
+        completion_tokens: number of completion tokens.
+        money: price of the requests in US dollars; None if a price is unknown.
+    """
+
+    calls: float
+    prompt_tokens: Estimate
+    completion_tokens: float
+    money: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ArmScores:
     """Scores, counts and costs of one arm.
 
@@ -45,10 +80,13 @@ class ArmScores:
         unparsed: number of `answers` that could not be read.
         not_scored: numbers of answers that are in no mean, by reason.
         scores: estimates by measure.
-        learning, answering: total cost.
+        learning, answering: total cost; scoring: the part of `answering` for scores that were put off.
         learned_people: number of people it learned from and answered for, each once per seed (the divisor of
             `learning`); somebody without an answer that counts is not among them.
         used: number of these for whom the gate let the personalization answer; None if there is no gate.
+        learning_per_person: mean cost of learning from one of these; None for a control, which learns nothing of its
+            own, and if there is nobody.
+        per_answer: mean cost of one answer; None if it is unknown, as in older folders.
     """
 
     arm: Arm
@@ -62,6 +100,9 @@ class ArmScores:
     answering: MethodCost
     learned_people: int
     used: int | None = None
+    scoring: MethodCost = field(default_factory=MethodCost)
+    learning_per_person: LearningCost | None = None
+    per_answer: CostPerAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

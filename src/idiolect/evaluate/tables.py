@@ -12,17 +12,26 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from idiolect.evaluate.measures import Measure, measure_named
+from idiolect.evaluate.prompt_curves import prompt_curves
 from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.report.evidence import few_people_note, too_few_people
 from idiolect.evaluate.report.made import models_text
-from idiolect.evaluate.report.wording import cleaned, group_word, probability
+from idiolect.evaluate.report.wording import (
+    COST_NOTE,
+    CURVE_NOTE,
+    amount,
+    cleaned,
+    group_word,
+    probability,
+    tokens_text,
+)
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, Summary
 
 _KEYS = (
     VERSION_KEY, "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked",
-    "arms", "by_group", "comparisons", "gains", "readings", "best", "worst", "layers", "transfer", "broken_count",
-    "broken", "notes", "kinds", "runs",
+    "arms", "by_group", "comparisons", "gains", "prompt_curves", "readings", "best", "worst", "layers", "transfer",
+    "broken_count", "broken", "notes", "kinds", "runs",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 
@@ -38,6 +47,8 @@ def table(summary: Summary) -> str:
         _scores(summary),
         _scores_by_group(summary),
         _counts_and_costs(summary),
+        _mean_costs(summary),
+        _prompt_curves(summary),
         _differences(summary),
         _transfer(summary),
         _left_out(summary.header),
@@ -112,6 +123,53 @@ def _count_row(scores: ArmScores) -> list[str]:
         _per_person(scores.answering, people),
         "–" if scores.used is None else f"{scores.used} of {people}",
     ]
+
+
+def _mean_costs(summary: Summary) -> list[str]:
+    if not summary.arms:
+        return []
+    heads = [
+        "arm", "calls to learn, per person", "tokens to learn, per person", "US dollars to learn, per person",
+        "calls per answer", "prompt tokens per answer", "completion tokens per answer", "US dollars per answer",
+    ]  # fmt: skip
+    rows = [_mean_cost_row(scores) for scores in summary.arms]
+    return [*_markdown("Learning per person, and one answer", heads, rows), "", COST_NOTE]
+
+
+def _mean_cost_row(scores: ArmScores) -> list[str]:
+    learning, answer = scores.learning_per_person, scores.per_answer
+    cells = [str(scores.arm)]
+    cells += (
+        ["–"] * 3 if learning is None else [amount(learning.calls), amount(learning.tokens), _money(learning.money)]
+    )
+    if answer is None:
+        return [*cells, *["unknown"] * 4]
+    tokens = tokens_text(answer.prompt_tokens)
+    return [*cells, amount(answer.calls), tokens, amount(answer.completion_tokens), _money(answer.money)]
+
+
+def _money(money: float | None) -> str:
+    return "unknown" if money is None else amount(money)
+
+
+def _prompt_curves(summary: Summary) -> list[str]:
+    curves = prompt_curves(summary)
+    if not curves:
+        return []
+    measure = measure_named(summary.header.measures[0])
+    rows = [
+        [
+            str(curve.arm),
+            "none" if point.limit is None else f"{point.limit:,}",
+            tokens_text(point.prompt_tokens),
+            _estimate(point.score, measure),
+            f"{point.score.answers:,}",
+        ]
+        for curve in curves
+        for point in curve.points
+    ]
+    heads = ["method", "limit", "prompt tokens per answer", f"{measure.title}{_unit(measure)}", "answers"]
+    return [*_markdown("Score by prompt tokens", heads, rows), "", CURVE_NOTE]
 
 
 def _per_person(cost: MethodCost, people: int) -> str:
@@ -198,6 +256,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
     """Return the summary as strict JSON values: an arm as its text and fields, NaN and infinity as null."""
     parts: dict[str, Any] = {VERSION_KEY: SCHEMA_VERSION}
     parts |= {part.name: getattr(whole, part.name) for whole in (summary.header, summary) for part in fields(whole)}
+    parts["prompt_curves"] = prompt_curves(summary)
     if summary.transfer is not None:
         parts["transfer"] = {
             "method": summary.transfer.method,

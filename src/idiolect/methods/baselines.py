@@ -20,7 +20,7 @@ from idiolect.methods.answering import Answerer, PromptedQuestion, Response, dem
 from idiolect.methods.personalization import Answer
 from idiolect.methods.profile_prompt import plain_prompt, profile_prompt, shorter_profile_prompts
 from idiolect.methods.shortened_asking import answer_shortened
-from idiolect.methods.shortening import CUTS, cut
+from idiolect.methods.shortening import CUTS, cut, fits
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, Question, UserProfile
 
@@ -110,6 +110,8 @@ class FewShot:
         similarity: selects the k opinions nearest to each question, nearest last; None: the first k for every question.
         instruction: text before the examples.
         shorter: returns ever shorter instructions, for a question that is too long even without examples.
+        max_prompt_tokens: limit on the length of instruction and examples in tokens, estimated as 4 bytes each; the
+            farthest examples are left out until they fit, but never the instruction. None: no limit.
     """
 
     def __init__(
@@ -121,14 +123,18 @@ class FewShot:
         similarity: Similarity | None = None,
         instruction: str = "",
         shorter: Prompts = no_prompts,
+        max_prompt_tokens: int | None = None,
     ) -> None:
         if k < 1:
             raise ValueError(f"k is {k}, must be at least 1")
+        if max_prompt_tokens is not None and max_prompt_tokens < 1:
+            raise ValueError(f"max_prompt_tokens is {max_prompt_tokens}, must be at least 1")
         self._answerer = answerer
         self._opinions = tuple(opinions)
         self._k = k
         self._similarity = similarity
         self._instruction, self._shorter = instruction, shorter
+        self._max_tokens = max_prompt_tokens
 
     async def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask each question after its examples; if prompts are too long for the model, after fewer or shorter ones.
@@ -154,14 +160,21 @@ class FewShot:
     def _ever_fewer(self, indices: Sequence[int]) -> Iterator[list[Opinion]]:
         """Yield the examples, then without the farthest one, and so on to the nearest, then only its beginning."""
         shown = [self._opinions[i] for i in indices]
+        if self._max_tokens is not None:
+            while shown and not fits(self._prompt(shown), self._max_tokens):
+                shown = self._without_farthest(shown)
         while len(shown) > 1:
             yield shown
-            shown = shown[1:] if self._similarity is not None else shown[:-1]
+            shown = self._without_farthest(shown)
         yield shown
         for most in CUTS if shown else ():
             question = replace(shown[0].question, text=cut(shown[0].question.text, most))
             yield [replace(shown[0], question=question)]
         yield []
+
+    def _without_farthest(self, shown: list[Opinion]) -> list[Opinion]:
+        """Return the examples without the farthest from the question; in a fixed order, without the last."""
+        return shown[1:] if self._similarity is not None else shown[:-1]
 
     async def _choose(self, questions: Sequence[Question]) -> list[list[int]]:
         if self._similarity is None or len(self._opinions) < 2:  # one has no order

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from idiolect.errors import ContextLengthError
 
 _BYTES_A_TOKEN = 3
+BYTES_PER_TOKEN = 4  # of limits that the user sets in tokens, which are estimated, as every model has its own tokens
 _SMALLER = 2 / 3
 CUTS = (2000, 1000, 500, 200)  # characters that are left of each long text, from step to step
 
@@ -33,6 +34,11 @@ def room_after(error: ContextLengthError, refused: int, *, max_tokens: int) -> i
 def size_of(text: str) -> int:
     """Return the size of a text in bytes."""
     return len(text.encode("utf-8", "replace"))
+
+
+def fits(text: str, max_tokens: int) -> bool:
+    """Return whether a text has at most this number of tokens, estimated as 4 bytes each."""
+    return size_of(text) <= BYTES_PER_TOKEN * max_tokens
 
 
 def first_fitting(texts: Iterable[str], room: int | None) -> tuple[int, str]:

@@ -11,16 +11,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from idiolect.evaluate.prompt_limits import limit_of, limit_remark
 from idiolect.evaluate.provenance import RunRecord
 from idiolect.evaluate.records import Arm, MethodCost
 from idiolect.evaluate.report.report import render
 from idiolect.evaluate.summary import (
     ArmScores,
     Comparison,
+    CostPerAnswer,
     Estimate,
     Gain,
     Header,
     LayerProfile,
+    LearningCost,
     ShownAnswer,
     Summary,
     Transfer,
@@ -64,6 +67,8 @@ def arm_scores(arm: Arm, accuracy: float, people: int = 60) -> ArmScores:
     if "chameleon" in arm.method:
         scores["loglik"] = Estimate(-3.21, None, None, 1, 0, 6, "none: one person")
     money = None if arm.method == "opro" else learns * 0.00021 + answering * 0.0001
+    prompts = 3 if arm.method.startswith("fermi") else 1
+    tokens = prompts * (0 if answering == 0 else 60 + min(limit[1], 700) if (limit := limit_of(arm)) else 760)
     return ArmScores(
         arm=arm,
         seeds=(0, 1),
@@ -76,6 +81,13 @@ def arm_scores(arm: Arm, accuracy: float, people: int = 60) -> ArmScores:
         answering=MethodCost(Usage(answering * 2, answering * 300, answering * 4), answering, money, answering * 0.05),
         learned_people=people * 2,
         used=people + 17 if "chameleon" in arm.method else None,
+        learning_per_person=None if arm.control != "own" else LearningCost(calls, calls * 470.0, calls * 0.00021),
+        per_answer=CostPerAnswer(
+            float(min(answering, prompts)),
+            estimate(tokens, tokens / 40, people),
+            4.0,
+            None if money is None else 0.0002,
+        ),
     )
 
 
@@ -87,6 +99,8 @@ def _arms() -> dict[Arm, float]:
     arms |= {Arm("fermi", "another's", n): 0.42 - 0.1 / n for n in (5, 10, 20)}
     arms |= {Arm(f"fermi[iterations={k}]"): 0.494 - 0.09 / k for k in (1, 2, 5, 10)}
     arms |= {Arm(f"opro[iterations={k}]"): 0.45 - 0.06 / k for k in (1, 2, 5, 10)}
+    for method in ("fermi", "few-shot"):
+        arms |= {Arm(f"{method}[{limit_remark(n)}]"): METHODS[method] - 5 / n for n in (100, 200, 400)}
     return arms
 
 

@@ -22,8 +22,8 @@ from tests.evaluate.report.rich_summary import (
 )
 
 SECTIONS = [
-    "notes", "scores", "measures", "differences", "gains", "opinions", "iterations", "costs", "layers", "transfer",
-    "answers", "uncounted", "broken", "intervals", "made", "configuration",
+    "notes", "scores", "measures", "differences", "gains", "opinions", "iterations", "prompt-tokens", "costs", "layers",
+    "transfer", "answers", "uncounted", "broken", "intervals", "made", "configuration",
 ]  # fmt: skip
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}
 
@@ -76,7 +76,7 @@ def test_report_has_every_section_in_order(rich: str) -> None:
     page = Page(rich)
     assert [section["id"] for section in page.all("section")] == SECTIONS
     assert [link["href"] for link in page.all("a")] == [f"#{key}" for key in SECTIONS]
-    assert len(page.all("svg")) == 2 * 7, "each plot is drawn for a wide screen and for a phone"
+    assert len(page.all("svg")) == 2 * 8, "each plot is drawn for a wide screen and for a phone"
     assert page.open == []
 
 

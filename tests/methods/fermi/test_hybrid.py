@@ -199,3 +199,27 @@ def test_hybrid_prompts_need_a_similarity() -> None:
     settings = hybrid(retrieval=RetrievalSettings(retrieve=False))
     with pytest.raises(SettingsError, match="hybrid prompts need a similarity"):
         Fermi(Answerer(random_answers(), settings.answering), settings, optimizer=numbered_proposals())
+
+
+async def test_a_limit_on_answers_leaves_scores_as_they_were_learned() -> None:
+    settings = hybrid(hybrid=HybridSettings(8), ensemble=EnsembleSettings(prompts=2))
+    learned = await fermi(settings).fit(rater(12))
+    question = Question("How much do you like dish number 40?", SCALE, ordinal=True)
+
+    async def asked(limit: int | None) -> tuple[list[str], list[str]]:
+        model = random_answers()
+        answerer = Answerer(model, settings.answering)
+        await RetrievalOfPrompt(learned, answerer, NEAR, max_prompt_tokens=limit).answer([question])
+        found: tuple[list[str], list[str]] = ([], [])
+        for request in model.completion_requests:
+            found[asked_question(request).endswith("40?")].append(request.messages[-1].content)
+        return found
+
+    scoring, answers = await asked(None)
+    limited_scoring, limited_answers = await asked(70)
+    assert scoring == limited_scoring
+    assert scoring, "the pool is scored when a question is asked"
+    assert len(answers) == len(limited_answers) == 2
+    for whole, limited in zip(answers, limited_answers, strict=True):
+        prompts = [content.rsplit("Question: ", 1)[0].rstrip().encode() for content in (whole, limited)]
+        assert len(prompts[1]) <= 4 * 70 < len(prompts[0])

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
-from idiolect.evaluate.methods.fermi import FermiMethod, answering
+from idiolect.evaluate.methods.fermi import FermiMethod, answering, put_off
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
@@ -239,7 +239,7 @@ class Combined:
         model = edited(desk, None if edit.used is False else edit.value.edit)
         by = desk.answerer_of(model)
         respondent = answering(prompts.value, desk.answerer, desk, used=prompts.used, by=by)
-        return Examinee.with_texts(respondent, model)
+        return replace(Examinee.with_texts(respondent, model), prepare=put_off(respondent))
 
     def learning_key(self, bench: Bench) -> Hashable:
         """Return a key of both parts."""

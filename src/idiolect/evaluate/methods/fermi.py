@@ -31,7 +31,7 @@ from typing import Any
 from idiolect.errors import PersonalizationError, Remedy, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.method import Examinee, Learned
+from idiolect.evaluate.methods.method import Examinee, Learned, Preparation
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.answering import Answerer
 from idiolect.methods.baselines import base
@@ -59,12 +59,15 @@ class FermiMethod:
         overrides: settings that the user wrote in brackets.
         reads_failures: whether the method changes the meta-prompt, and so needs the LLM proposer.
         takes: what the ablation takes away, in the plural, so that it needs settings that have it; "": nothing.
+        answer_limit: limit on the prompts that answer, in tokens, which leaves learning as it is; None: the settings'
+            own (`hybrid.max_prompt_tokens`), which holds in learning, too.
     """
 
     change: Change
     overrides: Overrides = ()
     reads_failures: bool = False
     takes: str = ""
+    answer_limit: int | None = None
 
     def settings(self, bench: Bench, seed: int) -> FermiSettings:
         """Return the settings to learn with.
@@ -101,7 +104,8 @@ class FermiMethod:
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return Retrieval-of-Prompt, or the base model if the gate rejects the prompts."""
-        return Examinee(answering(learned.value, desk.answerer, desk, used=learned.used))
+        respondent = answering(learned.value, desk.answerer, desk, used=learned.used, limit=self.answer_limit)
+        return Examinee(respondent, prepare=put_off(respondent))
 
     def learning_key(self, bench: Bench) -> Hashable:
         """Return a key of the prompts: the settings."""
@@ -130,7 +134,13 @@ def _check_shared(settings: FermiSettings, bench: Bench) -> None:
 
 
 def answering(
-    learned: FermiPersonalization, answerer: Answerer, desk: Desk, *, used: bool | None, by: Answerer | None = None
+    learned: FermiPersonalization,
+    answerer: Answerer,
+    desk: Desk,
+    *,
+    used: bool | None,
+    by: Answerer | None = None,
+    limit: int | None = None,
 ) -> Respondent:
     """Return the respondent with learned prompts.
 
@@ -140,10 +150,17 @@ def answering(
         desk: desk with the similarity.
         used: False: the base model answers.
         by: another model, which answers with the prompts; None: the same model.
+        limit: limit on the prompts that answer, in tokens; None: the limit of the settings.
     """
     if used is False:
         return base(by or answerer)
-    return RetrievalOfPrompt(answering_with(learned), answerer, desk.bench.similarity, answered_by=by)
+    similarity = desk.bench.similarity
+    return RetrievalOfPrompt(answering_with(learned), answerer, similarity, answered_by=by, max_prompt_tokens=limit)
+
+
+def put_off(respondent: Respondent) -> Preparation | None:
+    """Return the scoring of prompts that was put off until the questions are known; None without learned prompts."""
+    return respondent.explain if isinstance(respondent, RetrievalOfPrompt) else None
 
 
 def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
@@ -182,7 +199,8 @@ class TransferredPrompts:
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the other model with the prompts, or without prompts if the gate rejects them."""
         home, away = _at(desk, self.learns_with), _at(desk, self.answered_by)
-        return Examinee(answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer))
+        respondent = answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer)
+        return Examinee(respondent, prepare=put_off(respondent), answered_by=away.bench.model)
 
 
 def _at(desk: Desk, model: str | None) -> Desk:

@@ -17,9 +17,12 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Desk
 from idiolect.methods.personalization import Respondent
 from idiolect.methods.texts import text_log_likelihoods
+from idiolect.models.calls.model import Source
 from idiolect.models.language_model import ChoiceModel
+from idiolect.people.user import Question
 
 TextLikelihoods = Callable[[Sequence[str]], Awaitable[list[float]]]
+Preparation = Callable[[Sequence[Question]], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,15 @@ class Examinee:
         respondent: answers questions.
         log_likelihoods: returns the log-likelihood of each text in nat per token; None: the method does not support
             texts.
+        prepare: makes the calls that the method put off until it knows the questions, so that their cost is not that of
+            an answer; None: there are none.
+        answered_by: model that answers, for the price of an answer; None: the model of the run.
     """
 
     respondent: Respondent
     log_likelihoods: TextLikelihoods | None = None
+    prepare: Preparation | None = None
+    answered_by: Source | None = None
 
     @classmethod
     def with_texts(cls, respondent: Respondent, model: ChoiceModel, *, prompt: str = "") -> Examinee:

@@ -74,6 +74,7 @@ class Prompting:
         k: number of examples for "few-shot".
         nearness: similarity that finds them.
         texts: maximum number of texts.
+        max_prompt_tokens: limit on a prompt with examples; see `FewShot`.
 
     Raises:
         SettingsError: a number is below its minimum.
@@ -83,10 +84,13 @@ class Prompting:
     k: int = 16
     nearness: Nearness = "dense"
     texts: int = 5
+    max_prompt_tokens: int | None = None
 
     def __post_init__(self) -> None:
         require(self.k >= 1, "k", self.k, "at least 1")
         require(self.texts >= 0, "texts", self.texts, "at least 0")
+        limit = self.max_prompt_tokens
+        require(limit is None or limit >= 1, "max_prompt_tokens", limit, "at least 1, or None for no limit")
 
     async def learn(self, case: Case, _desk: Desk) -> Learned:
         """Keep the person's data."""
@@ -113,7 +117,15 @@ class Prompting:
             fixed = FixedPrompt(desk.answerer, instruction, shorter=shorter)
             return Examinee.with_texts(fixed, desk.model, prompt=text_prompt)
         near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
-        shots = FewShot(desk.answerer, user.opinions, k=k, similarity=near, instruction=instruction, shorter=shorter)
+        shots = FewShot(
+            desk.answerer,
+            user.opinions,
+            k=k,
+            similarity=near,
+            instruction=instruction,
+            shorter=shorter,
+            max_prompt_tokens=self.max_prompt_tokens,
+        )
         return Examinee.with_texts(shots, desk.model, prompt=text_prompt)
 
 

@@ -45,6 +45,9 @@ class MethodEntry:
         personal: whether the result depends on the person who was learned from. If so, another person's result is the
             control, and there is a learning curve over opinions.
         needs: "weights": open weights; "dpo": the extra of that name.
+        limited: creates the method with a limit on the prompts that it answers with, given the changes and the limit in
+            tokens, but not on what it learns with, so that it shares its `learning_key` with the method without the
+            limit; only for methods whose prompts show examples. If so, there is a curve over prompt tokens.
         iterates: whether it learns prompts in iterations. If so, there is a learning curve over iterations.
         kind: what it needs, for the report's legend.
     """
@@ -55,6 +58,7 @@ class MethodEntry:
     transferred: Callable[[Overrides, str | None, str | None], EvaluatedMethod] | None = None
     personal: bool = True
     needs: frozenset[str] = frozenset()
+    limited: Callable[[Overrides, int], EvaluatedMethod] | None = None
     iterates: bool = False
     kind: Kind = "prompted"
 
@@ -84,14 +88,30 @@ def _keyed(
     return MethodEntry(help_, make, key, personal=personal, needs=needs, kind=kind)
 
 
-def _fermi(help_: str, change: fermi.Change, *, reads_failures: bool = False, takes: str = "") -> MethodEntry:
+def _examples(help_: str, method: Prompting) -> MethodEntry:
+    """Return the entry of a method that shows examples."""
+    make = _with_settings(method)
+
+    def limited(overrides: Overrides, limit: int) -> Prompting:
+        return replace(make(overrides), max_prompt_tokens=limit)
+
+    return MethodEntry(help_, make, limited=limited)
+
+
+def _fermi(
+    help_: str, change: fermi.Change, *, reads_failures: bool = False, takes: str = "", shows_examples: bool = True
+) -> MethodEntry:
     def make(overrides: Overrides) -> fermi.FermiMethod:
         return fermi.FermiMethod(change, overrides, reads_failures, takes)
 
     def transferred(overrides: Overrides, learns_with: str | None, answered_by: str | None) -> fermi.TransferredPrompts:
         return fermi.TransferredPrompts(make(overrides), learns_with, answered_by)
 
-    return replace(_keyed(help_, make, kind="learned"), iterates=True, transferred=transferred)
+    def limited(overrides: Overrides, limit: int) -> fermi.FermiMethod:
+        return replace(make(overrides), answer_limit=limit)
+
+    entry = replace(_keyed(help_, make, kind="learned"), iterates=True, transferred=transferred)
+    return replace(entry, limited=limited) if shows_examples else entry
 
 
 def _chameleon(
@@ -160,22 +180,23 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "vanilla": MethodEntry("the model without personalization", _with_settings(Prompting("vanilla")), personal=False),
     "profile": MethodEntry("the profile in the prompt", _with_settings(Prompting("profile"))),
-    "few-shot": MethodEntry(
-        "the 16 opinions nearest by embeddings, nearest last, and the first 5 texts",
-        _with_settings(Prompting("few-shot")),
+    "few-shot": _examples(
+        "the 16 opinions nearest by embeddings, nearest last, and the first 5 texts", Prompting("few-shot")
     ),
-    "few-shot-bm25": MethodEntry("few-shot, nearest by BM25", _with_settings(Prompting("few-shot", nearness="bm25"))),
+    "few-shot-bm25": _examples("few-shot, nearest by BM25", Prompting("few-shot", nearness="bm25")),
     "few-shot-tuned": MethodEntry(
         "few-shot, tuned by leave-one-out with the calls of a learning method",
         _with_settings(TunedFewShot()),
         kind="learned",
     ),
-    "all-info": MethodEntry("the profile, all opinions and all texts", _with_settings(Prompting("all-info"))),
+    "all-info": _examples("the profile, all opinions and all texts", Prompting("all-info")),
     "rag": MethodEntry("the 4 nearest items, in LaMP's patterns", _with_settings(Retrieval())),
     "lamp-rag": _keyed("LaMP's own prompts with the 4 nearest items, for its tasks", _with_settings(LampRetrieval())),
     "enrichment": MethodEntry("LLM-Rec: the model first writes about the person and the question", EnrichmentMethod.of),
     "insights": _keyed("CHAMELEON's insight in the prompt, no edit", _insights),
-    "opro": _fermi("OPRO: the LLM sees only prompts and scores; the best prompt answers", fermi.opro),
+    "opro": _fermi(
+        "OPRO: the LLM sees only prompts and scores; the best prompt answers", fermi.opro, shows_examples=False
+    ),
     "fermi": _fermi("Fermi with the preset's settings", fermi.as_it_is),
     "fermi-llm": _fermi("Fermi with only the LLM proposer", fermi.only_llm),
     "fermi-demonstrations": _fermi("Fermi with only the demonstration proposer", fermi.only_demonstrations),

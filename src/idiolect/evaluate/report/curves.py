@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from idiolect.evaluate.measures import Measure
+from idiolect.evaluate.prompt_limits import limit_of
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.report.cells import Plot
 from idiolect.evaluate.report.drawing import (
@@ -58,6 +59,8 @@ def curves_over_opinions(summary: Summary) -> Plot | None:
     """Draw the curves of methods that learned from different numbers of opinions."""
 
     def opinions(arm: Arm) -> tuple[Arm, float] | None:
+        if limit_of(arm) is not None:
+            return None
         return replace(arm, n_train=None), _ALL if arm.n_train is None else arm.n_train
 
     return _curves(summary, opinions, ("curves-opinions", "number of opinions learned from"))
@@ -69,9 +72,12 @@ def curves_over_iterations(summary: Summary) -> Plot | None:
 
 
 def iterations_of(arm: Arm) -> tuple[Arm, float] | None:
-    """Return the arm without its number of iterations, and the number; None if the arm's name has none."""
+    """Return the arm without its number of iterations, and the number; None if the arm's name has none.
+
+    An arm that answers under a limit is a point of another curve.
+    """
     found = _ITERATIONS.search(arm.method)
-    if found is None:
+    if found is None or limit_of(arm) is not None:
         return None
     rest = arm.method[: found.start()] + arm.method[found.end() :]
     rest = re.sub(r"\[[,;]\s*", "[", re.sub(r"[,;](?=\])|(?<=[,;])[,;]", "", rest)).replace("[]", "")
@@ -137,9 +143,9 @@ def _draw(
         style = methods.index((curve.arm.method, curve.arm.answered_by))
         aside = 0.02 * (n - (len(curves) - 1) / 2)
         line = [(places[x] + aside, plotted(measure, estimate.value)) for x, estimate in curve.points]
-        _line(axes, line, SERIES[style % len(SERIES)], (MARKERS[style % len(MARKERS)], is_control(curve.arm)))
+        draw_line(axes, line, SERIES[style % len(SERIES)], (MARKERS[style % len(MARKERS)], is_control(curve.arm)))
         for (x, _), (_, estimate) in zip(line, curve.points, strict=True):
-            _whisker(axes, x, (estimate, measure), SERIES[style % len(SERIES)])
+            draw_whisker(axes, x, (estimate, measure), SERIES[style % len(SERIES)])
         end = str(n + 1) if narrow else names[str(curve.arm)]
         ends.append(EndLabel(*line[-1], end, SERIES[style % len(SERIES)]))
     axes.set_xticks([places[n] for n in numbers], [_number(n) for n in numbers])
@@ -155,7 +161,8 @@ def _places(numbers: Sequence[float]) -> dict[float, float]:
     return places | {_ALL: max(places.values(), default=0.0) + 1}
 
 
-def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: tuple[str, bool]) -> None:
+def draw_line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: tuple[str, bool]) -> None:
+    """Draw a curve; its look is the marker, and whether it is dashed with hollow marks."""
     marker, hollow = look
     xs, ys = [x for x, _ in points], [y for _, y in points]
     axes.plot(
@@ -164,7 +171,8 @@ def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: 
     )  # fmt: skip
 
 
-def _whisker(axes: Axes, x: float, points: tuple[Estimate, Measure], colour: str) -> None:
+def draw_whisker(axes: Axes, x: float, points: tuple[Estimate, Measure], colour: str) -> None:
+    """Draw the interval of an estimate above and below its point, if it has one."""
     estimate, measure = points
     if estimate.low is None or estimate.high is None or not (finite(estimate.low) and finite(estimate.high)):
         return

@@ -55,7 +55,7 @@ def main_table(summary: Summary) -> Table | None:
     for scored in summary.arms:
         estimate = scored.scores.get(measure.name)
         row = [
-            _arm(scored.arm, summary.header),
+            arm_cell(scored.arm, summary.header),
             *_estimate(measure.name, estimate)[: 1 if few else 2],
             _count(scored.people),
             _count(estimate.questions) if estimate else Cell(DASH),
@@ -77,7 +77,7 @@ def measures_table(summary: Summary) -> Table | None:
     rows = []
     for scored in summary.arms:
         cells = [_joined(name, scored.scores.get(name)) for name in names]
-        rows.append((_arm(scored.arm, summary.header), *cells))
+        rows.append((arm_cell(scored.arm, summary.header), *cells))
     columns = ("Arm", *(headed(measure_of(name)) for name in names))
     caption = f"Every measure{'' if too_few_people(summary) else ', with its 95 % interval'}. "
     caption += "Arrows point to the better side."
@@ -94,7 +94,7 @@ def groups_table(summary: Summary) -> Table | None:
     for each in summary.by_group:
         main = next(each.scores[name] for name in names if name in each.scores)
         cells = [_joined(name, each.scores.get(name)) for name in names]
-        arm = _arm(each.arm, summary.header)
+        arm = arm_cell(each.arm, summary.header)
         rows.append((Cell(each.group), arm, *cells, _count(main.people), _count(main.answers)))
     columns = (capitalized(what), "Arm", *(headed(measure_of(name)) for name in names), "People", "Answers")
     caption = f"Every arm by {what}, as means over its people. These scores show where to look: no {what} was named "
@@ -149,7 +149,7 @@ def gains_table(summary: Summary) -> Table | None:
         losing = [gain for gain in reversed(each) if gain.gain < 0][:named]
         median_gain = Cell(shown(measure, middle, signed=True), order=_order(middle))
         names = [_people(measure.name, people) for people in (gaining, losing)]
-        rows.append((_arm(arm, summary.header), *(_count(n) for n in better_same_worse(each)), median_gain, *names))
+        rows.append((arm_cell(arm, summary.header), *(_count(n) for n in better_same_worse(each)), median_gain, *names))
     caption = f"People by their gain over {summary.header.baseline} in {measure.title}; above 0 is better."
     return Table(caption, columns, tuple(rows), frozenset(range(1, 5)))
 
@@ -168,7 +168,7 @@ def costs_table(summary: Summary) -> Table | None:
             continue
         numbers = (cost.learning_calls, cost.answering_calls, cost.tokens, cost.seconds, cost.money)
         cells = [Cell(amount(number), order=_order(number)) for number in numbers]
-        rows.append((_arm(scored.arm, summary.header), *cells))
+        rows.append((arm_cell(scored.arm, summary.header), *cells))
     if all(cell.text in ("0", DASH) for row in rows for cell in row[1:]):
         return None
     columns = ("Arm", "Calls to learn", "Calls to answer", "Tokens", "Seconds", "US dollars")
@@ -218,7 +218,7 @@ def uncounted_table(summary: Summary) -> Table | None:
         return None
     rows = tuple(
         (
-            _arm(arm.arm, summary.header),
+            arm_cell(arm.arm, summary.header),
             _share(arm.unparsed, arm.answers),
             *(_count(arm.not_scored.get(reason, 0)) for reason in reasons),
         )
@@ -229,7 +229,7 @@ def uncounted_table(summary: Summary) -> Table | None:
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _arm(arm: Arm, header: Header) -> Cell:
+def arm_cell(arm: Arm, header: Header) -> Cell:
     """Return an arm's name, with a mark if it is a control, the baseline, or asks no model."""
     marks = ["another’s"] if is_control(arm) else ["baseline"] if arm == header.baseline else []
     marks += [_NO_MODEL] if kind_of(arm, header) == _NO_MODEL else []

@@ -20,11 +20,13 @@ from idiolect.evaluate.report.cells import (
     Section,
     section,
 )
+from idiolect.evaluate.report.cost_tables import mean_costs_table, prompt_curves_table
 from idiolect.evaluate.report.curves import curves_over_iterations, curves_over_opinions
 from idiolect.evaluate.report.evidence import few_people_note, too_few_people
 from idiolect.evaluate.report.forest import differences_forest, scores_forest
 from idiolect.evaluate.report.made import made_definitions, runs_table
 from idiolect.evaluate.report.plots import cost_scatter, gain_bars, layer_grid
+from idiolect.evaluate.report.prompt_plot import curves_over_prompt_tokens
 from idiolect.evaluate.report.score_tables import (
     comparisons_table,
     costs_table,
@@ -52,7 +54,12 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         _gains(summary),
         section("opinions", "Learning from more opinions", [curves_over_opinions(summary)]),
         section("iterations", "Learning for more iterations", [curves_over_iterations(summary)]),
-        section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary)]),
+        section(
+            "prompt-tokens",
+            "Score by prompt tokens",
+            [curves_over_prompt_tokens(summary), prompt_curves_table(summary)],
+        ),
+        section("costs", "Cost and score", [cost_scatter(summary), costs_table(summary), mean_costs_table(summary)]),
         section("layers", "Layers of the edit", _layers(summary)),
         section("transfer", "Prompts with other models", [transfer_table(summary.transfer, summary.header.measures)]),
         section("answers", "Example answers", _answers(summary)),

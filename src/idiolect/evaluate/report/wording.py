@@ -20,6 +20,19 @@ from idiolect.evaluate.records import Arm
 from idiolect.evaluate.summary import Estimate, Header
 
 DASH = "–"
+COST_NOTE = (
+    "Learning includes scores that are put off until the questions are known. An answer counts all of its requests, "
+    "whether a model or the cache answered them, and money is the price of all requests. A request's prompt tokens are "
+    "all of its tokens as the model counts them, with the question, although its beginning may have been computed only "
+    "once for several requests; by likelihood on this machine, the tokens of all choices are among them."
+)
+"""What the mean costs of learning and of an answer count."""
+CURVE_NOTE = (
+    "Each method learned once, without the curve's limits; a limit leaves the farthest examples out of the prompts "
+    "that answer. It is estimated as 4 bytes a token, and holds for each prompt without its question. The prompt "
+    "tokens are measured: those of all requests of one answer."
+)
+"""What the limits and the prompt tokens of a curve are."""
 
 # Characters that are useless in XML and for readers: C0 and C1 controls except tab and line feed, surrogates and
 # non-characters; and controls that change the direction of the text around them (the direction of letters stays).
@@ -118,6 +131,13 @@ def amount(value: float | None) -> str:
         return _minus(f"{value:,.0f}")
     digits = max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
     return _minus(f"{value:.{digits}f}")
+
+
+def tokens_text(found: Estimate) -> str:
+    """Return a mean number of tokens as text, with its interval if it has one."""
+    if found.low is None or found.high is None:
+        return amount(found.value)
+    return f"{amount(found.value)} [{amount(found.low)}, {amount(found.high)}]"
 
 
 def counted(n: int, one: str, more: str) -> str:

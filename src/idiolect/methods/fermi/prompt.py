@@ -14,14 +14,13 @@ from functools import lru_cache
 from typing import Literal
 
 from idiolect.methods.answering import AnsweringSettings, demonstration_block
+from idiolect.methods.shortening import fits
 from idiolect.methods.templating import inert
 from idiolect.models.words import words_of
 from idiolect.people.user import Opinion, Question
 
 Origin = Literal["initial", "llm", "demonstrations"]
 Identity = tuple[str, tuple[int, ...]]
-
-BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def render_prompt(
         return "\n\n".join(part for part in (prompt.text, demonstration_block(shown, settings)) if part)
 
     if max_tokens is not None:
-        while shown and len(rendered().encode()) > BYTES_PER_TOKEN * max_tokens:
+        while shown and not fits(rendered(), max_tokens):
             shown = shown[1:]
     if shuffled is not None:
         shown = shuffled.sample(shown, len(shown))

@@ -50,6 +50,8 @@ class RetrievalOfPrompt:
             question with that text. Empty: nothing is judged.
         answered_by: another model, which answers with the prompt that `answerer`'s scores choose, since prompts
             transfer across models (the paper, Section 4). None: `answerer` itself.
+        max_prompt_tokens: limit on the prompts that answer; those that are scored keep the limit of the settings. None:
+            the limit of the settings for both.
 
     Raises:
         SettingsError: the prompts were learned with other answering settings, or a similarity is missing.
@@ -64,11 +66,13 @@ class RetrievalOfPrompt:
         leave_one_out: bool = False,
         judged: Sequence[Opinion] = (),
         answered_by: Answerer | None = None,
+        max_prompt_tokens: int | None = None,
     ) -> None:
         settings = personalization.settings
         if {answerer.settings, (answered_by or answerer).settings} != {settings.answering}:
             raise SettingsError("the prompts were learned with other answering settings")
         self._settings, self._hybrid, self._ensemble = settings.retrieval, settings.hybrid, settings.ensemble
+        self._max_tokens = self._hybrid.max_prompt_tokens if max_prompt_tokens is None else max_prompt_tokens
         self._sorts_demonstrations = self._settings.demonstration_order == "nearest_last"
         self._needs_similarity = (
             self._settings.retrieve

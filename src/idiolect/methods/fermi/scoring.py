@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from idiolect.errors import ContextLengthError
 from idiolect.methods.answering import Answerer, PromptedQuestion, Response, asked_block
 from idiolect.methods.fermi.memory import Memory, ScoredPrompt, judge
-from idiolect.methods.fermi.prompt import BYTES_PER_TOKEN, Prompt, render_prompt
-from idiolect.methods.shortening import room_after, size_of
+from idiolect.methods.fermi.prompt import Prompt, render_prompt
+from idiolect.methods.shortening import BYTES_PER_TOKEN, room_after, size_of
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
