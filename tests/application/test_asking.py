@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ async def test_several_prompts_answer_together_and_the_reason_states_how_many(st
     place, n = asked.explanation.chosen + 1, len(asked.prompts.prompts)
     best = f"the best of them, prompt {place}, scores 1.00 on the 3 nearest opinions"
     assert asked.why == f"3 of {n} prompts answer together; {best}"
+
+
+async def test_own_answers_that_counted_are_counted(store: Path) -> None:
+    _set(store, "ensemble", {"own_answers": 0.0})
+    assert (await ask_in(opened(store), TEA)).own_answers == 0
+    _set(store, "ensemble", {"own_answers": 1.0})
+    asked = await ask_in(opened(store), TEA)
+    assert asked.prompts is not None
+    assert asked.own_answers == len(asked.prompts.opinions) > 0
+    assert (await ask_in(opened(store), replace(TEA, choices=TEA.choices[::-1]))).own_answers == 0
+    assert (await ask_in(opened(store), Question("What do you drink?"))).own_answers == 0
 
 
 async def test_one_prompt_alone_answers_in_free_text(store: Path) -> None:

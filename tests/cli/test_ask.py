@@ -54,6 +54,10 @@ def test_ask_answers_and_says_why(store: Path) -> None:
     assert sum(line.endswith("chosen") for line in lines) == 1
     assert "tied, chosen" in result.stdout
     assert "composed of examples" in result.stdout
+    n = asked(store, *ASK_TEA)["own_answers"]
+    assert f"{n} answers of the person's own to the same choices counted, too, near ones more than others." in " ".join(
+        result.stdout.split()
+    )
     assert "the model answered never, the person always" in result.stdout
     assert "base" not in result.stdout
 

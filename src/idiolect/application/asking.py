@@ -103,6 +103,15 @@ class Asked:
         return together or (self.explanation.chosen,)
 
     @property
+    def own_answers(self) -> int:
+        """Number of the person's own answers to questions with the same choices that counted beside the prompts'."""
+        learned = self.prompts
+        if learned is None or self.explanation is None or self.few_shot or not learned.settings.ensemble.own_answers:
+            return 0
+        choices = self.question.choices
+        return sum(bool(choices) and opinion.question.choices == choices for opinion in learned.opinions)
+
+    @property
     def why(self) -> str:
         """Reason why this answer counts, in a sentence or two."""
         if self.edit is not None and self.prompts is not None:

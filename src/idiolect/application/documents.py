@@ -312,6 +312,7 @@ def _prompted_document(asked: Asked) -> Document:
         "nearest": [] if why is None else _nearest(why, learned.opinions),
         "prompts": [] if why is None else [_candidate(each, asked, learned, why) for each in why.candidates],
         "dispositions": [] if why is None else [learned.dispositions[place].stated for place in why.dispositions],
+        "own_answers": asked.own_answers,
     }
 
 

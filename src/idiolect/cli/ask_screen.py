@@ -65,6 +65,12 @@ def _print_chosen_prompt(asked: Asked, learned: FermiPersonalization, why: Expla
         opinion = learned.opinions[near.index]
         question_and_answer = f"{one_line(opinion.question.text)} → {one_line(opinion.answer)}"
         print_wrapped(f"{near.similarity:5.2f}  {question_and_answer}", indent=2)
+    if asked.own_answers:
+        out().print()
+        n = asked.own_answers
+        answers = "1 answer of the person's own" if n == 1 else f"{n} answers of the person's own"
+        near = learned.settings.ensemble.own_nearness is not None
+        print_wrapped(f"{answers} to the same choices counted, too{', near ones more than others' if near else ''}.")
     if not asked.few_shot:
         _print_candidates(asked, learned, why)
     chosen = learned.prompts[why.chosen]
