@@ -72,7 +72,6 @@ class RetrievalOfPrompt:
         if {answerer.settings, (answered_by or answerer).settings} != {settings.answering}:
             raise SettingsError("the prompts were learned with other answering settings")
         self._settings, self._hybrid, self._ensemble = settings.retrieval, settings.hybrid, settings.ensemble
-        self._max_tokens = self._hybrid.max_prompt_tokens if max_prompt_tokens is None else max_prompt_tokens
         self._sorts_demonstrations = self._settings.demonstration_order == "nearest_last"
         self._needs_similarity = (
             self._settings.retrieve
@@ -84,7 +83,8 @@ class RetrievalOfPrompt:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
         found = Room(personalization.max_prompt_tokens if answered_by is None else None)
-        self._max_tokens = found.within(self._hybrid.max_prompt_tokens).max_tokens
+        limit = self._hybrid.max_prompt_tokens if max_prompt_tokens is None else max_prompt_tokens
+        self._max_tokens = found.within(limit).max_tokens
         self._answerer = answerer
         self._answered_by = answered_by or answerer
         self._similarity = similarity
