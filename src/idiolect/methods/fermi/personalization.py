@@ -122,6 +122,12 @@ class FermiPersonalization:
         return best_by_advantage(self.initial, entries, self._shrinkage) if self.folds else best_first(entries)
 
     @property
+    def found_limit(self) -> int | None:
+        """Limit on a prompt's length that the model's refusals have shown, in tokens; None if they have shown none."""
+        limit = self.max_prompt_tokens
+        return None if limit == self.settings.hybrid.max_prompt_tokens else limit
+
+    @property
     def _shrinkage(self) -> float:
         return self.settings.retrieval.shrinkage
 
