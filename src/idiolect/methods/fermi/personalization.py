@@ -25,12 +25,13 @@ from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 3
+FORMAT = 4
 """Format of a stored result. 1 had no `finished`, `held_out`, `evidence`, whose defaults are valid for it; 1 and 2 had
 no output rule (`with_stored_rule`), no `folds`, no `seen` of a prompt, and no settings of crossing, hybrid prompts and
-ensembles, and a program that knows only these would ask without them."""
+ensembles; 3 had no settings of calibration and of own answers by nearness, and no `max_prompt_tokens`. A program that
+knows only an older format would ask without them."""
 
-_READ = (1, 2, FORMAT)
+_READ = (1, 2, 3, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
