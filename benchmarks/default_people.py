@@ -4,10 +4,11 @@
     python benchmarks/default_people.py --opinionqa users.jsonl --out default-opinionqa
     … --shard 0/2 and … --shard 1/2 side by side, then … --report                  # two processes
 
-What was fixed before any reported person was asked: the people (the whole reported group of the bundled people; of
-OpinionQA's reported people as many as there is time for, in the order of the task), 20 opinions learned from and the
-next 12 asked, the preset `demo`, and the two primary comparisons on the alignment score: new default − few-shot
-(nearest 16), new default − own mode. The settings come from development people (docs/experiments.md).
+What was fixed before any reported person was asked with this preset: the people (the whole reported group of the
+bundled people; of OpinionQA's reported people as many as there is time for, in the order of the task), 20 opinions
+learned from and the next 12 asked, the preset `demo`, and the two primary comparisons on the alignment score: new
+default − few-shot (nearest 16), new default − own mode. The settings come from development people
+(docs/experiments.md).
 
 The arms share one learned pool a person, so that they differ by nothing but their settings; equal requests are computed
 once. Every answer is a line in OUT/answers-SHARD.jsonl, and a run that is stopped goes on where it was.

@@ -55,8 +55,8 @@ def test_ask_answers_and_says_why(store: Path) -> None:
     assert "tied, chosen" in result.stdout
     assert "composed of examples" in result.stdout
     n = asked(store, *ASK_TEA)["own_answers"]
-    counted = f"{n} answers of the person's own to the same choices counted, too, near ones more."
-    assert counted in " ".join(result.stdout.split())
+    counted = f"{n} of the person's own answers to questions with the same choices counted as well"
+    assert f"{counted}: the nearer the question, the more." in " ".join(result.stdout.split())
     assert "the model answered never, the person always" in result.stdout
     assert "base" not in result.stdout
 

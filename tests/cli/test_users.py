@@ -169,7 +169,7 @@ def test_show_tells_what_is_known_and_learned(people: Path) -> None:
         "texts     1",
         "learned   chameleon",
         "learned   fermi",
-        "cannot be read: not a Fermi personalization of format 3 or older",
+        "cannot be read: not a Fermi personalization of format 4 or older",
     ):
         assert part in result.stdout
     assert "Question 3" not in result.stdout
@@ -181,7 +181,7 @@ def test_show_prints_json(people: Path) -> None:
     assert (user["opinions"], user["texts"]) == (4, 1)
     chameleon, fermi = user["learned"]
     assert "not a CHAMELEON personalization of format 2" in chameleon["error"]
-    assert fermi["error"].startswith("not a Fermi personalization of format 3 or older")
+    assert fermi["error"].startswith("not a Fermi personalization of format 4 or older")
     assert len(fermi["digest"]) == 64
 
 

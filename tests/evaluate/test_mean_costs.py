@@ -113,13 +113,13 @@ def test_learning_includes_scores_that_were_put_off_and_a_control_learns_nothing
     cost = MethodCost(Usage(10, 1000, 50), 4, 0.1, 2.0, 0.25)
     scores = MethodCost(Usage(2, 100, 0), 1, 0.1, 1.0, 0.05)
     records = [LearningRecord(Arm("fermi"), 0, user, cost, scores, scoring=scores) for user in ("u", "v")]
-    found = learning_per_person(Arm("fermi"), records, 2)
+    found = learning_per_person(Arm("fermi"), records)
     assert found is not None
     assert (found.calls, found.tokens, found.money) == (12, 1150, pytest.approx(0.3))
     unpriced = [replace(each, learning=replace(cost, price=None)) for each in records]
-    assert getattr(learning_per_person(Arm("fermi"), unpriced, 2), "money", 0) is None
-    assert learning_per_person(Arm("fermi", "another's"), records, 2) is None
-    assert learning_per_person(Arm("fermi"), records, 0) is None
+    assert getattr(learning_per_person(Arm("fermi"), unpriced), "money", 0) is None
+    assert learning_per_person(Arm("fermi", "another's"), records) is None
+    assert learning_per_person(Arm("fermi"), []) is None
 
 
 def test_costs_are_read_as_they_were_written_and_older_lines_without_them() -> None:

@@ -219,6 +219,8 @@ def test_somebody_without_an_answer_that_counts_was_not_learned_from() -> None:
     (scores,) = summarize(answers, learning, header()).arms
     assert (scores.people, scores.learned_people, scores.used) == (1, 1, 1)
     assert scores.learning.calls == 12, "what was spent in vain is counted"
+    assert scores.learning_per_person is not None
+    assert scores.learning_per_person.calls == 10, "but it is not the cost of learning from a person"
 
 
 def test_transfer_is_a_matrix_of_the_models() -> None:

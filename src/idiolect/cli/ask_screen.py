@@ -68,9 +68,10 @@ def _print_chosen_prompt(asked: Asked, learned: FermiPersonalization, why: Expla
     if asked.own_answers:
         out().print()
         n = asked.own_answers
-        answers = "1 answer of the person's own" if n == 1 else f"{n} answers of the person's own"
-        by_nearness = learned.settings.ensemble.own_nearness is not None
-        print_wrapped(f"{answers} to the same choices counted, too{', near ones more' if by_nearness else ''}.")
+        answers = "1 of the person's own answers" if n == 1 else f"{n} of the person's own answers"
+        by_nearness = n > 1 and learned.settings.ensemble.own_nearness is not None
+        nearer = ": the nearer the question, the more" if by_nearness else ""
+        print_wrapped(f"{answers} to questions with the same choices counted as well{nearer}.")
     if not asked.few_shot:
         _print_candidates(asked, learned, why)
     chosen = learned.prompts[why.chosen]

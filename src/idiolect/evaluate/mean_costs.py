@@ -15,16 +15,16 @@ from idiolect.evaluate.statistics import AnswerKey, averaged_over_seeds, mean_ov
 from idiolect.evaluate.summary import CostPerAnswer, Estimate, LearningCost
 
 
-def learning_per_person(arm: Arm, records: Sequence[LearningRecord], people: int) -> LearningCost | None:
+def learning_per_person(arm: Arm, records: Sequence[LearningRecord]) -> LearningCost | None:
     """Return the mean cost of learning, with the scores that were put off; None for a control, or without people.
 
     Args:
         arm: the arm.
-        records: its records of learning.
-        people: number of people who were learned from and answered for, each once per seed.
+        records: its records of learning for people with an answer that counts, each once per seed.
     """
-    if arm.control != "own" or not people:
+    if arm.control != "own" or not records:
         return None
+    people = len(records)
     total = sum((record.learning + record.scoring for record in records), MethodCost())
     return LearningCost(
         total.calls / people, total.tokens / people, None if total.price is None else total.price / people

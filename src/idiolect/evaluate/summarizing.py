@@ -129,7 +129,7 @@ def _arm_scores(
         learned_people=len(learned),
         used=sum(gates) if gates else None,
         scoring=sum((record.scoring for record in of_arm), MethodCost()),
-        learning_per_person=learning_per_person(found.arm, of_arm, len(learned)),
+        learning_per_person=learning_per_person(found.arm, learned),
         per_answer=cost_per_answer(found),
     )
 

@@ -48,7 +48,7 @@ def test_format_1_is_read_and_written_in_the_format_of_now() -> None:
     payload = stored()
     assert payload["format"] == 1
     learned = FermiPersonalization.from_json(payload)
-    assert learned.format == FORMAT == 3
+    assert learned.format == FORMAT == 4
     assert (learned.finished, learned.held_out, learned.evidence) == (True, (), None)
     assert (learned.used, learned.gate, learned.settings.evidence.share) == (True, "", 0.0)
     now = learned.to_json()
@@ -87,9 +87,19 @@ def test_format_2_is_read_and_written_in_the_format_of_now() -> None:
     assert learned.to_json() == {**now, "evidence": evidence_now, "made_with": "abc"}
 
 
+def test_format_3_is_read_and_written_in_the_format_of_now() -> None:
+    """Format 3 is that of now without calibration, own answers by nearness, and the limit that was found."""
+    now = FermiPersonalization.from_json(stored()).to_json()
+    before = json.loads(json.dumps({**now, "format": 3}))
+    del before["max_prompt_tokens"]
+    for key in ("calibrate", "sharpness", "own_nearness"):
+        del before["settings"]["ensemble"][key]
+    assert FermiPersonalization.from_json(before).to_json() == now
+
+
 @pytest.mark.parametrize("format", [0, FORMAT + 1, None, "3"])
 def test_another_format_is_refused(format: object) -> None:
-    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 3 or older"):
+    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 4 or older"):
         FermiPersonalization.from_json({**stored(), "format": format})
 
 

@@ -108,11 +108,11 @@ async def learned_payload() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("format", 4), ("format", None), ("format", "1"), ("method", "chameleon"), ("method", None)]
+    ("key", "value"), [("format", 5), ("format", None), ("format", "1"), ("method", "chameleon"), ("method", None)]
 )
 async def test_another_method_or_format_is_refused(key: str, value: object) -> None:
     payload = await learned_payload()
-    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 3 or older"):
+    with pytest.raises(PersonalizationError, match="not a Fermi personalization of format 4 or older"):
         FermiPersonalization.from_json({**payload, key: value})
 
 

@@ -10,9 +10,11 @@ import pytest
 from idiolect import Opinion, Question, User
 from idiolect.errors import ContextLengthError
 from idiolect.methods.answering import Answerer
+from idiolect.methods.fermi.extension_settings import HybridSettings
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import Completion, CompletionRequest
 from idiolect.models.similarity import Bm25Similarity
@@ -45,10 +47,14 @@ def narrow(tokens: int, reply: Callable[[CompletionRequest], str] = lambda _: "y
     return model
 
 
-def method(model: FunctionModel) -> Fermi:
+def method(model: FunctionModel, settings: FermiSettings = SETTINGS) -> Fermi:
     optimizer = FunctionModel(complete=lambda request: f"[Answer as somebody who likes {request.draw} things.]")
-    answerer = Answerer(model, SETTINGS.answering)
-    return Fermi(answerer, SETTINGS, optimizer=optimizer, similarity=Bm25Similarity())
+    answerer = Answerer(model, settings.answering)
+    return Fermi(answerer, settings, optimizer=optimizer, similarity=Bm25Similarity())
+
+
+def limited(tokens: int) -> FermiSettings:
+    return replace(SETTINGS, hybrid=HybridSettings(16, max_prompt_tokens=tokens))
 
 
 async def test_fewer_examples_stand_behind_the_prompts_and_hardly_any_request_is_refused() -> None:
@@ -105,3 +111,36 @@ async def test_another_model_that_answers_has_its_own_limit() -> None:
     respondent = RetrievalOfPrompt(learned, answerers[0], Bm25Similarity(), answered_by=answerers[1])
     await respondent.answer([Question("Is thing 12 good?", ("yes", "no"))])
     assert wide.completion_requests[-1].messages[-1].content.count("Is thing") == 11
+
+
+async def test_a_limit_of_the_settings_ends_with_them_and_one_that_was_found_does_not() -> None:
+    more = replace(USER, opinions=(*USER.opinions, Opinion(Question("Is thing 99 good?", ("yes", "no")), "yes")))
+    wide = FunctionModel(complete=lambda _: "yes")
+    learned = await method(wide, limited(600)).fit(USER)
+    assert (learned.max_prompt_tokens, learned.found_limit) == (600, None)
+    before = len(wide.completion_requests)
+    extended = await method(wide).extend(learned, more)
+    assert extended.max_prompt_tokens is None
+    assert max(each.messages[-1].content.count("Is thing") for each in wide.completion_requests[before:]) == 11
+    learned = await method(narrow(1200), limited(5000)).fit(USER)
+    assert learned.found_limit == learned.max_prompt_tokens
+    assert (await method(narrow(1200)).extend(learned, more)).max_prompt_tokens == learned.found_limit
+
+
+@pytest.mark.parametrize(("answers_with", "examples"), [(300, 1), (900, 3), (5000, 10)])
+async def test_answers_may_have_a_greater_limit_than_that_of_the_settings(answers_with: int, examples: int) -> None:
+    wide = FunctionModel(complete=lambda _: "yes")
+    learned = await method(wide, limited(600)).fit(USER)
+    answerer = Answerer(wide, SETTINGS.answering)
+    limited_to = RetrievalOfPrompt(learned, answerer, Bm25Similarity(), max_prompt_tokens=answers_with)
+    await limited_to.answer([Question("Is thing 12 good?", ("yes", "no"))])
+    assert wide.completion_requests[-1].messages[-1].content.count("Is thing") == examples + 1
+
+
+async def test_answers_with_a_greater_limit_keep_to_what_the_model_can_read() -> None:
+    learned = await method(narrow(1200)).fit(USER)
+    model = narrow(1200)
+    answerer = Answerer(model, SETTINGS.answering)
+    respondent = RetrievalOfPrompt(learned, answerer, Bm25Similarity(), max_prompt_tokens=5000)
+    await respondent.answer([Question("Is thing 12 good?", ("yes", "no"))])
+    assert model.refused == 0

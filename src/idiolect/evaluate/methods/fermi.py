@@ -199,8 +199,17 @@ class TransferredPrompts:
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the other model with the prompts, or without prompts if the gate rejects them."""
         home, away = _at(desk, self.learns_with), _at(desk, self.answered_by)
-        respondent = answering(learned.value, home.answerer, home, used=learned.used, by=away.answerer)
+        value, by = learned.value, None
+        if self.learns_with != self.answered_by:
+            value, by = _uncalibrated(value), away.answerer
+        respondent = answering(value, home.answerer, home, used=learned.used, by=by)
         return Examinee(respondent, prepare=put_off(respondent), answered_by=away.bench.model)
+
+
+def _uncalibrated(learned: FermiPersonalization) -> FermiPersonalization:
+    """Return the prompts without calibration, which would divide by what the model that learned them prefers."""
+    ensemble = replace(learned.settings.ensemble, calibrate=False)
+    return replace(learned, settings=replace(learned.settings, ensemble=ensemble))
 
 
 def _at(desk: Desk, model: str | None) -> Desk:

@@ -138,7 +138,7 @@ async def going_on(
         history=learned.iterations,
         born=1 + sum(iteration.proposed for iteration in learned.iterations),
         dispositions=carried_over(learned, groups),
-        room=Room(learned.max_prompt_tokens),
+        room=Room(learned.found_limit),
     )
 
 
@@ -190,7 +190,7 @@ class _Carrier:
         self._places = groups.places
         self._index = {old: new for new, old in enumerate(groups.places) if old is not None}
         self._settings = settings
-        found = Room(learned.max_prompt_tokens)
+        found = Room(learned.found_limit)
         limits = (learned.settings.hybrid.max_prompt_tokens, settings.hybrid.max_prompt_tokens)
         self._limits = tuple(found.within(limit).max_tokens for limit in limits)
         self._behind = behind  # each opinion's nearest others, then and now

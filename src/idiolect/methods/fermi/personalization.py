@@ -25,12 +25,13 @@ from idiolect.methods.unread import Readings
 from idiolect.models.language_model import Usage
 from idiolect.people.user import Opinion
 
-FORMAT = 3
+FORMAT = 4
 """Format of a stored result. 1 had no `finished`, `held_out`, `evidence`, whose defaults are valid for it; 1 and 2 had
 no output rule (`with_stored_rule`), no `folds`, no `seen` of a prompt, and no settings of crossing, hybrid prompts and
-ensembles, and a program that knows only these would ask without them."""
+ensembles; 3 had no settings of calibration and of own answers by nearness, and no `max_prompt_tokens`. A program that
+knows only an older format would ask without them."""
 
-_READ = (1, 2, FORMAT)
+_READ = (1, 2, 3, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ class FermiPersonalization:
     def by_score(self, entries: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
         """Return fully scored prompts, best first."""
         return best_by_advantage(self.initial, entries, self._shrinkage) if self.folds else best_first(entries)
+
+    @property
+    def found_limit(self) -> int | None:
+        """Limit on a prompt's length that the model's refusals have shown, in tokens; None if they have shown none."""
+        limit = self.max_prompt_tokens
+        return None if limit == self.settings.hybrid.max_prompt_tokens else limit
 
     @property
     def _shrinkage(self) -> float:

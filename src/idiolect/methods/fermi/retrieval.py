@@ -49,9 +49,10 @@ class RetrievalOfPrompt:
         judged: opinions that the answers will be judged on. A prompt whose text quotes one of them does not answer its
             question with that text. Empty: nothing is judged.
         answered_by: another model, which answers with the prompt that `answerer`'s scores choose, since prompts
-            transfer across models (the paper, Section 4). None: `answerer` itself.
+            transfer across models (the paper, Section 4). None: `answerer` itself. `ensemble.calibrate` still divides
+            by what `answerer` prefers, so it is only for a model that prefers the same, such as an edited one.
         max_prompt_tokens: limit on the prompts that answer; those that are scored keep the limit of the settings. None:
-            the limit of the settings for both.
+            the limit of the settings for both. A smaller limit that the model's refusals have shown holds as well.
 
     Raises:
         SettingsError: the prompts were learned with other answering settings, or a similarity is missing.
@@ -82,7 +83,7 @@ class RetrievalOfPrompt:
         if similarity is None and self._needs_similarity:
             raise SettingsError("Retrieval-of-Prompt needs a similarity")
         self._learned = personalization
-        found = Room(personalization.max_prompt_tokens if answered_by is None else None)
+        found = Room(personalization.found_limit if answered_by is None else None)
         limit = self._hybrid.max_prompt_tokens if max_prompt_tokens is None else max_prompt_tokens
         self._max_tokens = found.within(limit).max_tokens
         self._answerer = answerer
