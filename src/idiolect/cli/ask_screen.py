@@ -70,7 +70,9 @@ def _print_chosen_prompt(asked: Asked, learned: FermiPersonalization, why: Expla
         n = asked.own_answers
         answers = "1 answer of the person's own" if n == 1 else f"{n} answers of the person's own"
         by_nearness = learned.settings.ensemble.own_nearness is not None
-        print_wrapped(f"{answers} to the same choices counted, too{', near ones more than others' if by_nearness else ''}.")
+        print_wrapped(
+            f"{answers} to the same choices counted, too{', near ones more than others' if by_nearness else ''}."
+        )
     if not asked.few_shot:
         _print_candidates(asked, learned, why)
     chosen = learned.prompts[why.chosen]
