@@ -127,11 +127,17 @@ def test_costs_are_read_as_they_were_written_and_older_lines_without_them() -> N
     assert AnswerRecord.from_json(record.to_json()) == record
     older = {name: value for name, value in record.to_json().items() if name != "cost"}
     assert AnswerRecord.from_json(older).cost is None
-    with pytest.raises(ValueError, match="finite"):
-        AnswerRecord.from_json(record.to_json() | {"cost": {"money": float("nan")}})
+    for wrong in ({"money": float("nan")}, {"prompt_tokens": -5}, {"prompt_tokens": 10**400}, {"calls": -1}):
+        with pytest.raises(ValueError, match="not a cost"):
+            AnswerRecord.from_json(record.to_json() | {"cost": wrong})
     cost = MethodCost(Usage(2, 100, 0), 1, 0.1, 1.0, 0.05)
     learned = LearningRecord(Arm("fermi"), 0, "u", cost, cost, 1, scoring=cost)
     assert LearningRecord.from_json(learned.to_json()) == learned
+    for wrong in ({"calls": -1}, {"prompt_tokens": 10**400}):
+        line = learned.to_json()
+        line["answering"] |= wrong
+        with pytest.raises(ValueError, match="not a cost"):
+            LearningRecord.from_json(line)
     line = learned.to_json()
     del line["scoring"], line["learning"]["price"]
     found = LearningRecord.from_json(line)

@@ -185,8 +185,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise SettingsError(f"expected NAME=VALUE, such as pairs=8, found {text!r}")
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
-    except ValueError:
-        return name, value  # text without quotes
+    except (ValueError, RecursionError):
+        return name, value  # text without quotes, or nested so deeply that it is no setting's value
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
-from idiolect.evaluate.plan import EvaluationOptions, entry_of, planned
+from idiolect.evaluate.methods.fermi import FermiMethod
+from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
 from idiolect.methods.answering import Answerer, QuestionForm
 from idiolect.methods.fermi.settings import FermiSettings, ProposerName
 from idiolect.methods.setting_changes import changed
@@ -57,8 +58,18 @@ async def open_bench(
     others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
     bench = replace(bench, transfer=others)
     for arm in planned(options):
-        arm.learning_key(bench)  # creates the arm's settings, which checks them
+        _check(arm, bench)
     return bench
+
+
+def _check(arm: PlannedArm, bench: Bench) -> None:
+    """Check the settings of an arm; an error names its method."""
+    try:
+        arm.learning_key(bench)  # creates the arm's settings, which checks them
+        if isinstance(arm.method, FermiMethod):
+            arm.method.check_limit(bench)
+    except SettingsError as error:
+        raise SettingsError(f"{arm.spec}: {error}", remedy=error.remedy) from error
 
 
 async def calling(bench: Bench, calls: Calls, pool: ModelPool) -> Bench:

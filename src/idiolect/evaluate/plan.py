@@ -63,7 +63,7 @@ class EvaluationOptions:
         for spec in (self.baseline, *(each for pair in self.primary for each in pair), *self.curves):
             if spec not in named:
                 raise SettingsError(f"{spec} is not among the methods")
-        for name, values in (("sizes", self.sizes), ("iterations", self.iterations)):
+        for name, values in (("curve_opinions", self.sizes), ("curve_iterations", self.iterations)):
             if values and min(values) < 1:
                 raise SettingsError(f"{name} contains {min(values)}, must be at least 1")
         self._check_prompt_tokens()

@@ -9,9 +9,9 @@ else's (the control). `from_json` ignores unknown fields, which a later version 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -117,9 +117,10 @@ class AnswerRecord:
     def from_json(cls, line: Mapping[str, Any]) -> AnswerRecord:
         """Return the record from which `to_json` made the line."""
         found = _answers().validate_python(line)
-        money = 0.0 if found.cost is None else found.cost.money or 0.0
-        if not all(_is_finite(each) for each in (money, *found.values.values(), *found.logprobs.values())):
+        if not all(map(_is_finite, (*found.values.values(), *found.logprobs.values()))):
             raise ValueError("a value is not a finite number")
+        if found.cost is not None and not all(_is_amount(each) for each in astuple(found.cost) if each is not None):
+            raise ValueError("not a cost")
         return found
 
 
@@ -179,7 +180,7 @@ class MethodCost:
         """Return the cost from which `to_json` made the values; older values have no `price`."""
         counts = [values[name] for name in ("calls", "prompt_tokens", "completion_tokens", "calls_made")]
         money, seconds, price = values["money"], values["seconds"], values.get("price")
-        if not all(map(_is_finite, (*counts, seconds, *(each for each in (money, price) if each is not None)))):
+        if not all(map(_is_amount, (*counts, seconds, *(each for each in (money, price) if each is not None)))):
             raise ValueError("not a cost")
         return cls(Usage(*counts[:3]), counts[3], money, seconds, price)
 
@@ -236,7 +237,11 @@ def _sum(one: float | None, other: float | None) -> float | None:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # also of integers beyond floats
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_finite(value) and value >= 0
 
 
 @cache

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass, replace
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -100,11 +101,14 @@ def _parsed(text: str, wanted: Any) -> object:
 def _json_or_text(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for JSON that is nested very deeply
         return text
 
 
 def _in_words(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(repr, get_args(wanted)))}"
+    if isinstance(wanted, UnionType) and NoneType in get_args(wanted):
+        (value,) = (each for each in get_args(wanted) if each is not NoneType)
+        return f"{_in_words(value)}, or null"
     return _WORDS.get(wanted, "a value of another type")

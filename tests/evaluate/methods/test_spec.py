@@ -28,3 +28,8 @@ def test_specs_are_read_and_print_as_they_are_written() -> None:
 def test_a_spec_of_another_form_is_a_message(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_specs(text)
+
+
+def test_a_setting_cannot_be_set_twice() -> None:
+    with pytest.raises(SettingsError, match=r"a is set twice in 'fermi\[a=1,b=2,a=1\]': set it once"):
+        parse_specs("vanilla,fermi[a=1,b=2,a=1]")

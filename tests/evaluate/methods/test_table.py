@@ -87,6 +87,7 @@ def test_every_method_can_be_made(name: str) -> None:
         ("fermi[iterations=0]", "at least 1"),
         ("fermi[answering.mode=likelihood]", "same for all methods"),
         ("fermi[retrieval.similarity=bm25]", "same for all methods"),
+        ("fermi[preset=paper]", "the preset is the same for all methods"),
         ("fermi-symmetric[proposers=demonstrations]", "no LLM proposer"),
         ("fermi+chameleon[iterations=1]", "takes no settings"),
     ],

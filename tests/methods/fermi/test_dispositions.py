@@ -546,6 +546,8 @@ def test_edits_leave_the_numbers_as_they_are() -> None:
     for text in (" \n", "x" * 301):
         with pytest.raises(ValueError, match="a disposition"):
             DispositionEdits(add=(text,))
+    with pytest.raises(ValueError, match="disposition 2 is both struck and restored"):
+        DispositionEdits(strike=(1, 2), restore=(2,))
 
 
 def test_what_two_optimizers_stated_alike_has_one_number() -> None:

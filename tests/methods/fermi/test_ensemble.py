@@ -238,13 +238,17 @@ async def test_estimates_choose_where_the_mean_of_one_neighbour_is_luck() -> Non
     [
         ({"prompts": 0}, "prompts"),
         ({"orders": 0}, "orders"),
+        ({"orders": 1_000_000}, "orders"),
         ({"tolerance": -0.1}, "tolerance"),
         ({"tolerance": float("nan")}, "tolerance"),
         ({"sharpness": 0.0}, "sharpness"),
+        ({"sharpness": 1e308}, "sharpness"),
         ({"own_nearness": 0.0}, "own_nearness"),
+        ({"own_nearness": 1e-320}, "own_nearness"),
         ({"own_nearness": float("nan")}, "own_nearness"),
         ({"own_answers": -1.0}, "own_answers"),
         ({"own_answers": float("inf")}, "own_answers"),
+        ({"own_answers": 1e308}, "own_answers"),
         ({"decide": "coin"}, "decide"),
     ],
 )

@@ -15,7 +15,7 @@
     fermi-no-kinds        all draws of an iteration write about the same
     fermi-no-dispositions no dispositions behind the prompts
 
-The last seven are for settings that have what they take away.
+The last eight are for settings that have what they take away.
 
 `TransferredPrompts` has another model answer with learned prompts, which shows whether they work across models.
 Ablations of the meta-prompt need a proposer that reads it; with only the demonstration proposer they are an error,
@@ -79,7 +79,9 @@ class FermiMethod:
         settings = changed_by_text(settings, self.overrides)
         if self.takes and (self.change(bench.fermi) == bench.fermi or self.change(settings) != settings):
             raise SettingsError(
-                f"this ablation takes {self.takes} away, so the settings have to have some, and its brackets none"
+                f"this ablation takes {self.takes} away, so the settings have to have some, and its brackets none: "
+                "take it out of the methods, or name a preset that has some",
+                remedy=Remedy("preset"),
             )
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
@@ -89,6 +91,21 @@ class FermiMethod:
             )
         _check_shared(settings, bench)
         return settings
+
+    def check_limit(self, bench: Bench) -> None:
+        """Check that a limit on the prompts that answer has examples to leave out.
+
+        Raises:
+            SettingsError: no prompt shows any, so the limit would change no answer.
+        """
+        settings = self.settings(bench, 0)
+        shows_examples = settings.hybrid.examples or "demonstrations" in settings.proposers
+        if self.answer_limit is not None and not shows_examples:
+            raise SettingsError(
+                "with these settings no prompt shows examples, so a curve over prompt tokens would be flat: name the "
+                "methods that have curves",
+                remedy=Remedy("curve_methods"),
+            )
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Run Algorithm 1; if a limit on calls ends it early, its result so far counts."""
@@ -114,6 +131,11 @@ class FermiMethod:
 
 def _check_shared(settings: FermiSettings, bench: Bench) -> None:
     """Check that brackets do not change settings that are the same for all methods of a run."""
+    if settings.preset != bench.fermi.preset:
+        raise SettingsError(
+            "the preset is the same for all methods of an evaluation, so brackets cannot set it",
+            remedy=Remedy("preset"),
+        )
     if settings.answering != bench.answering:
         raise SettingsError("answering is the same for all methods of an evaluation, so brackets cannot set it")
     if settings.retrieval.similarity != bench.fermi.retrieval.similarity:

@@ -55,15 +55,17 @@ def parse_spec(text: str) -> MethodSpec:
     """Return the method in a text.
 
     Raises:
-        SettingsError: the text does not have the form of a method.
+        SettingsError: the text does not have the form of a method, or sets a setting twice.
     """
     found = _SPEC.fullmatch(text)
     if found is None:
         raise SettingsError(f"expected a method such as fermi or fermi[iterations=2], found {text.strip()!r}")
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for part in filter(str.strip, (found[2] or "").split(",")):
         setting = _SETTING.fullmatch(part)
         if setting is None:
             raise SettingsError(f"expected a setting such as iterations=2 in {text.strip()!r}, found {part.strip()!r}")
+        if setting[1] in dict(pairs):
+            raise SettingsError(f"{setting[1]} is set twice in {text.strip()!r}: set it once")
         pairs.append((setting[1], setting[2]))
     return MethodSpec(found[1], tuple(pairs))

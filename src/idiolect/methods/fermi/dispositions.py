@@ -154,6 +154,9 @@ class DispositionEdits:
         restore: numbers of struck ones that hold after all.
         reword: the person's words by number; an optimizer's own words undo the rewording.
         add: further dispositions.
+
+    Raises:
+        ValueError: a text is blank or too long, or a number is both struck and restored.
     """
 
     strike: tuple[int, ...] = ()
@@ -162,6 +165,8 @@ class DispositionEdits:
     add: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if both := sorted({*self.strike} & {*self.restore}):
+            raise ValueError(f"disposition {both[0]} is both struck and restored")
         for text in (*(text for _, text in self.reword), *self.add):
             if not inert(text):
                 raise ValueError("a disposition needs words")

@@ -14,6 +14,10 @@ from idiolect.methods.setting_checks import require, require_one_of
 Parents = Literal["memory", "pareto"]
 Decision = Literal["mode", "median"]
 
+_MOST_EXPONENT = 1000.0  # products with logarithms of probabilities, and their differences, stay finite far beyond it
+_LEAST_NEARNESS = 1e-6
+_MOST_ORDERS = 100  # each is a call for every prompt and question
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
@@ -68,16 +72,17 @@ class EnsembleSettings:
     Args:
         prompts: number of prompts that answer a question, the best ones for it; 1: one, as in the paper.
         tolerance: difference of estimated scores to the best prompt, in [0, 1], up to which a prompt takes part.
-        orders: number of orders of the examples in which each of them answers; only for prompts with examples.
+        orders: number of orders of the examples in which each of them answers, at most 100; only for prompts with
+            examples.
         calibrate: whether each prompt's distribution is divided by its mean over the person's own questions with the
             same choices, so that what the model prefers whatever it is asked does not count (compare Batch Calibration,
             arXiv 2309.17249). These questions are asked as for scoring, once.
-        sharpness: exponent of each prompt's distribution, above 0. Below 1 it counts for less beside the person's own
-            answers, because small models are too sure.
+        sharpness: exponent of each prompt's distribution, above 0 and at most 1000. Below 1 it counts for less beside
+            the person's own answers, because small models are too sure.
         own_answers: exponent of the person's own distribution of answers to questions with the same choices, which
-            multiplies the prompts' mean distribution; 0: it is not used.
+            multiplies the prompts' mean distribution, at most 1000; 0: it is not used.
         own_nearness: difference of similarity to the question by which a person's answer counts e times less in that
-            distribution, above 0; None: all answers count equally.
+            distribution, at least 1e-6; None: all answers count equally.
         decide: the answer to a question with ordinal choices. "mode" is the likeliest choice; "median" is the middle of
             the distribution, which minimizes the expected distance. Other questions always take the likeliest choice.
     """
@@ -94,12 +99,13 @@ class EnsembleSettings:
     def __post_init__(self) -> None:
         require(self.prompts >= 1, "ensemble.prompts", self.prompts, "at least 1")
         require(0 <= self.tolerance <= 1, "ensemble.tolerance", self.tolerance, "in [0, 1]")
-        require(self.orders >= 1, "ensemble.orders", self.orders, "at least 1")
-        require(isfinite(self.sharpness) and self.sharpness > 0, "ensemble.sharpness", self.sharpness, "above 0")
-        finite = isfinite(self.own_answers) and self.own_answers >= 0
-        require(finite, "ensemble.own_answers", self.own_answers, "0 or greater")
-        near = self.own_nearness
-        require(near is None or (isfinite(near) and near > 0), "ensemble.own_nearness", near, "above 0, or None")
+        require(1 <= self.orders <= _MOST_ORDERS, "ensemble.orders", self.orders, f"from 1 to {_MOST_ORDERS}")
+        most = _MOST_EXPONENT
+        require(0 < self.sharpness <= most, "ensemble.sharpness", self.sharpness, f"above 0 and at most {most:g}")
+        require(0 <= self.own_answers <= most, "ensemble.own_answers", self.own_answers, f"in [0, {most:g}]")
+        near, least = self.own_nearness, _LEAST_NEARNESS
+        near_enough = near is None or (isfinite(near) and near >= least)
+        require(near_enough, "ensemble.own_nearness", near, f"at least {least:g}, or None")
         require_one_of(Decision, "ensemble.decide", self.decide)
 
     @property
