@@ -150,6 +150,29 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path, changes: dict
     assert contents(tmp_path) == before
 
 
+def test_a_preset_that_has_changed_since_is_refused(tmp_path: Path) -> None:
+    begun = {**FIXED, "methods": ["fermi"], "presets": {"fermi": "1", "chameleon": "2"}}
+    kept(tmp_path, begun)
+    before = contents(tmp_path)
+    with pytest.raises(SettingsError, match=r"begun with other settings of chameleon and fermi.*--report-only"):
+        Archive.open(tmp_path, {**begun, "presets": {"fermi": "8", "chameleon": "9"}})
+    assert contents(tmp_path) == before
+    Archive.open(tmp_path, {**begun, "presets": {"fermi": "1"}})
+    held = json.loads((tmp_path / "config.json").read_text())
+    assert held["presets"] == {"fermi": "1", "chameleon": "2"}, "of methods that this run did not need, too"
+
+
+def test_answers_of_a_program_that_kept_no_presets_are_not_continued_if_they_depend_on_them(tmp_path: Path) -> None:
+    for method in ("fermi", "opro", "fermi-no-examples[iterations=2]"):
+        old = {**FIXED, "methods": ["vanilla", method]}
+        folder = kept(tmp_path / method.partition("[")[0], old)
+        with pytest.raises(SettingsError, match="of an older program"):
+            Archive.open(folder, {**old, "presets": {"fermi": "1"}})
+        Archive.read(folder, old)
+    unlearned = {**FIXED, "methods": ["vanilla", "few-shot"]}
+    Archive.open(kept(tmp_path / "unlearned", unlearned), {**unlearned, "presets": {"fermi": "1"}})
+
+
 def test_methods_and_people_may_grow(tmp_path: Path) -> None:
     kept(tmp_path)
     Archive.open(tmp_path, {**FIXED, "methods": ["vanilla", "fermi"], "people": 9})

@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 
 from idiolect.errors import SettingsError
+from idiolect.methods.fermi.presets import preset
 from idiolect.methods.fermi.settings import FermiSettings
-from idiolect.methods.setting_changes import changed, changed_by_text
+from idiolect.methods.setting_changes import changed, changed_by_text, unusual
 from tests.held_out_settings import HELD_OUT
 
 
@@ -112,3 +113,10 @@ def test_changes_are_made_at_once_so_that_only_their_result_has_to_make_sense() 
 def test_a_typed_value_of_another_kind_is_a_message(path: str, value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         changed(FermiSettings(), {path: value})
+
+
+def test_unusual_settings_are_those_that_differ_from_the_defaults() -> None:
+    assert unusual(Outer()) == {}
+    assert unusual(Outer(count=4, inner=Inner(order="last"))) == {"count": 4, "inner.order": "last"}
+    assert unusual(FermiSettings()) == {}
+    assert unusual(preset("demo"))["ensemble.calibrate"] is True

@@ -18,6 +18,8 @@ from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY, check_version,
 
 _NAME = "config.json"
 _FIXED = ("task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
+PRESETS_KEY = "presets"
+"""Key of hashes of the settings that methods learn with, by method; folders of older programs lack it."""
 _GROWING = ("methods", "people", "curves")
 
 
@@ -52,7 +54,7 @@ def _is_configuration(held: Mapping[str, Any]) -> bool:
         isinstance(held.get("task"), str)
         and isinstance(methods, list)
         and all(isinstance(name, str) for name in methods)
-        and all(isinstance(held.get(name, {}), Mapping) for name in ("split", "models", "settings"))
+        and all(isinstance(held.get(name, {}), Mapping) for name in ("split", "models", "settings", PRESETS_KEY))
     )
 
 
@@ -76,11 +78,35 @@ def keep_config(folder: Path, config: Mapping[str, Any], *, alone: bool) -> None
     begun = begun or not alone
     if begun:
         check_config(folder, held, new)
+        _check_presets(folder, held, new)
+        new[PRESETS_KEY] = {**held.get(PRESETS_KEY, {}), **new.get(PRESETS_KEY, {})}
         new["fingerprint"] = new.get("fingerprint") or held.get("fingerprint", "")
     first = held.get("first") if begun else None
     if not isinstance(first, dict):
         first = {key: (held if begun else new).get(key) for key in _GROWING}
     replace_file(path, json.dumps({**new, "first": first}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _check_presets(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Check that methods would learn with the settings with which they have learned in the folder.
+
+    Raises:
+        SettingsError: they would not, or an older program did not keep them.
+    """
+    before, now = held.get(PRESETS_KEY), config.get(PRESETS_KEY, {})
+    learns = any(str(name).partition("[")[0].startswith(("fermi", "opro")) for name in held.get("methods", []))
+    if before is None and learns and now:
+        raise SettingsError(
+            f"{folder} contains answers of an older program, which did not keep what its presets were. They may have "
+            "changed since then, so that old and new answers cannot be put together. Name another folder; "
+            "--report-only still reports this one"
+        )
+    changed = sorted(name for name in now if before and name in before and before[name] != now[name])
+    if changed:
+        raise SettingsError(
+            f"{folder} was begun with other settings of {' and '.join(changed)}: the preset of the same name has "
+            "changed since then. Name another folder; --report-only still reports this one"
+        )
 
 
 def check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -13,12 +13,14 @@ import platform
 from typing import Any
 
 from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.config_file import PRESETS_KEY
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.opening import form_of
 from idiolect.evaluate.provenance import library_versions
 from idiolect.methods.answering import QuestionForm
+from idiolect.methods.setting_changes import unusual
 from idiolect.version import __version__
 
 _LOCAL = "local"  # kept although nobody named it: folders with `null` and a local model were made with `demo`
@@ -47,8 +49,23 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         "data": _data_digest(benchmark, config.group),
         **kept_settings(config, form=form_of(config, benchmark)),
         "fingerprint": "" if bench is None else bench.model.fingerprint,
+        PRESETS_KEY: {} if bench is None else _preset_digests(bench),
         "versions": _versions(),
     }
+
+
+def _preset_digests(bench: Bench) -> dict[str, str]:
+    """Return a hash of the settings that each method learns with, because a preset of the same name may change."""
+    presets: dict[str, Any] = {"fermi": bench.fermi}
+    if bench.open_weights is not None:
+        presets["chameleon"] = bench.open_weights.settings
+    return {name: _digest(settings) for name, settings in presets.items()}
+
+
+def _digest(settings: Any) -> str:
+    named_elsewhere = ("similarity", "retrieval.similarity")  # without its path, which may differ
+    values = {path: value for path, value in unusual(settings).items() if path not in named_elsewhere}
+    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
 
 
 def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None) -> dict[str, Any]:

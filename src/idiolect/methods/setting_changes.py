@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -50,6 +50,25 @@ def changed_by_text(settings: T, changes: Iterable[tuple[str, str]]) -> T:
         SettingsError: see `changed`.
     """
     return changed(settings, {path: _parsed(text, _type_of(path, settings)) for path, text in changes})
+
+
+def unusual(settings: Any) -> dict[str, object]:
+    """Return the values that differ from the defaults of their classes, by path.
+
+    A setting that is added later, with a default that leaves everything as it was, changes nothing of the result.
+
+    Args:
+        settings: a frozen dataclass; every field has a default.
+    """
+    found: dict[str, object] = {}
+    usual = type(settings)()
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            found |= {f"{field.name}.{path}": inner for path, inner in unusual(value).items()}
+        elif value != getattr(usual, field.name):
+            found[field.name] = value
+    return found
 
 
 def _replaced(settings: Any, changes: Mapping[str, object]) -> Any:
