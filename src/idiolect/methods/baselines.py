@@ -166,10 +166,11 @@ class FewShot:
         while len(shown) > 1:
             yield shown
             shown = self._without_farthest(shown)
-        yield shown
-        for most in CUTS if shown else ():
-            question = replace(shown[0].question, text=cut(shown[0].question.text, most))
-            yield [replace(shown[0], question=question)]
+        if shown:
+            yield shown
+            for most in CUTS:
+                question = replace(shown[0].question, text=cut(shown[0].question.text, most))
+                yield [replace(shown[0], question=question)]
         yield []
 
     def _without_farthest(self, shown: list[Opinion]) -> list[Opinion]:

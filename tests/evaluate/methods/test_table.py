@@ -90,6 +90,11 @@ def test_every_method_can_be_made(name: str) -> None:
         ("fermi[preset=paper]", "the preset is the same for all methods"),
         ("fermi-symmetric[proposers=demonstrations]", "no LLM proposer"),
         ("fermi+chameleon[iterations=1]", "takes no settings"),
+        ("fermi-no-retrieval[retrieval.retrieve=true]", "brackets undo what makes this method"),
+        ("fermi-llm[proposers=demonstrations]", "brackets undo what makes this method"),
+        ("fermi-no-failures[meta_prompt.failures=symmetric]", "brackets undo what makes this method"),
+        ("fermi-symmetric[meta_prompt.failures=none]", "brackets undo what makes this method"),
+        ("opro[hybrid.examples=4]", "brackets undo what makes this method"),
     ],
 )
 def test_a_wrong_setting_is_found_before_anything_is_asked(spec: str, message: str) -> None:

@@ -83,6 +83,8 @@ class FermiMethod:
                 "take it out of the methods, or name a preset that has some",
                 remedy=Remedy("preset"),
             )
+        if self.change(settings) != settings:
+            raise SettingsError("the brackets undo what makes this method another than fermi: take them out")
         if self.reads_failures and "llm" not in settings.proposers:
             raise SettingsError(
                 "this ablation changes what the optimizer reads, but the settings have no LLM proposer; put "
