@@ -139,7 +139,7 @@ def test_prompts_that_answer_together_are_counted_and_marked(tmp_path: Path) -> 
     assert any(line.startswith(f"{together} prompts answer together; the best of them, prompt ") for line in lines)
     assert sum(prompt["answers"] for prompt in document["prompts"]) == together
     shown = " ".join(run("users", "show", "ann", "--store", store).stdout.split())
-    assert "the best scores 0.5 as estimated from the opinions that it was written without:" in shown
+    assert "the best scores 1 on the opinions that it was written without:" in shown
     assert "few-shot 0.00, the base model 0.00: the personalization answers" in shown
 
 

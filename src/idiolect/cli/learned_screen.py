@@ -27,9 +27,9 @@ def origin(prompt: ScoredPrompt) -> str:
 
 
 def scored_on(prompt: ScoredPrompt, learned: FermiPersonalization) -> str:
-    """Return what a prompt's score rests on: with crossing, on the opinions that its optimizer did not see."""
+    """Return on which opinions a prompt is scored: with crossing, on those that its optimizer did not see."""
     crossed = bool(learned.folds) and prompt.prompt.origin != "initial"
-    return "as estimated from the opinions that it was written without" if crossed else "on all opinions"
+    return "on the opinions that it was written without" if crossed else "on all opinions"
 
 
 def print_prompt(prompt: ScoredPrompt, learned: FermiPersonalization, *, indent: int = 2) -> None:

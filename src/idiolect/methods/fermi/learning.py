@@ -129,7 +129,7 @@ class Learning:
     def report(self, stage: str) -> None:
         """Report the current stage to the observer."""
         task, state = self._task, self.state
-        best = self._plan.best_score(state) if state.memory and state.step != "rescore" else None
+        best = state.memory[0].score if state.memory and state.step != "rescore" else None
         done = len(state.history) - task.first
         spent = self._scorer.usage + self._optimizing
         self._observer(Progress(task.user.id, stage, done, task.iterations, best, spent))

@@ -18,7 +18,6 @@ from idiolect.methods.answering import with_stored_rule
 from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.crossing import best_by_advantage
 from idiolect.methods.fermi.dispositions import Disposition
-from idiolect.methods.fermi.estimates import estimated_score
 from idiolect.methods.fermi.memory import ScoredPrompt, best_first
 from idiolect.methods.fermi.settings import FermiSettings
 from idiolect.methods.unread import Readings
@@ -114,9 +113,8 @@ class FermiPersonalization:
 
     @property
     def best_score(self) -> float:
-        """Score of the best prompt, in [0, 1]; with crossing, its estimated score on the opinions that score `P⁰`."""
-        best = self.best
-        return estimated_score(best, self.initial, self._shrinkage) if self.folds else best.score
+        """Score of the best prompt on the opinions that score it, in [0, 1]; with crossing, those of its fold."""
+        return self.best.score
 
     def by_score(self, entries: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
         """Return fully scored prompts, best first."""
