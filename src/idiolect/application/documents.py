@@ -205,8 +205,8 @@ def opinion_added_document(user_id: str, added: OpinionAdded, spending: Spending
         "from_cache": spending.from_cache,
         "tokens": spending.prompt_tokens + spending.completion_tokens,
         "money": _money(spending.money),
-        "best_score_before": added.before.best_score,
-        "best_score": added.after.best_score,
+        "best_score_before": added.before.best.score,
+        "best_score": added.after.best.score,
         "used": added.after.used,
         "evidence": None if evidence is None else evidence.reason,
     }

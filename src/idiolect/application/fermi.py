@@ -70,7 +70,7 @@ class FermiSummary:
         usage, readings = learned.answering + learned.optimizing, learned.readings
         return cls(
             initial_score=learned.initial.score,
-            best_score=learned.best_score,
+            best_score=learned.best.score,
             prompts=len(learned.prompts),
             calls=usage.calls,
             tokens=usage.prompt_tokens + usage.completion_tokens,

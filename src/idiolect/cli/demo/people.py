@@ -77,7 +77,7 @@ async def try_person(learner: FermiLearner, user: User, progress: UsersProgress)
     answers: dict[str, list[Answer]] = {}
     for done, (name, respondent) in enumerate(methods.items()):
         stage = f"answering {len(questions)} questions: {name}"
-        progress.observe(Progress(user.id, stage, done, len(methods), learned.best_score, learning))
+        progress.observe(Progress(user.id, stage, done, len(methods), learned.best.score, learning))
         answers[name] = await respondent.answer(questions)
     after = personalized.personalization
     scoring = after.answering - learned.answering

@@ -94,7 +94,7 @@ def _print_added(added: OpinionAdded, spending: Spending, *, learn: bool) -> Non
     console = out()
     console.print(f"opinion {added.change}", markup=False)
     if added.before is not None and added.after is not None:
-        best, best_before = added.after.best_score, added.before.best_score
+        best, best_before = added.after.best.score, added.before.best.score
         calls = f"{spending.calls:,} calls, {spending.from_cache:,} answers from the cache"
         score = f"best prompt {best:.2f} {scored_on(added.after.best, added.after)}, {best_before:.2f} before"
         console.print(f"{score}; {calls}", markup=False)

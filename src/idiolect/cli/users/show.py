@@ -88,9 +88,7 @@ def _print_prompts(record: PersonalizationRecord) -> None:
     learned = FermiPersonalization.from_json(record.payload)
     n = len(learned.prompts)
     best = learned.best
-    _print_indented(
-        f"{n} prompt{'' if n == 1 else 's'}, the best scores {learned.best_score:.3g} {scored_on(best, learned)}:"
-    )
+    _print_indented(f"{n} prompt{'' if n == 1 else 's'}, the best scores {best.score:.3g} {scored_on(best, learned)}:")
     print_prompt(best, learned, indent=_INDENT + 2)
     if stated := shown_dispositions(learned.dispositions):
         _print_indented("dispositions, to change with users dispositions:")

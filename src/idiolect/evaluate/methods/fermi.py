@@ -194,7 +194,7 @@ def fermi_notes(learned: FermiPersonalization) -> dict[str, Any]:
         "finished": learned.finished,
         "iterations": len(learned.iterations),
         "scores_by_iteration": [iteration.best_score for iteration in learned.iterations],
-        "best_score": learned.best_score,
+        "best_score": learned.best.score,
         "first_score": learned.initial.score if learned.initial.complete else None,
         "best_origin": best.prompt.origin,
         "best_demonstrations": len(best.prompt.demonstrations),

@@ -111,11 +111,6 @@ class FermiPersonalization:
         complete = [entry for entry in (*self.memory, *self.prompts) if entry.complete]
         return self.by_score(complete)[0]
 
-    @property
-    def best_score(self) -> float:
-        """Score of the best prompt on the opinions that score it, in [0, 1]; with crossing, those of its fold."""
-        return self.best.score
-
     def by_score(self, entries: Iterable[ScoredPrompt]) -> tuple[ScoredPrompt, ...]:
         """Return fully scored prompts, best first."""
         return best_by_advantage(self.initial, entries, self._shrinkage) if self.folds else best_first(entries)
