@@ -139,3 +139,11 @@ def _turn_end_ids(tokenizer: Any) -> frozenset[int]:
     if tokenizer.eos_token_id is not None:
         ends.add(int(tokenizer.eos_token_id))
     return frozenset(ends)
+
+
+def generation_eos(network: Any) -> list[int]:
+    """Return the ids that end an answer by the network's generation settings; none if it has no such settings."""
+    eos = getattr(getattr(network, "generation_config", None), "eos_token_id", None)
+    if eos is None:
+        return []
+    return [int(eos)] if isinstance(eos, int) else [int(e) for e in eos]

@@ -140,6 +140,22 @@ class ChoiceRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenAnswer:
+    """An answer that somebody gave: a request with one continuation or several, and the index of the chosen one.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+
+    request: ChoiceRequest
+    chosen: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chosen < len(self.request.choices):
+            raise ValueError(f"chosen is {self.chosen}, must be in [0, {len(self.request.choices)})")
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceLogProbs:
     """Natural log-probabilities of a request's choices, in the order of the request.
 

@@ -2,14 +2,13 @@
 
 `LocalModel` turns requests into token ids (`chat_format`), merges those of concurrent tasks (`coalescing`) and runs
 them in one worker thread (`scoring`, `generation`), so that the event loop stays free. `loading` finds the weights.
-`EditedModel` is the same model under an edit (`edits`). Its requests join the batches of the model and of all its other
-views, so that one batch serves many people.
+`edited.EditedModel` is the same model under an edit (`edits`). Its requests join the batches of the model and of all
+its other views, so that one batch serves many people.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,15 +27,34 @@ try:
 except ImportError as error:
     raise MissingExtraError.of("local models need", "local", error) from error
 
-from idiolect.models.activations import Activations, EncodedText, capture
-from idiolect.models.chat_format import ChatFormat
+from idiolect.models.activations import Activations, capture
+from idiolect.models.answer_likelihood import Target
+from idiolect.models.chat_format import ChatFormat, generation_eos
 from idiolect.models.coalescing import Coalescer
 from idiolect.models.description import ModelDescription
+from idiolect.models.edit_training import (
+    EditFactors,
+    OnStep,
+    PassSettings,
+    TrainingSettings,
+    ignore_step,
+    train_edit,
+    write_gradient,
+)
+from idiolect.models.edited import EditedModel
 from idiolect.models.edits import Edit
+from idiolect.models.encoding import RequestEncoder, choice_logprobs_of, completion_of
 from idiolect.models.fingerprint import fingerprint
 from idiolect.models.generation import EncodedPrompt, Generated, generate
 from idiolect.models.gradients import likelihood_gradients
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message, Usage
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    ChosenAnswer,
+    Completion,
+    CompletionRequest,
+    Message,
+)
 from idiolect.models.loading import Origin, copy_in_dtype, dtype_named, load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
@@ -100,7 +118,8 @@ class LocalModel:
         self.tokenizer, self._files, self._origin = tokenizer, files, origin or Origin(Path(name).name)
         self.network = Network(network)
         self._scoring = self._scoring_network()
-        self.format = ChatFormat(tokenizer, _generation_eos(network))
+        self.format = ChatFormat(tokenizer, generation_eos(network))
+        self._encoder = RequestEncoder(self.format, self.network)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-local-model")
         self._padded = PaddedScorer(self._scoring, batch_size=self.settings.batch_size)
         self._packed = PackedScorer(
@@ -183,7 +202,7 @@ class LocalModel:
         """
         if not texts:
             raise ValueError("no texts to capture activations of: expected at least one")
-        encoded = [self._encode_text(messages, answer) for messages, answer in texts]
+        encoded = [self._encoder.text(messages, answer) for messages, answer in texts]
         size = self.settings.batch_size
         return await self.run(lambda: capture(self.network, encoded, batch_size=size, sample=sample))
 
@@ -194,9 +213,41 @@ class LocalModel:
         """
         if not texts:
             raise ValueError("no texts to compute gradients of: expected at least one")
-        encoded = [self._encode_text(messages, answer) for messages, answer in texts]
+        encoded = [self._encoder.text(messages, answer) for messages, answer in texts]
         size = min(self.settings.batch_size, _GRADIENT_BATCH)
         return await self.run(lambda: likelihood_gradients(self.network, encoded, batch_size=size))
+
+    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> torch.Tensor:
+        """Return the sum over answers of ∂ log-likelihood / ∂ writes at an edit of every layer; float32, (L, r, d).
+
+        Args:
+            factors: reads and writes.
+            answers: requests with the index of the chosen answer, see `answer_likelihood`; at least one.
+
+        Raises:
+            ModelError: an answer has no tokens, a prompt is too long, the network failed, or its layers are not built
+                like those of any supported model family.
+            ValueError: there are no answers.
+        """
+        targets = [self._encoder.target(answer) for answer in answers]
+        return await self.run(lambda: write_gradient(self.network, factors, targets, self._passing(targets)))
+
+    async def train_edit(
+        self,
+        start: EditFactors,
+        scale: torch.Tensor,
+        answers: Sequence[ChosenAnswer],
+        settings: TrainingSettings,
+        *,
+        on_step: OnStep = ignore_step,
+    ) -> EditFactors:
+        """Return an edit of every layer, trained to make the answers likelier; see `edit_training.train_edit`.
+
+        `on_step` is called in the worker thread. Errors are those of `write_gradient`.
+        """
+        targets = [self._encoder.target(answer) for answer in answers]
+        passing = self._passing(targets)
+        return await self.run(lambda: train_edit(self.network, start, scale, targets, settings, passing, on_step))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in the model's worker thread; for callers that use `network` and `tokenizer` directly.
@@ -261,15 +312,15 @@ class LocalModel:
         await self.run(forget)
 
     async def _complete(self, requests: Sequence[CompletionRequest], edit: Edit | None) -> list[Completion]:
-        items = [self._encode_prompt(request, edit) for request in requests]
+        items = [self._encoder.prompt(request, edit) for request in requests]
         generated = await self._submit(self._completions, items)
         self._thoughts_cut_off += sum(row.cut_off for row in generated)
-        return [_completion(item, row) for item, row in zip(items, generated, strict=True)]
+        return [completion_of(item, row) for item, row in zip(items, generated, strict=True)]
 
     async def _choice_logprobs(self, requests: Sequence[ChoiceRequest], edit: Edit | None) -> list[ChoiceLogProbs]:
-        items = [self._encode_choices(request, edit) for request in requests]
+        items = [self._encoder.choices(request, edit) for request in requests]
         scored = await self._submit(self._choices, items)
-        return [_choice_logprobs(item, scores) for item, scores in zip(items, scored, strict=True)]
+        return [choice_logprobs_of(item, scores) for item, scores in zip(items, scored, strict=True)]
 
     async def _submit(self, queue: Coalescer[Any, T], items: list[Any]) -> list[T]:
         self._check_open()
@@ -296,21 +347,9 @@ class LocalModel:
         if self._closed:
             raise ModelError(f"the model {self.name!r} is closed")
 
-    def _encode_prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
-        prompt = self.format.prompt_ids(request.messages, request.prefill)
-        self.network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
-        return EncodedPrompt(prompt, request.sampling, request.draw, edit)
-
-    def _encode_choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
-        prompt = self.format.prompt_ids(request.messages, request.prefill)
-        item = EncodedChoices(prompt, tuple(map(self.format.text_ids, request.choices)), edit)
-        self.network.check_length(len(prompt), item.longest - len(prompt), "a choice")
-        return item
-
-    def _encode_text(self, messages: Sequence[Message], answer: str) -> EncodedText:
-        prompt, rest = self.format.prompt_ids(messages), self.format.text_ids(answer)
-        self.network.check_length(len(prompt), len(rest), "the answer")
-        return EncodedText(prompt + rest, start=len(prompt))
+    def _passing(self, targets: Sequence[Target]) -> PassSettings:
+        packed = self._packs_whole(max((target.longest for target in targets), default=0))
+        return PassSettings(packed, self.settings.max_pass_tokens or self._usual_pass_tokens())
 
     @torch.inference_mode()
     def _generate(self, items: list[EncodedPrompt]) -> list[Generated]:
@@ -322,39 +361,16 @@ class LocalModel:
         return self._scorer(items).score(items)
 
     def _scorer(self, items: list[EncodedChoices]) -> PackedScorer | PaddedScorer:
-        """Return the packed scorer if the architecture supports it and every attention window spans the text.
+        return self._packed if self._packs_whole(max(item.longest for item in items)) else self._padded
 
-        Otherwise return the padded scorer.
-        """
+    def _packs_whole(self, longest: int) -> bool:
+        """Return whether the architecture supports packing, and every attention window spans the longest text."""
         window = self.network.window
-        if window is not None and max(item.longest for item in items) > window:
-            return self._padded
+        if window is not None and longest > window:
+            return False
         if self._packs is None:
             self._packs = packs(self._scoring)
-        return self._packed if self._packs else self._padded
-
-
-class EditedModel:
-    """A local model under an edit, as a `LanguageModel` of its own; created by `LocalModel.with_edit`.
-
-    It shares the model's weights, worker, batches and prefix cache. It has no `close`: close the model itself.
-    """
-
-    def __init__(self, model: LocalModel, edit: Edit | None) -> None:
-        self.name, self.model, self.edit = model.name, model, edit
-
-    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """Return one completion per request under the edit; otherwise like `LocalModel.complete`."""
-        return await self.model._complete(requests, self.edit)
-
-    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        """Return each request's log-probabilities under the edit; otherwise like `LocalModel.choice_logprobs`."""
-        return await self.model._choice_logprobs(requests, self.edit)
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of the model's fingerprint and the edit; without an edit, the fingerprint itself."""
-        base = self.model.fingerprint()
-        return base if self.edit is None else hashlib.sha256(f"{base} {self.edit.digest}".encode()).hexdigest()
+        return self._packs
 
 
 def load_local_model(
@@ -377,20 +393,3 @@ def load_local_model(
     return LocalModel(
         loaded.network, loaded.tokenizer, name=name, settings=settings, files=loaded.files, origin=loaded.origin
     )
-
-
-def _generation_eos(network: Any) -> list[int]:
-    eos = getattr(getattr(network, "generation_config", None), "eos_token_id", None)
-    if eos is None:
-        return []
-    return [int(eos)] if isinstance(eos, int) else [int(e) for e in eos]
-
-
-def _completion(item: EncodedPrompt, row: Generated) -> Completion:
-    usage = Usage(1, prompt_tokens=len(item.prompt), completion_tokens=row.n_tokens, computed_tokens=row.computed)
-    return Completion(row.text, row.finish_reason, usage)
-
-
-def _choice_logprobs(item: EncodedChoices, scores: ScoredChoices) -> ChoiceLogProbs:
-    usage = Usage(1, prompt_tokens=item.n_tokens, computed_tokens=scores.computed)
-    return ChoiceLogProbs(scores.logprobs, tuple(map(len, item.choices)), usage)

@@ -1,0 +1,72 @@
+"""Requests as token ids, checked against the context, and results with their usage; between `local` and passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from idiolect.errors import ModelError
+from idiolect.models.activations import EncodedText
+from idiolect.models.answer_likelihood import Target
+from idiolect.models.chat_format import ChatFormat
+from idiolect.models.edits import Edit
+from idiolect.models.generation import EncodedPrompt, Generated
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    ChosenAnswer,
+    Completion,
+    CompletionRequest,
+    Message,
+    Usage,
+)
+from idiolect.models.network import Network
+from idiolect.models.scoring import EncodedChoices, ScoredChoices
+
+
+class RequestEncoder:
+    """The encoder of one model's requests. Its methods raise ModelError if a request does not fit into the context."""
+
+    def __init__(self, chat_format: ChatFormat, network: Network) -> None:
+        self._format, self._network = chat_format, network
+
+    def prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
+        """Encode a request to write."""
+        prompt = self._format.prompt_ids(request.messages, request.prefill)
+        self._network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
+        return EncodedPrompt(prompt, request.sampling, request.draw, edit)
+
+    def choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
+        """Encode a request for the likelihood of choices."""
+        prompt = self._format.prompt_ids(request.messages, request.prefill)
+        item = EncodedChoices(prompt, tuple(map(self._format.text_ids, request.choices)), edit)
+        self._network.check_length(len(prompt), item.longest - len(prompt), "a choice")
+        return item
+
+    def text(self, messages: Sequence[Message], answer: str) -> EncodedText:
+        """Encode a chat with the assistant's answer."""
+        prompt, rest = self._format.prompt_ids(messages), self._format.text_ids(answer)
+        self._network.check_length(len(prompt), len(rest), "the answer")
+        return EncodedText(prompt + rest, start=len(prompt))
+
+    def target(self, answer: ChosenAnswer) -> Target:
+        """Encode an answer whose likelihood is to be differentiated.
+
+        Raises:
+            ModelError: a choice has no tokens, or the request is too long.
+        """
+        item = self.choices(answer.request, None)
+        if not all(item.choices):
+            raise ModelError("an answer has no tokens")
+        return Target(item.prompt, item.choices, answer.chosen)
+
+
+def completion_of(item: EncodedPrompt, row: Generated) -> Completion:
+    """Return a generated row as a completion."""
+    usage = Usage(1, prompt_tokens=len(item.prompt), completion_tokens=row.n_tokens, computed_tokens=row.computed)
+    return Completion(row.text, row.finish_reason, usage)
+
+
+def choice_logprobs_of(item: EncodedChoices, scores: ScoredChoices) -> ChoiceLogProbs:
+    """Return scored choices with their numbers of tokens."""
+    usage = Usage(1, prompt_tokens=item.n_tokens, computed_tokens=scores.computed)
+    return ChoiceLogProbs(scores.logprobs, tuple(map(len, item.choices)), usage)

@@ -1,0 +1,176 @@
+import math
+
+import pytest
+import torch
+
+from idiolect.errors import ModelError
+from idiolect.models.answer_likelihood import Target, log_likelihoods, passes
+from idiolect.models.edit_training import (
+    EditFactors,
+    PassSettings,
+    TrainingSettings,
+    train_edit,
+    write_gradient,
+)
+from idiolect.models.edits import Edit, LayerEdit
+from idiolect.models.language_model import ChoiceRequest, ChosenAnswer
+from idiolect.models.network import Network
+from tests.models import tiny
+
+PACKED, PADDED = PassSettings(packed=True, max_tokens=64), PassSettings(packed=False, max_tokens=64)
+TEXTS = [Target((5, 6, 7), ((8, 9, 10, 11),)), Target((5, 6, 7), ((20, 21),)), Target((30, 31), ((32, 33, 34),))]
+CHOSEN = Target((40, 41, 42), ((1, 2), (3,), (4, 5, 6)), chosen=2)
+TARGETS = [*TEXTS, CHOSEN]
+
+
+def factors(network: Network, *, rank: int = 2, size: float = 0.05) -> EditFactors:
+    generator = torch.Generator().manual_seed(3)
+    shape = (network.config.num_hidden_layers, rank, network.config.hidden_size)
+    return EditFactors(torch.randn(shape, generator=generator), size * torch.randn(shape, generator=generator))
+
+
+def edit_of(found: EditFactors) -> Edit:
+    return Edit({at: LayerEdit(found.reads[at], found.writes[at]) for at in range(len(found.reads))})
+
+
+async def likelihoods(model, edit: Edit | None, answers: list[ChosenAnswer]) -> list[float]:
+    found = await model.with_edit(edit).choice_logprobs([answer.request for answer in answers])
+    return [
+        each.per_token[0]
+        if len(each.logprobs) == 1
+        else each.logprobs[answer.chosen] - math.log(sum(map(math.exp, each.logprobs)))
+        for answer, each in zip(answers, found, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def test_likelihoods_are_the_same_packed_and_padded_and_do_not_depend_on_their_neighbours():
+    network = Network(tiny.llama())
+    together = log_likelihoods(network, TARGETS, packed=True)
+    alone = torch.cat([log_likelihoods(network, [each], packed=True) for each in TARGETS])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together, log_likelihoods(network, TARGETS, packed=False), atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_text_counts_per_token_and_a_choice_among_the_choices():
+    network = Network(tiny.llama())
+    text, chosen = log_likelihoods(network, [TEXTS[0], CHOSEN], packed=True).tolist()
+    ids = network.tensor([(5, 6, 7, 8, 9, 10)])
+    logprobs = network.logits(torch.arange(2, 6), input_ids=ids)[0].log_softmax(dim=1)
+    per_token = logprobs.gather(1, torch.tensor([[8], [9], [10], [11]]))
+    assert text == pytest.approx(float(per_token.mean()), abs=1e-5)
+    each = [log_likelihoods(network, [Target(CHOSEN.prompt, (ids,))], packed=True) * len(ids) for ids in CHOSEN.choices]
+    assert chosen == pytest.approx(float(torch.cat(each).log_softmax(0)[2]), abs=1e-5)
+
+
+def test_passes_hold_every_target_once_and_share_prompts():
+    assert list(passes(TARGETS, max_tokens=9)) == [[0, 1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1)) == [[0], [1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1000)) == [[0, 1, 2, 3]]
+    assert list(passes([], max_tokens=9)) == []
+
+
+def test_one_long_target_gets_a_pass_of_its_own():
+    long = Target((1,), (tuple(range(50)),))
+    assert list(passes([TEXTS[0], long, TEXTS[1]], max_tokens=10)) == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize("passing", [PACKED, PADDED], ids=["packed", "padded"])
+def test_the_gradient_is_the_slope_along_any_direction(passing):
+    network = Network(tiny.llama())
+    at = factors(network)
+    direction = torch.randn(at.writes.shape, generator=torch.Generator().manual_seed(0))
+    step = 1e-2
+
+    def total(sign: float) -> float:
+        moved = edit_of(EditFactors(at.reads, at.writes + sign * step * direction / direction.norm()))
+        with torch.inference_mode(), network.editing(network.editor.rows([moved])):
+            return float(log_likelihoods(network, [TARGETS[0]], packed=False))
+
+    one = write_gradient(network, at, TARGETS[:1], passing)
+    slope = (total(1) - total(-1)) / (2 * step)
+    assert slope == pytest.approx(float((one * direction).sum() / direction.norm()), rel=0.02, abs=1e-4)
+
+
+def test_gradients_add_up_over_targets_however_they_are_passed():
+    network = Network(tiny.llama())
+    at = factors(network)
+    together = write_gradient(network, at, TARGETS, PACKED)
+    parts = [write_gradient(network, at, [each], PADDED) for each in TARGETS]
+    assert torch.allclose(together, torch.stack(parts).sum(dim=0), atol=1e-4)
+    assert torch.allclose(together, write_gradient(network, at, TARGETS, PassSettings(True, 4)), atol=1e-4)
+
+
+def test_training_makes_targets_likelier_and_leaves_the_network_as_it_was():
+    network = Network(tiny.llama())
+    before = {name: each.clone() for name, each in network.module.named_parameters()}
+    start, scale = factors(network, size=0.0), torch.ones(network.config.num_hidden_layers)
+    settings = TrainingSettings(epochs=4, batch_size=2, learning_rate=0.02)
+    steps: list[tuple[int, int]] = []
+    found = train_edit(
+        network, start, scale, TARGETS, settings, PACKED, lambda done, total: steps.append((done, total))
+    )
+    gained = [_of(network, found, each) - _of(network, start, each) for each in TARGETS]
+    assert sum(gained) > 0.1
+    assert steps == [(done, 8) for done in range(1, 9)]
+    assert all(torch.equal(before[name], each) for name, each in network.module.named_parameters())
+    assert all(each.requires_grad for each in network.module.parameters())
+
+
+def test_training_is_the_same_with_the_same_seed_and_padded():
+    network = Network(tiny.llama())
+    start, scale = factors(network), torch.ones(network.config.num_hidden_layers)
+    settings = TrainingSettings(epochs=2, batch_size=3, learning_rate=1e-3)
+    one = train_edit(network, start, scale, TARGETS, settings, PACKED)
+    again = train_edit(network, start, scale, TARGETS, settings, PACKED)
+    padded = train_edit(network, start, scale, TARGETS, settings, PADDED)
+    assert torch.equal(one.writes, again.writes)
+    assert torch.allclose(one.writes, padded.writes, atol=1e-4)
+
+
+def test_nothing_to_learn_from_is_an_error():
+    network = Network(tiny.llama())
+    start, scale = factors(network), torch.ones(network.config.num_hidden_layers)
+    with pytest.raises(ValueError, match="no targets"):
+        write_gradient(network, start, [], PACKED)
+    with pytest.raises(ValueError, match="no targets"):
+        train_edit(network, start, scale, [], TrainingSettings(), PACKED)
+    with pytest.raises(ValueError, match="both must be"):
+        EditFactors(torch.zeros(2, 1, 3), torch.zeros(2, 1, 4))
+    with pytest.raises(ValueError, match="chosen"):
+        Target((1,), ((2,),), chosen=1)
+    with pytest.raises(ValueError, match="empty"):
+        Target((1,), ((),))
+
+
+async def test_a_model_trains_on_requests_as_it_is_asked():
+    model = tiny.local_model()
+    answers = [
+        ChosenAnswer(ChoiceRequest(tiny.ask("Do you agree?"), ("agree", "disagree")), 1),
+        ChosenAnswer(ChoiceRequest(tiny.ask("Write."), ("I do agree",))),
+    ]
+    start = factors(model.network, size=0.0)
+    scale = torch.ones(model.network.config.num_hidden_layers)
+    gradient = await model.write_gradient(start, answers)
+    assert gradient.shape == start.writes.shape
+    assert float(gradient.norm()) > 0
+    found = await model.train_edit(start, scale, answers, TrainingSettings(epochs=8, learning_rate=0.02))
+    before, after = (
+        await likelihoods(model, None, answers),
+        await likelihoods(model, edit_of(found), answers),
+    )
+    assert sum(after) > sum(before)
+
+
+async def test_a_prompt_that_is_too_long_is_an_error():
+    model = tiny.local_model()
+    too_long = ChosenAnswer(ChoiceRequest(tiny.ask("agree " * 5000), ("agree",)))
+    with pytest.raises(ModelError, match="can read at most"):
+        await model.write_gradient(factors(model.network), [too_long])
+
+
+@torch.inference_mode()
+def _of(network: Network, found: EditFactors, target: Target) -> float:
+    with network.editing(network.editor.rows([edit_of(found)] * len(target.choices))):
+        return float(log_likelihoods(network, [target], packed=False))
