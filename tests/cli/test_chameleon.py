@@ -178,6 +178,17 @@ def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[floa
     assert summary_line(unjudged).startswith("not judged, ")
 
 
+def test_the_cost_on_the_models_own_texts_is_named_a_divergence_only_where_it_is_one(store: Path) -> None:
+    kept = learned(store, "u1")
+    show = ("users", "show", "u1", "--store", store)
+    assert "ON THE MODEL'S OWN TEXTS" in run(*show).stdout
+    at_1 = replace(kept.settings.generation, temperature=1.0, personalized="own")
+    save(store, "u1", replace(kept, settings=replace(kept.settings, generation=at_1)))
+    shown = run(*show).stdout
+    assert "−KL(BASE‖EDITED)" in shown
+    assert "OWN TEXTS" not in shown
+
+
 def test_scores_that_mix_texts_and_opinions_are_not_shown_as_numbers(store: Path) -> None:
     eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
     mixed = Evidence((0.03, 1.0), (0.02, 1.0), kind="opinions and texts")
