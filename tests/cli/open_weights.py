@@ -88,5 +88,7 @@ def too_costly(kept: ChameleonPersonalization) -> ChameleonPersonalization:
 
 def evidence(edited: tuple[float, ...], base: tuple[float, ...], ratios: tuple[float, ...] = ()) -> ChameleonEvidence:
     """On opinions with these scores, and on texts with these log-ratios to the base model."""
-    texts = TextEvidence(tuple(ratio - 4 for ratio in ratios), (-4.0,) * len(ratios), (9,) * len(ratios))
-    return ChameleonEvidence(texts if ratios else None, Evidence(edited, base), JudgingSettings())
+    n, texts = len(ratios), None
+    if ratios:
+        texts = TextEvidence(tuple(ratio - 4 for ratio in ratios), (-4.0,) * n, (9,) * n)
+    return ChameleonEvidence(texts, Evidence(edited, base), JudgingSettings())
