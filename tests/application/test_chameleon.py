@@ -18,7 +18,6 @@ from idiolect.application.opinions import add_opinion, remove_opinion
 from idiolect.application.owner import Owner
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import MissingExtraError, ModelError, NotFittedError, OtherWeightsError, SettingsError
-from idiolect.methods.evidence import Evidence
 from idiolect.models.catalog import open_local_model
 from idiolect.models.local import LocalModel
 from idiolect.models.similarity import Bm25Similarity, Similarity
@@ -28,7 +27,7 @@ from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.mimicked import SILENT
 from tests.application.served import states
 from tests.cli.learning import TEA
-from tests.cli.open_weights import learned, save, too_costly, weights
+from tests.cli.open_weights import evidence, learned, save, too_costly, weights
 from tests.cli.opened_doubles import open_similarities
 
 pytestmark = pytest.mark.usefixtures("hashed")
@@ -152,7 +151,7 @@ async def test_other_or_unknown_weights_than_those_fitted_on_are_refused(tmp_pat
 
 
 async def test_an_edit_that_costs_too_much_does_not_answer(edited_store: Path) -> None:
-    """Where the scores speak for the edit and the cost on neutral text against it, nothing says that it answers."""
+    """If scores speak for the edit, and its cost on the model's own texts against it, nothing says that it answers."""
     costly = too_costly(learned(edited_store, "u1"))
     save(edited_store, "u1", costly)
     assert (costly.used, costly.evidence and costly.evidence.used) == (False, True)
@@ -166,10 +165,13 @@ async def test_an_edit_that_costs_too_much_does_not_answer(edited_store: Path) -
 def test_the_summary_has_what_the_evidence_decided(edited_store: Path, scores: tuple[float, ...]) -> None:
     kept = learned(edited_store, "u1")
     eligible = tuple(replace(trial, eligible=True) for trial in kept.trials)
-    judged = replace(kept, trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
+    judged = replace(kept, trials=eligible, evidence=evidence(scores, (0.5,) * len(scores)))
     counted = ChameleonSummary.of(judged)
     assert (counted.used, counted.evidence, counted.too_costly) == (scores == (1.0,), judged.gate, False)
     assert (counted.base_score, counted.edited_score) == (0.5, sum(scores) / len(scores))
+    assert (counted.judged, counted.text_gain) == (len(scores), None)
+    both = ChameleonSummary.of(replace(judged, evidence=evidence(scores, (0.5,) * len(scores), (0.1, 0.3))))
+    assert (both.judged, both.text_gain) == (len(scores) + 2, pytest.approx(0.2))
     unjudged = ChameleonSummary.of(replace(judged, evidence=None))
     assert (unjudged.used, unjudged.evidence, unjudged.base_score, unjudged.edited_score) == (True, None, None, None)
 

@@ -14,6 +14,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import Result
 
+from idiolect.methods.chameleon.evidence import ChameleonEvidence, JudgingSettings, TextEvidence
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.evidence import Evidence
 from idiolect.models.similarity import EmbeddingSimilarity, FloatArray
@@ -80,6 +81,14 @@ def save(store: Path, user_id: str, kept: ChameleonPersonalization) -> None:
 
 
 def too_costly(kept: ChameleonPersonalization) -> ChameleonPersonalization:
-    """The same with scores that speak for the edit, and a cost on neutral text that forbids it."""
+    """The same with scores that speak for the edit, and a cost on the model's own texts that forbids it."""
     trials = tuple(replace(trial, eligible=False) for trial in kept.trials)
-    return replace(kept, trials=trials, evidence=Evidence((1.0, 1.0), (0.0, 0.0), 0.0))
+    return replace(kept, trials=trials, evidence=evidence((1.0, 1.0), (0.0, 0.0), (0.25,)))
+
+
+def evidence(edited: tuple[float, ...], base: tuple[float, ...], ratios: tuple[float, ...] = ()) -> ChameleonEvidence:
+    """On opinions with these scores, and on texts with these log-ratios to the base model."""
+    n, texts = len(ratios), None
+    if ratios:
+        texts = TextEvidence(tuple(ratio - 4 for ratio in ratios), (-4.0,) * n, (9,) * n)
+    return ChameleonEvidence(texts, Evidence(edited, base), JudgingSettings())

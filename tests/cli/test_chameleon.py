@@ -16,10 +16,11 @@ from idiolect.application.chameleon import USER_NOTE as STALE
 from idiolect.application.chameleon import ChameleonSummary
 from idiolect.cli.fit_screen import summary_line, summary_remark
 from idiolect.errors import MissingExtraError
+from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.evidence import Evidence
 from idiolect.store import Store
 from tests.cli.learning import FAST, SILENT, TEA, run, write_people
-from tests.cli.open_weights import SMALL, fit, learned, save, similarity, too_costly, weights, writer
+from tests.cli.open_weights import SMALL, evidence, fit, learned, save, similarity, too_costly, weights, writer
 from tests.cli.opened_doubles import open_similarities
 
 ASK_TEA = (TEA.text, "--choices", "|".join(TEA.choices))
@@ -63,6 +64,12 @@ def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, 
     assert row.split()[:3] == ["u1", "6", "18"]
     kept = learned(tmp_path / "store", "u1")
     assert row.split()[3] == str(len(kept.pairs))
+    assert header.split()[6:9] == ["NAT/TOKEN", "BASE", "EDITED"]
+    assert isinstance(kept.evidence, ChameleonEvidence)
+    found = kept.evidence.texts, kept.evidence.opinions
+    gain = "-" if found[0] is None else f"{found[0].difference:+.3f}"
+    assert row.split()[6] == gain
+    assert (row.split()[7] == "-") is (found[1] is None)
 
 
 def test_fit_prints_json_lines_with_its_own_columns(tmp_path: Path, model: str) -> None:
@@ -145,12 +152,12 @@ def test_ask_refuses_an_edit_of_unknown_weights_and_quotes_what_fits_again(store
 
 
 def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> None:
-    """Where the scores speak for the edit and the cost on neutral text against it, nothing says that it answers."""
+    """If scores speak for the edit, and its cost on the model's own texts against it, nothing says that it answers."""
     costly = too_costly(learned(store, "u1"))
     save(store, "u1", costly)
     counted = ChameleonSummary.of(costly)
     assert summary_remark(counted) == "base model answers: every variant costs too much"
-    assert "edited 1" in summary_line(counted)
+    assert summary_line(counted).startswith("texts +0.250 nat per token, opinions 1.00, base 0.00, ")
     shown: Any = json.loads(run("ask", "--store", store, "--user", "u1", *ASK_TEA, "--json").stdout)
     assert shown["answered_by"] == "base"
     told = shown["chameleon"]
@@ -163,11 +170,36 @@ def test_an_edit_that_costs_too_much_is_told_as_the_gate_has_it(store: Path) -> 
 )
 def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[float, ...], remark: str) -> None:
     eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
-    kept = replace(learned(store, "u1"), trials=eligible, evidence=Evidence(scores, (0.5,) * len(scores), 0.0))
+    kept = replace(learned(store, "u1"), trials=eligible, evidence=evidence(scores, (0.5,) * len(scores)))
     counted = ChameleonSummary.of(kept)
     assert summary_remark(counted) == remark
     unjudged = ChameleonSummary.of(replace(kept, evidence=None))
     assert summary_remark(unjudged) == "not judged: nothing held out"
+    assert summary_line(unjudged).startswith("not judged, ")
+
+
+def test_the_cost_on_the_models_own_texts_is_named_a_divergence_only_where_it_is_one(store: Path) -> None:
+    kept = learned(store, "u1")
+    show = ("users", "show", "u1", "--store", store)
+    assert "ON THE MODEL'S OWN TEXTS" in run(*show).stdout
+    at_1 = replace(kept.settings.generation, temperature=1.0, personalized="own")
+    save(store, "u1", replace(kept, settings=replace(kept.settings, generation=at_1)))
+    shown = run(*show).stdout
+    assert "−KL(BASE‖EDITED)" in shown
+    assert "OWN TEXTS" not in shown
+
+
+def test_scores_that_mix_texts_and_opinions_are_not_shown_as_numbers(store: Path) -> None:
+    eligible = tuple(replace(trial, eligible=True) for trial in learned(store, "u1").trials)
+    mixed = Evidence((0.03, 1.0), (0.02, 1.0), kind="opinions and texts")
+    kept = replace(learned(store, "u1"), trials=eligible, evidence=mixed)
+    save(store, "u1", kept)
+    counted = ChameleonSummary.of(kept)
+    assert (counted.judged, counted.text_gain, counted.base_score, counted.edited_score) == (2, None, None, None)
+    assert summary_line(counted).startswith("judged by 2, ")
+    assert summary_remark(counted) == ""
+    shown = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
+    assert "on 2 held-out opinions and texts the personalization scored 0.52" in shown
 
 
 def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:

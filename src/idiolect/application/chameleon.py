@@ -7,9 +7,7 @@ the method's, `learned_from`: a hash of the user's data, which shows whether the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import fsum
 from typing import TYPE_CHECKING
 
 from idiolect.application.choices import check_open_weights, require_chameleon
@@ -49,12 +47,16 @@ class ChameleonSummary:
         pairs, dropped: number of pairs used, and of degenerate pairs dropped.
         layers: number of edited layers.
         variant: rule with its strengths.
-        base_score, edited_score: mean scores on held-out items, in [0, 1]; None if nothing was held out.
+        judged: number of held-out opinions and texts that judged the edit.
+        text_gain: mean log-probability of held-out texts under the edit minus that under the base model, in nat per
+            token; None if no text judged.
+        base_score, edited_score: mean alignment on held-out opinions, in [0, 1]; None if no opinion judged. Of an edit
+            judged before texts had a scale of their own, all three are None.
         calls, tokens: cost of learning without a cache.
         used: whether the edit answers; False if the evidence favours the base model, or every variant costs too much.
         evidence: reason for this in one sentence; None if the edit is used and nothing was held out.
-        too_costly: whether no variant was within the limit on neutral text, so that the base model answers whatever
-            the scores are.
+        too_costly: whether no variant was within the limit on the model's own texts, so that the base model answers
+            whatever the scores are.
     """
 
     items: int
@@ -62,6 +64,8 @@ class ChameleonSummary:
     dropped: int
     layers: int
     variant: str
+    judged: int
+    text_gain: float | None
     base_score: float | None
     edited_score: float | None
     calls: int
@@ -73,15 +77,21 @@ class ChameleonSummary:
     @classmethod
     def of(cls, learned: ChameleonPersonalization) -> ChameleonSummary:
         """Return the summary of a personalization."""
+        from idiolect.methods.chameleon.evidence import evidence_numbers
+
         usage, evidence = learned.usage, learned.evidence
+        numbers = {} if evidence is None else evidence_numbers(evidence)
+        texts, opinions = numbers.get("texts") or {}, numbers.get("opinions") or {}
         return cls(
             items=learned.n_learned + learned.n_chosen + learned.n_judged,
             pairs=len(learned.pairs),
             dropped=sum(learned.dropped.values()),
             layers=len(learned.edit.layers),
             variant=str(learned.variant),
-            base_score=None if evidence is None else _mean(evidence.base),
-            edited_score=None if evidence is None else _mean(evidence.personalized),
+            judged=0 if evidence is None else evidence.n,
+            text_gain=texts.get("nat_per_token"),
+            base_score=opinions.get("base"),
+            edited_score=opinions.get("edited"),
             calls=usage.calls,
             tokens=usage.prompt_tokens + usage.completion_tokens,
             used=learned.used,
@@ -273,7 +283,3 @@ async def _open_embeddings(pool: ModelPool, name: str) -> OpenSimilarity:
             f"CHAMELEON selects history items by embeddings, but {name} has none", remedy=_ANOTHER_SIMILARITY
         )
     return similarity
-
-
-def _mean(scores: Sequence[float]) -> float:
-    return fsum(scores) / len(scores)

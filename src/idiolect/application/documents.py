@@ -167,12 +167,13 @@ def disposition_document(one: Disposition, learned: FermiPersonalization) -> Doc
 def edit_document(learned: ChameleonPersonalization) -> Document:
     """Return the document for an edit, without its pairs and tensors.
 
-    The `reason` in `evidence` explains the whole decision, which also considers the cost on neutral text.
+    The `reason` in `evidence` explains the whole decision, which also considers the cost on the model's own texts.
     """
-    evidence = learned.evidence
-    judged = None
-    if evidence is not None:
-        judged = {"n": evidence.n, "difference": evidence.difference, "used": learned.used, "reason": learned.gate}
+    from idiolect.methods.chameleon.evidence import evidence_numbers
+
+    judged, found = None, learned.evidence
+    if found is not None:
+        judged = {"n": found.n, **evidence_numbers(found), "used": learned.used, "reason": learned.gate}
     return {
         "model": learned.model,
         "fingerprint": learned.fingerprint,

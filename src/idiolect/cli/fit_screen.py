@@ -29,7 +29,6 @@ from idiolect.cli.terminal import (
     visible,
 )
 from idiolect.errors import error_kind
-from idiolect.methods.evidence import shown_score
 from idiolect.methods.unread import too_many_unread
 
 _SHOWN_USERS = 20
@@ -38,7 +37,7 @@ _UNREAD_CHARACTERS = 80
 _STAYS = "; the earlier result was kept"
 _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
-    CHAMELEON: ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "BASE", "EDITED", "CALLS", "TOKENS"),
+    CHAMELEON: ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "NAT/TOKEN", "BASE", "EDITED", "CALLS", "TOKENS"),
 }
 _WORDS: dict[MethodName, tuple[str, ...]] = {FERMI: (), CHAMELEON: ("VARIANT",)}
 _FERMI_FORECAST = ("", "MODEL", "CALLS", "AT MOST", "PROMPT TOKENS", "COMPLETION TOKENS", "USD")
@@ -214,9 +213,11 @@ def summary_line(summary: object) -> str:
         scores = f"best {summary.best_score:.2f}, P⁰ {summary.initial_score:.2f}"
         return f"{scores}, {summary.calls:,} calls{left_out}{unread}"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
-    base, edited = _edit_scores(summary)
-    judged = "not judged" if summary.base_score is None else f"edited {edited}, base {base}"
-    return f"{judged}, {summary.pairs} pairs, {summary.calls:,} calls"
+    gain, base, edited = _edit_scores(summary)
+    judged = [f"texts {gain} nat per token"] * (summary.text_gain is not None)
+    judged += [f"opinions {edited}, base {base}"] * (summary.base_score is not None)
+    scores = ", ".join(judged) or (f"judged by {summary.judged}" if summary.judged else "not judged")
+    return f"{scores}, {summary.pairs} pairs, {summary.calls:,} calls"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -239,10 +240,12 @@ def _cells(summary: object) -> tuple[str, ...]:
     return *counts, *_edit_scores(summary), f"{summary.calls:,}", f"{summary.tokens:,}", summary.variant
 
 
-def _edit_scores(summary: ChameleonSummary) -> tuple[str, str]:
+def _edit_scores(summary: ChameleonSummary) -> tuple[str, str, str]:
+    """Return the gain on texts in nat per token, and the scores of the base and the edited model on opinions."""
+    gain = "-" if summary.text_gain is None else f"{summary.text_gain:+.3f}"
     scores = (summary.base_score, summary.edited_score)
-    base, edited = ("-" if score is None else shown_score(score) for score in scores)
-    return base, edited
+    base, edited = ("-" if score is None else f"{score:.2f}" for score in scores)
+    return gain, base, edited
 
 
 def _remark(outcome: Outcome) -> str:
@@ -261,7 +264,7 @@ def summary_remark(summary: object) -> str:
         return ", ".join([*parts, *["few-shot answers: no gain over it"] * summary.few_shot])
     if isinstance(summary, ChameleonSummary):
         if summary.used:
-            return "not judged: nothing held out" if summary.base_score is None else ""
+            return "" if summary.judged else "not judged: nothing held out"
         why = "every variant costs too much" if summary.too_costly else "no gain on held-out items"
         return f"base model answers: {why}"
     return ""

@@ -85,7 +85,8 @@ def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> 
     print_wrapped("in these layers: " + ", ".join(numbers), indent=indent)
     if learned.trials:
         out().print(" " * indent + f"tried on {_items(learned.n_chosen)} (nat per token)", markup=False)
-        columns = ("VARIANT", "GAIN", "ON NEUTRAL TEXT", "")
+        unbiased = learned.settings.generation.draws_are_unbiased
+        columns = ("VARIANT", "GAIN", "−KL(BASE‖EDITED)" if unbiased else "ON THE MODEL'S OWN TEXTS", "")
         print_table(columns, (_trial(trial, learned) for trial in learned.trials), numbers=columns[1:3])
 
 

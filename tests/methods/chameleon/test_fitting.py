@@ -5,6 +5,7 @@ import torch
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.fitting import Chameleon, queries_of
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.roles import deal_roles
@@ -24,7 +25,8 @@ async def test_fit_finds_the_planted_direction_and_the_evidence_lets_it_answer()
     assert torch.cosine_similarity(direction, PLANTED, dim=0) > 0.99
     assert learned.used
     assert learned.n_judged == 4
-    assert "4 held-out opinions and texts" in learned.gate
+    assert learned.gate.startswith("on 4 held-out texts, ")
+    assert learned.gate.endswith(" nat per token likelier than under the base model: the edit answers")
 
 
 async def test_fit_of_an_edit_that_does_harm_lets_the_base_model_answer_and_says_why() -> None:
@@ -94,7 +96,8 @@ async def test_fit_that_ties_on_what_judges_asks_what_it_was_chosen_with() -> No
     learned = await fit(PlantedModel(), user, settings())
     assert learned.evidence is not None
     assert learned.evidence.tied
-    assert learned.evidence.learned_from is not None
+    assert isinstance(learned.evidence, ChameleonEvidence)
+    assert learned.evidence.known is not None
     assert not learned.used
 
 
@@ -138,7 +141,9 @@ async def test_fit_whose_every_variant_costs_too_much_lets_the_base_model_answer
     assert learned.evidence is not None
     assert learned.evidence.used
     assert not learned.used
-    assert learned.gate == "no variant costs at most 0.05 nat per token on neutral text: the base model answers"
+    assert (
+        learned.gate == "no variant costs at most 0.05 nat per token on the model's own texts: the base model answers"
+    )
 
 
 async def test_fit_tells_its_steps_in_order() -> None:

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -7,8 +7,11 @@ import torch
 from safetensors.torch import load, save
 
 from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.evidence import ChameleonEvidence, TextEvidence
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import FORMAT, ChameleonPersonalization
+from idiolect.methods.evidence import Evidence
+from idiolect.models.language_model import Usage
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
 
@@ -31,9 +34,32 @@ async def test_what_was_stored_before_the_output_rule_is_asked_without(learned: 
     assert card["settings"]["answering"].pop("output_rule") is True
     older = ChameleonPersonalization.from_parts(card, learned.tensor_bytes())
     assert older.settings.answering == replace(learned.settings.answering, output_rule=False)
-    assert older.format == FORMAT == 2
+    assert older.format == FORMAT == 3
     again = ChameleonPersonalization.from_parts(older.to_json(), learned.tensor_bytes())
     assert again.settings == older.settings
+
+
+@pytest.mark.parametrize(("edited", "used"), [((0.02, 1.0), True), ((0.01, 0.0), False)])
+async def test_what_was_judged_by_probabilities_of_tokens_keeps_its_evidence_and_decision(
+    learned: ChameleonPersonalization, edited: tuple[float, ...], used: bool
+) -> None:
+    card = json.loads(json.dumps(learned.to_json())) | {"format": 2}
+    del card["settings"]["judging"]
+    mixed = Evidence(edited, (0.01, 0.5), kind="opinions and texts", learned_from=(0.3, 0.2))
+    older = ChameleonPersonalization.from_parts(card | {"evidence": asdict(mixed)}, learned.tensor_bytes())
+    assert (older.evidence, older.used, older.gate) == (mixed, used, mixed.reason)
+    again = ChameleonPersonalization.from_parts(older.to_json(), learned.tensor_bytes())
+    assert (again.evidence, again.settings) == (mixed, learned.settings)
+
+
+async def test_evidence_on_both_kinds_survives_json(learned: ChameleonPersonalization) -> None:
+    opinions = Evidence((0.5,), (0.5,), 0.1)
+    known = ChameleonEvidence(TextEvidence((-3.8,), (-4.0,), (7,)), opinions, learned.settings.judging)
+    for evidence in (known, ChameleonEvidence(None, opinions, learned.settings.judging, known)):
+        judged = learned.judged(evidence, n=evidence.n, usage=Usage())
+        card = json.loads(json.dumps(judged.to_json()))
+        again = ChameleonPersonalization.from_parts(card, learned.tensor_bytes())
+        assert (again.evidence, again.gate) == (evidence, evidence.reason)
 
 
 async def test_personalization_without_its_directions_is_an_error(learned: ChameleonPersonalization) -> None:
@@ -62,6 +88,7 @@ async def test_personalization_of_damaged_tensors_is_an_error(learned: Chameleon
         ({"variant": {"rule": "magic"}}, "damaged at"),
         ({"pairs": "none"}, "damaged at pairs"),
         ({"n_judged": "many"}, "damaged at n_judged"),
+        ({"evidence": {"texts": None, "opinions": None, "settings": {}}}, "damaged at evidence"),
     ],
 )
 async def test_personalization_of_a_damaged_card_is_an_error(

@@ -27,6 +27,7 @@ from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.baselines import base
+from idiolect.methods.chameleon.evidence import evidence_numbers
 from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -176,6 +177,7 @@ def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
             for trial in learned.trials
         ],
         "members": len(learned.members),
+        "judged": None if learned.evidence is None else evidence_numbers(learned.evidence),
     }
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import ParamSpec, TypeVar
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.chameleon.history import history_items, select_history
-from idiolect.methods.chameleon.judging import ItemScores, evidence_scores, fluency, log_likelihoods
+from idiolect.methods.chameleon.judging import fluency, judge, log_likelihoods, mean_gain
 from idiolect.methods.chameleon.measuring import EditableModel, Measured, hold_out, measure
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, Trial
 from idiolect.methods.chameleon.preferences import (
@@ -34,7 +34,6 @@ from idiolect.methods.chameleon.preferences import (
 from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, least_items
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
 from idiolect.methods.chameleon.variants import diagnose, edit_of
-from idiolect.methods.evidence import weigh
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import CompletionModel, Usage
@@ -44,7 +43,6 @@ from idiolect.people.user import User
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_KIND = "opinions and texts"
 _STAGES = ("choosing the history", "writing pairs", "computing directions", "choosing a variant", "judging")
 
 
@@ -181,7 +179,7 @@ class Chameleon:
     async def _choose(
         self, edits: dict[Variant, Edit], measured: Measured, items: Sequence[Item]
     ) -> tuple[Variant, tuple[Trial, ...], Usage]:
-        """Choose the variant with the greatest gain among those whose fluency cost is within the limit.
+        """Choose the variant with the greatest gain (`mean_gain`) among those whose fluency cost is within the limit.
 
         If there is none, choose the one that costs least, which does not answer then. If there is no history to choose
         with, choose the first variant within the limit.
@@ -197,8 +195,9 @@ class Chameleon:
             own, neutral = await log_likelihoods(items, edited, answering), await fluency(measured.neutral, edited)
             usage += own.usage + neutral.usage
             change = neutral.mean - base_fluency.mean
-            gain = own.mean - base.mean if items else None
-            trials.append(Trial(variant, gain, change, eligible=limit is None or change >= -limit))
+            trials.append(
+                Trial(variant, mean_gain(items, own, base), change, eligible=limit is None or change >= -limit)
+            )
         best = max(
             trials, key=lambda trial: (trial.eligible, trial.gain or 0.0) if trial.eligible else (False, trial.fluency)
         )
@@ -206,22 +205,11 @@ class Chameleon:
 
     async def _judge(self, learned: ChameleonPersonalization, pooled: _Pool) -> ChameleonPersonalization:
         """Add the evidence; depending on the settings, the items used for choosing the variant decide a tie."""
-        items, gate = pooled.judging, self._settings.evidence
-        if not items:
+        if not pooled.judging:
             return learned
-        base, edited = await self._both(items, learned.edit)
-        evidence, usage = replace(weigh(edited.scores, base.scores, gate), kind=_KIND), base.usage + edited.usage
-        if evidence.tied and gate.ties == "learned" and pooled.choosing:
-            known_base, known = await self._both(pooled.choosing, learned.edit)
-            evidence = replace(evidence, learned_from=(known.mean, known_base.mean))
-            usage += known_base.usage + known.usage
-        return learned.judged(evidence, n=len(items), usage=usage)
-
-    async def _both(self, items: Sequence[Item], edit: Edit) -> tuple[ItemScores, ItemScores]:
-        """Return the scores of the base model and of the edited model."""
-        answering = self._settings.answering
-        base = await evidence_scores(items, self._model, answering)
-        return base, await evidence_scores(items, self._model.with_edit(edit), answering)
+        edited = self._model.with_edit(learned.edit)
+        evidence, usage = await judge(pooled.judging, self._model, edited, self._settings, known=pooled.choosing)
+        return learned.judged(evidence, n=len(pooled.judging), usage=usage)
 
 
 def _checked(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

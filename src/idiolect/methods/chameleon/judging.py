@@ -1,19 +1,20 @@
 """Scores of a model, edited or not, on a person's own answers and texts: for choosing a variant, and for the gate.
 
-    gain      mean over items of  log p(own answer or text | edited) − log p(… | base), in nat;  texts per token,
-              choices among the choices of their question
-    evidence  a score in [0, 1] per item: the alignment of the answer (opinions), or the geometric mean of the tokens'
-              probabilities (texts)
+    choosing   log p(own answer or text | edited) − log p(… | base);  texts and free answers in nat per token, choices
+               in nat among the choices of their question;  the mean of each of the two kinds, averaged over kinds
+    judging    texts by the same log-ratio per token, opinions by the alignment of the answer (`evidence`)
 
-The fluency of an edited model is the mean log-probability per token of neutral texts that the base model wrote; its
-change is minus an estimate of KL(base ‖ edited). If a model cannot answer, a `ModelError` is raised.
+`fluency` scores texts that the base model wrote. The mean change under the edit is minus an estimate of
+KL(base ‖ edited), in nat per token, only if the texts are unbiased draws (`GenerationSettings.draws_are_unbiased`);
+otherwise it is what it is, the change of log-probability on the model's own texts. If a model cannot answer, a
+`ModelError` is raised.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from idiolect.methods.alignment import alignment_score
 from idiolect.methods.answering import (
@@ -23,8 +24,11 @@ from idiolect.methods.answering import (
     choice_request,
     question_block,
 )
+from idiolect.methods.chameleon.evidence import ChameleonEvidence, JudgingSettings, TextEvidence
 from idiolect.methods.chameleon.measuring import Text
 from idiolect.methods.chameleon.roles import Item
+from idiolect.methods.chameleon.settings import ChameleonSettings
+from idiolect.methods.evidence import Evidence
 from idiolect.methods.texts import MAX_CHARS, PLAIN_REQUEST
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
 from idiolect.people.user import Opinion
@@ -43,6 +47,103 @@ class ItemScores:
         return math.fsum(self.scores) / len(self.scores) if self.scores else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """Scores of one model on held-out items.
+
+    Args:
+        texts: log-probability of each text, in nat per token, in the order of the items.
+        tokens: number of tokens of each text.
+        opinions: alignment of the model's answer to each opinion's question, in [0, 1], in the order of the items.
+        usage: cost of computing them.
+    """
+
+    texts: tuple[float, ...]
+    tokens: tuple[int, ...]
+    opinions: tuple[float, ...]
+    usage: Usage
+
+
+async def judge(
+    items: Sequence[Item],
+    base_model: LanguageModel,
+    edited_model: LanguageModel,
+    settings: ChameleonSettings,
+    *,
+    known: Sequence[Item] = (),
+    base_scores: HeldOutScores | None = None,
+) -> tuple[ChameleonEvidence, Usage]:
+    """Compare the edited model with the base model on held-out items.
+
+    Args:
+        items: held-out items, at least one.
+        base_model: the unedited model.
+        edited_model: the model with the edit.
+        settings: settings with the form of the questions, the margins and the weights of the kinds.
+        known: items that the variant was chosen with; they are scored only if `items` are opinions that tie, and
+            `evidence.ties` lets them decide.
+        base_scores: scores of the base model on `items`, if they were computed before.
+
+    Returns:
+        The evidence, and the cost of what was computed here.
+
+    Raises:
+        ValueError: there are no items, or a text has a log-probability that is not finite.
+        ModelError: a model could not answer.
+    """
+    answering, gate = settings.answering, settings.evidence
+    usage = Usage()
+    if base_scores is None:
+        base_scores = await held_out_scores(items, base_model, answering)
+        usage += base_scores.usage
+    edited = await held_out_scores(items, edited_model, answering)
+    usage += edited.usage
+    evidence = compare(edited, base_scores, settings.judging, margin=gate.margin)
+    if evidence.tied and gate.ties == "learned" and known:
+        base_known, edited_known = [
+            await held_out_scores(known, model, answering) for model in (base_model, edited_model)
+        ]
+        evidence = replace(evidence, known=compare(edited_known, base_known, settings.judging, margin=0.0))
+        usage += base_known.usage + edited_known.usage
+    return evidence, usage
+
+
+def compare(
+    edited: HeldOutScores, base: HeldOutScores, settings: JudgingSettings, *, margin: float
+) -> ChameleonEvidence:
+    """Return the evidence from the scores of both models on the same items.
+
+    Args:
+        edited: scores of the edited model.
+        base: scores of the base model.
+        settings: settings for weighing texts and opinions.
+        margin: lead that opinions must exceed, in alignment.
+
+    Raises:
+        ValueError: there are no items, the two differ in length, or a log-probability is not finite.
+    """
+    texts = TextEvidence(edited.texts, base.texts, base.tokens) if base.texts else None
+    opinions = Evidence(edited.opinions, base.opinions, margin) if base.opinions else None
+    return ChameleonEvidence(texts, opinions, settings)
+
+
+async def held_out_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> HeldOutScores:
+    """Return a model's scores on held-out texts and opinions."""
+    opinions = [item for item in items if isinstance(item, Opinion)]
+    answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
+    texts = [item for item in items if isinstance(item, str)]
+    found = await model.choice_logprobs([_request(text, settings) for text in texts]) if texts else []
+    return HeldOutScores(
+        texts=tuple(each.per_token[0] for each in found),
+        tokens=tuple(each.n_tokens[0] for each in found),
+        opinions=tuple(
+            alignment_score(opinion.question, opinion.answer, answer.answer)
+            for opinion, answer in zip(opinions, answers, strict=True)
+        ),
+        usage=sum((each.usage for each in found), sum((answer.usage for answer in answers), Usage())),
+    )
+
+
 async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
     """Return log p of the person's answer or text for each item: in nat per token for free text, in nat for choices."""
     found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
@@ -50,24 +151,31 @@ async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings:
     return ItemScores(scores, sum((each.usage for each in found), Usage()))
 
 
+def mean_gain(items: Sequence[Item], edited: ItemScores, base: ItemScores) -> float | None:
+    """Return the gain of an edit on the items that choose: the mean of each kind, averaged over the kinds.
+
+    The kinds are free text, in nat per token, and choices, in nat. Their scales differ, so each kind counts once,
+    however many items it has.
+
+    Args:
+        items: the items.
+        edited: their log-likelihoods under the edit (`log_likelihoods`).
+        base: the same under the base model.
+
+    Returns:
+        The gain, or None if there are no items.
+    """
+    gains: dict[bool, list[float]] = {}
+    for item, new, old in zip(items, edited.scores, base.scores, strict=True):
+        gains.setdefault(_is_free_text(item), []).append(new - old)
+    means = [math.fsum(each) / len(each) for each in gains.values()]
+    return math.fsum(means) / len(means) if means else None
+
+
 async def fluency(texts: Sequence[Text], model: LanguageModel) -> ItemScores:
-    """Return the mean log-probability per token of each text, in nat."""
+    """Return the log-probability of each text, in nat per token; see the module's docstring on what a change means."""
     found = await model.choice_logprobs([ChoiceRequest(messages, (answer,)) for messages, answer in texts])
     return ItemScores(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
-
-
-async def evidence_scores(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
-    """Return a score in [0, 1] for each item; see the module's docstring."""
-    opinions = [item for item in items if isinstance(item, Opinion)]
-    answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
-    aligned = iter(
-        alignment_score(opinion.question, opinion.answer, answer.answer)
-        for opinion, answer in zip(opinions, answers, strict=True)
-    )
-    texts = await log_likelihoods([item for item in items if isinstance(item, str)], model, settings)
-    likely = iter(texts.scores)
-    scores = tuple(next(aligned) if isinstance(item, Opinion) else min(math.exp(next(likely)), 1.0) for item in items)
-    return ItemScores(scores, sum((answer.usage for answer in answers), texts.usage))
 
 
 def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
@@ -85,3 +193,7 @@ def _log_likelihood(item: Item, found: ChoiceLogProbs) -> float:
     best = max(found.logprobs)
     total = best + math.log(math.fsum(math.exp(value - best) for value in found.logprobs))
     return found.logprobs[item.question.choices.index(item.answer)] - total
+
+
+def _is_free_text(item: Item) -> bool:
+    return isinstance(item, str) or not item.question.choices

@@ -60,7 +60,7 @@ class Measured:
         scale: mean ‖x‖ over sampled tokens, (L,).
         last: H_P, (K, L, d).
         tokens: a sample of tokens, (L, m, d).
-        neutral: neutral texts for measuring fluency: the held-out ones, or all if none is held out.
+        neutral: the model's own texts for measuring fluency: the held-out ones, or all if none is held out.
     """
 
     literal: Tensor

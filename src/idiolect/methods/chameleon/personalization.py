@@ -18,16 +18,18 @@ from safetensors.torch import load, save
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.answering import with_stored_rule
+from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.preferences import DropReason, Insights, Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
 from idiolect.methods.evidence import Evidence
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import Usage
 
-FORMAT = 2
-"""Format of a stored result. 1 had no output rule (`with_stored_rule`), so programs that know only 1 ask without."""
+FORMAT = 3
+"""Format of a stored result. 1 had no output rule (`with_stored_rule`), so programs that know only 1 ask without. Up to
+2, texts were judged by their tokens' probabilities, in one score with opinions: such evidence (`Evidence`) is kept."""
 
-_READ = (1, FORMAT)
+_READ = (1, 2, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ class Trial:
 
     Args:
         variant: the variant.
-        gain: mean log-probability of the person's own answers and texts, minus the base model's, in nat per token; None
-            if no history was kept for choosing.
-        fluency: the same difference on neutral text; below 0, the model became worse at it.
+        gain: log-probability of the person's own texts (in nat per token) and choices (in nat), minus the base model's:
+            the mean of each kind, averaged over the kinds; None if no history was kept for choosing.
+        fluency: mean change of the log-probability of the model's own texts, the neutral sides, in nat per token; minus
+            an estimate of KL(base ‖ edited) only if `GenerationSettings.draws_are_unbiased`.
         eligible: whether the fluency cost is within the limit.
     """
 
@@ -92,7 +95,8 @@ class ChameleonPersonalization:
         n_learned, n_chosen, n_judged: number of history items that were learned from, chosen with, and judged by.
         usage: cost of learning.
         members: ids of the group's members.
-        evidence: result on the held-out history; None if there was none.
+        evidence: result on the held-out history; None if there was none. A result of format 1 or 2 has an `Evidence`,
+            and the decision that it led to.
     """
 
     user_id: str
@@ -111,7 +115,7 @@ class ChameleonPersonalization:
     n_judged: int
     usage: Usage
     members: tuple[str, ...] = ()
-    evidence: Evidence | None = None
+    evidence: ChameleonEvidence | Evidence | None = None
     method: Literal["chameleon"] = "chameleon"
     format: int = FORMAT
 
@@ -125,7 +129,8 @@ class ChameleonPersonalization:
         """Reason why the edit is used or not, in one sentence."""
         if self._too_costly:
             limit = self.settings.max_fluency_cost
-            return f"no variant costs at most {limit} nat per token on neutral text: the base model answers"
+            cost = f"at most {limit} nat per token on the model's own texts"
+            return f"no variant costs {cost}: the base model answers"
         if self.evidence is not None:
             return self.evidence.reason
         return "not gated: " + ("too little history" if self.settings.evidence.share else "the settings have no gate")
@@ -169,7 +174,7 @@ class ChameleonPersonalization:
         except SettingsError as error:
             raise PersonalizationError(f"the stored personalization is damaged at settings: {error}") from None
 
-    def judged(self, evidence: Evidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
+    def judged(self, evidence: ChameleonEvidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
         """Return the result with the evidence from the held-out history, and the cost of gathering it."""
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
 

@@ -13,6 +13,7 @@ from typing import Literal
 from idiolect.errors import SettingsError
 from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.chameleon.ccs import CcsSettings
+from idiolect.methods.chameleon.evidence import JudgingSettings
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.models.edits import Gate, Positions
@@ -63,6 +64,15 @@ class GenerationSettings:
         require(0 <= self.least_difference < 1, "generation.least_difference", self.least_difference, "in [0, 1)")
         most = self.pairs
         require(2 <= self.least_pairs <= most, "generation.least_pairs", self.least_pairs, f"in [2, {most}]")
+
+    @property
+    def draws_are_unbiased(self) -> bool:
+        """Whether the neutral sides are draws from the base model itself: at temperature 1, and without guidance.
+
+        Only then is minus the change of their log-probability under an edit an estimate of KL(base ‖ edited). Below
+        temperature 1 they are too probable, and a guided text is scored without its guidance.
+        """
+        return self.temperature == 1 and self.personalized == "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +140,13 @@ class ChameleonSettings:
         positions: tokens on which the edit acts; only "all" can be exported.
         gate: "positive" makes the edit non-linear (`models.edits`), and it cannot be exported either.
         choosing_share: share of the history that is kept for choosing a variant, in [0, 1).
-        max_fluency_cost: maximum loss on the neutral texts, which the base model wrote, in nat per token. On such texts
-            it estimates KL(base ‖ edited). A variant above the limit is not chosen; if all are above it, the base model
-            answers. None: no limit.
+        max_fluency_cost: maximum loss of log-probability on the model's own texts, the neutral sides that the base
+            model wrote, in nat per token. It estimates KL(base ‖ edited) only if `generation.draws_are_unbiased`. A
+            variant above the limit is not chosen; if all are above it, the base model answers. None: no limit.
         answering: form of the person's questions.
         similarity: name of the similarity whose embeddings select the history.
         evidence: settings of the gate: a share of the history judges the result; 0: no gate.
+        judging: settings for weighing the texts and the opinions that judge.
     """
 
     preset: str = "custom"
@@ -149,6 +160,7 @@ class ChameleonSettings:
     answering: AnsweringSettings = field(default_factory=AnsweringSettings)
     similarity: str = "minilm"
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    judging: JudgingSettings = field(default_factory=JudgingSettings)
 
     def __post_init__(self) -> None:
         require(bool(self.variants), "variants", self.variants, "not empty")
