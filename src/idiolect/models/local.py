@@ -297,7 +297,7 @@ class LocalModel:
             raise ModelError(f"the model {self.name!r} is closed")
 
     def _encode_prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
-        prompt = self.format.prompt_ids(request.messages, request.prefill)
+        prompt = self.format.prompt_ids(request.messages, request.prefill, thinking=request.thinking)
         self.network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
         return EncodedPrompt(prompt, request.sampling, request.draw, edit)
 
@@ -308,7 +308,7 @@ class LocalModel:
         return item
 
     def _encode_text(self, messages: Sequence[Message], answer: str) -> EncodedText:
-        prompt, rest = self.format.prompt_ids(messages), self.format.text_ids(answer)
+        prompt, rest = self.format.prompt_ids(messages, thinking=False), self.format.text_ids(answer)
         self.network.check_length(len(prompt), len(rest), "the answer")
         return EncodedText(prompt + rest, start=len(prompt))
 
