@@ -22,8 +22,9 @@ from idiolect.store import Store
 from tests.cli.learning import ANN, run
 from tests.models.tiny import SIZES, tokenizer
 
-SMALL = ("--method", "chameleon", "--preset", "measured", "--pairs", "6", "--max-tokens", "6")
+SMALL = ("--method", "chameleon", "--preset", "measured", "--pairs", "6", "--max-tokens", "20")
 _WORDS = ("people", "cannot", "find", "work", "should", "help", "government", "agree", "strongly", "disagree", "that")
+_STOPS = ("。", "！")  # they end a sentence wherever they stand; a random model would hardly ever end one in so few tokens
 _NUL = "Ā"  # as a byte-level tokenizer spells it; a random model writes it, and no store keeps it
 
 
@@ -38,9 +39,14 @@ def weights(folder: Path, *, seed: int = 0) -> str:
     """A model folder with random weights; another seed, other weights."""
     torch.manual_seed(seed)
     network: Any = LlamaForCausalLM(LlamaConfig(**SIZES | {"max_position_embeddings": 2048}))
-    network.save_pretrained(folder)
     spelling = copy.deepcopy(tokenizer())
     spelling.add_special_tokens({"additional_special_tokens": [_NUL]})
+    spelling.add_tokens(list(_STOPS))
+    one, other = spelling.convert_tokens_to_ids(list(_STOPS))
+    with torch.no_grad():  # opposite rows, of which one is likely at most places
+        network.lm_head.weight[one] *= 4
+        network.lm_head.weight[other] = -network.lm_head.weight[one]
+    network.save_pretrained(folder)
     spelling.save_pretrained(folder)
     return str(folder)
 

@@ -1,7 +1,8 @@
 """Changes of nested settings by dotted path: `changed(settings, {"retrieval.pool": "memory"})`.
 
 Settings are frozen dataclasses of frozen dataclasses, which check their values when they are created. All changes are
-applied at once, so that only the result has to be valid, whatever their order.
+applied at once, so that only the result has to be valid, whatever their order. A path that leads through a tuple of
+dataclasses changes each of them: `{"variants.layers": "elbow"}`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -81,13 +82,18 @@ def _replaced(settings: Any, changes: Mapping[str, object]) -> Any:
         else:
             here[name] = value
     for name, inner in below.items():
-        here[name] = _replaced(here.get(name, getattr(settings, name)), inner)
+        value = here.get(name, getattr(settings, name))
+        here[name] = (
+            tuple(_replaced(each, inner) for each in value) if isinstance(value, tuple) else _replaced(value, inner)
+        )
     return replace(settings, **here)
 
 
 def _type_of(path: str, settings: object) -> Any:
     found: Any = type(settings)
     for name in path.split("."):
+        if get_origin(found) is tuple and is_dataclass(get_args(found)[0]):
+            found = get_args(found)[0]
         known = get_type_hints(found) if is_dataclass(found) else {}
         if name not in known:
             possible = f": choose one of {', '.join(sorted(known))}" if known else ""
@@ -127,7 +133,7 @@ def _json_or_text(text: str) -> object:
 def _in_words(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return f"one of {', '.join(map(repr, get_args(wanted)))}"
-    if isinstance(wanted, UnionType) and NoneType in get_args(wanted):
-        (value,) = (each for each in get_args(wanted) if each is not NoneType)
-        return f"{_in_words(value)}, or null"
+    if get_origin(wanted) in (Union, UnionType) and NoneType in get_args(wanted):
+        values = [each for each in get_args(wanted) if each is not NoneType]
+        return f"{', '.join(map(_in_words, values))}, or null"
     return _WORDS.get(wanted, "a value of another type")

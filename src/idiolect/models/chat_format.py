@@ -5,7 +5,8 @@ that it has the same tokens under every prompt and the prompt's tokens can be sh
 characters across that boundary, the two pieces stay apart, by definition.
 People's text never becomes a control token: `defuse` breaks up every such string before anything is rendered.
 A tokenizer without a chat template gets plain lines, `role: content`, ended by `assistant:`.
-A template that can leave thoughts out (`enable_thinking`) does, because an answer has few tokens and scores need none.
+A template that can leave thoughts out (`enable_thinking`) does, because an answer has few tokens and scores need none,
+unless a request asks for them (`thinking`). Some templates always open a thought; a request without thinking closes it.
 Marks of thoughts that are control tokens are decoded as text, so that `thoughts` finds them.
 """
 
@@ -19,7 +20,7 @@ from jinja2 import TemplateError
 
 from idiolect.errors import ModelError
 from idiolect.models.language_model import Message
-from idiolect.models.thoughts import TAGS, opens_thought
+from idiolect.models.thoughts import TAGS, closing_mark, opens_thought
 
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "<turn|>")
 _NEVER = re.compile(r"(?!)")
@@ -37,12 +38,19 @@ class ChatFormat:
     def __init__(self, tokenizer: Any, generation_eos: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._control = _control_strings(tokenizer)
-        self._template_options = _template_options(tokenizer)
+        self._chooses_thinking = _chooses_thinking(tokenizer)
         self._thought_marks = _thought_marks(tokenizer)
         self.stop_ids = frozenset(generation_eos) | _turn_end_ids(tokenizer)
 
-    def prompt_ids(self, messages: Sequence[Message], prefill: str = "") -> tuple[int, ...]:
+    def prompt_ids(
+        self, messages: Sequence[Message], prefill: str = "", *, thinking: bool | None = None
+    ) -> tuple[int, ...]:
         """Return the token ids of the rendered chat, up to and including `prefill`.
+
+        Args:
+            messages: the chat so far.
+            prefill: text that the assistant's turn begins with.
+            thinking: see `CompletionRequest`.
 
         Raises:
             ModelError: the model's chat template rejects these messages.
@@ -51,7 +59,10 @@ class ChatFormat:
         if not getattr(self._tokenizer, "chat_template", None):
             lines = [f"{message['role']}: {message['content']}\n" for message in defused]
             return self._ids("".join(lines) + "assistant:" + self.defuse(prefill), special=True)
-        return self._ids(self._render(defused) + self.defuse(prefill), special=False)
+        rendered = self._render(defused, thinking=bool(thinking))
+        if thinking is False and (closing := closing_mark(rendered)):
+            rendered += f"\n{closing}\n\n"
+        return self._ids(rendered + self.defuse(prefill), special=False)
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a continuation on its own (a choice).
@@ -94,15 +105,16 @@ class ChatFormat:
     def _ids(self, text: str, *, special: bool) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])
 
-    def _render(self, messages: list[dict[str, str]]) -> str:
+    def _render(self, messages: list[dict[str, str]], *, thinking: bool) -> str:
+        options = {"enable_thinking": thinking} if self._chooses_thinking else {}
         try:
             rendered = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **self._template_options
+                messages, tokenize=False, add_generation_prompt=True, **options
             )
             return str(rendered)
         except TemplateError as error:
             if messages and messages[0]["role"] == "system":  # some templates (Gemma's) support no system role
-                return self._render(_fold_system(messages))
+                return self._render(_fold_system(messages), thinking=thinking)
             raise ModelError(f"the model's chat template rejected the messages: {error}") from error
 
 
@@ -114,10 +126,10 @@ def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     return [first, *rest[1:]]
 
 
-def _template_options(tokenizer: Any) -> dict[str, bool]:
-    """Return the options of the chat template that ask for an answer without thoughts, if it has one."""
+def _chooses_thinking(tokenizer: Any) -> bool:
+    """Return whether the chat template has the option to leave thoughts out."""
     template = getattr(tokenizer, "chat_template", None)
-    return {"enable_thinking": False} if isinstance(template, str) and "enable_thinking" in template else {}
+    return isinstance(template, str) and "enable_thinking" in template
 
 
 def _thought_marks(tokenizer: Any) -> dict[int, str]:

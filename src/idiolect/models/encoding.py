@@ -31,7 +31,7 @@ class RequestEncoder:
 
     def prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
         """Encode a request to write."""
-        prompt = self._format.prompt_ids(request.messages, request.prefill)
+        prompt = self._format.prompt_ids(request.messages, request.prefill, thinking=request.thinking)
         self._network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
         return EncodedPrompt(prompt, request.sampling, request.draw, edit)
 
@@ -44,7 +44,7 @@ class RequestEncoder:
 
     def text(self, messages: Sequence[Message], answer: str) -> EncodedText:
         """Encode a chat with the assistant's answer."""
-        prompt, rest = self._format.prompt_ids(messages), self._format.text_ids(answer)
+        prompt, rest = self._format.prompt_ids(messages, thinking=False), self._format.text_ids(answer)
         self._network.check_length(len(prompt), len(rest), "the answer")
         return EncodedText(prompt + rest, start=len(prompt))
 

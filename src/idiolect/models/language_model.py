@@ -62,12 +62,17 @@ class CompletionRequest:
         sampling: how to decode.
         draw: index among several draws of the same messages; K draws are K different calls, also for a cache.
         prefill: text that the assistant's turn begins with; not repeated in the completion.
+        thinking: whether to think before the answer, for local models whose chat template leaves the choice; None: as
+            usual, that is without thoughts where the template can leave them out. With False, a thought that the
+            template opens in any case is closed at once. Models behind an API do as they always do: there is no
+            parameter for it that every server accepts.
     """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = SamplingParams()
     draw: int = 0
     prefill: str = ""
+    thinking: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class RecordingModel:
         self, operation: str, requests: Sequence[CompletionRequest | ChoiceRequest], results: list[Result]
     ) -> list[Result]:
         for request, result in zip(requests, results, strict=True):
-            key = _key(operation, self.name, asdict(request))
+            key = _key(operation, self.name, request)
             self._recording.add(key, operation=operation, model=self.name, result=asdict(result))
         return results
 
@@ -150,16 +150,22 @@ class ReplayModel:
         ]
 
     def _find(self, operation: str, request: CompletionRequest | ChoiceRequest) -> Any:
-        key = _key(operation, self.name, asdict(request))
+        key = _key(operation, self.name, request)
         result = self._recording.find(key)
         if result is None:
             raise _unseen(self._recording.path, operation, key, _outline(request))
         return result
 
 
-def _key(operation: str, model: str, request: Any) -> str:
-    """Return the SHA-256 of the canonical JSON of everything that the result depends on."""
-    canonical = json.dumps([operation, model, request], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+def _key(operation: str, model: str, request: CompletionRequest | ChoiceRequest) -> str:
+    """Return the SHA-256 of the canonical JSON of everything that the result depends on.
+
+    `thinking` is left out unless it is set, so that older recordings stay valid.
+    """
+    content = asdict(request)
+    if content.get("thinking") is None:
+        content.pop("thinking", None)
+    canonical = json.dumps([operation, model, content], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -35,7 +35,16 @@ _CLOSING = (
 )
 _OPENS = re.compile(_OPENING, re.IGNORECASE)
 _CLOSES = re.compile(_CLOSING, re.IGNORECASE)
-_OPENED_AT_THE_END = re.compile(rf"(?:{_OPENING})\s*$", re.IGNORECASE)
+_OPENED_AT_THE_END = re.compile(rf"(?P<mark>{_OPENING})\s*$", re.IGNORECASE)
+_CLOSING_OF = {
+    "[think]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|start_thinking|>": "<|END_THINKING|>",
+    "<unused94>": "<unused95>",
+    "<|channel>thought": "<channel|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+}  # by the opening mark in lower case; those of the other marks only insert a slash
 _PAIR = re.compile(rf"(?:{_OPENING}).*?(?:{_CLOSING})", re.IGNORECASE | re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)(?:(?!<\|message\|>|<\|channel\|>).){0,200}<\|message\|>", re.DOTALL)
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>")
@@ -98,6 +107,19 @@ def after_thoughts(text: str, *, opened: bool = False) -> Spoken:
 def opens_thought(prompt: str) -> bool:
     """Return whether a rendered prompt ends with a mark that opens a thought."""
     return _OPENED_AT_THE_END.search(prompt[-60:]) is not None
+
+
+def closing_mark(prompt: str) -> str:
+    """Return the mark that closes the thought that a rendered prompt opens at its end; "" if it opens none."""
+    found = _OPENED_AT_THE_END.search(prompt[-60:])
+    if found is None:
+        return ""
+    mark = found["mark"]
+    if closing := _CLOSING_OF.get(mark.lower()):
+        return closing
+    start = "<|" if mark.startswith("<|") else "<"
+    name = re.split(r"[\s>|]", mark[len(start) :], maxsplit=1)[0]  # without attributes
+    return f"{start}/{name}{'|>' if start == '<|' else '>'}"
 
 
 def _tagged(text: str, *, opened: bool) -> Spoken:

@@ -52,7 +52,7 @@ def on_weights(of: Benchmark, folder: Path, **changes: Any) -> Bench:
     """A tiny network in the place of the model, with few and short pairs."""
     network = load_local_model(weights(folder), device="cpu")
     source = Source(network, "tiny", fingerprint=network.fingerprint())
-    opened = OpenWeights(network, source.fingerprint, preset("measured"), pairs=4, pair_tokens=6)
+    opened = OpenWeights(network, source.fingerprint, preset("measured"), pairs=6, pair_tokens=20)
     found = on_doubles(of, model=source, optimizer=source, open_weights=opened)
     fermi = replace(found.fermi, proposers=("demonstrations",))
     return replace(found, fermi=fermi, **changes)

@@ -19,7 +19,7 @@ from idiolect.models.language_model import CompletionModel, LanguageModel, Usage
 from idiolect.models.similarity import Embedder
 from idiolect.people.user import Question, User
 
-GREEDY = GenerationSettings(temperature=0.0)
+GREEDY = GenerationSettings(whole_sentences=True, temperature=0.0)
 
 
 class InsightsInPrompt:

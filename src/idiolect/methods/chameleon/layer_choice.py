@@ -3,11 +3,15 @@
 With d ≫ K a hyperplane fits nearly every layer, so losses within a tolerance of the lowest count as ties (p = 1/2
 everywhere has 0.25). Ties are broken by how well θ separates held-out pairs, and remaining ties by the lower layer.
 
+How many layers is a setting. With "elbow", it is where the losses jump, as in the ancestor's code (docs/methods.md);
+then losses decide alone, and only equal ones are ties.
+
     margin_l = mean_i ⟨x_i^P − x_i^N, θ_l⟩ / ‖x_i^P − x_i^N‖      over held-out pairs, −1..1, independent of scale
 """
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import torch
@@ -44,24 +48,43 @@ def held_out_share(theta: Tensor, personalized: Tensor, neutral: Tensor) -> Tens
 
 
 def choose_layers(
-    loss: Tensor, held_out_margin: Tensor, n: int | Literal["all"], *, tolerance: float = TOLERANCE
+    loss: Tensor, held_out_margin: Tensor, n: int | Literal["all", "elbow"], *, tolerance: float = TOLERANCE
 ) -> tuple[int, ...]:
     """Return the n layers to edit, in ascending order.
 
     Args:
         loss: CCS losses, shape (L,).
         held_out_margin: margins, shape (L,); higher is better.
-        n: number of layers, 1..L, or "all".
-        tolerance: maximum distance of a loss from the lowest remaining one for a tie; 0 or more.
+        n: number of layers, 1..L; "all"; or "elbow", see `elbow`.
+        tolerance: maximum distance of a loss from the lowest remaining one for a tie; 0 or more. "elbow" has none.
 
     Raises:
         ValueError: the shapes are wrong, n or tolerance is out of range, or a value is not finite.
     """
-    ranked = ranked_layers(loss, held_out_margin, tolerance=tolerance)
-    wanted = len(ranked) if n == "all" else n
+    ranked = ranked_layers(loss, held_out_margin, tolerance=0 if n == "elbow" else tolerance)
+    wanted = len(ranked) if n == "all" else elbow(loss) if n == "elbow" else n
     if not 1 <= wanted <= len(ranked):
-        raise ValueError(f"n is {n!r}, must be 1 to {len(ranked)} or 'all'")
+        raise ValueError(f"n is {n!r}, must be 1 to {len(ranked)}, 'all' or 'elbow'")
     return tuple(sorted(ranked[:wanted]))
+
+
+def elbow(loss: Tensor) -> int:
+    """Return the number of layers before the largest jump of the running mean of the sorted losses.
+
+    With sorted losses and m_i the mean of the i lowest ones, i = 1..L − 1, this is the k ≥ 1 with the largest
+    m_{k+2} − m_{k+1}; of equal jumps, the first. So the layer just before the jump is left out, and the highest loss
+    never counts. Both are so in the ancestor's code; only where that edits no layer at all, one layer is edited here.
+
+    Args:
+        loss: CCS losses, shape (L,), L ≥ 1, all finite.
+
+    Returns:
+        1 to max(L − 3, 1); 1 also if all losses are equal, or there are fewer than five layers.
+    """
+    ascending = sorted(loss.double().tolist())
+    sums = accumulate(ascending[:-1])
+    jumps = [after - before for before, after in pairwise(total / i for i, total in enumerate(sums, 1))]
+    return max(jumps.index(max(jumps)), 1) if jumps else 1
 
 
 def ranked_layers(loss: Tensor, held_out_margin: Tensor, *, tolerance: float = TOLERANCE) -> tuple[int, ...]:

@@ -3,8 +3,10 @@
     history → c_P, c_N  (the model's descriptions of this user, and of people in general)
     each query q_i → (p_i^P, p_i^N)  answered with the history and c_P, and with c_N;  i = 1..K
 
-The model gets plain requests; no edit is ever active here, because `fitting` passes the unedited model. Degenerate
-pairs are dropped and counted. `measuring` computes directions from the pairs without the guidance.
+The model gets plain requests; no edit is ever active here, because `fitting` passes the unedited model. A model that
+can think is asked not to, and no thought is ever part of a pair. What the limit of tokens cuts off ends with its last
+whole sentence (`generation.whole_sentences`), because directions are read at the last token. Degenerate pairs are
+dropped and counted. `measuring` computes directions from the pairs without the guidance.
 """
 
 from __future__ import annotations
@@ -18,14 +20,23 @@ from typing import Literal
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.history import cut
+from idiolect.methods.chameleon.sentences import whole_sentences
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
 from idiolect.methods.texts import PLAIN_REQUEST
-from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.language_model import (
+    Completion,
+    CompletionModel,
+    CompletionRequest,
+    Message,
+    SamplingParams,
+    Usage,
+)
+from idiolect.models.thoughts import after_thoughts
 from idiolect.models.words import words_of
 from idiolect.people.user import Opinion
 
-DropReason = Literal["blank", "too alike", "repeated"]
+DropReason = Literal["blank", "cut off", "too alike", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +108,21 @@ def text_query(text: str, *, max_chars: int) -> Query:
     return Query(PLAIN_REQUEST, cut(text, max_chars))
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A text for one side of a pair, and whether the limit of tokens cut it off; "" if nothing whole is left."""
+
+    text: str
+    cut_off: bool = False
+
+
 async def write_insights(
     items: Sequence[str], model: CompletionModel, settings: GenerationSettings
 ) -> tuple[Insights, Usage]:
     """Ask the model to describe the author of the items, and a general user.
+
+    A description that was cut off ends with its last whole sentence. If it has none, it stays as it is, because it only
+    guides the model, and no direction is read from it.
 
     Raises:
         ModelError: the model could not answer.
@@ -109,12 +131,14 @@ async def write_insights(
     sampling = SamplingParams(settings.insight_tokens, settings.temperature, seed=settings.seed)
     requests = [
         CompletionRequest(
-            _chat("", render("chameleon_insight.jinja", {"personalized": side, "items": list(items)})), sampling
+            _chat("", render("chameleon_insight.jinja", {"personalized": side, "items": list(items)})),
+            sampling,
+            thinking=False,
         )
         for side in (True, False)
     ]
     completions = await model.complete(requests)
-    personalized, neutral = (" ".join(_storable(completion.text).split()) for completion in completions)
+    personalized, neutral = (_insight(completion, settings) for completion in completions)
     if not personalized or not neutral:
         raise PersonalizationError("the model wrote no insight about this user")
     return Insights(personalized, neutral), sum((completion.usage for completion in completions), Usage())
@@ -153,19 +177,38 @@ async def write_pairs(
 async def _beside_own(queries: Sequence[Query], model: CompletionModel, settings: GenerationSettings) -> PreferenceData:
     """Return pairs of the user's own answers and the model's answers without guidance."""
     neutral, usage = await _answered([("", query) for query in queries], model, settings)
-    kept, dropped = _useful(queries, [query.own for query in queries], neutral, settings)
+    kept, dropped = _useful(queries, [_Side(query.own) for query in queries], neutral, settings)
     return PreferenceData(None, _enough(kept, dropped, settings), dropped, usage)
 
 
 async def _answered(
     asked: Sequence[tuple[str, Query]], model: CompletionModel, settings: GenerationSettings
-) -> tuple[list[str], Usage]:
+) -> tuple[list[_Side], Usage]:
     sampling = SamplingParams(settings.max_tokens, settings.temperature, seed=settings.seed)
     requests = [
-        CompletionRequest(_chat(system, query.text), sampling, draw=at) for at, (system, query) in enumerate(asked)
+        CompletionRequest(_chat(system, query.text), sampling, draw=at, thinking=False)
+        for at, (system, query) in enumerate(asked)
     ]
     completions = await model.complete(requests)
-    return [_storable(each.text) for each in completions], sum((each.usage for each in completions), Usage())
+    return [_side(each, settings) for each in completions], sum((each.usage for each in completions), Usage())
+
+
+def _side(completion: Completion, settings: GenerationSettings) -> _Side:
+    said = _said(completion)
+    if said.cut_off and settings.whole_sentences:
+        return _Side(whole_sentences(said.text), cut_off=True)
+    return said
+
+
+def _insight(completion: Completion, settings: GenerationSettings) -> str:
+    whole = _side(completion, settings)
+    return " ".join((whole.text or _said(completion).text).split())
+
+
+def _said(completion: Completion) -> _Side:
+    """Return what a completion says after its thoughts, and whether the limit of tokens cut it off."""
+    spoken = after_thoughts(completion.text)  # a model of somebody else may leave them in
+    return _Side(_storable(spoken.text), cut_off=spoken.cut_off or completion.finish_reason == "length")
 
 
 def _chat(system: str, text: str) -> tuple[Message, ...]:
@@ -178,14 +221,17 @@ def _storable(text: str) -> str:
 
 
 def _useful(
-    queries: Sequence[Query], personalized: Sequence[str], neutral: Sequence[str], settings: GenerationSettings
+    queries: Sequence[Query], personalized: Sequence[_Side], neutral: Sequence[_Side], settings: GenerationSettings
 ) -> tuple[list[Pair], dict[DropReason, int]]:
     """Return the usable pairs, and the number of others by reason."""
     kept: list[Pair] = []
     reasons: Counter[DropReason] = Counter()
     seen: set[tuple[str, str]] = set()
-    for query, one, other in zip(queries, personalized, neutral, strict=True):
-        if not words_of(one) or not words_of(other):
+    for query, *sides in zip(queries, personalized, neutral, strict=True):
+        one, other = (side.text for side in sides)
+        if any(side.cut_off and not words_of(side.text) for side in sides):
+            reasons["cut off"] += 1
+        elif not words_of(one) or not words_of(other):
             reasons["blank"] += 1
         elif 1 - likeness(one, other) <= settings.least_difference:
             reasons["too alike"] += 1

@@ -33,6 +33,9 @@ class GenerationSettings:
         pairs: K, the number of queries that are answered twice.
         max_tokens: maximum number of tokens in an answer.
         insight_tokens: maximum number of tokens in an insight.
+        whole_sentences: whether an answer or an insight that reached the maximum is cut at the end of its last whole
+            sentence. A pair with an answer that has none is dropped as "cut off". Both presets do so; without it,
+            directions are read in the middle of a sentence.
         temperature: temperature of both; 0 is greedy. [?]
         personalized: source of the personalized side: "generated" by the model with the user's insight (the paper), or
             the user's "own" texts and answers, paired with the model's texts without guidance (ours).
@@ -46,6 +49,7 @@ class GenerationSettings:
     pairs: int = 16
     max_tokens: int = 80
     insight_tokens: int = 80
+    whole_sentences: bool = False
     temperature: float = 0.7
     personalized: PersonalizedSide = "generated"
     least_difference: float = 0.1
@@ -105,13 +109,14 @@ class Variant:
             a vector along the gradient of the personalized sides' log-likelihood, alpha times as long as the mean
             activation.
         alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
-        layers: number of layers to edit, those with the lowest CCS loss; None: all.
+        layers: number of layers to edit, those with the lowest CCS loss; "elbow": as many as lie before the
+            largest jump of the losses (`layer_choice.elbow`), as in the ancestor's code (docs/methods.md); None: all.
     """
 
     rule: RuleName = "literal"
     alpha: float = 1.0
     beta: float = 1.0
-    layers: int | None = 6
+    layers: int | Literal["elbow"] | None = 6
 
     def __post_init__(self) -> None:
         require_one_of(RuleName, "variant.rule", self.rule)
@@ -119,13 +124,17 @@ class Variant:
             value = getattr(self, name)
             require(isfinite(value) and value >= 0, f"variant.{name}", value, "0 or greater")
         require(self.alpha > 0 or self.beta > 0, "variant.alpha", self.alpha, "greater than 0, or beta")
-        require(self.layers is None or self.layers >= 1, "variant.layers", self.layers, "at least 1, or None for all")
+        counted = not isinstance(self.layers, str) and (self.layers is None or self.layers >= 1)
+        require(
+            counted or self.layers == "elbow", "variant.layers", self.layers, "at least 1, 'elbow', or None for all"
+        )
 
     def __str__(self) -> str:
         strengths = (
             f"α {self.alpha:g}" if self.rule in ("addition", "gradient") else f"α {self.alpha:g}, β {self.beta:g}"
         )
-        return f"{self.rule}, {strengths}, {'all' if self.layers is None else self.layers} layers"
+        layers = "layers by the elbow" if self.layers == "elbow" else f"{self.layers or 'all'} layers"
+        return f"{self.rule}, {strengths}, {layers}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,8 @@ class ChameleonSettings:
         generation: settings of the preference data.
         directions: settings of the directions.
         variants: variants to try; with too little history for choosing, the first is taken.
-        positions: tokens on which the edit acts; only "all" can be exported.
+        positions: tokens on which the edit acts; only "all" can be exported. "generated" edits the last token of every
+            pass and no other: the prompt's last token, then every generated one; answers are scored in the same way.
         gate: "positive" makes the edit non-linear (`models.edits`), and it cannot be exported either.
         choosing_share: share of the history that is kept for choosing a variant, in [0, 1).
         max_fluency_cost: maximum loss of log-probability on the model's own texts, the neutral sides that the base
@@ -178,11 +188,16 @@ class ChameleonSettings:
 _LIKELIHOOD = AnsweringSettings(mode="likelihood", show_choices=False, prompt_role="system")
 
 PRESETS: dict[str, ChameleonSettings] = {
-    "paper": ChameleonSettings(preset="paper", max_fluency_cost=None, answering=AnsweringSettings(mode="generate")),
+    "paper": ChameleonSettings(
+        preset="paper",
+        generation=GenerationSettings(whole_sentences=True),
+        max_fluency_cost=None,
+        answering=AnsweringSettings(mode="generate"),
+    ),
     # docs/experiments.md describes how these settings were chosen, and on which people.
     "measured": ChameleonSettings(
         preset="measured",
-        generation=GenerationSettings(personalized="own"),
+        generation=GenerationSettings(whole_sentences=True, personalized="own"),
         variants=(
             *(Variant("gradient", alpha, layers=None) for alpha in (0.005, 0.01, 0.02)),
             Variant("contrastive", 0.3, 0.3, layers=6),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,11 +24,16 @@ from idiolect.models.edits import Edit, LayerEdit
 def edit_of(variant: Variant, measured: Measured, settings: ChameleonSettings) -> Edit:
     """Return the edit of a variant, from the measured directions."""
     losses = measured.ccs.loss  # (L,)
-    n = len(losses) if variant.layers is None else min(variant.layers, len(losses))
-    chosen = choose_layers(losses, measured.margin, n)
+    chosen = choose_layers(losses, measured.margin, _number_of_layers(variant, len(losses)))
     theta_p, theta_n = directions_of(variant, measured)
     layers = {layer: _layer_edit(layer, variant, measured, theta_p, theta_n) for layer in chosen}
     return Edit(layers, positions=settings.positions, gate=settings.gate)
+
+
+def _number_of_layers(variant: Variant, at_most: int) -> int | Literal["all", "elbow"]:
+    if variant.layers is None:
+        return "all"
+    return "elbow" if variant.layers == "elbow" else min(variant.layers, at_most)
 
 
 def directions_of(variant: Variant, measured: Measured) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,10 @@ def call_key(operation: str, *, model: str, fingerprint: str, request: Completio
 
 
 def _as_json(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
-    """Return the request as `dataclasses.asdict` would, at a tenth of the cost; a test compares the two."""
+    """Return the request as `dataclasses.asdict` would, at a tenth of the cost; a test compares the two.
+
+    `thinking` is left out unless it is set, so that calls from before it existed keep their keys.
+    """
     content: dict[str, Any] = {
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "prefill": request.prefill,
@@ -42,6 +45,7 @@ def _as_json(request: CompletionRequest | ChoiceRequest) -> dict[str, Any]:
     return {
         **content,
         "draw": request.draw,
+        **({} if request.thinking is None else {"thinking": request.thinking}),
         "sampling": {
             "max_tokens": sampling.max_tokens,
             # Requests with temperature 0 and 0.0 (or -0.0) are equal, but JSON would write them differently.
