@@ -23,7 +23,8 @@ import pytest
 from packaging.metadata import Metadata
 
 from idiolect import __version__
-from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.evidence import Evidence
 from idiolect.models.local import load_local_model
 from idiolect.store import Store

@@ -18,7 +18,8 @@ from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ExportError, NotFittedError, UnknownUserError, VerificationError
 from idiolect.export import peft_folder
 from idiolect.export.exporting import ExportOptions
-from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.evidence import Evidence
 from idiolect.models.doubles import FunctionModel

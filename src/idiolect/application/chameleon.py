@@ -148,7 +148,8 @@ class ChameleonLearner:
 
     def chameleon(self, owner: str) -> Chameleon:
         """Return the method for one user or group, whose calls belong to the owner and are forgotten with it."""
-        from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+        from idiolect.methods.chameleon.fitting import Chameleon
+        from idiolect.methods.chameleon.identity import ModelIdentity
 
         return Chameleon(
             editable_model(self.model),

@@ -28,7 +28,8 @@ from idiolect.evaluate.methods.open_weights import DeskWeights, edited
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.baselines import base
 from idiolect.methods.chameleon.evidence import evidence_numbers
-from idiolect.methods.chameleon.fitting import Chameleon, ModelIdentity
+from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset

@@ -15,10 +15,12 @@ from itertools import chain
 from typing import ParamSpec, TypeVar
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.chameleon.choosing import choose
 from idiolect.methods.chameleon.history import history_items, select_history
-from idiolect.methods.chameleon.judging import fluency, judge, log_likelihoods, mean_gain
+from idiolect.methods.chameleon.identity import ModelIdentity
+from idiolect.methods.chameleon.judging import judge
 from idiolect.methods.chameleon.measuring import EditableModel, Measured, hold_out, measure
-from idiolect.methods.chameleon.personalization import ChameleonPersonalization, Trial
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.preferences import (
     DropReason,
     Insights,
@@ -44,14 +46,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STAGES = ("choosing the history", "writing pairs", "computing directions", "choosing a variant", "judging")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """The weights that directions belong to: the model's lasting name, and its fingerprint ("": unknown)."""
-
-    name: str
-    fingerprint: str = ""
 
 
 class Chameleon:
@@ -123,7 +117,7 @@ class Chameleon:
         steps.report(_STAGES[2], pooled.usage)
         measured, edits = await self._edits(pooled)
         steps.report(_STAGES[3], pooled.usage)
-        variant, trials, spent = await self._choose(edits, measured, pooled.choosing)
+        variant, trials, spent = await choose(edits, pooled.choosing, measured.neutral, self._model, self._settings)
         learned = ChameleonPersonalization(
             user_id=owner,
             model=self._identity.name,
@@ -175,33 +169,6 @@ class Chameleon:
             raise SettingsError("an embedder is required, because the history is selected by embeddings")
         items = history_items(user, max_chars=settings.max_item_chars)
         return [items[index] for index in await select_history(items, self._embedder, k=settings.history_items)]
-
-    async def _choose(
-        self, edits: dict[Variant, Edit], measured: Measured, items: Sequence[Item]
-    ) -> tuple[Variant, tuple[Trial, ...], Usage]:
-        """Choose the variant with the greatest gain (`mean_gain`) among those whose fluency cost is within the limit.
-
-        If there is none, choose the one that costs least, which does not answer then. If there is no history to choose
-        with, choose the first variant within the limit.
-        """
-        answering, limit = self._settings.answering, self._settings.max_fluency_cost
-        base, base_fluency = (
-            await log_likelihoods(items, self._model, answering),
-            await fluency(measured.neutral, self._model),
-        )
-        usage, trials = base.usage + base_fluency.usage, list[Trial]()
-        for variant, edit in edits.items():
-            edited = self._model.with_edit(edit)
-            own, neutral = await log_likelihoods(items, edited, answering), await fluency(measured.neutral, edited)
-            usage += own.usage + neutral.usage
-            change = neutral.mean - base_fluency.mean
-            trials.append(
-                Trial(variant, mean_gain(items, own, base), change, eligible=limit is None or change >= -limit)
-            )
-        best = max(
-            trials, key=lambda trial: (trial.eligible, trial.gain or 0.0) if trial.eligible else (False, trial.fluency)
-        )
-        return best.variant, tuple(trials), usage
 
     async def _judge(self, learned: ChameleonPersonalization, pooled: _Pool) -> ChameleonPersonalization:
         """Add the evidence; depending on the settings, the items used for choosing the variant decide a tie."""

@@ -21,8 +21,9 @@ from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.rules import constant_reader
 from idiolect.methods.chameleon.settings import DirectionSettings
 from idiolect.models.activations import Activations
+from idiolect.models.edit_training import EditFactors, TrainingSettings
 from idiolect.models.edits import Edit
-from idiolect.models.language_model import LanguageModel, Message
+from idiolect.models.language_model import ChosenAnswer, LanguageModel, Message
 
 Text = tuple[tuple[Message, ...], str]
 
@@ -41,6 +42,21 @@ class EditableModel(LanguageModel, Protocol):
 
     async def likelihood_gradients(self, texts: Sequence[Text]) -> Tensor:
         """Return the gradients of the answers' log-likelihoods with respect to MLP outputs, (n, L, d)."""
+        ...
+
+
+@runtime_checkable
+class TrainableModel(EditableModel, Protocol):
+    """A model with open weights on whose layers an edit can be trained (`grouped`)."""
+
+    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+        """Return the sum over answers of ∂ log-likelihood / ∂ writes at an edit, (L, r, d)."""
+        ...
+
+    async def train_edit(
+        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+    ) -> EditFactors:
+        """Return an edit of every layer, trained to make the answers likelier."""
         ...
 
 

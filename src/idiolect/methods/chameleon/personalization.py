@@ -77,6 +77,58 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class NeutralText:
+    """A text that the base model wrote at temperature 1.
+
+    Args:
+        request: the request that it answers.
+        text: the text.
+        logprob: its log-probability under the base model, in nat per token; 0 until it is measured.
+    """
+
+    request: str
+    text: str
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartMeasures:
+    """Measurements of a model that do not depend on a person (`start`).
+
+    Args:
+        scale: mean length of the activations of each layer, > 0.
+        neutral: texts of the model itself.
+    """
+
+    scale: tuple[float, ...]
+    neutral: tuple[NeutralText, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRead:
+    """What of the history the final edit has learned from.
+
+    Args:
+        opinions, texts: number of items.
+        answers: number of answers that they gave; long texts give one per window.
+        refitted: whether the items that chose and judged were learned from afterwards.
+    """
+
+    opinions: int
+    texts: int
+    answers: int
+    refitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartedFrom:
+    """The group's edit that a person's step began at: the group's id, and the digest of its edit."""
+
+    group: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChameleonPersonalization:
     """A user's (or a group's) edit.
 
@@ -96,7 +148,11 @@ class ChameleonPersonalization:
         usage: cost of learning.
         members: ids of the group's members.
         evidence: result on the held-out history; None if there was none. A result of format 1 or 2 has an `Evidence`,
-            and the decision that it led to.
+            and the decision that it led to. It judges the edit as it was before the items that judged were learned
+            from as well (`read.refitted`).
+        read: what of the history the edit has learned from; None for an edit from pairs.
+        started_from: the group's edit that a person's step began at; None if there was none.
+        start: measurements for the steps of people that begin at this edit of a group; None for others.
     """
 
     user_id: str
@@ -116,6 +172,9 @@ class ChameleonPersonalization:
     usage: Usage
     members: tuple[str, ...] = ()
     evidence: ChameleonEvidence | Evidence | None = None
+    read: HistoryRead | None = None
+    started_from: StartedFrom | None = None
+    start: StartMeasures | None = None
     method: Literal["chameleon"] = "chameleon"
     format: int = FORMAT
 
@@ -177,6 +236,10 @@ class ChameleonPersonalization:
     def judged(self, evidence: ChameleonEvidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
         """Return the result with the evidence from the held-out history, and the cost of gathering it."""
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
+
+    def refitted(self, edit: Edit, read: HistoryRead) -> ChameleonPersonalization:
+        """Return the result with an edit that has learned from the items that chose and judged as well."""
+        return replace(self, edit=edit, read=read, n_learned=read.opinions + read.texts)
 
 
 @cache

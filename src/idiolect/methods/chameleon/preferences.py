@@ -208,14 +208,14 @@ def _insight(completion: Completion, settings: GenerationSettings) -> str:
 def _said(completion: Completion) -> _Side:
     """Return what a completion says after its thoughts, and whether the limit of tokens cut it off."""
     spoken = after_thoughts(completion.text)  # a model of somebody else may leave them in
-    return _Side(_storable(spoken.text), cut_off=spoken.cut_off or completion.finish_reason == "length")
+    return _Side(storable(spoken.text), cut_off=spoken.cut_off or completion.finish_reason == "length")
 
 
 def _chat(system: str, text: str) -> tuple[Message, ...]:
     return (*((Message("system", system),) if system else ()), Message("user", text))
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return a model's text without NULs and lone surrogates, which stores cannot keep."""
     return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
 

@@ -57,7 +57,7 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
     Raises:
         PersonalizationError: there are fewer items than learning needs.
     """
-    wordings = list(dict.fromkeys(_wording(item) for user in users for item in _items(user)))
+    wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
     least = least_items(settings)
     if len(wordings) < least:
         raise PersonalizationError(
@@ -82,17 +82,18 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
 
 def _without(user: User, wordings: set[str]) -> User | None:
     """Return the user without the items in which one of the wordings occurs; None if none is left."""
-    left = [item for item in _items(user) if wordings.isdisjoint(_wordings_inside(item))]
+    left = [item for item in items_of(user) if wordings.isdisjoint(_wordings_inside(item))]
     opinions = tuple(item for item in left if isinstance(item, Opinion))
     texts = tuple(item for item in left if isinstance(item, str))
     return replace(user, opinions=opinions, texts=texts) if left else None
 
 
 def _items_worded(user: User, wordings: set[str]) -> tuple[Item, ...]:
-    return tuple(item for item in _items(user) if _wording(item) in wordings)
+    return tuple(item for item in items_of(user) if _wording(item) in wordings)
 
 
-def _items(user: User) -> list[Item]:
+def items_of(user: User) -> list[Item]:
+    """Return all opinions and texts of a user, opinions first."""
     return [*user.opinions, *user.texts]
 
 

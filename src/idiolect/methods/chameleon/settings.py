@@ -18,8 +18,10 @@ from idiolect.methods.evidence import EvidenceSettings
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.models.edits import Gate, Positions
 
-RuleName = Literal["literal", "contrastive", "orthogonalized", "p_only", "n_only", "addition", "gradient"]
+RuleName = Literal["literal", "contrastive", "orthogonalized", "p_only", "n_only", "addition", "gradient", "grouped"]
 PersonalizedSide = Literal["generated", "own"]
+
+_ONE_STRENGTH = ("addition", "gradient", "grouped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,9 @@ class Variant:
             differences of the pairs; "orthogonalized" also makes θ_N orthogonal to it; "p_only" and "n_only" do one of
             the paper's two steps; "addition" adds the mean difference of the pairs' activations; "gradient" (ours) adds
             a vector along the gradient of the personalized sides' log-likelihood, alpha times as long as the mean
-            activation.
-        alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition" and "gradient" have only alpha.
+            activation; "grouped" (ours, with `stepping` only) is a trained edit of a group with a person's step.
+        alpha, beta: strengths of the two steps, ≥ 0; 1 in the paper. "addition", "gradient" and "grouped" have only
+            alpha, which multiplies every write of "grouped".
         layers: number of layers to edit, those with the lowest CCS loss; "elbow": as many as lie before the
             largest jump of the losses (`layer_choice.elbow`), as in the ancestor's code (docs/methods.md); None: all.
     """
@@ -130,11 +133,54 @@ class Variant:
         )
 
     def __str__(self) -> str:
-        strengths = (
-            f"α {self.alpha:g}" if self.rule in ("addition", "gradient") else f"α {self.alpha:g}, β {self.beta:g}"
-        )
+        strengths = f"α {self.alpha:g}" if self.rule in _ONE_STRENGTH else f"α {self.alpha:g}, β {self.beta:g}"
         layers = "layers by the elbow" if self.layers == "elbow" else f"{self.layers or 'all'} layers"
         return f"{self.rule}, {strengths}, {layers}"
+
+
+@dataclass(frozen=True, slots=True)
+class SteppingSettings:
+    """Settings of a group's trained edit and of a person's step from it (`grouped`), instead of pairs and directions.
+
+    Args:
+        rank: rank r of the edit in every layer.
+        epochs, batch_size, learning_rate: training of a group's edit by Adam (`models.edit_training`).
+        most_targets: maximum number of texts and answers that a group's edit is trained on, drawn evenly from its
+            members; a long text counts once per window.
+        most_held_out: maximum number of items of a group that choose its strength, and that judge it.
+        group_strengths: factors of a group's trained writes to choose from, the preferred first.
+        step: length of a person's step per layer, relative to the layer's activations.
+        strengths: factors of all writes, the group's and the person's, to choose from, the preferred first.
+        refit: whether a person's items that chose and judged are learned from afterwards.
+        neutral_texts: number of texts of the model itself on which a change is measured.
+        neutral_tokens: maximum number of tokens in each.
+    """
+
+    rank: int = 1
+    epochs: int = 2
+    batch_size: int = 4
+    learning_rate: float = 5e-4
+    most_targets: int = 96
+    most_held_out: int = 32
+    group_strengths: tuple[float, ...] = (0.35, 0.5, 0.25)
+    step: float = 0.005
+    strengths: tuple[float, ...] = (0.7, 1.0)
+    refit: bool = True
+    neutral_texts: int = 8
+    neutral_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "epochs", "batch_size", "most_targets", "most_held_out", "neutral_tokens"):
+            require(getattr(self, name) >= 1, f"stepping.{name}", getattr(self, name), "at least 1")
+        most = 32  # subjects that are packaged
+        require(1 <= self.neutral_texts <= most, "stepping.neutral_texts", self.neutral_texts, f"in [1, {most}]")
+        for name in ("learning_rate", "step"):
+            value = getattr(self, name)
+            require(isfinite(value) and value > 0, f"stepping.{name}", value, "greater than 0")
+        for name in ("group_strengths", "strengths"):
+            values = getattr(self, name)
+            valid = bool(values) and all(isfinite(each) and each > 0 for each in values)
+            require(valid, f"stepping.{name}", values, "one or more numbers greater than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +192,7 @@ class ChameleonSettings:
         generation: settings of the preference data.
         directions: settings of the directions.
         variants: variants to try; with too little history for choosing, the first is taken.
+        stepping: settings of a group's edit and a person's step; None: pairs, directions and variants, as in the paper.
         positions: tokens on which the edit acts; only "all" can be exported. "generated" edits the last token of every
             pass and no other: the prompt's last token, then every generated one; answers are scored in the same way.
         gate: "positive" makes the edit non-linear (`models.edits`), and it cannot be exported either.
@@ -163,6 +210,7 @@ class ChameleonSettings:
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     directions: DirectionSettings = field(default_factory=DirectionSettings)
     variants: tuple[Variant, ...] = (Variant(),)
+    stepping: SteppingSettings | None = None
     positions: Positions = "all"
     gate: Gate = "none"
     choosing_share: float = 0.0
@@ -181,6 +229,8 @@ class ChameleonSettings:
         require(self.choosing_share < room, "choosing_share", self.choosing_share, f"less than {room:g}, to learn")
         limit = self.max_fluency_cost
         require(limit is None or limit >= 0, "max_fluency_cost", limit, "0 or greater, or None for no limit")
+        linear = self.positions == "all" and self.gate == "none"
+        require(linear or self.stepping is None, "positions", self.positions, "all without a gate, with stepping")
         several = len(self.variants) > 1
         require(not several or self.choosing_share > 0, "choosing_share", self.choosing_share, "> 0 with > 1 variants")
 
@@ -193,6 +243,15 @@ PRESETS: dict[str, ChameleonSettings] = {
         generation=GenerationSettings(whole_sentences=True),
         max_fluency_cost=None,
         answering=AnsweringSettings(mode="generate"),
+    ),
+    "grouped": ChameleonSettings(
+        preset="grouped",
+        generation=GenerationSettings(personalized="own", temperature=1.0),
+        stepping=SteppingSettings(),
+        choosing_share=0.2,
+        max_fluency_cost=0.15,
+        answering=_LIKELIHOOD,
+        evidence=EvidenceSettings(share=0.2),
     ),
     # docs/experiments.md describes how these settings were chosen, and on which people.
     "measured": ChameleonSettings(

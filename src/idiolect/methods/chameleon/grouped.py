@@ -1,0 +1,286 @@
+"""A group's edit first, then one step of a person's own: our way from a history to an edit.
+
+    group    plain start → trained on its members' words → strength            (collective, as PerFit's first shift)
+    person   a group's edit W → W + η m_l g_l / ‖g_l‖ → strength → judged → a step on the whole history
+             g = mean over the person's words of ∂ log-likelihood / ∂ W, taken at the group's edit
+
+At an edit of zero, 56 % of such a gradient is common to all people: it says "human prose", and little about the person.
+What a group has in common is therefore learned first, from people who agreed to it, and the step adds what is left. The
+reads are the group's, so a person's edit is of the group's rank, and exactly one LoRA holds both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.chameleon.choosing import choose
+from idiolect.methods.chameleon.identity import ModelIdentity
+from idiolect.methods.chameleon.judging import judge
+from idiolect.methods.chameleon.measuring import TrainableModel
+from idiolect.methods.chameleon.own_words import own_answers
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
+from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, least_items
+from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
+from idiolect.methods.chameleon.start import Start, plain_start
+from idiolect.methods.personalization import Observer, Progress, ignore_progress
+from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edits import Edit, LayerEdit
+from idiolect.models.language_model import ChosenAnswer, CompletionModel, Usage
+from idiolect.people.user import Opinion, User
+
+_PERSON = ("measuring the model", "learning from own words", "choosing a strength", "judging", "learning from the rest")
+_GROUP = ("measuring the model", "learning from members", "choosing a strength", "judging")
+
+
+class GroupedChameleon:
+    """The method that learns a group's edit, or a person's step from one.
+
+    Args:
+        model: model with open weights.
+        settings: settings with `stepping`.
+        start: where a person's step begins: a group's edit (`start.start_of`); None: an edit that changes nothing.
+            A group is always trained from a plain start; it takes the measurements of a start that is given.
+        writer: writes the model's own texts: `model` with calls through a cache and a budget; None: `model` itself.
+        identity: identity of the weights; None: the model's name.
+
+    Raises:
+        SettingsError: the settings have no `stepping`.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        settings: ChameleonSettings,
+        *,
+        start: Start | None = None,
+        writer: CompletionModel | None = None,
+        identity: ModelIdentity | None = None,
+    ) -> None:
+        if settings.stepping is None:
+            raise SettingsError("a group's edit and a person's step need settings with stepping, as of preset grouped")
+        self._model, self._settings, self._stepping, self._start = model, settings, settings.stepping, start
+        self._writer: CompletionModel = model if writer is None else writer
+        self._identity = ModelIdentity(model.name) if identity is None else identity
+
+    async def fit(self, user: User, *, observer: Observer = ignore_progress) -> ChameleonPersonalization:
+        """Learn from all of one user's opinions and texts.
+
+        Raises:
+            PersonalizationError: there is too little history, or it has no direction.
+            ModelError: the model failed.
+            HaltedError: the run was halted.
+        """
+        steps = _Steps(user.id, _PERSON, observer)
+        (roles,) = deal_roles([user], self._settings, owner=user.id)
+        items = () if roles.learning is None else items_of(roles.learning)
+        self._require_enough(user.id, items)
+        start = await self._started(steps)
+        steps.report(start.usage)
+        gradient = await self._gradient(start, items)
+        factors = self._stepped(start, gradient, user.id)
+        steps.report(start.usage)
+        edits = {_variant(each): _edit(factors, each) for each in self._stepping.strengths}
+        variant, trials, spent = await choose(
+            edits, roles.choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
+        )
+        learned = ChameleonPersonalization(
+            user_id=user.id,
+            model=self._identity.name,
+            fingerprint=self._identity.fingerprint,
+            settings=self._settings,
+            variant=variant,
+            edit=edits[variant],
+            insights=(),
+            pairs=(),
+            dropped={},
+            layers=(),
+            trials=trials,
+            n_learned=len(items),
+            n_chosen=len(roles.choosing),
+            n_judged=0,
+            usage=start.usage + spent,
+            read=_read(items, self._settings, refitted=False),
+            started_from=StartedFrom(start.group, start.digest) if start.group else None,
+        )
+        steps.report(learned.usage)
+        learned = await self._judged(learned, roles.judging, roles.choosing)
+        steps.report(learned.usage)
+        return await self._refitted(learned, user, items, gradient, start)
+
+    async def fit_group(
+        self, group_id: str, members: Sequence[User], *, observer: Observer = ignore_progress
+    ) -> ChameleonPersonalization:
+        """Learn one edit from the words of several users, for them, for people never seen, and as a start for both.
+
+        Members with too little history are left out, and are not listed as members of the result.
+
+        Raises:
+            PersonalizationError: no member has enough history.
+            ModelError, HaltedError: see `fit`.
+        """
+        if not members:
+            raise PersonalizationError(f"group {group_id!r} has no members to learn from")
+        steps = _Steps(group_id, _GROUP, observer)
+        dealt = deal_roles(members, self._held_out_by_a_group(members), owner=group_id)
+        kept = [(user, roles) for user, roles in zip(members, dealt, strict=True) if roles.learning is not None]
+        if not kept:
+            raise PersonalizationError(f"no member of group {group_id!r} has enough history to learn from")
+        start = await self._started(steps)
+        steps.report(start.usage)
+        targets, n_items = self._targets(group_id, [roles for _, roles in kept])
+        trained = await self._trained(start, targets)
+        steps.report(start.usage)
+        choosing = [item for _, roles in kept for item in roles.choosing]
+        judging = [item for _, roles in kept for item in roles.judging]
+        edits = {_variant(each): _edit(trained, each) for each in self._stepping.group_strengths}
+        variant, trials, spent = await choose(
+            edits, choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
+        )
+        learned = ChameleonPersonalization(
+            user_id=group_id,
+            model=self._identity.name,
+            fingerprint=self._identity.fingerprint,
+            settings=self._settings,
+            variant=variant,
+            edit=edits[variant],
+            insights=(),
+            pairs=(),
+            dropped={},
+            layers=(),
+            trials=trials,
+            n_learned=n_items.opinions + n_items.texts,
+            n_chosen=len(choosing),
+            n_judged=0,
+            usage=start.usage + spent,
+            members=tuple(user.id for user, _ in kept),
+            read=n_items,
+            start=start.measures,
+        )
+        steps.report(learned.usage)
+        return await self._judged(learned, judging, choosing)
+
+    async def _started(self, steps: _Steps) -> Start:
+        steps.report(Usage())
+        if self._start is None:
+            return await plain_start(self._model, self._writer, self._settings)
+        return self._start
+
+    def _held_out_by_a_group(self, members: Sequence[User]) -> ChameleonSettings:
+        """Return the settings with smaller shares if they would hold out more than is needed."""
+        settings = self._settings
+        most = self._stepping.most_held_out / max(sum(len(items_of(member)) for member in members), 1)
+        evidence = replace(settings.evidence, share=min(settings.evidence.share, most))
+        return replace(settings, evidence=evidence, choosing_share=min(settings.choosing_share, most))
+
+    def _require_enough(self, owner: str, items: Sequence[Item]) -> None:
+        least = least_items(self._settings)
+        if len(items) < least:
+            raise PersonalizationError(
+                f"user {owner!r} has {len(items)} opinions and texts to learn from, apart from those held out; "
+                f"{least} are needed"
+            )
+
+    async def _gradient(self, start: Start, items: Sequence[Item]) -> Tensor:
+        """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
+        return await self._model.write_gradient(start.factors, own_answers(items, self._settings.answering))
+
+    def _stepped(self, start: Start, gradient: Tensor, owner: str) -> EditFactors:
+        """Return the start's factors after one step of the settings' length along the gradient in every layer."""
+        lengths = gradient.flatten(1).norm(dim=1)  # (L,)
+        if not bool((lengths.isfinite() & (lengths > 0)).all()):
+            raise PersonalizationError(f"the words of {owner!r} give no direction in layer {int(lengths.argmin())}")
+        step = self._stepping.step * start.scale[:, None, None] * gradient / lengths[:, None, None]
+        return EditFactors(start.factors.reads, start.factors.writes + step)
+
+    async def _judged(
+        self, learned: ChameleonPersonalization, items: Sequence[Item], choosing: Sequence[Item]
+    ) -> ChameleonPersonalization:
+        if not items:
+            return learned
+        edited = self._model.with_edit(learned.edit)
+        evidence, usage = await judge(items, self._model, edited, self._settings, known=choosing)
+        return learned.judged(evidence, n=len(items), usage=usage)
+
+    async def _refitted(
+        self, learned: ChameleonPersonalization, user: User, known: Sequence[Item], gradient: Tensor, start: Start
+    ) -> ChameleonPersonalization:
+        """Return the result with a step on the whole history, at the strength that was chosen without the rest."""
+        rest = _without(items_of(user), known)
+        if not rest or not self._stepping.refit or not learned.used:
+            return learned
+        factors = self._stepped(start, gradient + await self._gradient(start, rest), user.id)
+        read = _read(items_of(user), self._settings, refitted=True)
+        return learned.refitted(_edit(factors, learned.variant.alpha), read)
+
+    def _targets(self, group_id: str, roles: Sequence[Roles]) -> tuple[list[ChosenAnswer], HistoryRead]:
+        """Return the answers to train on, drawn evenly from the members, and what of their history that is."""
+        drawn = random.Random(f"{self._settings.generation.seed}:{group_id}:targets")
+        shuffled = []
+        for each in roles:
+            assert each.learning is not None
+            items = list(items_of(each.learning))
+            drawn.shuffle(items)
+            shuffled.append(items)
+        taken: list[Item] = []
+        answers: list[ChosenAnswer] = []
+        for turn in range(max(map(len, shuffled))):
+            for items in shuffled:
+                if turn < len(items) and len(answers) < self._stepping.most_targets:
+                    taken.append(items[turn])
+                    answers += own_answers(items[turn : turn + 1], self._settings.answering)
+        return answers, _read(taken, self._settings, refitted=False)
+
+    async def _trained(self, start: Start, targets: Sequence[ChosenAnswer]) -> EditFactors:
+        stepping = self._stepping
+        training = TrainingSettings(
+            stepping.epochs, stepping.batch_size, stepping.learning_rate, seed=self._settings.generation.seed
+        )
+        plain = EditFactors(start.factors.reads, torch.zeros_like(start.factors.writes))
+        return await self._model.train_edit(plain, start.scale, targets, training)
+
+
+def _variant(strength: float) -> Variant:
+    return Variant("grouped", strength, layers=None)
+
+
+def _edit(factors: EditFactors, strength: float) -> Edit:
+    return Edit(
+        {at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)},
+    )
+
+
+def _read(items: Sequence[Item], settings: ChameleonSettings, *, refitted: bool) -> HistoryRead:
+    opinions = sum(isinstance(item, Opinion) for item in items)
+    return HistoryRead(opinions, len(items) - opinions, len(own_answers(items, settings.answering)), refitted)
+
+
+def _without(items: Sequence[Item], known: Sequence[Item]) -> list[Item]:
+    """Return the items that are not among the known ones; equal ones count as often as they occur."""
+    left = list(known)
+    rest = []
+    for item in items:
+        if item in left:
+            left.remove(item)
+        else:
+            rest.append(item)
+    return rest
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Progress of a fit, reported to an observer step by step."""
+
+    owner: str
+    stages: tuple[str, ...]
+    observer: Observer
+    done: int = 0
+
+    def report(self, usage: Usage) -> None:
+        self.observer(Progress(self.owner, self.stages[self.done], self.done, len(self.stages), usage=usage))
+        self.done += 1

@@ -1,0 +1,130 @@
+"""What a personal step starts from: an edit of all layers, and what is measured once per model and not per person.
+
+    the model's own texts → activations → scale, constant reader      (`plain_start`: an edit that changes nothing)
+                          → log-probabilities of the unedited model   (what a change on neutral text is measured by)
+
+A group's edit (`grouped`) is trained from a plain start, and its members' steps, or those of people never seen, begin
+there. The model's texts are drawn at temperature 1 and without guidance, so that their change estimates a KL
+divergence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.judging import ItemScores, fluency
+from idiolect.methods.chameleon.measuring import EditableModel, Text
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, NeutralText, StartMeasures
+from idiolect.methods.chameleon.preferences import storable, subject_query, subjects
+from idiolect.methods.chameleon.rules import constant_reader
+from idiolect.methods.chameleon.settings import ChameleonSettings, SteppingSettings
+from idiolect.models.edit_training import EditFactors
+from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """The beginning of a training or a step.
+
+    Args:
+        factors: reads and writes of all layers; writes of zero change nothing.
+        measures: mean ‖x‖ of each layer, and the model's own texts.
+        group: id of the group whose edit it is; "": none.
+        digest: digest of that edit; "": none.
+        usage: cost of writing and measuring the model's texts, counted where it was paid.
+    """
+
+    factors: EditFactors
+    measures: StartMeasures
+    group: str = ""
+    digest: str = ""
+    usage: Usage = Usage()
+
+    @property
+    def scale(self) -> Tensor:
+        """Mean ‖x‖ of each layer, float32 (L,)."""
+        return torch.tensor(self.measures.scale)
+
+    @property
+    def neutral(self) -> list[Text]:
+        """The model's own texts, each with the request that it answers."""
+        return [_text(each) for each in self.measures.neutral]
+
+    @property
+    def fluency(self) -> ItemScores:
+        """Log-probabilities of the model's own texts under the unedited model, in nat per token."""
+        return ItemScores(tuple(each.logprob for each in self.measures.neutral), Usage())
+
+
+async def plain_start(model: EditableModel, writer: CompletionModel, settings: ChameleonSettings) -> Start:
+    """Write and measure the model's own texts, and return a start that changes nothing yet.
+
+    The first read of every layer is the constant reader (`rules`), so that its write is an added vector at first; the
+    others are random.
+
+    Args:
+        model: the unedited model.
+        writer: writes the texts: `model`, or the same with calls through a cache.
+        settings: settings with `stepping`.
+
+    Raises:
+        PersonalizationError: the model writes nothing.
+        ModelError: the model failed.
+    """
+    stepping = settings.stepping or SteppingSettings()
+    requests = [subject_query(subject).text for subject in subjects()[: stepping.neutral_texts]]
+    sampling = SamplingParams(stepping.neutral_tokens, 1.0, seed=settings.generation.seed)
+    completions = await writer.complete(
+        [
+            CompletionRequest((Message("user", request),), sampling, draw=at, thinking=False)
+            for at, request in enumerate(requests)
+        ]
+    )
+    written = [storable(completion.text) for completion in completions]
+    texts = [NeutralText(*each) for each in zip(requests, written, strict=True) if each[1]]
+    if not texts:
+        raise PersonalizationError("the model writes nothing, so there is no text to measure an edit by")
+    found = await model.activations([_text(each) for each in texts], sample=settings.directions.sample)
+    scores = await fluency([_text(each) for each in texts], model)
+    scale = found.tokens.norm(dim=2).mean(dim=1)  # (L,)
+    factors = _plain_factors(constant_reader(found.tokens), scale, stepping.rank, settings.generation.seed)
+    neutral = tuple(
+        NeutralText(each.request, each.text, score) for each, score in zip(texts, scores.scores, strict=True)
+    )
+    usage = sum((completion.usage for completion in completions), scores.usage)
+    return Start(factors, StartMeasures(tuple(scale.tolist()), neutral), usage=usage)
+
+
+def start_of(learned: ChameleonPersonalization) -> Start:
+    """Return the start that a group's edit is for a person.
+
+    Raises:
+        PersonalizationError: the edit was not learned as a start, because its preset was another one.
+    """
+    edit, measures = learned.edit, learned.start
+    if measures is None or list(edit.layers) != list(range(len(measures.scale))):
+        raise PersonalizationError(
+            f"the edit of {learned.user_id!r} was not learned as a start for people: fit the group with the preset "
+            "grouped"
+        )
+    layers = edit.layers.values()
+    factors = EditFactors(torch.stack([each.read for each in layers]), torch.stack([each.write for each in layers]))
+    return Start(factors, measures, learned.user_id, edit.digest)
+
+
+def _text(neutral: NeutralText) -> Text:
+    return (Message("user", neutral.request),), neutral.text
+
+
+def _plain_factors(reader: Tensor, scale: Tensor, rank: int, seed: int) -> EditFactors:
+    """Return the constant reader and random reads of the same strength, (L, r, d), with writes of zero."""
+    layers, width = reader.shape
+    generator = torch.Generator().manual_seed(seed)
+    reads = torch.nn.functional.normalize(torch.randn(layers, rank, width, generator=generator), dim=2)
+    reads = reads / scale[:, None, None]
+    reads[:, 0] = reader
+    return EditFactors(reads, torch.zeros_like(reads))
