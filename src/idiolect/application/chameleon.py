@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idiolect.application.choices import check_open_weights, require_chameleon
+from idiolect.application.chameleon_starts import open_start, packaged_start
+from idiolect.application.choices import ChameleonChoices, check_open_weights, require_chameleon
 from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
 from idiolect.application.names import CHAMELEON, MethodName
 from idiolect.application.owner import Owner
+from idiolect.application.presets import ChosenPreset
 from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer
@@ -27,9 +29,11 @@ from idiolect.store.group_records import GroupState, data_digest
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.fitting import Chameleon
-    from idiolect.methods.chameleon.measuring import EditableModel
+    from idiolect.methods.chameleon.grouped import GroupedChameleon
+    from idiolect.methods.chameleon.measuring import EditableModel, TrainableModel
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
     from idiolect.methods.chameleon.settings import ChameleonSettings
+    from idiolect.methods.chameleon.start import Start
 
 LEARNED_FROM = "learned_from"
 USER_NOTE = "profile, opinions or texts have changed since the edit was learned; fit again to include them"
@@ -110,6 +114,8 @@ class ChameleonLearner:
         fingerprint: hash of its weights.
         similarity: similarity of history items; None if the history does not guide the model.
         calls: cache, budget and turns of the run; None: the model is called directly.
+        start: where a person's step begins; None: at nothing, or there is no step.
+        chosen: the preset, if nobody named it.
     """
 
     settings: ChameleonSettings
@@ -117,6 +123,8 @@ class ChameleonLearner:
     fingerprint: str
     similarity: OpenSimilarity | None = None
     calls: Calls | None = None
+    start: Start | None = None
+    chosen: ChosenPreset | None = None
 
     @property
     def method(self) -> MethodName:
@@ -125,8 +133,8 @@ class ChameleonLearner:
 
     @property
     def preset_line(self) -> str:
-        """Nothing: the preset does not depend on the model."""
-        return ""
+        """The preset and why it was chosen, in one line; nothing if it was named."""
+        return "" if self.chosen is None else self.chosen.line
 
     @property
     def remote(self) -> bool:
@@ -146,18 +154,19 @@ class ChameleonLearner:
         card = learned.to_json() | {LEARNED_FROM: data_digest(user)}
         return Fitted(card, ChameleonSummary.of(learned), learned.tensor_bytes())
 
-    def chameleon(self, owner: str) -> Chameleon:
+    def chameleon(self, owner: str) -> Chameleon | GroupedChameleon:
         """Return the method for one user or group, whose calls belong to the owner and are forgotten with it."""
         from idiolect.methods.chameleon.fitting import Chameleon
+        from idiolect.methods.chameleon.grouped import GroupedChameleon
         from idiolect.methods.chameleon.identity import ModelIdentity
 
-        return Chameleon(
-            editable_model(self.model),
-            self.settings,
-            embedder=None if self.similarity is None else self.similarity.called_embedder(self.calls, owner),
-            writer=None if self.calls is None else self.model.called(self.calls, owner),
-            identity=ModelIdentity(self.model.name, self.fingerprint),
-        )
+        writer = None if self.calls is None else self.model.called(self.calls, owner)
+        identity = ModelIdentity(self.model.name, self.fingerprint)
+        if self.settings.stepping is not None:
+            model = trainable_model(self.model)
+            return GroupedChameleon(model, self.settings, start=self.start, writer=writer, identity=identity)
+        embedder = None if self.similarity is None else self.similarity.called_embedder(self.calls, owner)
+        return Chameleon(editable_model(self.model), self.settings, embedder=embedder, writer=writer, identity=identity)
 
     def already_learned(self, record: PersonalizationRecord, user: User) -> ChameleonSummary | None:
         """Return the summary of an edit from the same data, settings and weights; None if anything differs."""
@@ -169,6 +178,8 @@ class ChameleonLearner:
             return None  # damaged, or from another version
         same = _in_effect(kept.settings) == _in_effect(self.settings)
         same = same and (kept.model, kept.fingerprint) == (self.model.name, self.fingerprint)
+        begun = "" if kept.started_from is None else kept.started_from.digest
+        same = same and begun == ("" if self.start is None else self.start.digest)
         unchanged = LEARNED_FROM in record.payload and not is_stale(record, user)
         return ChameleonSummary.of(kept) if same and unchanged else None
 
@@ -186,9 +197,43 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
     settings = replace(settings, similarity=lasting_name(settings.similarity))
     opened = await pool.model(model)
     editable_model(opened)
-    guided = settings.generation.personalized == "generated"  # guided by history items, which embeddings select
+    # guided by history items, which embeddings select
+    guided = settings.stepping is None and settings.generation.personalized == "generated"
     similarity = await _open_embeddings(pool, settings.similarity) if guided else None
     return ChameleonLearner(settings, opened, opened.fingerprint(), similarity)
+
+
+async def begin_steps(learner: ChameleonLearner, choices: ChameleonChoices, store: Store) -> ChameleonLearner:
+    """Return the learner with the place where people's steps begin; unchanged if the preset has no steps.
+
+    It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
+    group's edit measures the model instead, once for all people.
+
+    Raises:
+        SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
+        UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
+        PersonalizationError: the edit is damaged, or was not learned as a start.
+        OtherWeightsError: it was learned on other weights.
+        ModelError: the model failed.
+    """
+    stepping, name = learner.settings.stepping, learner.model.name
+    if stepping is None:
+        return learner
+    if not stepping.from_group:
+        from idiolect.methods.chameleon.start import plain_start
+
+        model = trainable_model(learner.model)
+        return replace(learner, start=await plain_start(model, model, learner.settings))
+    if choices.from_group is not None:
+        start = open_start(choices.from_group, store, model=name, fingerprint=learner.fingerprint)
+    elif (packaged := packaged_start(name)) is not None:
+        start = packaged
+    else:
+        raise SettingsError(
+            f"the preset grouped begins at a group's edit, and none is packaged for {name!r}: learn one with "
+            "`idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset measured"
+        )
+    return replace(learner, start=start)
 
 
 async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
@@ -217,6 +262,20 @@ def editable_model(opened: OpenModel) -> EditableModel:
     local = as_local_model(model)
     if local is not None:
         local.check_editable()
+    return model
+
+
+def trainable_model(opened: OpenModel) -> TrainableModel:
+    """Return the model if an edit can be trained on its layers.
+
+    Raises:
+        ModelError: the model gives no access to its layers, or the layers of its family are unknown.
+    """
+    from idiolect.methods.chameleon.measuring import TrainableModel
+
+    model = editable_model(opened)
+    if not isinstance(model, TrainableModel):
+        raise ModelError(f"no edit can be trained on the model {opened.name!r}: choose the preset paper")
     return model
 
 

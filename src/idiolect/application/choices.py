@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from idiolect.application.names import CHAMELEON, FERMI, AnsweringMode, MethodName
+from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AnsweringMode, MethodName
 from idiolect.application.presets import ChosenPreset, preset_by_names
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
 from idiolect.methods.setting_changes import changed
@@ -50,10 +50,13 @@ class ChameleonChoices:
     """Choices for CHAMELEON's settings.
 
     Args:
-        preset: name of the preset; None: "measured".
+        preset: name of the preset; None: "grouped" where a group's edit is at hand, otherwise "measured"
+            (`chameleon_preset`).
         answering: "generate" or "likelihood".
         similarity: name of a similarity of history items, which must have embeddings.
-        pairs: number of preference pairs per user; ≥ 2.
+        pairs: number of preference pairs per user; ≥ 2; only with a preset that writes pairs.
+        from_group: id of a group in the store, or a folder with a group's edit (`chameleon_starts`), where a person's
+            step begins; None: the edit that is packaged for the model, if there is one.
         max_tokens: maximum number of tokens in each text that the model writes, except insights.
         seed: seed of every random draw.
     """
@@ -64,6 +67,7 @@ class ChameleonChoices:
     pairs: int | None = None
     max_tokens: int | None = None
     seed: int = 0
+    from_group: str | None = None
 
     @property
     def method(self) -> MethodName:
@@ -128,7 +132,15 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
     require_chameleon()
     from idiolect.methods.chameleon.settings import preset
 
-    settings, pairs = preset(choices.preset or "measured"), choices.pairs
+    settings, pairs = preset(choices.preset or chameleon_preset(choices, model=model).name), choices.pairs
+    stepping = settings.stepping
+    if pairs is not None and stepping is not None:
+        raise SettingsError(
+            f"the preset {settings.preset} learns from every opinion and text and writes no pairs: leave out the "
+            "number of pairs, or choose the preset paper"
+        )
+    if choices.from_group is not None and (stepping is None or not stepping.from_group):
+        raise SettingsError(f"the preset {settings.preset} does not begin at a group's edit: choose the preset grouped")
     return changed(
         settings,
         _given(
@@ -143,6 +155,15 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
             }
         ),
     )
+
+
+def chameleon_preset(choices: ChameleonChoices, *, model: str) -> ChosenPreset:
+    """Return the preset of a model for which none is named."""
+    if choices.from_group is not None:
+        return ChosenPreset("grouped", f"a person's step begins at the edit of {choices.from_group}")
+    if model == DEFAULT_MODEL:
+        return ChosenPreset("grouped", f"a group's edit is packaged for {model}")
+    return ChosenPreset("measured", "no group's edit is named (--from-group), and none is packaged for the model")
 
 
 def check_open_weights(model: str) -> None:

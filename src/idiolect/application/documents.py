@@ -180,7 +180,7 @@ def edit_document(learned: ChameleonPersonalization) -> Document:
         "preset": learned.settings.preset,
         "variant": {**asdict(learned.variant), "name": str(learned.variant)},
         "layers": sorted(learned.edit.layers),
-        "of_layers": len(learned.layers),
+        "of_layers": max(len(learned.layers), len(learned.edit.layers)),
         "positions": learned.edit.positions,
         "used": learned.used,
         "gate": learned.gate,
@@ -192,6 +192,8 @@ def edit_document(learned: ChameleonPersonalization) -> Document:
         "trials": [{**asdict(trial), "variant": str(trial.variant)} for trial in learned.trials],
         "diagnostics": [asdict(layer) for layer in learned.layers],
         "members": list(learned.members),
+        "read": None if learned.read is None else asdict(learned.read),
+        "started_from": None if learned.started_from is None else asdict(learned.started_from),
     }
 
 

@@ -20,7 +20,13 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from idiolect.application.arguments import check_type
 from idiolect.application.checkpoints import StoredCheckpoints
-from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
+from idiolect.application.choices import (
+    ChameleonChoices,
+    FermiChoices,
+    chameleon_preset,
+    chameleon_settings,
+    fermi_settings,
+)
 from idiolect.application.dispositions import save_with_edits
 from idiolect.application.names import FERMI
 from idiolect.application.observers import ignore
@@ -153,11 +159,13 @@ async def open_learner(
     pool, model = workspace.models, model or workspace.model
     learner: Learner
     if isinstance(choices, ChameleonChoices):
-        from idiolect.application.chameleon import check_chameleon, open_chameleon
+        from idiolect.application.chameleon import begin_steps, check_chameleon, open_chameleon
 
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
-        learner = replace(edits, calls=workspace.run.calls)
+        edits = await begin_steps(edits, choices, workspace.store)
+        named = None if choices.preset else chameleon_preset(choices, model=model)
+        learner = replace(edits, calls=workspace.run.calls, chosen=named)
     else:
         from idiolect.application.fermi import check_fermi, open_fermi
         from idiolect.application.presets import choose_preset

@@ -172,12 +172,15 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
         MissingExtraError: local models are not installed.
     """
     settings = chameleon_settings(choices, model=model)
-    generation = settings.generation
+    generation, stepping = settings.generation, settings.stepping
     own = generation.personalized == "own"
     counts = [_queries(user, settings) for user in users]
     learnable = [n for n in counts if n >= generation.least_pairs]
     queries = sum(learnable)
     answers = queries if own else 2 * queries
+    longest = generation.max_tokens
+    if stepping is not None:  # only the model's own texts, once for all people, unless a group's edit brings them
+        answers, longest = (0 if stepping.from_group else stepping.neutral_texts), stepping.neutral_tokens
     insights = 0 if own else 2 * len(learnable)
     return ChameleonForecast(
         settings.preset,
@@ -186,7 +189,7 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
         not_learnable=len(counts) - len(learnable),
         queries=queries,
         generations=answers + insights,
-        most_completion_tokens=answers * generation.max_tokens + insights * generation.insight_tokens,
+        most_completion_tokens=answers * longest + insights * generation.insight_tokens,
     )
 
 
@@ -203,13 +206,18 @@ def _missing(settings: FermiSettings, models: tuple[str, ...]) -> tuple[MissingE
 def _queries(user: User, settings: ChameleonSettings) -> int:
     """Return the number of queries in the user's history; 0 if it is too short for learning and judging."""
     from idiolect.methods.chameleon.fitting import queries_of
-    from idiolect.methods.chameleon.roles import deal_roles
+    from idiolect.methods.chameleon.own_words import own_answers
+    from idiolect.methods.chameleon.roles import deal_roles, items_of
 
     try:
         (roles,) = deal_roles([user], settings, owner=user.id)
     except PersonalizationError:
         return 0
-    return 0 if roles.learning is None else len(queries_of(roles.learning, settings.generation))
+    if roles.learning is None:
+        return 0
+    if settings.stepping is not None:
+        return len(own_answers(items_of(roles.learning), settings.answering))
+    return len(queries_of(roles.learning, settings.generation))
 
 
 def _role_cost(name: str, counts: RoleForecast, table: PriceTable) -> RoleCost:

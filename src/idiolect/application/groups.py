@@ -53,6 +53,7 @@ async def fit_group(
     """
     groups, pool, model = workspace.store.groups, workspace.models, model or workspace.model
     members = groups.read_members(group_id)
+    choices = replace(choices, preset=choices.preset or "grouped")
     learner = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
     await check_chameleon(pool, learner)
     method = replace(learner, calls=workspace.run.uncached()).chameleon(group_id)

@@ -8,14 +8,14 @@ from typing import Final, Literal
 MethodName = Literal["fermi", "chameleon"]
 AskedMethod = Literal["fermi", "chameleon", "both"]
 AnsweringMode = Literal["generate", "likelihood"]
-PresetName = Literal["api", "demo", "local", "paper", "paper-offline", "measured"]
-ChameleonPresetName = Literal["paper", "measured"]
+PresetName = Literal["api", "demo", "local", "paper", "paper-offline", "measured", "grouped"]
+ChameleonPresetName = Literal["grouped", "measured", "paper"]
 
 FERMI: Final = "fermi"
 CHAMELEON: Final = "chameleon"
 PRESETS: Mapping[MethodName, tuple[str, ...]] = {
     FERMI: ("api", "demo", "local", "paper", "paper-offline"),
-    CHAMELEON: ("paper", "measured"),
+    CHAMELEON: ("grouped", "measured", "paper"),
 }
 PROPOSERS = ("llm", "demonstrations")
 DEFAULT_MODEL: Final = "embedded"

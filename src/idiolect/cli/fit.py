@@ -38,6 +38,7 @@ EXAMPLES = (
     "idiolect fit users.jsonl --model http://localhost:8000/v1#NAME --concurrency 64 --resume",
     "idiolect fit users.jsonl --user u1 --user u2 --iterations 5 --store ./people",
     "idiolect fit users.jsonl --method chameleon --model Qwen/Qwen3-0.6B",
+    "idiolect fit users.jsonl --method chameleon --model Qwen/Qwen3-0.6B --from-group readers",
     "cat users.jsonl | idiolect fit - --skip-invalid --json | jq .best_score",
 )
 _GOING_ON = "to continue, run the same command with --resume"
@@ -93,7 +94,8 @@ PresetOption = Annotated[
     PresetName | None,
     option(
         "Preset of settings. Fermi: api (default for a remote model), local (default for a model on this machine), "
-        "demo (default for a small one, such as embedded), paper, paper-offline. CHAMELEON: measured (default), paper."
+        "demo (default for a small one, such as embedded), paper, paper-offline. CHAMELEON: grouped (default where a "
+        "group's edit is at hand: for embedded, or with --from-group), measured (default otherwise), paper."
     ),
 ]
 MaxTokensOption = Annotated[
@@ -106,7 +108,15 @@ MaxTokensOption = Annotated[
     ),
 ]
 PairsOption = Annotated[
-    int | None, option("CHAMELEON: number of pairs to write. Default: set by the preset.", "K", min=2)
+    int | None, option("CHAMELEON, preset paper: number of pairs to write. Default: set by the preset.", "K", min=2)
+]
+FromGroupOption = Annotated[
+    str | None,
+    option(
+        "CHAMELEON: group in the store, or folder (idiolect groups save), at whose edit a person's step begins. "
+        "Default: the edit packaged for the model, if there is one.",
+        "GROUP",
+    ),
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue a run that was stopped; skip users already learned.")
@@ -132,6 +142,7 @@ def fit(
     iterations: IterationsOption = None,
     pairs: PairsOption = None,
     max_tokens: MaxTokensOption = None,
+    from_group: FromGroupOption = None,
     seed: options.SeedOption = 0,
     user: UserOption = None,
     skip_invalid: SkipOption = False,
@@ -162,9 +173,9 @@ def fit(
     choices: FermiChoices | ChameleonChoices
     if method == CHAMELEON:
         _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
-        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed)
+        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed, from_group)
     else:
-        _refuse(method, {"--pairs": pairs})
+        _refuse(method, {"--pairs": pairs, "--from-group": from_group})
         choices = FermiChoices(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
     run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from idiolect.cli.terminal import one_line, out, print_table, print_wrapped
 
 if TYPE_CHECKING:
-    from idiolect.methods.chameleon.personalization import ChameleonPersonalization, LayerDiagnostics, Trial
+    from idiolect.methods.chameleon.personalization import (
+        ChameleonPersonalization,
+        HistoryRead,
+        LayerDiagnostics,
+        Trial,
+    )
     from idiolect.methods.fermi.memory import ScoredPrompt
     from idiolect.methods.fermi.personalization import FermiPersonalization
 
@@ -55,12 +60,19 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     dropped = ", ".join(f"{count} {reason}" for reason, count in learned.dropped.items())
     source = "the person's own words beside the model's" if learned.settings.generation.personalized == "own" else ""
     lines = [
-        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {len(learned.layers)}",
+        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {max(len(learned.layers), len(learned.edit.layers))}",
         f"learned from {_items(learned.n_learned)}, chosen with {learned.n_chosen}, judged by {learned.n_judged}",
-        f"{len(learned.pairs)} pairs"
-        + (f" ({source})" if source else "")
-        + (f"; dropped: {dropped}" if dropped else "; none dropped"),
     ]
+    if learned.read is None:
+        lines.append(
+            f"{len(learned.pairs)} pairs"
+            + (f" ({source})" if source else "")
+            + (f"; dropped: {dropped}" if dropped else "; none dropped")
+        )
+    else:
+        lines.append(_read_line(learned.read))
+    if learned.started_from is not None:
+        lines.append(f"one step from the edit of the group {learned.started_from.group!r}")
     if learned.members:
         lines.append(f"edit of a group, learned from {len(learned.members)} members")
     for line in lines:
@@ -73,6 +85,13 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
         print_wrapped(f"and {len(learned.insights) - _SHOWN} more insights", indent=indent)
 
 
+def _read_line(read: HistoryRead) -> str:
+    parts = [_counted(n, noun) for n, noun in ((read.opinions, "opinion"), (read.texts, "text")) if n]
+    more = f", in {_counted(read.answers, 'window')}" if read.answers > read.opinions + read.texts else ""
+    rest = "; those that chose and judged were learned from afterwards" if read.refitted else ""
+    return f"read in full: {' and '.join(parts)}{more}{rest}"
+
+
 def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     """Print measurements of the directions in the edited layers, and of every variant that was tried."""
     edited = [layer for layer in learned.layers if layer.layer in learned.edit.layers]
@@ -82,7 +101,8 @@ def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> 
         f"|cos(θ_P, θ_N)| {_range(edited, lambda layer: layer.cos_directions, 2)}",
         f"edit size {_range(edited, lambda layer: layer.edit_size, 3)} of an activation",
     ]
-    print_wrapped("in these layers: " + ", ".join(numbers), indent=indent)
+    if edited:
+        print_wrapped("in these layers: " + ", ".join(numbers), indent=indent)
     if learned.trials:
         out().print(" " * indent + f"tried on {_items(learned.n_chosen)} (nat per token)", markup=False)
         unbiased = learned.settings.generation.draws_are_unbiased

@@ -242,3 +242,4 @@ def _people(count: int) -> str:
 
 
 app.command("fit", epilog=examples(*fitting.EXAMPLES))(fitting.fit)
+app.command("save", epilog=examples(*fitting.SAVE_EXAMPLES))(fitting.save)

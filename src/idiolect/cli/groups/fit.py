@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from idiolect.cli.terminal import err, listed, one_line, out, print_json
 if TYPE_CHECKING:
     from idiolect.application.groups import GroupFitted
 
+SAVE_EXAMPLES = ("idiolect groups save readers ./readers",)
 EXAMPLES = ("idiolect groups fit readers", "idiolect groups fit readers --model Qwen/Qwen3-0.6B --preset paper --json")
 
 
@@ -23,11 +25,11 @@ def fit(
         str, typer.Option(metavar="M", help="Model with open weights: embedded, a Hugging Face id, or a folder.")
     ] = DEFAULT_MODEL,
     preset: Annotated[
-        ChameleonPresetName | None, typer.Option(help="Preset of settings: measured (default) or paper.")
+        ChameleonPresetName | None, typer.Option(help="Preset of settings: grouped (default), measured or paper.")
     ] = None,
     pairs: Annotated[
         int | None,
-        typer.Option(min=2, metavar="K", help="Number of pairs per member. Default: set by the preset."),
+        typer.Option(min=2, metavar="K", help="Preset paper: number of pairs per member. Default: set by the preset."),
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = None,
@@ -35,7 +37,8 @@ def fit(
 ) -> None:
     """Learn one CHAMELEON edit from the members of a group.
 
-    The edit serves the members, and also people never seen. Members with too little history are left out and listed.
+    The edit serves the members, and also people never seen. With the preset grouped, it is also where a person's own
+    step begins: idiolect fit USERS --method chameleon --from-group GROUP. Members with too little history are left out and listed.
     The model's output for a group is not cached.
     """
     from idiolect.application.blocking import Workspace
@@ -75,3 +78,28 @@ def _print_fitted(group_id: str, fitted: GroupFitted) -> None:
     print_edit(fitted.learned, indent=2)
     if fitted.left_out:
         out().print(f"left out because of too little history: {listed(fitted.left_out)}", markup=False)
+
+
+def save(
+    group_id: GroupIdArgument,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it is created.")],
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a group's edit into a folder, as a place where people's steps begin on another machine.
+
+    The folder holds the edit and texts of the model itself, but no member's id, opinion or text. Name it with
+    --from-group DIR.
+    """
+    from idiolect.application.chameleon import read_edit
+    from idiolect.application.chameleon_starts import save_start
+    from idiolect.application.names import CHAMELEON
+    from idiolect.store import Store
+
+    with Store.open(store, create=False) as opened:
+        learned = read_edit(opened.groups.personalization(group_id, CHAMELEON))
+    save_start(learned, directory)
+    if json:
+        print_json({"group": group_id, "folder": str(directory)}, indent=2)
+    else:
+        out().print(one_line(f"saved the edit of group {group_id!r} in {directory}"), markup=False)

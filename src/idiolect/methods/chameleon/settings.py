@@ -151,6 +151,8 @@ class SteppingSettings:
         group_strengths: factors of a group's trained writes to choose from, the preferred first.
         step: length of a person's step per layer, relative to the layer's activations.
         strengths: factors of all writes, the group's and the person's, to choose from, the preferred first.
+        from_group: whether a person's step begins at a group's edit; otherwise, it begins at an edit that changes
+            nothing.
         refit: whether a person's items that chose and judged are learned from afterwards.
         neutral_texts: number of texts of the model itself on which a change is measured.
         neutral_tokens: maximum number of tokens in each.
@@ -165,6 +167,7 @@ class SteppingSettings:
     group_strengths: tuple[float, ...] = (0.35, 0.5, 0.25)
     step: float = 0.005
     strengths: tuple[float, ...] = (0.7, 1.0)
+    from_group: bool = True
     refit: bool = True
     neutral_texts: int = 8
     neutral_tokens: int = 64
@@ -244,6 +247,7 @@ PRESETS: dict[str, ChameleonSettings] = {
         max_fluency_cost=None,
         answering=AnsweringSettings(mode="generate"),
     ),
+    # docs/experiments.md describes how the settings of the next two were chosen, and on which people.
     "grouped": ChameleonSettings(
         preset="grouped",
         generation=GenerationSettings(personalized="own", temperature=1.0),
@@ -253,15 +257,10 @@ PRESETS: dict[str, ChameleonSettings] = {
         answering=_LIKELIHOOD,
         evidence=EvidenceSettings(share=0.2),
     ),
-    # docs/experiments.md describes how these settings were chosen, and on which people.
     "measured": ChameleonSettings(
         preset="measured",
-        generation=GenerationSettings(whole_sentences=True, personalized="own"),
-        variants=(
-            *(Variant("gradient", alpha, layers=None) for alpha in (0.005, 0.01, 0.02)),
-            Variant("contrastive", 0.3, 0.3, layers=6),
-            Variant("literal", 0.1, 0.1, layers=6),
-        ),
+        generation=GenerationSettings(personalized="own", temperature=1.0),
+        stepping=SteppingSettings(step=0.02, strengths=(0.5, 1.0, 0.25), from_group=False),
         choosing_share=0.2,
         max_fluency_cost=0.15,
         answering=_LIKELIHOOD,

@@ -1,0 +1,105 @@
+"""Where a person's step begins: the packaged edit of a model, a group in the store, or a folder with a group's edit.
+
+A folder holds `edit.json`, the card, and `edit.safetensors`, the tensors of one `ChameleonPersonalization`
+(`idiolect groups save`). The packaged ones were learned from public-domain writers (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idiolect.application.names import CHAMELEON, DEFAULT_MODEL
+from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsError
+
+if TYPE_CHECKING:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.start import Start
+    from idiolect.store import Store
+
+CARD, TENSORS = "edit.json", "edit.safetensors"
+
+
+def packaged_start(model: str) -> Start | None:
+    """Return the start that is packaged for a model; None if there is none.
+
+    Raises:
+        PersonalizationError: the package is damaged.
+    """
+    if model != DEFAULT_MODEL:
+        return None
+    from idiolect.methods.chameleon.start import start_of
+
+    return start_of(_read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(model)))
+
+
+def open_start(name: str, store: Store, *, model: str, fingerprint: str) -> Start:
+    """Return the start of a group in the store, or in a folder.
+
+    Args:
+        name: id of a group, or the path of a folder.
+        store: store in which groups are.
+        model, fingerprint: the weights that the start has to belong to.
+
+    Raises:
+        UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
+        PersonalizationError: the edit is damaged, or was not learned as a start.
+        OtherWeightsError: it was learned on other weights.
+        SettingsError: the folder has no edit.
+    """
+    from idiolect.methods.chameleon.start import start_of
+
+    learned = _named(name, store)
+    if learned.fingerprint != fingerprint:
+        raise OtherWeightsError(
+            f"the edit of {name!r} was learned on other weights than those of {model!r}, so no step can begin at it: "
+            "fit the group with this model",
+            model=model,
+            owner=name,
+            kind="group",
+        )
+    return start_of(learned)
+
+
+def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
+    """Write a group's edit into a folder, which is created.
+
+    Raises:
+        PersonalizationError: the edit was not learned as a start.
+        SettingsError: the folder cannot be written.
+    """
+    from idiolect.methods.chameleon.start import start_of
+
+    start_of(learned)
+    card = learned.to_json() | {"members": []}  # a folder may be given away, so it names nobody
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TENSORS).write_bytes(learned.tensor_bytes())
+        (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
+
+
+def _named(name: str, store: Store) -> ChameleonPersonalization:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+    folder = Path(name)
+    if (folder / CARD).is_file():
+        return _read_folder(folder)
+    if folder.is_dir():
+        raise SettingsError(f"{name}: the folder has no {CARD}, so it holds no edit of a group")
+    record = store.groups.personalization(name, CHAMELEON)
+    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+
+
+def _read_folder(folder: Traversable | Path) -> ChameleonPersonalization:
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+
+    try:
+        card: dict[str, Any] = json.loads(folder.joinpath(CARD).read_text(encoding="utf-8"))
+        return ChameleonPersonalization.from_parts(card, folder.joinpath(TENSORS).read_bytes())
+    except (OSError, ValueError, AttributeError) as error:
+        raise PersonalizationError(f"the edit in {folder} cannot be read ({type(error).__name__})") from error
