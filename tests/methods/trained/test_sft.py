@@ -83,7 +83,7 @@ async def test_nothing_is_left_behind(capfd: pytest.CaptureFixture[str]) -> None
     ],
 )
 async def test_an_opinion_is_learned_in_the_form_in_which_it_is_asked(settings: AnsweringSettings) -> None:
-    asking = FunctionModel("double", complete=lambda _: "no", choice_logprobs=lambda request: [-1.0] * 2)
+    asking = FunctionModel("double", complete=lambda _: "no", choice_logprobs=lambda _: [-1.0] * 2)
     await Answerer(asking, settings).answer([PromptedQuestion("", ASKED.question)])
     example = examples_of(replace(USER, texts=()), settings)[0]
     if settings.mode == "generate":
