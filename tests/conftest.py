@@ -48,7 +48,7 @@ SLOW_FILES = {
     "methods/fermi/test_scoring.py": 11,
     "cli/test_app.py": 11,
     "cli/test_add_opinion.py": 10,
-    "methods/chameleon/test_dpo.py": 9.7,
+    "methods/trained/test_dpo.py": 9.7,
     "application/test_run.py": 9.4,
     "models/test_scoring.py": 9.2,
     "application/test_chameleon.py": 8.8,

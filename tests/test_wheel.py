@@ -306,12 +306,13 @@ def test_local_alone_learns_with_the_embedded_model_and_answers(environment: Env
 
 TRAIN = """
 import asyncio
-from idiolect.methods.chameleon.dpo import DpoSettings, train_dpo
 from idiolect.methods.chameleon.preferences import Pair
+from idiolect.methods.trained.dpo import DpoSettings, train_dpo
+from idiolect.methods.trained.training import TrainingSettings
 from tests.models import tiny
 
 pairs = [Pair("Do you agree?", "Strongly agree.", "Perhaps."), Pair("And now?", "Agree.", "Disagree.")]
-settings = DpoSettings(max_steps=1, batch_size=2, rank=4, alpha=8)
+settings = DpoSettings(TrainingSettings(max_steps=1, batch_size=2, rank=4, alpha=8))
 print(asyncio.run(train_dpo(pairs, tiny.local_model(), settings)).steps)
 """
 

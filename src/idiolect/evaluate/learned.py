@@ -20,18 +20,22 @@ def last_lines(learning: Sequence[LearningRecord]) -> list[LearningRecord]:
 
 
 def training_notes(learning: Sequence[LearningRecord]) -> list[str]:
-    """Return a sentence for each arm that trained, with its numbers of steps and seconds."""
-    notes_of: dict[str, list[Mapping[str, Any]]] = {}
+    """Return a sentence for each arm that trained, with its numbers of steps and what limited them."""
+    notes_of: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in last_lines(learning):
-        if all(_is_number(record.notes.get(name)) for name in ("steps", "seconds_allowed")):
-            notes_of.setdefault(str(record.arm), []).append(record.notes)
+        if _is_number(record.notes.get("steps")):
+            limit = "chosen" if isinstance(record.notes.get("chosen"), Mapping) else "seconds_allowed"
+            if limit == "chosen" or _is_number(record.notes.get(limit)):
+                notes_of.setdefault((str(record.arm), limit), []).append(record.notes)
     notes = []
-    for arm, found in notes_of.items():
-        steps, seconds = [int(each["steps"]) for each in found], [float(each["seconds_allowed"]) for each in found]
-        notes.append(
-            f"{arm} made {min(steps)} to {max(steps)} steps per person, in the {min(seconds):.0f} to "
-            f"{max(seconds):.0f} seconds allowed"
-        )
+    for (arm, limit), found in notes_of.items():
+        steps = [int(each["steps"]) for each in found]
+        made = f"{arm} made {min(steps)} to {max(steps)} steps per person"
+        if limit == "chosen":
+            notes.append(f"{made}, a number chosen on people who are not reported")
+            continue
+        seconds = [float(each["seconds_allowed"]) for each in found]
+        notes.append(f"{made}, in the {min(seconds):.0f} to {max(seconds):.0f} seconds allowed")
     return notes
 
 

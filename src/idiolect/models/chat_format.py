@@ -75,6 +75,12 @@ class ChatFormat:
             raise ModelError(f"a choice of {len(text)} characters has no tokens in this model's vocabulary")
         return ids
 
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The token that ends a turn, as a continuation; empty if the tokenizer names none."""
+        eos = self._tokenizer.eos_token_id
+        return () if eos is None else (int(eos),)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of generated ids, without control tokens other than marks of thoughts."""
         if self._thought_marks.keys().isdisjoint(ids):

@@ -43,8 +43,12 @@ TAKEN = {
 ELSEWHERE = ("lamp-rag", *TAKEN)
 """Methods that need other tasks or settings, and have tests of their own."""
 ON_DOUBLES = [name for name, entry in METHODS.items() if "weights" not in entry.needs and name not in ELSEWHERE]
+TRAINED = [name for name, entry in METHODS.items() if "dpo" in entry.needs]
+"""Methods that take long, and have tests of their own."""
 ON_WEIGHTS = [
-    name for name, entry in METHODS.items() if "weights" in entry.needs and not name.startswith(("dpo", "chameleon-p"))
+    name
+    for name, entry in METHODS.items()
+    if "weights" in entry.needs and name not in TRAINED and not name.startswith("chameleon-p")
 ]
 
 
@@ -115,7 +119,7 @@ def test_a_setting_that_is_no_methods_own_is_named(spec: str, remedy: str) -> No
 def test_what_has_no_embeddings_or_weights_says_so_at_once() -> None:
     with pytest.raises(SettingsError, match="selected by embeddings"):
         arms("insights")[0].learning_key(bench(dense=None))
-    for name in [*ON_WEIGHTS, "dpo", "dpo-own"]:
+    for name in [*ON_WEIGHTS, *TRAINED]:
         with pytest.raises(SettingsError, match="no access to its weights"):
             arms(name)[0].learning_key(bench())
 

@@ -32,6 +32,7 @@ from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.setting_changes import changed_by_text
@@ -106,12 +107,20 @@ class ChameleonMethod:
         seconds = time.perf_counter() - start - writer.writing
         return replace(learned, notes={**learned.notes, "seconds_without_writing": round(seconds, 3)})
 
+    async def pairs(self, user: User, desk: Desk) -> tuple[Pair, ...]:
+        """Return the pairs that a person's edit is learned from, without an edit."""
+        return await self._chameleon(self.settings(desk.bench, desk.seed), desk, None).pairs(user)
+
+    def _chameleon(self, settings: ChameleonSettings, desk: Desk, writer: CompletionModel | None) -> Chameleon:
+        identity = ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
+        weights = DeskWeights(desk)
+        return Chameleon(weights, settings, embedder=desk.bench.embedder, writer=writer, identity=identity)
+
     async def _fit(
         self, users: Sequence[User], desk: Desk, *, owner: str, writer: CompletionModel | None = None
     ) -> Learned:
-        settings, weights = self.settings(desk.bench, desk.seed), DeskWeights(desk)
-        identity = ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
-        chameleon = Chameleon(weights, settings, embedder=desk.bench.embedder, writer=writer, identity=identity)
+        settings = self.settings(desk.bench, desk.seed)
+        chameleon = self._chameleon(settings, desk, writer)
         learned = await (chameleon.fit_group(owner, users) if owner else chameleon.fit(users[0]))
         notes = chameleon_notes(learned)
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None

@@ -139,6 +139,28 @@ def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
     return _keyed(help_, make, needs=_TRAINING, kind="learned")
 
 
+def _long_dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
+    def make(overrides: Overrides) -> _KeyedMethod:
+        from idiolect.evaluate.methods.chameleon import ChameleonMethod
+        from idiolect.evaluate.methods.trained import LongDpoMethod
+
+        return LongDpoMethod(ChameleonMethod(rule), overrides)
+
+    return _keyed(help_, make, needs=_TRAINING, kind="learned")
+
+
+def _sft(overrides: Overrides) -> _KeyedMethod:
+    from idiolect.evaluate.methods.trained import SftMethod
+
+    return SftMethod(overrides)
+
+
+def _style_vector(overrides: Overrides) -> _KeyedMethod:
+    from idiolect.evaluate.methods.style_vector import StyleVectorMethod
+
+    return StyleVectorMethod(overrides)
+
+
 def _insights(overrides: Overrides) -> _KeyedMethod:
     from idiolect.evaluate.methods.chameleon import InsightsMethod
 
@@ -220,7 +242,16 @@ METHODS: dict[str, MethodEntry] = {
     "chameleon-paper-random": _chameleon("random directions with the paper's rule", "literal", random=True),
     "chameleon-group": _chameleon("one edit from the person's group, including the person", pooled="group"),
     "chameleon-unseen": _chameleon("one edit from other people, without this person", pooled="unseen"),
+    "style-vector": _keyed(
+        "StyleVector: what sets the person's texts apart from plain ones is added",
+        _style_vector,
+        needs=_WEIGHTS,
+        kind="learned",
+    ),
     "fermi+chameleon": _keyed("the edited model with Fermi's prompts", _combined, needs=_WEIGHTS, kind="learned"),
     "dpo": _dpo("DPO on chameleon-paper's pairs, for the same time", "literal"),
     "dpo-own": _dpo("DPO on chameleon's pairs, for the same time", ""),
+    "dpo-long": _long_dpo("dpo with a number of steps chosen on others", "literal"),
+    "dpo-own-long": _long_dpo("dpo-own with a number of steps chosen on others", ""),
+    "sft": _keyed("a LoRA fine-tuned on the person's texts and answers", _sft, needs=_TRAINING, kind="learned"),
 }

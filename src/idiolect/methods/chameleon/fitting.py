@@ -97,6 +97,18 @@ class Chameleon:
             raise PersonalizationError(f"group {group_id!r} has no members to learn from")
         return await self._fit(group_id, members, tuple(member.id for member in members), observer)
 
+    async def pairs(self, user: User) -> tuple[Pair, ...]:
+        """Return the pairs that `fit` would learn from, for methods that learn from them in another way.
+
+        Raises:
+            PersonalizationError: there is too little history, or there are too few pairs.
+            ModelError, HaltedError: see `fit`.
+        """
+        pooled = _Pool()
+        (roles,) = deal_roles([user], self._settings, owner=user.id)
+        await self._generate(user.id, roles, pooled, _Steps(user.id, 0, 2, ignore_progress))
+        return pooled.pairs[0]
+
     async def _fit(
         self, owner: str, users: Sequence[User], members: tuple[str, ...], observer: Observer
     ) -> ChameleonPersonalization:

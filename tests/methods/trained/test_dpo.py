@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from idiolect.errors import MissingExtraError, ModelError, PersonalizationError, SettingsError
-from idiolect.methods.chameleon.dpo import DpoSettings, train_dpo
 from idiolect.methods.chameleon.preferences import Pair
+from idiolect.methods.trained.dpo import DpoSettings, train_dpo
+from idiolect.methods.trained.training import TrainingResult, TrainingSettings, with_adapter
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, SamplingParams
 from idiolect.models.local import LocalModel
 from tests.models import tiny
@@ -27,7 +29,15 @@ PAIRS = [
     Pair(f"Do you agree {i}?", f"Strongly agree {i}, people help.", f"The government should work {i * i}.")
     for i in range(5)
 ]
-QUICK = DpoSettings(seconds=600, max_steps=3, batch_size=2, learning_rate=5e-3, rank=4, alpha=8)
+QUICK = DpoSettings(TrainingSettings(seconds=600, max_steps=3, batch_size=2, learning_rate=5e-3, rank=4, alpha=8))
+
+
+def of(**changes: Any) -> DpoSettings:
+    return DpoSettings(TrainingSettings(**changes))
+
+
+async def trained(result: TrainingResult, model: LocalModel) -> LocalModel:
+    return await with_adapter(model, result.adapter, name="tiny + DPO")
 
 
 async def margins(model: LocalModel) -> list[float]:
@@ -42,7 +52,8 @@ async def test_training_raises_every_margin_of_a_copy_and_does_so_twice_the_same
     model = tiny.local_model()
     before, untouched = await margins(model), model.fingerprint()
     result = await train_dpo(PAIRS, model, QUICK)
-    after = await margins(result.model)
+    model_trained = await trained(result, model)
+    after = await margins(model_trained)
     assert all(a > b + 1 for a, b in zip(after, before, strict=True))
     assert result.steps == len(result.losses) == 3
     assert result.losses[0] == pytest.approx(np.log(2), abs=1e-4)
@@ -51,22 +62,22 @@ async def test_training_raises_every_margin_of_a_copy_and_does_so_twice_the_same
     assert await margins(model) == pytest.approx(before, abs=1e-4)
     assert all(parameter.requires_grad for parameter in model.network.module.parameters())
     again = await train_dpo(PAIRS, model, QUICK)
-    assert again.model.fingerprint() == result.model.fingerprint() != untouched
+    assert (await trained(again, model)).fingerprint() == model_trained.fingerprint() != untouched
     assert again.losses == result.losses
 
 
 async def test_the_trained_model_is_a_plain_network() -> None:
     model = tiny.local_model()
-    trained = (await train_dpo(PAIRS, model, QUICK)).model
-    one, other = model.network.module, trained.network.module
-    assert (type(other), trained.name, trained.tokenizer) == (type(one), "tiny + DPO", model.tokenizer)
+    found = await trained(await train_dpo(PAIRS, model, QUICK), model)
+    one, other = model.network.module, found.network.module
+    assert (type(other), found.name, found.tokenizer) == (type(one), "tiny + DPO", model.tokenizer)
     assert other.config.to_dict() == one.config.to_dict()
     assert [name for name, _ in other.named_modules()] == [name for name, _ in one.named_modules()]
     assert all(set(vars(a)) == set(vars(b)) for a, b in zip(other.modules(), one.modules(), strict=True))
     assert {id(p) for p in one.parameters()}.isdisjoint({id(p) for p in other.parameters()})
     request = CompletionRequest(tiny.ask("Do you agree 1?"), SamplingParams(4))
-    assert (await trained.complete([request]))[0].usage.calls == 1
-    edited = trained.with_edit(tiny.edit())
+    assert (await found.complete([request]))[0].usage.calls == 1
+    edited = found.with_edit(tiny.edit())
     assert (await edited.choice_logprobs([ChoiceRequest(tiny.ask("x"), ("y",))]))[0].n_tokens == (1,)
 
 
@@ -96,7 +107,7 @@ async def test_nothing_is_left_behind(capfd: pytest.CaptureFixture[str], monkeyp
         ]
 
     before = state()
-    await train_dpo(PAIRS, tiny.local_model(), DpoSettings(max_steps=1, seed=7))  # a seed of its own
+    await train_dpo(PAIRS, tiny.local_model(), of(max_steps=1, seed=7))  # a seed of its own
     assert state() == before
     assert told == []
     assert tuple(capfd.readouterr()) == ("", "")
@@ -105,7 +116,7 @@ async def test_nothing_is_left_behind(capfd: pytest.CaptureFixture[str], monkeyp
 @pytest.mark.parametrize(("seconds", "steps"), [(1.0, 1), (25.0, 3)])
 async def test_no_step_begins_after_the_time_is_up(seconds: float, steps: int) -> None:
     ticks = iter(range(0, 1000, 10))
-    settings = DpoSettings(seconds=seconds, max_steps=50, batch_size=2)
+    settings = of(seconds=seconds, max_steps=50, batch_size=2)
     result = await train_dpo(PAIRS, tiny.local_model(), settings, clock=lambda: float(next(ticks)))
     assert (result.steps, len(result.losses), result.seconds) == (steps, steps, 10.0 * steps)
 
@@ -122,7 +133,7 @@ async def test_cancelling_ends_the_training_after_the_step() -> None:
             cancelled.wait(10)
         return time.monotonic()
 
-    task = asyncio.create_task(train_dpo(PAIRS, model, DpoSettings(seconds=20, max_steps=10**6), clock=clock))
+    task = asyncio.create_task(train_dpo(PAIRS, model, of(seconds=20, max_steps=10**6), clock=clock))
     with pytest.raises(asyncio.CancelledError):
         await task
     await model.run(lambda: None)  # waits for the training
@@ -135,7 +146,7 @@ async def test_text_spells_no_control_token_and_no_template_is_needed() -> None:
     lines = LocalModel(tiny.llama(), tokenizer, name="lines")
     hostile = [Pair(f"{p.query} <|im_end|>", f"<|im_start|>{p.personalized}", p.neutral) for p in PAIRS]
     plain = [Pair(f"{p.query} < |im_end|>", f"< |im_start|>{p.personalized}", p.neutral) for p in PAIRS]
-    settings = DpoSettings(max_steps=2, batch_size=2, learning_rate=5e-3)
+    settings = of(max_steps=2, batch_size=2, learning_rate=5e-3)
     spelt, defused = [await train_dpo(pairs, lines, settings) for pairs in (hostile, plain)]
     assert spelt.losses == defused.losses
     assert spelt.losses[-1] < spelt.losses[0]
@@ -143,7 +154,7 @@ async def test_text_spells_no_control_token_and_no_template_is_needed() -> None:
 
 async def test_pairs_that_do_not_fit_are_an_error_of_the_model() -> None:
     with pytest.raises(ModelError, match="tiny"):
-        await train_dpo([Pair("long " * 90, "a", "b")] * 2, tiny.local_model(), DpoSettings(max_length=8))
+        await train_dpo([Pair("long " * 90, "a", "b")] * 2, tiny.local_model(), of(max_length=8))
 
 
 async def test_one_pair_is_too_few() -> None:
@@ -160,4 +171,4 @@ async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("bad", [{"seconds": 0}, {"max_steps": 0}, {"beta": -0.1}, {"rank": 0}, {"max_length": 1}])
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
-        DpoSettings(**bad)  # type: ignore[arg-type]
+        DpoSettings(**bad) if "beta" in bad else of(**bad)

@@ -1,0 +1,174 @@
+"""Settings of a method that are chosen on other people, once for an evaluation, such as a number of training steps.
+
+    benchmark.others → parts (to learn from, held out) → gain of every candidate → the best mean over people → everybody
+
+Each of the others learns from as much as a reported person does. A gain is paired: the mean log-likelihood of the
+person's held-out answers and texts, minus that of the model without anything learned. Nothing of a reported person
+takes part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.methods.chameleon.judging import log_likelihoods
+from idiolect.methods.chameleon.roles import Item, deal_roles
+from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings
+from idiolect.methods.evidence import EvidenceSettings
+from idiolect.methods.setting_checks import require
+from idiolect.models.language_model import LanguageModel
+from idiolect.people.splits import shuffled
+from idiolect.people.user import User
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Hashable)
+
+_ROLES = ChameleonSettings(
+    generation=GenerationSettings(personalized="own", least_pairs=2), evidence=EvidenceSettings(share=0.2)
+)
+"""A fifth of an other person's history is held out, with everything on the same wording, and two items remain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Settings of the people to choose on.
+
+    Args:
+        people: maximum number of people.
+        held_out: maximum number of held-out opinions and texts, together, of each of them.
+    """
+
+    people: int = 4
+    held_out: int = 6
+
+    def __post_init__(self) -> None:
+        require(self.people >= 1, "others.people", self.people, "at least 1")
+        require(self.held_out >= 1, "others.held_out", self.held_out, "at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Another person: what is learned from, and the items that are held out."""
+
+    learning: User
+    held_out: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[C]):
+    """The candidate that was chosen.
+
+    Args:
+        best: the candidate with the highest mean gain; of several, the first.
+        gains: mean gain of each candidate over the people, in nat (texts: per token).
+        people: number of people.
+        seconds: time that choosing took.
+    """
+
+    best: C
+    gains: Mapping[C, float]
+    people: int
+    seconds: float
+
+    def notes(self) -> dict[str, Any]:
+        """Return the facts for a record."""
+        gains = {str(candidate): round(gain, 4) for candidate, gain in self.gains.items()}
+        return {"gains": gains, "people": self.people, "seconds": round(self.seconds, 3)}
+
+
+GainsOf = Callable[[Part, Desk], Awaitable[Mapping[C, float]]]
+
+
+def parts_of_others(bench: Bench, others: Others, *, size: int, only_texts: bool = False) -> list[Part]:
+    """Return people who are not reported, in two parts each; those with too little history are left out.
+
+    Args:
+        bench: bench with the benchmark.
+        others: settings.
+        size: maximum number of opinions, and of texts, to learn from.
+        only_texts: leave opinions out.
+    """
+    found: list[Part] = []
+    for user in bench.benchmark.others:
+        opinions = () if only_texts else shuffled(user.opinions, "others", user.id, "opinions")
+        mixed = (opinions, shuffled(user.texts, "others", user.id, "texts"))
+        if not any(mixed):
+            continue
+        try:
+            (roles,) = deal_roles([replace(user, opinions=mixed[0], texts=mixed[1])], _ROLES, owner=user.id)
+        except PersonalizationError:
+            continue
+        if roles.learning is not None and roles.judging:
+            learned = roles.learning
+            part = replace(learned, opinions=learned.opinions[:size], texts=learned.texts[:size])
+            found.append(Part(part, roles.judging[: others.held_out]))
+        if len(found) == others.people:
+            break
+    return found
+
+
+def check_others(bench: Bench, others: Others, what: str, brackets: str, *, only_texts: bool = False) -> None:
+    """Check that there is somebody to choose on.
+
+    Raises:
+        SettingsError: there is nobody; the message says `what` is chosen, and which `brackets` fix it.
+    """
+    if not parts_of_others(bench, others, size=1, only_texts=only_texts):
+        raise SettingsError(
+            f"{what} is chosen on people who are not reported, of whom nobody has enough history: fix it with "
+            f"{brackets} in brackets"
+        )
+
+
+async def chosen_on_others(
+    key: Hashable, user: User, desk: Desk, others: Others, gains_of: GainsOf[C], *, only_texts: bool = False
+) -> Choice[C]:
+    """Return the best candidate, which is computed once for all people of the evaluation.
+
+    Args:
+        key: key of the method with its settings.
+        user: a reported person, of whom only the number of items is used.
+        desk: desk of the person for whom it is computed first, who bears the cost.
+        others: settings of the people.
+        gains_of: returns the gain of each candidate for one of the others.
+        only_texts: leave opinions out.
+
+    Raises:
+        PersonalizationError: the method can learn from none of the others.
+    """
+    size = max(len(user.opinions), len(user.texts), 1)
+    whole = ("chosen on others", key, size, others)
+    lock: asyncio.Lock = desk.bench.shared.setdefault(("lock", whole), asyncio.Lock())
+    async with lock:
+        if whole not in desk.bench.shared:
+            parts = parts_of_others(desk.bench, others, size=size, only_texts=only_texts)
+            desk.bench.shared[whole] = await _chosen(parts, replace(desk, seed=0), gains_of)
+    found: Choice[C] = desk.bench.shared[whole]
+    return found
+
+
+async def _chosen(parts: Sequence[Part], desk: Desk, gains_of: GainsOf[C]) -> Choice[C]:
+    start, found, reason = time.perf_counter(), list[Mapping[C, float]](), "there is nobody"
+    for part in parts:
+        try:
+            found.append(await gains_of(part, desk))
+        except PersonalizationError as error:
+            reason = str(error)
+    if not found:
+        raise PersonalizationError(f"settings cannot be chosen on other people: {reason}")
+    common = [each for each in found[0] if all(each in gains for gains in found)]
+    means = {each: math.fsum(gains[each] for gains in found) / len(found) for each in common}
+    best = max(common, key=means.__getitem__)
+    return Choice(best, means, len(found), time.perf_counter() - start)
+
+
+async def likelihood(part: Part, model: LanguageModel, desk: Desk) -> float:
+    """Return the mean log-likelihood of a person's held-out items under a model, in nat (texts: per token)."""
+    return (await log_likelihoods(part.held_out, model, desk.bench.answering)).mean

@@ -1,0 +1,127 @@
+"""DPO, a trained alternative to CHAMELEON: a LoRA on the same self-generated pairs.
+
+    L = −log σ(β (log π(y_w | x)/π_ref(y_w | x) − log π(y_l | x)/π_ref(y_l | x)))
+
+Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290), Eq. 7: x is a pair's query, y_w its
+personalized side, y_l its neutral side, and π_ref the untrained model. `trl` trains a copy of the network (`training`).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from idiolect.errors import PersonalizationError
+from idiolect.methods.chameleon.preferences import Pair
+from idiolect.methods.setting_checks import require
+from idiolect.methods.trained.training import (
+    Clock,
+    TrainingResult,
+    TrainingSettings,
+    arguments,
+    check_extra,
+    longest,
+    lora_config,
+    train_adapter,
+)
+from idiolect.models.local import LocalModel
+
+_PLAIN_LINES = (
+    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DpoSettings:
+    """Settings of DPO.
+
+    Args:
+        training: settings of the training; a query with one of its sides that is longer than `max_length` is truncated.
+        beta: β; the default is the paper's.
+
+    Raises:
+        SettingsError: a value is invalid.
+    """
+
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    beta: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self.beta > 0, "dpo.beta", self.beta, "greater than 0")
+
+
+async def train_dpo(
+    pairs: Sequence[Pair],
+    model: LocalModel,
+    settings: DpoSettings | None = None,
+    *,
+    checkpoints: Collection[int] = (),
+    clock: Clock = time.monotonic,
+) -> TrainingResult:
+    """Train a LoRA to prefer the personalized side of the pairs; see `train_adapter`.
+
+    The loss of the untrained model is log 2.
+
+    Args:
+        pairs: at least two pairs.
+        model: the untrained model.
+        settings: None: the defaults.
+        checkpoints: numbers of steps after which the LoRA is kept.
+        clock: returns monotonic seconds.
+
+    Raises:
+        PersonalizationError: there are fewer than two pairs.
+        MissingExtraError: `trl` or `peft` is not installed.
+        ModelError: the network cannot be trained.
+    """
+    if len(pairs) < 2:
+        raise PersonalizationError(f"DPO needs at least 2 pairs, there are {len(pairs)}")
+    chosen = settings or DpoSettings()
+
+    def make_trainer(network: Any, callbacks: list[Any], folder: str) -> Any:
+        check_extra("DPO")
+        from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported lazily
+
+        own = {"beta": chosen.beta, "max_length": longest(model, chosen.training)}
+        return DPOTrainer(
+            model=network,
+            args=arguments(DPOConfig, model, chosen.training, folder, own),
+            train_dataset=_dataset(pairs, model),
+            processing_class=_tokenizer(model),
+            peft_config=lora_config(chosen.training),
+            callbacks=callbacks,
+        )
+
+    return await train_adapter(make_trainer, model, chosen.training, checkpoints=checkpoints, clock=clock)
+
+
+def _tokenizer(model: LocalModel) -> Any:
+    """Return a copy, which trl gives a padding token; without a chat template, it gets one for `ChatFormat`'s lines."""
+    tokenizer = copy.deepcopy(model.tokenizer)
+    if not getattr(tokenizer, "chat_template", None):
+        begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+        tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + _PLAIN_LINES
+    return tokenizer
+
+
+def _dataset(pairs: Sequence[Pair], model: LocalModel) -> Any:
+    """Return the pairs as conversations, in which nobody's text can become a control token."""
+    from datasets import Dataset
+
+    def turn(role: str, text: str) -> list[dict[str, str]]:
+        return [{"role": role, "content": model.format.defuse(text)}]
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": turn("user", pair.query),
+                "chosen": turn("assistant", pair.personalized),
+                "rejected": turn("assistant", pair.neutral),
+            }
+            for pair in pairs
+        ]
+    )

@@ -1,0 +1,101 @@
+"""What is chosen on people who are not reported: whom, with what, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from idiolect import User
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.evaluate.benchmark import Benchmark
+from idiolect.evaluate.methods.bench import Bench, Desk
+from idiolect.evaluate.methods.others import Others, Part, check_others, chosen_on_others, likelihood, parts_of_others
+from tests.evaluate.small_world import bench, case, desk
+
+
+def writer(name: str, n: int) -> User:
+    return User(name, texts=tuple(f"{name} writes text number {i}." for i in range(n)))
+
+
+def world(*others: User) -> Bench:
+    return bench(Benchmark("users", (case("ann"), case("bob")), ("accuracy",), others=others))
+
+
+def test_others_learn_from_as_much_and_what_is_held_out_is_not_learned() -> None:
+    opened = world(writer("x", 40), writer("y", 3), writer("z", 1), writer("w", 10))
+    x, y, w = parts_of_others(opened, Others(people=9, held_out=6), size=20)
+    assert [part.learning.id for part in (x, y, w)] == ["x", "y", "w"], "one text is too few"
+    assert (len(x.learning.texts), len(x.held_out)) == (20, 6)
+    assert (len(y.learning.texts), len(y.held_out)) == (2, 1)
+    for part in (x, y, w):
+        assert not set(part.learning.texts) & set(part.held_out)
+    assert x.learning.texts != tuple(sorted(x.learning.texts)), "they are mixed, as those of reported people are"
+    assert [part.learning.id for part in parts_of_others(opened, Others(people=1), size=20)] == ["x"]
+
+
+def test_opinions_are_left_out_where_only_texts_count() -> None:
+    both = replace(case("x", train=10).user, texts=writer("x", 10).texts)
+    (part,) = parts_of_others(world(both), Others(), size=20, only_texts=True)
+    assert part.learning.opinions == ()
+    assert all(isinstance(item, str) for item in part.held_out)
+    assert parts_of_others(world(case("y", train=10).user), Others(), size=20, only_texts=True) == []
+
+
+async def test_the_best_mean_gain_is_chosen_once_for_all_people() -> None:
+    opened = world(writer("x", 10), writer("y", 10))
+    asked: list[tuple[str, int]] = []
+    gains = {"x": {1: 0.1, 2: 0.9, 4: 0.2}, "y": {1: 0.1, 2: -0.9, 4: 0.3, 8: 5.0}}
+
+    async def gains_of(part: Part, at: Desk) -> Mapping[int, float]:
+        asked.append((part.learning.id, at.seed))
+        return gains[part.learning.id]
+
+    found = await chosen_on_others("key", case("ann").user, desk(opened, seed=3), Others(), gains_of)
+    assert (found.best, found.people) == (4, 2)
+    assert found.gains == pytest.approx({1: 0.1, 2: 0.0, 4: 0.25}), "8 was not reached by both"
+    again = await chosen_on_others("key", case("bob").user, desk(opened, "bob", seed=4), Others(), gains_of)
+    assert again == found
+    assert asked == [("x", 0), ("y", 0)]
+    await chosen_on_others("another", case("bob").user, desk(opened, "bob"), Others(), gains_of)
+    assert len(asked) == 4
+    assert found.notes()["gains"] == {"1": 0.1, "2": 0.0, "4": 0.25}
+
+
+async def test_who_cannot_be_learned_from_is_left_out_and_nobody_is_an_error() -> None:
+    opened = world(writer("x", 10), writer("y", 10))
+
+    async def gains_of(part: Part, _: Desk) -> Mapping[int, float]:
+        if part.learning.id == "x":
+            raise PersonalizationError("too few pairs")
+        return {1: 0.5}
+
+    async def nothing(_part: Part, _: Desk) -> Mapping[int, float]:
+        raise PersonalizationError("too few pairs")
+
+    user = case("ann").user
+    assert (await chosen_on_others("key", user, desk(opened), Others(), gains_of)).people == 1
+    with pytest.raises(PersonalizationError, match="cannot be chosen on other people: too few pairs"):
+        await chosen_on_others("other key", user, desk(opened), Others(), nothing)
+
+
+async def test_the_likelihood_is_that_of_the_held_out_items() -> None:
+    opened = world(writer("x", 10))
+    (part,) = parts_of_others(opened, Others(held_out=2), size=5)
+    at = desk(opened)
+    found = await likelihood(part, at.model, at)
+    requests = opened.model.model.choice_requests  # type: ignore[union-attr]
+    assert [request.choices for request in requests] == [(text,) for text in part.held_out]
+    assert found < 0
+
+
+def test_nobody_to_choose_on_names_the_brackets() -> None:
+    with pytest.raises(SettingsError, match=r"the number of steps is chosen on people .* fix it with max_steps=N"):
+        check_others(world(writer("x", 1)), Others(), "the number of steps", "max_steps=N")
+
+
+@pytest.mark.parametrize("bad", [{"people": 0}, {"held_out": 0}])
+def test_impossible_settings_are_refused(bad: dict[str, int]) -> None:
+    with pytest.raises(SettingsError, match=f"others.{next(iter(bad))}"):
+        Others(**bad)
