@@ -173,7 +173,11 @@ def evaluate(
     topic: TopicOption = None,
     split: SplitOption = None,
     history: HistoryOption = None,
+    group_by: options.GroupByOption = None,
+    mask_names: options.MaskNamesOption = None,
     controls: ControlsOption = None,
+    controls_by_kind: options.ControlsByKindOption = None,
+    neutral: options.NeutralOption = None,
     curve_opinions: CurveOption = None,
     curve_iterations: IterationsCurveOption = None,
     curve_prompt_tokens: PromptTokensCurveOption = None,
@@ -207,10 +211,11 @@ def evaluate(
     folder, task = _folder_and_task(out, task, config, setting, report_only=report_only)
     who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
     what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
+    texts = dict(group_by=group_by, mask_names=mask_names, controls_by_kind=controls_by_kind, neutral=neutral)
     curves: dict[str, object] = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations)
     curves |= dict(curve_prompt_tokens=curve_prompt_tokens, calls_per_person=calls_per_person)
     models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
-    chosen = read_config(config, who | what | curves | models, settings=setting or ())
+    chosen = read_config(config, who | what | texts | curves | models, settings=setting or ())
     if report_only:
         _report(chosen, folder, texts=not no_texts, json=json)
     budget = (budget_calls, budget_tokens, budget_money, budget_time)

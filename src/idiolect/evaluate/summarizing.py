@@ -21,6 +21,7 @@ from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.statistics import holm
 from idiolect.evaluate.summary import ArmScores, Comparison, Header, PersonReadings, Summary
+from idiolect.evaluate.text_gains import text_gains
 from idiolect.methods.unread import nearly_all_unread
 
 Pair = tuple[Arm, Arm]
@@ -78,6 +79,7 @@ def summarize(
         layers=layers_of(learning),
         transfer=transfer_of(learners, learned_with, replayed),
         readings=_readings(arms),
+        text_gains=text_gains(arms, header.baseline, header.measures),
     )
 
 
@@ -156,7 +158,13 @@ def _further_pairs(arms: Sequence[Arm], header: Header) -> list[Pair]:
     """Pair each arm with the baseline of the same n, then each arm with its control, except for the primary pairs."""
     baseline = header.baseline
     over_baseline = [(a, baseline) for a in arms if _is_rival(a, baseline) and a.n_train == baseline.n_train]
-    over_control = [(a, replace(a, control="another's")) for a in arms if a.control == "own"]
+    over_control = [
+        (a, b)
+        for a in arms
+        if a.control == "own"
+        for b in arms
+        if b.control != "own" and replace(b, control="own") == a
+    ]
     named = {frozenset(pair) for pair in header.primary}
     return [pair for pair in (*over_baseline, *over_control) if frozenset(pair) not in named and pair[1] in arms]
 
