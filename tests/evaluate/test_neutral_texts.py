@@ -116,6 +116,7 @@ def test_an_evaluation_reports_the_change_and_goes_on_with_the_same_texts(tmp_pa
     values = {"task": "users", "data": data, "model": "m", "methods": "vanilla,few-shot", "train": 2, "test": 2}
     config = EvaluationConfig.model_validate(values | {"neutral": 2, "preset": "api", "similarity": "bm25"})
     summary = run_evaluation(config, out)
+    assert {(each.people, each.answers) for each in summary.arms} == {(3, 6)}, "the model's own texts are no answers"
     gains = {str(each.arm): each for each in summary.text_gains}
     assert set(gains) == {"few-shot", "few-shot · another's"}
     for each in gains.values():
@@ -147,7 +148,7 @@ def test_each_persons_mean_is_the_unit_of_texts() -> None:
         gains.append(person / 10)
         for index in range(n):
             answers.append(record(base, f"u{person}", index, -3.0))
-            spread = 0.5 * (index - (n - 1) / 2)
+            spread = 0.01 * (index - (n - 1) / 2)
             answers.append(record(ours, f"u{person}", index, -3.0 + person / 10 + spread))
         for arm, change in ((base, 0.0), (ours, -0.1 * person)):
             answers += [record(arm, f"u{person}", 9 + k, change - k * bool(change), "neutral") for k in range(2)]

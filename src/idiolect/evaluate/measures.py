@@ -82,6 +82,9 @@ class Measure:
         return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
 
 
+NEUTRAL = "neutral"
+"""Name of the measure of a change on the model's own texts."""
+
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
@@ -95,7 +98,7 @@ MEASURES: dict[str, Measure] = {
         Measure("rougeL", "ROUGE-L", "higher"),
         Measure("distribution_similarity", "similarity to a population's shares", "higher"),
         Measure("loglik", "log-probability of held-out texts", "higher", unit="nat/token", low=-math.inf, high=0.0),
-        Measure("neutral", "change on the model's own texts", "higher", unit="nat/token", low=-math.inf, high=math.inf),
+        Measure(NEUTRAL, "change on the model's own texts", "higher", unit="nat/token", low=-math.inf, high=math.inf),
     )
 }
 """All measures, by name."""

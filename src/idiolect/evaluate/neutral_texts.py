@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from idiolect.evaluate.methods.bench import Bench
     from idiolect.evaluate.methods.method import TextLikelihoods
 
-NEUTRAL = "neutral"
-"""Name of the measure."""
 NEUTRAL_FILE = "neutral.jsonl"
 _SAMPLING = SamplingParams(max_tokens=96, temperature=1.0, seed=0)
 _OWNER = "evaluation"  # owner of calls that are nobody's

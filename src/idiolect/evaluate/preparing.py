@@ -13,8 +13,8 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.control_cases import ControlCases
+from idiolect.evaluate.measures import NEUTRAL
 from idiolect.evaluate.model_names import without_path
-from idiolect.evaluate.neutral_texts import NEUTRAL
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
 from idiolect.evaluate.records import CONTROLS_BY_KIND, Arm, Control

@@ -28,11 +28,11 @@ from idiolect.errors import (
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.benchmark import Case, NeutralText, question_key, text_key
 from idiolect.evaluate.control_cases import ControlCases
-from idiolect.evaluate.measures import judge
+from idiolect.evaluate.measures import NEUTRAL, judge
 from idiolect.evaluate.metering import Meter
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
-from idiolect.evaluate.neutral_texts import NEUTRAL, neutral_changes
+from idiolect.evaluate.neutral_texts import neutral_changes
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerCost, AnswerRecord, LearningRecord, MethodCost
 from idiolect.methods.answering import Response

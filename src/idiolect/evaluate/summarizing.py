@@ -70,7 +70,7 @@ def summarize(
     learners = {arm: score for arm, score in main_scores.items() if arm.method != header.baseline.method}
     return Summary(
         header=replace(header, notes=(*header.notes, *missing)),
-        people=len({record.user for found in arms.values() for record in found.records}),
+        people=len({record.user for found in arms.values() for record in found.about_people}),
         arms=tuple(scores),
         comparisons=comparisons,
         gains=gains_per_person(rivals, baseline, main),
@@ -88,8 +88,8 @@ def _readings(arms: Mapping[Arm, ArmAnswers]) -> tuple[PersonReadings, ...]:
     answers, unparsed = Counter[str](), Counter[str]()
     failed: dict[str, list[str]] = {}
     for arm, found in arms.items():
-        of_arm = Counter(record.user for record in found.records)
-        lost = Counter(record.user for record in found.records if record.status == "unparsed")
+        of_arm = Counter(record.user for record in found.about_people)
+        lost = Counter(record.user for record in found.about_people if record.status == "unparsed")
         answers += of_arm
         unparsed += lost
         for user, count in lost.items():
@@ -112,7 +112,8 @@ def _arm_scores(
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
     of_arm.sort(key=lambda record: (record.user, record.seed))  # so that sums do not depend on the order of lines
-    answered = {(record.user, record.seed) for record in found.records}
+    counted = found.about_people
+    answered = {(record.user, record.seed) for record in counted}
     learned = [record for record in of_arm if (record.user, record.seed) in answered]
     gates = [record.used for record in learned if record.used is not None]
     estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
@@ -121,9 +122,9 @@ def _arm_scores(
     return ArmScores(
         arm=found.arm,
         seeds=tuple(sorted(seeds)),
-        people=len({record.user for record in found.records}),
-        answers=len(found.records),
-        unparsed=sum(record.status == "unparsed" for record in found.records),
+        people=len({record.user for record in counted}),
+        answers=len(counted),
+        unparsed=sum(record.status == "unparsed" for record in counted),
         not_scored=dict(sorted(reasons.items())),
         scores={name: value for name, value in estimates.items() if value is not None},
         learning=sum((record.learning for record in of_arm), MethodCost()),

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from idiolect.evaluate.arm_answers import ArmAnswers, compare, estimate
-from idiolect.evaluate.measures import measure_named
-from idiolect.evaluate.neutral_texts import NEUTRAL
+from idiolect.evaluate.measures import NEUTRAL, measure_named
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.summary import TextGain
 
