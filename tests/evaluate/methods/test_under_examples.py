@@ -18,7 +18,7 @@ from idiolect.methods.texts import text_log_likelihoods
 from tests.evaluate.methods.every_prompt import Shown, on_weights, writers
 from tests.evaluate.small_world import CONFIG, arms, desk
 
-EDIT = "chameleon[evidence.share=0.0,max_fluency_cost=none]"
+EDIT = "chameleon[evidence.share=0.0,max_fluency_cost=null]"
 
 
 def test_every_edit_has_its_method_and_brackets_reach_both_parts() -> None:
@@ -56,7 +56,7 @@ async def test_texts_are_scored_by_the_edited_model_after_five_texts(tmp_path: P
     of = opened.benchmark.cases[0]
     user = replace(of.user, opinions=())
     at = desk(opened)
-    method = METHODS["few-shot+chameleon"].make((("evidence.share", "0.0"), ("max_fluency_cost", "none")))
+    method = METHODS["few-shot+chameleon"].make((("evidence.share", "0.0"), ("max_fluency_cost", "null")))
     assert isinstance(method, UnderExamples)
     learned = await method.learn(replace(of, user=user), at)
     learned = replace(learned, source=user)
