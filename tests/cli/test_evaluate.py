@@ -18,6 +18,7 @@ from typer.testing import Result
 
 from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.tasks.table import TASKS
+from idiolect.models.doubles import FunctionModel
 from tests.api_server import ApiServer, Status
 from tests.cli.interrupting import start
 from tests.cli.learning import run
@@ -228,6 +229,33 @@ def test_one_person_alone_has_no_controls_and_that_is_noted_once(tmp_path: Path,
     assert sorted((a["user"], a["status"]) for a in lines(out) if a["arm"]["control"] != "own") == [
         (user, "scored") for user in ("ann", "ann", "bob", "bob")
     ], "with a second person, both have a control"
+
+
+def test_writers_are_compared_with_their_kind_and_without_names(tmp_path: Path, double: Any) -> None:
+    double(m=FunctionModel("m", complete=lambda _: "said", choice_logprobs=lambda r: [-float(len(r.choices[0]))]))
+    kinds = {"ann": "letters", "bob": "letters", "cyd": "speeches"}
+    data, out = tmp_path / "users.jsonl", tmp_path / "out"
+    texts = [f"text {n} of Turner and Mill" for n in range(4)]
+    people = [{"id": name, "profile": {"Kind": kind}, "texts": texts} for name, kind in kinds.items()]
+    data.write_text("".join(json.dumps(each) + "\n" for each in people))
+    command = ["evaluate", "users", "--data", str(data), "--out", str(out), "--model", "m", "--train", "2"]
+    command += ["--methods", "vanilla,few-shot", "--set=similarity=bm25", "--neutral", "2", "--mask-names"]
+    command += ["--group-by", "Kind", "--controls-by-kind"]
+    command += ["--primary", "few-shot - few-shot · another's of the same kind"]
+    ends_well(first := run(*command))
+    assert "1 of 3 people have no control (another's of the same kind)" in " ".join(first.stderr.split())
+    found = json.loads((out / "scores.json").read_text())
+    assert found["measures"] == ["loglik", "neutral"]
+    compared = {each["b"]["control"]: each["difference"]["people"] for each in found["comparisons"] if each["primary"]}
+    assert compared == {"another's of the same kind": 2}
+    assert "Names in people's texts were replaced by NAME: 24 of 60 words, 40.0 %." in found["notes"]
+    assert len(found["text_gains"]) == 3
+    before = table(out)
+    ends_well(run("evaluate", "--out", out, "--report-only"))
+    ends_well(run("evaluate", "users", "--out", out, "--report-only", "--data", data))
+    assert table(out) == before
+    reason = "mask_names is for the task users"
+    assert reason in run("evaluate", "people", "--out", tmp_path / "people", "--mask-names").stderr
 
 
 def test_an_evaluation_without_a_scored_answer_fails(tmp_path: Path) -> None:

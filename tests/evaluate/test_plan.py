@@ -34,6 +34,16 @@ def test_arms_are_methods_with_their_controls() -> None:
     assert named("vanilla,few-shot", controls=False) == ["vanilla", "few-shot"]
 
 
+def test_controls_by_kind_take_the_place_of_the_next_person() -> None:
+    assert named("vanilla,few-shot", controls_by_kind=True) == [
+        "vanilla",
+        "few-shot",
+        "few-shot · another's of the same kind",
+        "few-shot · another's of another kind",
+    ]
+    assert named("vanilla,few-shot", controls_by_kind=True, controls=False) == ["vanilla", "few-shot"]
+
+
 def test_curves_are_of_what_has_one() -> None:
     curves: dict[str, Any] = {"sizes": (2, 4), "iterations": (1, 3), "controls": False}
     assert named("vanilla,few-shot,fermi", **curves) == [
@@ -150,6 +160,33 @@ def test_comparisons_are_read() -> None:
     for text in ("fermi", "fermi-vanilla", "a - b - c", " - fermi"):
         with pytest.raises(SettingsError):
             parse_primary([text])
+
+
+def test_controls_can_be_compared() -> None:
+    texts = ["few-shot[k=2] - few-shot[k=2] · another's of the same kind", "few-shot - few-shot: another’s"]
+    (first, second) = parse_primary(texts)
+    assert [each.arm for each in first] == [
+        Arm("few-shot[k=2]"),
+        Arm("few-shot[k=2]", "another's of the same kind"),
+    ]
+    assert second[1].arm == Arm("few-shot", "another's")
+    assert str(first[1]) == "few-shot[k=2] · another's of the same kind"
+    with pytest.raises(SettingsError, match="unknown control \"another's of my kind\": choose one of another's, "):
+        parse_primary(["few-shot - few-shot · another's of my kind"])
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "message"),
+    [
+        ("few-shot - few-shot: another's", {"controls_by_kind": True}, "leave controls_by_kind out"),
+        ("few-shot - few-shot: another's of another kind", {}, "its controls are another's; set controls_by_kind"),
+        ("few-shot - few-shot: another's", {"controls": False}, "the controls are left out"),
+        ("few-shot - vanilla: another's", {}, "the method depends on nobody"),
+    ],
+)
+def test_a_control_that_no_arm_has_cannot_be_compared(text: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        options("vanilla,few-shot", primary=parse_primary([text]), **changes)
 
 
 def test_arms_name_a_local_model_without_its_folder(tmp_path: Path) -> None:

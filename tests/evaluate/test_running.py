@@ -11,6 +11,7 @@ import pytest
 
 from idiolect.errors import BudgetExceededError, HaltedError, ModelError, UnusableModelError
 from idiolect.evaluate import archive as archives
+from idiolect.evaluate import running
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench
@@ -313,7 +314,7 @@ async def test_anothers_is_learned_from_the_next_person(tmp_path: Path) -> None:
     found = [replace(each, method=Watching()) for each in arms("profile")]
     archive = Archive.open(tmp_path, CONFIG)
     await Runner(opened, found, (0,), archive).run()
-    assert asked == [("ann", "ann"), ("bob", "bob"), ("cyd", "cyd"), ("ann", "ann")]
+    assert asked == [("ann", "ann"), ("bob", "bob"), ("cyd", "cyd")], "each once, although Ann is also Cyd's control"
     assert [each.learning.calls for each in archive.learning if each.arm.control == "another's"] == [0, 0, 0]
 
 
@@ -336,6 +337,53 @@ async def test_what_was_learned_is_let_go_of_once_nobody_asks_about_the_person_a
 
     await Runner(bench(), found, (0,), archive, finished=finished).run()
     assert events == [f"{what} {user}" for user in ("ann", "bob", "cyd") for what in ("finished", "close")]
+
+
+class Holding:
+    """Learns something large from a person, as a training does; `events` tells when it is learned and released."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    async def learn(self, source: Case, at: Any) -> Learned:
+        self.events.append(f"learn {source.user.id}")
+        learned = await arms("profile")[0].method.learn(source, at)
+        return replace(learned, close=lambda: self.events.append(f"close {source.user.id}"))
+
+    def examinee(self, learned: Any, at: Any) -> Examinee:
+        return arms("profile")[0].method.examinee(learned, at)
+
+
+async def test_few_networks_wait_for_their_use_as_a_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_KEPT_NETWORKS", 1)
+    events: list[str] = []
+    of = benchmark(*(replace(case(name), group=name[0]) for name in ("a1", "b1", "a2", "b2")))
+    found = [replace(each, method=Holding(events)) for each in arms("profile", controls_by_kind=True)]
+    archive = Archive.open(tmp_path, CONFIG)
+    await Runner(bench(of), found, (0,), archive).run()
+    held, most = set[str](), 0
+    for event in events:
+        what, user = event.split()
+        assert (user in held) == (what == "close")
+        held ^= {user}
+        most = max(most, len(held))
+    assert held == set()
+    assert most == 3, "own, the same kind's and the other kind's, for one person"
+    controls = {(each.user, each.arm.control): each.notes["learned_from"] for each in archive.learning[1:3]}
+    assert controls == {("a1", "another's of the same kind"): "a2", ("a1", "another's of another kind"): "b1"}
+
+
+async def test_who_is_alone_of_a_kind_has_no_control_of_that_kind(tmp_path: Path) -> None:
+    of = benchmark(*(replace(case(name), group=name[0]) for name in ("a1", "a2", "b1")))
+    archive = await run(tmp_path, "profile", bench(of), controls_by_kind=True)
+    missing = {(each.user, each.arm.control, each.reason) for each in archive.answers if each.status == "not scored"}
+    assert missing == {
+        (
+            "b1",
+            "another's of the same kind",
+            "there is nobody else of the same kind whose personalization could be asked",
+        )
+    }
 
 
 async def test_one_person_alone_has_no_control(tmp_path: Path) -> None:

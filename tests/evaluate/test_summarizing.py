@@ -90,6 +90,19 @@ def test_comparisons_are_the_primary_ones_then_the_baseline_and_the_control() ->
     assert [(c.a, c.b, c.primary) for c in plain.comparisons] == [(FERMI, BASE, False), (FERMI, OTHERS, False)]
 
 
+def test_an_arm_is_compared_with_each_of_its_controls_over_those_who_have_it() -> None:
+    same, other = Arm("fermi", "another's of the same kind"), Arm("fermi", "another's of another kind")
+    answers = lines((BASE, FERMI, OTHERS), 6)
+    theirs = [replace(each, arm=arm) for arm in (same, other) for each in answers if each.arm == OTHERS]
+    answers = [each for each in (*answers, *theirs) if each.arm != OTHERS and (each.arm, each.user) != (same, "u5")]
+    summary = summarize(answers, [], header(primary=((FERMI, same),)))
+    assert [(str(c.b), c.primary, c.difference.people) for c in summary.comparisons] == [
+        ("fermi · another's of the same kind", True, 5),
+        ("vanilla", False, 6),
+        ("fermi · another's of another kind", False, 6),
+    ]
+
+
 def test_other_numbers_of_opinions_and_other_models_are_not_held_against_the_baseline() -> None:
     few, elsewhere = Arm("fermi", n_train=5), Arm("fermi", answered_by="B")
     answers = [answer(arm, f"u{user}", 0, float(user % 2)) for arm in (BASE, few, elsewhere) for user in range(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -173,7 +174,11 @@ def evaluate(
     topic: TopicOption = None,
     split: SplitOption = None,
     history: HistoryOption = None,
+    group_by: options.GroupByOption = None,
+    mask_names: options.MaskNamesOption = None,
     controls: ControlsOption = None,
+    controls_by_kind: options.ControlsByKindOption = None,
+    neutral: options.NeutralOption = None,
     curve_opinions: CurveOption = None,
     curve_iterations: IterationsCurveOption = None,
     curve_prompt_tokens: PromptTokensCurveOption = None,
@@ -205,17 +210,19 @@ def evaluate(
     if list_all:
         _list_all(json=json)
     folder, task = _folder_and_task(out, task, config, setting, report_only=report_only)
-    who = dict(task=task, data=data, people=people, train=train, test=test, seed=seed, group=group, topics=topic)
-    what = dict(split=split, history=history, methods=methods, primary=primary, baseline=baseline, controls=controls)
-    curves: dict[str, object] = dict(curve_opinions=curve_opinions, curve_iterations=curve_iterations)
-    curves |= dict(curve_prompt_tokens=curve_prompt_tokens, calls_per_person=calls_per_person)
-    models = dict(model=model, optimizer=optimizer, transfer=transfer, preset=preset, answering=answering)
-    chosen = read_config(config, who | what | curves | models, settings=setting or ())
+    chosen = read_config(config, _settings_in(locals() | {"topics": topic}), settings=setting or ())
     if report_only:
         _report(chosen, folder, texts=not no_texts, json=json)
     budget = (budget_calls, budget_tokens, budget_money, budget_time)
     calls = _call_settings(budget, concurrency, timeout, prices, cached=not no_cache, dtype=chosen.dtype)
     _evaluate(chosen, folder, calls, _shard(shard), _invocation(ctx, log_prompts), texts=not no_texts, json=json)
+
+
+def _settings_in(stated: Mapping[str, object]) -> dict[str, object]:
+    """Return those of the command's arguments that are settings of a configuration."""
+    from idiolect.evaluate.configuration import EvaluationConfig
+
+    return {name: value for name, value in stated.items() if name in EvaluationConfig.model_fields}
 
 
 def _list_all(*, json: bool) -> NoReturn:

@@ -131,6 +131,26 @@ NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Do not use the cache of model answers: make every call, and keep none.")
 ]
 
+GroupByOption = Annotated[
+    str | None, option("Profile attribute of a users file by which people are of one kind.", "NAME", flag="--group-by")
+]
+ControlsByKindOption = Annotated[
+    bool | None,
+    option(
+        "As controls, somebody of the same kind and somebody of another kind (see --group-by), instead of the next "
+        "person.",
+        flag="--controls-by-kind/--no-controls-by-kind",
+    ),
+]
+NeutralOption = Annotated[
+    int | None,
+    option("Number of texts of the model's own, on which every arm's change is measured. Default: 0.", "N", min=0),
+]
+MaskNamesOption = Annotated[
+    bool | None,
+    option("Users file: replace names in texts before anything is learned.", flag="--mask-names/--no-mask-names"),
+]
+
 
 def examples(*lines: str) -> str:
     """Return the epilog of a command's help: example command lines, which are not wrapped."""

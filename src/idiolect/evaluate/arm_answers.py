@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from idiolect.evaluate.measures import Measure
+from idiolect.evaluate.measures import NEUTRAL, Measure
 from idiolect.evaluate.pigeonhole import ScoredAnswers, Statistic, macro_f1, resampled, resampled_difference, rmse
 from idiolect.evaluate.records import AnswerRecord, Arm
 from idiolect.evaluate.statistics import (
@@ -42,6 +42,11 @@ class ArmAnswers:
     arm: Arm
     records: tuple[AnswerRecord, ...]
     left_out: tuple[AnswerRecord, ...] = ()
+
+    @property
+    def about_people(self) -> tuple[AnswerRecord, ...]:
+        """The answers that count, without scores of the model's own texts, which are about nobody."""
+        return tuple(record for record in self.records if NEUTRAL not in record.values)
 
     def single_values(self, measure: Measure) -> dict[AnswerKey, float]:
         """Return one value per answer, averaged over seeds; for macro-F1, whether the answer is right."""

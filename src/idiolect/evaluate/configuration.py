@@ -22,6 +22,8 @@ from idiolect.evaluate.plan import EvaluationOptions, parse_primary
 from idiolect.evaluate.tasks.task import TaskOptions
 
 _MOST = 10_000_000
+_MOST_NEUTRAL = 1000
+_OF_LATER_FOLDERS = ("controls", "group_by", "controls_by_kind")  # missing in older folders
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what every random generator takes
 
 
@@ -46,8 +48,10 @@ class EvaluationConfig(BaseModel):
     history: Literal["opinions", "texts"] = "opinions"
     lamp_asks: Literal["published", "history"] = "published"
     group_by: str = ""
+    mask_names: bool = False
     form: Literal["labelled", "verbatim"] | None = None
     controls: bool = True
+    controls_by_kind: bool = False
     curve_opinions: tuple[int, ...] = ()
     curve_iterations: tuple[int, ...] = ()
     curve_prompt_tokens: tuple[int, ...] = ()
@@ -68,6 +72,7 @@ class EvaluationConfig(BaseModel):
     pairs: int | None = Field(None, ge=2)
     pair_tokens: int | None = Field(None, ge=1, le=_MOST)
     calls_per_person: int | None = Field(None, ge=1)
+    neutral: int = Field(0, ge=0, le=_MOST_NEUTRAL, strict=True)
 
     @field_validator("methods", "curve_methods", mode="before")
     @classmethod
@@ -97,6 +102,7 @@ class EvaluationConfig(BaseModel):
             history=self.history,
             group_by=self.group_by,
             asks=self.lamp_asks,
+            mask_names=self.mask_names,
         )
 
     def evaluation_options(self) -> EvaluationOptions:
@@ -112,6 +118,7 @@ class EvaluationConfig(BaseModel):
             baseline=self._baseline(methods),
             primary=parse_primary(self.primary),
             controls=self.controls,
+            controls_by_kind=self.controls_by_kind,
             sizes=sizes,
             iterations=self.curve_iterations,
             prompt_tokens=self.curve_prompt_tokens,
@@ -172,7 +179,7 @@ def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConf
             "baseline": kept["baseline"],
             "methods": ",".join(kept["methods"]),
             "people": kept["people"],
-            **{name: kept[name] for name in ("controls", "group_by") if name in kept},  # missing in older folders
+            **{name: kept[name] for name in _OF_LATER_FOLDERS if name in kept},
         }
         return EvaluationConfig(**found | config.model_dump(exclude_unset=True))
     except (KeyError, TypeError, ValidationError):

@@ -25,6 +25,7 @@ from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.kept import kept_config
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.model_names import without_path
+from idiolect.evaluate.neutral_texts import neutral_texts
 from idiolect.evaluate.opening import calling, keeping_prompts, open_bench
 from idiolect.evaluate.outline import write_outline
 from idiolect.evaluate.preparing import Prepared, outline_of, prepare
@@ -258,8 +259,9 @@ async def _asked(
     events.started(EvaluationStart(run, people, many, preset_line))
     workers = min(people, bench.calls.turns.concurrency) if many else 1
     seeds, arms = prepared.options.seeds, prepared.arms
-    runner = Runner(bench, arms, seeds, archive, max(workers, 1), events.progress, events.finished)
     try:
+        bench = replace(bench, neutral=await neutral_texts(bench, prepared.config.neutral, archive.folder))
+        runner = Runner(bench, arms, seeds, archive, max(workers, 1), events.progress, events.finished)
         await runner.run()
     except HaltedError as halted:
         return run.halted_by or str(halted)

@@ -75,7 +75,9 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
     if config.similarity is not None:
         settings["similarity"] = without_path(config.similarity)
     return {
-        "split": {name: values[name] for name in _SPLIT} | _unusual("lamp_asks", config.lamp_asks, "published"),
+        "split": {name: values[name] for name in _SPLIT}
+        | _unusual("lamp_asks", config.lamp_asks, "published")
+        | _unusual("mask_names", config.mask_names, False),
         "models": {
             "model": without_path(config.model),
             "optimizer": without_path(config.optimizer or config.model),
@@ -84,7 +86,8 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
         },
         "settings": settings
         | _unusual("form", form or config.form or "labelled", "labelled")
-        | _unusual("output_rule", config.output_rule, False),
+        | _unusual("output_rule", config.output_rule, False)
+        | _unusual("neutral", config.neutral, 0),
         "seeds": values["seeds"],
         "primary": values["primary"],
         "baseline": str(config.evaluation_options().baseline),
@@ -92,6 +95,7 @@ def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None)
         "people": config.people,
         "controls": config.controls,
         "group_by": config.group_by,
+        **_unusual("controls_by_kind", config.controls_by_kind, False),
         "curves": {name: values[name] for name in _CURVES}
         | _unusual("curve_prompt_tokens", values["curve_prompt_tokens"], []),
     }

@@ -12,6 +12,8 @@
     distribution_similarity  1 − JSD(P, Q), base 2; JSD is the Jensen-Shannon distance, the root of the divergence,
                              of a population's shares P and the method's Q (GlobalOpinionQA, arXiv 2306.16388)
     loglik                   mean log-probability per token of held-out texts, in nat; the runner computes it
+    neutral                  change of the mean log-probability per token of texts that the base model wrote, in nat;
+                             minus an estimate of KL(base ‖ arm) per token, see `neutral_texts`
 
 An unparsed answer counts as the worst one: wrong; the largest error that the question allows, which for stars from 1 to
 5 is LaMP's rule (`create_metric_mae_rmse` in its evaluation.py takes 1 or 5, whichever is farther); similarity 0, as if
@@ -80,6 +82,9 @@ class Measure:
         return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
 
 
+NEUTRAL = "neutral"
+"""Name of the measure of a change on the model's own texts."""
+
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
@@ -93,6 +98,7 @@ MEASURES: dict[str, Measure] = {
         Measure("rougeL", "ROUGE-L", "higher"),
         Measure("distribution_similarity", "similarity to a population's shares", "higher"),
         Measure("loglik", "log-probability of held-out texts", "higher", unit="nat/token", low=-math.inf, high=0.0),
+        Measure(NEUTRAL, "change on the model's own texts", "higher", unit="nat/token", low=-math.inf, high=math.inf),
     )
 }
 """All measures, by name."""

@@ -5,6 +5,7 @@ EvaluationOptions → arms (methods, their controls, points of curves) → runne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -16,7 +17,26 @@ from idiolect.evaluate.methods.spec import MethodSpec, parse_spec
 from idiolect.evaluate.methods.table import METHODS, MethodEntry
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.prompt_limits import limit_remark
-from idiolect.evaluate.records import Arm
+from idiolect.evaluate.records import CONTROLS_BY_KIND, Arm, Control
+
+_CONTROL = re.compile(r"(?P<spec>.*?)\s*[·:]\s*(?P<control>another.*?)\s*")
+_KNOWN_CONTROLS: tuple[Control, ...] = ("another's", *CONTROLS_BY_KIND)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedArm:
+    """A side of a primary comparison: a method, with what it learned from the person or from somebody else."""
+
+    spec: MethodSpec
+    control: Control = "own"
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that is compared."""
+        return Arm(str(self.spec), self.control)
+
+    def __str__(self) -> str:
+        return str(self.arm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +45,11 @@ class EvaluationOptions:
 
     Args:
         methods: methods, in the order of the tables.
-        primary: pairs of methods, (a, b) for the difference a − b, which are named before the first answer; only these
-            are corrected for multiple testing.
+        primary: pairs of methods or of their controls, (a, b) for the difference a − b, which are named before the
+            first answer; only these are corrected for multiple testing.
         baseline: baseline for gains; one of `methods`.
         controls: also answer with another person's personalization, for each method that has one.
+        controls_by_kind: the controls are two: somebody of the same kind, and somebody of another kind.
         sizes: points of a learning curve over opinions, each less than the number of opinions; empty: none.
         iterations: points of a learning curve over iterations; empty: none.
         prompt_tokens: limits on the prompts that answer, points of a curve over prompt tokens; empty: none.
@@ -44,8 +65,9 @@ class EvaluationOptions:
 
     methods: tuple[MethodSpec, ...]
     baseline: MethodSpec
-    primary: tuple[tuple[MethodSpec, MethodSpec], ...] = ()
+    primary: tuple[tuple[ComparedArm, ComparedArm], ...] = ()
     controls: bool = True
+    controls_by_kind: bool = False
     sizes: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
     prompt_tokens: tuple[int, ...] = ()
@@ -60,9 +82,10 @@ class EvaluationOptions:
         for spec in self.methods:
             entry_of(spec)
         named = {*self.methods}
-        for spec in (self.baseline, *(each for pair in self.primary for each in pair), *self.curves):
+        for spec in (self.baseline, *(each.spec for pair in self.primary for each in pair), *self.curves):
             if spec not in named:
                 raise SettingsError(f"{spec} is not among the methods")
+        self._check_primary()
         for name, values in (("curve_opinions", self.sizes), ("curve_iterations", self.iterations)):
             if values and min(values) < 1:
                 raise SettingsError(f"{name} contains {min(values)}, must be at least 1")
@@ -72,8 +95,25 @@ class EvaluationOptions:
         if self.model in self.transfer:
             raise SettingsError(f"prompts cannot be transferred to {self.model!r}, which is the model of the run")
         _check_names((self.model, *self.transfer))
+
+    def _check_primary(self) -> None:
         if any(a == b for a, b in self.primary):
             raise SettingsError("a method is compared with itself")
+        for each in (each for pair in self.primary for each in pair):
+            if each.control != "own" and each.control not in self.controls_of(each.spec):
+                raise SettingsError(f"the evaluation has no arm {str(each)!r}: {self._why_no(each)}")
+
+    def controls_of(self, spec: MethodSpec) -> tuple[Control, ...]:
+        """Return the controls of a method; () if nothing that it learns depends on the person."""
+        if not self.controls or not entry_of(spec).personal:
+            return ()
+        return CONTROLS_BY_KIND if self.controls_by_kind else ("another's",)
+
+    def _why_no(self, compared: ComparedArm) -> str:
+        if found := self.controls_of(compared.spec):
+            way = "leave controls_by_kind out" if self.controls_by_kind else "set controls_by_kind"
+            return f"its controls are {' and '.join(found)}; {way}, or compare with one of these"
+        return "the controls are left out" if not self.controls else "the method depends on nobody, and has no control"
 
     def _check_prompt_tokens(self) -> None:
         limits, name = self.prompt_tokens, "curve_prompt_tokens"
@@ -145,8 +185,11 @@ def entry_of(spec: MethodSpec) -> MethodEntry:
     return METHODS[spec.name]
 
 
-def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], ...]:
-    """Return pairs of methods, each written as `a - b`.
+def parse_primary(texts: Sequence[str]) -> tuple[tuple[ComparedArm, ComparedArm], ...]:
+    """Return pairs of arms, each written as `a - b`.
+
+    A side is a method, or a method and its control as the tables name it: `chameleon · another's of the same kind`. A
+    colon may take the place of the dot.
 
     Raises:
         SettingsError: a text does not have this form, or a pair occurs in both directions.
@@ -156,12 +199,23 @@ def parse_primary(texts: Sequence[str]) -> tuple[tuple[MethodSpec, MethodSpec], 
         parts = text.split(" - ")
         if len(parts) != 2:
             raise SettingsError(f"expected a comparison such as 'fermi - few-shot', found {text!r}")
-        pairs.append((parse_spec(parts[0]), parse_spec(parts[1])))
+        pairs.append((_compared(parts[0]), _compared(parts[1])))
     named = tuple(dict.fromkeys(pairs))
     for a, b in named:
         if (b, a) in named and a != b:
             raise SettingsError(f"{a} and {b} are compared twice, in both directions")
     return named
+
+
+def _compared(text: str) -> ComparedArm:
+    found = _CONTROL.fullmatch(text)
+    if found is None:
+        return ComparedArm(parse_spec(text))
+    name = " ".join(found["control"].replace("’", "'").split())
+    control = next((each for each in _KNOWN_CONTROLS if each == name), None)
+    if control is None:
+        raise SettingsError(f"unknown control {name!r}: choose one of {', '.join(_KNOWN_CONTROLS)}")
+    return ComparedArm(parse_spec(found["spec"]), control)
 
 
 def planned(options: EvaluationOptions) -> list[PlannedArm]:
@@ -195,8 +249,8 @@ def _arms(spec: MethodSpec, options: EvaluationOptions) -> Iterator[PlannedArm]:
     entry = entry_of(spec)
     method = entry.make(spec.overrides)
     yield PlannedArm(Arm(str(spec)), spec, method)
-    if options.controls and entry.personal:
-        yield PlannedArm(Arm(str(spec), "another's"), spec, method)
+    for control in options.controls_of(spec):
+        yield PlannedArm(Arm(str(spec), control), spec, method)
     if options.curves and spec not in options.curves:
         return
     if entry.limited is not None:

@@ -12,15 +12,23 @@ from idiolect.application.observers import Waiting, wait_quietly
 from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.methods.bench import next_case
+from idiolect.evaluate.control_cases import ControlCases
+from idiolect.evaluate.measures import NEUTRAL
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
-from idiolect.evaluate.records import Arm
+from idiolect.evaluate.records import CONTROLS_BY_KIND, Arm, Control
 from idiolect.evaluate.tasks.table import TASKS
+from idiolect.evaluate.tasks.users import USERS
 
 _AT_THE_END = ("scipy", "statsmodels", "sklearn", "matplotlib")
 _SHOWN_BROKEN = 20
+_EMPTY: dict[Control, str] = {
+    "another's": "Only one person is asked, so nothing can be learned from another: the controls (another's) are left "
+    "out.",
+    "another's of the same kind": "No two people are of one kind: the controls of the same kind are left out.",
+    "another's of another kind": "All people are of one kind: the controls of another kind are left out.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +52,40 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
     """
     if config.task not in TASKS:
         raise SettingsError(f"unknown task {config.task!r}: choose one of {', '.join(TASKS)}")
+    if config.mask_names and config.task != USERS.name:
+        raise SettingsError(f"mask_names is for the task {USERS.name}, whose texts are people's own: leave it out")
     options = config.evaluation_options()
     _check_extras(options)
     with waiting("reading the data"):
         benchmark = TASKS[config.task].load(config.task_options())
+    if config.neutral:
+        benchmark = replace(benchmark, measures=(*benchmark.measures, NEUTRAL))
     return _without_empty_controls(Prepared(config, benchmark, options, planned(options)))
 
 
 def _without_empty_controls(prepared: Prepared) -> Prepared:
-    """Leave the controls out if there is nobody else to learn from, and note it."""
-    cases = prepared.benchmark.cases
-    arms = [each for each in prepared.arms if each.arm.control == "own"]
-    if len(arms) == len(prepared.arms) or not cases or next_case(prepared.benchmark, cases[0]) is not None:
-        return prepared
-    note = "Only one person is asked, so nothing can be learned from another: the controls (another's) are left out."
-    return replace(prepared, arms=arms, notes=(note,))
+    """Leave each control out for which there is nobody to learn from, and note it."""
+    benchmark, notes = prepared.benchmark, list[str]()
+    if prepared.options.controls_by_kind and not any(case.group for case in benchmark.cases):
+        raise SettingsError("controls_by_kind needs the kinds of people: name their attribute with group_by")
+    sources, arms = ControlCases(benchmark), list(prepared.arms)
+    for control in dict.fromkeys(each.arm.control for each in prepared.arms):
+        missing = sources.without(control)
+        if missing and len(missing) == len(benchmark.cases):
+            arms = [each for each in arms if each.arm.control != control]
+            notes.append(_EMPTY[control])
+        elif missing and control in CONTROLS_BY_KIND:
+            notes.append(
+                f"{len(missing)} of {len(benchmark.cases)} people have no control ({control}), because there is no "
+                "such person: comparisons with it leave them out."
+            )
+    return replace(prepared, arms=arms, notes=tuple(notes))
 
 
 def outline_of(prepared: Prepared) -> Outline:
     """Return the outline of an evaluation, with which its folder can be reported without its data."""
     benchmark, options = prepared.benchmark, prepared.options
     arms = tuple(each.arm for each in prepared.arms)
-    by_spec = {str(each.spec): each.arm for each in prepared.arms if each.arm == Arm(str(each.spec))}
     names = (prepared.config.model, *prepared.config.transfer)
     return Outline(
         task=benchmark.task,
@@ -76,7 +96,7 @@ def outline_of(prepared: Prepared) -> Outline:
         people=tuple(case.user.id for case in benchmark.cases),
         groups={case.user.id: case.group for case in benchmark.cases if case.group},
         labels=benchmark.labels,
-        primary=tuple((by_spec[str(a)], by_spec[str(b)]) for a, b in options.primary),
+        primary=tuple((a.arm, b.arm) for a, b in options.primary),
         seed=prepared.config.seed,
         seeds=options.seeds,
         kinds=kinds_of(arms),

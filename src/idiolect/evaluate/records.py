@@ -20,7 +20,9 @@ from pydantic import TypeAdapter
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
 from idiolect.models.language_model import Usage
 
-Control = Literal["own", "another's"]
+Control = Literal["own", "another's", "another's of the same kind", "another's of another kind"]
+CONTROLS_BY_KIND: tuple[Control, ...] = ("another's of the same kind", "another's of another kind")
+"""Controls that learned from somebody of the person's own kind, and of another one; a kind is a group of the task."""
 Status = Literal["scored", "unparsed", "not scored"]
 _COSTS = ("learning", "answering", "scoring")
 
@@ -31,7 +33,8 @@ class Arm:
 
     Args:
         method: name of the method, with changed settings in brackets: "fermi", "fermi[iterations=2]".
-        control: "own", or "another's": learned from the next person instead.
+        control: "own"; "another's": learned from the next person instead; or, if there are controls by kind, from
+            another person of the same kind, or of another kind.
         n_train: number of the first opinions and texts to learn from; None: all.
         answered_by: name of the model that answers, if it is not the one that was learned with; "": the same model.
     """
@@ -45,7 +48,7 @@ class Arm:
         parts = [self.method]
         parts += [f"{self.n_train} opinions"] if self.n_train is not None else []
         parts += [f"answered by {self.answered_by}"] if self.answered_by else []
-        parts += ["another's"] if self.control == "another's" else []
+        parts += [self.control] if self.control != "own" else []
         return " · ".join(parts)
 
 

@@ -208,8 +208,11 @@ def _notes(config: Mapping[str, Any]) -> list[str]:
     added = [name for name in config.get("methods", ()) if "methods" in first and name not in first["methods"]]
     notes = [f"added after the first answers: {', '.join(added)}"] if added else []
     if "people" in first and first["people"] != config.get("people"):
+        whose = (
+            "some of the first people have" if config.get("controls_by_kind") else "the last of the first people has"
+        )
         notes.append(
-            f"people were added after the first answers (at first {first['people']}): the last of the first people has "
+            f"people were added after the first answers (at first {first['people']}): {whose} "
             "a different control, and their last group has different members, than if all had been asked at once"
         )
     return notes

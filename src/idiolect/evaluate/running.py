@@ -26,11 +26,13 @@ from idiolect.errors import (
     UnusableModelError,
 )
 from idiolect.evaluate.archive import Archive
-from idiolect.evaluate.benchmark import Case, question_key, text_key
-from idiolect.evaluate.measures import judge
+from idiolect.evaluate.benchmark import Case, NeutralText, question_key, text_key
+from idiolect.evaluate.control_cases import ControlCases
+from idiolect.evaluate.measures import NEUTRAL, judge
 from idiolect.evaluate.metering import Meter
-from idiolect.evaluate.methods.bench import Bench, Desk, next_case
+from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.method import Examinee, Learned
+from idiolect.evaluate.neutral_texts import neutral_changes
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerCost, AnswerRecord, LearningRecord, MethodCost
 from idiolect.methods.answering import Response
@@ -46,6 +48,11 @@ _TOO_FEW_CALLS = "the calls that a person may cost were spent before anything wa
 _NO_TEXTS = "this method says nothing of texts"
 _NO_NUMBER = "the log-likelihood is no number"
 _NO_NOTES: Mapping[str, Any] = {}
+_NO_CONTROL: Mapping[str, str] = {
+    "another's of the same kind": "there is nobody else of the same kind whose personalization could be asked",
+    "another's of another kind": "there is nobody of another kind whose personalization could be asked",
+}
+_KEPT_NETWORKS = 4  # trained networks that wait for their next use as a control
 
 Records = tuple[list[AnswerRecord], LearningRecord]
 
@@ -73,6 +80,11 @@ class Runner:
     finished: Callable[[str, int], None] = ignore
     _learned: dict[str, dict[Hashable, tuple[Learned, MethodCost]]] = field(default_factory=dict)
     _failures: list[Exception] = field(default_factory=list)
+    _sources: ControlCases = field(init=False)
+    _uses: dict[str, list[int]] = field(init=False)  # places of the people for whom somebody is learned from
+
+    def __post_init__(self) -> None:
+        self._sources, self._uses = ControlCases(self.bench.benchmark), {}
 
     async def run(self) -> None:
         """Run all arms for everybody in this shard.
@@ -82,15 +94,21 @@ class Runner:
             ModelError: no call of the model can succeed.
             OSError: answers cannot be written.
         """
-        waiting = iter(shard_of(self.bench.benchmark.cases, self.archive.shard))
+        cases = shard_of(self.bench.benchmark.cases, self.archive.shard)
+        controls = dict.fromkeys(each.arm.control for each in self.arms)
+        for place, case in enumerate(cases):
+            for source in (self._sources.of(case, control) for control in controls):
+                if source is not None:
+                    self._uses.setdefault(source.user.id, []).append(place)
+        waiting = iter(enumerate(cases))
         async with asyncio.TaskGroup() as group:
             for _ in range(self.workers):
                 group.create_task(self._take(waiting))
         if self._failures:  # an error that is not a halt explains the halts of the other workers
             raise next((each for each in self._failures if not isinstance(each, HaltedError)), self._failures[0])
 
-    async def _take(self, waiting: Iterator[Case]) -> None:
-        for case in waiting:
+    async def _take(self, waiting: Iterator[tuple[int, Case]]) -> None:
+        for place, case in waiting:
             if self._failures:
                 return
             await asyncio.sleep(0)  # with a model that never awaits, Ctrl-C would otherwise not get through
@@ -101,13 +119,23 @@ class Runner:
                 self._failures.append(error)
                 return
             if self.workers == 1:
-                self._forget(case.user.id)
+                self._forget(place)
 
-    def _forget(self, user: str) -> None:
-        """Release what was learned from a person who is no longer needed, because trained networks are large."""
-        for learned, _ in self._learned.pop(user, {}).values():
-            if learned.close is not None:
-                learned.close()
+    def _forget(self, place: int) -> None:
+        """Release what is not needed after a place; of trained networks, which are large, keep those needed next."""
+        next_use = {user: min((n for n in self._uses[user] if n > place), default=math.inf) for user in self._learned}
+        networks = 0
+        for user, use in sorted(next_use.items(), key=lambda each: each[1]):
+            for key, (learned, _) in list(self._learned[user].items()):
+                close = learned.close
+                if use < math.inf and (close is None or networks < _KEPT_NETWORKS):
+                    networks += close is not None
+                    continue
+                del self._learned[user][key]
+                if close is not None:
+                    close()
+            if not self._learned[user]:
+                del self._learned[user]
 
     async def _person(self, case: Case) -> int:
         """Run all arms for one person, and return the number of their answers that are not scored."""
@@ -137,9 +165,10 @@ class Runner:
     async def _learn_and_ask(self, unit: _Unit) -> Records:
         arm = unit.planned.arm
         own = arm.control == "own"
-        source = unit.case if own else next_case(self.bench.benchmark, unit.case)
+        source = self._sources.of(unit.case, arm.control)
         if source is None:
-            raise PersonalizationError("there is nobody else whose personalization could be asked")
+            reason = _NO_CONTROL.get(arm.control, "there is nobody else whose personalization could be asked")
+            raise PersonalizationError(reason)
         if arm.n_train is not None:
             source = source.learning_from(arm.n_train)
         learned, learning_cost = await self._learn(source, unit)
@@ -152,7 +181,9 @@ class Runner:
             unit.answering_cost = desk.meter.cost(seconds=time.perf_counter() - start)
         if desk.meter.halted is not None:
             raise desk.meter.halted
-        return answers, unit.finished(len(answers), used=learned.used, notes=learned.notes if own else _NO_NOTES)
+        answers += await self._measure_neutral_texts(unit, learned)
+        notes = learned.notes if own else {"learned_from": source.user.id}
+        return answers, unit.finished(len(answers), used=learned.used, notes=notes)
 
     async def _learn(self, source: Case, unit: _Unit) -> tuple[Learned, MethodCost]:
         """Learn from a person, only once for all arms that share the result, including another person's control."""
@@ -172,7 +203,7 @@ class Runner:
             if meter.halted is not None:  # Fermi then returns an unfinished result, which must not be scored
                 raise meter.halted
             self._check_halt()
-            known[key] = learned, unit.learning_cost
+            known[key] = replace(learned, source=source.user), unit.learning_cost
         return known[key]
 
     def _check_halt(self) -> None:
@@ -197,6 +228,22 @@ class Runner:
         if unit.case.texts and _LOGLIK in measures:
             records += await _measure_texts(unit, examinee)
         return records
+
+    async def _measure_neutral_texts(self, unit: _Unit, learned: Learned) -> list[AnswerRecord]:
+        """Score the base model's texts at a desk of their own, because this cost is not the method's.
+
+        A method that says nothing of texts, or whose answers are another model's, has no records of them.
+        """
+        texts, desk = self.bench.neutral, Desk(self.bench, unit.user, unit.seed, Meter(unit.user))
+        examinee = unit.planned.method.examinee(learned, desk) if texts else None
+        if examinee is None or examinee.log_likelihoods is None or examinee.answered_by is not None:
+            return []
+        changes = await neutral_changes(texts, examinee.log_likelihoods)
+        if desk.meter.halted is not None:
+            raise desk.meter.halted
+        return [
+            unit.neutral(number, text, change) for number, (text, change) in enumerate(zip(texts, changes, strict=True))
+        ]
 
     def _without_answers(self, unit: _Unit, reason: str, notes: Mapping[str, Any] = _NO_NOTES) -> Records:
         n = len(unit.case.asked)
@@ -231,6 +278,16 @@ class _Unit:
     def not_scored(self, index: int, reason: str) -> AnswerRecord:
         """Return the record of a missing answer."""
         return replace(self.record(index), status="not scored", reason=reason)
+
+    def neutral(self, number: int, text: NeutralText, change: float) -> AnswerRecord:
+        """Return the record of a text of the base model, which comes after the person's own."""
+        index = len(self.case.asked) + len(self.case.texts) + number
+        record = AnswerRecord(
+            self.planned.arm, self.seed, self.user, text_key(text.text), index, item=f"{NEUTRAL}-{number + 1}"
+        )
+        if not math.isfinite(change):
+            return replace(record, status="not scored", reason=_NO_NUMBER)
+        return replace(record, values={NEUTRAL: round(change, 6)})
 
     def finished(
         self, answers: int, *, used: bool | None = None, notes: Mapping[str, Any] = _NO_NOTES

@@ -21,6 +21,7 @@ from idiolect.evaluate.measures import Measure, measure_named
 from idiolect.evaluate.records import AnswerRecord, Arm, LearningRecord, MethodCost
 from idiolect.evaluate.statistics import holm
 from idiolect.evaluate.summary import ArmScores, Comparison, Header, PersonReadings, Summary
+from idiolect.evaluate.text_gains import text_gains
 from idiolect.methods.unread import nearly_all_unread
 
 Pair = tuple[Arm, Arm]
@@ -69,7 +70,7 @@ def summarize(
     learners = {arm: score for arm, score in main_scores.items() if arm.method != header.baseline.method}
     return Summary(
         header=replace(header, notes=(*header.notes, *missing)),
-        people=len({record.user for found in arms.values() for record in found.records}),
+        people=len({record.user for found in arms.values() for record in found.about_people}),
         arms=tuple(scores),
         comparisons=comparisons,
         gains=gains_per_person(rivals, baseline, main),
@@ -78,6 +79,7 @@ def summarize(
         layers=layers_of(learning),
         transfer=transfer_of(learners, learned_with, replayed),
         readings=_readings(arms),
+        text_gains=text_gains(arms, header.baseline, header.measures),
     )
 
 
@@ -86,8 +88,8 @@ def _readings(arms: Mapping[Arm, ArmAnswers]) -> tuple[PersonReadings, ...]:
     answers, unparsed = Counter[str](), Counter[str]()
     failed: dict[str, list[str]] = {}
     for arm, found in arms.items():
-        of_arm = Counter(record.user for record in found.records)
-        lost = Counter(record.user for record in found.records if record.status == "unparsed")
+        of_arm = Counter(record.user for record in found.about_people)
+        lost = Counter(record.user for record in found.about_people if record.status == "unparsed")
         answers += of_arm
         unparsed += lost
         for user, count in lost.items():
@@ -110,7 +112,8 @@ def _arm_scores(
 ) -> ArmScores:
     of_arm = [record for record in learning if record.arm == found.arm]
     of_arm.sort(key=lambda record: (record.user, record.seed))  # so that sums do not depend on the order of lines
-    answered = {(record.user, record.seed) for record in found.records}
+    counted = found.about_people
+    answered = {(record.user, record.seed) for record in counted}
     learned = [record for record in of_arm if (record.user, record.seed) in answered]
     gates = [record.used for record in learned if record.used is not None]
     estimates = {measure.name: estimate(found, measure, labels=labels, seed=seed) for measure in measures}
@@ -119,9 +122,9 @@ def _arm_scores(
     return ArmScores(
         arm=found.arm,
         seeds=tuple(sorted(seeds)),
-        people=len({record.user for record in found.records}),
-        answers=len(found.records),
-        unparsed=sum(record.status == "unparsed" for record in found.records),
+        people=len({record.user for record in counted}),
+        answers=len(counted),
+        unparsed=sum(record.status == "unparsed" for record in counted),
         not_scored=dict(sorted(reasons.items())),
         scores={name: value for name, value in estimates.items() if value is not None},
         learning=sum((record.learning for record in of_arm), MethodCost()),
@@ -156,7 +159,13 @@ def _further_pairs(arms: Sequence[Arm], header: Header) -> list[Pair]:
     """Pair each arm with the baseline of the same n, then each arm with its control, except for the primary pairs."""
     baseline = header.baseline
     over_baseline = [(a, baseline) for a in arms if _is_rival(a, baseline) and a.n_train == baseline.n_train]
-    over_control = [(a, replace(a, control="another's")) for a in arms if a.control == "own"]
+    over_control = [
+        (a, b)
+        for a in arms
+        if a.control == "own"
+        for b in arms
+        if b.control != "own" and replace(b, control="own") == a
+    ]
     named = {frozenset(pair) for pair in header.primary}
     return [pair for pair in (*over_baseline, *over_control) if frozenset(pair) not in named and pair[1] in arms]
 

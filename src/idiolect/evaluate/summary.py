@@ -153,6 +153,21 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class TextGain:
+    """What an arm gains on people's held-out texts, and what it changes on the base model's own.
+
+    Args:
+        arm: the arm, which may be a control.
+        gain: log-probability of held-out texts minus the baseline's, in nat per token.
+        neutral: change on the model's own texts, in nat per token; None if the arm has none.
+    """
+
+    arm: Arm
+    gain: Estimate
+    neutral: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonReadings:
     """How many answers were read for one person.
 
@@ -244,6 +259,7 @@ class Summary:
         transfer: transfer of prompts between models; None if not run.
         by_group: scores by group and arm, in the order of names; empty if there are fewer than two groups.
         readings: how many answers were read, by person, in the order of the answers.
+        text_gains: gains on texts beside changes on neutral ones; empty if no neutral texts were scored.
     """
 
     header: Header
@@ -257,6 +273,7 @@ class Summary:
     transfer: Transfer | None = None
     by_group: tuple[GroupScores, ...] = ()
     readings: tuple[PersonReadings, ...] = ()
+    text_gains: tuple[TextGain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from idiolect.evaluate.report.made import models_text
 from idiolect.evaluate.report.wording import (
     COST_NOTE,
     CURVE_NOTE,
+    NEUTRAL_NOTE,
     amount,
     cleaned,
     group_word,
@@ -30,8 +31,8 @@ from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Header, S
 
 _KEYS = (
     VERSION_KEY, "task", "title", "status", "stopped_by", "config", "measures", "baseline", "people", "people_asked",
-    "arms", "by_group", "comparisons", "gains", "prompt_curves", "readings", "best", "worst", "layers", "transfer",
-    "broken_count", "broken", "notes", "kinds", "runs",
+    "arms", "by_group", "comparisons", "gains", "text_gains", "prompt_curves", "readings", "best", "worst", "layers",
+    "transfer", "broken_count", "broken", "notes", "kinds", "runs",
 )  # fmt: skip
 """Keys of `scores.json`, in order."""
 
@@ -50,6 +51,7 @@ def table(summary: Summary) -> str:
         _mean_costs(summary),
         _prompt_curves(summary),
         _differences(summary),
+        _text_gains(summary),
         _transfer(summary),
         _left_out(summary.header),
         [f"- {_cell(note)}" for note in summary.header.notes],
@@ -202,6 +204,24 @@ def _difference_row(comparison: Comparison) -> list[str]:
         *(f"{count:,}" for count in (found.people, found.questions, found.answers)),
         found.interval,
     ]
+
+
+def _text_gains(summary: Summary) -> list[str]:
+    if not summary.text_gains:
+        return []
+    likelihood, neutral = measure_named("loglik"), measure_named("neutral")
+    rows = [
+        [
+            str(each.arm),
+            _estimate(each.gain, likelihood, signed=True),
+            _estimate(each.neutral, neutral, signed=True),
+            *(f"{count:,}" for count in (each.gain.people, each.gain.answers)),
+        ]
+        for each in summary.text_gains
+    ]
+    gain = f"gain over {summary.header.baseline}{_unit(likelihood)}"
+    heads = ["arm", gain, f"{neutral.title}{_unit(neutral)}", "people", "texts"]
+    return [*_markdown("Gains on texts", heads, rows), "", NEUTRAL_NOTE]
 
 
 def _transfer(summary: Summary) -> list[str]:

@@ -14,18 +14,26 @@ PLAIN_REQUEST = "Write a short paragraph."  # the user's texts answer this; it d
 MAX_CHARS = 1200  # characters of a text that are scored
 
 
-async def text_log_likelihoods(texts: Sequence[str], model: ChoiceModel, *, prompt: str = "") -> list[float]:
+async def text_log_likelihoods(
+    texts: Sequence[str], /, model: ChoiceModel, *, prompt: str = "", requests: Sequence[str] = ()
+) -> list[float]:
     """Return the mean log-probability per token of each text's first `MAX_CHARS` characters, in nat.
 
     Args:
         texts: texts to score; none may be blank.
         model: model with log-probabilities.
         prompt: system message; "": none.
+        requests: request that each text answers; (): all answer `PLAIN_REQUEST`.
 
     Raises:
         ModelError: the model could not answer.
     """
     front = (Message("system", prompt),) if prompt else ()
-    chat = (*front, Message("user", PLAIN_REQUEST))
-    found = await model.choice_logprobs([ChoiceRequest(chat, (text[:MAX_CHARS],)) for text in texts])
+    asked = requests or [PLAIN_REQUEST] * len(texts)
+    found = await model.choice_logprobs(
+        [
+            ChoiceRequest((*front, Message("user", request)), (text[:MAX_CHARS],))
+            for request, text in zip(asked, texts, strict=True)
+        ]
+    )
     return [each.per_token[0] for each in found]

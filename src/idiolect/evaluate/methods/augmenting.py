@@ -65,9 +65,10 @@ class EnrichedAnswers:
         """Return one answer per question."""
         return await (await self._fitted()).answer(questions)
 
-    async def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
+    async def log_likelihoods(self, texts: Sequence[str], /, *, requests: Sequence[str] = ()) -> list[float]:
         """Return the log-likelihood of each text in nat per token, with the text about the person as prompt."""
-        return await text_log_likelihoods(texts, self._desk.model, prompt=(await self._fitted()).about)
+        about = (await self._fitted()).about
+        return await text_log_likelihoods(texts, self._desk.model, prompt=about, requests=requests)
 
     async def _fitted(self) -> Enriched:
         if self._enriched is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from idiolect.errors import SettingsError
-from idiolect.evaluate.benchmark import Benchmark, Case
+from idiolect.evaluate.benchmark import Benchmark, Case, NeutralText
 from idiolect.evaluate.metering import Meter
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings
@@ -65,6 +65,7 @@ class Bench:
         keeps_prompts: whether answers hold the messages that they answer.
         shared: results that methods keep for all people, such as a group's edit.
         chosen: preset of the settings, if nobody named one.
+        neutral: texts of the base model, on which every arm's change of log-probability is measured.
     """
 
     benchmark: Benchmark
@@ -81,6 +82,7 @@ class Bench:
     keeps_prompts: bool = False
     shared: dict[Hashable, Any] = field(default_factory=dict)
     chosen: ChosenPreset | None = None
+    neutral: tuple[NeutralText, ...] = ()
 
     @property
     def similarity(self) -> Similarity:

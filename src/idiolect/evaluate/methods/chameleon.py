@@ -7,6 +7,7 @@
     chameleon-group, -unseen        fitted on pooled people: reported ones including the person; or other people only
     insights                        CHAMELEON's own insight about the person in the prompt, without an edit
     fermi+chameleon                 the edited model, with prompts that Fermi learned with the unedited one
+    few-shot+…                      the model with one of these edits, under the prompt of `few-shot`
 
 A group's edit is learned once and used for all members. The control "another's" is the next person's edit.
 """
@@ -25,6 +26,7 @@ from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod, answering, put_off
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
+from idiolect.evaluate.methods.prompting import Prompting
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.baselines import base
 from idiolect.methods.chameleon.evidence import evidence_numbers
@@ -137,13 +139,16 @@ class ChameleonMethod:
         members = [each.learning_from(size).user for each in same[place * most : (place + 1) * most]]
         return members, f"group {place} {case.group}"
 
-    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+    def model(self, learned: Learned, desk: Desk) -> LanguageModel:
         """Return the edited model, or the base model if the gate rejects the edit."""
         found: ChameleonPersonalization = learned.value
         if learned.used is False:
-            return Examinee.with_texts(base(desk.answerer), desk.model)
-        edit = random_edit(found, seed=desk.seed) if self.random else found.edit
-        return unprompted(edited(desk, edit), desk)
+            return desk.model
+        return edited(desk, random_edit(found, seed=desk.seed) if self.random else found.edit)
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model, which is asked without a prompt."""
+        return unprompted(self.model(learned, desk), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
         """Return a key of the edit: the settings, and the kind of pooling."""
@@ -189,6 +194,34 @@ def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
         "members": len(learned.members),
         "judged": None if learned.evidence is None else evidence_numbers(learned.evidence),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class UnderExamples:
+    """An edit together with a prompt of the person's own opinions and texts: the methods "few-shot+…".
+
+    It learns what the edit alone learns, once for both. If the gate rejects the edit, the prompt answers alone.
+
+    Args:
+        edit: the edit.
+        prompting: the prompt.
+    """
+
+    edit: ChameleonMethod
+    prompting: Prompting
+
+    async def learn(self, case: Case, desk: Desk) -> Learned:
+        """Learn the edit."""
+        return await self.edit.learn(case, desk)
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the edited model, prompted with the data of the person who was learned from."""
+        assert learned.source is not None
+        return self.prompting.prompted(self.edit.model(learned, desk), learned.source, desk)
+
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return the key of the edit."""
+        return self.edit.learning_key(bench)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,17 @@ from idiolect.methods.personalization import Respondent
 from idiolect.methods.texts import text_log_likelihoods
 from idiolect.models.calls.model import Source
 from idiolect.models.language_model import ChoiceModel
-from idiolect.people.user import Question
+from idiolect.people.user import Question, User
 
-TextLikelihoods = Callable[[Sequence[str]], Awaitable[list[float]]]
 Preparation = Callable[[Sequence[Question]], Awaitable[object]]
+
+
+class TextLikelihoods(Protocol):
+    """The log-likelihoods of texts under a method."""
+
+    async def __call__(self, texts: Sequence[str], /, *, requests: Sequence[str] = ()) -> list[float]:
+        """Return the log-likelihood of each text in nat per token, as answers to requests; (): to the plain request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +41,14 @@ class Learned:
         used: whether a gate lets it answer; None: there is no gate.
         notes: facts for the record, JSON values; see `records.LearningRecord`.
         close: releases the value's memory; None if it is small.
+        source: the person, with the data that were learned from; the runner sets it.
     """
 
     value: Any
     used: bool | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     close: Callable[[], None] | None = None
+    source: User | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from idiolect.methods.profile_prompt import profile_prompt, shorter_profile_prom
 from idiolect.methods.setting_checks import require
 from idiolect.methods.shortening import CUTS, cut
 from idiolect.methods.templating import render
+from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Similarity
 from idiolect.people.user import Opinion, User
 
@@ -98,13 +99,16 @@ class Prompting:
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the model with the prompt."""
-        user: User = learned.value
+        return self.prompted(desk.model, learned.value, desk)
+
+    def prompted(self, model: LanguageModel, user: User, desk: Desk) -> Examinee:
+        """Return a model of this desk, such as an edited one, with the prompt of a person's data."""
+        answerer, answering = desk.answerer_of(model), desk.bench.answering
         if self.kind == "vanilla":
-            return Examinee.with_texts(base(desk.answerer), desk.model)
-        answering = desk.bench.answering
+            return Examinee.with_texts(base(answerer), model)
         who = profile_prompt(user.profile, answering) if user.profile else ""
         if self.kind == "profile":
-            return Examinee.with_texts(profile(desk.answerer, user.profile), desk.model, prompt=who)
+            return Examinee.with_texts(profile(answerer, user.profile), model, prompt=who)
         everything = self.kind == "all-info"
         shown = texts_prompt(user, most=len(user.texts) if everything else self.texts)
         known = demonstration_block(user.opinions, answering) if everything and user.texts else ""
@@ -114,11 +118,11 @@ class Prompting:
         n_texts = min(len(user.texts), len(user.texts) if everything else self.texts) if instructive else 0
         shorter = partial(_shorter_instructions, user, n_texts, answering)
         if not user.opinions:
-            fixed = FixedPrompt(desk.answerer, instruction, shorter=shorter)
-            return Examinee.with_texts(fixed, desk.model, prompt=text_prompt)
+            fixed = FixedPrompt(answerer, instruction, shorter=shorter)
+            return Examinee.with_texts(fixed, model, prompt=text_prompt)
         near, k = (None, len(user.opinions)) if everything else (nearness(desk.bench, self.nearness), self.k)
         shots = FewShot(
-            desk.answerer,
+            answerer,
             user.opinions,
             k=k,
             similarity=near,
@@ -126,7 +130,7 @@ class Prompting:
             shorter=shorter,
             max_prompt_tokens=self.max_prompt_tokens,
         )
-        return Examinee.with_texts(shots, desk.model, prompt=text_prompt)
+        return Examinee.with_texts(shots, model, prompt=text_prompt)
 
 
 @dataclass(frozen=True, slots=True)

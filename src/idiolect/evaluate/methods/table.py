@@ -27,6 +27,7 @@ Kind = Literal["no model", "prompted", "learned"]
 """What a method needs: no model (answers are counted or drawn), a model that is asked with the person's data, or also
 something that is learned before the model is asked (prompts, edits, weights or settings; random directions count)."""
 
+_OF_FEW_SHOT = frozenset({"k", "nearness", "texts", "max_prompt_tokens"})
 _WEIGHTS, _TRAINING = frozenset({"weights"}), frozenset({"weights", "dpo"})
 
 
@@ -129,6 +130,21 @@ def _chameleon(
     return _keyed(help_, make, personal=not (pooled or random), needs=_WEIGHTS, kind="learned")
 
 
+def _with_few_shot(name: str, edit: MethodEntry) -> MethodEntry:
+    """Return the entry of an edit under the prompt of `few-shot`, whose settings in brackets are those of either."""
+    few_shot = Prompting("few-shot")
+
+    def make(overrides: Overrides) -> _KeyedMethod:
+        from idiolect.evaluate.methods.chameleon import ChameleonMethod, UnderExamples
+
+        of_prompt = tuple(each for each in overrides if each[0] in _OF_FEW_SHOT)
+        edited = edit.make(tuple(each for each in overrides if each not in of_prompt))
+        assert isinstance(edited, ChameleonMethod)
+        return UnderExamples(edited, changed_by_text(few_shot, of_prompt))
+
+    return _keyed(f"few-shot with the model that {name} edits", make, needs=_WEIGHTS, kind="learned")
+
+
 def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
     def make(overrides: Overrides) -> _KeyedMethod:
         from idiolect.evaluate.methods.chameleon import ChameleonMethod
@@ -174,6 +190,18 @@ def _combined(overrides: Overrides) -> _KeyedMethod:
         raise SettingsError("fermi+chameleon takes no settings in brackets: it combines fermi and chameleon")
     return Combined(fermi.FermiMethod(fermi.as_it_is), ChameleonMethod())
 
+
+_EDITS: dict[str, MethodEntry] = {
+    "chameleon": _chameleon("CHAMELEON with the preset's settings and its gate"),
+    "chameleon-paper": _chameleon("CHAMELEON with the paper's pairs, rule and strengths", "literal"),
+    "chameleon-contrastive": _chameleon("chameleon-paper with θ_P from the pairs' differences", "contrastive"),
+    "chameleon-p-only": _chameleon("chameleon-paper with only the first step", "p_only"),
+    "chameleon-n-only": _chameleon("chameleon-paper with only the second step", "n_only"),
+    "chameleon-random": _chameleon("random directions, as large as chameleon's", random=True),
+    "chameleon-paper-random": _chameleon("random directions with the paper's rule", "literal", random=True),
+    "chameleon-group": _chameleon("one edit from the person's group, including the person", pooled="group"),
+    "chameleon-unseen": _chameleon("one edit from other people, without this person", pooled="unseen"),
+}
 
 METHODS: dict[str, MethodEntry] = {
     "uniform": MethodEntry("a random choice", _with_settings(Uniform()), personal=False, kind="no model"),
@@ -233,15 +261,8 @@ METHODS: dict[str, MethodEntry] = {
     "fermi-no-median": _fermi("Fermi with the likeliest choice", fermi.without_median, takes="medians"),
     "fermi-no-kinds": _fermi("Fermi with one kind of text", fermi.without_kinds, takes="kinds of texts"),
     "fermi-no-dispositions": _fermi("Fermi without dispositions", fermi.without_dispositions, takes="dispositions"),
-    "chameleon": _chameleon("CHAMELEON with the preset's settings and its gate"),
-    "chameleon-paper": _chameleon("CHAMELEON with the paper's pairs, rule and strengths", "literal"),
-    "chameleon-contrastive": _chameleon("chameleon-paper with θ_P from the pairs' differences", "contrastive"),
-    "chameleon-p-only": _chameleon("chameleon-paper with only the first step", "p_only"),
-    "chameleon-n-only": _chameleon("chameleon-paper with only the second step", "n_only"),
-    "chameleon-random": _chameleon("random directions, as large as chameleon's", random=True),
-    "chameleon-paper-random": _chameleon("random directions with the paper's rule", "literal", random=True),
-    "chameleon-group": _chameleon("one edit from the person's group, including the person", pooled="group"),
-    "chameleon-unseen": _chameleon("one edit from other people, without this person", pooled="unseen"),
+    **_EDITS,
+    **{f"few-shot+{name}": _with_few_shot(name, edit) for name, edit in _EDITS.items()},
     "style-vector": _keyed(
         "StyleVector: what sets the person's texts apart from plain ones is added",
         _style_vector,

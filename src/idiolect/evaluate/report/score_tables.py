@@ -17,6 +17,7 @@ from idiolect.evaluate.report.looks import kind_of
 from idiolect.evaluate.report.plots import better_same_worse, cost_of, gains_by_arm
 from idiolect.evaluate.report.wording import (
     DASH,
+    NEUTRAL_NOTE,
     amount,
     capitalized,
     finite,
@@ -27,6 +28,7 @@ from idiolect.evaluate.report.wording import (
     probability,
     shown,
     shown_interval,
+    typographic,
 )
 from idiolect.evaluate.summary import ArmScores, Comparison, Estimate, Gain, Header, Summary, Transfer
 
@@ -159,6 +161,26 @@ def _people(measure: str, gains: Sequence[Gain]) -> Cell:
     return Cell(", ".join(names) or DASH)
 
 
+def text_gains_table(summary: Summary) -> Table | None:
+    """Return the table of gains on texts and changes on the model's own; None if no neutral texts were scored."""
+    if not summary.text_gains:
+        return None
+    rows = tuple(
+        (
+            arm_cell(each.arm, summary.header),
+            _joined("loglik", each.gain, signed=True),
+            _joined("neutral", each.neutral, signed=True),
+            _count(each.gain.people),
+            _count(each.gain.answers),
+        )
+        for each in summary.text_gains
+    )
+    neutral = typographic(headed(measure_of("neutral")))
+    gain = f"Gain over {summary.header.baseline} ({measure_of('loglik').unit})\u00a0↑"
+    columns = ("Arm", gain, neutral, "People", "Texts")
+    return Table(f"Held-out texts. {NEUTRAL_NOTE}", columns, rows, frozenset(range(1, 5)))
+
+
 def costs_table(summary: Summary) -> Table | None:
     """Return the table of the cost per person, by arm, without controls, which learn nothing of their own."""
     rows = []
@@ -231,7 +253,7 @@ def uncounted_table(summary: Summary) -> Table | None:
 
 def arm_cell(arm: Arm, header: Header) -> Cell:
     """Return an arm's name, with a mark if it is a control, the baseline, or asks no model."""
-    marks = ["another’s"] if is_control(arm) else ["baseline"] if arm == header.baseline else []
+    marks = [typographic(arm.control)] if is_control(arm) else ["baseline"] if arm == header.baseline else []
     marks += [_NO_MODEL] if kind_of(arm, header) == _NO_MODEL else []
     return Cell(str(replace(arm, control="own")), mark=", ".join(marks))
 
@@ -244,11 +266,12 @@ def _estimate(name: str, estimate: Estimate | None) -> tuple[Cell, Cell]:
     return value, Cell(shown_interval(measure, estimate) or DASH, order=_order(estimate.low))
 
 
-def _joined(name: str, estimate: Estimate | None) -> Cell:
+def _joined(name: str, estimate: Estimate | None, *, signed: bool = False) -> Cell:
     if estimate is None:
         return Cell(DASH)
     measure = measure_of(name)
-    return Cell(shown(measure, estimate.value), shown_interval(measure, estimate), order=_order(estimate.value))
+    value, interval = shown(measure, estimate.value, signed=signed), shown_interval(measure, estimate, signed=signed)
+    return Cell(value, interval, order=_order(estimate.value))
 
 
 def _count(n: int) -> Cell:

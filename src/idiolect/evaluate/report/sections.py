@@ -34,6 +34,7 @@ from idiolect.evaluate.report.score_tables import (
     groups_table,
     main_table,
     measures_table,
+    text_gains_table,
     transfer_table,
     uncounted_table,
 )
@@ -52,6 +53,7 @@ def sections_of(summary: Summary) -> tuple[Section, ...]:
         section("groups", f"Scores by {group_word(summary.header)}", [groups_table(summary)]),
         _differences(summary),
         _gains(summary),
+        section("texts", "Gains on texts", [text_gains_table(summary)]),
         section("opinions", "Learning from more opinions", [curves_over_opinions(summary)]),
         section("iterations", "Learning for more iterations", [curves_over_iterations(summary)]),
         section(

@@ -33,6 +33,11 @@ CURVE_NOTE = (
     "tokens are measured: those of all requests of one answer."
 )
 """What the limits and the prompt tokens of a curve are."""
+NEUTRAL_NOTE = (
+    "The base model wrote the texts of the last measure itself, at temperature 1, without a prompt. Minus the change "
+    "of their log-probability is an estimate of KL(base ‖ arm) per token: how far the arm is from the base model."
+)
+"""What a change on the model's own texts is."""
 
 # Characters that are useless in XML and for readers: C0 and C1 controls except tab and line feed, surrogates and
 # non-characters; and controls that change the direction of the text around them (the direction of letters stays).
@@ -152,7 +157,12 @@ def group_word(header: Header) -> str:
 
 def is_control(arm: Arm) -> bool:
     """Return whether the arm learned from another person."""
-    return arm.control == "another's"
+    return arm.control != "own"
+
+
+def typographic(text: str) -> str:
+    """Return a text of ours with typographic apostrophes."""
+    return text.replace("'", "’")
 
 
 def scalar(value: Any) -> str:

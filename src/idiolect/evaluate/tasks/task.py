@@ -36,6 +36,7 @@ class TaskOptions:
         asks: questions for LaMP's people: the published ones, or a held-out part of their histories.
         group_by: profile attribute or unknown key of a users file whose value is a case's group; "": "topic", if
             present.
+        mask_names: replace names in the texts of a users file before anything is learned or scored.
 
     Raises:
         ValueError: people, train or test is below 1.
@@ -52,6 +53,7 @@ class TaskOptions:
     history: History = "opinions"
     group_by: str = ""
     asks: Asks = "published"
+    mask_names: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("people", self.people), ("train", self.train), ("test", self.test)):

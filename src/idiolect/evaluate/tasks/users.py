@@ -1,6 +1,6 @@
 """The task `users`: the people in a users file, with their opinions, their texts or both.
 
-users file → valid users (faults are reported) → groups → cases
+users file → valid users (faults are reported) → names masked, if asked for → groups → cases
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from idiolect.evaluate.tasks.task import Task, TaskOptions
 from idiolect.people.broken_records import BrokenRecord, BrokenRecords, BrokenRecordsLog
 from idiolect.people.distributions import UnusableSharesError, distribution, most_frequent
 from idiolect.people.global_opinionqa import as_one_country
+from idiolect.people.masked_names import MASK, MaskedNames, mask_names
 from idiolect.people.survey_non_answers import NobodyAnsweredError, without_non_answers
 from idiolect.people.user import Opinion, User
 from idiolect.people.users_file import UsersFileReport, read_users
@@ -49,6 +50,9 @@ def users_benchmark(task: str, options: TaskOptions, *, needs_distribution: bool
     users = tuple(checked.users(read_users(path, skip_invalid=True, on_report=reports.append)))
     broken = _broken_lines(path, reports[0]) + checked.log.records
     notes = (*_notes(path, reports[0]), *non_answers_note(checked.with_non_answers))
+    if options.mask_names:
+        masked = mask_names(users)
+        users, notes = masked.users, (*notes, _mask_note(masked))
     return grouped_benchmark(task, users, options, broken=broken, notes=notes)
 
 
@@ -92,6 +96,12 @@ def non_answers_note(opinions: int) -> tuple[str, ...]:
     """Return a note on opinions that were published with choices that are no answer, if there are any."""
     note = 'Choices that are no answer, such as "DK/Refused", were left out of'
     return (f"{note} {opinions} opinions; shares are those of the people who answered.",) if opinions else ()
+
+
+def _mask_note(masked: MaskedNames) -> str:
+    """Return a note on the names that were masked."""
+    counts = f"{masked.masked:,} of {masked.words:,} words, {100 * masked.share:.1f} %"
+    return f"Names in people's texts were replaced by {MASK}: {counts}."
 
 
 def _broken_lines(path: Path, report: UsersFileReport) -> BrokenRecords:
