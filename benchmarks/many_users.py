@@ -7,7 +7,7 @@ A batch of n rows is n users: each its own prompt and its own random edit in eve
 "own", reads and writes of one's own; "grouped", the reads of a group to which all users belong, and as writes the mean
 of the group's and of one's own. All ways run in this package's generation, greedy, without an end of turn: the network
 as it is; the network with an edit a row (`models.editing`); with --peft, the first kind's edits as n LoRA adapters of
-PEFT's over the same weights, chosen by `adapter_names`, which PEFT gets with every forward pass. "scoring" is one packed
+PEFT's over the same weights, chosen by `adapter_names`, which PEFT gets with every forward pass. "scoring" is a packed
 pass of `PackedScorer` over --packed tokens, divided among the users.
 Ways alternate within a repeat, their order turns from repeat to repeat, and a ratio is taken within a repeat. On one
 thread of a CPU seconds are the process's CPU time, so that other work on the machine counts as little as it can; else
