@@ -432,11 +432,11 @@ def test_kept_copies_of_edits_are_bounded_and_can_be_let_go(network: Network, mo
     editor.rows([tiny.edit(seed) for seed in range(6)])
     assert len(editor._held) == 3
     editor.forget()
-    group = group_edits(5)  # rank 4: 3 of them without shared reads take up all of the space, or 5 with them
+    assert not editor._held
+    group = group_edits(5)  # of rank 4: there is room for 3 edits with reads of their own, or for these 5
     monkeypatch.setattr("idiolect.models.editing._HELD_BYTES", 6 * size)
     editor.rows(group)
     assert list(editor._held) == group
-    assert not editor._held
 
 
 @torch.inference_mode()
