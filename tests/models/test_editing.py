@@ -44,6 +44,23 @@ def mixed_edits() -> list[Edit | None]:
     return [*kinds, None, tiny.edit(0), tiny.edit(9, layers=(1,)), Edit({0: one, 2: one}), None]
 
 
+def group_edits(number: int, **kind: Any) -> list[Edit]:
+    """Of the members of one group: the same reads in objects of their own, other writes; rank 4."""
+    drawn = torch.Generator().manual_seed(40)
+    reads = torch.randn(3, 4, 32, generator=drawn) / 2
+    writes = torch.randn(number, 3, 4, 32, generator=drawn) / 8
+    members = [dict(enumerate(map(LayerEdit, reads, mine))) for mine in writes]
+    return [Edit(layers, **kind) for layers in members]
+
+
+def stacked(network: Network, edits: Sequence[Edit | None]) -> list[tuple[int, int]]:
+    """How many reads and writes per layer lie in memory for a batch of these rows."""
+    rows = network.editor.rows(edits)
+    both = [rows._products.factors(at) for at in range(len(rows.layers))]
+    sizes = [tuple(factor.shape[0] if factor.stride(0) else 1 for factor in pair) for pair in both if pair is not None]
+    return [(reads, writes) for reads, writes in sizes]
+
+
 def n_hooks(module: Any) -> int:
     return sum(len(m._forward_hooks) for m in module.modules())
 
@@ -116,6 +133,84 @@ def test_selected_rows_keep_their_edits(network: Network) -> None:
             torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
 
 
+@torch.inference_mode()
+def test_rows_stay_unedited_where_those_with_an_edit_have_left(network: Network) -> None:
+    row = torch.tensor([ids(random.Random(12), 6)])
+    editing = network.editor.rows([tiny.edit(1, layers=(0,)), tiny.edit(2, layers=(2,)), None])
+    plain = network.logits(6, input_ids=row, use_cache=False)
+    with network.editing(editing):
+        before = network.logits(6, input_ids=row.repeat(3, 1), use_cache=False)
+        editing.select([1])
+        torch.testing.assert_close(network.logits(6, input_ids=row, use_cache=False), before[1:2], atol=1e-5, rtol=0)
+        editing.select([0, 0])
+        selected = network.logits(6, input_ids=row.repeat(2, 1), use_cache=False)
+        torch.testing.assert_close(selected, before[1].expand_as(selected), atol=1e-5, rtol=0)
+    editing = network.editor.rows([tiny.edit(1), None])
+    with network.editing(editing):
+        network.logits(6, input_ids=row.repeat(2, 1), use_cache=False)
+        editing.select([1])
+        torch.testing.assert_close(network.logits(6, input_ids=row, use_cache=False), plain, atol=1e-5, rtol=0)
+
+
+# Groups: equal reads lie in memory once
+
+
+def test_equal_reads_and_equal_edits_are_not_copied_per_row(network: Network) -> None:
+    group = group_edits(5)
+    assert stacked(network, group) == [(1, 5)] * 3
+    assert stacked(network, [group[2]] * 4) == [(1, 1)] * 3
+    assert stacked(network, [*group, None]) == [(6, 6)] * 3  # zeros must not be multiplied by another row's reads
+    assert stacked(network, [*group, tiny.edit(1)]) == [(6, 6)] * 3
+    assert len(network.editor._reads) == 2
+    network.forget_edits()
+    assert not network.editor._reads
+
+
+def test_reads_of_the_same_numbers_in_other_layers_are_not_shared(network: Network) -> None:
+    one, other = group_edits(2)
+    edits = [Edit({0: one.layers[0], 1: one.layers[2]}), Edit({0: other.layers[0], 2: other.layers[2]})]
+    assert stacked(network, edits) == [(2, 2)] * 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_rows_of_a_group_equal_the_sum_of_their_terms(network: Network, kind: str) -> None:
+    edits, row = group_edits(3, **KINDS[kind]), ids(random.Random(13), 12)
+    editing = network.editor.rows(edits)
+    editing.generated = (torch.arange(12) >= 7).expand(3, 12)
+    with network.editing(editing):
+        found = network.logits(12, input_ids=torch.tensor([row] * 3), use_cache=False)
+    for logits, edit in zip(found, edits, strict=True):
+        torch.testing.assert_close(logits, tiny.reference_logits(network.module, row, edit, 7), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("length", [1, 9])
+@torch.inference_mode()
+def test_a_rows_bits_are_the_same_within_its_group_and_among_others(network: Network, length: int) -> None:
+    group, rng = group_edits(9), random.Random(14)
+    rows = torch.tensor([ids(rng, length) for _ in range(9)])
+
+    def run(edits: Sequence[Edit | None]) -> torch.Tensor:
+        with network.editing(network.editor.rows(edits)):
+            return network.logits(length, input_ids=rows, use_cache=False)
+
+    within, alone = run(group), run([group[0]] * 9)
+    among = run([group[0], None, *(tiny.edit(70 + i) for i in range(7))])
+    assert torch.equal(within[0], among[0])
+    assert torch.equal(within[0], alone[0])
+    assert float((within - alone)[1:].abs().amax(dim=(1, 2)).min()) > 0.01
+
+
+def test_a_group_writes_as_each_of_its_members_alone(network: Network) -> None:
+    rng, edits = random.Random(15), [*group_edits(6), *group_edits(3, positions="generated")]
+    lengths = [1, 20, 3, 9, 2, 20, 4, 1, 12]
+    items = [
+        EncodedPrompt(ids(rng, rng.randrange(1, 12)), SamplingParams(max_tokens=n), edit=edit)
+        for n, edit in zip(lengths, edits, strict=True)
+    ]
+    assert [row.text for row in write(items, network)] == [greedy(network.module, item) for item in items]
+
+
 # Generation
 
 
@@ -184,6 +279,32 @@ def test_packed_scores_equal_one_by_one_cold_and_warm(network: Network, capacity
         assert_true(scorer.score(items), items, network)
         rng.shuffle(items)
         assert len(scorer.cache) <= capacity
+
+
+@pytest.mark.parametrize("max_pass", [1, 5, 512])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_packed_scores_of_a_group_equal_one_by_one(network: Network, kind: str, max_pass: int) -> None:
+    scorer = PackedScorer(network, cache=PrefixCache(0), max_pass_tokens=max_pass)
+    items = asked(random.Random(16), group_edits(4, **KINDS[kind]))
+    assert_true(scorer.score(items), items, network)
+
+
+@torch.inference_mode()
+def test_blocks_of_tokens_are_few_however_uneven_the_edits(network: Network) -> None:
+    edits = [*mixed_edits()[:5], *[tiny.edit(1)] * 83, *[tiny.edit(2)] * 7, tiny.edit(3), *[tiny.edit(1)] * 5]
+    tokens = network.editor.tokens(edits)
+    n, m = len(tokens._tokens) // tokens._size, tokens._size
+    distinct = len(set(edits))
+    assert n <= 2 * distinct
+    assert n * m <= 2 * (len(edits) + distinct)
+    x = torch.randn(1, len(edits), 32)
+    rows = network.editor.rows(edits)
+    for at in range(3):
+        each = rows.apply(at, x[0][:, None])[:, 0]  # a row per token
+        torch.testing.assert_close(tokens.apply(at, x)[0], each, atol=1e-5, rtol=0)
+    with pytest.raises(AssertionError, match="size of the sequence"):
+        tokens.apply(0, x[:, 1:])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
@@ -312,6 +433,10 @@ def test_kept_copies_of_edits_are_bounded_and_can_be_let_go(network: Network, mo
     assert len(editor._held) == 3
     editor.forget()
     assert not editor._held
+    group = group_edits(5)  # of rank 4: there is room for 3 edits with reads of their own, or for these 5
+    monkeypatch.setattr("idiolect.models.editing._HELD_BYTES", 6 * size)
+    editor.rows(group)
+    assert list(editor._held) == group
 
 
 @torch.inference_mode()
