@@ -60,7 +60,7 @@ class Texts:
 
 def read_texts(scores: Path) -> Texts:
     """Real log-probabilities, as `chameleon_people.py` wrote them."""
-    rows = [json.loads(line) for line in scores.open(encoding="utf-8")]
+    rows = [json.loads(line) for line in scores.read_text(encoding="utf-8").splitlines()]
     base = {row["person"]: np.array(row["items"]) for row in rows if row["arm"] == "base"}
     edited = [row for row in rows if row["arm"].startswith(ARMS)]
     before = np.array([base[row["person"]] for row in edited])
