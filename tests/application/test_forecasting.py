@@ -125,6 +125,6 @@ async def test_a_real_fit_stays_within_what_is_never_exceeded(tmp_path: Path) ->
 def test_what_chameleon_would_write_is_counted() -> None:
     users = [U1, U2, SILENT]
     own = forecast_chameleon(users, SMALL, model="embedded")
-    assert own == ChameleonForecast("measured", "embedded", 3, 1, 12, generations=12, most_completion_tokens=12 * 6)
+    assert own == ChameleonForecast("measured", "embedded", 3, 1, 12, generations=12, most_completion_tokens=12 * 20)
     paper = forecast_chameleon(users, PAPER, model="embedded")
     assert paper.generations == 2 * (2 * 6 + 2), "both sides of each pair, and two insights a user"

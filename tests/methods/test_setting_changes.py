@@ -28,6 +28,7 @@ class Outer:
     most: int | None = 3
     names: tuple[str, ...] = ("x",)
     numbers: tuple[int, ...] = (1,)
+    inners: tuple[Inner, ...] = (Inner(), Inner(0.25))
     inner: Inner = field(default_factory=Inner)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ def test_values_take_the_type_of_their_setting() -> None:
         ("count", "7"), ("name", "7b"), ("on", "true"), ("most", "null"), ("names", "x+ y"), ("numbers", "8+4"),
         ("inner.share", "1"), ("inner.order", "last"),
     )  # fmt: skip
-    assert found == Outer(7, "7b", True, None, ("x", "y"), (8, 4), Inner(1.0, "last"))
+    assert found == Outer(7, "7b", True, None, ("x", "y"), (8, 4), inner=Inner(1.0, "last"))
     assert isinstance(found.inner.share, float)
     assert by_text(("most", "5")).most == 5
 
@@ -65,12 +66,21 @@ def test_values_take_the_type_of_their_setting() -> None:
         ("count", '{"a":' * 100_000, "must be a whole number"),
         ("none", "1", "unknown setting 'none': choose one of count"),
         ("inner.none", "1", "unknown setting 'inner.none': choose one of order, share"),
+        ("inners.none", "1", "unknown setting 'inners.none': choose one of order, share"),
+        ("inners.share", "half", "must be a number"),
+        ("numbers.share", "1", "unknown setting 'numbers.share'"),
         ("count.inner", "1", "unknown setting 'count.inner'"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_a_message(path: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         by_text((path, value))
+
+
+def test_a_path_through_a_tuple_changes_each_of_its_settings() -> None:
+    assert by_text(("inners.order", "last")).inners == (Inner(0.5, "last"), Inner(0.25, "last"))
+    both = changed(Outer(), {"inners": (Inner(0.1),), "inners.order": "last"})
+    assert both.inners == (Inner(0.1, "last"),)
 
 
 def test_settings_check_what_is_put_into_them() -> None:

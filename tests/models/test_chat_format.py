@@ -80,6 +80,34 @@ def test_a_template_that_can_leave_thoughts_out_does() -> None:
     assert text.endswith("assistant\n<think></think>")
 
 
+@pytest.mark.parametrize(
+    ("thinking", "end"),
+    [(None, "<think></think>"), (False, "<think></think>"), (True, "assistant\n")],
+)
+def test_a_request_may_ask_for_thoughts_where_the_template_leaves_the_choice(thinking: bool | None, end: str) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.chat_template = tiny.CHATML + "{% if enable_thinking is false %}<think></think>{% endif %}"
+    assert tokenizer.decode(ChatFormat(tokenizer).prompt_ids(tiny.ask("agree?"), thinking=thinking)).endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "end"),
+    [(None, "assistant\n<think>\nSo"), (True, "assistant\n<think>\nSo"), (False, "<think>\n\n</think>\n\nSo")],
+)
+def test_a_thought_that_the_template_always_opens_is_closed_without_thinking(thinking: bool | None, end: str) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.chat_template = tiny.CHATML + "{{ '<think>\n' }}"
+    chat = ChatFormat(tokenizer)
+    prompt = chat.prompt_ids(tiny.ask("agree?"), "So", thinking=thinking)
+    assert tokenizer.decode(prompt).endswith(end)
+    assert chat.opens_thought(chat.prompt_ids(tiny.ask("agree?"), thinking=thinking)) == (thinking is not False)
+
+
+def test_without_thinking_a_usual_prompt_stays_as_it_is(chat: ChatFormat) -> None:
+    asked = tiny.ask("Is <think> a word? <think>")
+    assert chat.prompt_ids(asked, thinking=False) == chat.prompt_ids(asked)
+
+
 def test_marks_of_thoughts_are_decoded_though_they_are_control_tokens() -> None:
     tokenizer = copy.deepcopy(tiny.tokenizer())
     tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]", "[TOOL]"]})

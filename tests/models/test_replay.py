@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,10 +39,11 @@ async def test_a_replay_gives_what_was_recorded(tmp_path: Path) -> None:
     [
         replace(SAYING, draw=3),
         replace(SAYING, prefill=""),
+        replace(SAYING, thinking=False),
         replace(SAYING, sampling=SamplingParams(seed=1)),
         replace(SAYING, messages=(Message("system", "My secret is ünïcödé."),)),
     ],
-    ids=["draw", "prefill", "sampling", "role"],
+    ids=["draw", "prefill", "thinking", "sampling", "role"],
 )
 async def test_a_replay_tells_every_part_of_a_request_apart(tmp_path: Path, other: CompletionRequest) -> None:
     path = tmp_path / "recording.jsonl"
@@ -50,6 +52,15 @@ async def test_a_replay_tells_every_part_of_a_request_apart(tmp_path: Path, othe
         await ReplayModel(path).complete([other])
     assert "secret" not in str(caught.value)
     assert f"1 messages, 21 characters, draw {other.draw}" in str(caught.value)
+
+
+async def test_a_recording_from_before_a_request_could_ask_for_thoughts_stays_valid(tmp_path: Path) -> None:
+    path = tmp_path / "recording.jsonl"
+    recorder = RecordingModel(parrot(), path)
+    await recorder.complete([SAYING])
+    await recorder.choice_logprobs([SCORING])
+    keys = [json.loads(line)["key"][:12] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert keys == ["a0ba4f189c74", "faea47d30edd"], "pinned: other keys would make every recording worthless"
 
 
 async def test_a_replay_tells_choices_apart(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiolect.models.thoughts import Spoken, after_thoughts, opens_thought
+from idiolect.models.thoughts import Spoken, after_thoughts, closing_mark, opens_thought
 
 SAID = Spoken("Oats", thought=True)
 CUT_OFF = Spoken("", thought=True, cut_off=True)
@@ -114,3 +114,28 @@ def test_long_texts_take_no_time(piece: str) -> None:
     start = time.perf_counter()
     after_thoughts(piece * (100_000 // len(piece)))
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "closing"),
+    [
+        ("assistant\n<think>\n", "</think>"),
+        ('<thinking mode="fast">', "</thinking>"),
+        ("<seed:think>", "</seed:think>"),
+        ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"),
+        ("<|begin_of_thought|>\n", "<|end_of_thought|>"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|think|>", "<|/think|>"),
+        ("<unused94>", "<unused95>"),
+        ("<|channel>thought\n", "<channel|>"),
+        ("<|inner_prefix|>", "<|inner_suffix|>"),
+        ("assistant\n", ""),
+        ("<think>\n\n</think>\n\n", ""),
+        ("I <think> so", ""),
+    ],
+)
+def test_a_thought_that_a_prompt_opens_can_be_closed(prompt: str, closing: str) -> None:
+    assert closing_mark(prompt) == closing
+    if closing:
+        assert after_thoughts(f"{closing}\n\nOats", opened=True).text == "Oats"

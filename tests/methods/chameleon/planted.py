@@ -26,7 +26,7 @@ MARK = "zesty"
 PLANTED = torch.nn.functional.normalize(torch.arange(1.0, WIDTH + 1) * torch.tensor([1.0, -1.0] * (WIDTH // 2)), dim=0)
 COMMON = 4 * torch.nn.functional.normalize(torch.ones(WIDTH) + 0.1 * torch.arange(WIDTH), dim=0)
 
-Write = Callable[[CompletionRequest], str]
+Write = Callable[[CompletionRequest], str | Completion]
 
 
 def write(request: CompletionRequest) -> str:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from idiolect.methods.chameleon.layer_choice import choose_layers, held_out_margin, held_out_share, ranked_layers
+from idiolect.methods.chameleon.layer_choice import (
+    choose_layers,
+    elbow,
+    held_out_margin,
+    held_out_share,
+    ranked_layers,
+)
 
 
 def _of(*numbers: float) -> Tensor:
@@ -63,6 +70,45 @@ def test_choice_refuses_a_number_out_of_range(n: int) -> None:
 def test_choice_refuses_other_shapes_and_what_is_not_finite(loss: Tensor, margin: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         choose_layers(loss, margin, 1)
+
+
+@pytest.mark.parametrize(
+    ("losses", "n"),
+    [
+        ((0.0, 0.0, 0.0, 0.9, 1.0), 2),  # jumps 0, 0, 0.225: the layer just before the jump is left out
+        ((0.9, 0.0, 0.0, 1.0, 0.0), 2),  # the order of the layers is no matter
+        ((0.0, 0.0, 0.0, 0.0, 8.0), 1),  # the highest loss never counts
+        ((0.0, 1.0, 1.0, 1.0, 1.0, 1.0), 1),  # the ancestor edits none
+        ((0.0, 0.25, 0.5, 0.75, 1.0, 1.25), 1),  # of equal jumps, the first
+        ((0.1,) * 30, 1),
+        ((0.3,), 1),
+        ((0.3, 0.1), 1),
+        ((0.3, 0.1, 0.2), 1),
+    ],
+)
+def test_elbow_is_before_the_largest_jump_of_the_running_mean(losses: tuple[float, ...], n: int) -> None:
+    assert elbow(_of(*losses)) == n
+    assert len(choose_layers(_of(*losses), torch.zeros(len(losses)), "elbow")) == n
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=40))
+def test_elbow_is_that_of_the_ancestors_procedure_but_never_no_layer(losses: list[float]) -> None:
+    ascending = np.sort(np.array(losses))
+    means = [np.mean(ascending[:i]) for i in range(1, len(ascending))]
+    jumps = np.diff(means)
+    found = elbow(torch.tensor(losses))
+    assert 1 <= found <= max(len(losses) - 3, 1)
+    largest = np.flatnonzero(jumps >= jumps.max() - 1e-12)
+    assert found in largest or (found == 1 and 0 in largest)
+
+
+def test_by_the_elbow_losses_decide_and_the_margin_only_between_equal_ones() -> None:
+    loss, margin = _of(0.004, 0.001, 0.001, 0.001, 0.9, 1.0), _of(1, 0, -1, 0.5, 0, 0)
+    assert elbow(loss) == 3
+    assert choose_layers(loss, margin, "elbow") == (1, 2, 3)
+    assert choose_layers(loss, margin, 3) == (0, 1, 3)  # within the tolerance, the margin decides
+    steep = _of(0.001, 0.001, 0.9, 0.001, 1.0)
+    assert choose_layers(steep, _of(0, 0.5, 0, 1, 0), "elbow") == (1, 3)
 
 
 def test_choice_refuses_a_negative_tolerance() -> None:

@@ -38,8 +38,9 @@ def fit(
     """Learn one CHAMELEON edit from the members of a group.
 
     The edit serves the members, and also people never seen. With the preset grouped, it is also where a person's own
-    step begins: idiolect fit USERS --method chameleon --from-group GROUP. Members with too little history are left out and listed.
-    The model's output for a group is not cached.
+    step begins: idiolect fit USERS --method chameleon --from-group GROUP.
+
+    Members with too little history are left out and listed. The model's output for a group is not cached.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.chameleon import ChameleonSummary

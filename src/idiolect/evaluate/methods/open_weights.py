@@ -81,6 +81,23 @@ class DeskWeights:
         return await _once(self._desk.bench, ("gradients", tuple(texts)), lambda: model.likelihood_gradients(texts))
 
 
+    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+        """Return the gradient of the answers' likelihood with respect to an edit's writes."""
+        return await self._trainable().write_gradient(factors, answers)
+
+    async def train_edit(
+        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+    ) -> EditFactors:
+        """Return a trained edit."""
+        return await self._trainable().train_edit(start, scale, answers, settings)
+
+    def _trainable(self) -> TrainableModel:
+        model = self._desk.bench.weights().model
+        if not isinstance(model, TrainableModel):
+            raise SettingsError("the model gives no gradients, which the preset needs: choose the preset paper")
+        return model
+
+
 async def _once(bench: Bench, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
     remembered: OrderedDict[Hashable, T] = bench.shared.setdefault("activations", OrderedDict())
     if key not in remembered:

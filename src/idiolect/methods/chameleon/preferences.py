@@ -254,8 +254,10 @@ def _enough(pairs: Iterable[Pair], dropped: dict[DropReason, int], settings: Gen
     kept = tuple(pairs)
     if len(kept) < settings.least_pairs:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "there were no more"
+        rescued = len(kept) + dropped.get("cut off", 0) >= settings.least_pairs
+        way_out = "allow more tokens (max_tokens)" if rescued else "give a longer history"
         raise PersonalizationError(
             f"{len(kept)} of {len(kept) + sum(dropped.values())} pairs are usable ({reasons}), but "
-            f"{settings.least_pairs} are needed: give a longer history, or use a larger model"
+            f"{settings.least_pairs} are needed: {way_out}, or use a larger model"
         )
     return kept

@@ -1,0 +1,47 @@
+from typing import Any
+
+import pytest
+
+from idiolect.errors import SettingsError
+from idiolect.methods.chameleon.settings import PRESETS, GenerationSettings, Variant, preset
+from idiolect.methods.setting_changes import changed_by_text, unusual
+
+
+@pytest.mark.parametrize(
+    ("variant", "written"),
+    [
+        (Variant(), "literal, α 1, β 1, 6 layers"),
+        (Variant(layers=None), "literal, α 1, β 1, all layers"),
+        (Variant("gradient", 0.02, layers="elbow"), "gradient, α 0.02, layers by the elbow"),
+    ],
+)
+def test_a_variant_is_written_with_its_layers(variant: Variant, written: str) -> None:
+    assert str(variant) == written
+
+
+@pytest.mark.parametrize("layers", [0, -1, "knee", "all"])
+def test_another_number_of_layers_is_refused(layers: Any) -> None:
+    with pytest.raises(SettingsError, match="must be at least 1, 'elbow', or None for all"):
+        Variant(layers=layers)
+
+
+def test_presets_end_what_the_model_writes_with_a_whole_sentence() -> None:
+    assert all(settings.generation.whole_sentences for settings in PRESETS.values())
+    assert not GenerationSettings().whole_sentences, "stored settings without it are from before it"
+    assert unusual(preset("paper"))["generation.whole_sentences"] is True  # other data than under the old preset
+
+
+def test_brackets_reach_what_is_known_of_the_ancestors_code() -> None:
+    brackets = {
+        "directions.ccs.centring": "none",
+        "directions.ccs.scaling": "none",
+        "variants.layers": "elbow",
+        "positions": "generated",
+        "generation.whole_sentences": "false",
+    }
+    found = changed_by_text(preset("paper"), brackets.items())
+    assert (found.directions.ccs.centring, found.directions.ccs.scaling) == ("none", "none")
+    assert found.variants == (Variant(layers="elbow"),)
+    assert (found.positions, found.generation.whole_sentences) == ("generated", False)
+    with pytest.raises(SettingsError, match="must be a whole number, one of 'elbow', or null"):
+        changed_by_text(preset("paper"), [("variants.layers", "knee")])
