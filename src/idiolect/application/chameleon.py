@@ -87,7 +87,7 @@ class ChameleonSummary:
         numbers = {} if evidence is None else evidence_numbers(evidence)
         texts, opinions = numbers.get("texts") or {}, numbers.get("opinions") or {}
         return cls(
-            items=learned.n_learned + learned.n_chosen + learned.n_judged,
+            items=learned.n_items,
             pairs=len(learned.pairs),
             dropped=sum(learned.dropped.values()),
             layers=len(learned.edit.layers),

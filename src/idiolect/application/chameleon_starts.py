@@ -50,18 +50,21 @@ def open_start(name: str, store: Store, *, model: str, fingerprint: str) -> Star
         OtherWeightsError: it was learned on other weights.
         SettingsError: the folder has no edit.
     """
-    from idiolect.methods.chameleon.start import start_of
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 
-    learned = _named(name, store)
-    if learned.fingerprint != fingerprint:
-        raise OtherWeightsError(
-            f"the edit of {name!r} was learned on other weights than those of {model!r}, so no step can begin at it: "
-            "fit the group with this model",
-            model=model,
-            owner=name,
-            kind="group",
-        )
-    return start_of(learned)
+    if Path(name).is_dir():
+        return open_folder(name, model=model, fingerprint=fingerprint)
+    record = store.groups.personalization(name, CHAMELEON)
+    learned = ChameleonPersonalization.from_parts(record.payload, record.tensors)
+    return _checked(learned, name, model=model, fingerprint=fingerprint)
+
+
+def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
+    """Return the start in a folder; errors are those of `open_start`."""
+    folder = Path(name)
+    if not (folder / CARD).is_file():
+        raise SettingsError(f"{name}: there is no {CARD} in this folder, so it holds no edit of a group")
+    return _checked(_read_folder(folder), name, model=model, fingerprint=fingerprint)
 
 
 def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
@@ -83,16 +86,19 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
 
 
-def _named(name: str, store: Store) -> ChameleonPersonalization:
-    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+def _checked(learned: ChameleonPersonalization, name: str, *, model: str, fingerprint: str) -> Start:
+    """Return the start, if the edit was learned on these weights."""
+    from idiolect.methods.chameleon.start import start_of
 
-    folder = Path(name)
-    if (folder / CARD).is_file():
-        return _read_folder(folder)
-    if folder.is_dir():
-        raise SettingsError(f"{name}: the folder has no {CARD}, so it holds no edit of a group")
-    record = store.groups.personalization(name, CHAMELEON)
-    return ChameleonPersonalization.from_parts(record.payload, record.tensors)
+    if learned.fingerprint != fingerprint:
+        raise OtherWeightsError(
+            f"the edit of {name!r} was learned on other weights than those of {model!r}, so no step can begin at it: "
+            "fit the group with this model",
+            model=model,
+            owner=name,
+            kind="group",
+        )
+    return start_of(learned)
 
 
 def _read_folder(folder: Traversable | Path) -> ChameleonPersonalization:

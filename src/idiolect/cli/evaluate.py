@@ -179,6 +179,7 @@ def evaluate(
     controls: ControlsOption = None,
     controls_by_kind: options.ControlsByKindOption = None,
     neutral: options.NeutralOption = None,
+    from_group: options.FromGroupFolderOption = None,
     curve_opinions: CurveOption = None,
     curve_iterations: IterationsCurveOption = None,
     curve_prompt_tokens: PromptTokensCurveOption = None,

@@ -59,8 +59,9 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     """Print the edit's variant, the data it was learned from, and what the model wrote about the person."""
     dropped = ", ".join(f"{count} {reason}" for reason, count in learned.dropped.items())
     source = "the person's own words beside the model's" if learned.settings.generation.personalized == "own" else ""
+    of_layers = max(len(learned.layers), len(learned.edit.layers))
     lines = [
-        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {max(len(learned.layers), len(learned.edit.layers))}",
+        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {of_layers}",
         f"learned from {_items(learned.n_learned)}, chosen with {learned.n_chosen}, judged by {learned.n_judged}",
     ]
     if learned.read is None:

@@ -146,6 +146,14 @@ NeutralOption = Annotated[
     int | None,
     option("Number of texts of the model's own, on which every arm's change is measured. Default: 0.", "N", min=0),
 ]
+FromGroupFolderOption = Annotated[
+    str | None,
+    option(
+        "Folder with a group's edit (idiolect groups save), at which CHAMELEON's steps begin. Default: the edit "
+        "packaged for the model, if there is one.",
+        "DIR",
+    ),
+]
 MaskNamesOption = Annotated[
     bool | None,
     option("Users file: replace names in texts before anything is learned.", flag="--mask-names/--no-mask-names"),

@@ -61,7 +61,8 @@ class EvaluationConfig(BaseModel):
     transfer: tuple[str, ...] = ()
     dtype: str | None = None
     preset: str | None = None
-    chameleon_preset: str = "measured"
+    chameleon_preset: str | None = None
+    from_group: str | None = None
     answering: Literal["generate", "likelihood"] | None = None
     normalization: Literal["sum", "mean", "pmi"] | None = None
     output_rule: bool = True

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from idiolect.application.chameleon import editable_model
+from idiolect.application.chameleon_starts import open_folder, packaged_start
 from idiolect.application.choices import FermiChoices, fermi_settings
 from idiolect.application.model_pool import ModelPool, OpenModel, suggesting
 from idiolect.application.presets import ChosenPreset, choose_preset
@@ -126,10 +127,16 @@ def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
         )
     from idiolect.methods.chameleon.settings import preset
 
+    fingerprint = opened.fingerprint()
+    start = packaged_start(config.model)
+    if config.from_group is not None:
+        start = open_folder(config.from_group, model=config.model, fingerprint=fingerprint)
+    name = config.chameleon_preset or ("measured" if start is None else "grouped")
     return OpenWeights(
         editable_model(opened),
-        opened.fingerprint(),
-        preset(config.chameleon_preset),
+        fingerprint,
+        preset(name),
+        start,
         pairs=config.pairs,
         pair_tokens=config.pair_tokens,
     )

@@ -10,9 +10,9 @@ from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence, TextEvidence
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import FORMAT, ChameleonPersonalization
+from idiolect.methods.chameleon.settings import Variant
 from idiolect.methods.evidence import Evidence
 from idiolect.models.language_model import Usage
-from idiolect.methods.chameleon.settings import Variant
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from idiolect.application.presets import ChosenPreset
     from idiolect.methods.chameleon.measuring import EditableModel
     from idiolect.methods.chameleon.settings import ChameleonSettings
+    from idiolect.methods.chameleon.start import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class OpenWeights:
         model: model with activations, gradients and edits.
         fingerprint: hash of its weights.
         settings: CHAMELEON's settings for the method `chameleon`.
+        start: the group's edit at which people's steps begin; None: there is none.
         pairs, pair_tokens: number of pairs, and maximum tokens of their sides, for every method that learns from pairs;
             None: set by the method's preset.
         members: maximum number of people pooled into a group.
@@ -41,6 +43,7 @@ class OpenWeights:
     model: EditableModel
     fingerprint: str
     settings: ChameleonSettings
+    start: Start | None = None
     pairs: int | None = None
     pair_tokens: int | None = None
     members: int = 6

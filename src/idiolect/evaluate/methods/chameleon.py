@@ -25,17 +25,19 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod, answering, put_off
 from idiolect.evaluate.methods.method import Examinee, Learned
-from idiolect.evaluate.methods.open_weights import DeskWeights, edited
+from idiolect.evaluate.methods.open_weights import DeskWeights, edited, plain_start_of
 from idiolect.evaluate.methods.prompting import Prompting
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.baselines import base
 from idiolect.methods.chameleon.evidence import evidence_numbers
 from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
+from idiolect.methods.chameleon.start import Start
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.models.language_model import CompletionModel, LanguageModel
@@ -110,23 +112,43 @@ class ChameleonMethod:
         return replace(learned, notes={**learned.notes, "seconds_without_writing": round(seconds, 3)})
 
     async def pairs(self, user: User, desk: Desk) -> tuple[Pair, ...]:
-        """Return the pairs that a person's edit is learned from, without an edit."""
-        return await self._chameleon(self.settings(desk.bench, desk.seed), desk, None).pairs(user)
+        """Return pairs of a person as DPO learns from them; a preset that steps has none of its own."""
+        return await self._from_pairs(self.settings(desk.bench, desk.seed), desk, None).pairs(user)
 
-    def _chameleon(self, settings: ChameleonSettings, desk: Desk, writer: CompletionModel | None) -> Chameleon:
-        identity = ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
-        weights = DeskWeights(desk)
-        return Chameleon(weights, settings, embedder=desk.bench.embedder, writer=writer, identity=identity)
+    def _from_pairs(self, settings: ChameleonSettings, desk: Desk, writer: CompletionModel | None) -> Chameleon:
+        embedder, identity = desk.bench.embedder, _identity(desk)
+        return Chameleon(DeskWeights(desk), settings, embedder=embedder, writer=writer, identity=identity)
 
     async def _fit(
         self, users: Sequence[User], desk: Desk, *, owner: str, writer: CompletionModel | None = None
     ) -> Learned:
         settings = self.settings(desk.bench, desk.seed)
-        chameleon = self._chameleon(settings, desk, writer)
-        learned = await (chameleon.fit_group(owner, users) if owner else chameleon.fit(users[0]))
+        method: Chameleon | GroupedChameleon
+        if settings.stepping is None:
+            method = self._from_pairs(settings, desk, writer)
+        else:
+            start = await self._start(settings, desk)
+            method = GroupedChameleon(DeskWeights(desk), settings, start=start, identity=_identity(desk))
+        learned = await (method.fit_group(owner, users) if owner else method.fit(users[0]))
         notes = chameleon_notes(learned)
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
         return Learned(learned, used=learned.used if gated else None, notes=notes)
+
+    async def _start(self, settings: ChameleonSettings, desk: Desk) -> Start:
+        """Return where a person's step begins, or from which measurements a group's edit is trained.
+
+        Raises:
+            SettingsError: the preset begins at a group's edit, and there is none.
+        """
+        if self.pooled or settings.stepping is None or not settings.stepping.from_group:
+            return await plain_start_of(desk, settings)
+        start = desk.bench.weights().start
+        if start is None:
+            raise SettingsError(
+                "the preset grouped begins at a group's edit, and none is packaged for the model: name a folder with "
+                "--from-group, or choose the preset measured"
+            )
+        return start
 
     def _members(self, case: Case, bench: Bench) -> tuple[Sequence[User], str]:
         """Return the pooled people, and the name of the group."""
@@ -153,6 +175,35 @@ class ChameleonMethod:
     def learning_key(self, bench: Bench) -> Hashable:
         """Return a key of the edit: the settings, and the kind of pooling."""
         return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
+
+
+def _identity(desk: Desk) -> ModelIdentity:
+    return ModelIdentity(desk.bench.model.name, desk.bench.weights().fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class StartMethod:
+    """The method "chameleon-start": the group's edit at which people's steps begin, without a step."""
+
+    async def learn(self, _case: Case, desk: Desk) -> Learned:
+        """Return the group's edit, which was learned before.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        start = desk.bench.weights().start
+        if start is None:
+            raise SettingsError("there is no group's edit for this model: name a folder with --from-group")
+        return Learned(start.edit)
+
+    def examinee(self, learned: Learned, desk: Desk) -> Examinee:
+        """Return the model with the group's edit."""
+        return unprompted(edited(desk, learned.value), desk)
+
+    def learning_key(self, bench: Bench) -> Hashable:
+        """Return a key of the group's edit."""
+        start = bench.weights().start
+        return ("chameleon-start", "" if start is None else start.digest)
 
 
 def unprompted(model: LanguageModel, desk: Desk) -> Examinee:

@@ -8,6 +8,7 @@ are the most expensive part of learning on a small machine.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -17,11 +18,22 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.methods.chameleon.measuring import Text
+from idiolect.methods.chameleon.measuring import Text, TrainableModel
+from idiolect.methods.chameleon.settings import ChameleonSettings
+from idiolect.methods.chameleon.start import Start, plain_start
 from idiolect.models.activations import Activations
+from idiolect.models.edit_training import EditFactors, TrainingSettings
 from idiolect.models.edits import Edit
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, LanguageModel
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    ChosenAnswer,
+    Completion,
+    CompletionRequest,
+    LanguageModel,
+)
 
 T = TypeVar("T")
 
@@ -80,7 +92,6 @@ class DeskWeights:
         model = self._desk.bench.weights().model
         return await _once(self._desk.bench, ("gradients", tuple(texts)), lambda: model.likelihood_gradients(texts))
 
-
     async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
         """Return the gradient of the answers' likelihood with respect to an edit's writes."""
         return await self._trainable().write_gradient(factors, answers)
@@ -96,6 +107,18 @@ class DeskWeights:
         if not isinstance(model, TrainableModel):
             raise SettingsError("the model gives no gradients, which the preset needs: choose the preset paper")
         return model
+
+
+async def plain_start_of(desk: Desk, settings: ChameleonSettings) -> Start:
+    """Return the start that changes nothing, measured once for an evaluation."""
+    key = ("plain start", settings.stepping, settings.generation.seed)
+    lock = desk.bench.shared.setdefault(("lock", key), asyncio.Lock())
+    async with lock:
+        if key not in desk.bench.shared:
+            model = DeskWeights(desk)
+            desk.bench.shared[key] = await plain_start(model, model, settings)
+    found: Start = desk.bench.shared[key]
+    return found
 
 
 async def _once(bench: Bench, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -177,6 +177,12 @@ def _style_vector(overrides: Overrides) -> _KeyedMethod:
     return StyleVectorMethod(overrides)
 
 
+def _start(overrides: Overrides) -> _KeyedMethod:
+    from idiolect.evaluate.methods.chameleon import StartMethod
+
+    return changed_by_text(StartMethod(), overrides)
+
+
 def _insights(overrides: Overrides) -> _KeyedMethod:
     from idiolect.evaluate.methods.chameleon import InsightsMethod
 
@@ -263,6 +269,9 @@ METHODS: dict[str, MethodEntry] = {
     "fermi-no-dispositions": _fermi("Fermi without dispositions", fermi.without_dispositions, takes="dispositions"),
     **_EDITS,
     **{f"few-shot+{name}": _with_few_shot(name, edit) for name, edit in _EDITS.items()},
+    "chameleon-start": _keyed(
+        "the group's edit at which chameleon's steps begin, alone", _start, personal=False, needs=_WEIGHTS
+    ),
     "style-vector": _keyed(
         "StyleVector: what sets the person's texts apart from plain ones is added",
         _style_vector,

@@ -25,7 +25,6 @@ from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.others import Choice, Others, Part, check_others, chosen_on_others, likelihood
 from idiolect.evaluate.methods.spec import Overrides
-from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.methods.setting_checks import require
 from idiolect.methods.trained.dpo import DpoSettings, train_dpo
@@ -94,13 +93,13 @@ class DpoMethod:
         """Train a copy of the model."""
         model = _local(desk)
         timed = await self.rival.fit_timed(case.user, desk)
-        pairs_of: ChameleonPersonalization = timed.value
+        pairs = await self.rival.pairs(case.user, desk)
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
         limits = TrainingSettings(seconds=seconds, max_steps=_NO_CAP, seed=desk.seed)
         settings = changed_by_text(DpoSettings(limits), _routed(self.overrides))
-        result = await train_dpo(pairs_of.pairs, model, settings)
+        result = await train_dpo(pairs, model, settings)
         notes = {
-            "pairs": len(pairs_of.pairs),
+            "pairs": len(pairs),
             "seconds_allowed": round(settings.training.seconds, 3),
             **_training_notes(result),
         }

@@ -27,10 +27,9 @@ from idiolect.methods.chameleon.own_words import own_answers
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
 from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, least_items
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
-from idiolect.methods.chameleon.start import Start, plain_start
+from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.models.edit_training import EditFactors, TrainingSettings
-from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import ChosenAnswer, CompletionModel, Usage
 from idiolect.people.user import Opinion, User
 
@@ -85,7 +84,7 @@ class GroupedChameleon:
         gradient = await self._gradient(start, items)
         factors = self._stepped(start, gradient, user.id)
         steps.report(start.usage)
-        edits = {_variant(each): _edit(factors, each) for each in self._stepping.strengths}
+        edits = {_variant(each): edit_of_factors(factors, each) for each in self._stepping.strengths}
         variant, trials, spent = await choose(
             edits, roles.choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
         )
@@ -138,7 +137,7 @@ class GroupedChameleon:
         steps.report(start.usage)
         choosing = [item for _, roles in kept for item in roles.choosing]
         judging = [item for _, roles in kept for item in roles.judging]
-        edits = {_variant(each): _edit(trained, each) for each in self._stepping.group_strengths}
+        edits = {_variant(each): edit_of_factors(trained, each) for each in self._stepping.group_strengths}
         variant, trials, spent = await choose(
             edits, choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
         )
@@ -216,7 +215,7 @@ class GroupedChameleon:
             return learned
         factors = self._stepped(start, gradient + await self._gradient(start, rest), user.id)
         read = _read(items_of(user), self._settings, refitted=True)
-        return learned.refitted(_edit(factors, learned.variant.alpha), read)
+        return learned.refitted(edit_of_factors(factors, learned.variant.alpha), read)
 
     def _targets(self, group_id: str, roles: Sequence[Roles]) -> tuple[list[ChosenAnswer], HistoryRead]:
         """Return the answers to train on, drawn evenly from the members, and what of their history that is."""
@@ -247,12 +246,6 @@ class GroupedChameleon:
 
 def _variant(strength: float) -> Variant:
     return Variant("grouped", strength, layers=None)
-
-
-def _edit(factors: EditFactors, strength: float) -> Edit:
-    return Edit(
-        {at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)},
-    )
 
 
 def _read(items: Sequence[Item], settings: ChameleonSettings, *, refitted: bool) -> HistoryRead:

@@ -179,6 +179,13 @@ class ChameleonPersonalization:
     format: int = FORMAT
 
     @property
+    def n_items(self) -> int:
+        """Number of history items that were learned from, chosen with, or judged by."""
+        if self.read is not None and self.read.refitted:  # those that chose and judged are among the learned ones
+            return self.n_learned
+        return self.n_learned + self.n_chosen + self.n_judged
+
+    @property
     def used(self) -> bool:
         """Whether the edit answers for the user; if not, the base model does."""
         return not self._too_costly and (self.evidence is None or self.evidence.used)

@@ -23,6 +23,7 @@ from idiolect.methods.chameleon.preferences import storable, subject_query, subj
 from idiolect.methods.chameleon.rules import constant_reader
 from idiolect.methods.chameleon.settings import ChameleonSettings, SteppingSettings
 from idiolect.models.edit_training import EditFactors
+from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 
 
@@ -43,6 +44,11 @@ class Start:
     group: str = ""
     digest: str = ""
     usage: Usage = Usage()
+
+    @property
+    def edit(self) -> Edit:
+        """The edit itself, of all layers."""
+        return edit_of_factors(self.factors)
 
     @property
     def scale(self) -> Tensor:
@@ -114,6 +120,11 @@ def start_of(learned: ChameleonPersonalization) -> Start:
     layers = edit.layers.values()
     factors = EditFactors(torch.stack([each.read for each in layers]), torch.stack([each.write for each in layers]))
     return Start(factors, measures, learned.user_id, edit.digest)
+
+
+def edit_of_factors(factors: EditFactors, strength: float = 1.0) -> Edit:
+    """Return the edit of all layers with these factors, every write times `strength`."""
+    return Edit({at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)})
 
 
 def _text(neutral: NeutralText) -> Text:
