@@ -29,6 +29,8 @@ from idiolect.store.schema import (
     group_sources,
     groups,
     opinions,
+    personalization_groups,
+    personalizations,
     users,
 )
 from idiolect.store.strict_json import checked_text
@@ -110,15 +112,17 @@ def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str
         connection.execute(group_members.delete().where(of_group, group_members.c.user_id.in_(batch)))
     connection.execute(groups.update().where(groups.c.id == group_id).values(updated_at=now))
     rows = {"group_members": len(ids), **delete_learned(connection, sorted(found), now=now)}
+    rows |= _delete_begun_at(connection, [group_id])
     return Removal(rows, refit=tuple(sorted(method for _, method in found)))
 
 
 def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
     """Delete the group and all data learned for it, but no user; return the number of deleted rows by table."""
     tables = (group_members, group_personalizations, group_sources, group_refits)
+    begun = _delete_begun_at(connection, [group_id])
     rows = {"groups": 1} | {table.name: _count(connection, table, table.c.group_id == group_id) for table in tables}
     connection.execute(groups.delete().where(groups.c.id == group_id))  # cascades to the other tables
-    return rows
+    return rows | begun
 
 
 def learned_from(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
@@ -145,9 +149,26 @@ def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict
     changed = groups.c.id.in_(sa.select(group_members.c.group_id).where(theirs))
     connection.execute(groups.update().where(changed).values(updated_at=now))  # first, so that saving a fit must wait
     learned = learned_from(connection, group_sources.c.user_id == user_id)
+    joined = connection.scalars(sa.select(group_members.c.group_id).where(theirs))
+    begun = _delete_begun_at(connection, sorted({*joined, *(group_id for group_id, _ in learned)}))
     memberships = connection.execute(group_members.delete().where(theirs)).rowcount
     rows = {"group_members": memberships} if memberships else {}
-    return rows | delete_learned(connection, learned, now=now)
+    return rows | delete_learned(connection, learned, now=now) | begun
+
+
+def _delete_begun_at(connection: Connection, group_ids: Sequence[str]) -> dict[str, int]:
+    """Delete people's edits that were begun at the edit of one of these groups; return their number, if any.
+
+    They contain the influence of every member that the group's edit had learned from, also of an edit that the group
+    had before. The people keep their data and can be fitted again.
+    """
+    deleted = 0
+    for group_id in group_ids:
+        begun = sa.select(personalization_groups.c.user_id, personalization_groups.c.method)
+        for user_id, method in connection.execute(begun.where(personalization_groups.c.group_id == group_id)).all():
+            connection.execute(personalizations.delete().where(*of(personalizations, user_id, method)))
+            deleted += 1
+    return {"personalization_groups": deleted} if deleted else {}
 
 
 def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Iterable[Member]) -> None:

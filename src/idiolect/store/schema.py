@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0003"
+REVISION = "0004"
 VERSION_TABLE = "idiolect_version"  # not Alembic's default, so that a database can be shared with other applications
 
 
@@ -153,4 +153,17 @@ group_refits = sa.Table(
     sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("method", sa.Text, primary_key=True),
     sa.Column("since", UtcDateTime, nullable=False),
+)
+
+# The group at whose edit a person's edit was begun. That edit contains what the group's had learned from its members,
+# so it goes with them. Not referring to `groups`, because the group may be one of another store.
+personalization_groups = sa.Table(
+    "personalization_groups",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("method", sa.Text, primary_key=True),
+    sa.Column("group_id", sa.Text, nullable=False, index=True),
+    sa.ForeignKeyConstraint(
+        ["user_id", "method"], ["personalizations.user_id", "personalizations.method"], ondelete="CASCADE"
+    ),
 )

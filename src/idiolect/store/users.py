@@ -20,7 +20,15 @@ from idiolect.store.companions import drop_note, note
 from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
-from idiolect.store.learned_rows import all_learned, held_digest, of, put_learned, read_learned, unverified
+from idiolect.store.learned_rows import (
+    all_learned,
+    held_digest,
+    of,
+    put_learned,
+    put_personalization,
+    read_learned,
+    unverified,
+)
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
@@ -233,7 +241,7 @@ class Store:
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection, damage_of(user_id):
-            put_learned(connection, personalizations, row)
+            put_personalization(connection, row)
 
     def compare_and_save_personalization(
         self,
@@ -257,7 +265,7 @@ class Store:
         with self.database.writing() as connection, damage_of(user_id):
             if held_digest(connection, user_id, method) != expected_digest:
                 return False
-            put_learned(connection, personalizations, row)
+            put_personalization(connection, row)
             return True
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
