@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from idiolect.application.chameleon import ChameleonLearner, editable_model
+from idiolect.application.chameleon_starts import packaged_start
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.documents import edit_document
 from idiolect.application.fermi import FermiLearner
+from idiolect.application.names import DEFAULT_MODEL
 from idiolect.cli.learned_screen import print_edit
 from idiolect.cli.progress import UsersProgress
 from idiolect.cli.terminal import one_line, out, print_wrapped
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from idiolect.methods.chameleon.settings import ChameleonSettings
 
 N_LEARN = 18
-_PAIRS, _MAX_TOKENS = 10, 32
 _BEGINNING_WORDS, _CONTINUATION_TOKENS = 8, 32
 
 
@@ -65,14 +66,12 @@ class WriterTrial:
 
 
 def writer_settings(*, seed: int) -> ChameleonSettings:
-    """Return the preset "measured" with fewer, shorter pairs and only gradient variants: the demo has to be short.
+    """Return the preset of the embedded model, for which a group's edit is packaged.
 
     Raises:
         MissingExtraError: local models are not installed.
     """
-    choices = ChameleonChoices(pairs=_PAIRS, max_tokens=_MAX_TOKENS, seed=seed)
-    settings = chameleon_settings(choices, model="embedded")
-    return replace(settings, variants=tuple(each for each in settings.variants if each.rule == "gradient"))
+    return chameleon_settings(ChameleonChoices(seed=seed), model=DEFAULT_MODEL)
 
 
 async def try_writer(
@@ -81,7 +80,7 @@ async def try_writer(
     """Learn, and compare on what was kept back.
 
     Args:
-        opened: its model is edited, and its similarity chooses from the history.
+        opened: its model is edited.
 
     Raises:
         ModelError: the model could not answer.
@@ -91,7 +90,7 @@ async def try_writer(
 
     start = time.perf_counter()
     known, unseen = replace(user, texts=user.texts[:N_LEARN]), user.texts[N_LEARN:]
-    learner = ChameleonLearner(settings, opened.model, "", opened.similarity)
+    learner = ChameleonLearner(settings, opened.model, "", start=packaged_start(DEFAULT_MODEL))
     learned = await learner.chameleon(user.id).fit(known, observer=progress.observe)
     model, edited = opened.model.model, editable_model(opened.model).with_edit(learned.edit)
     before, after = [await log_likelihoods(unseen, each, settings.answering) for each in (model, edited)]
@@ -116,10 +115,7 @@ def print_writers_head(settings: ChameleonSettings, n: int) -> None:
     out().print()
     writers = "1 bundled writer, and an edit" if n == 1 else f"{n} bundled writers, and edits"
     print_wrapped(f"{writers} of the embedded model (CHAMELEON)", style="bold")
-    generation = settings.generation
-    print_wrapped(
-        f"preset {settings.preset}, made small: {generation.pairs} pairs of at most {generation.max_tokens} tokens"
-    )
+    print_wrapped(f"preset {settings.preset}: one step of their own from the edit of a group of other writers")
 
 
 def print_writer(trial: WriterTrial) -> None:
