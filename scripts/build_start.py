@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def main() -> None:
     assert settings.stepping is not None
     settings = replace(settings, stepping=replace(settings.stepping, most_targets=options.targets))
     method = GroupedChameleon(model, settings, identity=ModelIdentity(options.model, model.fingerprint()))
-    learned = asyncio.run(method.fit_group(options.name, people, observer=lambda step: print(step.stage, flush=True)))
+    learned = asyncio.run(method.fit_group(options.name, people))
     save_start(learned, options.out)
-    print(f"learned from {learned.n_items} texts of {len(people)} people; {learned.gate}")
+    sys.stdout.write(f"learned from {learned.n_items} texts of {len(people)} people; {learned.gate}\n")
     for trial in learned.trials:
-        print(f"{trial.variant}: gain {trial.gain:+.3f}, neutral {trial.fluency:+.3f} nat per token")
+        sys.stdout.write(f"{trial.variant}: gain {trial.gain:+.3f}, neutral {trial.fluency:+.3f} nat per token\n")
 
 
 if __name__ == "__main__":
