@@ -23,10 +23,8 @@ from tests.models.tiny import SIZES, tokenizer
 
 SMALL = ("--method", "chameleon", "--preset", "measured", "--pairs", "6", "--max-tokens", "20")
 _WORDS = ("people", "cannot", "find", "work", "should", "help", "government", "agree", "strongly", "disagree", "that")
-_STOPS = (
-    "。",
-    "！",
-)  # they end a sentence wherever they stand; a random model would hardly ever end one in so few tokens
+# They end a sentence wherever they stand; a random model would hardly ever end one in so few tokens.
+_STOPS = ("。", "！")
 _NUL = "Ā"  # as a byte-level tokenizer spells it; a random model writes it, and no store keeps it
 
 

@@ -9,7 +9,6 @@ from safetensors.torch import load, save
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import FORMAT, ChameleonPersonalization
-from idiolect.methods.chameleon.settings import Variant
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
 
@@ -35,24 +34,6 @@ async def test_what_was_stored_before_the_output_rule_is_asked_without(learned: 
     assert older.format == FORMAT == 2
     again = ChameleonPersonalization.from_parts(older.to_json(), learned.tensor_bytes())
     assert again.settings == older.settings
-
-
-async def test_settings_before_whole_sentences_are_read_as_what_they_were(learned: ChameleonPersonalization) -> None:
-    card = json.loads(json.dumps(learned.to_json()))
-    card["settings"]["generation"]["whole_sentences"] = True
-    assert ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
-    del card["settings"]["generation"]["whole_sentences"]
-    assert not ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
-
-
-@pytest.mark.parametrize("layers", ["elbow", None, 2])
-async def test_every_number_of_layers_survives(layers: Any) -> None:
-    made = settings(Variant("contrastive", 0.1, 0.1, layers=layers))
-    kept = await Chameleon(PlantedModel(), made, embedder=Letters()).fit(writer())
-    kept = replace(kept, dropped={"cut off": 2})
-    again = ChameleonPersonalization.from_parts(json.loads(json.dumps(kept.to_json())), kept.tensor_bytes())
-    assert (again.variant, again.settings, again.dropped) == (kept.variant, kept.settings, kept.dropped)
-    assert len(kept.edit.layers) == {"elbow": 1, None: 3, 2: 2}[layers]
 
 
 async def test_personalization_without_its_directions_is_an_error(learned: ChameleonPersonalization) -> None:
