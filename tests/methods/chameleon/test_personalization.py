@@ -10,7 +10,6 @@ from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence, TextEvidence
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import FORMAT, ChameleonPersonalization
-from idiolect.methods.chameleon.settings import Variant
 from idiolect.methods.evidence import Evidence
 from idiolect.models.language_model import Usage
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
@@ -61,24 +60,6 @@ async def test_evidence_on_both_kinds_survives_json(learned: ChameleonPersonaliz
         card = json.loads(json.dumps(judged.to_json()))
         again = ChameleonPersonalization.from_parts(card, learned.tensor_bytes())
         assert (again.evidence, again.gate) == (evidence, evidence.reason)
-
-
-async def test_settings_before_whole_sentences_are_read_as_what_they_were(learned: ChameleonPersonalization) -> None:
-    card = json.loads(json.dumps(learned.to_json()))
-    card["settings"]["generation"]["whole_sentences"] = True
-    assert ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
-    del card["settings"]["generation"]["whole_sentences"]
-    assert not ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
-
-
-@pytest.mark.parametrize("layers", ["elbow", None, 2])
-async def test_every_number_of_layers_survives(layers: Any) -> None:
-    made = settings(Variant("contrastive", 0.1, 0.1, layers=layers))
-    kept = await Chameleon(PlantedModel(), made, embedder=Letters()).fit(writer())
-    kept = replace(kept, dropped={"cut off": 2})
-    again = ChameleonPersonalization.from_parts(json.loads(json.dumps(kept.to_json())), kept.tensor_bytes())
-    assert (again.variant, again.settings, again.dropped) == (kept.variant, kept.settings, kept.dropped)
-    assert len(kept.edit.layers) == {"elbow": 1, None: 3, 2: 2}[layers]
 
 
 async def test_personalization_without_its_directions_is_an_error(learned: ChameleonPersonalization) -> None:

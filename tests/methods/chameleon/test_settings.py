@@ -1,10 +1,15 @@
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from idiolect.errors import SettingsError
-from idiolect.methods.chameleon.settings import PRESETS, GenerationSettings, Variant, preset
+from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+from idiolect.methods.chameleon.settings import GenerationSettings, Variant, preset
 from idiolect.methods.setting_changes import changed_by_text, unusual
+from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
 
 @pytest.mark.parametrize(
@@ -25,8 +30,8 @@ def test_another_number_of_layers_is_refused(layers: Any) -> None:
         Variant(layers=layers)
 
 
-def test_presets_end_what_the_model_writes_with_a_whole_sentence() -> None:
-    assert all(settings.generation.whole_sentences for settings in PRESETS.values())
+def test_the_presets_with_pairs_end_what_the_model_writes_with_a_whole_sentence() -> None:
+    assert all(preset(name).generation.whole_sentences for name in ("paper", "measured"))
     assert not GenerationSettings().whole_sentences, "stored settings without it are from before it"
     assert unusual(preset("paper"))["generation.whole_sentences"] is True  # other data than under the old preset
 
@@ -45,3 +50,22 @@ def test_brackets_reach_what_is_known_of_the_ancestors_code() -> None:
     assert (found.positions, found.generation.whole_sentences) == ("generated", False)
     with pytest.raises(SettingsError, match="must be a whole number, one of 'elbow', or null"):
         changed_by_text(preset("paper"), [("variants.layers", "knee")])
+
+
+async def test_settings_before_whole_sentences_are_read_as_what_they_were() -> None:
+    learned = await Chameleon(PlantedModel(), settings(), embedder=Letters()).fit(writer())
+    card = json.loads(json.dumps(learned.to_json()))
+    card["settings"]["generation"]["whole_sentences"] = True
+    assert ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
+    del card["settings"]["generation"]["whole_sentences"]
+    assert not ChameleonPersonalization.from_parts(card, learned.tensor_bytes()).settings.generation.whole_sentences
+
+
+@pytest.mark.parametrize(("layers", "n"), [("elbow", 1), (None, 3), (2, 2)])
+async def test_every_number_of_layers_and_every_reason_to_drop_a_pair_survives(layers: Any, n: int) -> None:
+    made = settings(Variant("contrastive", 0.1, 0.1, layers=layers))
+    learned = await Chameleon(PlantedModel(), made, embedder=Letters()).fit(writer())
+    learned = replace(learned, dropped={"cut off": 2})
+    again = ChameleonPersonalization.from_parts(json.loads(json.dumps(learned.to_json())), learned.tensor_bytes())
+    assert (again.variant, again.settings, again.dropped) == (learned.variant, learned.settings, {"cut off": 2})
+    assert len(learned.edit.layers) == n
