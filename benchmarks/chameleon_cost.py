@@ -107,8 +107,8 @@ def main() -> None:
         "    taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/chameleon_cost.py "
         f"{options.users.name} --people {len(people)} --texts {options.texts} --group {options.group}",
         "",
-        f"{len(people)} people with {options.texts} texts each; {platform.machine()}, {torch.get_num_threads()} thread(s), torch "
-        f"{torch.__version__}. CPU seconds, medians over people (lowest to highest); loading the model is not "
+        f"{len(people)} people, {options.texts} texts each; {platform.machine()}, {torch.get_num_threads()} thread(s), "
+        f"torch {torch.__version__}. CPU seconds, medians over people (lowest to highest); loading the model is not "
         "counted.",
         "",
         "| way | part | s |",

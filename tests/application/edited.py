@@ -15,8 +15,8 @@ from idiolect.people.user import User
 from idiolect.people.user_record import user_from_record
 from tests.cli import open_weights
 
-SMALL = ChameleonChoices("measured", pairs=6, max_tokens=20)
-PAPER = replace(SMALL, preset="paper")
+SMALL = ChameleonChoices("measured", max_tokens=20)
+PAPER = replace(SMALL, preset="paper", pairs=6)
 U1, U2 = (user_from_record(open_weights.writer(user_id)) for user_id in ("u1", "u2"))
 
 

@@ -32,6 +32,8 @@ from tests.cli.opened_doubles import open_similarities
 
 pytestmark = pytest.mark.usefixtures("hashed")
 ASKED_U1 = Owner.user("u1")
+WRITTEN = replace(PAPER, pairs=12)
+"""Choices with which a tiny model writes enough pairs that are not degenerate."""
 
 
 async def ask_in(store: Path, *, owner: Owner = ASKED_U1, method: AskedMethod | None = None) -> Asked:
@@ -43,23 +45,29 @@ async def test_edits_are_learned_and_who_gave_too_little_fails_alone(tmp_path: P
     report = await fit(tmp_path / "store", tiny_weights, [SILENT, U1])
     assert states(report) == {"silent": "failed", "u1": "learned"}
     assert "'silent' has 1 different opinions and texts" in str(report.outcomes[0].error)
-    assert report.spending.calls == 6
     kept = learned(tmp_path / "store", "u1")
     assert report.outcomes[1].summary == ChameleonSummary.of(kept)
     assert (kept.model, len(kept.fingerprint)) == (tiny_weights, 64)
-    assert len(kept.pairs) + sum(kept.dropped.values()) == 6
-    assert kept.n_judged > 0
+    assert (kept.pairs, kept.variant.rule, kept.started_from) == ((), "grouped", None)
+    assert (kept.n_items, kept.n_judged > 0) == (len(U1.opinions) + len(U1.texts), True)
     assert kept.evidence is not None
+
+
+async def test_pairs_are_written_and_judged_degenerate_or_not(tmp_path: Path, tiny_weights: str) -> None:
+    report = await fit(tmp_path / "store", tiny_weights, [U1], WRITTEN)
+    kept = learned(tmp_path / "store", "u1")
+    assert report.spending.calls == 2 + 2 * 12, "two insights, and both sides of every pair"
+    assert len(kept.pairs) + sum(kept.dropped.values()) == 12
 
 
 async def test_what_was_generated_is_never_generated_again(tmp_path: Path, tiny_weights: str) -> None:
     store = tmp_path / "store"
-    stopped = await fit(store, tiny_weights, [U1], limit=3)
+    stopped = await fit(store, tiny_weights, [U1], WRITTEN, limit=3)
     assert (states(stopped), stopped.spending.calls) == ({"u1": "not learned"}, 3)
-    resumed = await fit(store, tiny_weights, [U1], resume=True)
-    assert (resumed.complete, resumed.spending.calls, resumed.spending.from_cache) == (True, 3, 3)
+    resumed = await fit(store, tiny_weights, [U1], WRITTEN, resume=True)
+    assert (resumed.complete, resumed.spending.calls, resumed.spending.from_cache) == (True, 2 + 2 * 12 - 3, 3)
     first = learned(store, "u1")
-    assert states(await fit(store, tiny_weights, [U1], resume=True)) == {"u1": "already learned"}
+    assert states(await fit(store, tiny_weights, [U1], WRITTEN, resume=True)) == {"u1": "already learned"}
     assert learned(store, "u1") == first
 
 
@@ -91,7 +99,7 @@ async def test_embeddings_are_asked_for_only_where_a_history_is_chosen(
 
     open_similarities(monkeypatch, missing)
     own = await fit(tmp_path / "store", tiny_weights, [U1])
-    assert own.complete, "its own texts are one side of the pairs"
+    assert own.complete, "a person's words are all read, so none are selected"
     with pytest.raises(MissingExtraError, match="no embeddings here") as caught:
         await fit(tmp_path / "store", tiny_weights, [U1], PAPER)
     assert caught.value.remedy is not None

@@ -9,6 +9,7 @@ import pytest
 from idiolect.application.choices import (
     ChameleonChoices,
     FermiChoices,
+    chameleon_preset,
     chameleon_settings,
     check_open_weights,
     fermi_settings,
@@ -19,6 +20,7 @@ from idiolect.methods.chameleon import settings as chameleon
 from idiolect.methods.fermi import presets as fermi
 
 LOCAL, REMOTE = "embedded", "gpt-4o-mini"
+STEPPED = ("grouped", "measured")
 
 
 def test_names_of_presets_are_those_of_the_methods() -> None:
@@ -58,12 +60,38 @@ def test_a_remote_optimizer_is_given_no_prefilled_text() -> None:
 
 
 def test_pairs_may_be_fewer_than_the_preset_needs_at_least() -> None:
-    measured = chameleon.preset("measured").generation
-    found = chameleon_settings(ChameleonChoices(pairs=2, max_tokens=6, seed=4), model=LOCAL)
+    paper = chameleon.preset("paper").generation
+    found = chameleon_settings(ChameleonChoices("paper", pairs=2, max_tokens=6, seed=4), model=LOCAL)
     assert (found.generation.pairs, found.generation.least_pairs, found.generation.seed) == (2, 2, 4)
     assert (found.generation.max_tokens, found.answering.max_tokens) == (6, 6)
-    many = chameleon_settings(ChameleonChoices(pairs=measured.least_pairs + 9), model=LOCAL)
-    assert many.generation.least_pairs == measured.least_pairs
+    many = chameleon_settings(ChameleonChoices("paper", pairs=paper.least_pairs + 9), model=LOCAL)
+    assert many.generation.least_pairs == paper.least_pairs
+
+
+@pytest.mark.parametrize("choices", [ChameleonChoices(pairs=6), *(ChameleonChoices(p, pairs=6) for p in STEPPED)])
+def test_a_number_of_pairs_is_refused_where_none_are_written(choices: ChameleonChoices) -> None:
+    with pytest.raises(SettingsError, match="writes no pairs: leave out the number of pairs, or choose the preset pap"):
+        chameleon_settings(choices, model=LOCAL)
+
+
+@pytest.mark.parametrize("name", ["measured", "paper"])
+def test_a_group_is_refused_where_no_step_begins_at_it(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"preset {name} does not begin at a group's edit: choose the preset group"):
+        chameleon_settings(ChameleonChoices(name, from_group="readers"), model=LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("choices", "model", "name", "why"),
+    [
+        (ChameleonChoices(), "embedded", "grouped", "a group's edit is packaged for embedded"),
+        (ChameleonChoices(), "some/model", "measured", "none is packaged for the model"),
+        (ChameleonChoices(from_group="readers"), "some/model", "grouped", "begins at the edit of readers"),
+    ],
+)
+def test_the_edit_at_hand_decides_on_the_preset(choices: ChameleonChoices, model: str, name: str, why: str) -> None:
+    found = chameleon_preset(choices, model=model)
+    assert (found.name, why in found.line) == (name, True)
+    assert chameleon_settings(choices, model=model).preset == name
 
 
 @pytest.mark.parametrize(

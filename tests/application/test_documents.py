@@ -179,7 +179,7 @@ def test_an_edit_and_a_group_are_what_the_commands_print(edited_store: Path, tin
         opened.groups.create("readers", ("u1", "u2"))
 
     async def fitted(space: AsyncWorkspace) -> Document:
-        return documents.group_fitted_document("readers", await fit_group(space, "readers", ChameleonChoices(pairs=6)))
+        return documents.group_fitted_document("readers", await fit_group(space, "readers", ChameleonChoices()))
 
     async def asked(space: AsyncWorkspace) -> Document:
         return documents.asked_document(await ask(space, Owner.group("readers"), TEA))
@@ -190,7 +190,7 @@ def test_an_edit_and_a_group_are_what_the_commands_print(edited_store: Path, tin
     async def user(space: AsyncWorkspace) -> Document:
         return documents.user_document(await known_about(space, "u1"))
 
-    small = ("--model", tiny_weights, "--pairs", "6")
+    small = ("--model", tiny_weights)
     first = in_workspace(edited_store, fitted, tiny_weights)
     assert printed("groups", "fit", "readers", *small, "--store", edited_store) == [first]
     assert printed("ask", "--store", edited_store, "--group", "readers", *ASK) == [in_workspace(edited_store, asked)]

@@ -22,7 +22,7 @@ from idiolect.store import Store
 from tests.cli.learning import ANN, run
 from tests.models.tiny import SIZES, tokenizer
 
-SMALL = ("--method", "chameleon", "--preset", "measured", "--pairs", "6", "--max-tokens", "20")
+SMALL = ("--method", "chameleon", "--preset", "measured", "--max-tokens", "20")
 _WORDS = ("people", "cannot", "find", "work", "should", "help", "government", "agree", "strongly", "disagree", "that")
 # They end a sentence wherever they stand; a random model would hardly ever end one in so few tokens.
 _STOPS = ("。", "！")

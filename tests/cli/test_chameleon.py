@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import shutil
@@ -17,11 +18,17 @@ from idiolect.application.chameleon import ChameleonSummary
 from idiolect.cli.fit_screen import summary_line, summary_remark
 from idiolect.errors import MissingExtraError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
+from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
+from idiolect.methods.chameleon.roles import deal_roles
+from idiolect.methods.chameleon.settings import preset
 from idiolect.methods.evidence import Evidence
+from idiolect.people.user import User
 from idiolect.store import Store
 from tests.cli.learning import FAST, SILENT, TEA, run, write_people
 from tests.cli.open_weights import SMALL, evidence, fit, learned, save, similarity, too_costly, weights, writer
 from tests.cli.opened_doubles import open_similarities
+from tests.methods.chameleon import planted
 
 ASK_TEA = (TEA.text, "--choices", "|".join(TEA.choices))
 
@@ -58,12 +65,12 @@ def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, 
     result = fit(people, tmp_path / "store", model)
     assert result.exit_code == 1
     assert "silent: failed: 'silent' has 1 different opinions and texts" in result.stderr
-    assert "of 2 users: 1 learned, 1 failed; 6 calls" in result.stderr
+    assert "of 2 users: 1 learned, 1 failed" in result.stderr
     header, row = result.stdout.splitlines()
     assert header.split()[:6] == ["ID", "OPINIONS", "ITEMS", "PAIRS", "DROPPED", "LAYERS"]
     assert row.split()[:3] == ["u1", "6", "18"]
     kept = learned(tmp_path / "store", "u1")
-    assert row.split()[3] == str(len(kept.pairs))
+    assert row.split()[3:6] == ["0", "0", "3"], "no pairs, and every layer"
     assert header.split()[6:9] == ["NAT/TOKEN", "BASE", "EDITED"]
     assert isinstance(kept.evidence, ChameleonEvidence)
     found = kept.evidence.texts, kept.evidence.opinions
@@ -77,7 +84,7 @@ def test_fit_prints_json_lines_with_its_own_columns(tmp_path: Path, model: str) 
     (line,) = fit(people, tmp_path / "store", model, "--json").stdout.splitlines()
     told = json.loads(line)
     kept = learned(tmp_path / "store", "u1")
-    assert (told["id"], told["state"], told["items"], told["pairs"]) == ("u1", "learned", 18, len(kept.pairs))
+    assert (told["id"], told["state"], told["items"], told["pairs"]) == ("u1", "learned", 18, 0)
     assert (told["variant"], told["used"], told["evidence"]) == (str(kept.variant), kept.used, kept.gate)
     assert "best_score" not in told
 
@@ -96,7 +103,7 @@ def test_a_model_without_open_weights_is_refused(tmp_path: Path) -> None:
         (["--optimizer", "embedded"], "--optimizer cannot be used with --method chameleon"),
         (["--proposers", "llm"], "--proposers cannot be used"),
         (["--iterations", "3"], "--iterations cannot be used"),
-        (["--preset", "demo"], "chameleon has no preset 'demo': choose one of paper, measured"),
+        (["--preset", "demo"], "chameleon has no preset 'demo': choose one of grouped, measured, paper"),
         (["--method", "fermi"], "--pairs cannot be used with --method fermi"),
         (
             ["--method", "fermi", "--preset", "measured"],
@@ -181,12 +188,12 @@ def test_the_remark_is_what_the_evidence_decided(store: Path, scores: tuple[floa
 def test_the_cost_on_the_models_own_texts_is_named_a_divergence_only_where_it_is_one(store: Path) -> None:
     kept = learned(store, "u1")
     show = ("users", "show", "u1", "--store", store)
-    assert "ON THE MODEL'S OWN TEXTS" in run(*show).stdout
-    at_1 = replace(kept.settings.generation, temperature=1.0, personalized="own")
-    save(store, "u1", replace(kept, settings=replace(kept.settings, generation=at_1)))
     shown = run(*show).stdout
     assert "−KL(BASE‖EDITED)" in shown
     assert "OWN TEXTS" not in shown
+    colder = replace(kept.settings.generation, temperature=0.7)
+    save(store, "u1", replace(kept, settings=replace(kept.settings, generation=colder)))
+    assert "ON THE MODEL'S OWN TEXTS" in run(*show).stdout
 
 
 def test_scores_that_mix_texts_and_opinions_are_not_shown_as_numbers(store: Path) -> None:
@@ -265,14 +272,55 @@ def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -
 
 def test_users_show_tells_the_edit_and_why_it_is_used_or_not(store: Path) -> None:
     kept = learned(store, "u1")
+    assert kept.read is not None
     text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
-    for part in (kept.gate, f"variant: {kept.variant}", "CCS loss", "restarts agree", "|cos(θ_P, θ_N)|", "edit size"):
+    read = f"read in full: {kept.read.opinions} opinions and {kept.read.texts} texts"
+    for part in (kept.gate, f"variant: {kept.variant}; edits layers 0-2 of 3", read):
         assert part in text
-    document: Any = json.loads(run("users", "show", "u1", "--store", store, "--json").stdout)
-    (told,) = document["learned"]
+    assert "pairs" not in text
+    assert "CCS" not in text
+    (told,) = shown_of(store)["learned"]
     assert (told["method"], told["used"], told["gate"]) == ("chameleon", kept.used, kept.gate)
-    assert len(told["diagnostics"]) == 3
     assert len(told["trials"]) == len(kept.trials) > 0
+
+
+def test_users_show_tells_what_is_known_of_the_directions_of_pairs(store: Path) -> None:
+    kept = from_pairs()
+    save(store, "u1", kept)
+    text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
+    for part in (f"{len(kept.pairs)} pairs", "CCS loss", "restarts agree", "|cos(θ_P, θ_N)|", "edit size"):
+        assert part in text
+    (told,) = shown_of(store)["learned"]
+    assert len(told["diagnostics"]) == 3
+
+
+def test_users_show_tells_what_was_read_and_where_the_step_began(store: Path) -> None:
+    kept = learned(store, "u1")
+    read = HistoryRead(opinions=6, texts=1, answers=9, refitted=True)
+    save(store, "u1", replace(kept, read=read, started_from=StartedFrom("readers", "0" * 64)))
+    text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
+    afterwards = "those that chose and judged were learned from afterwards"
+    assert f"read in full: 6 opinions and 1 text, in 9 windows; {afterwards}" in text
+    assert "one step from the edit of the group 'readers'" in text
+
+
+def test_users_show_tells_an_edit_for_which_nothing_was_left_to_choose_with(store: Path) -> None:
+    kept = learned(store, "u1")
+    save(store, "u1", replace(kept, trials=tuple(replace(trial, gain=None) for trial in kept.trials)))
+    shown = run("users", "show", "u1", "--store", store)
+    assert shown.exit_code == 0, shown.output
+    (row,) = [line for line in shown.stdout.splitlines() if line.rstrip().endswith("chosen")]
+    assert row.split()[-3] == "-"
+
+
+def shown_of(store: Path) -> Any:
+    return json.loads(run("users", "show", "u1", "--store", store, "--json").stdout)
+
+
+def from_pairs() -> ChameleonPersonalization:
+    """What CHAMELEON learns from pairs in a planted world."""
+    learner = Chameleon(planted.PlantedModel(), planted.settings(), embedder=planted.Letters())
+    return asyncio.run(learner.fit(planted.writer()))
 
 
 def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None:
@@ -281,11 +329,10 @@ def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None
     early = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
     assert (early.exit_code, early.stdout) == (1, "")
     assert "idiolect groups fit readers" in early.stderr
-    small = ("--model", model, "--pairs", "6", "--store", store)
-    result = run("groups", "fit", "readers", *small, "--json")
+    result = run("groups", "fit", "readers", "--model", model, "--store", store, "--json")
     assert result.exit_code == 0, result.stderr
     told: Any = json.loads(result.stdout)
-    assert (told["members"], told["left_out"], told["pairs"] > 6) == (["u1", "u2"], [], True)
+    assert (told["members"], told["left_out"], told["pairs"]) == (["u1", "u2"], [], 0)
     asked = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
     assert asked.exit_code == 0, asked.stderr
     assert "learned from 2 members" in asked.stdout
@@ -296,14 +343,21 @@ def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None
     assert "fit it again: idiolect groups fit readers" in gone.stderr
 
 
+def where_silent_is_held_out(members: list[User]) -> str:
+    """A group in which the only item of one member is drawn to choose or to judge, so that nothing is left to learn."""
+    names = (f"readers{at}" for at in range(99))
+    return next(n for n in names if None in [r.learning for r in deal_roles(members, preset("grouped"), owner=n)])
+
+
 def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, model: str) -> None:
     people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
     with Store.open(store, create=False) as opened:
         from idiolect.people.users_file import read_users
 
-        opened.save_users(read_users(people))
-        opened.groups.create("readers", ("u1", "silent"))
-    result = run("groups", "fit", "readers", "--model", model, "--pairs", "6", "--store", store)
+        opened.save_users(members := list(read_users(people)))
+        readers = where_silent_is_held_out(members)
+        opened.groups.create(readers, ("u1", "silent"))
+    result = run("groups", "fit", readers, "--model", model, "--store", store)
     assert result.exit_code == 0, result.stderr
     assert "left out because of too little history: silent" in result.stdout
 

@@ -217,7 +217,8 @@ def summary_line(summary: object) -> str:
     judged = [f"texts {gain} nat per token"] * (summary.text_gain is not None)
     judged += [f"opinions {edited}, base {base}"] * (summary.base_score is not None)
     scores = ", ".join(judged) or (f"judged by {summary.judged}" if summary.judged else "not judged")
-    return f"{scores}, {summary.pairs} pairs, {summary.calls:,} calls"
+    work = f"{summary.pairs} pairs" if summary.pairs else f"{summary.items} opinions and texts"
+    return f"{scores}, {work}, {summary.calls:,} calls"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -324,8 +325,8 @@ def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
     users = _users(forecast.users, forecast.not_learnable, "have too few opinions and texts")
     out().print(f"\n{users}, preset {forecast.preset}: no cost, the model runs on this machine", markup=False)
     print_wrapped(
-        "No call was made. Besides writing pairs, the model reads all of them a few times, with and without the edits "
-        "that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
+        "No call was made. Besides what it writes, the model reads all of the history a few times, with and without the "
+        "edits that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
     )
 
 

@@ -125,7 +125,8 @@ def _layers(layers: Sequence[int]) -> str:
 
 def _trial(trial: Trial, learned: ChameleonPersonalization) -> tuple[str, ...]:
     chosen = "chosen" if trial.variant == learned.variant else "" if trial.eligible else "costs too much"
-    return str(trial.variant), f"{trial.gain:+.3f}", f"{trial.fluency:+.3f}", chosen
+    gain = "-" if trial.gain is None else f"{trial.gain:+.3f}"  # None: no history was kept for choosing
+    return str(trial.variant), gain, f"{trial.fluency:+.3f}", chosen
 
 
 def _range(layers: Iterable[LayerDiagnostics], of: Callable[[LayerDiagnostics], float], digits: int) -> str:

@@ -30,8 +30,9 @@ def test_another_number_of_layers_is_refused(layers: Any) -> None:
         Variant(layers=layers)
 
 
-def test_the_presets_with_pairs_end_what_the_model_writes_with_a_whole_sentence() -> None:
-    assert all(preset(name).generation.whole_sentences for name in ("paper", "measured"))
+def test_pairs_end_with_a_whole_sentence_and_other_presets_write_none() -> None:
+    assert {name for name, made in PRESETS.items() if made.generation.whole_sentences} == {"paper"}
+    assert {name for name, made in PRESETS.items() if made.stepping is None} == {"paper"}
     assert not GenerationSettings().whole_sentences, "stored settings without it are from before it"
     assert unusual(preset("paper"))["generation.whole_sentences"] is True  # other data than under the old preset
 

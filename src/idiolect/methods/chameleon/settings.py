@@ -36,8 +36,8 @@ class GenerationSettings:
         max_tokens: maximum number of tokens in an answer.
         insight_tokens: maximum number of tokens in an insight.
         whole_sentences: whether an answer or an insight that reached the maximum is cut at the end of its last whole
-            sentence. A pair with an answer that has none is dropped as "cut off". The presets `paper` and `measured` do
-            so; without it, directions are read in the middle of a sentence.
+            sentence. A pair with an answer that has none is dropped as "cut off". The preset `paper` does so; without
+            it, directions are read in the middle of a sentence.
         temperature: temperature of both; 0 is greedy. [?]
         personalized: source of the personalized side: "generated" by the model with the user's insight (the paper), or
             the user's "own" texts and answers, paired with the model's texts without guidance (ours).
