@@ -12,7 +12,7 @@ from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.others import Others, Part, check_others, chosen_on_others, likelihood, parts_of_others
-from tests.evaluate.small_world import bench, case, desk
+from tests.evaluate.small_world import bench, case, desk, model
 
 
 def writer(name: str, n: int) -> User:
@@ -81,12 +81,12 @@ async def test_who_cannot_be_learned_from_is_left_out_and_nobody_is_an_error() -
 
 
 async def test_the_likelihood_is_that_of_the_held_out_items() -> None:
-    opened = world(writer("x", 10))
+    asked = model()
+    opened = bench(world(writer("x", 10)).benchmark, answers=asked)
     (part,) = parts_of_others(opened, Others(held_out=2), size=5)
     at = desk(opened)
     found = await likelihood(part, at.model, at)
-    requests = opened.model.model.choice_requests  # type: ignore[union-attr]
-    assert [request.choices for request in requests] == [(text,) for text in part.held_out]
+    assert [request.choices for request in asked.choice_requests] == [(text,) for text in part.held_out]
     assert found < 0
 
 

@@ -171,4 +171,4 @@ async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("bad", [{"seconds": 0}, {"max_steps": 0}, {"beta": -0.1}, {"rank": 0}, {"max_length": 1}])
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
-        DpoSettings(**bad) if "beta" in bad else of(**bad)
+        DpoSettings(beta=bad["beta"]) if "beta" in bad else of(**bad)
