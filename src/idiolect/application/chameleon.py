@@ -7,6 +7,7 @@ the method's, `learned_from`: a hash of the user's data, which shows whether the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -203,11 +204,13 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
     return ChameleonLearner(settings, opened, opened.fingerprint(), similarity)
 
 
-async def begin_steps(learner: ChameleonLearner, choices: ChameleonChoices, store: Store) -> ChameleonLearner:
+async def begin_steps(
+    learner: ChameleonLearner, choices: ChameleonChoices, store: Callable[[], Store]
+) -> ChameleonLearner:
     """Return the learner with the place where people's steps begin; unchanged if the preset has no steps.
 
     It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
-    group's edit measures the model instead, once for all people.
+    group's edit measures the model instead, once for all people. The store is opened only if a group in it is named.
 
     Raises:
         SettingsError: the preset needs a group's edit, and there is none; or the folder has none.

@@ -7,6 +7,7 @@ A folder holds `edit.json`, the card, and `edit.safetensors`, the tensors of one
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -36,35 +37,45 @@ def packaged_start(model: str) -> Start | None:
     return start_of(_read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(model)))
 
 
-def open_start(name: str, store: Store, *, model: str, fingerprint: str) -> Start:
+def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> Start:
     """Return the start of a group in the store, or in a folder.
 
     Args:
         name: id of a group, or the path of a folder.
-        store: store in which groups are.
+        store: opens the store in which groups are.
         model, fingerprint: the weights that the start has to belong to.
 
     Raises:
         UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
         PersonalizationError: the edit is damaged, or was not learned as a start.
-        OtherWeightsError: it was learned on other weights.
-        SettingsError: the folder has no edit.
+        OtherWeightsError: the group's edit was learned on other weights.
+        SettingsError: the folder has no edit, or one that was learned on other weights.
     """
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.start import start_of
 
     if Path(name).is_dir():
         return open_folder(name, model=model, fingerprint=fingerprint)
-    record = store.groups.personalization(name, CHAMELEON)
+    record = store().groups.personalization(name, CHAMELEON)
     learned = ChameleonPersonalization.from_parts(record.payload, record.tensors)
-    return _checked(learned, name, model=model, fingerprint=fingerprint)
+    if learned.fingerprint != fingerprint:
+        raise OtherWeightsError(
+            _other_weights(f"the edit of group {name!r}", model), model=model, owner=name, kind="group"
+        )
+    return start_of(learned)
 
 
 def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
     """Return the start in a folder; errors are those of `open_start`."""
+    from idiolect.methods.chameleon.start import start_of
+
     folder = Path(name)
     if not (folder / CARD).is_file():
         raise SettingsError(f"{name}: there is no {CARD} in this folder, so it holds no edit of a group")
-    return _checked(_read_folder(folder), name, model=model, fingerprint=fingerprint)
+    learned = _read_folder(folder)
+    if learned.fingerprint != fingerprint:
+        raise SettingsError(f"{_other_weights(f'the edit in {name}', model)}: learn one with `idiolect groups fit`")
+    return start_of(learned)
 
 
 def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
@@ -86,19 +97,8 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
 
 
-def _checked(learned: ChameleonPersonalization, name: str, *, model: str, fingerprint: str) -> Start:
-    """Return the start, if the edit was learned on these weights."""
-    from idiolect.methods.chameleon.start import start_of
-
-    if learned.fingerprint != fingerprint:
-        raise OtherWeightsError(
-            f"the edit of {name!r} was learned on other weights than those of {model!r}, so no step can begin at it: "
-            "fit the group with this model",
-            model=model,
-            owner=name,
-            kind="group",
-        )
-    return start_of(learned)
+def _other_weights(whose: str, model: str) -> str:
+    return f"{whose} was learned on other weights than those of {model!r}, so no step can begin at it"
 
 
 def _read_folder(folder: Traversable | Path) -> ChameleonPersonalization:

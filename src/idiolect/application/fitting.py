@@ -163,7 +163,7 @@ async def open_learner(
 
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
-        edits = await begin_steps(edits, choices, workspace.store)
+        edits = await begin_steps(edits, choices, lambda: workspace.store)
         named = None if choices.preset else chameleon_preset(choices, model=model)
         learner = replace(edits, calls=workspace.run.calls, chosen=named)
     else:
