@@ -6,12 +6,13 @@ import asyncio
 import json
 import shutil
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from idiolect.application.chameleon import read_edit
-from idiolect.application.chameleon_starts import open_start, packaged_start, save_start
+from idiolect.application.chameleon_starts import open_folder, packaged_start, save_start
 from idiolect.application.choices import ChameleonChoices
 from idiolect.application.groups import fit_group
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
@@ -23,7 +24,6 @@ from idiolect.errors import (
     UnknownGroupError,
 )
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
-from idiolect.methods.chameleon.start import start_of
 from idiolect.store import Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.served import states
@@ -80,11 +80,11 @@ async def test_a_step_begins_at_the_edit_in_a_folder(store: Path, tmp_path: Path
 
 def test_a_folder_names_no_member_and_quotes_nobody(store: Path, tmp_path: Path) -> None:
     save_start(edit_of(store), tmp_path / "readers")
-    files = {path.name: path.read_bytes() for path in (tmp_path / "readers").iterdir()}
-    assert set(files) == {"edit.json", "edit.safetensors"}
-    assert json.loads(files["edit.json"])["members"] == []
+    written = {path.name: path.read_bytes() for path in (tmp_path / "readers").iterdir()}
+    assert set(written) == {"edit.json", "edit.safetensors"}
+    assert json.loads(written["edit.json"])["members"] == []
     said = [*U2.texts, *(opinion.question.text for opinion in U2.opinions), '"u2"', "u2 says"]
-    assert not [each for each in said for content in files.values() if each.encode() in content]
+    assert not [each for each in said for content in written.values() if each.encode() in content]
 
 
 async def test_another_start_is_learned_from_anew(store: Path, tiny_weights: str) -> None:
@@ -94,8 +94,8 @@ async def test_another_start_is_learned_from_anew(store: Path, tiny_weights: str
         await fit_group(space, "readers", ChameleonChoices(seed=1))
     assert states(await fit(store, tiny_weights, [U1], STEPPED, resume=True)) == {"u1": "learned"}
     second = learned(store, "u1")
-    assert (first.started_from, first.edit) != (second.started_from, second.edit)
     assert first.started_from != second.started_from
+    assert first.edit != second.edit
 
 
 async def test_without_a_groups_edit_a_step_from_one_is_refused(tmp_path: Path, tiny_weights: str) -> None:
@@ -140,15 +140,16 @@ async def test_a_start_of_other_weights_is_refused(store: Path, tmp_path: Path) 
     other = weights(tmp_path / "other", seed=1)
     save_start(edit_of(store), tmp_path / "readers")
     for name in ("readers", str(tmp_path / "readers")):
-        with pytest.raises(OtherWeightsError, match="learned on other weights than those of .*fit the group with") as e:
+        with pytest.raises(OtherWeightsError, match=r"on other weights than those of .*fit the group with") as e:
             await fit(store, other, [U1], ChameleonChoices(from_group=name))
         assert (e.value.model, e.value.owner, e.value.kind) == (other, name, "group")
 
 
-async def test_a_start_of_unknown_weights_is_refused(store: Path) -> None:
+def test_a_start_of_unknown_weights_is_refused(store: Path, tmp_path: Path) -> None:
     kept = edit_of(store)
-    with Store.open(store, create=False) as opened, pytest.raises(OtherWeightsError):
-        open_start("readers", opened, model=kept.model, fingerprint="0" * 64)
+    save_start(replace(kept, fingerprint=""), tmp_path / "readers")
+    with pytest.raises(OtherWeightsError, match="learned on other weights"):
+        open_folder(str(tmp_path / "readers"), model=kept.model, fingerprint=kept.fingerprint)
 
 
 async def test_other_presets_begin_at_no_group(store: Path, tiny_weights: str) -> None:
@@ -169,9 +170,5 @@ def test_an_edit_is_packaged_for_the_embedded_model_and_no_other() -> None:
 
 
 def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:
-    from idiolect.application.chameleon_starts import _read_folder
-    from idiolect.methods import chameleon
-
-    kept = _read_folder(Path(chameleon.__file__).parent / "starts" / "embedded")
-    assert (kept.members, kept.insights, kept.pairs) == ((), (), ())
-    assert start_of(kept).measures == kept.start
+    card = json.loads((files("idiolect.methods.chameleon") / "starts" / "embedded" / "edit.json").read_text("utf-8"))
+    assert (card["members"], card["insights"], card["pairs"]) == ([], [], [])

@@ -27,7 +27,8 @@ def opened(folder: Path, **changes: Any) -> Bench:
     """Tiny weights with a group's edit, and the preset that begins there."""
     found = on_weights(writers("ann", "bob"), folder)
     assert found.open_weights is not None
-    return replace(found, open_weights=replace(found.open_weights, **{"settings": preset("grouped"), **changes}))
+    named: dict[str, Any] = {"settings": preset("grouped"), **changes}
+    return replace(found, open_weights=replace(found.open_weights, **named))
 
 
 async def test_steps_begin_at_the_groups_edit_and_answer_with_and_without_examples(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path)
     case = of.benchmark.cases[0]
     with pytest.raises(SettingsError, match="there is no group's edit for this model"):
         await StartMethod().learn(case, desk(of))
-    with pytest.raises(SettingsError, match="begins at a group's edit, and none is packaged .* or choose .* measured"):
+    with pytest.raises(SettingsError, match=r"begins at a group's edit, and none is packaged .* or choose .* measured"):
         await ChameleonMethod().learn(case, desk(of))
 
 

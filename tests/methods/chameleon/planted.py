@@ -178,7 +178,7 @@ def rater(n: int = 8) -> User:
 
 def stepping(*, evidence: float = 0.2, choosing: float = 0.2, **changes: Any) -> ChameleonSettings:
     """Settings with steps long enough to be seen here; `changes` are of `SteppingSettings`."""
-    made = {"step": 0.05, "strengths": (0.5, 1.0), "from_group": False, **changes}
+    made: dict[str, Any] = {"step": 0.05, "strengths": (0.5, 1.0), "from_group": False, **changes}
     return replace(
         preset("measured"),
         stepping=SteppingSettings(**made),
