@@ -7,7 +7,7 @@ import pytest
 from idiolect.errors import SettingsError
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
-from idiolect.methods.chameleon.settings import GenerationSettings, Variant, preset
+from idiolect.methods.chameleon.settings import PRESETS, GenerationSettings, Variant, preset
 from idiolect.methods.setting_changes import changed_by_text, unusual
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
