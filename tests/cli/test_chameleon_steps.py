@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from idiolect.methods.chameleon.personalization import StartedFrom
+from idiolect.people.user_record import user_from_record
+from idiolect.store import Store
 from tests.cli.learning import run, write_people
 from tests.cli.open_weights import learned, weights, writer
 
@@ -24,9 +26,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def grouped_once(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with an edit of the group "readers", and a folder in which it is saved; tests copy both."""
     folder = tmp_path_factory.mktemp("grouped")
-    people, store = write_people(folder / "users.jsonl", [writer("m1"), writer("m2")]), folder / "store"
+    store = folder / "store"
+    with Store.open(store) as opened:
+        opened.save_users(map(user_from_record, (writer("m1"), writer("m2"))))
     for command in (
-        ("users", "import", people),
         ("groups", "create", "readers", "--members", "m1,m2"),
         ("groups", "fit", "readers", "--model", model),
         ("groups", "save", "readers", folder / "saved"),

@@ -14,7 +14,7 @@ from idiolect.errors import ModelError
 from idiolect.methods.chameleon.measuring import Text
 from idiolect.models.activations import Activations
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import ChoiceRequest, ChosenAnswer
 from idiolect.people.bundled import bundled_groups, bundled_people, bundled_writers
@@ -51,9 +51,7 @@ class EditableMimic(FunctionModel):
         self.learned_from += [answer.request.choices[answer.chosen] for answer in answers]
         return torch.ones_like(factors.writes)
 
-    async def train_edit(
-        self, start: EditFactors, scale: torch.Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
-    ) -> EditFactors:
+    async def train_edit(self, *_: object) -> EditFactors:
         raise AssertionError("the demo trains no group's edit, because one is packaged")
 
 

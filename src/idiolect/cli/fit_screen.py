@@ -325,8 +325,8 @@ def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
     users = _users(forecast.users, forecast.not_learnable, "have too few opinions and texts")
     out().print(f"\n{users}, preset {forecast.preset}: no cost, the model runs on this machine", markup=False)
     print_wrapped(
-        "No call was made. Besides what it writes, the model reads all of the history a few times, with and without the "
-        "edits that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
+        "No call was made. Besides what it writes, the model reads all of the history a few times, with and without "
+        "the edits that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
     )
 
 
