@@ -71,7 +71,7 @@ async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path)
 def test_the_groups_edit_is_what_is_learned_with_it(tmp_path: Path) -> None:
     of = opened(tmp_path / "weights")
     without = replace(of, open_weights=replace(of.weights(), start=None))
-    (arm,) = arms("chameleon-start")
+    arm = arms("chameleon-start")[0]
     assert arm.learning_key(of) != arm.learning_key(without)
     assert not METHODS["chameleon-start"].personal
 
