@@ -17,6 +17,7 @@ from idiolect.application.choices import ChameleonChoices
 from idiolect.application.groups import fit_group
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import (
+    IdiolectError,
     NotFittedError,
     OtherWeightsError,
     PersonalizationError,
@@ -110,12 +111,13 @@ async def test_a_name_that_is_no_start_is_an_error_that_says_why(
     damaged = tmp_path / "damaged"
     save_start(edit_of(store), damaged)
     (damaged / "edit.safetensors").write_bytes(b"")
-    for name, error, message in (
+    refused: list[tuple[str, type[IdiolectError], str]] = [
         ("writers", UnknownGroupError, "writers"),
         ("empty", NotFittedError, "empty"),
         (str(tmp_path / "bare"), SettingsError, "there is no edit.json in this folder, so it holds no edit of a group"),
         (str(damaged), PersonalizationError, "damaged"),
-    ):
+    ]
+    for name, error, message in refused:
         with pytest.raises(error, match=message):
             await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=name))
     (damaged / "edit.json").write_text("{")

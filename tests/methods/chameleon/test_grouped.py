@@ -221,7 +221,8 @@ async def test_a_group_learns_from_its_members_and_is_a_start_for_people() -> No
     assert not begun.writes.any()
     assert made.stepping is not None
     assert (training.epochs, training.learning_rate) == (made.stepping.epochs, made.stepping.learning_rate)
-    held = {text for roles in deal_roles(members, made, owner="g") for text in (*roles.judging, *roles.choosing)}
+    dealt = deal_roles(members, made, owner="g")
+    held = {text for roles in dealt for text in words([*roles.judging, *roles.choosing])}
     assert len(held) == learned.n_chosen + learned.n_judged == 16
     assert {said(answer) for answer in answers} == {text for user in members for text in user.texts} - held
     assert (learned.members, learned.read) == (("ann", "bob"), HistoryRead(0, 24, 24, refitted=False))
