@@ -19,6 +19,7 @@ from idiolect.errors import ExportError, NotFittedError, UnknownUserError, Verif
 from idiolect.export import peft_folder
 from idiolect.export.exporting import ExportOptions
 from idiolect.methods.chameleon.fitting import Chameleon
+from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.evidence import Evidence
@@ -29,7 +30,9 @@ from idiolect.models.local import LocalModel
 from idiolect.store import Store
 from idiolect.store.group_records import data_digest
 from tests.methods.chameleon import planted
+from tests.methods.chameleon.starts import random_start
 from tests.models import tiny
+from tests.models.tiny import SIZES
 
 ANN = replace(planted.writer(), id="ann")
 OWNERS = (Owner.user("ann"), Owner.group("critics"))
@@ -104,6 +107,22 @@ async def test_what_the_store_holds_is_what_is_exported(
     again = await export(tmp_path, model, owners=OWNERS)
     assert [each.stale for each in again] == [USER_NOTE, GROUP_NOTE]
     assert {each.exported.name for each in again} == {first.exported.name}
+
+
+async def test_a_step_from_a_groups_edit_is_exactly_one_lora_of_its_rank(tmp_path: Path, model: LocalModel) -> None:
+    made = planted.stepping(rank=2, neutral_texts=2, neutral_tokens=8)
+    start = random_start(SIZES["num_hidden_layers"], SIZES["hidden_size"], rank=2)
+    identity = ModelIdentity("tiny", model.fingerprint())
+    learned = await GroupedChameleon(model, made, start=start, identity=identity).fit(ANN)
+    save(tmp_path, learned)
+    (found,) = await export(
+        tmp_path, model, options=ExportOptions("peft", tmp_path / "out", verify=True), even_if_unused=True
+    )
+    assert found.exported.verification is not None
+    assert found.exported.verification.passed
+    (folder,) = folders(tmp_path)
+    assert json.loads((folder / "adapter_config.json").read_text())["r"] == 2
+    assert found.exported.layers == tuple(range(SIZES["num_hidden_layers"]))
 
 
 async def test_the_owner_is_named_only_when_asked_for(

@@ -180,7 +180,7 @@ def test_show_prints_json(people: Path) -> None:
     assert user["profile"] == {"Age": "18-29", "Likes": "[/] markup"}
     assert (user["opinions"], user["texts"]) == (4, 1)
     chameleon, fermi = user["learned"]
-    assert "not a CHAMELEON personalization of format 2" in chameleon["error"]
+    assert "not a CHAMELEON personalization of format 3 or older" in chameleon["error"]
     assert fermi["error"].startswith("not a Fermi personalization of format 4 or older")
     assert len(fermi["digest"]) == 64
 

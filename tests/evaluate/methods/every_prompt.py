@@ -14,11 +14,13 @@ from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.methods.chameleon.settings import preset
 from idiolect.models.calls.model import Source
-from idiolect.models.language_model import Message
+from idiolect.models.language_model import ChosenAnswer, Message
 from idiolect.models.local import LocalModel, load_local_model
 from idiolect.models.similarity import EmbeddingSimilarity
 from tests.cli.open_weights import HashEmbedder, weights
 from tests.evaluate.small_world import bench
+from tests.methods.chameleon.starts import random_start
+from tests.models.tiny import SIZES
 
 _NOUNS = ("people", "work", "government", "help", "bread", "tea", "rain", "trains")
 
@@ -52,14 +54,15 @@ def on_weights(of: Benchmark, folder: Path, **changes: Any) -> Bench:
     """A tiny network in the place of the model, with few and short pairs."""
     network = load_local_model(weights(folder), device="cpu")
     source = Source(network, "tiny", fingerprint=network.fingerprint())
-    opened = OpenWeights(network, source.fingerprint, preset("measured"), pairs=6, pair_tokens=20)
+    start = random_start(SIZES["num_hidden_layers"], SIZES["hidden_size"])
+    opened = OpenWeights(network, source.fingerprint, preset("measured"), start, pairs=6, pair_tokens=20)
     found = on_doubles(of, model=source, optimizer=source, open_weights=opened)
     fermi = replace(found.fermi, proposers=("demonstrations",))
     return replace(found, fermi=fermi, **changes)
 
 
 class Shown:
-    """All that a local model was shown: messages, choices and texts apart."""
+    """All that a local model was shown: messages, choices and texts apart; and all that it learned from."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.messages: list[str] = []
@@ -67,15 +70,21 @@ class Shown:
             self._watch(monkeypatch, name, lambda requests: (r.messages for r in requests))
         for name in ("activations", "likelihood_gradients"):
             self._watch(monkeypatch, name, lambda texts: (t[0] for t in texts))
+        for name, at in (("write_gradient", 1), ("train_edit", 2)):
+            self._watch(monkeypatch, name, lambda answers: (_with_answer(each) for each in answers), at=at)
 
-    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, messages_of: Any) -> None:
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, messages_of: Any, *, at: int = 0) -> None:
         original = getattr(LocalModel, name)
 
-        async def watched(model: LocalModel, asked: Any, *rest: Any, **named: Any) -> Any:
-            self.see(messages_of(asked))
-            return await original(model, asked, *rest, **named)
+        async def watched(model: LocalModel, *asked: Any, **named: Any) -> Any:
+            self.see(messages_of(asked[at]))
+            return await original(model, *asked, **named)
 
         monkeypatch.setattr(LocalModel, name, watched)
 
     def see(self, chats: Iterable[Iterable[Message]]) -> None:
         self.messages += ["\n".join(message.content for message in chat) for chat in chats]
+
+
+def _with_answer(answer: ChosenAnswer) -> tuple[Message, ...]:
+    return (*answer.request.messages, Message("assistant", answer.request.choices[answer.chosen]))

@@ -12,12 +12,27 @@ from torch import Tensor
 
 from idiolect import Opinion, Question, User
 from idiolect.methods.chameleon.ccs import CcsSettings
-from idiolect.methods.chameleon.settings import ChameleonSettings, DirectionSettings, GenerationSettings, Variant
+from idiolect.methods.chameleon.settings import (
+    ChameleonSettings,
+    DirectionSettings,
+    GenerationSettings,
+    SteppingSettings,
+    Variant,
+    preset,
+)
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.models.activations import Activations
 from idiolect.models.doubles import FunctionModel
+from idiolect.models.edit_training import EditFactors, TrainingSettings
 from idiolect.models.edits import Edit
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    ChosenAnswer,
+    Completion,
+    CompletionRequest,
+    Message,
+)
 from idiolect.models.similarity import FloatArray
 from tests.methods.people import number
 
@@ -39,7 +54,7 @@ def write(request: CompletionRequest) -> str:
 
 @dataclass
 class PlantedModel:
-    """An `EditableModel`: plain functions, planted activations.
+    """A `TrainableModel`: plain functions, planted activations and gradients.
 
     Args:
         write: the text for a request.
@@ -52,6 +67,8 @@ class PlantedModel:
     requests: list[CompletionRequest] = field(default_factory=list)
     choices: list[tuple[ChoiceRequest, Edit | None]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    gradients: list[tuple[EditFactors, list[ChosenAnswer]]] = field(default_factory=list)
+    trainings: list[tuple[EditFactors, list[ChosenAnswer], TrainingSettings]] = field(default_factory=list)
 
     def with_edit(self, edit: Edit | None) -> Any:
         """The model under an edit."""
@@ -84,6 +101,19 @@ class PlantedModel:
         self.events.append("gradients")
         return torch.stack([_activation(said) - COMMON for _, said in texts])
 
+    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+        self.events.append("write gradient")
+        self.gradients.append((factors, list(answers)))
+        return pull(factors, answers)
+
+    async def train_edit(
+        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+    ) -> EditFactors:
+        self.events.append("train")
+        self.trainings.append((start, list(answers), settings))
+        step = torch.nn.functional.normalize(pull(start, answers).flatten(1), dim=1).view_as(start.writes)
+        return EditFactors(start.reads, start.writes + 0.3 * scale[:, None, None] * step)
+
 
 @dataclass
 class EditedPlanted:
@@ -113,6 +143,17 @@ class Letters:
         return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
+def said(answer: ChosenAnswer) -> str:
+    """What somebody answered."""
+    return answer.request.choices[answer.chosen].strip()
+
+
+def pull(factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+    """The gradient of the answers with respect to the writes, (L, r, d): a sum over answers."""
+    pulls = [_activation(said(answer))[:, None] - COMMON for answer in answers]  # (L, 1, d) each
+    return (factors.reads @ COMMON)[..., None] * torch.stack(pulls).sum(dim=0)
+
+
 def _activation(said: str) -> Tensor:
     noise = torch.randn(LAYERS, WIDTH, generator=torch.Generator().manual_seed(number(said) % 2**31))
     return COMMON + 0.05 * noise + (PLANTED if MARK in said else 0.0)
@@ -133,6 +174,17 @@ def rater(n: int = 8) -> User:
     """Somebody with n opinions."""
     choices = ("zesty", "dull")
     return User("r", opinions=tuple(Opinion(Question(f"How is dish {i}?", choices), "zesty") for i in range(n)))
+
+
+def stepping(*, evidence: float = 0.2, choosing: float = 0.2, **changes: Any) -> ChameleonSettings:
+    """Settings with steps long enough to be seen here; `changes` are of `SteppingSettings`."""
+    made: dict[str, Any] = {"step": 0.05, "strengths": (0.5, 1.0), "from_group": False, **changes}
+    return replace(
+        preset("measured"),
+        stepping=SteppingSettings(**made),
+        choosing_share=choosing,
+        evidence=EvidenceSettings(share=evidence),
+    )
 
 
 def settings(*variants: Variant, evidence: float = 0.2, choosing: float = 0.2, **changes: Any) -> ChameleonSettings:

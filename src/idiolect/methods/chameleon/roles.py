@@ -62,7 +62,7 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
     if len(wordings) < least:
         raise PersonalizationError(
             f"{owner!r} has {len(wordings)} different opinions and texts, but learning needs {least}: "
-            "give a longer history, set fewer pairs, or use Fermi, which needs only one opinion"
+            "give a longer history, or use Fermi, which needs only one opinion"
         )
     n_judging = min(round(len(wordings) * settings.evidence.share), len(wordings) - least)
     n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)

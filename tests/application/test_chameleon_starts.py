@@ -1,0 +1,176 @@
+"""Where a person's step begins: packaged, in the store, or in a folder; other weights and missing edits are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from idiolect.application.chameleon import read_edit
+from idiolect.application.chameleon_starts import open_folder, packaged_start, save_start
+from idiolect.application.choices import ChameleonChoices
+from idiolect.application.groups import fit_group
+from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
+from idiolect.errors import (
+    IdiolectError,
+    NotFittedError,
+    OtherWeightsError,
+    PersonalizationError,
+    SettingsError,
+    UnknownGroupError,
+)
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
+from idiolect.store import Store
+from tests.application.edited import PAPER, SMALL, U1, U2, fit
+from tests.application.served import states
+from tests.cli.open_weights import learned, weights
+
+pytestmark = pytest.mark.usefixtures("hashed")
+STEPPED = ChameleonChoices(from_group="readers")
+
+
+@pytest.fixture(scope="module")
+def grouped_once(tiny_weights: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the edit of the group "readers", of which u1 is not a member; tests copy it."""
+    store = tmp_path_factory.mktemp("grouped") / "store"
+
+    async def learn() -> None:
+        async with AsyncWorkspace(WorkspaceSettings(store, tiny_weights)) as space:
+            space.store.save_users([U2])
+            space.store.groups.create("readers", ("u2",))
+            space.store.groups.create("empty", ("u2",))
+            await fit_group(space, "readers", ChameleonChoices())
+
+    asyncio.run(learn())
+    return store
+
+
+@pytest.fixture
+def store(grouped_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(grouped_once, tmp_path / "store"))
+
+
+def edit_of(store: Path, group: str = "readers") -> ChameleonPersonalization:
+    with Store.open(store, create=False) as opened:
+        return read_edit(opened.groups.personalization(group, "chameleon"))
+
+
+async def test_a_step_begins_at_the_group_in_the_store(store: Path, tiny_weights: str) -> None:
+    assert states(await fit(store, tiny_weights, [U1], STEPPED)) == {"u1": "learned"}
+    kept = learned(store, "u1")
+    assert kept.settings.preset == "grouped"
+    assert kept.started_from == StartedFrom("readers", edit_of(store).edit.digest)
+    assert states(await fit(store, tiny_weights, [U1], STEPPED, resume=True)) == {"u1": "already learned"}
+
+
+async def test_a_step_begins_at_the_edit_in_a_folder(store: Path, tmp_path: Path, tiny_weights: str) -> None:
+    group = edit_of(store)
+    save_start(group, tmp_path / "saved" / "readers")
+    assert states(await fit(store, tiny_weights, [U1], STEPPED)) == {"u1": "learned"}
+    from_store = learned(store, "u1")
+    there = ChameleonChoices(from_group=str(tmp_path / "saved" / "readers"))
+    assert states(await fit(tmp_path / "other", tiny_weights, [U1], there)) == {"u1": "learned"}
+    from_folder = learned(tmp_path / "other", "u1")
+    assert (from_folder.edit, from_folder.started_from) == (from_store.edit, from_store.started_from)
+
+
+def test_a_folder_names_no_member_and_quotes_nobody(store: Path, tmp_path: Path) -> None:
+    save_start(edit_of(store), tmp_path / "readers")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "readers").iterdir()}
+    assert set(written) == {"edit.json", "edit.safetensors"}
+    assert json.loads(written["edit.json"])["members"] == []
+    said = [*U2.texts, *(opinion.question.text for opinion in U2.opinions), '"u2"', "u2 says"]
+    assert not [each for each in said for content in written.values() if each.encode() in content]
+
+
+async def test_another_start_is_learned_from_anew(store: Path, tiny_weights: str) -> None:
+    await fit(store, tiny_weights, [U1], STEPPED)
+    first = learned(store, "u1")
+    async with AsyncWorkspace(WorkspaceSettings(store, tiny_weights)) as space:
+        await fit_group(space, "readers", ChameleonChoices(seed=1))
+    assert states(await fit(store, tiny_weights, [U1], STEPPED, resume=True)) == {"u1": "learned"}
+    second = learned(store, "u1")
+    assert first.started_from != second.started_from
+    assert first.edit != second.edit
+
+
+async def test_without_a_groups_edit_a_step_from_one_is_refused(tmp_path: Path, tiny_weights: str) -> None:
+    with pytest.raises(SettingsError, match=r"none is packaged for .* groups fit GROUP` and name it with --from-group"):
+        await fit(tmp_path / "store", tiny_weights, [U1], ChameleonChoices("grouped"))
+
+
+async def test_a_name_that_is_no_start_is_an_error_that_says_why(
+    store: Path, tmp_path: Path, tiny_weights: str
+) -> None:
+    (tmp_path / "bare").mkdir()
+    damaged = tmp_path / "damaged"
+    save_start(edit_of(store), damaged)
+    (damaged / "edit.safetensors").write_bytes(b"")
+    refused: list[tuple[str, type[IdiolectError], str]] = [
+        ("writers", UnknownGroupError, "writers"),
+        ("empty", NotFittedError, "empty"),
+        (str(tmp_path / "bare"), SettingsError, "there is no edit.json in this folder, so it holds no edit of a group"),
+        (str(damaged), PersonalizationError, "damaged"),
+    ]
+    for name, error, message in refused:
+        with pytest.raises(error, match=message):
+            await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=name))
+    (damaged / "edit.json").write_text("{")
+    with pytest.raises(PersonalizationError, match=r"the edit in .*damaged cannot be read \(JSONDecodeError\)"):
+        await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=str(damaged)))
+
+
+async def test_a_groups_edit_of_pairs_is_no_start(store: Path, tmp_path: Path, tiny_weights: str) -> None:
+    group = replace(edit_of(store), start=None)
+    with Store.open(store, create=False) as opened:
+        members = opened.groups.read_members("readers")
+        card, tensors = group.to_json(), group.tensor_bytes()
+        opened.groups.save_personalization("readers", "chameleon", card, tensors, fitted_on=members)
+    with pytest.raises(PersonalizationError, match="'readers' was not learned as a start for people"):
+        await fit(store, tiny_weights, [U1], STEPPED)
+    with pytest.raises(PersonalizationError, match="was not learned as a start"):
+        save_start(group, tmp_path / "readers")
+    assert not (tmp_path / "readers").exists()
+
+
+async def test_a_start_of_other_weights_is_refused(store: Path, tmp_path: Path) -> None:
+    other = weights(tmp_path / "other", seed=1)
+    save_start(edit_of(store), tmp_path / "readers")
+    for name in ("readers", str(tmp_path / "readers")):
+        with pytest.raises(OtherWeightsError, match=r"on other weights than those of .*fit the group with") as e:
+            await fit(store, other, [U1], ChameleonChoices(from_group=name))
+        assert (e.value.model, e.value.owner, e.value.kind) == (other, name, "group")
+
+
+def test_a_start_of_unknown_weights_is_refused(store: Path, tmp_path: Path) -> None:
+    kept = edit_of(store)
+    save_start(replace(kept, fingerprint=""), tmp_path / "readers")
+    with pytest.raises(OtherWeightsError, match="learned on other weights"):
+        open_folder(str(tmp_path / "readers"), model=kept.model, fingerprint=kept.fingerprint)
+
+
+async def test_other_presets_begin_at_no_group(store: Path, tiny_weights: str) -> None:
+    for choices in (SMALL, PAPER):
+        with pytest.raises(SettingsError, match="does not begin at a group's edit"):
+            await fit(store, tiny_weights, [U1], replace(choices, from_group="readers"))
+    await fit(store, tiny_weights, [U1], SMALL)
+    assert learned(store, "u1").started_from is None
+
+
+def test_an_edit_is_packaged_for_the_embedded_model_and_no_other() -> None:
+    start = packaged_start("embedded")
+    assert start is not None
+    assert start.group
+    assert start.edit.digest == start.digest
+    assert len(start.neutral) == len(start.fluency.scores) > 0
+    assert packaged_start("some/model") is None
+
+
+def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:
+    card = json.loads((files("idiolect.methods.chameleon") / "starts" / "embedded" / "edit.json").read_text("utf-8"))
+    assert (card["members"], card["insights"], card["pairs"]) == ([], [], [])

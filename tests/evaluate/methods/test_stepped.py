@@ -1,0 +1,87 @@
+"""Steps in an evaluation: the group's edit alone, steps from it, under examples, and pairs for DPO all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idiolect.errors import SettingsError
+from idiolect.evaluate.archive import Archive
+from idiolect.evaluate.methods.bench import Bench
+from idiolect.evaluate.methods.chameleon import ChameleonMethod, StartMethod
+from idiolect.evaluate.methods.table import METHODS
+from idiolect.evaluate.records import Arm
+from idiolect.evaluate.running import Runner
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
+from idiolect.methods.chameleon.settings import preset
+from tests.evaluate.methods.every_prompt import on_weights, writers
+from tests.evaluate.small_world import CONFIG, arms, desk
+
+UNGATED = "[evidence.share=0.0,max_fluency_cost=null]"
+
+
+def opened(folder: Path, **changes: Any) -> Bench:
+    """Tiny weights with a group's edit, and the preset that begins there."""
+    found = on_weights(writers("ann", "bob"), folder)
+    assert found.open_weights is not None
+    named: dict[str, Any] = {"settings": preset("grouped"), **changes}
+    return replace(found, open_weights=replace(found.open_weights, **named))
+
+
+async def test_steps_begin_at_the_groups_edit_and_answer_with_and_without_examples(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "out", CONFIG)
+    methods = ["vanilla", "chameleon-start", f"chameleon{UNGATED}", f"few-shot+chameleon{UNGATED}"]
+    await Runner(opened(tmp_path / "weights"), arms(",".join(methods)), (0,), archive).run()
+    assert not {each.reason for each in archive.answers if each.reason}
+    values = {method: [str(each.values) for each in archive.answers if each.arm == Arm(method)] for method in methods}
+    assert len({str(each) for each in values.values()}) == 4, "every method has scores of its own"
+    by_arm = {(each.arm, each.user): each for each in archive.learning}
+    alone, both = (by_arm[Arm(method), "ann"] for method in methods[2:])
+    assert alone.notes["variant"].startswith("grouped")
+    assert alone.notes["pairs"] == 0
+    assert both.learning == alone.learning, "it is learned once"
+
+
+async def test_a_step_begins_where_the_bench_says(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights")
+    (case, _), start = of.benchmark.cases, of.weights().start
+    assert start is not None
+    learned = await ChameleonMethod().learn(case, desk(of))
+    value: ChameleonPersonalization = learned.value
+    assert value.started_from == StartedFrom("critics", start.digest)
+    assert value.read is not None
+    found = await StartMethod().learn(case, desk(of))
+    assert found.value == start.edit
+    plain = replace(of, open_weights=replace(of.weights(), settings=preset("measured")))
+    assert (await ChameleonMethod().learn(case, desk(plain))).value.started_from is None
+
+
+async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights", start=None)
+    case = of.benchmark.cases[0]
+    with pytest.raises(SettingsError, match="there is no group's edit for this model"):
+        await StartMethod().learn(case, desk(of))
+    with pytest.raises(SettingsError, match=r"begins at a group's edit, and none is packaged .* or choose .* measured"):
+        await ChameleonMethod().learn(case, desk(of))
+
+
+def test_the_groups_edit_is_what_is_learned_with_it(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights")
+    without = replace(of, open_weights=replace(of.weights(), start=None))
+    arm = arms("chameleon-start")[0]
+    assert arm.learning_key(of) != arm.learning_key(without)
+    assert not METHODS["chameleon-start"].personal
+
+
+@pytest.mark.parametrize("name", ["grouped", "measured"])
+async def test_dpo_on_a_persons_own_words_still_has_pairs(tmp_path: Path, name: str) -> None:
+    of = opened(tmp_path / "weights", settings=preset(name))
+    case = of.benchmark.cases[0]
+    pairs = await ChameleonMethod().pairs(case.user, desk(of))
+    own = {*case.user.texts, *(opinion.answer for opinion in case.user.opinions)}
+    assert pairs
+    assert {pair.personalized for pair in pairs} <= own
+    assert all(pair.neutral not in own for pair in pairs)

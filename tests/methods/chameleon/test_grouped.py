@@ -1,0 +1,297 @@
+"""A group's trained edit and a person's step from it, in a planted world: what is read, when, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from idiolect import Opinion, User
+from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.chameleon.evidence import ChameleonEvidence
+from idiolect.methods.chameleon.grouped import GroupedChameleon
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
+from idiolect.methods.chameleon.roles import Item, deal_roles
+from idiolect.methods.chameleon.settings import ChameleonSettings, Variant, preset
+from idiolect.methods.chameleon.start import Start, start_of
+from idiolect.methods.personalization import Progress
+from idiolect.models.edit_training import EditFactors
+from idiolect.models.language_model import ChosenAnswer
+from tests.methods.chameleon.planted import LAYERS, WIDTH, PlantedModel, pull, rater, said, settings, stepping, writer
+from tests.methods.chameleon.starts import random_start
+
+
+async def fit(
+    model: PlantedModel, user: User, made: ChameleonSettings | None = None, start: Start | None = None
+) -> ChameleonPersonalization:
+    return await GroupedChameleon(model, made or stepping(), start=start).fit(user)
+
+
+def read_in(model: PlantedModel) -> list[list[str]]:
+    """What the person said, in every gradient that was taken."""
+    return [[said(answer) for answer in answers] for _, answers in model.gradients]
+
+
+def words(items: Sequence[Item]) -> list[str]:
+    return [item.answer if isinstance(item, Opinion) else item for item in items]
+
+
+# A person
+
+
+async def test_all_of_200_texts_are_read() -> None:
+    model, user = PlantedModel(), writer(200)
+    learned = await fit(model, user)
+    assert learned.used
+    assert learned.read == HistoryRead(opinions=0, texts=200, answers=200, refitted=True)
+    assert (learned.n_learned, learned.n_items) == (200, 200)
+    assert Counter(text for texts in read_in(model) for text in texts) == Counter(user.texts)
+
+
+async def test_all_of_30_opinions_and_30_texts_are_read() -> None:
+    model, user = PlantedModel(), replace(rater(30), texts=writer(30).texts)
+    learned = await fit(model, user)
+    assert learned.read == HistoryRead(opinions=30, texts=30, answers=60, refitted=True)
+    asked = Counter(answer.request.messages[0].content for _, answers in model.gradients for answer in answers)
+    assert all(any(opinion.question.text in request for request in asked) for opinion in user.opinions)
+    assert Counter(text for texts in read_in(model) for text in texts) == Counter(user.texts) + Counter({"zesty": 30})
+
+
+async def test_what_judges_is_read_only_after_it_has_judged() -> None:
+    model, user, made = PlantedModel(), writer(20), stepping()
+    learned = await fit(model, user, made)
+    (roles,) = deal_roles([user], made, owner=user.id)
+    assert roles.learning is not None
+    first, rest = read_in(model)
+    assert sorted(first) == sorted(roles.learning.texts)
+    assert sorted(rest) == sorted(words([*roles.judging, *roles.choosing]))
+    assert (learned.n_chosen, learned.n_judged) == (len(roles.choosing), len(roles.judging)) == (4, 4)
+    second = max(at for at, event in enumerate(model.events) if event == "write gradient")
+    assert max(at for at, event in enumerate(model.events) if event == "score edited") < second
+
+
+async def test_repeated_texts_count_as_often_as_they_occur() -> None:
+    model, user = PlantedModel(), User("w", texts=(*writer(12).texts, *writer(12).texts, writer(1).texts[0]))
+    learned = await fit(model, user)
+    assert Counter(text for texts in read_in(model) for text in texts) == Counter(user.texts)
+    assert learned.read == HistoryRead(0, 25, 25, refitted=True)
+
+
+async def test_an_edit_that_does_not_answer_is_not_refitted() -> None:
+    model, user, made = PlantedModel(taste=-1.0), writer(20), stepping()
+    learned = await fit(model, user, made)
+    assert not learned.used
+    assert len(model.gradients) == 1
+    assert learned.read == HistoryRead(0, 12, 12, refitted=False)
+    assert (learned.n_learned, learned.n_items) == (12, 20)
+
+
+async def test_nothing_is_refitted_if_the_settings_say_so() -> None:
+    model = PlantedModel()
+    learned = await fit(model, writer(20), stepping(refit=False))
+    assert learned.used
+    assert (len(model.gradients), learned.read) == (1, HistoryRead(0, 12, 12, refitted=False))
+
+
+async def test_nothing_is_left_to_refit_where_nothing_is_held_out() -> None:
+    model = PlantedModel()
+    learned = await fit(model, writer(20), stepping(evidence=0.0, choosing=0.0))
+    assert learned.used
+    assert learned.variant.alpha == 0.5, "the preferred strength"
+    assert (len(model.gradients), learned.read) == (1, HistoryRead(0, 20, 20, refitted=False))
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_the_edit_is_the_start_and_one_step_along_the_gradient(group: bool) -> None:
+    model, user, made = PlantedModel(), writer(20), stepping(rank=2)
+    start = random_start(LAYERS, WIDTH, rank=2) if group else None
+    learned = await fit(model, user, made, start)
+    begun = model.gradients[0][0]
+    scale = torch.tensor(start.measures.scale) if start else (await first_start(made)).scale
+    if start is not None:
+        assert begun is start.factors
+    answers = [answer for _, answers in model.gradients for answer in answers]
+    gradient = pull(begun, answers)
+    assert made.stepping is not None
+    for at, layer in learned.edit.layers.items():
+        step = made.stepping.step * scale[at] * gradient[at] / gradient[at].norm()
+        assert torch.equal(layer.read, begun.reads[at])
+        assert torch.allclose(layer.write, learned.variant.alpha * (begun.writes[at] + step), atol=1e-6)
+        assert layer.read.shape == (2, WIDTH)
+    assert list(learned.edit.layers) == list(range(LAYERS))
+    assert learned.started_from == (StartedFrom("critics", start.digest) if start else None)
+    assert learned.start is None
+
+
+async def first_start(made: ChameleonSettings) -> Start:
+    """The start that a fit measures if none is given."""
+    from idiolect.methods.chameleon.start import plain_start
+
+    return await plain_start(PlantedModel(), PlantedModel(), made)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+async def test_words_without_a_direction_are_an_error_never_a_random_step(value: float) -> None:
+    class Flat(PlantedModel):
+        async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+            found = await super().write_gradient(factors, answers)
+            found[1] = value
+            return found
+
+    with pytest.raises(PersonalizationError, match="the words of 'w' give no direction in layer 1"):
+        await fit(Flat(), writer())
+
+
+async def test_too_little_history_is_an_error_before_the_model_runs() -> None:
+    model = PlantedModel()
+    with pytest.raises(PersonalizationError, match="3 different opinions and texts, but learning needs 4"):
+        await fit(model, writer(3))
+    assert model.events == []
+
+
+async def test_history_of_which_too_little_may_be_learned_from_is_an_error() -> None:
+    """Free answers that are the held-out texts too may not be learned from."""
+    texts = writer(4).texts
+    told = tuple(Opinion(f"What is {i}?", text) for i, text in enumerate(texts))
+    made = stepping(evidence=0.4, choosing=0.4)
+    with pytest.raises(PersonalizationError, match=r"user 'u' has \d opinions and texts to learn from, apart .* 4 are"):
+        await fit(PlantedModel(), User("u", opinions=told, texts=texts), made)
+
+
+async def test_a_strength_that_costs_too_much_is_not_chosen() -> None:
+    made = replace(stepping(strengths=(2.0, 0.25)), max_fluency_cost=0.01)
+    learned = await fit(PlantedModel(), writer(), made)
+    strong, weak = learned.trials
+    assert (strong.gain or 0) > (weak.gain or 0) > 0
+    assert (strong.eligible, weak.eligible) == (False, True)
+    assert learned.variant == weak.variant == Variant("grouped", 0.25, layers=None)
+    assert learned.used
+
+
+async def test_without_a_bearable_strength_the_base_model_answers() -> None:
+    made = replace(stepping(strengths=(2.0, 1.5)), max_fluency_cost=0.001)
+    model = PlantedModel()
+    learned = await fit(model, writer(), made)
+    assert learned.variant.alpha == 1.5, "which costs least"
+    assert not learned.used
+    assert learned.gate.startswith("no variant costs at most 0.001 nat per token")
+    assert len(model.gradients) == 1
+
+
+async def test_a_fit_tells_its_steps_and_is_the_same_twice() -> None:
+    seen: list[Progress] = []
+    one = await GroupedChameleon(PlantedModel(), stepping()).fit(writer(), observer=seen.append)
+    other = await fit(PlantedModel(), writer())
+    assert one.edit == other.edit
+    assert one.to_json() == other.to_json()
+    assert [(progress.done, progress.total) for progress in seen] == [(at, 5) for at in range(5)]
+    again = ChameleonPersonalization.from_parts(json.loads(json.dumps(one.to_json())), one.tensor_bytes())
+    assert (again.edit, again.to_json()) == (one.edit, one.to_json())
+
+
+def test_settings_without_steps_are_refused() -> None:
+    for made in (settings(), preset("paper")):
+        with pytest.raises(SettingsError, match="need settings with stepping, as of preset grouped"):
+            GroupedChameleon(PlantedModel(), made)
+
+
+# A group
+
+
+def member(name: str, n: int) -> User:
+    """Somebody who wrote n texts that nobody else wrote."""
+    return User(name, texts=tuple(f"{text} by {name}" for text in writer(n).texts))
+
+
+async def fit_group(
+    model: PlantedModel, members: Sequence[User], made: ChameleonSettings | None = None, name: str = "g"
+) -> ChameleonPersonalization:
+    return await GroupedChameleon(model, made or stepping()).fit_group(name, members)
+
+
+async def test_a_group_learns_from_its_members_and_is_a_start_for_people() -> None:
+    model, members, made = PlantedModel(), [member("ann", 20), member("bob", 20)], stepping()
+    learned = await fit_group(model, members, made)
+    ((begun, answers, training),) = model.trainings
+    assert not begun.writes.any()
+    assert made.stepping is not None
+    assert (training.epochs, training.learning_rate) == (made.stepping.epochs, made.stepping.learning_rate)
+    dealt = deal_roles(members, made, owner="g")
+    held = {text for roles in dealt for text in words([*roles.judging, *roles.choosing])}
+    assert len(held) == learned.n_chosen + learned.n_judged == 16
+    assert {said(answer) for answer in answers} == {text for user in members for text in user.texts} - held
+    assert (learned.members, learned.read) == (("ann", "bob"), HistoryRead(0, 24, 24, refitted=False))
+    assert learned.used
+    assert isinstance(learned.evidence, ChameleonEvidence)
+    kept = ChameleonPersonalization.from_parts(json.loads(json.dumps(learned.to_json())), learned.tensor_bytes())
+    start = start_of(kept)
+    assert (start.group, start.digest, start.measures) == ("g", learned.edit.digest, learned.start)
+    person = await fit(PlantedModel(), writer(), made, start)
+    assert person.started_from == StartedFrom("g", learned.edit.digest)
+    assert person.used
+
+
+async def test_a_group_is_trained_from_nothing_even_where_a_start_is_given() -> None:
+    model, start = PlantedModel(), random_start(LAYERS, WIDTH)
+    learned = await GroupedChameleon(model, stepping(), start=start).fit_group("g", [member("ann", 20)])
+    ((begun, _, _),) = model.trainings
+    assert torch.equal(begun.reads, start.factors.reads)
+    assert not begun.writes.any()
+    assert learned.start == start.measures
+
+
+async def test_targets_are_drawn_evenly_from_the_members() -> None:
+    model = PlantedModel()
+    learned = await fit_group(
+        model, [member("ann", 60), member("bob", 20), member("cyd", 20)], stepping(most_targets=20)
+    )
+    ((_, answers, _),) = model.trainings
+    counts = Counter(said(answer).rsplit(" ", 1)[-1] for answer in answers)
+    assert sorted(counts.values()) == [6, 7, 7]
+    assert learned.read == HistoryRead(0, 20, 20, refitted=False)
+    assert learned.n_learned == 20
+
+
+async def test_a_group_holds_out_no_more_than_is_needed() -> None:
+    members = [member(name, 40) for name in ("ann", "bob", "cyd")]
+    learned = await fit_group(PlantedModel(), members, stepping(most_held_out=6))
+    assert (learned.n_chosen, learned.n_judged) == (6, 6)
+
+
+async def test_a_member_with_nothing_to_learn_from_is_left_out() -> None:
+    members, made = [member("ann", 20), User("silent", texts=("only this",))], stepping()
+    names = (f"g{at}" for at in range(99))
+    name = next(name for name in names if deal_roles(members, made, owner=name)[1].learning is None)
+    learned = await fit_group(PlantedModel(), members, made, name)
+    assert learned.members == ("ann",)
+
+
+async def test_a_group_without_enough_history_is_an_error() -> None:
+    with pytest.raises(PersonalizationError, match="group 'g' has no members to learn from"):
+        await fit_group(PlantedModel(), [])
+    with pytest.raises(PersonalizationError, match="learning needs 4"):
+        await fit_group(PlantedModel(), [User(name, texts=(f"only {name}",)) for name in ("this", "that", "it")])
+
+
+async def test_the_same_seed_gives_the_same_group_and_another_seed_another_order() -> None:
+    members = [member("ann", 30), member("bob", 30)]
+    orders = []
+    for seed in (0, 0, 1):
+        made, model = stepping(), PlantedModel()
+        await fit_group(model, members, replace(made, generation=replace(made.generation, seed=seed)))
+        ((_, answers, training),) = model.trainings
+        assert training.seed == seed
+        orders.append([said(answer) for answer in answers])
+    assert orders[0] == orders[1] != orders[2]
+
+
+async def test_a_group_tells_its_steps() -> None:
+    seen: list[Progress] = []
+    await GroupedChameleon(PlantedModel(), stepping()).fit_group("g", [member("ann", 20)], observer=seen.append)
+    assert [(progress.done, progress.total) for progress in seen] == [(at, 4) for at in range(4)]
+    assert {progress.user_id for progress in seen} == {"g"}
