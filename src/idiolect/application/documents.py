@@ -165,15 +165,11 @@ def disposition_document(one: Disposition, learned: FermiPersonalization) -> Doc
 
 
 def edit_document(learned: ChameleonPersonalization) -> Document:
-    """Return the document for an edit, without its pairs and tensors.
-
-    The `reason` in `evidence` explains the whole decision, which also considers the cost on the model's own texts.
-    """
+    """Return the document for an edit, without pairs and tensors; `reason` explains the whole decision, also by cost."""
     from idiolect.methods.chameleon.evidence import evidence_numbers
 
-    judged, found = None, learned.evidence
-    if found is not None:
-        judged = {"n": found.n, **evidence_numbers(found), "used": learned.used, "reason": learned.gate}
+    found = learned.evidence
+    judged = found and {"n": found.n, **evidence_numbers(found), "used": learned.used, "reason": learned.gate}
     return {
         "model": learned.model,
         "fingerprint": learned.fingerprint,
@@ -192,8 +188,8 @@ def edit_document(learned: ChameleonPersonalization) -> Document:
         "trials": [{**asdict(trial), "variant": str(trial.variant)} for trial in learned.trials],
         "diagnostics": [asdict(layer) for layer in learned.layers],
         "members": list(learned.members),
-        "read": None if learned.read is None else asdict(learned.read),
-        "started_from": None if learned.started_from is None else asdict(learned.started_from),
+        "read": learned.read and asdict(learned.read),
+        "started_from": learned.started_from and asdict(learned.started_from),
     }
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from idiolect.people.user import User
     from idiolect.people.users_file import UsersFileReport
 
+    Choices = FermiChoices | ChameleonChoices
+
 EXAMPLES = (
     "idiolect fit users.jsonl",
     "idiolect fit users.jsonl --model gpt-4o-mini --optimizer gpt-4o --budget-money 5 --dry-run",
@@ -170,15 +172,14 @@ def fit(
     from idiolect.models.calls.budget import Limits
 
     _check_preset(method, preset)
-    choices: FermiChoices | ChameleonChoices
     if method == CHAMELEON:
         _refuse(method, {"--optimizer": optimizer, "--proposers": proposers, "--iterations": iterations})
-        choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed, from_group)
+        choices: Choices = ChameleonChoices(preset, answering, similarity, pairs, max_tokens, seed, from_group)
     else:
         _refuse(method, {"--pairs": pairs, "--from-group": from_group})
         choices = FermiChoices(preset, answering, similarity, _proposers(proposers), iterations, max_tokens, seed)
-    run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     each = Limits(user_budget_calls, user_budget_tokens, user_budget_money, user_budget_time)
+    run = Limits(budget_calls, budget_tokens, budget_money, budget_time)
     calls = CallSettings(run, each, concurrency, timeout, prices, cached=not no_cache)
     people = _people(users, only=tuple(dict.fromkeys(user or ())), skip_invalid=skip_invalid)
     _check_store(store)
