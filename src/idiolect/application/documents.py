@@ -165,7 +165,7 @@ def disposition_document(one: Disposition, learned: FermiPersonalization) -> Doc
 
 
 def edit_document(learned: ChameleonPersonalization) -> Document:
-    """Return the document for an edit, without pairs and tensors; `reason` explains the whole decision, also by cost."""
+    """Return the document for an edit, without pairs and tensors; `reason` explains the decision, also by cost."""
     from idiolect.methods.chameleon.evidence import evidence_numbers
 
     found = learned.evidence
