@@ -80,10 +80,10 @@ class GroupedChameleon:
         items = () if roles.learning is None else items_of(roles.learning)
         self._require_enough(user.id, items)
         start = await self._started(steps)
-        steps.report(start.usage)
+        steps.report(self._paid(start))
         gradient = await self._gradient(start, items)
         factors = self._stepped(start, gradient, user.id)
-        steps.report(start.usage)
+        steps.report(self._paid(start))
         edits = {_variant(each): edit_of_factors(factors, each) for each in self._stepping.strengths}
         variant, trials, spent = await choose(
             edits, roles.choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
@@ -103,7 +103,7 @@ class GroupedChameleon:
             n_learned=len(items),
             n_chosen=len(roles.choosing),
             n_judged=0,
-            usage=start.usage + spent,
+            usage=self._paid(start) + spent,
             read=_read(items, self._settings, refitted=False),
             started_from=StartedFrom(start.group, start.digest) if start.group else None,
         )
@@ -131,10 +131,10 @@ class GroupedChameleon:
         if not kept:
             raise PersonalizationError(f"no member of group {group_id!r} has enough history to learn from")
         start = await self._started(steps)
-        steps.report(start.usage)
+        steps.report(self._paid(start))
         targets, n_items = self._targets(group_id, [roles for _, roles in kept])
         trained = await self._trained(start, targets)
-        steps.report(start.usage)
+        steps.report(self._paid(start))
         choosing = [item for _, roles in kept for item in roles.choosing]
         judging = [item for _, roles in kept for item in roles.judging]
         edits = {_variant(each): edit_of_factors(trained, each) for each in self._stepping.group_strengths}
@@ -156,13 +156,17 @@ class GroupedChameleon:
             n_learned=n_items.opinions + n_items.texts,
             n_chosen=len(choosing),
             n_judged=0,
-            usage=start.usage + spent,
+            usage=self._paid(start) + spent,
             members=tuple(user.id for user, _ in kept),
             read=n_items,
             start=start.measures,
         )
         steps.report(learned.usage)
         return await self._judged(learned, judging, choosing)
+
+    def _paid(self, start: Start) -> Usage:
+        """Return the cost of the start if it was measured for this fit, and not before for all people."""
+        return start.usage if self._start is None else Usage()
 
     async def _started(self, steps: _Steps) -> Start:
         steps.report(Usage())
@@ -233,7 +237,8 @@ class GroupedChameleon:
                 if turn < len(items) and len(answers) < self._stepping.most_targets:
                     taken.append(items[turn])
                     answers += own_answers(items[turn : turn + 1], self._settings.answering)
-        return answers, _read(taken, self._settings, refitted=False)
+        answers = answers[: self._stepping.most_targets]  # the last text may be long, and is then read in part
+        return answers, replace(_read(taken, self._settings, refitted=False), answers=len(answers))
 
     async def _trained(self, start: Start, targets: Sequence[ChosenAnswer]) -> EditFactors:
         stepping = self._stepping
