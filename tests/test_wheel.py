@@ -279,13 +279,13 @@ NAME_THE_OTHERS = """
 import importlib
 import re
 from idiolect.errors import MissingExtraError
-from idiolect.methods.chameleon import dpo
+from idiolect.methods.trained.training import check_extra
 
 named = []
 for use in (
     lambda: importlib.import_module("idiolect.export.verify_peft"),
     lambda: importlib.import_module("idiolect.export.verify_llamacpp"),
-    dpo._check_extra,
+    lambda: check_extra("DPO"),
 ):
     try:
         use()

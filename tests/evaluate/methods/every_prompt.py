@@ -55,7 +55,7 @@ def on_weights(of: Benchmark, folder: Path, **changes: Any) -> Bench:
     network = load_local_model(weights(folder), device="cpu")
     source = Source(network, "tiny", fingerprint=network.fingerprint())
     start = random_start(SIZES["num_hidden_layers"], SIZES["hidden_size"])
-    opened = OpenWeights(network, source.fingerprint, preset("measured"), start, pairs=6, pair_tokens=20)
+    opened = OpenWeights(network, source.fingerprint, preset("measured"), start, pairs=12, pair_tokens=24)
     found = on_doubles(of, model=source, optimizer=source, open_weights=opened)
     fermi = replace(found.fermi, proposers=("demonstrations",))
     return replace(found, fermi=fermi, **changes)
