@@ -144,7 +144,7 @@ async def test_a_start_of_other_weights_is_refused(store: Path, tmp_path: Path) 
     with pytest.raises(OtherWeightsError, match="on other weights than those of") as e:
         await fit(store, other, [U1], ChameleonChoices(from_group="readers"))
     assert (e.value.model, e.value.owner, e.value.kind) == (other, "readers", "group")
-    with pytest.raises(SettingsError, match="on other weights than those of .*groups fit"):
+    with pytest.raises(SettingsError, match=r"on other weights than those of .*groups fit"):
         await fit(store, other, [U1], ChameleonChoices(from_group=str(tmp_path / "readers")))
 
 
