@@ -22,7 +22,7 @@ from idiolect.errors import ModelError, SettingsError
 from idiolect.evaluate.benchmark import NeutralText, text_key
 from idiolect.evaluate.lines import json_lines, replace_file
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
-from idiolect.methods.texts import text_log_likelihoods
+from idiolect.methods.texts import storable, text_log_likelihoods
 from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def _written(bench: Bench, n: int) -> tuple[NeutralText, ...]:
     drawn = await model.complete(
         [CompletionRequest((Message("user", text),), _SAMPLING, draw=place) for place, text in enumerate(asked)]
     )
-    texts = [_storable(each.text) for each in drawn]
+    texts = [storable(each.text) for each in drawn]
     kept = [(request, text) for request, text in zip(asked, texts, strict=True) if text]
     if not kept:
         raise ModelError(f"the model {bench.model.name!r} wrote no neutral text: all were blank")
@@ -87,11 +87,6 @@ def _requests(n: int) -> list[str]:
 
     about = [subject_query(subject).text for subject in reversed(subjects())]
     return [about[place % len(about)] for place in range(n)]
-
-
-def _storable(text: str) -> str:
-    """Return a model's text without blanks at its ends, NULs and lone surrogates, which files cannot keep."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
 
 
 def _line(text: NeutralText) -> dict[str, Any]:

@@ -128,8 +128,9 @@ def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
     from idiolect.methods.chameleon.settings import preset
 
     fingerprint = opened.fingerprint()
-    start = packaged_start(config.model)
-    if config.from_group is not None:
+    if config.from_group is None:
+        start = packaged_start(config.model)
+    else:
         start = open_folder(config.from_group, model=config.model, fingerprint=fingerprint)
     name = config.chameleon_preset or ("measured" if start is None else "grouped")
     return OpenWeights(

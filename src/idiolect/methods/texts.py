@@ -14,6 +14,11 @@ PLAIN_REQUEST = "Write a short paragraph."  # the user's texts answer this; it d
 MAX_CHARS = 1200  # characters of a text that are scored
 
 
+def storable(text: str) -> str:
+    """Return a model's text without outer blanks, NULs and lone surrogates; stores and files cannot keep the latter."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
+
+
 async def text_log_likelihoods(
     texts: Sequence[str], /, model: ChoiceModel, *, prompt: str = "", requests: Sequence[str] = ()
 ) -> list[float]:

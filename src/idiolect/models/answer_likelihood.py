@@ -133,16 +133,13 @@ def _padded(network: Network, targets: Sequence[Target]) -> Tensor:
     """Return the summed log-probability of every choice, by one padded row for each."""
     rows = [(target.prompt, ids) for target in targets for ids in target.choices]
     fed = [(prompt + ids)[:-1] for prompt, ids in rows]  # no prediction is needed after the last token
-    width = max(map(len, fed))
+    ids, mask = network.padded(fed)  # (rows, T) each
     first = min(len(prompt) for prompt, _ in rows) - 1
     logits = network.logits(
-        torch.arange(first, width, device=network.device),
-        input_ids=network.tensor([(*each, *[0] * (width - len(each))) for each in fed]),
-        attention_mask=network.tensor([[1] * len(each) + [0] * (width - len(each)) for each in fed]),
-        use_cache=False,
+        torch.arange(first, ids.shape[1], device=network.device), input_ids=ids, attention_mask=mask, use_cache=False
     )  # (rows, kept, V)
     totals = []
-    for (prompt, ids), at in zip(rows, logits, strict=True):
-        own = at[len(prompt) - 1 - first :][: len(ids)]  # (tokens, V)
-        totals.append((own.gather(1, network.tensor(ids)[:, None])[:, 0] - own.logsumexp(dim=1)).sum())
+    for (prompt, choice), at in zip(rows, logits, strict=True):
+        own = at[len(prompt) - 1 - first :][: len(choice)]  # (tokens, V)
+        totals.append((own.gather(1, network.tensor(choice)[:, None])[:, 0] - own.logsumexp(dim=1)).sum())
     return torch.stack(totals)

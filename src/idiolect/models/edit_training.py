@@ -105,7 +105,7 @@ def write_gradient(network: Network, factors: EditFactors, targets: Sequence[Tar
         raise ValueError("no targets to compute a gradient of: expected at least one")
     reads, writes = (each.to(network.device) for each in (factors.reads, factors.writes))
     writes = writes.clone().requires_grad_()
-    with _frozen(network), _running(network, reads, writes), torch.enable_grad():
+    with network.frozen(), _running(network, reads, writes), torch.enable_grad():
         for batch in passes(targets, max_tokens=passing.max_tokens):
             found = log_likelihoods(network, [targets[i] for i in batch], packed=passing.packed)
             found.sum().backward()  # type: ignore[no-untyped-call]
@@ -146,7 +146,7 @@ def train_edit(
     optimizer = torch.optim.Adam(groups, betas=BETAS)
     steps = settings.epochs * math.ceil(len(targets) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
-    with _frozen(network):
+    with network.frozen():
         for done, batch in enumerate(_batches(targets, settings), 1):
             for part in passes(batch, max_tokens=passing.max_tokens):
                 with torch.enable_grad(), _running(network, reads / length, writes * length):
@@ -178,16 +178,3 @@ def _running(network: Network, reads: Tensor, writes: Tensor) -> Iterator[None]:
 
     with changing_outputs(mlp_ends(network.module), edited):
         yield
-
-
-@contextmanager
-def _frozen(network: Network) -> Iterator[None]:
-    """Compute no gradients of the network's weights within the context."""
-    trainable = [parameter for parameter in network.module.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)

@@ -28,28 +28,21 @@ def likelihood_gradients(network: Network, texts: Sequence[EncodedText], *, batc
     Returns:
         float32 on the CPU, shape (n, L, d); nat per unit of activation.
     """
-    trainable = [parameter for parameter in network.module.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
-        found: Tensor | None = None
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
+    found: Tensor | None = None
+    with network.frozen():
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             rows = _gradients_of([texts[i] for i in batch], network)  # (B, L, d)
             found = rows.new_empty(len(texts), *rows.shape[1:]) if found is None else found
             found[batch] = rows
-        assert found is not None
-        return found
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+    assert found is not None
+    return found
 
 
 def _gradients_of(texts: Sequence[EncodedText], network: Network) -> Tensor:
-    width = max(len(text.ids) for text in texts)
-    ids = network.tensor([(*text.ids, *[0] * (width - len(text.ids))) for text in texts])  # (B, T)
-    mask = network.tensor([[1] * len(text.ids) + [0] * (width - len(text.ids)) for text in texts])  # (B, T)
+    ids, mask = network.padded([text.ids for text in texts])  # (B, T) each
+    width = ids.shape[1]
     first = max(min(text.start for text in texts), 1) - 1
     pushes: list[Tensor] = []
 

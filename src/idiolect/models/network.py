@@ -7,8 +7,8 @@ attention that obeys a 4D mask, and no attention window shorter than the text.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,18 @@ class Network:
         """Return a context in which every forward pass is edited; None adds no hooks and changes nothing."""
         return nullcontext() if edits is None else self.editor.editing(edits)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Compute no gradients of the weights within the context."""
+        trainable = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in trainable:
+                parameter.requires_grad_(True)
+
     def forget_edits(self) -> None:
         """Drop the copies of edits."""
         if "editor" in self.__dict__:  # cached_property creates it on first use
@@ -63,6 +75,12 @@ class Network:
     def tensor(self, values: Any) -> Tensor:
         """Return the values as an integer tensor on the network's device."""
         return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return token ids padded on the right, and their attention mask; (B, T) each, T the longest row."""
+        width = max(map(len, rows))
+        ids = self.tensor([(*row, *[0] * (width - len(row))) for row in rows])
+        return ids, self.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
 
     def logits(self, keep: Tensor | int, **inputs: Any) -> Tensor:
         """Return float32 logits (batch, kept, V) at the positions `keep`: indices, or how many from the end."""

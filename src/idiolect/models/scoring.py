@@ -123,9 +123,8 @@ class PaddedScorer:
 
     def _pass(self, rows: Sequence[_Row]) -> list[float]:
         fed = [(row.prompt + row.choice)[:-1] for row in rows]  # no prediction is needed after the last token
-        width = max(map(len, fed))
-        ids = self._network.tensor([(*f, *[0] * (width - len(f))) for f in fed])  # (B, L)
-        mask = self._network.tensor([[1] * len(f) + [0] * (width - len(f)) for f in fed])  # (B, L)
+        ids, mask = self._network.padded(fed)  # (B, L) each
+        width = ids.shape[1]
         first = min(len(row.prompt) for row in rows) - 1
         keep = torch.arange(first, width, device=ids.device)  # (kept,)
         with self._network.editing(self._edits(rows, width)):

@@ -5,9 +5,10 @@ opening (opens the models) → Bench, one per run → Desk, one per (method, per
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case, NeutralText
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from idiolect.methods.chameleon.measuring import EditableModel
     from idiolect.methods.chameleon.settings import ChameleonSettings
     from idiolect.methods.chameleon.start import Start
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,15 @@ class Bench:
     def embedder(self) -> Embedder | None:
         """Embedding model of the dense similarity; None if there is none."""
         return self.dense.embedder if isinstance(self.dense, EmbeddingSimilarity) else None
+
+    async def once(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
+        """Return what `compute` returned for this key first; concurrent callers wait for it."""
+        lock: asyncio.Lock = self.shared.setdefault(("lock", key), asyncio.Lock())
+        async with lock:
+            if key not in self.shared:
+                self.shared[key] = await compute()
+        found: T = self.shared[key]
+        return found
 
     def weights(self) -> OpenWeights:
         """Return the open weights.

@@ -14,7 +14,6 @@ A group's edit is learned once and used for all members. The control "another's"
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -91,12 +90,7 @@ class ChameleonMethod:
             return await self._fit([case.user], desk, owner="")
         members, owner = self._members(case, desk.bench)
         key = ("chameleon", self, owner, desk.seed, _size(case.user))
-        lock = desk.bench.shared.setdefault(("lock", key), asyncio.Lock())
-        async with lock:
-            if key not in desk.bench.shared:
-                desk.bench.shared[key] = await self._fit(members, desk, owner=owner)
-        found: Learned = desk.bench.shared[key]
-        return found
+        return await desk.bench.once(key, lambda: self._fit(members, desk, owner=owner))
 
     async def fit_timed(self, user: User, desk: Desk) -> Learned:
         """Fit the person's edit, with the time except for writing pairs as `seconds_without_writing` in its notes.

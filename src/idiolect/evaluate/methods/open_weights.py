@@ -8,7 +8,6 @@ are the most expensive part of learning on a small machine.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -112,13 +111,8 @@ class DeskWeights:
 async def plain_start_of(desk: Desk, settings: ChameleonSettings) -> Start:
     """Return the start that changes nothing, measured once for an evaluation."""
     key = ("plain start", settings.stepping, settings.generation.seed)
-    lock = desk.bench.shared.setdefault(("lock", key), asyncio.Lock())
-    async with lock:
-        if key not in desk.bench.shared:
-            model = DeskWeights(desk)
-            desk.bench.shared[key] = await plain_start(model, model, settings)
-    found: Start = desk.bench.shared[key]
-    return found
+    model = DeskWeights(desk)
+    return await desk.bench.once(key, lambda: plain_start(model, model, settings))
 
 
 async def _once(bench: Bench, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:

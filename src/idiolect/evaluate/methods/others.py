@@ -9,7 +9,6 @@ takes part.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -145,13 +144,12 @@ async def chosen_on_others(
     """
     size = max(len(user.opinions), len(user.texts), 1)
     whole = ("chosen on others", key, size, others)
-    lock: asyncio.Lock = desk.bench.shared.setdefault(("lock", whole), asyncio.Lock())
-    async with lock:
-        if whole not in desk.bench.shared:
-            parts = parts_of_others(desk.bench, others, size=size, only_texts=only_texts)
-            desk.bench.shared[whole] = await _chosen(parts, replace(desk, seed=0), gains_of)
-    found: Choice[C] = desk.bench.shared[whole]
-    return found
+
+    async def choose() -> Choice[C]:
+        parts = parts_of_others(desk.bench, others, size=size, only_texts=only_texts)
+        return await _chosen(parts, replace(desk, seed=0), gains_of)
+
+    return await desk.bench.once(whole, choose)
 
 
 async def _chosen(parts: Sequence[Part], desk: Desk, gains_of: GainsOf[C]) -> Choice[C]:

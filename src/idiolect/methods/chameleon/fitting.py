@@ -33,7 +33,7 @@ from idiolect.methods.chameleon.preferences import (
     text_query,
     write_pairs,
 )
-from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, least_items
+from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, require_enough
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
 from idiolect.methods.chameleon.variants import diagnose, edit_of
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
@@ -154,15 +154,11 @@ class Chameleon:
     async def _generate(self, user_id: str, roles: Roles, pooled: _Pool, steps: _Steps) -> None:
         """Write one user's pairs, and add them to the pool."""
         settings = self._settings.generation
-        if roles.learning is None or roles.n_learning < least_items(self._settings):
-            raise PersonalizationError(
-                f"user {user_id!r} has {roles.n_learning} opinions and texts to learn from, apart from those held out; "
-                f"{least_items(self._settings)} are needed"
-            )
+        learning = require_enough(roles, self._settings, owner=user_id)
         steps.report(_STAGES[0], pooled.usage)
-        guiding = [] if settings.personalized == "own" else await self._guiding(roles.learning)
+        guiding = [] if settings.personalized == "own" else await self._guiding(learning)
         steps.report(_STAGES[1], pooled.usage)
-        data = await write_pairs(queries_of(roles.learning, settings), guiding, self._writer, settings)
+        data = await write_pairs(queries_of(learning, settings), guiding, self._writer, settings)
         pooled.add(data, roles)
 
     async def _edits(self, pooled: _Pool) -> tuple[Measured, dict[Variant, Edit]]:

@@ -25,7 +25,7 @@ from idiolect.methods.chameleon.judging import judge
 from idiolect.methods.chameleon.measuring import TrainableModel
 from idiolect.methods.chameleon.own_words import own_answers
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
-from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, least_items
+from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, require_enough
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
 from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
@@ -77,36 +77,16 @@ class GroupedChameleon:
         """
         steps = _Steps(user.id, _PERSON, observer)
         (roles,) = deal_roles([user], self._settings, owner=user.id)
-        items = () if roles.learning is None else items_of(roles.learning)
-        self._require_enough(user.id, items)
+        items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
         steps.report(self._paid(start))
         gradient = await self._gradient(start, items)
         factors = self._stepped(start, gradient, user.id)
         steps.report(self._paid(start))
-        edits = {_variant(each): edit_of_factors(factors, each) for each in self._stepping.strengths}
-        variant, trials, spent = await choose(
-            edits, roles.choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
-        )
-        learned = ChameleonPersonalization(
-            user_id=user.id,
-            model=self._identity.name,
-            fingerprint=self._identity.fingerprint,
-            settings=self._settings,
-            variant=variant,
-            edit=edits[variant],
-            insights=(),
-            pairs=(),
-            dropped={},
-            layers=(),
-            trials=trials,
-            n_learned=len(items),
-            n_chosen=len(roles.choosing),
-            n_judged=0,
-            usage=self._paid(start) + spent,
-            read=_read(items, self._settings, refitted=False),
-            started_from=StartedFrom(start.group, start.digest) if start.group else None,
-        )
+        read = _read(items, self._settings, refitted=False)
+        learned = await self._chosen(user.id, factors, self._stepping.strengths, start, roles.choosing, read)
+        if start.group:
+            learned = replace(learned, started_from=StartedFrom(start.group, start.digest))
         steps.report(learned.usage)
         learned = await self._judged(learned, roles.judging, roles.choosing)
         steps.report(learned.usage)
@@ -132,17 +112,32 @@ class GroupedChameleon:
             raise PersonalizationError(f"no member of group {group_id!r} has enough history to learn from")
         start = await self._started(steps)
         steps.report(self._paid(start))
-        targets, n_items = self._targets(group_id, [roles for _, roles in kept])
+        targets, read = self._targets(group_id, [roles for _, roles in kept])
         trained = await self._trained(start, targets)
         steps.report(self._paid(start))
         choosing = [item for _, roles in kept for item in roles.choosing]
         judging = [item for _, roles in kept for item in roles.judging]
-        edits = {_variant(each): edit_of_factors(trained, each) for each in self._stepping.group_strengths}
+        learned = await self._chosen(group_id, trained, self._stepping.group_strengths, start, choosing, read)
+        learned = replace(learned, members=tuple(user.id for user, _ in kept), start=start.measures)
+        steps.report(learned.usage)
+        return await self._judged(learned, judging, choosing)
+
+    async def _chosen(
+        self,
+        owner: str,
+        factors: EditFactors,
+        strengths: Sequence[float],
+        start: Start,
+        items: Sequence[Item],
+        read: HistoryRead,
+    ) -> ChameleonPersonalization:
+        """Return the edit at the strength that the items choose, before it is judged."""
+        edits = {Variant("grouped", each, layers=None): edit_of_factors(factors, each) for each in strengths}
         variant, trials, spent = await choose(
-            edits, choosing, start.neutral, self._model, self._settings, base_fluency=start.fluency
+            edits, items, start.neutral, self._model, self._settings, base_fluency=start.fluency
         )
-        learned = ChameleonPersonalization(
-            user_id=group_id,
+        return ChameleonPersonalization(
+            user_id=owner,
             model=self._identity.name,
             fingerprint=self._identity.fingerprint,
             settings=self._settings,
@@ -153,16 +148,12 @@ class GroupedChameleon:
             dropped={},
             layers=(),
             trials=trials,
-            n_learned=n_items.opinions + n_items.texts,
-            n_chosen=len(choosing),
+            n_learned=read.opinions + read.texts,
+            n_chosen=len(items),
             n_judged=0,
             usage=self._paid(start) + spent,
-            members=tuple(user.id for user, _ in kept),
-            read=n_items,
-            start=start.measures,
+            read=read,
         )
-        steps.report(learned.usage)
-        return await self._judged(learned, judging, choosing)
 
     def _paid(self, start: Start) -> Usage:
         """Return the cost of the start if it was measured for this fit, and not before for all people."""
@@ -180,14 +171,6 @@ class GroupedChameleon:
         most = self._stepping.most_held_out / max(sum(len(items_of(member)) for member in members), 1)
         evidence = replace(settings.evidence, share=min(settings.evidence.share, most))
         return replace(settings, evidence=evidence, choosing_share=min(settings.choosing_share, most))
-
-    def _require_enough(self, owner: str, items: Sequence[Item]) -> None:
-        least = least_items(self._settings)
-        if len(items) < least:
-            raise PersonalizationError(
-                f"user {owner!r} has {len(items)} opinions and texts to learn from, apart from those held out; "
-                f"{least} are needed"
-            )
 
     async def _gradient(self, start: Start, items: Sequence[Item]) -> Tensor:
         """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
@@ -247,10 +230,6 @@ class GroupedChameleon:
         )
         plain = EditFactors(start.factors.reads, torch.zeros_like(start.factors.writes))
         return await self._model.train_edit(plain, start.scale, targets, training)
-
-
-def _variant(strength: float) -> Variant:
-    return Variant("grouped", strength, layers=None)
 
 
 def _read(items: Sequence[Item], settings: ChameleonSettings, *, refitted: bool) -> HistoryRead:

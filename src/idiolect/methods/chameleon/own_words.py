@@ -16,6 +16,7 @@ from idiolect.methods.answering import AnsweringSettings, asked_block, choice_re
 from idiolect.methods.chameleon.roles import Item
 from idiolect.methods.texts import MAX_CHARS, PLAIN_REQUEST
 from idiolect.models.language_model import ChoiceRequest, ChosenAnswer, Message
+from idiolect.people.user import Opinion
 
 _PARAGRAPH, _LINE, _WORD = re.compile(r"(?=\n\s*\n)"), re.compile(r"(?=\n)"), re.compile(r"(?=\s)")
 _SENTENCE = re.compile(r"[.!?…]['\"”’)\]]*(?=\s)|[。！？]['\"”’）」』]*")
@@ -51,22 +52,21 @@ def windows(text: str, *, max_chars: int = MAX_CHARS) -> list[str]:
 
 
 def _answers(item: Item, settings: AnsweringSettings) -> Iterator[ChosenAnswer]:
-    if isinstance(item, str):
-        chat, said = (Message("user", PLAIN_REQUEST),), item
-    else:
-        chat, said = (Message("user", asked_block(item.question, settings)),), item.answer
-        if item.question.choices:
-            yield ChosenAnswer(_request(chat, item, settings), item.question.choices.index(item.answer))
-            return
-    for piece in windows(said):
-        yield ChosenAnswer(ChoiceRequest(chat, (piece,)))
+    if not isinstance(item, str) and item.question.choices:
+        yield chosen_answer(item, settings)
+        return
+    request = PLAIN_REQUEST if isinstance(item, str) else asked_block(item.question, settings)
+    for piece in windows(item if isinstance(item, str) else item.answer):
+        yield ChosenAnswer(ChoiceRequest((Message("user", request),), (piece,)))
 
 
-def _request(chat: tuple[Message, ...], item: Item, settings: AnsweringSettings) -> ChoiceRequest:
-    assert not isinstance(item, str)
+def chosen_answer(opinion: Opinion, settings: AnsweringSettings) -> ChosenAnswer:
+    """Return an opinion's choice, on the request with which its question is asked; the question has choices."""
+    question = opinion.question
+    chat, chosen = (Message("user", asked_block(question, settings)),), question.choices.index(opinion.answer)
     if settings.mode == "generate":  # the model writes the choice itself, so nothing is prefilled
-        return ChoiceRequest(chat, item.question.choices)
-    return choice_request(chat, item.question, settings)
+        return ChosenAnswer(ChoiceRequest(chat, question.choices), chosen)
+    return ChosenAnswer(choice_request(chat, question, settings), chosen)
 
 
 def _end_of_window(text: str, max_chars: int) -> int:

@@ -23,7 +23,7 @@ from idiolect.methods.chameleon.history import cut
 from idiolect.methods.chameleon.sentences import whole_sentences
 from idiolect.methods.chameleon.settings import GenerationSettings
 from idiolect.methods.templating import render
-from idiolect.methods.texts import PLAIN_REQUEST
+from idiolect.methods.texts import PLAIN_REQUEST, storable
 from idiolect.models.language_model import (
     Completion,
     CompletionModel,
@@ -213,11 +213,6 @@ def _said(completion: Completion) -> _Side:
 
 def _chat(system: str, text: str) -> tuple[Message, ...]:
     return (*((Message("system", system),) if system else ()), Message("user", text))
-
-
-def storable(text: str) -> str:
-    """Return a model's text without NULs and lone surrogates, which stores cannot keep."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8").strip()
 
 
 def _useful(

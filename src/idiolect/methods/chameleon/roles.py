@@ -44,6 +44,21 @@ def least_items(settings: ChameleonSettings) -> int:
     return settings.generation.least_pairs if settings.generation.personalized == "own" else 2
 
 
+def require_enough(roles: Roles, settings: ChameleonSettings, *, owner: str) -> User:
+    """Return the user with the items to learn from.
+
+    Raises:
+        PersonalizationError: they are fewer than learning needs.
+    """
+    least = least_items(settings)
+    if roles.learning is None or roles.n_learning < least:
+        raise PersonalizationError(
+            f"user {owner!r} has {roles.n_learning} opinions and texts to learn from, apart from those held out; "
+            f"{least} are needed"
+        )
+    return roles.learning
+
+
 def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str) -> list[Roles]:
     """Draw the roles of a user's items, or of all items of a group's members; return one `Roles` per user, in order.
 

@@ -21,7 +21,8 @@ from idiolect.models.edits import Gate, Positions
 RuleName = Literal["literal", "contrastive", "orthogonalized", "p_only", "n_only", "addition", "gradient", "grouped"]
 PersonalizedSide = Literal["generated", "own"]
 
-_ONE_STRENGTH = ("addition", "gradient", "grouped")
+ADDING_RULES: tuple[RuleName, ...] = ("addition", "gradient", "grouped")
+"""Rules that add vectors where a read is constant, with one strength; the others are the paper's two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Variant:
         )
 
     def __str__(self) -> str:
-        strengths = f"α {self.alpha:g}" if self.rule in _ONE_STRENGTH else f"α {self.alpha:g}, β {self.beta:g}"
+        strengths = f"α {self.alpha:g}" if self.rule in ADDING_RULES else f"α {self.alpha:g}, β {self.beta:g}"
         layers = "layers by the elbow" if self.layers == "elbow" else f"{self.layers or 'all'} layers"
         return f"{self.rule}, {strengths}, {layers}"
 

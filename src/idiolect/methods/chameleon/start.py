@@ -19,9 +19,10 @@ from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.judging import ItemScores, fluency
 from idiolect.methods.chameleon.measuring import EditableModel, Text
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, NeutralText, StartMeasures
-from idiolect.methods.chameleon.preferences import storable, subject_query, subjects
+from idiolect.methods.chameleon.preferences import subject_query, subjects
 from idiolect.methods.chameleon.rules import constant_reader
 from idiolect.methods.chameleon.settings import ChameleonSettings, SteppingSettings
+from idiolect.methods.texts import storable
 from idiolect.models.edit_training import EditFactors
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage

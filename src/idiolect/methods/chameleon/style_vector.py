@@ -14,7 +14,6 @@ so that the edit is a LoRA of rank 1 and, with positions "all", can be exported.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,9 +24,10 @@ from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.measuring import EditableModel
 from idiolect.methods.chameleon.preferences import likeness
 from idiolect.methods.chameleon.rules import addition, constant_reader
+from idiolect.methods.chameleon.sentences import whole_sentences
 from idiolect.methods.setting_checks import require, require_one_of
 from idiolect.methods.templating import render
-from idiolect.methods.texts import PLAIN_REQUEST
+from idiolect.methods.texts import PLAIN_REQUEST, storable
 from idiolect.models.edits import Edit, Positions
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams
 from idiolect.models.thoughts import after_thoughts
@@ -36,7 +36,6 @@ from idiolect.models.words import words_of
 Pooling = Literal["last", "mean"]
 
 _LEAST_PAIRS = 2
-_SENTENCES = re.compile(r".*[.!?]['\"”’)]*(?=\s|$)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ async def _plain(texts: Sequence[str], writer: CompletionModel, settings: StyleV
         for at, text in enumerate(texts)
     ]
     completions = await writer.complete(requests)
-    said = [after_thoughts(each.text).text.replace("\x00", "").strip() for each in completions]
+    said = [storable(after_thoughts(each.text).text) for each in completions]
     return [
         _whole_sentences(text) if each.finish_reason == "length" else text
         for text, each in zip(said, completions, strict=True)
@@ -148,5 +147,4 @@ async def _plain(texts: Sequence[str], writer: CompletionModel, settings: StyleV
 
 def _whole_sentences(text: str) -> str:
     """Return a text that was cut off up to the end of its last whole sentence; all of it if there is none."""
-    found = _SENTENCES.match(text)
-    return found[0] if found else text
+    return whole_sentences(text) or text

@@ -17,7 +17,7 @@ from idiolect.methods.chameleon.layer_choice import choose_layers
 from idiolect.methods.chameleon.measuring import Measured
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, LayerDiagnostics
 from idiolect.methods.chameleon.rules import addition, two_step
-from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
+from idiolect.methods.chameleon.settings import ADDING_RULES, ChameleonSettings, Variant
 from idiolect.models.edits import Edit, LayerEdit
 
 
@@ -106,7 +106,7 @@ def random_edit(learned: ChameleonPersonalization, *, seed: int) -> Edit:
     variant, edit = learned.variant, learned.edit
     layers: dict[int, LayerEdit] = {}
     for index, layer in edit.layers.items():
-        if variant.rule in ("addition", "gradient"):
+        if variant.rule in ADDING_RULES:
             lengths = layer.write.norm(dim=1, keepdim=True)  # (r, 1)
             layers[index] = LayerEdit(layer.read, lengths * _random_directions(layer.write, generator))
         else:

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from idiolect.errors import PersonalizationError
-from idiolect.methods.answering import AnsweringSettings, asked_block, choice_request
+from idiolect.methods.answering import AnsweringSettings, asked_block
+from idiolect.methods.chameleon.own_words import chosen_answer
 from idiolect.methods.texts import PLAIN_REQUEST
 from idiolect.methods.trained.training import (
     Clock,
@@ -109,11 +110,11 @@ async def train_sft(
 
 def _opinion(opinion: Opinion, settings: AnsweringSettings) -> Example:
     question = opinion.question
-    messages = (Message("user", asked_block(question, settings)),)
-    if settings.mode == "generate" or not question.choices:
-        return Example(messages, opinion.answer)
-    request = choice_request(messages, question, settings)
-    return Example(messages, request.choices[question.choices.index(opinion.answer)], request.prefill, ends=False)
+    if not question.choices:
+        return Example((Message("user", asked_block(question, settings)),), opinion.answer)
+    asked = chosen_answer(opinion, settings)
+    request, ends = asked.request, settings.mode == "generate"
+    return Example(request.messages, request.choices[asked.chosen], request.prefill, ends)
 
 
 def _rows(example: Example, form: ChatFormat, most: int) -> list[dict[str, list[int]]]:
