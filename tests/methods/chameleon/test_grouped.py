@@ -19,6 +19,7 @@ from idiolect.methods.chameleon.personalization import ChameleonPersonalization,
 from idiolect.methods.chameleon.roles import Item, deal_roles
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant, preset
 from idiolect.methods.chameleon.start import Start, start_of
+from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.personalization import Progress
 from idiolect.models.edit_training import EditFactors
 from idiolect.models.language_model import ChosenAnswer
@@ -133,6 +134,16 @@ async def first_start(made: ChameleonSettings) -> Start:
     from idiolect.methods.chameleon.start import plain_start
 
     return await plain_start(PlantedModel(), PlantedModel(), made)
+
+
+async def test_the_random_control_reads_as_the_step_does_and_writes_as_much() -> None:
+    learned = await fit(PlantedModel(), writer(20), stepping(), random_start(LAYERS, WIDTH))
+    control = random_edit(learned, seed=0)
+    assert list(control.layers) == list(learned.edit.layers)
+    for at, layer in learned.edit.layers.items():
+        assert torch.equal(control.layers[at].read, layer.read)
+        assert torch.allclose(control.layers[at].write.norm(dim=1), layer.write.norm(dim=1), rtol=1e-5)
+        assert not torch.allclose(control.layers[at].write, layer.write)
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan")])
