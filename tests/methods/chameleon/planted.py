@@ -176,13 +176,12 @@ def rater(n: int = 8) -> User:
     return User("r", opinions=tuple(Opinion(Question(f"How is dish {i}?", choices), "zesty") for i in range(n)))
 
 
-def stepping(*, evidence: float = 0.2, choosing: float = 0.2, **changes: Any) -> ChameleonSettings:
+def stepping(*, evidence: float = 0.2, **changes: Any) -> ChameleonSettings:
     """Settings with steps long enough to be seen here; `changes` are of `SteppingSettings`."""
-    made: dict[str, Any] = {"step": 0.05, "strengths": (0.5, 1.0), "from_group": False, **changes}
+    made: dict[str, Any] = {"step": 0.05, "strength": 1.0, "from_group": False, **changes}
     return replace(
         preset("measured"),
         stepping=SteppingSettings(**made),
-        choosing_share=choosing,
         evidence=EvidenceSettings(share=evidence),
     )
 

@@ -70,8 +70,8 @@ async def test_what_judges_is_read_only_after_it_has_judged() -> None:
     assert roles.learning is not None
     first, rest = read_in(model)
     assert sorted(first) == sorted(roles.learning.texts)
-    assert sorted(rest) == sorted(words([*roles.judging, *roles.choosing]))
-    assert (learned.n_chosen, learned.n_judged) == (len(roles.choosing), len(roles.judging)) == (4, 4)
+    assert sorted(rest) == sorted(words(roles.judging))
+    assert (learned.n_chosen, learned.n_judged) == (0, len(roles.judging)) == (0, 4)
     second = max(at for at, event in enumerate(model.events) if event == "write gradient")
     assert max(at for at, event in enumerate(model.events) if event == "score edited") < second
 
@@ -88,22 +88,22 @@ async def test_an_edit_that_does_not_answer_is_not_refitted() -> None:
     learned = await fit(model, user, made)
     assert not learned.used
     assert len(model.gradients) == 1
-    assert learned.read == HistoryRead(0, 12, 12, refitted=False)
-    assert (learned.n_learned, learned.n_items) == (12, 20)
+    assert learned.read == HistoryRead(0, 16, 16, refitted=False)
+    assert (learned.n_learned, learned.n_items) == (16, 20)
 
 
 async def test_nothing_is_refitted_if_the_settings_say_so() -> None:
     model = PlantedModel()
     learned = await fit(model, writer(20), stepping(refit=False))
     assert learned.used
-    assert (len(model.gradients), learned.read) == (1, HistoryRead(0, 12, 12, refitted=False))
+    assert (len(model.gradients), learned.read) == (1, HistoryRead(0, 16, 16, refitted=False))
 
 
 async def test_nothing_is_left_to_refit_where_nothing_is_held_out() -> None:
     model = PlantedModel()
-    learned = await fit(model, writer(20), stepping(evidence=0.0, choosing=0.0))
+    learned = await fit(model, writer(20), stepping(evidence=0.0))
     assert learned.used
-    assert learned.variant.alpha == 0.5, "the preferred strength"
+    assert learned.variant.alpha == 1.0
     assert (len(model.gradients), learned.read) == (1, HistoryRead(0, 20, 20, refitted=False))
 
 
@@ -169,29 +169,44 @@ async def test_history_of_which_too_little_may_be_learned_from_is_an_error() -> 
     """Free answers that are the held-out texts too may not be learned from."""
     texts = writer(4).texts
     told = tuple(Opinion(f"What is {i}?", text) for i, text in enumerate(texts))
-    made = stepping(evidence=0.4, choosing=0.4)
+    made = stepping(evidence=0.8)
     with pytest.raises(PersonalizationError, match=r"user 'u' has \d opinions and texts to learn from, apart .* 4 are"):
         await fit(PlantedModel(), User("u", opinions=told, texts=texts), made)
 
 
-async def test_a_strength_that_costs_too_much_is_not_chosen() -> None:
-    made = replace(stepping(strengths=(2.0, 0.25)), max_fluency_cost=0.01)
+async def test_a_strength_that_costs_too_much_shrinks_until_it_is_bearable() -> None:
+    made = replace(stepping(strength=2.0), max_fluency_cost=0.01)
     learned = await fit(PlantedModel(), writer(), made)
-    strong, weak = learned.trials
-    assert (strong.gain or 0) > (weak.gain or 0) > 0
-    assert (strong.eligible, weak.eligible) == (False, True)
-    assert learned.variant == weak.variant == Variant("grouped", 0.25, layers=None)
+    first, *_, last = learned.trials
+    assert first.variant == Variant("grouped", 2.0, layers=None)
+    assert [trial.eligible for trial in learned.trials] == [False] * (len(learned.trials) - 1) + [True]
+    assert learned.variant == last.variant
+    assert 0 < last.variant.alpha < 2.0
+    assert last.fluency >= -0.01
+    assert all(trial.gain is None for trial in learned.trials)
     assert learned.used
 
 
+async def test_a_bearable_strength_is_taken_as_it_is() -> None:
+    learned = await fit(PlantedModel(), writer(), replace(stepping(strength=0.3), max_fluency_cost=1.0))
+    assert [trial.variant.alpha for trial in learned.trials] == [learned.variant.alpha] == [0.3]
+    unlimited = await fit(PlantedModel(), writer(), replace(stepping(strength=2.0), max_fluency_cost=None))
+    assert (unlimited.variant.alpha, len(unlimited.trials)) == (2.0, 1)
+
+
 async def test_without_a_bearable_strength_the_base_model_answers() -> None:
-    made = replace(stepping(strengths=(2.0, 1.5)), max_fluency_cost=0.001)
     model = PlantedModel()
-    learned = await fit(model, writer(), made)
-    assert learned.variant.alpha == 1.5, "which costs least"
+    learned = await fit(model, writer(), replace(stepping(strength=2.0), max_fluency_cost=0.0))
+    assert [trial.variant.alpha for trial in learned.trials] == [2.0, 0.2, 0.02, 0.002]
     assert not learned.used
-    assert learned.gate.startswith("no variant costs at most 0.001 nat per token")
+    assert learned.gate.startswith("no variant costs at most 0.0 nat per token")
     assert len(model.gradients) == 1
+
+
+async def test_nothing_is_held_out_for_a_choice() -> None:
+    learned = await fit(PlantedModel(), writer(20), replace(stepping(), choosing_share=0.3))
+    assert (learned.n_chosen, learned.settings.choosing_share) == (0, 0.0)
+    assert learned.n_learned == 20
 
 
 async def test_a_fit_tells_its_steps_and_is_the_same_twice() -> None:
@@ -233,10 +248,10 @@ async def test_a_group_learns_from_its_members_and_is_a_start_for_people() -> No
     assert made.stepping is not None
     assert (training.epochs, training.learning_rate) == (made.stepping.epochs, made.stepping.learning_rate)
     dealt = deal_roles(members, made, owner="g")
-    held = {text for roles in dealt for text in words([*roles.judging, *roles.choosing])}
-    assert len(held) == learned.n_chosen + learned.n_judged == 16
+    held = {text for roles in dealt for text in words(roles.judging)}
+    assert len(held) == learned.n_judged == 8
     assert {said(answer) for answer in answers} == {text for user in members for text in user.texts} - held
-    assert (learned.members, learned.read) == (("ann", "bob"), HistoryRead(0, 24, 24, refitted=False))
+    assert (learned.members, learned.read) == (("ann", "bob"), HistoryRead(0, 32, 32, refitted=False))
     assert learned.used
     assert isinstance(learned.evidence, ChameleonEvidence)
     kept = ChameleonPersonalization.from_parts(json.loads(json.dumps(learned.to_json())), learned.tensor_bytes())
@@ -271,7 +286,7 @@ async def test_targets_are_drawn_evenly_from_the_members() -> None:
 async def test_a_group_holds_out_no_more_than_is_needed() -> None:
     members = [member(name, 40) for name in ("ann", "bob", "cyd")]
     learned = await fit_group(PlantedModel(), members, stepping(most_held_out=6))
-    assert (learned.n_chosen, learned.n_judged) == (6, 6)
+    assert (learned.n_chosen, learned.n_judged) == (0, 6)
 
 
 async def test_a_member_with_nothing_to_learn_from_is_left_out() -> None:

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from idiolect.errors import PersonalizationError, SettingsError
-from idiolect.methods.chameleon.choosing import choose
+from idiolect.methods.chameleon.choosing import bearable
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.judging import judge
 from idiolect.methods.chameleon.measuring import TrainableModel
 from idiolect.methods.chameleon.own_words import own_answers
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
 from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, require_enough
-from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
+from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
 from idiolect.models.edit_training import EditFactors, TrainingSettings
@@ -63,7 +63,8 @@ class GroupedChameleon:
     ) -> None:
         if settings.stepping is None:
             raise SettingsError("a group's edit and a person's step need settings with stepping, as of preset grouped")
-        self._model, self._settings, self._stepping, self._start = model, settings, settings.stepping, start
+        self._settings = replace(settings, choosing_share=0.0)  # a strength needs no history (`choosing.bearable`)
+        self._model, self._stepping, self._start = model, settings.stepping, start
         self._writer: CompletionModel = model if writer is None else writer
         self._identity = ModelIdentity(model.name) if identity is None else identity
 
@@ -84,11 +85,11 @@ class GroupedChameleon:
         factors = self._stepped(start, gradient, user.id)
         steps.report(self._paid(start))
         read = _read(items, self._settings, refitted=False)
-        learned = await self._chosen(user.id, factors, self._stepping.strengths, start, roles.choosing, read)
+        learned = await self._bearable(user.id, factors, self._stepping.strength, start, read)
         if start.group:
             learned = replace(learned, started_from=StartedFrom(start.group, start.digest))
         steps.report(learned.usage)
-        learned = await self._judged(learned, roles.judging, roles.choosing)
+        learned = await self._judged(learned, roles.judging)
         steps.report(learned.usage)
         return await self._refitted(learned, user, items, gradient, start)
 
@@ -115,41 +116,44 @@ class GroupedChameleon:
         targets, read = self._targets(group_id, [roles for _, roles in kept])
         trained = await self._trained(start, targets)
         steps.report(self._paid(start))
-        choosing = [item for _, roles in kept for item in roles.choosing]
         judging = [item for _, roles in kept for item in roles.judging]
-        learned = await self._chosen(group_id, trained, self._stepping.group_strengths, start, choosing, read)
+        learned = await self._bearable(group_id, trained, self._stepping.group_strength, start, read)
         learned = replace(learned, members=tuple(user.id for user, _ in kept), start=start.measures)
         steps.report(learned.usage)
-        return await self._judged(learned, judging, choosing)
+        return await self._judged(learned, judging)
 
-    async def _chosen(
+    async def _bearable(
         self,
         owner: str,
         factors: EditFactors,
-        strengths: Sequence[float],
+        most: float,
         start: Start,
-        items: Sequence[Item],
         read: HistoryRead,
     ) -> ChameleonPersonalization:
-        """Return the edit at the strength that the items choose, before it is judged."""
-        edits = {Variant("grouped", each, layers=None): edit_of_factors(factors, each) for each in strengths}
-        variant, trials, spent = await choose(
-            edits, items, start.neutral, self._model, self._settings, base_fluency=start.fluency
+        """Return the edit at the greatest bearable strength, before it is judged."""
+        trials, spent = await bearable(
+            lambda strength: edit_of_factors(factors, strength),
+            most,
+            start.neutral,
+            self._model,
+            limit=self._settings.max_fluency_cost,
+            base_fluency=start.fluency,
         )
+        variant = trials[-1].variant
         return ChameleonPersonalization(
             user_id=owner,
             model=self._identity.name,
             fingerprint=self._identity.fingerprint,
             settings=self._settings,
             variant=variant,
-            edit=edits[variant],
+            edit=edit_of_factors(factors, variant.alpha),
             insights=(),
             pairs=(),
             dropped={},
             layers=(),
             trials=trials,
             n_learned=read.opinions + read.texts,
-            n_chosen=len(items),
+            n_chosen=0,
             n_judged=0,
             usage=self._paid(start) + spent,
             read=read,
@@ -166,11 +170,10 @@ class GroupedChameleon:
         return self._start
 
     def _held_out_by_a_group(self, members: Sequence[User]) -> ChameleonSettings:
-        """Return the settings with smaller shares if they would hold out more than is needed."""
+        """Return the settings with a smaller share if it would hold out more than is needed."""
         settings = self._settings
         most = self._stepping.most_held_out / max(sum(len(items_of(member)) for member in members), 1)
-        evidence = replace(settings.evidence, share=min(settings.evidence.share, most))
-        return replace(settings, evidence=evidence, choosing_share=min(settings.choosing_share, most))
+        return replace(settings, evidence=replace(settings.evidence, share=min(settings.evidence.share, most)))
 
     async def _gradient(self, start: Start, items: Sequence[Item]) -> Tensor:
         """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
@@ -184,13 +187,11 @@ class GroupedChameleon:
         step = self._stepping.step * start.scale[:, None, None] * gradient / lengths[:, None, None]
         return EditFactors(start.factors.reads, start.factors.writes + step)
 
-    async def _judged(
-        self, learned: ChameleonPersonalization, items: Sequence[Item], choosing: Sequence[Item]
-    ) -> ChameleonPersonalization:
+    async def _judged(self, learned: ChameleonPersonalization, items: Sequence[Item]) -> ChameleonPersonalization:
         if not items:
             return learned
         edited = self._model.with_edit(learned.edit)
-        evidence, usage = await judge(items, self._model, edited, self._settings, known=choosing)
+        evidence, usage = await judge(items, self._model, edited, self._settings)
         return learned.judged(evidence, n=len(items), usage=usage)
 
     async def _refitted(

@@ -13,24 +13,18 @@ otherwise it is what it is, the change of log-probability on the model's own tex
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from idiolect.methods.alignment import alignment_score
-from idiolect.methods.answering import (
-    Answerer,
-    AnsweringSettings,
-    PromptedQuestion,
-    choice_request,
-    question_block,
-)
+from idiolect.methods.answering import Answerer, AnsweringSettings, PromptedQuestion
 from idiolect.methods.chameleon.evidence import ChameleonEvidence, JudgingSettings, TextEvidence
 from idiolect.methods.chameleon.measuring import Text
+from idiolect.methods.chameleon.own_words import own_answers
 from idiolect.methods.chameleon.roles import Item
 from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.evidence import Evidence
-from idiolect.methods.texts import MAX_CHARS, PLAIN_REQUEST
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Message, Usage
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, LanguageModel, Usage
 from idiolect.people.user import Opinion
 
 
@@ -132,23 +126,23 @@ async def held_out_scores(items: Sequence[Item], model: LanguageModel, settings:
     opinions = [item for item in items if isinstance(item, Opinion)]
     answers = await Answerer(model, settings).answer([PromptedQuestion("", opinion.question) for opinion in opinions])
     texts = [item for item in items if isinstance(item, str)]
-    found = await model.choice_logprobs([_request(text, settings) for text in texts]) if texts else []
+    found = await _scored(texts, model, settings)
     return HeldOutScores(
-        texts=tuple(each.per_token[0] for each in found),
-        tokens=tuple(each.n_tokens[0] for each in found),
+        texts=tuple(_per_token(each) for each in found),
+        tokens=tuple(sum(window.n_tokens[0] for window in each) for each in found),
         opinions=tuple(
             alignment_score(opinion.question, opinion.answer, answer.answer)
             for opinion, answer in zip(opinions, answers, strict=True)
         ),
-        usage=sum((each.usage for each in found), sum((answer.usage for answer in answers), Usage())),
+        usage=sum((answer.usage for answer in answers), _usage(found)),
     )
 
 
 async def log_likelihoods(items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings) -> ItemScores:
     """Return log p of the person's answer or text for each item: in nat per token for free text, in nat for choices."""
-    found = await model.choice_logprobs([_request(item, settings) for item in items]) if items else []
+    found = await _scored(items, model, settings)
     scores = tuple(_log_likelihood(item, each) for item, each in zip(items, found, strict=True))
-    return ItemScores(scores, sum((each.usage for each in found), Usage()))
+    return ItemScores(scores, _usage(found))
 
 
 def mean_gain(items: Sequence[Item], edited: ItemScores, base: ItemScores) -> float | None:
@@ -178,21 +172,32 @@ async def fluency(texts: Sequence[Text], model: LanguageModel) -> ItemScores:
     return ItemScores(tuple(each.per_token[0] for each in found), sum((each.usage for each in found), Usage()))
 
 
-def _request(item: Item, settings: AnsweringSettings) -> ChoiceRequest:
-    if isinstance(item, str):
-        return ChoiceRequest((Message("user", PLAIN_REQUEST),), (item[:MAX_CHARS],))
-    block = (Message("user", question_block(item.question, settings)),)
-    if not item.question.choices:
-        return ChoiceRequest(block, (item.answer[:MAX_CHARS],))
-    return choice_request(block, item.question, settings)
+async def _scored(
+    items: Sequence[Item], model: LanguageModel, settings: AnsweringSettings
+) -> list[list[ChoiceLogProbs]]:
+    """Return the log-probabilities of each item: one result for a choice, one per window for free text."""
+    requests = [[answer.request for answer in own_answers([item], settings)] for item in items]
+    flat = [request for each in requests for request in each]
+    found = iter(await model.choice_logprobs(flat) if flat else [])
+    return [[next(found) for _ in each] for each in requests]
 
 
-def _log_likelihood(item: Item, found: ChoiceLogProbs) -> float:
+def _usage(found: Iterable[Iterable[ChoiceLogProbs]]) -> Usage:
+    return sum((window.usage for each in found for window in each), Usage())
+
+
+def _per_token(windows: Sequence[ChoiceLogProbs]) -> float:
+    """Return the mean log-probability of a text's tokens, in nat."""
+    return math.fsum(window.logprobs[0] for window in windows) / sum(window.n_tokens[0] for window in windows)
+
+
+def _log_likelihood(item: Item, found: Sequence[ChoiceLogProbs]) -> float:
     if isinstance(item, str) or not item.question.choices:
-        return found.per_token[0]
-    best = max(found.logprobs)
-    total = best + math.log(math.fsum(math.exp(value - best) for value in found.logprobs))
-    return found.logprobs[item.question.choices.index(item.answer)] - total
+        return _per_token(found)
+    (choices,) = found
+    best = max(choices.logprobs)
+    total = best + math.log(math.fsum(math.exp(value - best) for value in choices.logprobs))
+    return choices.logprobs[item.question.choices.index(item.answer)] - total
 
 
 def _is_free_text(item: Item) -> bool:

@@ -148,13 +148,14 @@ class SteppingSettings:
         epochs, batch_size, learning_rate: training of a group's edit by Adam (`models.edit_training`).
         most_targets: maximum number of texts and answers that a group's edit is trained on, drawn evenly from its
             members; a long text counts once per window.
-        most_held_out: maximum number of items of a group that choose its strength, and that judge it.
-        group_strengths: factors of a group's trained writes to choose from, the preferred first.
+        most_held_out: maximum number of items of a group that judge its edit.
+        group_strength: greatest factor of a group's trained writes; a smaller one is taken if this one costs too much.
         step: length of a person's step per layer, relative to the layer's activations.
-        strengths: factors of all writes, the group's and the person's, to choose from, the preferred first.
+        strength: greatest factor of all writes, the group's and the person's; as for a group, a smaller one is taken
+            if this one costs too much.
         from_group: whether a person's step begins at a group's edit; otherwise, it begins at an edit that changes
             nothing.
-        refit: whether a person's items that chose and judged are learned from afterwards.
+        refit: whether a person's items that judged are learned from afterwards.
         neutral_texts: number of texts of the model itself on which a change is measured.
         neutral_tokens: maximum number of tokens in each.
     """
@@ -164,10 +165,10 @@ class SteppingSettings:
     batch_size: int = 4
     learning_rate: float = 5e-4
     most_targets: int = 96
-    most_held_out: int = 32
-    group_strengths: tuple[float, ...] = (0.35, 0.5, 0.25)
+    most_held_out: int = 16
+    group_strength: float = 0.35
     step: float = 0.005
-    strengths: tuple[float, ...] = (0.7, 1.0)
+    strength: float = 0.75
     from_group: bool = True
     refit: bool = True
     neutral_texts: int = 8
@@ -178,13 +179,9 @@ class SteppingSettings:
             require(getattr(self, name) >= 1, f"stepping.{name}", getattr(self, name), "at least 1")
         most = 32  # subjects that are packaged
         require(1 <= self.neutral_texts <= most, "stepping.neutral_texts", self.neutral_texts, f"in [1, {most}]")
-        for name in ("learning_rate", "step"):
+        for name in ("learning_rate", "step", "group_strength", "strength"):
             value = getattr(self, name)
             require(isfinite(value) and value > 0, f"stepping.{name}", value, "greater than 0")
-        for name in ("group_strengths", "strengths"):
-            values = getattr(self, name)
-            valid = bool(values) and all(isfinite(each) and each > 0 for each in values)
-            require(valid, f"stepping.{name}", values, "one or more numbers greater than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +197,8 @@ class ChameleonSettings:
         positions: tokens on which the edit acts; only "all" can be exported. "generated" edits the last token of every
             pass and no other: the prompt's last token, then every generated one; answers are scored in the same way.
         gate: "positive" makes the edit non-linear (`models.edits`), and it cannot be exported either.
-        choosing_share: share of the history that is kept for choosing a variant, in [0, 1).
+        choosing_share: share of the history that is kept for choosing a variant, in [0, 1); with `stepping`, nothing is
+            kept, whatever it is.
         max_fluency_cost: maximum loss of log-probability on the model's own texts, the neutral sides that the base
             model wrote, in nat per token. It estimates KL(base ‖ edited) only if `generation.draws_are_unbiased`. A
             variant above the limit is not chosen; if all are above it, the base model answers. None: no limit.
@@ -253,7 +251,6 @@ PRESETS: dict[str, ChameleonSettings] = {
         preset="grouped",
         generation=GenerationSettings(personalized="own", temperature=1.0),
         stepping=SteppingSettings(),
-        choosing_share=0.2,
         max_fluency_cost=0.15,
         answering=_LIKELIHOOD,
         evidence=EvidenceSettings(share=0.2),
@@ -261,8 +258,7 @@ PRESETS: dict[str, ChameleonSettings] = {
     "measured": ChameleonSettings(
         preset="measured",
         generation=GenerationSettings(personalized="own", temperature=1.0),
-        stepping=SteppingSettings(step=0.02, strengths=(0.5, 1.0, 0.25), from_group=False),
-        choosing_share=0.2,
+        stepping=SteppingSettings(step=0.02, strength=1.0, from_group=False),
         max_fluency_cost=0.15,
         answering=_LIKELIHOOD,
         evidence=EvidenceSettings(share=0.2),
