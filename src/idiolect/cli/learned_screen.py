@@ -62,7 +62,7 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     of_layers = max(len(learned.layers), len(learned.edit.layers))
     lines = [
         f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {of_layers}",
-        f"learned from {_items(learned.n_learned)}, chosen with {learned.n_chosen}, judged by {learned.n_judged}",
+        f"learned from {_items(learned.n_learned)}, {_held_out(learned)}",
     ]
     if learned.read is None:
         lines.append(
@@ -86,10 +86,15 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
         print_wrapped(f"and {len(learned.insights) - _SHOWN} more insights", indent=indent)
 
 
+def _held_out(learned: ChameleonPersonalization) -> str:
+    chosen = f"chosen with {learned.n_chosen}, " if learned.n_chosen else ""
+    return f"{chosen}judged by {learned.n_judged}"
+
+
 def _read_line(read: HistoryRead) -> str:
     parts = [_counted(n, noun) for n, noun in ((read.opinions, "opinion"), (read.texts, "text")) if n]
     more = f", in {_counted(read.answers, 'window')}" if read.answers > read.opinions + read.texts else ""
-    rest = "; those that chose and judged were learned from afterwards" if read.refitted else ""
+    rest = "; those that judged were learned from afterwards" if read.refitted else ""
     return f"read in full: {' and '.join(parts)}{more}{rest}"
 
 
@@ -105,7 +110,8 @@ def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> 
     if edited:
         print_wrapped("in these layers: " + ", ".join(numbers), indent=indent)
     if learned.trials:
-        out().print(" " * indent + f"tried on {_items(learned.n_chosen)} (nat per token)", markup=False)
+        tried = f"tried on {_items(learned.n_chosen)}" if learned.n_chosen else "tried on the model's own texts"
+        out().print(" " * indent + f"{tried} (nat per token)", markup=False)
         unbiased = learned.settings.generation.draws_are_unbiased
         columns = ("VARIANT", "GAIN", "−KL(BASE‖EDITED)" if unbiased else "ON THE MODEL'S OWN TEXTS", "")
         print_table(columns, (_trial(trial, learned) for trial in learned.trials), numbers=columns[1:3])

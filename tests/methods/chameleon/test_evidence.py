@@ -153,6 +153,14 @@ def test_a_tie_of_opinions_is_decided_by_what_the_variant_was_chosen_with() -> N
         "with, 0.50 against the base model's 0.50: the base model answers"
     )
     assert not ChameleonEvidence(None, tie, PLAIN).used
+    likelier = ChameleonEvidence(None, tie, PLAIN, likelihood=0.3)
+    assert likelier.used
+    assert likelier.reason == (
+        "on 2 held-out opinions, 0.50 against the base model's 0.50, a tie; their answers 0.30 nat likelier than under "
+        "the base model: the edit answers"
+    )
+    assert not ChameleonEvidence(None, tie, PLAIN, likelihood=0.0).used
+    assert not ChameleonEvidence(None, opinions(LOST), PLAIN, likelihood=0.3).used, "no tie"
     no_tie = ChameleonEvidence(texts(-0.1), tie, PLAIN, ChameleonEvidence(texts(0.9), None, PLAIN))
     assert (no_tie.tied, no_tie.used) == (False, False), "texts do not tie"
 

@@ -16,6 +16,7 @@ from idiolect.methods.chameleon.judging import (
     log_likelihoods,
     mean_gain,
 )
+from idiolect.methods.chameleon.own_words import windows
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings
 from idiolect.methods.evidence import Evidence, EvidenceSettings
 from idiolect.models.doubles import FunctionModel
@@ -95,6 +96,26 @@ async def test_judge_scores_known_items_only_where_opinions_tie() -> None:
         assert (evidence.known is not None) is decides
         assert usage.calls == (4 if decides else 2)
         assert evidence.used is (ties == "learned")
+
+
+@pytest.mark.parametrize(("stars", "used"), [((0.3, 0.5, 0.2), True), ((0.1, 0.7, 0.2), False)])
+async def test_opinions_that_tie_are_decided_by_their_likelihood(stars: tuple[float, ...], used: bool) -> None:
+    """The answer stays 2, but the person's own answer 1 becomes more or less likely."""
+    items = [Opinion(STARS, "1")]
+    evidence, usage = await judge(items, gaining(0.0), gaining(0.0, stars), SETTINGS)
+    assert evidence.likelihood == pytest.approx(math.log(stars[0] / 0.2))
+    assert (evidence.tied, evidence.used, usage.calls) == (True, used, 4)
+    none, usage = await judge(items, gaining(0.0), gaining(0.0, (0.7, 0.2, 0.1)), SETTINGS)
+    assert (none.likelihood, none.used, usage.calls) == (None, True, 2), "no tie"
+
+
+async def test_a_long_text_is_judged_whole() -> None:
+    text = " ".join(f"word{i}" for i in range(400))
+    found = await held_out_scores([text, "three words here"], FunctionModel(choice_logprobs=scored), LIKELIHOOD)
+    assert found.tokens == (400, 3)
+    parts = len(windows(text))
+    assert parts > 1
+    assert found.texts == pytest.approx((-6.0 * parts / 400, -2.0))
 
 
 async def test_judge_without_items_is_an_error() -> None:

@@ -8,8 +8,9 @@
 
 The moderated t statistic is Smyth's (Statistical Applications in Genetics and Molecular Biology 3(1), 2004); a sum of
 standardized statistics with equal weights is Stouffer's method. With one kind of item, only the sign of x̄ − margin
-counts. Opinions alone can tie; the items that the variant was chosen with then decide, as in `methods.evidence`. How
-often this errs, beside other rules: docs/results/chameleon-gate.md.
+counts. Opinions alone can tie. The items that the variant was chosen with then decide, as in `methods.evidence`; if
+there are none, the log-probability of the choices on the same opinions does. How often this errs, beside other rules:
+docs/results/chameleon-gate.md.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ class ChameleonEvidence:
         opinions: evidence from opinions, with their margin; None if none is held out.
         settings: settings for weighing one kind against the other.
         known: decides a tie, if computed: the same on the items that the variant was chosen with.
+        likelihood: decides a tie otherwise, if computed: mean change of the log-probability of the person's own answers
+            to the held-out opinions, in nat.
 
     Raises:
         ValueError: nothing is held out.
@@ -121,6 +124,7 @@ class ChameleonEvidence:
     opinions: Evidence | None
     settings: JudgingSettings
     known: ChameleonEvidence | None = None
+    likelihood: float | None = None
 
     def __post_init__(self) -> None:
         if self.texts is None and self.opinions is None:
@@ -152,15 +156,20 @@ class ChameleonEvidence:
         """Whether the edit answers, and not the base model."""
         if self.tied and self.known is not None:
             return self.known.used
+        if self.tied and self.likelihood is not None:
+            return self.likelihood > 0
         return math.fsum(self.leads.values()) > 0 and not self.harmed
 
     @property
     def reason(self) -> str:
         """Explanation of the decision in one sentence."""
         parts = _described(self, "held-out ", "")
-        if self.tied and self.known is not None:
+        if self.tied and (self.known is not None or self.likelihood is not None):
             parts[-1] += ", a tie" if self._samples["opinions"].mean == 0 else ", a lead within the margin"
-            parts += _described(self.known, "", " that the variant was chosen with")
+            if self.known is not None:
+                parts += _described(self.known, "", " that the variant was chosen with")
+            elif self.likelihood is not None:
+                parts.append(f"their answers {_compared(self.likelihood, 'nat')} under the base model")
         elif weighing := self._weighing:
             parts.append(weighing)
         return f"{'; '.join(parts)}: {'the edit' if self.used else 'the base model'} answers"
@@ -254,11 +263,11 @@ def _described(evidence: ChameleonEvidence, before: str, behind: str) -> list[st
     return parts
 
 
-def _compared(change: float) -> str:
+def _compared(change: float, unit: str = "nat per token") -> str:
     if change == 0:
         return "as likely as"
     size = f"{abs(change):.2f}" if round(abs(change), 2) >= 0.1 else f"{abs(change):.2g}"
-    return f"{size} nat per token {'likelier' if change > 0 else 'less likely'} than"
+    return f"{size} {unit} {'likelier' if change > 0 else 'less likely'} than"
 
 
 def _counted(n: int, noun: str) -> str:

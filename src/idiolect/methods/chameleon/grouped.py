@@ -197,7 +197,7 @@ class GroupedChameleon:
     async def _refitted(
         self, learned: ChameleonPersonalization, user: User, known: Sequence[Item], gradient: Tensor, start: Start
     ) -> ChameleonPersonalization:
-        """Return the result with a step on the whole history, at the strength that was chosen without the rest."""
+        """Return the result with a step on the whole history, at the strength that was found without the rest."""
         rest = _without(items_of(user), known)
         if not rest or not self._stepping.refit or not learned.used:
             return learned

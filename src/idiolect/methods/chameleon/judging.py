@@ -75,7 +75,7 @@ async def judge(
         edited_model: the model with the edit.
         settings: settings with the form of the questions, the margins and the weights of the kinds.
         known: items that the variant was chosen with; they are scored only if `items` are opinions that tie, and
-            `evidence.ties` lets them decide.
+            `evidence.ties` lets them decide. Without them, the likelihood of the person's answers to `items` decides.
         base_scores: scores of the base model on `items`, if they were computed before.
 
     Returns:
@@ -93,12 +93,18 @@ async def judge(
     edited = await held_out_scores(items, edited_model, answering)
     usage += edited.usage
     evidence = compare(edited, base_scores, settings.judging, margin=gate.margin)
-    if evidence.tied and gate.ties == "learned" and known:
+    if not evidence.tied or gate.ties != "learned":
+        return evidence, usage
+    if known:
         base_known, edited_known = [
             await held_out_scores(known, model, answering) for model in (base_model, edited_model)
         ]
         evidence = replace(evidence, known=compare(edited_known, base_known, settings.judging, margin=0.0))
         usage += base_known.usage + edited_known.usage
+    else:
+        old, new = [await log_likelihoods(items, model, answering) for model in (base_model, edited_model)]
+        evidence = replace(evidence, likelihood=mean_gain(items, new, old))
+        usage += old.usage + new.usage
     return evidence, usage
 
 

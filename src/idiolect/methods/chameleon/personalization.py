@@ -59,13 +59,13 @@ class LayerDiagnostics:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A variant that was tried on the history kept for choosing.
+    """A variant, or a strength, that was tried.
 
     Args:
         variant: the variant.
         gain: log-probability of the person's own texts (in nat per token) and choices (in nat), minus the base model's:
             the mean of each kind, averaged over the kinds; None if no history was kept for choosing.
-        fluency: mean change of the log-probability of the model's own texts, the neutral sides, in nat per token; minus
+        fluency: mean change of the log-probability of the model's own texts, in nat per token; minus
             an estimate of KL(base ‖ edited) only if `GenerationSettings.draws_are_unbiased`.
         eligible: whether the fluency cost is within the limit.
     """
@@ -111,7 +111,7 @@ class HistoryRead:
     Args:
         opinions, texts: number of items.
         answers: number of answers that they gave; long texts give one per window.
-        refitted: whether the items that chose and judged were learned from afterwards.
+        refitted: whether the items that judged were learned from afterwards.
     """
 
     opinions: int
@@ -181,7 +181,7 @@ class ChameleonPersonalization:
     @property
     def n_items(self) -> int:
         """Number of history items that were learned from, chosen with, or judged by."""
-        if self.read is not None and self.read.refitted:  # those that chose and judged are among the learned ones
+        if self.read is not None and self.read.refitted:  # those that judged are among the learned ones
             return self.n_learned
         return self.n_learned + self.n_chosen + self.n_judged
 
@@ -245,7 +245,7 @@ class ChameleonPersonalization:
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
 
     def refitted(self, edit: Edit, read: HistoryRead) -> ChameleonPersonalization:
-        """Return the result with an edit that has learned from the items that chose and judged as well."""
+        """Return the result with an edit that has learned from the items that judged as well."""
         return replace(self, edit=edit, read=read, n_learned=read.opinions + read.texts)
 
 
