@@ -11,13 +11,23 @@ import torch
 from idiolect.application import model_pool
 from idiolect.application.asking import NOT_JUDGED_TOGETHER, Asked, ask
 from idiolect.application.chameleon import USER_NOTE, ChameleonSummary
-from idiolect.application.choices import FermiChoices
+from idiolect.application.choices import FermiChoices, chameleon_settings
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.names import AskedMethod
 from idiolect.application.opinions import add_opinion, remove_opinion
 from idiolect.application.owner import Owner
+from idiolect.application.persons import forget
+from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
-from idiolect.errors import MissingExtraError, ModelError, NotFittedError, OtherWeightsError, SettingsError
+from idiolect.errors import (
+    BudgetExceededError,
+    MissingExtraError,
+    ModelError,
+    NotFittedError,
+    OtherWeightsError,
+    SettingsError,
+)
+from idiolect.models.calls.budget import Limits
 from idiolect.models.catalog import open_local_model
 from idiolect.models.local import LocalModel
 from idiolect.models.similarity import Bm25Similarity, Similarity
@@ -69,6 +79,24 @@ async def test_what_was_generated_is_never_generated_again(tmp_path: Path, tiny_
     first = learned(store, "u1")
     assert states(await fit(store, tiny_weights, [U1], WRITTEN, resume=True)) == {"u1": "already learned"}
     assert learned(store, "u1") == first
+
+
+async def test_the_models_own_texts_are_written_once_within_the_budget(tmp_path: Path, tiny_weights: str) -> None:
+    """They come before people, whose own limits do not apply to them, and stay when people are forgotten."""
+    store = tmp_path / "store"
+    with pytest.raises(BudgetExceededError, match=r"budget of 3 calls is spent: 3 made: nobody was learned from"):
+        await fit(store, tiny_weights, [U1], limit=3)
+    stepping = chameleon_settings(SMALL, model=tiny_weights).stepping
+    assert stepping is not None
+    each = CallSettings(user=Limits(calls=1))
+    async with AsyncWorkspace(WorkspaceSettings(store, tiny_weights, calls=each)) as space:
+        report = await fit_users(space, await open_learner(space, SMALL), [U1])
+        assert (states(report), report.spending.from_cache) == ({"u1": "learned"}, 3)
+        assert report.spending.calls == stepping.neutral_texts - 3
+        assert (await forget(space, "u1")).proven
+    again = await fit(store, tiny_weights, [U2])
+    assert (states(again), again.spending.calls) == ({"u2": "learned"}, 0)
+    assert again.spending.from_cache == stepping.neutral_texts
 
 
 async def test_resume_learns_anew_what_changed(edited_store: Path, tiny_weights: str) -> None:

@@ -88,6 +88,24 @@ def test_a_folder_names_no_member_and_quotes_nobody(store: Path, tmp_path: Path)
     assert not [each for each in said for content in written.values() if each.encode() in content]
 
 
+async def test_a_folder_names_no_path_of_this_machine_and_serves_the_same_weights(
+    store: Path, tmp_path: Path, tiny_weights: str
+) -> None:
+    group = edit_of(store)
+    assert group.model == tiny_weights
+    assert Path(tiny_weights).is_absolute()
+    named = replace(group, settings=replace(group.settings, similarity=str(tmp_path / "embeddings")))
+    save_start(named, tmp_path / "saved" / "readers")
+    text = (tmp_path / "saved" / "readers" / "edit.json").read_text(encoding="utf-8")
+    card = json.loads(text)
+    assert (card["model"], card["settings"]["similarity"]) == (Path(tiny_weights).name, "embeddings")
+    assert str(tmp_path.parent) not in text
+    assert str(Path(tiny_weights).parent) not in text
+    elsewhere = shutil.copytree(tiny_weights, tmp_path / "elsewhere")
+    start = open_folder(str(tmp_path / "saved" / "readers"), model=str(elsewhere), fingerprint=group.fingerprint)
+    assert (start.edit, start.digest) == (group.edit, group.edit.digest)
+
+
 async def test_another_start_is_learned_from_anew(store: Path, tiny_weights: str) -> None:
     await fit(store, tiny_weights, [U1], STEPPED)
     first = learned(store, "u1")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from idiolect.application.asking import ask
 from idiolect.application.chameleon import GROUP_NOTE
-from idiolect.application.choices import chameleon_settings
 from idiolect.application.groups import fit_group
 from idiolect.application.owner import Owner
 from idiolect.application.persons import forget
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import GroupNeedsRefitError, HaltedError, NotFittedError, PersonalizationError, UnknownGroupError
-from idiolect.methods.chameleon.roles import deal_roles
 from idiolect.models.calls.budget import Limits
 from idiolect.people.user import User
-from tests.application.edited import SMALL, U1, U2
+from tests.application.edited import PAPER, SMALL, U1, U2
 from tests.application.mimicked import SILENT
 from tests.cli.learning import TEA
 
@@ -64,19 +63,14 @@ async def test_nothing_of_a_groups_fit_is_in_the_cache(tmp_path: Path, tiny_weig
         assert (space.run.spending().calls, space.run.spending().from_cache) == (2 * calls, 0)
 
 
-def where_silent_is_held_out() -> str:
-    """A group in which the only item of one member is drawn to choose or to judge, so that nothing is left to learn."""
-    names, made = (f"readers{at}" for at in range(99)), chameleon_settings(SMALL, model="tiny")
-    return next(name for name in names if deal_roles([SILENT, U1], made, owner=name)[0].learning is None)
-
-
-async def test_members_with_nothing_to_learn_from_are_left_out(tmp_path: Path, tiny_weights: str) -> None:
-    readers = where_silent_is_held_out()
+async def test_one_text_is_enough_in_a_group_unless_pairs_are_written(tmp_path: Path, tiny_weights: str) -> None:
     async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
         space.store.save_users([SILENT, U1])
-        space.store.groups.create(readers, ("u1", "silent"))
+        space.store.groups.create("readers", ("u1", "silent"))
         space.store.groups.create("silence", ("silent",))
-        fitted = await fit_group(space, readers, SMALL)
+        fitted = await fit_group(space, "readers", SMALL)
+        assert (sorted(fitted.learned.members), fitted.left_out) == (["silent", "u1"], ())
+        fitted = await fit_group(space, "readers", replace(PAPER, pairs=12))
         assert (fitted.learned.members, fitted.left_out) == (("u1",), ("silent",))
         with pytest.raises(PersonalizationError):
             await fit_group(space, "silence", SMALL)

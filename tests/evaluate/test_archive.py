@@ -53,6 +53,18 @@ def test_an_archive_gives_back_what_was_added(tmp_path: Path) -> None:
     assert not again.done((ARM, 0, "bob"))
 
 
+def test_another_groups_edit_is_another_evaluation(tmp_path: Path) -> None:
+    start = {"group": "readers", "digest": "1"}
+    kept(tmp_path)
+    Archive.open(tmp_path, {**FIXED, "from_group": start})  # methods that begin there were added
+    for same in (start, None):
+        Archive.open(tmp_path, {**FIXED, "from_group": same})
+        assert json.loads((tmp_path / "config.json").read_text())["from_group"] == start
+    for name in start:
+        with pytest.raises(SettingsError, match="differs in the group's edit at which steps begin"):
+            Archive.open(tmp_path, {**FIXED, "from_group": {**start, name: "another"}})
+
+
 @pytest.mark.parametrize("cut", [1, 20, 150, 400])
 @pytest.mark.parametrize("first", [True, False])
 def test_answers_that_were_cut_off_leave_nothing_behind(tmp_path: Path, cut: int, first: bool) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from idiolect.errors import ModelError, SettingsError
 from idiolect.evaluate.archive import Archive
-from idiolect.evaluate.benchmark import Benchmark, Case, NeutralText
+from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.evaluation import run_evaluation
 from idiolect.evaluate.neutral_texts import neutral_texts
@@ -22,6 +22,7 @@ from idiolect.evaluate.running import Runner
 from idiolect.evaluate.summarizing import summarize
 from idiolect.evaluate.summary import Header
 from idiolect.evaluate.tables import table
+from idiolect.methods.neutral_texts import NeutralText
 from idiolect.models.calls.model import Source
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest

@@ -17,6 +17,7 @@ from idiolect.models.catalog import (
     open_similarity,
     price_name,
     server_of,
+    without_folders,
 )
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
@@ -108,6 +109,21 @@ def test_a_folder_of_a_remote_name_is_a_folder(tmp_path: Path, monkeypatch: pyte
     assert not is_remote("gpt-mine")
     assert kind_of("gpt-mine") == "local"
     assert lasting_name("gpt-mine") == str(tmp_path / "gpt-mine")
+
+
+@pytest.mark.parametrize(
+    ("lasting", "given"),
+    [
+        ("/home/ann/models/tiny", "tiny"),
+        ("replay:/home/ann/talks.jsonl", "replay:talks.jsonl"),
+        ("embedded", "embedded"),
+        ("some/model", "some/model"),
+        ("openai:some/model", "openai:some/model"),
+        ("http://localhost:8000/v1#some/model", "http://localhost:8000/v1#some/model"),
+    ],
+)
+def test_a_name_for_others_has_no_folders(lasting: str, given: str) -> None:
+    assert without_folders(lasting) == given
 
 
 def test_names_that_cannot_be_remote_are_refused() -> None:

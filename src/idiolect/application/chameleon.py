@@ -7,7 +7,6 @@ the method's, `learned_from`: a hash of the user's data, which shows whether the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,10 @@ from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity
 from idiolect.application.names import CHAMELEON, MethodName
 from idiolect.application.owner import Owner
 from idiolect.application.presets import ChosenPreset
-from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
+from idiolect.errors import HaltedError, ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer
+from idiolect.models.calls.accounts import NOBODY
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import as_local_model, lasting_name
 from idiolect.models.language_model import LanguageModel
@@ -29,6 +29,7 @@ from idiolect.store import PersonalizationRecord, Store
 from idiolect.store.group_records import GroupState, data_digest
 
 if TYPE_CHECKING:
+    from idiolect.application.workspace import AsyncWorkspace
     from idiolect.methods.chameleon.fitting import Chameleon
     from idiolect.methods.chameleon.grouped import GroupedChameleon
     from idiolect.methods.chameleon.measuring import EditableModel, TrainableModel
@@ -205,12 +206,13 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
 
 
 async def begin_steps(
-    learner: ChameleonLearner, choices: ChameleonChoices, store: Callable[[], Store]
+    learner: ChameleonLearner, choices: ChameleonChoices, workspace: AsyncWorkspace
 ) -> ChameleonLearner:
     """Return the learner with the place where people's steps begin; unchanged if the preset has no steps.
 
     It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
-    group's edit measures the model instead, once for all people. The store is opened only if a group in it is named.
+    group's edit measures the model instead, once for all people; the model's own texts are then written in the
+    workspace's run. The store is opened only for that, or if a group in it is named.
 
     Raises:
         SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
@@ -218,17 +220,16 @@ async def begin_steps(
         PersonalizationError: the edit is damaged, or was not learned as a start.
         OtherWeightsError: it was learned on other weights.
         ModelError: the model failed.
+        HaltedError: the run was halted before the model's own texts were written.
+        CacheError: the cache cannot be opened, read or written.
     """
     stepping, name = learner.settings.stepping, learner.model.name
     if stepping is None:
         return learner
     if not stepping.from_group:
-        from idiolect.methods.chameleon.start import plain_start
-
-        model = trainable_model(learner.model)
-        return replace(learner, start=await plain_start(model, model, learner.settings))
+        return replace(learner, start=await _measured(learner, workspace.run.calls))
     if choices.from_group is not None:
-        start = open_start(choices.from_group, store, model=name, fingerprint=learner.fingerprint)
+        start = open_start(choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint)
     elif (packaged := packaged_start(name)) is not None:
         start = packaged
     else:
@@ -237,6 +238,19 @@ async def begin_steps(
             "`idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset measured"
         )
     return replace(learner, start=start)
+
+
+async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:
+    """Return the start that changes nothing, for which the model writes texts through the run."""
+    from idiolect.methods.chameleon.start import plain_start
+
+    model, writer = trainable_model(learner.model), learner.model.called(calls, NOBODY)
+    try:
+        return await plain_start(model, writer, learner.settings)
+    except HaltedError as halted:
+        raise type(halted)(
+            f"{halted}: nobody was learned from, because the model has to write some texts of its own first"
+        ) from halted
 
 
 async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:

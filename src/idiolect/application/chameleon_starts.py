@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL
 from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsError
+from idiolect.models.catalog import without_folders
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
@@ -79,7 +81,7 @@ def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
 
 
 def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
-    """Write a group's edit into a folder, which is created.
+    """Write a group's edit into a folder, which is created. It names no member, and no folder of this machine.
 
     Raises:
         PersonalizationError: the edit was not learned as a start.
@@ -88,11 +90,12 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
     from idiolect.methods.chameleon.start import start_of
 
     start_of(learned)
-    card = learned.to_json() | {"members": []}  # a folder may be given away, so it names nobody
+    settings = replace(learned.settings, similarity=without_folders(learned.settings.similarity))
+    given = replace(learned, members=(), model=without_folders(learned.model), settings=settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TENSORS).write_bytes(learned.tensor_bytes())
-        (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(json.dumps(given.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
 

@@ -153,6 +153,7 @@ async def open_learner(
         TypeError: `choices` has the wrong type.
         SettingsError: a setting or a name is invalid, or money is limited and a price is unknown.
         ModelError, MissingExtraError: a model is not available.
+        HaltedError: the run was halted while CHAMELEON measured the model.
         StoreError, CacheError: the store or the cache cannot be opened.
     """
     check_type("choices", choices, (FermiChoices, ChameleonChoices))
@@ -163,7 +164,7 @@ async def open_learner(
 
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
-        edits = await begin_steps(edits, choices, lambda: workspace.store)
+        edits = await begin_steps(edits, choices, workspace)
         named = None if choices.preset else chameleon_preset(choices, model=model)
         learner = replace(edits, calls=workspace.run.calls, chosen=named)
     else:

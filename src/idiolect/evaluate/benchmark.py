@@ -52,21 +52,6 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class NeutralText:
-    """A text that the base model wrote itself, on which arms are compared with it.
-
-    Args:
-        request: request that it answers.
-        text: the text.
-        logprob: its mean log-probability per token under the base model, in nat.
-    """
-
-    request: str
-    text: str
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
 class Benchmark:
     """Result of reading a task's files.
 

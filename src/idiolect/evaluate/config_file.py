@@ -20,6 +20,8 @@ _NAME = "config.json"
 _FIXED = ("task", "data", "split", "models", "settings", "seeds", "primary", "baseline")
 PRESETS_KEY = "presets"
 """Key of hashes of the settings that methods learn with, by method; folders of older programs lack it."""
+START_KEY = "from_group"
+"""Key of the group's edit at which people's steps begin; folders of older programs, or without an edit, lack it."""
 _GROWING = ("methods", "people", "curves")
 
 
@@ -81,6 +83,7 @@ def keep_config(folder: Path, config: Mapping[str, Any], *, alone: bool) -> None
         _check_presets(folder, held, new)
         new[PRESETS_KEY] = {**held.get(PRESETS_KEY, {}), **new.get(PRESETS_KEY, {})}
         new["fingerprint"] = new.get("fingerprint") or held.get("fingerprint", "")
+        new[START_KEY] = new.get(START_KEY) or held.get(START_KEY)
     first = held.get("first") if begun else None
     if not isinstance(first, dict):
         first = {key: (held if begun else new).get(key) for key in _GROWING}
@@ -119,6 +122,8 @@ def check_config(folder: Path, held: Mapping[str, Any], config: Mapping[str, Any
     other = [key for key in _FIXED if held.get(key) != new.get(key)]
     if held.get("fingerprint") and new.get("fingerprint") and held["fingerprint"] != new["fingerprint"]:
         other.append("fingerprint of the model")
+    if held.get(START_KEY) and new.get(START_KEY) and held[START_KEY] != new[START_KEY]:
+        other.append("the group's edit at which steps begin")
     if other:
         raise SettingsError(
             f"{folder} contains a different evaluation (it differs in {' and '.join(other)}), whose comparisons are "

@@ -13,7 +13,7 @@ import platform
 from typing import Any
 
 from idiolect.evaluate.benchmark import Benchmark
-from idiolect.evaluate.config_file import PRESETS_KEY
+from idiolect.evaluate.config_file import PRESETS_KEY, START_KEY
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.model_names import without_path
@@ -50,8 +50,15 @@ def kept_config(config: EvaluationConfig, benchmark: Benchmark, bench: Bench | N
         **kept_settings(config, form=form_of(config, benchmark)),
         "fingerprint": "" if bench is None else bench.model.fingerprint,
         PRESETS_KEY: {} if bench is None else _preset_digests(bench),
+        START_KEY: None if bench is None else _start(bench),
         "versions": _versions(),
     }
+
+
+def _start(bench: Bench) -> dict[str, str] | None:
+    """Return what identifies the group's edit at which people's steps begin, wherever its folder is; None: no edit."""
+    start = None if bench.open_weights is None else bench.open_weights.start
+    return None if start is None else {"group": start.group, "digest": start.digest}
 
 
 def _preset_digests(bench: Bench) -> dict[str, str]:

@@ -5,10 +5,8 @@
     change of a text = mean over its tokens t of  log p(t | arm) − log p(t | base)
 
 The arm is the edited or trained model, with its prompt if it has one; the request is the one that the base model
-answered, without a prompt. Because the base model drew the texts from its own distribution, minus the mean change
-estimates KL(base ‖ arm) per token: a change of 0 leaves the model as it is, and the more negative it is, the more of
-what the model would say is lost. Texts are written once per evaluation and kept in its folder. A model's own texts
-contain nothing of anybody's.
+answered, without a prompt. A change of 0 leaves the model as it is, and the more negative it is, the more of what the
+model would say is lost (`methods.neutral_texts`). Texts are written once per evaluation and kept in its folder.
 """
 
 from __future__ import annotations
@@ -19,18 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiolect.errors import ModelError, SettingsError
-from idiolect.evaluate.benchmark import NeutralText, text_key
+from idiolect.evaluate.benchmark import text_key
 from idiolect.evaluate.lines import json_lines, replace_file
 from idiolect.evaluate.schema import SCHEMA_VERSION, VERSION_KEY
-from idiolect.methods.texts import storable, text_log_likelihoods
-from idiolect.models.language_model import CompletionRequest, Message, SamplingParams
+from idiolect.methods.neutral_texts import NeutralText, draw_texts
+from idiolect.methods.texts import text_log_likelihoods
 
 if TYPE_CHECKING:
     from idiolect.evaluate.methods.bench import Bench
     from idiolect.evaluate.methods.method import TextLikelihoods
 
 NEUTRAL_FILE = "neutral.jsonl"
-_SAMPLING = SamplingParams(max_tokens=96, temperature=1.0, seed=0)
+_MAX_TOKENS = 96
 _OWNER = "evaluation"  # owner of calls that are nobody's
 
 
@@ -68,12 +66,7 @@ async def neutral_changes(texts: Sequence[NeutralText], log_likelihoods: TextLik
 
 async def _written(bench: Bench, n: int) -> tuple[NeutralText, ...]:
     model = bench.calls.model(bench.model, owner=_OWNER)
-    asked = _requests(n)
-    drawn = await model.complete(
-        [CompletionRequest((Message("user", text),), _SAMPLING, draw=place) for place, text in enumerate(asked)]
-    )
-    texts = [storable(each.text) for each in drawn]
-    kept = [(request, text) for request, text in zip(asked, texts, strict=True) if text]
+    kept, _ = await draw_texts(_requests(n), model, max_tokens=_MAX_TOKENS, seed=0)
     if not kept:
         raise ModelError(f"the model {bench.model.name!r} wrote no neutral text: all were blank")
     requests = [request for request, _ in kept]

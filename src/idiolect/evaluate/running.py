@@ -26,7 +26,7 @@ from idiolect.errors import (
     UnusableModelError,
 )
 from idiolect.evaluate.archive import Archive
-from idiolect.evaluate.benchmark import Case, NeutralText, question_key, text_key
+from idiolect.evaluate.benchmark import Case, question_key, text_key
 from idiolect.evaluate.control_cases import ControlCases
 from idiolect.evaluate.measures import NEUTRAL, judge
 from idiolect.evaluate.metering import Meter
@@ -36,6 +36,7 @@ from idiolect.evaluate.neutral_texts import neutral_changes
 from idiolect.evaluate.plan import PlannedArm
 from idiolect.evaluate.records import AnswerCost, AnswerRecord, LearningRecord, MethodCost
 from idiolect.methods.answering import Response
+from idiolect.methods.neutral_texts import NeutralText
 from idiolect.methods.personalization import Answer, Observer, Progress, ignore_progress
 from idiolect.models.calls.prices import Price
 from idiolect.models.language_model import Usage

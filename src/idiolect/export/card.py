@@ -7,10 +7,10 @@ know whose they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from idiolect.export.lora import Lora
+from idiolect.models.catalog import without_folders
 from idiolect.version import __version__
 
 
@@ -37,7 +37,7 @@ class Origin:
             from idiolect.models.loading import EMBEDDED_FILE
 
             return EMBEDDED_FILE
-        return PurePath(self.model).name if PurePath(self.model).is_absolute() else self.model
+        return without_folders(self.model)
 
 
 def card(lora: Lora, origin: Origin, *, dtype: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from idiolect.errors import MissingExtraError, SettingsError
@@ -236,6 +236,16 @@ def lasting_name(name: str) -> str:
         return endpoint.name
     path = expanded(name, SettingsError)
     return str(path.absolute()) if path.exists() else name
+
+
+def without_folders(lasting: str) -> str:
+    """Return a lasting name without the folders of this machine, for files that may be given away.
+
+    Of a local path, the last part is left; a Hugging Face id or the name of a remote model stays as it is.
+    """
+    prefix = _REPLAY if lasting.startswith(_REPLAY) else ""
+    path = PurePath(lasting.removeprefix(prefix))
+    return prefix + path.name if path.is_absolute() else lasting
 
 
 def server_of(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
-from idiolect.methods.chameleon.settings import preset
+from idiolect.methods.chameleon.settings import ChameleonSettings, preset
+from idiolect.methods.chameleon.start import Start, plain_start
 from tests.evaluate.methods.every_prompt import on_weights, writers
 from tests.evaluate.small_world import CONFIG, arms, desk
 
@@ -57,6 +59,30 @@ async def test_a_step_begins_where_the_bench_says(tmp_path: Path) -> None:
     assert found.value == start.edit
     plain = replace(of, open_weights=replace(of.weights(), settings=preset("measured")))
     assert (await ChameleonMethod().learn(case, desk(plain))).value.started_from is None
+
+
+async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DPO may train as long as a person's step takes, without the texts that the model writes once for all people."""
+    of = opened(tmp_path / "weights", settings=preset("measured"), start=None)
+    seconds, measured = [0.0], list[str]()
+
+    async def slow_start(model: Any, writer: Any, settings: ChameleonSettings) -> Start:
+        measured.append(settings.preset)
+        seconds[0] += 1000
+        return await plain_start(model, writer, settings)
+
+    monkeypatch.setattr("idiolect.evaluate.methods.open_weights.plain_start", slow_start)
+    monkeypatch.setattr("idiolect.evaluate.methods.chameleon.time", SimpleNamespace(perf_counter=lambda: seconds[0]))
+    calls = []
+    for case in of.benchmark.cases:
+        at = desk(of, case.user.id)
+        learned = await ChameleonMethod().fit_timed(case.user, at)
+        assert learned.notes["seconds_without_writing"] == 0
+        calls.append(at.meter.calls)
+    assert measured == ["measured"]
+    texts = of.weights().settings.stepping
+    assert texts is not None
+    assert calls[0] - calls[1] == texts.neutral_texts, "whose turn comes first bears the cost"
 
 
 async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from idiolect.methods.chameleon.personalization import NeutralText, StartMeasures
+from idiolect.methods.chameleon.personalization import StartMeasures
 from idiolect.methods.chameleon.start import Start, edit_of_factors
+from idiolect.methods.neutral_texts import NeutralText
 from idiolect.models.edit_training import EditFactors
 
 

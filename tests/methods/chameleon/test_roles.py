@@ -4,7 +4,7 @@ import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import PersonalizationError
-from idiolect.methods.chameleon.roles import Roles, deal_roles
+from idiolect.methods.chameleon.roles import Roles, deal_roles, items_of
 from idiolect.methods.chameleon.settings import ChameleonSettings, preset
 from tests.methods.chameleon.planted import rater, settings, writer
 
@@ -81,3 +81,38 @@ def test_roles_depend_on_the_owner_and_the_seed_only() -> None:
     assert deal(user, made) == deal(user, made)
     other = replace(made, generation=replace(made.generation, seed=1))
     assert deal(user, made).judging != deal(user, other).judging
+
+
+@pytest.mark.parametrize("owner", [f"group {at}" for at in range(12)])
+def test_roles_of_a_group_leave_every_member_something_to_learn_from(owner: str) -> None:
+    """Also a member with one text, one whose question others answer, and one whose text is another's free answer."""
+    text = User("text", texts=("the only text of somebody",))
+    asked = User("asked", opinions=rater(1).opinions)
+    quoted = User("quoted", texts=("What I say, others repeat",))
+    two = User("two", texts=("one of two texts", "and the other"))
+    said = Opinion(Question("What do you repeat?"), "what I say others repeat.")
+    many = User("many", opinions=(*rater(8).opinions, said), texts=writer(12).texts)
+    members = [text, many, asked, quoted, two]
+    dealt = dict(
+        zip(
+            (user.id for user in members),
+            deal_roles(members, settings(evidence=0.3, choosing=0.3), owner=owner),
+            strict=True,
+        )
+    )
+    for user in (text, asked, quoted):
+        assert dealt[user.id] == Roles(learning=user)
+    assert dealt["two"].learning is not None
+    rest = dealt["many"]
+    assert rest.learning is not None
+    assert {rater(1).opinions[0], said} <= set(rest.learning.opinions), "they go with the items of the others"
+    assert rest.judging
+    assert rest.choosing
+    held = [*rest.judging, *rest.choosing, *dealt["two"].judging, *dealt["two"].choosing]
+    assert not set(held) & {item for roles in dealt.values() if roles.learning for item in items_of(roles.learning)}
+    assert len(held) == 2 * round(0.3 * 25), "as many as without them"
+
+
+def test_roles_of_a_group_of_single_texts_hold_nothing_out() -> None:
+    members = [User(f"u{at}", texts=(f"text number {at} of ten",)) for at in range(10)]
+    assert deal_roles(members, settings(), owner="g") == [Roles(learning=user) for user in members]

@@ -89,8 +89,8 @@ def save(
 ) -> None:
     """Write a group's edit into a folder, as a place where people's steps begin on another machine.
 
-    The folder holds the edit and texts of the model itself, but no member's id, opinion or text. Name it with
-    --from-group DIR.
+    The folder holds the edit and texts of the model itself, but no member's id, opinion or text, and no path of
+    this machine. Name it with --from-group DIR.
     """
     from idiolect.application.chameleon import read_edit
     from idiolect.application.chameleon_starts import save_start

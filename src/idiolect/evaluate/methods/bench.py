@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from idiolect.errors import SettingsError
-from idiolect.evaluate.benchmark import Benchmark, Case, NeutralText
+from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
 from idiolect.methods.answering import Answerer, AnsweringSettings
 from idiolect.methods.fermi.settings import FermiSettings
+from idiolect.methods.neutral_texts import NeutralText
 from idiolect.models.calls.model import Calls, Source
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.similarity import Bm25Similarity, Embedder, EmbeddingSimilarity, Similarity

@@ -95,13 +95,15 @@ class ChameleonMethod:
     async def fit_timed(self, user: User, desk: Desk) -> Learned:
         """Fit the person's edit, with the time except for writing pairs as `seconds_without_writing` in its notes.
 
-        Pairs come from the cache if possible; everything else is computed again.
+        Pairs come from the cache if possible, and what is measured once for all people is measured before; everything
+        else is computed again.
         """
+        begun = await self._start(self.settings(desk.bench, desk.seed), desk)
         model = replace(desk.bench.model, cached=False)
         anew = replace(desk, bench=replace(desk.bench, shared={}, model=model))
         writer = DeskWeights(desk)
         start = time.perf_counter()
-        learned = await self._fit([user], anew, owner="", writer=writer)
+        learned = await self._fit([user], anew, owner="", writer=writer, begun=begun)
         seconds = time.perf_counter() - start - writer.writing
         return replace(learned, notes={**learned.notes, "seconds_without_writing": round(seconds, 3)})
 
@@ -118,27 +120,35 @@ class ChameleonMethod:
         return Chameleon(DeskWeights(desk), settings, embedder=embedder, writer=writer, identity=identity)
 
     async def _fit(
-        self, users: Sequence[User], desk: Desk, *, owner: str, writer: CompletionModel | None = None
+        self,
+        users: Sequence[User],
+        desk: Desk,
+        *,
+        owner: str,
+        writer: CompletionModel | None = None,
+        begun: Start | None = None,
     ) -> Learned:
         settings = self.settings(desk.bench, desk.seed)
         method: Chameleon | GroupedChameleon
         if settings.stepping is None:
             method = self._from_pairs(settings, desk, writer)
         else:
-            start = await self._start(settings, desk)
+            start = begun or await self._start(settings, desk)
             method = GroupedChameleon(DeskWeights(desk), settings, start=start, identity=_identity(desk))
         learned = await (method.fit_group(owner, users) if owner else method.fit(users[0]))
         notes = chameleon_notes(learned)
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
         return Learned(learned, used=learned.used if gated else None, notes=notes)
 
-    async def _start(self, settings: ChameleonSettings, desk: Desk) -> Start:
-        """Return where a person's step begins, or from which measurements a group's edit is trained.
+    async def _start(self, settings: ChameleonSettings, desk: Desk) -> Start | None:
+        """Return where a person's step begins, or from which measurements a group's edit is trained; None: no steps.
 
         Raises:
             SettingsError: the preset begins at a group's edit, and there is none.
         """
-        if self.pooled or settings.stepping is None or not settings.stepping.from_group:
+        if settings.stepping is None:
+            return None
+        if self.pooled or not settings.stepping.from_group:
             return await plain_start_of(desk, settings)
         start = desk.bench.weights().start
         if start is None:

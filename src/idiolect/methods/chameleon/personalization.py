@@ -22,6 +22,7 @@ from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.preferences import DropReason, Insights, Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, Variant
 from idiolect.methods.evidence import Evidence
+from idiolect.methods.neutral_texts import NeutralText
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import Usage
 
@@ -74,21 +75,6 @@ class Trial:
     gain: float | None
     fluency: float
     eligible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NeutralText:
-    """A text that the base model wrote at temperature 1.
-
-    Args:
-        request: the request that it answers.
-        text: the text.
-        logprob: its log-probability under the base model, in nat per token; 0 until it is measured.
-    """
-
-    request: str
-    text: str
-    logprob: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

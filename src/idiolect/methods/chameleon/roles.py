@@ -2,7 +2,8 @@
 
 Every opinion and text has one role. An item that judges is never learned from, chosen with, or shown to the model while
 data is generated. Neither is any other item on the same question, from any member of a group: wordings (of questions
-and of texts) are drawn, and all items with a wording get its role.
+and of texts) are drawn, and all items with a wording get its role. Nobody who has an item is left with nothing to learn
+from: a group keeps each of its members, also one with a single text.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def require_enough(roles: Roles, settings: ChameleonSettings, *, owner: str) -> 
 def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str) -> list[Roles]:
     """Draw the roles of a user's items, or of all items of a group's members; return one `Roles` per user, in order.
 
-    With little history, nothing is held out, and the personalization states that it was not judged.
+    With little history, nothing is held out, and the personalization states that it was not judged. If a draw leaves
+    somebody with nothing to learn from, the roles are drawn again, and all that this user's items say is learned from.
 
     Args:
         users: one or more users.
@@ -81,8 +83,27 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
         )
     n_judging = min(round(len(wordings) * settings.evidence.share), len(wordings) - least)
     n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)
-    drawn = random.Random(f"{settings.generation.seed}:{owner}:roles").sample(wordings, n_judging + n_choosing)
-    judging, choosing = set(drawn[:n_judging]), set(drawn[n_judging:])
+    kept = set[str]()
+    while True:  # it ends: somebody whose wordings are kept loses nothing in the next draw
+        drawable = _drawable(users, wordings, kept)
+        draw = random.Random(f"{settings.generation.seed}:{owner}:roles")
+        drawn = draw.sample(drawable, min(n_judging + n_choosing, len(drawable)))
+        dealt = _dealt(users, judging=set(drawn[:n_judging]), choosing=set(drawn[n_judging:]))
+        lost = [user for user, roles in zip(users, dealt, strict=True) if roles.learning is None and items_of(user)]
+        if not lost:
+            return dealt
+        kept |= {wording for user in lost for item in items_of(user) for wording in _wordings_inside(item)}
+
+
+def _drawable(users: Sequence[User], wordings: Sequence[str], kept: set[str]) -> list[str]:
+    """Return the wordings that can be held out without holding out any of the kept ones."""
+    items = [item for user in users for item in items_of(user)]
+    fixed = {_wording(item) for item in items if not kept.isdisjoint(_wordings_inside(item))}
+    return [wording for wording in wordings if wording not in fixed]
+
+
+def _dealt(users: Sequence[User], *, judging: set[str], choosing: set[str]) -> list[Roles]:
+    """Return the roles of all items, if these wordings are held out."""
     held_out = [item for user in users for item in _items_worded(user, judging | choosing)]
     unlearnable = {wording for item in held_out for wording in _wordings_inside(item)}
     return [

@@ -18,14 +18,14 @@ from torch import Tensor
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.judging import ItemScores, fluency
 from idiolect.methods.chameleon.measuring import EditableModel, Text
-from idiolect.methods.chameleon.personalization import ChameleonPersonalization, NeutralText, StartMeasures
+from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartMeasures
 from idiolect.methods.chameleon.preferences import subject_query, subjects
 from idiolect.methods.chameleon.rules import constant_reader
 from idiolect.methods.chameleon.settings import ChameleonSettings, SteppingSettings
-from idiolect.methods.texts import storable
+from idiolect.methods.neutral_texts import NeutralText, draw_texts
 from idiolect.models.edit_training import EditFactors
 from idiolect.models.edits import Edit, LayerEdit
-from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.language_model import CompletionModel, Message, Usage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Start:
     @property
     def neutral(self) -> list[Text]:
         """The model's own texts, each with the request that it answers."""
-        return [_text(each) for each in self.measures.neutral]
+        return [_text(each.request, each.text) for each in self.measures.neutral]
 
     @property
     def fluency(self) -> ItemScores:
@@ -81,29 +81,21 @@ async def plain_start(model: EditableModel, writer: CompletionModel, settings: C
     Raises:
         PersonalizationError: the model writes nothing.
         ModelError: the model failed.
+        HaltedError: the writer was halted.
     """
     stepping = settings.stepping or SteppingSettings()
     requests = [subject_query(subject).text for subject in subjects()[: stepping.neutral_texts]]
-    sampling = SamplingParams(stepping.neutral_tokens, 1.0, seed=settings.generation.seed)
-    completions = await writer.complete(
-        [
-            CompletionRequest((Message("user", request),), sampling, draw=at, thinking=False)
-            for at, request in enumerate(requests)
-        ]
-    )
-    written = [storable(completion.text) for completion in completions]
-    texts = [NeutralText(*each) for each in zip(requests, written, strict=True) if each[1]]
-    if not texts:
+    seed = settings.generation.seed
+    drawn, written = await draw_texts(requests, writer, max_tokens=stepping.neutral_tokens, seed=seed)
+    if not drawn:
         raise PersonalizationError("the model writes nothing, so there is no text to measure an edit by")
-    found = await model.activations([_text(each) for each in texts], sample=settings.directions.sample)
-    scores = await fluency([_text(each) for each in texts], model)
+    texts = [_text(*each) for each in drawn]
+    found = await model.activations(texts, sample=settings.directions.sample)
+    scores = await fluency(texts, model)
     scale = found.tokens.norm(dim=2).mean(dim=1)  # (L,)
-    factors = _plain_factors(constant_reader(found.tokens), scale, stepping.rank, settings.generation.seed)
-    neutral = tuple(
-        NeutralText(each.request, each.text, score) for each, score in zip(texts, scores.scores, strict=True)
-    )
-    usage = sum((completion.usage for completion in completions), scores.usage)
-    return Start(factors, StartMeasures(tuple(scale.tolist()), neutral), usage=usage)
+    factors = _plain_factors(constant_reader(found.tokens), scale, stepping.rank, seed)
+    neutral = tuple(NeutralText(*each, score) for each, score in zip(drawn, scores.scores, strict=True))
+    return Start(factors, StartMeasures(tuple(scale.tolist()), neutral), usage=written + scores.usage)
 
 
 def start_of(learned: ChameleonPersonalization) -> Start:
@@ -128,8 +120,8 @@ def edit_of_factors(factors: EditFactors, strength: float = 1.0) -> Edit:
     return Edit({at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)})
 
 
-def _text(neutral: NeutralText) -> Text:
-    return (Message("user", neutral.request),), neutral.text
+def _text(request: str, text: str) -> Text:
+    return (Message("user", request),), text
 
 
 def _plain_factors(reader: Tensor, scale: Tensor, rank: int, seed: int) -> EditFactors:

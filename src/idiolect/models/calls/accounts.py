@@ -12,6 +12,9 @@ from math import isfinite
 from idiolect.errors import BudgetExceededError, SettingsError
 from idiolect.models.calls.prices import Cost
 
+NOBODY = ""
+"""Owner of calls that are nobody's, which is no user's id: only the limits of the run apply to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -41,7 +44,7 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """The account of the run (`owner` is None) or of one user: its limits, its settled and its reserved costs."""
+    """The account of the run (`owner` is None), of one user, or of `NOBODY`: its limits, settled and reserved costs."""
 
     limits: Limits
     owner: str | None

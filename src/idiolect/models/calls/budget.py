@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from math import inf
 
 from idiolect.errors import BudgetExceededError, HaltedError, SettingsError
-from idiolect.models.calls.accounts import Account
+from idiolect.models.calls.accounts import NOBODY, Account
 from idiolect.models.calls.accounts import Limits as Limits
 from idiolect.models.calls.prices import Cost as Cost
 
@@ -169,7 +169,7 @@ class Budget:
     def _account(self, owner: str) -> Account:
         account = self._users.get(owner)
         if account is None:
-            limits = self._user_limits
+            limits = _NO_LIMITS if owner == NOBODY else self._user_limits
             account = self._users[owner] = Account(limits, owner, self._clock() + (limits.seconds or inf))
             self._queues[account] = OrderedDict()
         return account
@@ -194,7 +194,8 @@ class Budget:
 
     def _refusal(self, user: Account, estimate: Cost) -> BudgetExceededError | None:
         if (how := self._run.oversized(estimate)) is not None:  # other users' calls may still be small enough
-            return BudgetExceededError(f"one call for user {user.owner!r} {how}", owner=user.owner)
+            whose = f" for user {user.owner!r}" if user.owner else ""
+            return BudgetExceededError(f"one call{whose} {how}", owner=user.owner or None)
         now = self._clock()
         refusal = self._run.refusal(estimate, now)
         if refusal is None:
