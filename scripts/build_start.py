@@ -42,7 +42,7 @@ def main() -> None:
     save_start(learned, options.out)
     sys.stdout.write(f"learned from {learned.n_items} texts of {len(people)} people; {learned.gate}\n")
     for trial in learned.trials:
-        sys.stdout.write(f"{trial.variant}: gain {trial.gain:+.3f}, neutral {trial.fluency:+.3f} nat per token\n")
+        sys.stdout.write(f"{trial.variant}: {trial.fluency:+.3f} nat per token on the model's own texts\n")
 
 
 if __name__ == "__main__":

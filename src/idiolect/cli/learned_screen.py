@@ -94,7 +94,7 @@ def _held_out(learned: ChameleonPersonalization) -> str:
 def _read_line(read: HistoryRead) -> str:
     parts = [_counted(n, noun) for n, noun in ((read.opinions, "opinion"), (read.texts, "text")) if n]
     more = f", in {_counted(read.answers, 'window')}" if read.answers > read.opinions + read.texts else ""
-    rest = "; those that judged were learned from afterwards" if read.refitted else ""
+    rest = "; those that judged were learned from as well" if read.refitted else ""
     return f"read in full: {' and '.join(parts)}{more}{rest}"
 
 

@@ -63,7 +63,7 @@ async def test_all_of_30_opinions_and_30_texts_are_read() -> None:
     assert Counter(text for texts in read_in(model) for text in texts) == Counter(user.texts) + Counter({"zesty": 30})
 
 
-async def test_what_judges_is_read_only_after_it_has_judged() -> None:
+async def test_what_judges_is_judged_by_an_edit_that_has_not_read_it() -> None:
     model, user, made = PlantedModel(), writer(20), stepping()
     learned = await fit(model, user, made)
     (roles,) = deal_roles([user], made, owner=user.id)
@@ -72,8 +72,24 @@ async def test_what_judges_is_read_only_after_it_has_judged() -> None:
     assert sorted(first) == sorted(roles.learning.texts)
     assert sorted(rest) == sorted(words(roles.judging))
     assert (learned.n_chosen, learned.n_judged) == (0, len(roles.judging)) == (0, 4)
-    second = max(at for at, event in enumerate(model.events) if event == "write gradient")
-    assert max(at for at, event in enumerate(model.events) if event == "score edited") < second
+    judged = [edit for request, edit in model.choices if edit is not None and request.choices[0] in roles.judging]
+    (begun, answers), _ = model.gradients
+    assert made.stepping is not None
+    scale, gradient = (await first_start(made)).scale, pull(begun, answers)
+    for edit in judged:
+        for at, layer in edit.layers.items():
+            step = made.stepping.step * scale[at] * gradient[at] / gradient[at].norm()
+            assert torch.allclose(layer.write, learned.variant.alpha * (begun.writes[at] + step), atol=1e-6)
+            assert not torch.allclose(layer.write, learned.edit.layers[at].write, atol=1e-6)
+    assert len(judged) == 4
+
+
+async def test_the_cost_is_that_of_the_edit_that_is_kept() -> None:
+    model = PlantedModel()
+    learned = await fit(model, writer(20))
+    measured = [edit for request, edit in model.choices if edit is not None and request.choices[0].startswith("plain")]
+    assert measured
+    assert all(edit == learned.edit for edit in measured)
 
 
 async def test_repeated_texts_count_as_often_as_they_occur() -> None:
@@ -83,13 +99,10 @@ async def test_repeated_texts_count_as_often_as_they_occur() -> None:
     assert learned.read == HistoryRead(0, 25, 25, refitted=True)
 
 
-async def test_an_edit_that_does_not_answer_is_not_refitted() -> None:
-    model, user, made = PlantedModel(taste=-1.0), writer(20), stepping()
-    learned = await fit(model, user, made)
+async def test_an_edit_that_makes_the_words_less_likely_does_not_answer() -> None:
+    learned = await fit(PlantedModel(taste=-1.0), writer(20))
     assert not learned.used
-    assert len(model.gradients) == 1
-    assert learned.read == HistoryRead(0, 16, 16, refitted=False)
-    assert (learned.n_learned, learned.n_items) == (16, 20)
+    assert (learned.n_learned, learned.n_items) == (20, 20)
 
 
 async def test_nothing_is_refitted_if_the_settings_say_so() -> None:
@@ -169,9 +182,10 @@ async def test_history_of_which_too_little_may_be_learned_from_is_an_error() -> 
     """Free answers that are the held-out texts too may not be learned from."""
     texts = writer(4).texts
     told = tuple(Opinion(f"What is {i}?", text) for i, text in enumerate(texts))
-    made = stepping(evidence=0.8)
-    with pytest.raises(PersonalizationError, match=r"user 'u' has \d opinions and texts to learn from, apart .* 4 are"):
-        await fit(PlantedModel(), User("u", opinions=told, texts=texts), made)
+    made, people = stepping(evidence=0.9), [User(f"u{i}", opinions=told, texts=texts) for i in range(99)]
+    user = next(each for each in people if deal_roles([each], made, owner=each.id)[0].n_learning < 4)
+    with pytest.raises(PersonalizationError, match=r"has \d opinions and texts to learn from, apart .* 4 are"):
+        await fit(PlantedModel(), user, made)
 
 
 async def test_a_strength_that_costs_too_much_shrinks_until_it_is_bearable() -> None:
@@ -200,13 +214,13 @@ async def test_without_a_bearable_strength_the_base_model_answers() -> None:
     assert [trial.variant.alpha for trial in learned.trials] == [2.0, 0.2, 0.02, 0.002]
     assert not learned.used
     assert learned.gate.startswith("no variant costs at most 0.0 nat per token")
-    assert len(model.gradients) == 1
 
 
 async def test_nothing_is_held_out_for_a_choice() -> None:
-    learned = await fit(PlantedModel(), writer(20), replace(stepping(), choosing_share=0.3))
-    assert (learned.n_chosen, learned.settings.choosing_share) == (0, 0.0)
-    assert learned.n_learned == 20
+    made, model = replace(stepping(), choosing_share=0.3), PlantedModel()
+    learned = await fit(model, writer(20), made)
+    assert (learned.n_chosen, learned.n_judged, learned.settings) == (0, 4, made)
+    assert len(read_in(model)[0]) == 16
 
 
 async def test_a_fit_tells_its_steps_and_is_the_same_twice() -> None:
@@ -215,7 +229,7 @@ async def test_a_fit_tells_its_steps_and_is_the_same_twice() -> None:
     other = await fit(PlantedModel(), writer())
     assert one.edit == other.edit
     assert one.to_json() == other.to_json()
-    assert [(progress.done, progress.total) for progress in seen] == [(at, 5) for at in range(5)]
+    assert [(progress.done, progress.total) for progress in seen] == [(at, 4) for at in range(4)]
     again = ChameleonPersonalization.from_parts(json.loads(json.dumps(one.to_json())), one.tensor_bytes())
     assert (again.edit, again.to_json()) == (one.edit, one.to_json())
 
@@ -247,8 +261,7 @@ async def test_a_group_learns_from_its_members_and_is_a_start_for_people() -> No
     assert not begun.writes.any()
     assert made.stepping is not None
     assert (training.epochs, training.learning_rate) == (made.stepping.epochs, made.stepping.learning_rate)
-    dealt = deal_roles(members, made, owner="g")
-    held = {text for roles in dealt for text in words(roles.judging)}
+    held = {text for user in members for text in words(deal_roles([user], made, owner=user.id)[0].judging)}
     assert len(held) == learned.n_judged == 8
     assert {said(answer) for answer in answers} == {text for user in members for text in user.texts} - held
     assert (learned.members, learned.read) == (("ann", "bob"), HistoryRead(0, 32, 32, refitted=False))
@@ -262,13 +275,39 @@ async def test_a_group_learns_from_its_members_and_is_a_start_for_people() -> No
     assert person.used
 
 
-async def test_a_group_is_trained_from_nothing_even_where_a_start_is_given() -> None:
+async def test_a_group_is_trained_from_nothing_even_where_another_groups_edit_is_given() -> None:
     model, start = PlantedModel(), random_start(LAYERS, WIDTH)
     learned = await GroupedChameleon(model, stepping(), start=start).fit_group("g", [member("ann", 20)])
     ((begun, _, _),) = model.trainings
-    assert torch.equal(begun.reads, start.factors.reads)
+    plain = await first_start(stepping())
+    assert torch.equal(begun.reads, plain.factors.reads)
     assert not begun.writes.any()
+    assert learned.start == plain.measures
+    assert learned.usage.completion_tokens > 0
+
+
+async def test_a_group_takes_the_measurements_of_a_plain_start_that_is_given() -> None:
+    model, start = PlantedModel(), await first_start(stepping())
+    learned = await GroupedChameleon(model, stepping(), start=start).fit_group("g", [member("ann", 20)])
+    assert model.requests == []
     assert learned.start == start.measures
+
+
+async def test_what_judges_a_member_was_not_learned_from_by_the_group() -> None:
+    members, made, model = (
+        [member(name, 30) for name in ("ann", "bob", "cyd")],
+        stepping(most_held_out=5),
+        PlantedModel(),
+    )
+    group = await fit_group(model, members, made)
+    assert group.n_judged == 5
+    ((_, answers, _),) = model.trainings
+    start = start_of(group)
+    for user in members:
+        (roles,) = deal_roles([user], made, owner=user.id)
+        assert {said(answer) for answer in answers}.isdisjoint(words(roles.judging))
+        person = await fit(PlantedModel(), user, made, start)
+        assert person.n_judged == len(roles.judging) == 6
 
 
 async def test_targets_are_drawn_evenly_from_the_members() -> None:
@@ -289,12 +328,21 @@ async def test_a_group_holds_out_no_more_than_is_needed() -> None:
     assert (learned.n_chosen, learned.n_judged) == (0, 6)
 
 
-async def test_a_member_with_nothing_to_learn_from_is_left_out() -> None:
-    members, made = [member("ann", 20), User("silent", texts=("only this",))], stepping()
-    names = (f"g{at}" for at in range(99))
-    name = next(name for name in names if deal_roles(members, made, owner=name)[1].learning is None)
-    learned = await fit_group(PlantedModel(), members, made, name)
+async def test_a_member_with_one_text_stays() -> None:
+    members = [member("ann", 20), User("brief", texts=("only this",))]
+    learned = await fit_group(PlantedModel(), members)
+    assert learned.members == ("ann", "brief")
+
+
+async def test_a_member_who_has_only_what_judges_another_is_left_out() -> None:
+    made, ann = stepping(), member("ann", 20)
+    judging = deal_roles([ann], made, owner="ann")[0].judging
+    echo = User("echo", texts=tuple(words(judging[:1])))
+    model = PlantedModel()
+    learned = await fit_group(model, [ann, echo], made)
     assert learned.members == ("ann",)
+    ((_, answers, _),) = model.trainings
+    assert {said(answer) for answer in answers}.isdisjoint(words(judging))
 
 
 async def test_a_group_without_enough_history_is_an_error() -> None:

@@ -7,7 +7,7 @@ import pytest
 from idiolect.errors import SettingsError
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
-from idiolect.methods.chameleon.settings import PRESETS, GenerationSettings, Variant, preset
+from idiolect.methods.chameleon.settings import PRESETS, ChameleonSettings, GenerationSettings, Variant, preset
 from idiolect.methods.setting_changes import changed_by_text, unusual
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
@@ -70,3 +70,8 @@ async def test_every_number_of_layers_and_every_reason_to_drop_a_pair_survives(l
     again = ChameleonPersonalization.from_parts(json.loads(json.dumps(learned.to_json())), learned.tensor_bytes())
     assert (again.variant, again.settings, again.dropped) == (learned.variant, learned.settings, {"cut off": 2})
     assert len(learned.edit.layers) == n
+
+
+def test_the_rule_of_trained_edits_is_no_variant_to_choose() -> None:
+    with pytest.raises(SettingsError, match="variants is 'grouped', must be another rule"):
+        ChameleonSettings(variants=(Variant("grouped"),))

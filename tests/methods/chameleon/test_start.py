@@ -73,3 +73,11 @@ async def test_an_edit_that_is_no_start_is_refused() -> None:
     for learned in (pairs, person, part):
         with pytest.raises(PersonalizationError, match="'w' was not learned as a start for people: fit the group with"):
             start_of(learned)
+
+
+async def test_a_groups_edit_that_does_not_answer_is_no_start() -> None:
+    members = [replace(writer(20), id="ann")]
+    learned = await GroupedChameleon(PlantedModel(taste=-1.0), stepping()).fit_group("critics", members)
+    assert not learned.used
+    with pytest.raises(PersonalizationError, match="no step can begin at the edit of 'critics', which does not answer"):
+        start_of(learned)

@@ -1,7 +1,7 @@
 """A group's edit first, then one step of a person's own: our way from a history to an edit.
 
     group    plain start → trained on its members' words → strength            (collective, as PerFit's first shift)
-    person   a group's edit W → W + η m_l g_l / ‖g_l‖ → strength → judged → a step on the whole history
+    person   a group's edit W → W + η m_l g_l / ‖g_l‖ → strength → judged, as it is without what judges
              g = mean over the person's words of ∂ log-likelihood / ∂ W, taken at the group's edit
 
 At an edit of zero, 56 % of such a gradient is common to all people: it says "human prose", and little about the person.
@@ -25,7 +25,7 @@ from idiolect.methods.chameleon.judging import judge
 from idiolect.methods.chameleon.measuring import TrainableModel
 from idiolect.methods.chameleon.own_words import own_answers
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
-from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, require_enough
+from idiolect.methods.chameleon.roles import Item, Roles, deal_group_roles, deal_roles, items_of, require_enough
 from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
@@ -33,7 +33,7 @@ from idiolect.models.edit_training import EditFactors, TrainingSettings
 from idiolect.models.language_model import ChosenAnswer, CompletionModel, Usage
 from idiolect.people.user import Opinion, User
 
-_PERSON = ("measuring the model", "learning from own words", "choosing a strength", "judging", "learning from the rest")
+_PERSON = ("measuring the model", "learning from own words", "choosing a strength", "judging")
 _GROUP = ("measuring the model", "learning from members", "choosing a strength", "judging")
 
 
@@ -44,7 +44,7 @@ class GroupedChameleon:
         model: model with open weights.
         settings: settings with `stepping`.
         start: where a person's step begins: a group's edit (`start.start_of`); None: an edit that changes nothing.
-            A group is always trained from a plain start; it takes the measurements of a start that is given.
+            A group is trained from an edit that changes nothing, whatever group's edit is given.
         writer: writes the model's own texts: `model` with calls through a cache and a budget; None: `model` itself.
         identity: identity of the weights; None: the model's name.
 
@@ -63,13 +63,15 @@ class GroupedChameleon:
     ) -> None:
         if settings.stepping is None:
             raise SettingsError("a group's edit and a person's step need settings with stepping, as of preset grouped")
-        self._settings = replace(settings, choosing_share=0.0)  # a strength needs no history (`choosing.bearable`)
-        self._model, self._stepping, self._start = model, settings.stepping, start
+        self._model, self._settings, self._stepping, self._start = model, settings, settings.stepping, start
         self._writer: CompletionModel = model if writer is None else writer
         self._identity = ModelIdentity(model.name) if identity is None else identity
 
     async def fit(self, user: User, *, observer: Observer = ignore_progress) -> ChameleonPersonalization:
         """Learn from all of one user's opinions and texts.
+
+        The step is taken along the gradient of the whole history, and its strength is measured on it. It is judged as
+        it would be without the items that judge, at the same strength.
 
         Raises:
             PersonalizationError: there is too little history, or it has no direction.
@@ -77,21 +79,22 @@ class GroupedChameleon:
             HaltedError: the run was halted.
         """
         steps = _Steps(user.id, _PERSON, observer)
-        (roles,) = deal_roles([user], self._settings, owner=user.id)
+        (roles,) = deal_roles([user], self._settings, owner=user.id, choosing_share=0.0)
         items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
         steps.report(self._paid(start))
         gradient = await self._gradient(start, items)
-        factors = self._stepped(start, gradient, user.id)
+        before = after = self._stepped(start, gradient, user.id)
+        rest = _without(items_of(user), items) if self._stepping.refit else []
+        if rest:
+            after = self._stepped(start, gradient + await self._gradient(start, rest), user.id)
         steps.report(self._paid(start))
-        read = _read(items, self._settings, refitted=False)
-        learned = await self._bearable(user.id, factors, self._stepping.strength, start, read)
+        read = _read([*items, *rest], self._settings, refitted=bool(rest))
+        learned = await self._bearable(user.id, after, self._stepping.strength, start, read)
         if start.group:
             learned = replace(learned, started_from=StartedFrom(start.group, start.digest))
         steps.report(learned.usage)
-        learned = await self._judged(learned, roles.judging)
-        steps.report(learned.usage)
-        return await self._refitted(learned, user, items, gradient, start)
+        return await self._judged(learned, before, roles.judging)
 
     async def fit_group(
         self, group_id: str, members: Sequence[User], *, observer: Observer = ignore_progress
@@ -107,11 +110,12 @@ class GroupedChameleon:
         if not members:
             raise PersonalizationError(f"group {group_id!r} has no members to learn from")
         steps = _Steps(group_id, _GROUP, observer)
-        dealt = deal_roles(members, self._held_out_by_a_group(members), owner=group_id)
+        most = self._stepping.most_held_out
+        dealt = deal_group_roles(members, self._settings, owner=group_id, most_judging=most)
         kept = [(user, roles) for user, roles in zip(members, dealt, strict=True) if roles.learning is not None]
         if not kept:
             raise PersonalizationError(f"no member of group {group_id!r} has enough history to learn from")
-        start = await self._started(steps)
+        start = await self._started(steps, plain=True)
         steps.report(self._paid(start))
         targets, read = self._targets(group_id, [roles for _, roles in kept])
         trained = await self._trained(start, targets)
@@ -120,7 +124,7 @@ class GroupedChameleon:
         learned = await self._bearable(group_id, trained, self._stepping.group_strength, start, read)
         learned = replace(learned, members=tuple(user.id for user, _ in kept), start=start.measures)
         steps.report(learned.usage)
-        return await self._judged(learned, judging)
+        return await self._judged(learned, trained, judging)
 
     async def _bearable(
         self,
@@ -161,19 +165,13 @@ class GroupedChameleon:
 
     def _paid(self, start: Start) -> Usage:
         """Return the cost of the start if it was measured for this fit, and not before for all people."""
-        return start.usage if self._start is None else Usage()
+        return Usage() if start is self._start else start.usage
 
-    async def _started(self, steps: _Steps) -> Start:
+    async def _started(self, steps: _Steps, *, plain: bool = False) -> Start:
         steps.report(Usage())
-        if self._start is None:
+        if self._start is None or (plain and self._start.group):
             return await plain_start(self._model, self._writer, self._settings)
         return self._start
-
-    def _held_out_by_a_group(self, members: Sequence[User]) -> ChameleonSettings:
-        """Return the settings with a smaller share if it would hold out more than is needed."""
-        settings = self._settings
-        most = self._stepping.most_held_out / max(sum(len(items_of(member)) for member in members), 1)
-        return replace(settings, evidence=replace(settings.evidence, share=min(settings.evidence.share, most)))
 
     async def _gradient(self, start: Start, items: Sequence[Item]) -> Tensor:
         """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
@@ -187,23 +185,15 @@ class GroupedChameleon:
         step = self._stepping.step * start.scale[:, None, None] * gradient / lengths[:, None, None]
         return EditFactors(start.factors.reads, start.factors.writes + step)
 
-    async def _judged(self, learned: ChameleonPersonalization, items: Sequence[Item]) -> ChameleonPersonalization:
+    async def _judged(
+        self, learned: ChameleonPersonalization, factors: EditFactors, items: Sequence[Item]
+    ) -> ChameleonPersonalization:
+        """Return the result with the evidence on an edit that has not learned from the items, of the same strength."""
         if not items:
             return learned
-        edited = self._model.with_edit(learned.edit)
+        edited = self._model.with_edit(edit_of_factors(factors, learned.variant.alpha))
         evidence, usage = await judge(items, self._model, edited, self._settings)
         return learned.judged(evidence, n=len(items), usage=usage)
-
-    async def _refitted(
-        self, learned: ChameleonPersonalization, user: User, known: Sequence[Item], gradient: Tensor, start: Start
-    ) -> ChameleonPersonalization:
-        """Return the result with a step on the whole history, at the strength that was found without the rest."""
-        rest = _without(items_of(user), known)
-        if not rest or not self._stepping.refit or not learned.used:
-            return learned
-        factors = self._stepped(start, gradient + await self._gradient(start, rest), user.id)
-        read = _read(items_of(user), self._settings, refitted=True)
-        return learned.refitted(edit_of_factors(factors, learned.variant.alpha), read)
 
     def _targets(self, group_id: str, roles: Sequence[Roles]) -> tuple[list[ChosenAnswer], HistoryRead]:
         """Return the answers to train on, drawn evenly from the members, and what of their history that is."""

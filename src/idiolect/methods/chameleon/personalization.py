@@ -97,7 +97,7 @@ class HistoryRead:
     Args:
         opinions, texts: number of items.
         answers: number of answers that they gave; long texts give one per window.
-        refitted: whether the items that judged were learned from afterwards.
+        refitted: whether the items that judged were learned from as well.
     """
 
     opinions: int
@@ -134,8 +134,8 @@ class ChameleonPersonalization:
         usage: cost of learning.
         members: ids of the group's members.
         evidence: result on the held-out history; None if there was none. A result of format 1 or 2 has an `Evidence`,
-            and the decision that it led to. It judges the edit as it was before the items that judged were learned
-            from as well (`read.refitted`).
+            and the decision that it led to. It judges the edit as it would be without the items that judged, if they
+            were learned from as well (`read.refitted`).
         read: what of the history the edit has learned from; None for an edit from pairs.
         started_from: the group's edit that a person's step began at; None if there was none.
         start: measurements for the steps of people that begin at this edit of a group; None for others.
@@ -229,10 +229,6 @@ class ChameleonPersonalization:
     def judged(self, evidence: ChameleonEvidence | None, *, n: int, usage: Usage) -> ChameleonPersonalization:
         """Return the result with the evidence from the held-out history, and the cost of gathering it."""
         return replace(self, evidence=evidence, n_judged=n, usage=self.usage + usage)
-
-    def refitted(self, edit: Edit, read: HistoryRead) -> ChameleonPersonalization:
-        """Return the result with an edit that has learned from the items that judged as well."""
-        return replace(self, edit=edit, read=read, n_learned=read.opinions + read.texts)
 
 
 @cache

@@ -60,7 +60,9 @@ def require_enough(roles: Roles, settings: ChameleonSettings, *, owner: str) -> 
     return roles.learning
 
 
-def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str) -> list[Roles]:
+def deal_roles(
+    users: Sequence[User], settings: ChameleonSettings, *, owner: str, choosing_share: float | None = None
+) -> list[Roles]:
     """Draw the roles of a user's items, or of all items of a group's members; return one `Roles` per user, in order.
 
     With little history, nothing is held out, and the personalization states that it was not judged. If a draw leaves
@@ -70,19 +72,15 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
         users: one or more users.
         settings: settings with the shares and the seed.
         owner: id of the user or the group, on which the draw depends.
+        choosing_share: share that is kept for choosing; None: that of the settings.
 
     Raises:
         PersonalizationError: there are fewer items than learning needs.
     """
-    wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
-    least = least_items(settings)
-    if len(wordings) < least:
-        raise PersonalizationError(
-            f"{owner!r} has {len(wordings)} different opinions and texts, but learning needs {least}: "
-            "give a longer history, or use Fermi, which needs only one opinion"
-        )
+    wordings, least = _enough_wordings(users, settings, owner), least_items(settings)
+    share = settings.choosing_share if choosing_share is None else choosing_share
     n_judging = min(round(len(wordings) * settings.evidence.share), len(wordings) - least)
-    n_choosing = min(round(len(wordings) * settings.choosing_share), len(wordings) - least - n_judging)
+    n_choosing = min(round(len(wordings) * share), len(wordings) - least - n_judging)
     kept = set[str]()
     while True:  # it ends: somebody whose wordings are kept loses nothing in the next draw
         drawable = _drawable(users, wordings, kept)
@@ -93,6 +91,58 @@ def deal_roles(users: Sequence[User], settings: ChameleonSettings, *, owner: str
         if not lost:
             return dealt
         kept |= {wording for user in lost for item in items_of(user) for wording in _wordings_inside(item)}
+
+
+def deal_group_roles(
+    users: Sequence[User], settings: ChameleonSettings, *, owner: str, most_judging: int
+) -> list[Roles]:
+    """Return the roles of the members' items in a group at whose edit their own steps may begin.
+
+    What would judge a member's own step (`deal_roles` with the member's id, and the same settings) is not learned from
+    by the group, so that the evidence of a member's step is on words that nothing has learned from. The group is judged
+    by some of these items, drawn evenly from the members. Nothing is kept for choosing.
+
+    Args:
+        users: the members.
+        settings: settings with the share that judges, and the seed.
+        owner: id of the group.
+        most_judging: maximum number of items that judge the group, at least 1.
+
+    Raises:
+        PersonalizationError: the members have fewer items than learning needs.
+    """
+    _enough_wordings(users, settings, owner)
+    own = [_own_judging(user, settings) for user in users]
+    judging, drawn = set[str](), random.Random(f"{settings.generation.seed}:{owner}:roles")
+    shuffled = [drawn.sample(each, len(each)) for each in own]
+    for turn in range(max(map(len, shuffled), default=0)):
+        for each in shuffled:
+            if turn < len(each) and len(judging) < most_judging:
+                judging.add(each[turn])
+    held_out = [item for user in users for item in _items_worded(user, {wording for each in own for wording in each})]
+    unlearnable = {wording for item in held_out for wording in _wordings_inside(item)}
+    return [Roles(_without(user, unlearnable), judging=_items_worded(user, judging)) for user in users]
+
+
+def _own_judging(user: User, settings: ChameleonSettings) -> list[str]:
+    """Return the wordings that judge the user's own step; none if there are too few items for a step."""
+    try:
+        (roles,) = deal_roles([user], settings, owner=user.id, choosing_share=0.0)
+    except PersonalizationError:
+        return []
+    return list(dict.fromkeys(_wording(item) for item in roles.judging))
+
+
+def _enough_wordings(users: Sequence[User], settings: ChameleonSettings, owner: str) -> list[str]:
+    """Return the different wordings of the users' items, which must be as many as learning needs."""
+    wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
+    least = least_items(settings)
+    if len(wordings) < least:
+        raise PersonalizationError(
+            f"{owner!r} has {len(wordings)} different opinions and texts, but learning needs {least}: "
+            "give a longer history, or use Fermi, which needs only one opinion"
+        )
+    return wordings
 
 
 def _drawable(users: Sequence[User], wordings: Sequence[str], kept: set[str]) -> list[str]:

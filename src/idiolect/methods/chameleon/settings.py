@@ -155,7 +155,7 @@ class SteppingSettings:
             if this one costs too much.
         from_group: whether a person's step begins at a group's edit; otherwise, it begins at an edit that changes
             nothing.
-        refit: whether a person's items that judged are learned from afterwards.
+        refit: whether a person's items that judge are learned from as well, by the edit that is kept.
         neutral_texts: number of texts of the model itself on which a change is measured.
         neutral_tokens: maximum number of tokens in each.
     """
@@ -231,6 +231,8 @@ class ChameleonSettings:
         require(self.choosing_share < room, "choosing_share", self.choosing_share, f"less than {room:g}, to learn")
         limit = self.max_fluency_cost
         require(limit is None or limit >= 0, "max_fluency_cost", limit, "0 or greater, or None for no limit")
+        untrained = all(variant.rule != "grouped" for variant in self.variants)
+        require(untrained, "variants", "grouped", "another rule; the preset grouped has a rule of its own")
         linear = self.positions == "all" and self.gate == "none"
         require(linear or self.stepping is None, "positions", self.positions, "all without a gate, with stepping")
         several = len(self.variants) > 1

@@ -102,8 +102,13 @@ def start_of(learned: ChameleonPersonalization) -> Start:
     """Return the start that a group's edit is for a person.
 
     Raises:
-        PersonalizationError: the edit was not learned as a start, because its preset was another one.
+        PersonalizationError: the edit was not learned as a start, because its preset was another one, or it does not
+            answer, because it gains nothing or costs too much.
     """
+    if not learned.used:
+        raise PersonalizationError(
+            f"no step can begin at the edit of {learned.user_id!r}, which does not answer itself: {learned.gate}"
+        )
     edit, measures = learned.edit, learned.start
     if measures is None or list(edit.layers) != list(range(len(measures.scale))):
         raise PersonalizationError(
