@@ -26,6 +26,8 @@ def masked(*texts: str) -> tuple[str, ...]:
         ("It is Turner's coat, and the Smiths’ hat.", "It is NAME's coat, and the NAME’ hat."),
         ("It is Turner’s.", "It is NAME’s."),
         ("I think I'm right, and I’ve said it; O Lord!", "I think I'm right, and I’ve said it; O NAME!"),
+        ("So I’d've said, and I'LL say.", "So I’d've said, and I'LL say."),
+        ("We met O'Brien and O’Connor there, and I'Anson.", "We met NAME and NAME there, and NAME."),
         ("Nothing is said. But Nothing is lost.", "Nothing is said. But Nothing is lost."),
         ("He said: Come here. “Come,” he said.", "He said: Come here. “Come,” he said."),
         ("The sun set.\nSo we left (They say).", "The sun set.\nSo we left (NAME say)."),

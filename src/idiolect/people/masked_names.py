@@ -26,7 +26,7 @@ MASK = "NAME"
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 _POSSESSIVE = re.compile(r"['’][sS]$")
-_PRONOUN = re.compile(r"[IO](?:['’].*)?")  # I, I'm, I’ve …; O Lord
+_PRONOUN = re.compile(r"I(?:['’](?i:m|ve|ll|d|s|re))*|O")  # I, I'm, I’d've …; O Lord; but not O'Brien
 _TITLES = frozenset(
     {"mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "st", "sir", "hon", "capt", "col", "gen", "lt"}
 )
