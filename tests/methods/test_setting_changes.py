@@ -36,6 +36,11 @@ class Outer:
             raise ValueError("too many")
 
 
+@dataclass(frozen=True)
+class Optional:
+    inner: Inner | None = None
+
+
 def by_text(*overrides: tuple[str, str]) -> Outer:
     return changed_by_text(Outer(), overrides)
 
@@ -130,3 +135,9 @@ def test_unusual_settings_are_those_that_differ_from_the_defaults() -> None:
     assert unusual(Outer(count=4, inner=Inner(order="last"))) == {"count": 4, "inner.order": "last"}
     assert unusual(FermiSettings()) == {}
     assert unusual(preset("demo"))["ensemble.calibrate"] is True
+
+
+def test_settings_that_are_none_by_default_are_told_with_all_values_where_they_are_not() -> None:
+    assert unusual(Optional()) == {}
+    assert unusual(Optional(Inner())) == {"inner.share": 0.5, "inner.order": "first"}
+    assert unusual(Optional(Inner(0.25))) == {"inner.share": 0.25, "inner.order": "first"}

@@ -57,6 +57,7 @@ def unusual(settings: Any) -> dict[str, object]:
     """Return the values that differ from the defaults of their classes, by path.
 
     A setting that is added later, with a default that leaves everything as it was, changes nothing of the result.
+    Settings that are None by default, but are not here, have no usual values: all of theirs are returned.
 
     Args:
         settings: a frozen dataclass; every field has a default.
@@ -66,8 +67,21 @@ def unusual(settings: Any) -> dict[str, object]:
     for field in fields(settings):
         value = getattr(settings, field.name)
         if is_dataclass(value):
-            found |= {f"{field.name}.{path}": inner for path, inner in unusual(value).items()}
+            inside = _all_values(value) if getattr(usual, field.name) is None else unusual(value)
+            found |= {f"{field.name}.{path}": inner for path, inner in inside.items()}
         elif value != getattr(usual, field.name):
+            found[field.name] = value
+    return found
+
+
+def _all_values(settings: Any) -> dict[str, object]:
+    """Return every value by path."""
+    found: dict[str, object] = {}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            found |= {f"{field.name}.{path}": inner for path, inner in _all_values(value).items()}
+        else:
             found[field.name] = value
     return found
 
