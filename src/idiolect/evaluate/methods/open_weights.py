@@ -110,7 +110,7 @@ class DeskWeights:
 
 async def plain_start_of(desk: Desk, settings: ChameleonSettings) -> Start:
     """Return the start that changes nothing, measured once for an evaluation."""
-    key = ("plain start", settings.stepping, settings.generation.seed)
+    key = ("plain start", settings.stepping, settings.generation.seed, settings.directions.sample)
     model = DeskWeights(desk)
     return await desk.bench.once(key, lambda: plain_start(model, model, settings))
 
