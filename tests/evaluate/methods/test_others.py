@@ -11,7 +11,17 @@ from idiolect import User
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.evaluate.methods.others import Others, Part, check_others, chosen_on_others, likelihood, parts_of_others
+from idiolect.evaluate.methods.others import (
+    Others,
+    Part,
+    check_others,
+    chosen_on_others,
+    gain_on,
+    item_scores,
+    parts_of_others,
+)
+from idiolect.methods.chameleon.judging import ItemScores
+from idiolect.models.language_model import Usage
 from tests.evaluate.small_world import bench, case, desk, model
 
 
@@ -85,9 +95,16 @@ async def test_the_likelihood_is_that_of_the_held_out_items() -> None:
     opened = bench(world(writer("x", 10)).benchmark, answers=asked)
     (part,) = parts_of_others(opened, Others(held_out=2), size=5)
     at = desk(opened)
-    found = await likelihood(part, at.model, at)
+    found = await item_scores(part, at.model, at)
     assert [request.choices for request in asked.choice_requests] == [(text,) for text in part.held_out]
-    assert found < 0
+    assert max(found.scores) < 0
+
+
+def test_texts_and_choices_count_alike_however_many_there_are() -> None:
+    opinion = case("x").user.opinions[0]
+    part = Part(User("x"), (opinion, "one text", "another text", "a third one"))
+    base, learned = (ItemScores(scores, Usage()) for scores in ((-2.0, -3.0, -3.0, -3.0), (-1.0, -2.9, -2.8, -2.7)))
+    assert gain_on(part, learned, base) == pytest.approx((1.0 + 0.2) / 2)
 
 
 def test_nobody_to_choose_on_names_the_brackets() -> None:

@@ -2,9 +2,9 @@
 
     benchmark.others → parts (to learn from, held out) → gain of every candidate → the best mean over people → everybody
 
-Each of the others learns from as much as a reported person does. A gain is paired: the mean log-likelihood of the
-person's held-out answers and texts, minus that of the model without anything learned. Nothing of a reported person
-takes part.
+Each of the others learns from as much as a reported person does. A gain is paired: the log-likelihood of the person's
+held-out answers and texts, minus that of the model without anything learned; texts (in nat per token) and choices (in
+nat) count alike, however many there are of each. Nothing of a reported person takes part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.methods.bench import Bench, Desk
-from idiolect.methods.chameleon.judging import log_likelihoods
+from idiolect.methods.chameleon.judging import ItemScores, log_likelihoods, mean_gain
 from idiolect.methods.chameleon.roles import Item, deal_roles
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings
 from idiolect.methods.evidence import EvidenceSettings
@@ -66,7 +66,7 @@ class Choice(Generic[C]):
 
     Args:
         best: the candidate with the highest mean gain; of several, the first.
-        gains: mean gain of each candidate over the people, in nat (texts: per token).
+        gains: mean gain of each candidate over the people (`gain_on`).
         people: number of people.
         seconds: time that choosing took.
     """
@@ -167,6 +167,19 @@ async def _chosen(parts: Sequence[Part], desk: Desk, gains_of: GainsOf[C]) -> Ch
     return Choice(best, means, len(found), time.perf_counter() - start)
 
 
-async def likelihood(part: Part, model: LanguageModel, desk: Desk) -> float:
-    """Return the mean log-likelihood of a person's held-out items under a model, in nat (texts: per token)."""
-    return (await log_likelihoods(part.held_out, model, desk.bench.answering)).mean
+async def item_scores(part: Part, model: LanguageModel, desk: Desk) -> ItemScores:
+    """Return the log-likelihood of each of a person's held-out items under a model, in nat (texts: per token)."""
+    return await log_likelihoods(part.held_out, model, desk.bench.answering)
+
+
+def gain_on(part: Part, learned: ItemScores, base: ItemScores) -> float:
+    """Return the gain on a person's held-out items: the mean of texts and that of choices, averaged.
+
+    Args:
+        part: the person; something is held out.
+        learned: scores of the model with what was learned (`item_scores`).
+        base: scores of the model without it.
+    """
+    gain = mean_gain(part.held_out, learned, base)
+    assert gain is not None
+    return gain

@@ -17,7 +17,7 @@ from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import unprompted
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited
-from idiolect.evaluate.methods.others import Others, Part, check_others, chosen_on_others, likelihood
+from idiolect.evaluate.methods.others import Others, Part, check_others, chosen_on_others, gain_on, item_scores
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.chameleon.style_vector import StyleVector, StyleVectorSettings, fit_style_vector
 from idiolect.methods.setting_changes import changed_by_text
@@ -101,9 +101,10 @@ class StyleVectorMethod:
 
     async def _gains(self, part: Part, desk: Desk) -> Mapping[Candidate, float]:
         vector = await self._fit(part.learning, desk)
-        base, found = await likelihood(part, desk.model, desk), dict[Candidate, float]()
+        base, found = await item_scores(part, desk.model, desk), dict[Candidate, float]()
         for layer, alpha in self._settings().candidates(len(vector.vectors)):
-            found[layer, alpha] = await likelihood(part, edited(desk, vector.edit(layer, alpha)), desk) - base
+            scores = await item_scores(part, edited(desk, vector.edit(layer, alpha)), desk)
+            found[layer, alpha] = gain_on(part, scores, base)
         return found
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:

@@ -23,7 +23,7 @@ from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
 from idiolect.evaluate.methods.method import Examinee, Learned
-from idiolect.evaluate.methods.others import Choice, Others, Part, check_others, chosen_on_others, likelihood
+from idiolect.evaluate.methods.others import Choice, Others, Part, check_others, chosen_on_others, gain_on, item_scores
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.methods.setting_checks import require
@@ -227,12 +227,13 @@ class _Steps:
         async def gains_of(part: Part, at: Desk) -> Mapping[int, float]:
             training = replace(self.settings.training, max_steps=max(self.settings.counts))
             result = await train(part.learning, at, training, self.settings.counts)
-            base, found = await likelihood(part, at.model, at), dict[int, float]()
+            base, found = await item_scores(part, at.model, at), dict[int, float]()
             for steps, adapter in result.checkpoints.items():
                 trained = await with_adapter(_local(at), adapter, name=f"{_local(at).name} + {self.name}")
                 try:
                     fingerprint = f"{self.name} {part.learning.id} {steps}"
-                    found[steps] = await likelihood(part, at.other(trained, fingerprint=fingerprint), at) - base
+                    scores = await item_scores(part, at.other(trained, fingerprint=fingerprint), at)
+                    found[steps] = gain_on(part, scores, base)
                 finally:
                     trained.close()
             return found
