@@ -29,6 +29,7 @@ class Case:
         asked: the person's held-out opinions, whose answers only the measures see.
         texts: the person's held-out texts.
         group: group of people with something in common (a topic, a continent); "" if there is none.
+        most: maximum number of training opinions, and of texts, at this point of a learning curve; None: all of them.
 
     Raises:
         ValueError: there are neither held-out opinions nor held-out texts.
@@ -38,6 +39,7 @@ class Case:
     asked: tuple[Opinion, ...] = ()
     texts: tuple[str, ...] = ()
     group: str = ""
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not self.asked and not self.texts:
@@ -48,7 +50,7 @@ class Case:
         if n < 1:
             raise ValueError(f"n is {n}, must be at least 1")
         user = replace(self.user, opinions=self.user.opinions[:n], texts=self.user.texts[:n])
-        return replace(self, user=user)
+        return replace(self, user=user, most=n)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
     benchmark.others → parts (to learn from, held out) → gain of every candidate → the best mean over people → everybody
 
-Each of the others learns from as much as a reported person does. A gain is paired: the log-likelihood of the person's
-held-out answers and texts, minus that of the model without anything learned; texts (in nat per token) and choices (in
-nat) count alike, however many there are of each. Nothing of a reported person takes part.
+Each of the others learns from as many opinions and as many texts as the reported people do, in the median, so that
+one choice holds for all of them; a point of a learning curve has a choice of its own. A gain is paired: the
+log-likelihood of the person's held-out answers and texts, minus that of the model without anything learned. Texts (in
+nat per token) and choices (in nat) count alike, however many there are. Nothing of a reported person takes part.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median_low
 from typing import Any, Generic, TypeVar
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.methods.chameleon.judging import ItemScores, log_likelihoods, mean_gain
 from idiolect.methods.chameleon.roles import Item, deal_roles
@@ -82,16 +85,44 @@ class Choice(Generic[C]):
         return {"gains": gains, "people": self.people, "seconds": round(self.seconds, 3)}
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of a history is learned from.
+
+    Args:
+        opinions, texts: maximum numbers of opinions and of texts; 0: none.
+    """
+
+    opinions: int
+    texts: int
+
+
 GainsOf = Callable[[Part, Desk], Awaitable[Mapping[C, float]]]
 
 
-def parts_of_others(bench: Bench, others: Others, *, size: int, only_texts: bool = False) -> list[Part]:
+def sizes_of_reported(bench: Bench, *, most: int | None = None) -> Sizes:
+    """Return the median number of opinions of the reported people who have any, and that of their texts.
+
+    Args:
+        bench: bench with the benchmark.
+        most: maximum of either, at a point of a learning curve; None: no maximum.
+    """
+    histories = [case.user for case in bench.benchmark.cases]
+
+    def median(counts: Sequence[int]) -> int:
+        found = median_low([n for n in counts if n] or [0])
+        return found if most is None else min(found, most)
+
+    return Sizes(median([len(user.opinions) for user in histories]), median([len(user.texts) for user in histories]))
+
+
+def parts_of_others(bench: Bench, others: Others, *, sizes: Sizes, only_texts: bool = False) -> list[Part]:
     """Return people who are not reported, in two parts each; those with too little history are left out.
 
     Args:
         bench: bench with the benchmark.
         others: settings.
-        size: maximum number of opinions, and of texts, to learn from.
+        sizes: how much to learn from.
         only_texts: leave opinions out.
     """
     found: list[Part] = []
@@ -105,9 +136,10 @@ def parts_of_others(bench: Bench, others: Others, *, size: int, only_texts: bool
         except PersonalizationError:
             continue
         if roles.learning is not None and roles.judging:
-            learned = roles.learning
-            part = replace(learned, opinions=learned.opinions[:size], texts=learned.texts[:size])
-            found.append(Part(part, roles.judging[: others.held_out]))
+            opinions, texts = roles.learning.opinions[: sizes.opinions], roles.learning.texts[: sizes.texts]
+            if opinions or texts:
+                learning = replace(roles.learning, opinions=opinions, texts=texts)
+                found.append(Part(learning, roles.judging[: others.held_out]))
         if len(found) == others.people:
             break
     return found
@@ -119,7 +151,7 @@ def check_others(bench: Bench, others: Others, what: str, brackets: str, *, only
     Raises:
         SettingsError: there is nobody; the message says `what` is chosen, and which `brackets` fix it.
     """
-    if not parts_of_others(bench, others, size=1, only_texts=only_texts):
+    if not parts_of_others(bench, others, sizes=Sizes(1, 1), only_texts=only_texts):
         raise SettingsError(
             f"{what} is chosen on people who are not reported, of whom nobody has enough history: fix it with "
             f"{brackets} in brackets"
@@ -127,13 +159,13 @@ def check_others(bench: Bench, others: Others, what: str, brackets: str, *, only
 
 
 async def chosen_on_others(
-    key: Hashable, user: User, desk: Desk, others: Others, gains_of: GainsOf[C], *, only_texts: bool = False
+    key: Hashable, case: Case, desk: Desk, others: Others, gains_of: GainsOf[C], *, only_texts: bool = False
 ) -> Choice[C]:
-    """Return the best candidate, which is computed once for all people of the evaluation.
+    """Return the best candidate, which is computed once for all people of the evaluation, or of a point of a curve.
 
     Args:
         key: key of the method with its settings.
-        user: a reported person, of whom only the number of items is used.
+        case: a reported person, of whom only the point of a learning curve is used.
         desk: desk of the person for whom it is computed first, who bears the cost.
         others: settings of the people.
         gains_of: returns the gain of each candidate for one of the others.
@@ -142,11 +174,11 @@ async def chosen_on_others(
     Raises:
         PersonalizationError: the method can learn from none of the others.
     """
-    size = max(len(user.opinions), len(user.texts), 1)
-    whole = ("chosen on others", key, size, others)
+    sizes = sizes_of_reported(desk.bench, most=case.most)
+    whole = ("chosen on others", key, sizes, others)
 
     async def choose() -> Choice[C]:
-        parts = parts_of_others(desk.bench, others, size=size, only_texts=only_texts)
+        parts = parts_of_others(desk.bench, others, sizes=sizes, only_texts=only_texts)
         return await _chosen(parts, replace(desk, seed=0), gains_of)
 
     return await desk.bench.once(whole, choose)

@@ -90,7 +90,7 @@ class StyleVectorMethod:
             ((layer, alpha),) = settings.candidates(len(vector.vectors))
         else:
             key = self.learning_key(desk.bench)
-            choice = await chosen_on_others(key, case.user, desk, settings.others, self._gains, only_texts=True)
+            choice = await chosen_on_others(key, case, desk, settings.others, self._gains, only_texts=True)
             layer, alpha = choice.best
             notes["chosen"] = choice.notes()
         return Learned(vector.edit(layer, alpha), notes={"layer": layer, "alpha": alpha, **notes})

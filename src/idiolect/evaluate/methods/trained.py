@@ -215,7 +215,7 @@ class _Steps:
         model, training = _local(desk), replace(self.settings.training, seed=desk.seed)
         notes: dict[str, Any] = {}
         if not self.limited:
-            choice = await self._choice(case.user, desk, train)
+            choice = await self._choice(case, desk, train)
             training = replace(training, max_steps=choice.best)
             notes["chosen"] = choice.notes()
         elif training.seconds < _NO_LIMIT:
@@ -223,7 +223,7 @@ class _Steps:
         result = await train(case.user, desk, training, ())
         return await _learned(result, model, self.name, {**notes, **_training_notes(result)})
 
-    async def _choice(self, user: User, desk: Desk, train: Train) -> Choice[int]:
+    async def _choice(self, case: Case, desk: Desk, train: Train) -> Choice[int]:
         async def gains_of(part: Part, at: Desk) -> Mapping[int, float]:
             training = replace(self.settings.training, max_steps=max(self.settings.counts))
             result = await train(part.learning, at, training, self.settings.counts)
@@ -238,7 +238,7 @@ class _Steps:
                     trained.close()
             return found
 
-        return await chosen_on_others(self.key, user, desk, self.settings.others, gains_of)
+        return await chosen_on_others(self.key, case, desk, self.settings.others, gains_of)
 
 
 def _routed(overrides: Overrides) -> Overrides:
