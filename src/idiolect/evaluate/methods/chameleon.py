@@ -108,12 +108,8 @@ class ChameleonMethod:
         return replace(learned, notes={**learned.notes, "seconds_without_writing": round(seconds, 3)})
 
     async def pairs(self, user: User, desk: Desk) -> tuple[Pair, ...]:
-        """Return pairs of a person as DPO learns from them; a preset that steps has none of its own."""
-        settings = self.settings(desk.bench, desk.seed)
-        if settings.stepping is not None:
-            generation = replace(settings.generation, temperature=0.7, whole_sentences=True)
-            settings = replace(settings, stepping=None, generation=generation)
-        return await self._from_pairs(settings, desk, None).pairs(user)
+        """Return the pairs that a person's edit is computed from; a preset that steps has none."""
+        return await self._from_pairs(self.settings(desk.bench, desk.seed), desk, None).pairs(user)
 
     def _from_pairs(self, settings: ChameleonSettings, desk: Desk, writer: CompletionModel | None) -> Chameleon:
         embedder, identity = desk.bench.embedder, _identity(desk)

@@ -19,6 +19,7 @@ from idiolect.methods.setting_changes import changed_by_text
 
 if TYPE_CHECKING:
     from idiolect.evaluate.methods.chameleon import Pooled
+    from idiolect.evaluate.methods.pair_sources import PairSource
     from idiolect.methods.chameleon.settings import RuleName
 
 M = TypeVar("M")
@@ -145,24 +146,30 @@ def _with_few_shot(name: str, edit: MethodEntry) -> MethodEntry:
     return _keyed(f"few-shot with the model that {name} edits", make, needs=_WEIGHTS, kind="learned")
 
 
-def _dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
+def _dpo(help_: str, *, own: bool) -> MethodEntry:
     def make(overrides: Overrides) -> _KeyedMethod:
         from idiolect.evaluate.methods.chameleon import ChameleonMethod
         from idiolect.evaluate.methods.trained import DpoMethod
 
-        return DpoMethod(ChameleonMethod(rule), overrides)
+        return DpoMethod(ChameleonMethod("" if own else "literal"), _pairs(own=own), overrides)
 
     return _keyed(help_, make, needs=_TRAINING, kind="learned")
 
 
-def _long_dpo(help_: str, rule: RuleName | Literal[""]) -> MethodEntry:
+def _long_dpo(help_: str, *, own: bool) -> MethodEntry:
     def make(overrides: Overrides) -> _KeyedMethod:
-        from idiolect.evaluate.methods.chameleon import ChameleonMethod
         from idiolect.evaluate.methods.trained import LongDpoMethod
 
-        return LongDpoMethod(ChameleonMethod(rule), overrides)
+        return LongDpoMethod(_pairs(own=own), overrides)
 
     return _keyed(help_, make, needs=_TRAINING, kind="learned")
+
+
+def _pairs(*, own: bool) -> PairSource:
+    from idiolect.evaluate.methods.chameleon import ChameleonMethod
+    from idiolect.evaluate.methods.pair_sources import OwnWords
+
+    return OwnWords() if own else ChameleonMethod("literal")
 
 
 def _sft(overrides: Overrides) -> _KeyedMethod:
@@ -279,9 +286,9 @@ METHODS: dict[str, MethodEntry] = {
         kind="learned",
     ),
     "fermi+chameleon": _keyed("the edited model with Fermi's prompts", _combined, needs=_WEIGHTS, kind="learned"),
-    "dpo": _dpo("DPO on chameleon-paper's pairs, for the same time", "literal"),
-    "dpo-own": _dpo("DPO on chameleon's pairs, for the same time", ""),
-    "dpo-long": _long_dpo("dpo with a number of steps chosen on others", "literal"),
-    "dpo-own-long": _long_dpo("dpo-own with a number of steps chosen on others", ""),
+    "dpo": _dpo("DPO on chameleon-paper's pairs, for the same time", own=False),
+    "dpo-own": _dpo("DPO on all of the person's own words, for chameleon's time", own=True),
+    "dpo-long": _long_dpo("dpo with a number of steps chosen on others", own=False),
+    "dpo-own-long": _long_dpo("dpo-own with a number of steps chosen on others", own=True),
     "sft": _keyed("a LoRA fine-tuned on the person's texts and answers", _sft, needs=_TRAINING, kind="learned"),
 }

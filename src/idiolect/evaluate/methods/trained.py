@@ -1,10 +1,11 @@
-"""The trained alternatives: DPO on CHAMELEON's pairs, and supervised fine-tuning on what the person wrote.
+"""The trained alternatives: DPO on pairs, and supervised fine-tuning on what the person wrote.
 
     dpo, dpo-own            DPO, for the time that CHAMELEON takes without writing the pairs
     dpo-long, dpo-own-long  DPO, with a number of steps that is chosen on others
     sft                     supervised fine-tuning, with a number of steps that is chosen on others
 
-`-own` learns from the person's own words, the others from pairs that the model wrote itself.
+`-own` learns from all of the person's own words, the others from pairs that the model wrote itself, those of
+`chameleon-paper` (`pair_sources`).
 
 For equal time, CHAMELEON's work besides writing the pairs (activations, gradients, directions, choosing, judging) is
 repeated without remembered results, and timed. So the number of steps depends on the machine. A note records it, and
@@ -24,6 +25,7 @@ from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, unprompted
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.others import Choice, Others, Part, check_others, chosen_on_others, gain_on, item_scores
+from idiolect.evaluate.methods.pair_sources import PairSource
 from idiolect.evaluate.methods.spec import Overrides
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.methods.setting_checks import require
@@ -82,18 +84,20 @@ class DpoMethod:
     """DPO within CHAMELEON's wall time.
 
     Args:
-        rival: method that provides the pairs and the time.
+        rival: method that provides the time.
+        source: source of the pairs.
         overrides: `DpoSettings` that the user wrote in brackets.
     """
 
     rival: ChameleonMethod
+    source: PairSource
     overrides: Overrides = ()
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
         """Train a copy of the model."""
         model = _local(desk)
         timed = await self.rival.fit_timed(case.user, desk)
-        pairs = await self.rival.pairs(case.user, desk)
+        pairs = await self.source.pairs(case.user, desk)
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
         limits = TrainingSettings(seconds=seconds, max_steps=_NO_CAP, seed=desk.seed)
         settings = changed_by_text(DpoSettings(limits), _routed(self.overrides))
@@ -115,7 +119,8 @@ class DpoMethod:
         Raises:
             SettingsError: the settings in brackets, or those of the rival, are invalid.
         """
-        return ("dpo", self.rival.learning_key(bench), changed_by_text(DpoSettings(), _routed(self.overrides)))
+        settings = changed_by_text(DpoSettings(), _routed(self.overrides))
+        return ("dpo", self.rival.learning_key(bench), self.source.learning_key(bench), settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +128,11 @@ class LongDpoMethod:
     """DPO with a number of steps that is chosen on others.
 
     Args:
-        rival: method that provides the pairs.
+        source: source of the pairs.
         overrides: `LongDpoSettings` that the user wrote in brackets.
     """
 
-    rival: ChameleonMethod
+    source: PairSource
     overrides: Overrides = ()
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
@@ -137,7 +142,7 @@ class LongDpoMethod:
         async def train(
             user: User, at: Desk, training: TrainingSettings, checkpoints: Collection[int]
         ) -> TrainingResult:
-            pairs = await self.rival.pairs(user, at)
+            pairs = await self.source.pairs(user, at)
             return await train_dpo(pairs, _local(at), DpoSettings(training, settings.beta), checkpoints=checkpoints)
 
         steps = _Steps("DPO", self.learning_key(desk.bench), settings, _is_limited(self.overrides))
@@ -153,9 +158,9 @@ class LongDpoMethod:
         Raises:
             SettingsError: the settings are invalid, or there is nobody to choose the number of steps on.
         """
-        settings, rival = self._settings(), self.rival.learning_key(bench)
+        settings, source = self._settings(), self.source.learning_key(bench)
         _check(settings.others, self.overrides, bench)
-        return ("dpo-long", rival, settings)
+        return ("dpo-long", source, settings)
 
     def _settings(self) -> LongDpoSettings:
         return changed_by_text(LongDpoSettings(), _routed(self.overrides))
