@@ -44,6 +44,10 @@ from idiolect.models.similarity import Embedder
 from idiolect.people.user import User
 
 _LEAST_OF_A_MEMBER = 2
+_NO_START = (
+    "the preset grouped begins at a group's edit, and none is packaged for the model: name a folder with "
+    "--from-group, or choose the preset measured"
+)
 
 Pooled = Literal["", "group", "unseen"]
 
@@ -148,10 +152,7 @@ class ChameleonMethod:
             return await plain_start_of(desk, settings)
         start = desk.bench.weights().start
         if start is None:
-            raise SettingsError(
-                "the preset grouped begins at a group's edit, and none is packaged for the model: name a folder with "
-                "--from-group, or choose the preset measured"
-            )
+            raise SettingsError(_NO_START)
         return start
 
     def _members(self, case: Case, bench: Bench) -> tuple[Sequence[User], str]:
@@ -177,8 +178,19 @@ class ChameleonMethod:
         return unprompted(self.model(learned, desk), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return a key of the edit: the settings, and the kind of pooling."""
-        return ("chameleon", repr(self.settings(bench, 0)), self.pooled)
+        """Return a key of the edit: the settings, and the kind of pooling.
+
+        Raises:
+            SettingsError: the settings are invalid, or there is no group's edit at which steps could begin.
+        """
+        settings = self.settings(bench, 0)
+        if self.begins_at_group(settings) and bench.weights().start is None:
+            raise SettingsError(_NO_START)
+        return ("chameleon", repr(settings), self.pooled)
+
+    def begins_at_group(self, settings: ChameleonSettings) -> bool:
+        """Return whether a person's step begins at a group's edit, with the settings to learn with."""
+        return not self.pooled and settings.stepping is not None and settings.stepping.from_group
 
 
 def _identity(desk: Desk) -> ModelIdentity:
@@ -190,24 +202,27 @@ class StartMethod:
     """The method "chameleon-start": the group's edit at which people's steps begin, without a step."""
 
     async def learn(self, _case: Case, desk: Desk) -> Learned:
-        """Return the group's edit, which was learned before.
-
-        Raises:
-            SettingsError: there is none.
-        """
-        start = desk.bench.weights().start
-        if start is None:
-            raise SettingsError("there is no group's edit for this model: name a folder with --from-group")
-        return Learned(start.edit)
+        """Return the group's edit, which was learned before."""
+        return Learned(_start_on(desk.bench).edit)
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the model with the group's edit."""
         return unprompted(edited(desk, learned.value), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return a key of the group's edit."""
-        start = bench.weights().start
-        return ("chameleon-start", "" if start is None else start.digest)
+        """Return a key of the group's edit.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        return ("chameleon-start", _start_on(bench).digest)
+
+
+def _start_on(bench: Bench) -> Start:
+    start = bench.weights().start
+    if start is None:
+        raise SettingsError("there is no group's edit for this model: name a folder with --from-group")
+    return start
 
 
 def unprompted(model: LanguageModel, desk: Desk) -> Examinee:
