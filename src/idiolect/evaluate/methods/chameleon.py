@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any, Literal
 
 from idiolect.errors import PersonalizationError, SettingsError
@@ -36,9 +37,10 @@ from idiolect.methods.chameleon.insights import GREEDY, InsightsInPrompt
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.settings import ChameleonSettings, RuleName, Variant, preset
-from idiolect.methods.chameleon.start import Start
+from idiolect.methods.chameleon.start import Start, edit_of_factors
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.setting_changes import changed_by_text
+from idiolect.methods.setting_checks import require
 from idiolect.models.language_model import CompletionModel, LanguageModel
 from idiolect.models.similarity import Embedder
 from idiolect.people.user import User
@@ -199,11 +201,25 @@ def _identity(desk: Desk) -> ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class StartMethod:
-    """The method "chameleon-start": the group's edit at which people's steps begin, without a step."""
+    """The method "chameleon-start": the group's edit at which people's steps begin, without a step.
+
+    Args:
+        strength: factor of its writes, > 0. With 1, the edit is as it is served to a group; `chameleon` multiplies the
+            same writes, and the person's step, by the strength that it finds for the person.
+
+    Raises:
+        SettingsError: the strength is invalid.
+    """
+
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        valid = isfinite(self.strength) and self.strength > 0
+        require(valid, "strength", self.strength, "greater than 0")
 
     async def learn(self, _case: Case, desk: Desk) -> Learned:
         """Return the group's edit, which was learned before."""
-        return Learned(_start_on(desk.bench).edit)
+        return Learned(edit_of_factors(_start_on(desk.bench).factors, self.strength))
 
     def examinee(self, learned: Learned, desk: Desk) -> Examinee:
         """Return the model with the group's edit."""
@@ -215,7 +231,7 @@ class StartMethod:
         Raises:
             SettingsError: there is none.
         """
-        return ("chameleon-start", _start_on(bench).digest)
+        return ("chameleon-start", _start_on(bench).digest, self.strength)
 
 
 def _start_on(bench: Bench) -> Start:
