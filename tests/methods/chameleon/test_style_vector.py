@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.methods.chameleon.own_words import windows
 from idiolect.methods.chameleon.style_vector import StyleVectorSettings, _whole_sentences, fit_style_vector
 from idiolect.methods.texts import PLAIN_REQUEST
 from idiolect.models.doubles import FunctionModel
@@ -41,6 +42,21 @@ async def test_the_vector_is_the_mean_difference_from_plain_texts(pooling: str) 
     contents = [request.messages[-1].content for request in asked.completion_requests]
     assert all(own in content for own, content in zip(OWN, contents, strict=True)), "line breaks stay"
     assert all("plain, neutral words" in content for content in contents)
+    assert {request.thinking for request in asked.completion_requests} == {False}
+
+
+async def test_a_long_text_is_compared_window_by_window() -> None:
+    long = " ".join(f"People agree with sentence {n}." for n in range(9))
+    settings = StyleVectorSettings(window_chars=60)
+    pieces = windows(long, max_chars=60)
+    assert len(pieces) > 3
+    said = {piece: f"It says {n} plainly." for n, piece in enumerate(pieces)}
+    model, asked = tiny.local_model(), writer(said)
+    found = await fit_style_vector([long], model, settings, writer=asked)
+    request = tiny.ask(PLAIN_REQUEST)
+    own, plain = [await model.activations([(request, text) for text in side]) for side in (pieces, said.values())]
+    assert torch.allclose(found.vectors, (own.last - plain.last).mean(dim=0), atol=1e-5)
+    assert (found.pairs, found.dropped) == (len(pieces), 0)
 
 
 async def test_the_edit_adds_the_vector_at_one_layer_where_text_is_generated() -> None:
@@ -62,7 +78,7 @@ async def test_texts_without_a_different_plain_text_are_dropped() -> None:
     said = {**PLAIN, OWN[0]: OWN[0], OWN[1]: " "}
     found = await fit_style_vector(OWN, tiny.local_model(), StyleVectorSettings(), writer=writer(said))
     assert (found.pairs, found.dropped) == (2, 2)
-    with pytest.raises(PersonalizationError, match="needs 2 texts with a plain text, 1 have one"):
+    with pytest.raises(PersonalizationError, match="needs 2 texts, or parts of them, with a plain text; 1 have one"):
         await fit_style_vector(OWN[:3], tiny.local_model(), StyleVectorSettings(), writer=writer(said))
 
 
@@ -87,7 +103,9 @@ def test_a_sentence_ends_before_a_space(text: str, whole: str) -> None:
     assert _whole_sentences(text) == whole
 
 
-@pytest.mark.parametrize("bad", [{"pooling": "first"}, {"positions": "some"}, {"max_tokens": 0}, {"temperature": -1.0}])
+@pytest.mark.parametrize(
+    "bad", [{"pooling": "first"}, {"positions": "some"}, {"max_tokens": 0}, {"window_chars": 0}, {"temperature": -1.0}]
+)
 def test_impossible_settings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
         StyleVectorSettings(**bad)  # type: ignore[arg-type]
