@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from idiolect import User
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import ModelError, PersonalizationError, SettingsError, UnusableModelError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.evaluate.methods.others import (
@@ -107,21 +107,37 @@ async def test_people_with_a_little_more_or_less_cause_no_other_choice_but_point
     assert learned_from == [19, 5]
 
 
-async def test_who_cannot_be_learned_from_is_left_out_and_nobody_is_an_error() -> None:
+@pytest.mark.parametrize("kind", [PersonalizationError, ModelError])
+async def test_who_cannot_be_learned_from_is_left_out_and_noted(kind: type[Exception]) -> None:
     opened = world(writer("x", 10), writer("y", 10))
 
     async def gains_of(part: Part, _: Desk) -> Mapping[int, float]:
         if part.learning.id == "x":
-            raise PersonalizationError("too few pairs")
+            raise kind("too long a text")
         return {1: 0.5}
 
-    async def nothing(_part: Part, _: Desk) -> Mapping[int, float]:
-        raise PersonalizationError("too few pairs")
+    found = await chosen_on_others("key", case("ann"), desk(opened), Others(), gains_of)
+    assert (found.best, found.people) == (1, 1)
+    assert found.notes()["left_out"] == ["too long a text"]
 
-    ann = case("ann")
-    assert (await chosen_on_others("key", ann, desk(opened), Others(), gains_of)).people == 1
-    with pytest.raises(PersonalizationError, match="cannot be chosen on other people: too few pairs"):
-        await chosen_on_others("other key", ann, desk(opened), Others(), nothing)
+
+@pytest.mark.parametrize("kind", [PersonalizationError, ModelError])
+async def test_nobody_who_can_be_learned_from_is_an_error_of_the_same_kind(kind: type[Exception]) -> None:
+    opened = world(writer("x", 10), writer("y", 10))
+
+    async def nothing(_part: Part, _: Desk) -> Mapping[int, float]:
+        raise kind("too few pairs")
+
+    with pytest.raises(kind, match="cannot be chosen on other people: too few pairs"):
+        await chosen_on_others("key", case("ann"), desk(opened), Others(), nothing)
+
+
+async def test_a_model_of_which_no_call_can_succeed_ends_the_choice() -> None:
+    async def refused(_part: Part, _: Desk) -> Mapping[int, float]:
+        raise UnusableModelError("the key was refused")
+
+    with pytest.raises(UnusableModelError, match=r"^the key was refused"):
+        await chosen_on_others("key", case("ann"), desk(world(writer("x", 10), writer("y", 10))), Others(), refused)
 
 
 async def test_the_likelihood_is_that_of_the_held_out_items() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import Any, Generic, TypeVar
 
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import ModelError, PersonalizationError, SettingsError, UnusableModelError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.methods.chameleon.judging import ItemScores, log_likelihoods, mean_gain
@@ -72,17 +72,20 @@ class Choice(Generic[C]):
         gains: mean gain of each candidate over the people (`gain_on`).
         people: number of people.
         seconds: time that choosing took.
+        left_out: for each of the others who could not be learned from, why.
     """
 
     best: C
     gains: Mapping[C, float]
     people: int
     seconds: float
+    left_out: tuple[str, ...] = ()
 
     def notes(self) -> dict[str, Any]:
         """Return the facts for a record."""
         gains = {str(candidate): round(gain, 4) for candidate, gain in self.gains.items()}
-        return {"gains": gains, "people": self.people, "seconds": round(self.seconds, 3)}
+        notes = {"gains": gains, "people": self.people, "seconds": round(self.seconds, 3)}
+        return notes | ({"left_out": list(self.left_out)} if self.left_out else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ async def chosen_on_others(
 
     Raises:
         PersonalizationError: the method can learn from none of the others.
+        ModelError: the same, because the model failed; or no call of the model can succeed.
     """
     sizes = sizes_of_reported(desk.bench, most=case.most)
     whole = ("chosen on others", key, sizes, others)
@@ -185,18 +189,23 @@ async def chosen_on_others(
 
 
 async def _chosen(parts: Sequence[Part], desk: Desk, gains_of: GainsOf[C]) -> Choice[C]:
-    start, found, reason = time.perf_counter(), list[Mapping[C, float]](), "there is nobody"
+    start, found = time.perf_counter(), list[Mapping[C, float]]()
+    failures: list[PersonalizationError | ModelError] = []
     for part in parts:
         try:
             found.append(await gains_of(part, desk))
-        except PersonalizationError as error:
-            reason = str(error)
+        except UnusableModelError:
+            raise
+        except (PersonalizationError, ModelError) as error:
+            failures.append(error)
     if not found:
-        raise PersonalizationError(f"settings cannot be chosen on other people: {reason}")
+        kind = ModelError if any(isinstance(each, ModelError) for each in failures) else PersonalizationError
+        reason = str(failures[-1]) if failures else "there is nobody"
+        raise kind(f"settings cannot be chosen on other people: {reason}")
     common = [each for each in found[0] if all(each in gains for gains in found)]
     means = {each: math.fsum(gains[each] for gains in found) / len(found) for each in common}
     best = max(common, key=means.__getitem__)
-    return Choice(best, means, len(found), time.perf_counter() - start)
+    return Choice(best, means, len(found), time.perf_counter() - start, tuple(map(str, failures)))
 
 
 async def item_scores(part: Part, model: LanguageModel, desk: Desk) -> ItemScores:

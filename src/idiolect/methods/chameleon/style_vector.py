@@ -7,11 +7,11 @@ itself writes plain_i, a text in neutral words with the same content as own_i, s
 at the last token, as in the paper, or averaged over the text.
 
 Ours differs in three ways. A long text is compared window by window: a model that rewrites all of it stops in the
-middle, at its limit of tokens, and the end of the person's text would be compared with that. The paper reads and changes
-the hidden state after layer l, we read and change the output of its MLP. What is added there is added to that hidden
-state, but the vector that is read lacks what earlier layers and attention contribute. And the vector is added through a
-reader (`rules.addition`), which is nearly constant over tokens, so that the edit is a LoRA of rank 1 and, with positions
-"all", can be exported.
+middle, at its limit of tokens, and the end of the person's text would be compared with that. The paper reads and
+changes the hidden state after layer l, we read and change the output of its MLP. What is added there is added to that
+hidden state, but the vector that is read lacks what earlier layers and attention contribute. And the vector is added
+through a reader (`rules.addition`), which is nearly constant over tokens, so that the edit is a LoRA of rank 1 and,
+with positions "all", can be exported.
 """
 
 from __future__ import annotations
