@@ -13,6 +13,7 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.control_cases import ControlCases
+from idiolect.evaluate.group_edits import group_notes
 from idiolect.evaluate.measures import NEUTRAL
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
@@ -33,7 +34,7 @@ _EMPTY: dict[Control, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked configuration with its benchmark and its arms; `notes` are sentences on what was left out of them."""
+    """A checked configuration with its benchmark and its arms; `notes` are sentences on these for readers."""
 
     config: EvaluationConfig
     benchmark: Benchmark
@@ -60,7 +61,8 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
         benchmark = TASKS[config.task].load(config.task_options())
     if config.neutral:
         benchmark = replace(benchmark, measures=(*benchmark.measures, NEUTRAL))
-    return _without_empty_controls(Prepared(config, benchmark, options, planned(options)))
+    arms = planned(options)
+    return _without_empty_controls(Prepared(config, benchmark, options, arms, group_notes(config, arms)))
 
 
 def _without_empty_controls(prepared: Prepared) -> Prepared:
@@ -79,7 +81,7 @@ def _without_empty_controls(prepared: Prepared) -> Prepared:
                 f"{len(missing)} of {len(benchmark.cases)} people have no control ({control}), because there is no "
                 "such person: comparisons with it leave them out."
             )
-    return replace(prepared, arms=arms, notes=tuple(notes))
+    return replace(prepared, arms=arms, notes=(*prepared.notes, *notes))
 
 
 def outline_of(prepared: Prepared) -> Outline:

@@ -1,0 +1,77 @@
+"""A note on the group's edit at which steps begin, because its members must not be evaluated with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.group_edits import group_notes
+from idiolect.evaluate.preparing import outline_of, prepare
+from tests.evaluate.small_world import arms
+
+PACKAGED = "CHAMELEON's steps begin at the edit of the group 'public-domain writers', which has learned from 640 texts."
+
+
+def notes_on(methods: str, **changes: Any) -> tuple[str, ...]:
+    config = EvaluationConfig(task="users", methods=methods, **changes)
+    return group_notes(config, arms(methods))
+
+
+def folder(at: Path, **card: Any) -> Path:
+    (at / "edit.json").write_text(json.dumps(card))
+    return at
+
+
+@pytest.mark.parametrize(
+    "methods", ["chameleon", "vanilla,chameleon-start", "few-shot+chameleon[texts=3]", "fermi+chameleon"]
+)
+def test_methods_that_begin_at_a_groups_edit_have_one_note(methods: str) -> None:
+    (note,) = notes_on(methods)
+    assert note.startswith(PACKAGED)
+    assert "Whoever is a member of this group must not be evaluated with it" in note
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes"),
+    [
+        ("vanilla,few-shot,fermi", {}),
+        ("chameleon-paper,chameleon-group,style-vector", {}),
+        ("chameleon", {"chameleon_preset": "measured"}),
+        ("chameleon", {"chameleon_preset": "nonsense"}),
+        ("chameleon", {"model": "some/model"}),
+        ("chameleon", {"from_group": "there is no such folder"}),
+    ],
+)
+def test_others_have_none(methods: str, changes: dict[str, Any]) -> None:
+    assert notes_on(methods, **changes) == ()
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ({"read": {"opinions": 0, "texts": 12}}, "12 texts"),
+        ({"read": {"opinions": 3, "texts": 12}}, "3 opinions and 12 texts"),
+        ({"read": None, "n_learned": 7}, "7 opinions and texts"),
+        ({}, "an unknown number of texts"),
+    ],
+)
+def test_a_folder_that_is_named_tells_whose_edit_it_is(tmp_path: Path, card: dict[str, Any], words: str) -> None:
+    named = str(folder(tmp_path, user_id="walkers", **card))
+    (note,) = notes_on("chameleon", model="some/model", from_group=named)
+    assert f"the edit of the group 'walkers', which has learned from {words}." in note
+
+
+def test_a_card_that_cannot_be_read_is_left_to_opening(tmp_path: Path) -> None:
+    (tmp_path / "edit.json").write_text("{")
+    assert notes_on("chameleon", from_group=str(tmp_path)) == ()
+
+
+def test_the_note_is_one_of_the_screen_and_of_the_report() -> None:
+    prepared = prepare(EvaluationConfig(task="people", methods="vanilla,chameleon-start", people=2))
+    (note,) = prepared.notes
+    assert note.startswith(PACKAGED)
+    assert note in outline_of(prepared).notes
