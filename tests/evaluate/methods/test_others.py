@@ -151,8 +151,8 @@ async def test_the_likelihood_is_that_of_the_held_out_items() -> None:
 
 
 def test_texts_and_choices_count_alike_however_many_there_are() -> None:
-    opinion = case("x").user.opinions[0]
-    part = Part(User("x"), (opinion, "one text", "another text", "a third one"))
+    user = case("x").user
+    part = Part(user, (user.opinions[0], "one text", "another text", "a third one"))
     base, learned = (ItemScores(scores, Usage()) for scores in ((-2.0, -3.0, -3.0, -3.0), (-1.0, -2.9, -2.8, -2.7)))
     assert gain_on(part, learned, base) == pytest.approx((1.0 + 0.2) / 2)
 
