@@ -59,10 +59,9 @@ class WriterTrial:
         return sum(self.gains) / len(self.gains)
 
     @property
-    def fluency(self) -> float | None:
-        """The same on the model's own texts, as measured when the variant was chosen; None where only one was there."""
-        found = (trial.fluency for trial in self.learned.trials if trial.variant == self.learned.variant)
-        return next(found, None)
+    def fluency(self) -> float:
+        """The same on the model's own texts, as measured when the strength of the edit was found."""
+        return next(trial.fluency for trial in self.learned.trials if trial.variant == self.learned.variant)
 
 
 def writer_settings(*, seed: int) -> ChameleonSettings:
@@ -129,8 +128,7 @@ def print_writer(trial: WriterTrial) -> None:
         f"\nlog-probability of the unseen texts against the base model: {trial.gain:+.3f} nat per token; "
         f"{better} of n = {len(trial.gains)} gained"
     )
-    if trial.fluency is not None:
-        print_wrapped(f"on the model's own texts, which it should leave alone: {trial.fluency:+.3f} nat per token")
+    print_wrapped(f"on the model's own texts, which it should leave alone: {trial.fluency:+.3f} nat per token")
     print_wrapped(f"gate: {trial.learned.gate}")
     print_wrapped(f"\nThe beginning of an unseen text, and how it is continued: {one_line(trial.beginning)} …")
     for name, text in zip(("base", "edited"), trial.continued, strict=True):

@@ -1,9 +1,10 @@
 """CHAMELEON and its controls: for the person, for their group, and for people never seen.
 
     chameleon                       the preset of the run
+    chameleon-start                 the group's edit at which people's steps begin, without a step
     chameleon-paper                 the paper's data, rule and strengths; -p-only, -n-only: one of its two steps
     chameleon-contrastive           θ_P from the pairs' differences
-    chameleon-random                as large as `chameleon`'s edit, along random directions
+    chameleon-random, -paper-random as large as these two's edits, along random directions
     chameleon-group, -unseen        fitted on pooled people: reported ones including the person; or other people only
     insights                        CHAMELEON's own insight about the person in the prompt, without an edit
     fermi+chameleon                 the edited model, with prompts that Fermi learned with the unedited one
@@ -59,8 +60,8 @@ class ChameleonMethod:
     """CHAMELEON, or a part of it.
 
     Args:
-        rule: "": the preset of the run with its choice of variants and its gate; otherwise, the paper's preset with
-            this rule, the paper's strengths, and no gate.
+        rule: "": the preset of the run, with the strength that it finds and its gate; otherwise, the paper's preset
+            with this rule, the paper's strengths, and no gate.
         pooled: people whose pairs are pooled: nobody, the person's group, or other people.
         random: use random directions instead of the learned ones.
         overrides: settings that the user wrote in brackets.
