@@ -1,4 +1,4 @@
-"""Steps in an evaluation: the group's edit alone, steps from it, under examples, and pairs for DPO all the same."""
+"""Steps in an evaluation: the group's edit alone, steps from it, and both under examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from idiolect.errors import SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, StartMethod
-from idiolect.evaluate.methods.table import METHODS
 from idiolect.evaluate.records import Arm
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
@@ -87,27 +86,6 @@ async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypa
 
 async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path) -> None:
     of = opened(tmp_path / "weights", start=None)
-    case = of.benchmark.cases[0]
-    with pytest.raises(SettingsError, match="there is no group's edit for this model"):
-        await StartMethod().learn(case, desk(of))
-    with pytest.raises(SettingsError, match=r"begins at a group's edit, and none is packaged .* or choose .* measured"):
-        await ChameleonMethod().learn(case, desk(of))
-
-
-def test_the_groups_edit_is_what_is_learned_with_it(tmp_path: Path) -> None:
-    of = opened(tmp_path / "weights")
-    without = replace(of, open_weights=replace(of.weights(), start=None))
-    arm = arms("chameleon-start")[0]
-    assert arm.learning_key(of) != arm.learning_key(without)
-    assert not METHODS["chameleon-start"].personal
-
-
-@pytest.mark.parametrize("name", ["grouped", "measured"])
-async def test_dpo_on_a_persons_own_words_still_has_pairs(tmp_path: Path, name: str) -> None:
-    of = opened(tmp_path / "weights", settings=preset(name))
-    case = of.benchmark.cases[0]
-    pairs = await ChameleonMethod().pairs(case.user, desk(of))
-    own = {*case.user.texts, *(opinion.answer for opinion in case.user.opinions)}
-    assert pairs
-    assert {pair.personalized for pair in pairs} <= own
-    assert all(pair.neutral not in own for pair in pairs)
+    for arm in arms("chameleon-start,chameleon", controls=False):
+        with pytest.raises(SettingsError, match="a group's edit"):
+            arm.learning_key(of)
