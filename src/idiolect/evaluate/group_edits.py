@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def group_notes(config: EvaluationConfig, arms: Sequence[PlannedArm]) -> tuple[s
 def _card(config: EvaluationConfig) -> Mapping[str, Any] | None:
     """Return the card of the group's edit that is named, or packaged for the model; None if there is none."""
     if config.from_group is not None:
-        path = Path(config.from_group) / CARD
+        path: Path | Traversable = Path(config.from_group) / CARD
     elif config.model == DEFAULT_MODEL:
         path = files("idiolect.methods.chameleon").joinpath("starts", config.model, CARD)
     else:
