@@ -87,5 +87,5 @@ async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypa
 async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path) -> None:
     of = opened(tmp_path / "weights", start=None)
     for arm in arms("chameleon-start,chameleon", controls=False):
-        with pytest.raises(SettingsError, match="a group's edit"):
+        with pytest.raises(SettingsError, match="group's edit"):
             arm.learning_key(of)
