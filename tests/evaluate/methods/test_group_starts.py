@@ -73,13 +73,13 @@ async def test_the_groups_edit_can_be_as_strong_as_in_a_persons_edit() -> None:
 async def test_the_model_is_measured_once_for_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[ChameleonSettings] = []
 
-    async def measure(_model: Any, _writer: Any, settings: ChameleonSettings) -> int:
+    async def measure(_model: Any, _writer: Any, settings: ChameleonSettings) -> Any:
         measured.append(settings)
         return len(measured)
 
     monkeypatch.setattr("idiolect.evaluate.methods.open_weights.plain_start", measure)
     usual, at = preset("measured"), desk(bench())
     smaller = replace(usual, directions=replace(usual.directions, sample=64))
-    found = [await plain_start_of(at, settings) for settings in (usual, smaller, usual, smaller)]
+    found: list[Any] = [await plain_start_of(at, settings) for settings in (usual, smaller, usual, smaller)]
     assert found == [1, 2, 1, 2]
     assert measured == [usual, smaller]
