@@ -14,6 +14,7 @@ import pytest
 from idiolect.application.chameleon import read_edit
 from idiolect.application.chameleon_starts import open_folder, packaged_start, save_start
 from idiolect.application.choices import ChameleonChoices
+from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.groups import fit_group
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import (
@@ -22,6 +23,7 @@ from idiolect.errors import (
     OtherWeightsError,
     PersonalizationError,
     SettingsError,
+    StoreError,
     UnknownGroupError,
 )
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
@@ -64,7 +66,7 @@ async def test_a_step_begins_at_the_group_in_the_store(store: Path, tiny_weights
     assert states(await fit(store, tiny_weights, [U1], STEPPED)) == {"u1": "learned"}
     kept = learned(store, "u1")
     assert kept.settings.preset == "grouped"
-    assert kept.started_from == StartedFrom("readers", edit_of(store).edit.digest)
+    assert kept.started_from == StartedFrom("readers", edit_of(store).edit.digest, "store")
     assert states(await fit(store, tiny_weights, [U1], STEPPED, resume=True)) == {"u1": "already learned"}
 
 
@@ -76,7 +78,24 @@ async def test_a_step_begins_at_the_edit_in_a_folder(store: Path, tmp_path: Path
     there = ChameleonChoices(from_group=str(tmp_path / "saved" / "readers"))
     assert states(await fit(tmp_path / "other", tiny_weights, [U1], there)) == {"u1": "learned"}
     from_folder = learned(tmp_path / "other", "u1")
-    assert (from_folder.edit, from_folder.started_from) == (from_store.edit, from_store.started_from)
+    assert from_folder.edit == from_store.edit
+    assert from_folder.started_from == StartedFrom("readers", group.edit.digest, "folder")
+
+
+@pytest.mark.parametrize("gone", ["forgotten", "fitted again"])
+async def test_a_step_in_flight_is_not_kept_when_its_start_is_gone(store: Path, tiny_weights: str, gone: str) -> None:
+    async with AsyncWorkspace(WorkspaceSettings(store, tiny_weights)) as space:
+        learner = await open_learner(space, STEPPED)
+        if gone == "forgotten":
+            space.store.groups.forget("readers")
+        else:
+            await fit_group(space, "readers", ChameleonChoices(seed=1))
+        report = await fit_users(space, learner, [U1])
+        (outcome,) = report.outcomes
+        assert (outcome.state, isinstance(outcome.error, StoreError)) == ("failed", True)
+        assert "what chameleon learned was not saved" in str(outcome.error)
+        with pytest.raises(NotFittedError):
+            space.store.personalization("u1", "chameleon")
 
 
 def test_a_folder_names_no_member_and_quotes_nobody(store: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsErr
 from idiolect.models.catalog import without_folders
 
 if TYPE_CHECKING:
-    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartOrigin
     from idiolect.methods.chameleon.start import Start
     from idiolect.store import Store
 
@@ -39,8 +39,8 @@ def packaged_start(model: str) -> Start | None:
     return start_of(_read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(model)))
 
 
-def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> Start:
-    """Return the start of a group in the store, or in a folder.
+def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> tuple[Start, StartOrigin]:
+    """Return the start of a group in the store, or in a folder, and which of the two it is.
 
     Args:
         name: id of a group, or the path of a folder.
@@ -57,14 +57,14 @@ def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint
     from idiolect.methods.chameleon.start import start_of
 
     if Path(name).is_dir():
-        return open_folder(name, model=model, fingerprint=fingerprint)
+        return open_folder(name, model=model, fingerprint=fingerprint), "folder"
     record = store().groups.personalization(name, CHAMELEON)
     learned = ChameleonPersonalization.from_parts(record.payload, record.tensors)
     if learned.fingerprint != fingerprint:
         raise OtherWeightsError(
             _other_weights(f"the edit of group {name!r}", model), model=model, owner=name, kind="group"
         )
-    return start_of(learned)
+    return start_of(learned), "store"
 
 
 def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
