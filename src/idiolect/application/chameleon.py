@@ -216,7 +216,7 @@ async def begin_steps(
 
     It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
     group's edit measures the model instead, once for all people; the model's own texts are then written in the
-    workspace's run. The store is opened only for that, or if a group in it is named.
+    workspace's run. The store is opened only for that, or if the choices name a group or folder.
 
     Raises:
         SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
