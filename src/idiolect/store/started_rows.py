@@ -1,12 +1,13 @@
 """SQL on people's edits that began at the edit of a group; each function runs inside a transaction of its caller.
 
 Such an edit contains what the group's had learned from its sources. So it is saved only while the group still has the
-edit that it began at, and a row of `personalization_groups` records the group, with which it is deleted.
+edit that it began at, and a row of `personalization_groups` records the group, with whose edit it is deleted. A later
+edit of the group must have been learned from all sources of the one before it, or the record would lose them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,30 @@ def replace_personalization(connection: Connection, row: Mapping[str, Any], *, e
         return False
     _put(connection, row, group_id)
     return True
+
+
+def find_started(connection: Connection, group_id: str, method: str | None = None) -> list[tuple[str, str]]:
+    """Return user and method of every edit that began at the group's, in order; `method` limits them to one method."""
+    table = personalization_groups
+    chosen = sa.select(table.c.user_id, table.c.method).where(table.c.group_id == group_id)
+    if method is not None:
+        chosen = chosen.where(table.c.method == method)
+    return [(user_id, name) for user_id, name in connection.execute(chosen.order_by(table.c.user_id, table.c.method))]
+
+
+def delete_started(connection: Connection, started: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """Delete these edits of people; return the number of deleted rows by table, empty if there are none.
+
+    The people keep their data and can be fitted again.
+    """
+    for user_id, method in started:  # cascades to `personalization_groups`
+        connection.execute(personalizations.delete().where(*of(personalizations, user_id, method)))
+    return dict.fromkeys(("personalizations", "personalization_groups"), len(started)) if started else {}
+
+
+def owners(started: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the ids of the people whose edits these are, in order."""
+    return tuple(sorted({user_id for user_id, _ in started}))
 
 
 def _put(connection: Connection, row: Mapping[str, Any], group_id: str | None) -> None:
