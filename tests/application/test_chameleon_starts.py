@@ -12,19 +12,23 @@ from pathlib import Path
 import pytest
 
 from idiolect.application.chameleon import read_edit
-from idiolect.application.chameleon_starts import open_folder, packaged_start, save_start
+from idiolect.application.chameleon_starts import open_folder, open_start, packaged_start, save_start
 from idiolect.application.choices import ChameleonChoices
+from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.groups import fit_group
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import (
+    GroupNeedsRefitError,
     IdiolectError,
     NotFittedError,
     OtherWeightsError,
     PersonalizationError,
     SettingsError,
+    StoreError,
     UnknownGroupError,
 )
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
+from idiolect.methods.chameleon.start import edit_of_factors, start_of
 from idiolect.store import Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.served import states
@@ -64,7 +68,7 @@ async def test_a_step_begins_at_the_group_in_the_store(store: Path, tiny_weights
     assert states(await fit(store, tiny_weights, [U1], STEPPED)) == {"u1": "learned"}
     kept = learned(store, "u1")
     assert kept.settings.preset == "grouped"
-    assert kept.started_from == StartedFrom("readers", edit_of(store).edit.digest)
+    assert kept.started_from == StartedFrom("readers", edit_of(store).edit.digest, "store")
     assert states(await fit(store, tiny_weights, [U1], STEPPED, resume=True)) == {"u1": "already learned"}
 
 
@@ -76,7 +80,55 @@ async def test_a_step_begins_at_the_edit_in_a_folder(store: Path, tmp_path: Path
     there = ChameleonChoices(from_group=str(tmp_path / "saved" / "readers"))
     assert states(await fit(tmp_path / "other", tiny_weights, [U1], there)) == {"u1": "learned"}
     from_folder = learned(tmp_path / "other", "u1")
-    assert (from_folder.edit, from_folder.started_from) == (from_store.edit, from_store.started_from)
+    assert from_folder.edit == from_store.edit
+    assert from_folder.started_from == StartedFrom("readers", group.edit.digest, "folder")
+
+
+def begun(store: Path, name: str, group: ChameleonPersonalization) -> tuple[str, str]:
+    """The digest of the edit at which a step from that name begins, and where it is; weights are the group's."""
+    with Store.open(store, create=False) as opened:
+        start, origin = open_start(name, lambda: opened, model=group.model, fingerprint=group.fingerprint)
+    return start.digest, origin
+
+
+def test_a_folder_never_stands_in_for_a_group(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    group = edit_of(store)
+    copy = replace(group, edit=edit_of_factors(start_of(group).factors, 0.5))  # as of before the group's last fit
+    for name in ("readers", "a/b", ".hidden", "writers"):
+        save_start(copy, Path(name))
+    held, copied = (group.edit.digest, "store"), (copy.edit.digest, "folder")
+    assert held[0] != copied[0]
+    assert begun(store, "readers", group) == held
+    for name in ("./readers", str(tmp_path / "readers"), "a/b", ".hidden"):
+        assert begun(store, name, group) == copied
+    with pytest.raises(UnknownGroupError, match=r"no group 'writers'.*a folder of that name.*write \./writers$"):
+        begun(store, "writers", group)
+    with Store.open(store, create=False) as opened:
+        opened.groups.create("a/b", ("u2",))
+        members = opened.groups.read_members("a/b")
+        card, tensors = group.to_json(), group.tensor_bytes()
+        opened.groups.save_personalization("a/b", "chameleon", card, tensors, fitted_on=members)
+        opened.groups.remove_members("readers", ("u2",))
+    assert begun(store, "a/b", group) == held
+    with pytest.raises(GroupNeedsRefitError):
+        begun(store, "readers", group)
+
+
+@pytest.mark.parametrize("gone", ["forgotten", "fitted again"])
+async def test_a_step_in_flight_is_not_kept_when_its_start_is_gone(store: Path, tiny_weights: str, gone: str) -> None:
+    async with AsyncWorkspace(WorkspaceSettings(store, tiny_weights)) as space:
+        learner = await open_learner(space, STEPPED)
+        if gone == "forgotten":
+            space.store.groups.forget("readers")
+        else:
+            await fit_group(space, "readers", ChameleonChoices(seed=1))
+        report = await fit_users(space, learner, [U1])
+        (outcome,) = report.outcomes
+        assert (outcome.state, isinstance(outcome.error, StoreError)) == ("failed", True)
+        assert "what chameleon learned was not saved" in str(outcome.error)
+        with pytest.raises(NotFittedError):
+            space.store.personalization("u1", "chameleon")
 
 
 def test_a_folder_names_no_member_and_quotes_nobody(store: Path, tmp_path: Path) -> None:

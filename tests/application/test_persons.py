@@ -114,6 +114,18 @@ async def test_no_cache_is_made_for_a_receipt(tmp_path: Path) -> None:
     assert not (tmp_path / "calls.db").exists()
 
 
+async def test_edits_of_others_that_would_go_are_counted(held: Path) -> None:
+    async with AsyncWorkspace(opened(held)) as space:
+        assert (await to_forget(space, ANNA.id)).begun_edits == 0
+        space.store.groups.create("both", [ANNA.id])
+        members = space.store.groups.read_members("both")
+        space.store.groups.save_personalization("both", "chameleon", {"edit": "ab"}, fitted_on=members)
+        card = {"started_from": {"group": "both", "digest": "ab", "origin": "store"}}
+        space.store.save_personalization(BORIS.id, "chameleon", card)
+        assert (await to_forget(space, ANNA.id)).begun_edits == 1
+        assert (await forget(space, ANNA.id)).begun_edits_deleted == 1
+
+
 async def test_damaged_data_is_marked_before_it_is_forgotten(held: Path) -> None:
     with closing(sqlite3.connect(held / "idiolect.db")) as database, database:
         database.execute("UPDATE users SET texts = '{bad' WHERE id = ?", (ANNA.id,))

@@ -295,7 +295,7 @@ def test_users_show_tells_what_is_known_of_the_directions_of_pairs(store: Path) 
 def test_users_show_tells_what_was_read_and_where_the_step_began(store: Path) -> None:
     kept = learned(store, "u1")
     read = HistoryRead(opinions=6, texts=1, answers=9, refitted=True)
-    save(store, "u1", replace(kept, read=read, started_from=StartedFrom("readers", "0" * 64)))
+    save(store, "u1", replace(kept, read=read, started_from=StartedFrom("readers", "0" * 64, "folder")))
     text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
     afterwards = "those that judged were learned from as well"
     assert f"read in full: 6 opinions and 1 text, in 9 windows; {afterwards}" in text

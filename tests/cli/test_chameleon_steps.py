@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,9 @@ def test_a_person_steps_from_the_group_in_the_store_or_in_a_folder(folder: Path,
         found.append(learned(store, "u1"))
     first, second = found
     assert first.edit == second.edit
-    assert first.started_from == second.started_from
     assert isinstance(first.started_from, StartedFrom)
-    assert first.started_from.group == "readers"
+    assert (first.started_from.group, first.started_from.origin) == ("readers", "store")
+    assert second.started_from == replace(first.started_from, origin="folder")
     shown = " ".join(run("users", "show", "u1", "--store", folder / "store").stdout.split())
     assert "one step from the edit of the group 'readers'" in shown
     assert "read in full: " in shown

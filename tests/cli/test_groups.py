@@ -148,6 +148,38 @@ def test_forget_deletes_the_group_and_its_bytes(people: Path) -> None:
         assert len(list(store.user_ids())) == 4
 
 
+@pytest.fixture
+def stepped(people: Path) -> Path:
+    """The edit of somebody outside the group, which began at the group's."""
+    with Store.open(people) as store:
+        members = store.groups.read_members("readers")
+        store.groups.save_personalization("readers", "chameleon", {"edit": "ab"}, TENSORS, fitted_on=members)
+        started = {"group": "readers", "digest": "ab", "origin": "store"}
+        store.save_personalization(EVIL, "chameleon", {"started_from": started}, TENSORS)
+    return people
+
+
+@pytest.mark.parametrize("command", ["remove", "forget"])
+def test_deleted_edits_of_people_are_named(stepped: Path, command: str) -> None:
+    arguments = ("--members", "u1") if command == "remove" else ("--yes",)
+    told = " ".join(done(command, "readers", *arguments, "--store", stepped).split())
+    assert "1 person to fit again: evil[bold]" in told
+    if command == "remove":
+        assert "deleted the edits of people that began at it: 1 person" in told
+    else:
+        assert "1 personalizations, 1 personalization_groups begun edits deleted: 1 person" in told
+    assert "edits of people that began at it (fit --from-group)" in " ".join(done(command, "--help").split())
+
+
+@pytest.mark.parametrize("command", ["remove", "forget"])
+def test_deleted_edits_of_people_are_in_the_document(stepped: Path, command: str) -> None:
+    done("add", "readers", "--members", "u3", "--store", stepped)
+    assert shown("remove", "readers", "--members", "u3", "--store", stepped)["begun_edits"] == []
+    arguments = ("--members", "u1") if command == "remove" else ("--yes",)
+    told = shown(command, "readers", *arguments, "--store", stepped)
+    assert (told["begun_edits"], told["rows"]["personalizations"]) == ([EVIL], 1)
+
+
 def test_what_could_not_be_scrubbed_is_an_error(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(_: object) -> None:
         raise StoreError("the store is being read")
@@ -162,16 +194,17 @@ def test_what_could_not_be_scrubbed_is_an_error(people: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, 1), ("y\n", 0, 0)])
-def test_terminal_is_asked(people: Path, answer: str, status: int, left: int) -> None:
+def test_terminal_is_asked(stepped: Path, answer: str, status: int, left: int) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode())
-    command = [sys.executable, "-m", "idiolect.cli.app", "groups", "forget", "readers", "--store", str(people)]
+    command = [sys.executable, "-m", "idiolect.cli.app", "groups", "forget", "readers", "--store", str(stepped)]
     result = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
     os.close(theirs)
     os.close(ours)
     assert result.returncode == status
-    assert "members 2 (they stay); learned by chameleon" in result.stderr
-    with Store.open(people) as store:
+    told = " ".join(result.stderr.split())
+    assert "members 2 (they stay); learned by chameleon; edits of people that began at it 1" in told
+    with Store.open(stepped) as store:
         assert len(list(store.groups.list())) == left
 
 

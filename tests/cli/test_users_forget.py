@@ -69,6 +69,26 @@ def test_receipt_in_json(people: Path) -> None:
     assert receipt["limits"]
 
 
+def test_edits_of_others_that_go_along_are_counted(people: Path) -> None:
+    with Store.open(people) as store:
+        store.groups.create("both", [ANNA.id])
+        members = store.groups.read_members("both")
+        store.groups.save_personalization("both", "chameleon", {"edit": "ab"}, fitted_on=members)
+        started = {"group": "both", "digest": "ab", "origin": "store"}
+        for user in (ANNA, BORIS):
+            store.save_personalization(user.id, "chameleon", {"started_from": started})
+        assert store.groups.begun_edits("both") == (ANNA.id, BORIS.id)
+        assert store.groups.begun_edits_with(ANNA.id) == (BORIS.id,)
+    result = run("forget", ANNA.id, "--yes", "--store", people)
+    assert result.exit_code == 0
+    told = " ".join(result.stdout.split())
+    assert "3 personalizations" in told
+    assert "begun edits those of 1 other person deleted, because they began at a group's edit" in told
+    receipt = json.loads(run("forget", BORIS.id, "--yes", "--json", "--store", people).stdout)
+    assert (receipt["begun_edits_deleted"], receipt["rows"]["personalizations"]) == (0, 1)
+    assert "edits of people that began at it" in " ".join(run("forget", "--help").stdout.split())
+
+
 def test_what_is_left_is_an_error_that_names_files_and_no_texts(people: Path) -> None:
     (people / "copy.txt").write_text(ANNA.texts[0])
     result = run("forget", ANNA.id, "--yes", "--json", "--store", people)

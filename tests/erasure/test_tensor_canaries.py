@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from idiolect.erasure import forgetting
 from idiolect.erasure.byte_search import Patterns
-from idiolect.erasure.canaries import MOST_SLICES, SLICE_WIDTH, slices, unshared
+from idiolect.erasure.canaries import MOST_SLICES, SLICE_WIDTH, slices, tensors_of_others, unshared
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.holdings import holdings, write_archive
 from idiolect.store import Store
+from idiolect.store.group_records import Removal
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from tests.erasure.keeping import ANNA, BORIS, everything
 
@@ -80,9 +81,9 @@ def test_search_finds_tensors_before_and_not_after(store: Store, monkeypatch: py
 def no_group_is_left(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """Deletes the sources of what groups learned, and leaves what they learned."""
 
-    def leave(connection: sa.Connection, *_: object, **__: object) -> dict[str, int]:
+    def leave(connection: sa.Connection, *_: object, **__: object) -> Removal:
         connection.execute(group_sources.delete())
-        return {}
+        return Removal({})
 
     del store
     monkeypatch.setattr(forgetting, "leave_groups", leave)
@@ -126,7 +127,7 @@ def test_tensors_are_searched_in_rows_where_there_are_no_files(tmp_path: Path, m
         assert receipt.before.places["rows of the database"] > without
         store.save_users([ANNA])
         store.save_personalization(ANNA.id, "chameleon", {}, HERS)
-        monkeypatch.setattr(forgetting, "_delete_rows", lambda *_: ({}, "no mark"))
+        monkeypatch.setattr(forgetting, "_delete_rows", lambda *_: forgetting._DeletedRows({}, 0, "no mark"))
         assert forget_user(store, ANNA.id).after.total > without
 
 
@@ -169,6 +170,17 @@ def test_shared_tensors_are_no_leak(store: Store) -> None:
     receipt = forget_user(store, ANNA.id)
     assert receipt.proven
     assert store.personalization_record(BORIS.id, "chameleon").tensors == HERS
+
+
+def test_an_edit_that_began_at_the_groups_hides_nothing_of_it(store: Store) -> None:
+    begun = {"started_from": {"group": "both", "digest": "ab", "origin": "folder"}}
+    pieces = slices(THEIRS)
+    for card, searched_for in (({}, []), (begun, pieces)):
+        store.save_personalization(BORIS.id, "chameleon", card, THEIRS)
+        with store.database.reading() as connection:
+            assert unshared(pieces, tensors_of_others(connection, ANNA.id)) == searched_for
+    receipt = forget_user(store, ANNA.id)
+    assert (receipt.proven, receipt.begun_edits_deleted) == (True, 1)
 
 
 def test_export_tells_tensors_and_groups(store: Store) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from idiolect.methods.chameleon.fitting import Chameleon
     from idiolect.methods.chameleon.grouped import GroupedChameleon
     from idiolect.methods.chameleon.measuring import EditableModel, TrainableModel
-    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartOrigin
     from idiolect.methods.chameleon.settings import ChameleonSettings
     from idiolect.methods.chameleon.start import Start
 
@@ -117,6 +117,7 @@ class ChameleonLearner:
         similarity: similarity of history items; None if the history does not guide the model.
         calls: cache, budget and turns of the run; None: the model is called directly.
         start: where a person's step begins; None: at nothing, or there is no step.
+        origin: where the start is kept; None: unknown, or it is no group's edit.
         chosen: the preset, if nobody named it.
     """
 
@@ -126,6 +127,7 @@ class ChameleonLearner:
     similarity: OpenSimilarity | None = None
     calls: Calls | None = None
     start: Start | None = None
+    origin: StartOrigin | None = None
     chosen: ChosenPreset | None = None
 
     @property
@@ -153,6 +155,8 @@ class ChameleonLearner:
         """
         del checkpoints
         learned = await self.chameleon(user.id).fit(user, observer=observer)
+        if learned.started_from is not None:
+            learned = replace(learned, started_from=replace(learned.started_from, origin=self.origin))
         card = learned.to_json() | {LEARNED_FROM: data_digest(user)}
         return Fitted(card, ChameleonSummary.of(learned), learned.tensor_bytes())
 
@@ -212,7 +216,7 @@ async def begin_steps(
 
     It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
     group's edit measures the model instead, once for all people; the model's own texts are then written in the
-    workspace's run. The store is opened only for that, or if a group in it is named.
+    workspace's run. The store is opened only for that, or if the choices name a group or folder.
 
     Raises:
         SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
@@ -229,15 +233,16 @@ async def begin_steps(
     if not stepping.from_group:
         return replace(learner, start=await _measured(learner, workspace.run.calls))
     if choices.from_group is not None:
-        start = open_start(choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint)
-    elif (packaged := packaged_start(name)) is not None:
-        start = packaged
-    else:
+        start, origin = open_start(
+            choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint
+        )
+        return replace(learner, start=start, origin=origin)
+    if (packaged := packaged_start(name)) is None:
         raise SettingsError(
             f"the preset grouped begins at a group's edit, and none is packaged for {name!r}: learn one with "
             "`idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset measured"
         )
-    return replace(learner, start=start)
+    return replace(learner, start=packaged, origin="package")
 
 
 async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:

@@ -7,6 +7,7 @@ A folder holds `edit.json`, the card, and `edit.safetensors`, the tensors of one
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL
-from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsError
+from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsError, UnknownGroupError
 from idiolect.models.catalog import without_folders
 
 if TYPE_CHECKING:
-    from idiolect.methods.chameleon.personalization import ChameleonPersonalization
+    from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartOrigin
     from idiolect.methods.chameleon.start import Start
     from idiolect.store import Store
 
@@ -39,8 +40,11 @@ def packaged_start(model: str) -> Start | None:
     return start_of(_read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(model)))
 
 
-def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> Start:
-    """Return the start of a group in the store, or in a folder.
+def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> tuple[Start, StartOrigin]:
+    """Return the start of a group in the store, or in a folder, and which of the two it is.
+
+    A group comes first. A folder is taken only if the name shows that it is a path (`_is_path`): a copy of a group's
+    edit, which may lie in a folder of the group's name, never stands in for the group.
 
     Args:
         name: id of a group, or the path of a folder.
@@ -48,7 +52,8 @@ def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint
         model, fingerprint: the weights that the start has to belong to.
 
     Raises:
-        UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
+        UnknownGroupError: the store has no such group, and the name is no path.
+        NotFittedError, StoreError: nothing was learned for the group, or the store cannot be read.
         PersonalizationError: the edit is damaged, or was not learned as a start.
         OtherWeightsError: the group's edit was learned on other weights.
         SettingsError: the folder has no edit, or one that was learned on other weights.
@@ -56,15 +61,23 @@ def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint
     from idiolect.methods.chameleon.personalization import ChameleonPersonalization
     from idiolect.methods.chameleon.start import start_of
 
-    if Path(name).is_dir():
-        return open_folder(name, model=model, fingerprint=fingerprint)
-    record = store().groups.personalization(name, CHAMELEON)
+    try:
+        record = store().groups.personalization(name, CHAMELEON)
+    except UnknownGroupError as error:
+        if _is_path(name):
+            return open_folder(name, model=model, fingerprint=fingerprint), "folder"
+        if Path(name).is_dir():
+            raise UnknownGroupError(
+                f"{error}; there is a folder of that name, which holds a copy at most: to begin at it nevertheless, "
+                f"write .{os.sep}{name}"
+            ) from error
+        raise
     learned = ChameleonPersonalization.from_parts(record.payload, record.tensors)
     if learned.fingerprint != fingerprint:
         raise OtherWeightsError(
             _other_weights(f"the edit of group {name!r}", model), model=model, owner=name, kind="group"
         )
-    return start_of(learned)
+    return start_of(learned), "store"
 
 
 def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
@@ -98,6 +111,11 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
         (folder / CARD).write_text(json.dumps(given.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
+
+
+def _is_path(name: str) -> bool:
+    """Return whether a name contains a separator of paths, or begins with a dot."""
+    return name.startswith(".") or any(separator in name for separator in (os.sep, os.altsep) if separator)
 
 
 def _other_weights(whose: str, model: str) -> str:

@@ -224,8 +224,13 @@ def group_document(group: Group) -> Document:
 
 
 def removal_document(removal: Removal) -> Document:
-    """Return the document for a removal of members: deleted rows, and methods to fit again."""
-    return {"rows": removal.rows, "refit": list(removal.refit), "unfinished": list(removal.unfinished)}
+    """Return the document for a removal: deleted rows, methods and people to fit again, and what is not scrubbed."""
+    return {
+        "rows": removal.rows,
+        "refit": list(removal.refit),
+        "begun_edits": list(removal.begun_edits),
+        "unfinished": list(removal.unfinished),
+    }
 
 
 def group_fitted_document(group_id: str, fitted: GroupFitted) -> Document:
@@ -239,6 +244,7 @@ def receipt_document(receipt: Receipt) -> Document:
         "user": receipt.user_id,
         "erased_at": receipt.erased_at.isoformat(),
         "rows": dict(receipt.rows),
+        "begun_edits_deleted": receipt.begun_edits_deleted,
         "in_store": receipt.in_store,
         "calls": {"deleted": receipt.calls_deleted, "left_to_others": receipt.calls_shared},
         "artifacts": receipt.artifacts,

@@ -54,11 +54,13 @@ class ToForget:
             other data of theirs is left.
         unfinished: number of checkpoints.
         calls: number of cached calls that no other user shares.
+        begun_edits: number of other people whose edits began at the edit of a group that was learned from the user.
     """
 
     summary: UserSummary | DamagedUser | None
     unfinished: int
     calls: int
+    begun_edits: int = 0
 
 
 async def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
@@ -121,7 +123,8 @@ async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
     with opened_caches(store.database, held=_open_cache(workspace)) as caches:
         calls = sum(_count_calls(cache, user_id) for cache in caches.opened)
         try:
-            return ToForget(_counted(store, user_id), store.count_checkpoints(user_id), calls)
+            begun = len(store.groups.begun_edits_with(user_id))
+            return ToForget(_counted(store, user_id), store.count_checkpoints(user_id), calls, begun)
         except UnknownUserError:
             if not has_leftovers(store, user_id, caches.opened):
                 raise

@@ -115,8 +115,9 @@ PairsOption = Annotated[
 FromGroupOption = Annotated[
     str | None,
     option(
-        "CHAMELEON: group in the store, or folder (idiolect groups save), at whose edit a person's step begins. "
-        "Default: the edit packaged for the model, if there is one.",
+        "CHAMELEON: group in the store, or folder (idiolect groups save), at whose edit a person's step begins. A "
+        "folder is named by a path with a / or a leading dot: ./readers. Default: the edit packaged for the model, if "
+        "there is one.",
         "GROUP",
     ),
 ]

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection
 
 from idiolect.erasure.byte_search import Patterns
 from idiolect.people.user import User
-from idiolect.store.group_rows import is_learned_from
+from idiolect.store.group_rows import is_learned_from, is_started_with
 from idiolect.store.schema import (
     checkpoints,
     companions,
@@ -204,8 +204,13 @@ def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
 
 
 def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
-    """Yield, one at a time, the tensors of all other users, and of groups that were not fitted on the user."""
-    yield from tensors_in(connection, personalizations, personalizations.c.user_id != user_id)
+    """Yield, one at a time, the tensors of all other users, and of groups that were not fitted on the user.
+
+    The edit of another user that began at the edit of a group that was is deleted with it, and holds parts of it, so it
+    is not among them.
+    """
+    of_others = sa.and_(personalizations.c.user_id != user_id, ~is_started_with(user_id))
+    yield from tensors_in(connection, personalizations, of_others)
     yield from tensors_in(connection, group_personalizations, ~is_learned_from(user_id))
 
 

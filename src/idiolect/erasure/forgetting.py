@@ -93,13 +93,14 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
         search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, held))
         before, _ = search.run()
         deleted = _delete(store, user_id, caches.opened, in_store=in_store)
-        unfinished = _scrub_all(database, user_id, caches.opened, deleted.mark)
+        unfinished = _scrub_all(database, user_id, caches.opened, deleted.rows.mark)
         after, files, faults = _searched_again(search)
         return Receipt(
             user_id=user_id,
             erased_at=datetime.now(UTC),
             in_store=in_store,
-            rows=deleted.rows,
+            rows=deleted.rows.counts,
+            begun_edits_deleted=deleted.rows.begun_edits,
             calls_deleted=sum(calls.deleted for calls in deleted.calls),
             calls_shared=sum(calls.unlinked for calls in deleted.calls),
             artifacts=deleted.artifacts,
@@ -208,8 +209,7 @@ def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator
 
 @dataclass(frozen=True, slots=True)
 class _Deleted:
-    rows: Mapping[str, int]
-    mark: str
+    rows: _DeletedRows
     calls: tuple[ForgottenCalls, ...]
     artifacts: int
 
@@ -219,8 +219,7 @@ def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store
     rows = None if in_store else _delete_rows(store.database, user_id)
     calls = tuple(cache.forget(user_id) for cache in caches)
     artifacts = _delete_artifacts(store.folder, user_id)
-    counts, name = rows or _delete_rows(store.database, user_id)
-    return _Deleted(counts, name, calls, artifacts)
+    return _Deleted(rows or _delete_rows(store.database, user_id), calls, artifacts)
 
 
 def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
@@ -253,15 +252,25 @@ def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[s
         return Found({}), [], (str(error),)
 
 
-def _delete_rows(database: Database, user_id: str) -> tuple[dict[str, int], str]:
-    """Delete the user's rows; return their number by table, and the mark of the erasure."""
+@dataclass(frozen=True, slots=True)
+class _DeletedRows:
+    """Number of rows by table, number of other people whose edits are among them, and the mark of the erasure."""
+
+    counts: Mapping[str, int]
+    begun_edits: int
+    mark: str
+
+
+def _delete_rows(database: Database, user_id: str) -> _DeletedRows:
+    """Delete the user's rows, and those of others that contain what a group had learned from the user."""
     with database.writing() as connection:
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
-        rows |= leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
+        left = leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
+        rows |= {name: rows.get(name, 0) + count for name, count in left.rows.items()}
         connection.execute(users.delete().where(users.c.id == user_id))  # cascades to the other tables
         if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
             raise StoreError(f"store {database.where}: could not delete all rows of user {user_id!r}")
-        return rows, mark(connection)
+        return _DeletedRows(rows, len(left.begun_edits), mark(connection))
 
 
 def _count(connection: sa.Connection, column: sa.Column[Any], user_id: str) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 _LIMITS = (
     "backups, snapshots and copies elsewhere, exports and recordings of calls are not searched",
+    "folders that groups save has written elsewhere, and what began at such a copy, are not searched",
     "logs of the services that received the models' calls are not searched",
     "compressed and encrypted copies are not recognized",
     "a cached answer that cannot be read is deleted, but its text is not searched for",
@@ -45,6 +46,8 @@ class Receipt:
         erased_at: time at which the erasure was finished.
         in_store: whether the store had the person; if not, only calls or artifacts of theirs were left.
         rows: number of deleted rows, by table.
+        begun_edits_deleted: number of other people whose edits are among these rows, because they began at the edit of
+            a group that was learned from this person.
         calls_deleted: number of deleted cached results, which only this person had.
         calls_shared: number of cached results left to other people with the same calls.
         artifacts: number of files deleted from the person's folder of artifacts.
@@ -64,6 +67,7 @@ class Receipt:
     erased_at: datetime
     in_store: bool
     rows: Mapping[str, int]
+    begun_edits_deleted: int
     calls_deleted: int
     calls_shared: int
     artifacts: int

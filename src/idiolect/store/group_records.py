@@ -83,17 +83,20 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The outcome of removing members, or a whole group.
+    """The outcome of removing members from a group, a user from all groups, or a whole group.
 
     Args:
         rows: number of rows deleted, by table.
         refit: methods that have to learn for the group again.
+        begun_edits: ids of the people, in order, whose own edits were deleted because they began at the group's; these
+            people can be fitted again.
         unfinished: files that may still contain bytes of deleted data, with the reason; the next opening of the store
             scrubs them.
     """
 
     rows: dict[str, int]
     refit: tuple[str, ...] = ()
+    begun_edits: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
 
 

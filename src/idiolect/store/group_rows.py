@@ -33,6 +33,7 @@ from idiolect.store.schema import (
     personalizations,
     users,
 )
+from idiolect.store.started_rows import delete_started, find_started, owners
 from idiolect.store.strict_json import checked_text
 
 
@@ -95,7 +96,7 @@ def insert_members(connection: Connection, group_id: str, user_ids: Iterable[str
 
 
 def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str], *, now: datetime) -> Removal:
-    """Remove users from the group, and delete the data that was learned for it from any of them.
+    """Remove users from the group; delete the data that was learned for it from any of them, and edits begun at it.
 
     Raises:
         StoreError: one is not in the group.
@@ -105,6 +106,7 @@ def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str
     if strangers := [each for each in ids if each not in held]:
         raise StoreError(f"group {group_id!r} has no member {strangers[0]!r}")
     found: set[tuple[str, str]] = set()
+    lost = _lost(connection, group_refits.c.group_id == group_id)
     for batch in _batches(ids):
         theirs = group_sources.c.user_id.in_(batch)
         found.update(learned_from(connection, theirs, group_sources.c.group_id == group_id))
@@ -112,17 +114,19 @@ def delete_members(connection: Connection, group_id: str, user_ids: Iterable[str
         connection.execute(group_members.delete().where(of_group, group_members.c.user_id.in_(batch)))
     connection.execute(groups.update().where(groups.c.id == group_id).values(updated_at=now))
     rows = {"group_members": len(ids), **delete_learned(connection, sorted(found), now=now)}
-    rows |= _delete_begun_at(connection, [group_id])
-    return Removal(rows, refit=tuple(sorted(method for _, method in found)))
+    started = [each for learned in sorted({*found, *lost}) for each in find_started(connection, *learned)]
+    rows |= delete_started(connection, started)
+    return Removal(rows, refit=tuple(sorted(method for _, method in found)), begun_edits=owners(started))
 
 
-def delete_group(connection: Connection, group_id: str) -> dict[str, int]:
-    """Delete the group and all data learned for it, but no user; return the number of deleted rows by table."""
+def delete_group(connection: Connection, group_id: str) -> Removal:
+    """Delete the group, all data learned for it and all edits of people that began at it, but no user."""
     tables = (group_members, group_personalizations, group_sources, group_refits)
-    begun = _delete_begun_at(connection, [group_id])
+    started = find_started(connection, group_id)
+    begun = delete_started(connection, started)
     rows = {"groups": 1} | {table.name: _count(connection, table, table.c.group_id == group_id) for table in tables}
     connection.execute(groups.delete().where(groups.c.id == group_id))  # cascades to the other tables
-    return rows | begun
+    return Removal(rows | begun, begun_edits=owners(started))
 
 
 def learned_from(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
@@ -143,32 +147,36 @@ def delete_learned(connection: Connection, learned: Iterable[tuple[str, str]], *
     return {table: count for table, count in rows.items() if count}
 
 
-def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> dict[str, int]:
-    """Delete a user, and all data learned from them, from every group; return the number of deleted rows by table."""
+def leave_groups(connection: Connection, user_id: str, *, now: datetime) -> Removal:
+    """Delete a user, all data learned from them, and the edits of others that began at it, from every group."""
     theirs = group_members.c.user_id == user_id
     changed = groups.c.id.in_(sa.select(group_members.c.group_id).where(theirs))
     connection.execute(groups.update().where(changed).values(updated_at=now))  # first, so that saving a fit must wait
-    learned = learned_from(connection, group_sources.c.user_id == user_id)
-    joined = connection.scalars(sa.select(group_members.c.group_id).where(theirs))
-    begun = _delete_begun_at(connection, sorted({*joined, *(group_id for group_id, _ in learned)}))
+    started = started_with(connection, user_id)
+    begun = delete_started(connection, started)
     memberships = connection.execute(group_members.delete().where(theirs)).rowcount
     rows = {"group_members": memberships} if memberships else {}
-    return rows | delete_learned(connection, learned, now=now) | begun
+    learned = learned_from(connection, group_sources.c.user_id == user_id)
+    return Removal(rows | delete_learned(connection, learned, now=now) | begun, begun_edits=owners(started))
 
 
-def _delete_begun_at(connection: Connection, group_ids: Sequence[str]) -> dict[str, int]:
-    """Delete people's edits that were begun at the edit of one of these groups; return their number, if any.
+def started_with(connection: Connection, user_id: str) -> list[tuple[str, str]]:
+    """Return owner and method of the edits of others that began at the edit of a group with the user as a source."""
+    learned = learned_from(connection, group_sources.c.user_id == user_id)
+    joined = sa.select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    lost = _lost(connection, group_refits.c.group_id.in_(joined))
+    started = (each for at in sorted({*learned, *lost}) for each in find_started(connection, *at))
+    return [(owner, method) for owner, method in started if owner != user_id]
 
-    They contain the influence of every member that the group's edit had learned from, also of an edit that the group
-    had before. The people keep their data and can be fitted again.
+
+def _lost(connection: Connection, condition: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
+    """Return group and method of edits that were deleted with a source of theirs, of the rows that meet the condition.
+
+    Their sources are not known any more, so every member may have been one. People's edits that began at them are gone
+    as well, except for those that began at a copy in a folder.
     """
-    deleted = 0
-    for group_id in group_ids:
-        begun = sa.select(personalization_groups.c.user_id, personalization_groups.c.method)
-        for user_id, method in connection.execute(begun.where(personalization_groups.c.group_id == group_id)).all():
-            connection.execute(personalizations.delete().where(*of(personalizations, user_id, method)))
-            deleted += 1
-    return {"personalization_groups": deleted} if deleted else {}
+    rows = connection.execute(sa.select(group_refits.c.group_id, group_refits.c.method).where(condition))
+    return [(group_id, method) for group_id, method in rows]
 
 
 def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: Iterable[Member]) -> None:
@@ -180,7 +188,8 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
         sources: the members it was learned from, as `read_members` returned them before the fit.
 
     Raises:
-        StoreError: one of them has left the group since, even if they are back.
+        StoreError: one of them has left the group since, even if they are back; or edits of people began at the
+            earlier data, which was learned from somebody who is not among them.
     """
     group_id, method = row["group_id"], row["method"]
     read = {member.user.id: member for member in sources}
@@ -191,6 +200,7 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
             f"group {group_id!r}: {gone} of the people it was fitted on were forgotten or removed during the fit,"
             " even if they are back; the learned data was not saved, fit the group again"
         )
+    _check_keeps_sources(connection, group_id, method, read)
     table, where = group_personalizations, of(group_personalizations, group_id, method)
     held = first_saved(connection, table, where)
     connection.execute(table.delete().where(*where))  # cascades to its sources
@@ -201,11 +211,32 @@ def put_group_learned(connection: Connection, row: Mapping[str, Any], sources: I
     connection.execute(group_sources.insert(), rows)
 
 
+def _check_keeps_sources(connection: Connection, group_id: str, method: str, sources: Mapping[str, Member]) -> None:
+    started = find_started(connection, group_id, method)
+    if not started:
+        return
+    held = sa.select(group_sources.c.user_id).where(*of(group_sources, group_id, method))
+    if lost := sum(user_id not in sources for user_id in connection.scalars(held)):
+        raise StoreError(
+            f"group {group_id!r}: this fit leaves out {lost} of those whom the group's present edit was learned from,"
+            f" and edits of people ({len(started)}) began at that one; the learned data was not saved, fit the group"
+            " again with all its members, or remove those who are to be left out first"
+        )
+
+
 def is_learned_from(user_id: str) -> sa.ColumnElement[bool]:
     """Return the condition, on a row of `group_personalizations`, that the user is among its sources."""
     table = group_personalizations
     joined = sa.and_(group_sources.c.group_id == table.c.group_id, group_sources.c.method == table.c.method)
     return sa.exists().where(joined, group_sources.c.user_id == user_id)
+
+
+def is_started_with(user_id: str) -> sa.ColumnElement[bool]:
+    """Return the condition, on a row of `personalizations`, that it began at the edit of a group with that source."""
+    table, begun, sources = personalizations, personalization_groups, group_sources
+    row = sa.and_(begun.c.user_id == table.c.user_id, begun.c.method == table.c.method)
+    source = sa.and_(sources.c.group_id == begun.c.group_id, sources.c.method == begun.c.method)
+    return sa.exists().where(row, source, sources.c.user_id == user_id)
 
 
 def learned_with(connection: Connection, user_id: str) -> Iterator[RowMapping]:

@@ -31,10 +31,12 @@ from idiolect.store.group_rows import (
     read_group,
     read_group_learned,
     read_members,
+    started_with,
 )
 from idiolect.store.people_rows import check_known
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
+from idiolect.store.started_rows import find_started, owners
 
 
 class Groups:
@@ -95,6 +97,8 @@ class Groups:
     def remove_members(self, group_id: str, members: Iterable[str]) -> Removal:
         """Remove users from the group, and delete the data that was learned for it from any of them.
 
+        People's own edits that began at that data contain it, and are deleted as well (`Removal.begun_edits`).
+
         Raises:
             StoreError: one is not in the group (in this case all stay), or the store cannot be written.
         """
@@ -102,16 +106,31 @@ class Groups:
         with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
             removal = delete_members(connection, group_id, members, now=datetime.now(UTC))
-            name = mark(connection) if removal.refit else None
+            name = mark(connection) if removal.refit or removal.begun_edits else None
         return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._database, name))
 
     def forget(self, group_id: str) -> Removal:
-        """Delete the group and all data learned for it; its members stay in the store."""
+        """Delete the group, all data learned for it, and people's own edits that began at it; its members stay."""
         with self._database.writing() as connection, damage_errors(self._database.where):
             known_group(connection, group_id, lock=True)
-            rows = delete_group(connection, group_id)
+            removal = delete_group(connection, group_id)
             name = mark(connection)
-        return Removal(rows, unfinished=finish(self._database, name))
+        return dataclasses.replace(removal, unfinished=finish(self._database, name))
+
+    def begun_edits(self, group_id: str) -> tuple[str, ...]:
+        """Return the ids of the people whose own edits began at the group's, in order; they go when it is forgotten."""
+        with self._database.reading() as connection:
+            known_group(connection, group_id)
+            return owners(find_started(connection, group_id))
+
+    def begun_edits_with(self, user_id: str) -> tuple[str, ...]:
+        """Return the ids of the others, in order, whose edits began at what a group learned from the user.
+
+        They go when the user is forgotten.
+        """
+        with self._database.reading() as connection:
+            check_known(connection, user_id)
+            return owners(started_with(connection, user_id))
 
     def save_personalization(
         self,
@@ -135,8 +154,10 @@ class Groups:
         Raises:
             ValueError: the method is blank, the payload is not a mapping, the tensors have no bytes, or `fitted_on` is
                 empty.
-            StoreError: a member of `fitted_on` was forgotten or removed in the meantime, even if they are back (in this
-                case nothing is saved); or the payload, the tensors or the store as for `Store.save_personalization`.
+            StoreError: a member of `fitted_on` was forgotten or removed in the meantime, even if they are back, or
+                edits of people began at the earlier data, and `fitted_on` lacks somebody whom that was learned from (in
+                both cases nothing is saved); or the payload, the tensors or the store as for
+                `Store.save_personalization`.
         """
         at, now = f"data learned by {method} for group {group_id!r}", datetime.now(UTC)
         row = {"group_id": group_id, **learned_columns(method, payload, tensors, at=at, now=now)}

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from idiolect.people.user import unstorable_part
 from idiolect.store.faults import DAMAGE
 from idiolect.store.people_rows import check_known
-from idiolect.store.schema import personalization_groups, personalizations
+from idiolect.store.schema import personalizations
 
 _KEPT_ONCE = frozenset({"user_id", "method", "created_at"})
 
@@ -32,19 +32,6 @@ def put_learned(connection: Connection, table: sa.Table, row: Mapping[str, Any])
     changed = connection.execute(table.update().where(*of(table, row["user_id"], row["method"])).values(kept))
     if changed.rowcount == 0:
         connection.execute(table.insert().values(row))
-
-
-def put_personalization(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Write a row of `personalizations`, and the group at whose edit it was begun, which the payload names."""
-    put_learned(connection, personalizations, row)
-    connection.execute(
-        personalization_groups.delete().where(*of(personalization_groups, row["user_id"], row["method"]))
-    )
-    started = row["payload"].get("started_from")
-    group = started.get("group") if isinstance(started, Mapping) else None
-    if isinstance(group, str):
-        begun = {"user_id": row["user_id"], "method": row["method"], "group_id": group}
-        connection.execute(personalization_groups.insert().values(begun))
 
 
 def first_saved(connection: Connection, table: sa.Table, where: tuple[sa.ColumnElement[bool], ...]) -> datetime | None:

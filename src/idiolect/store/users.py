@@ -22,10 +22,8 @@ from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
 from idiolect.store.learned_rows import (
     all_learned,
-    held_digest,
     of,
     put_learned,
-    put_personalization,
     read_learned,
     unverified,
 )
@@ -55,6 +53,7 @@ from idiolect.store.records import (
 )
 from idiolect.store.schema import checkpoints, personalizations
 from idiolect.store.scrubbing import finish_interrupted
+from idiolect.store.started_rows import put_personalization, replace_personalization
 
 _LOCK_TIMEOUT = 10.0
 
@@ -237,7 +236,9 @@ class Store:
 
         Raises:
             ValueError: the method is blank, the payload is not a mapping, or the tensors have no bytes.
-            StoreError: the payload is not strict JSON, the tensors are too large, or the store cannot be written.
+            StoreError: the payload is not strict JSON; the tensors are too large; the payload's `started_from` names a
+                group whose edit it began at, and which does not have that edit any more (in this case nothing is
+                saved); or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection, damage_of(user_id):
@@ -263,10 +264,7 @@ class Store:
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
         with self.database.writing() as connection, damage_of(user_id):
-            if held_digest(connection, user_id, method) != expected_digest:
-                return False
-            put_personalization(connection, row)
-            return True
+            return replace_personalization(connection, row, expected_digest=expected_digest)
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
         """Return the data that the method learned for the user, without tensors.

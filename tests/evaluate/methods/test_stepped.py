@@ -62,7 +62,7 @@ async def test_a_step_begins_where_the_bench_says(tmp_path: Path) -> None:
 
 async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DPO may train as long as a person's step takes, without the texts that the model writes once for all people."""
-    of = opened(tmp_path / "weights", settings=preset("measured"), start=None)
+    of = opened(tmp_path / "weights", settings=replace(preset("measured"), max_fluency_cost=None), start=None)
     seconds, measured = [0.0], list[str]()
 
     async def slow_start(model: Any, writer: Any, settings: ChameleonSettings) -> Start:

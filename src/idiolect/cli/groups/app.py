@@ -149,7 +149,8 @@ def remove(
 ) -> None:
     """Remove users from a group; they stay in the store.
 
-    An edit that was learned from any of them is deleted, and the group must be fitted again before it can be used.
+    An edit that was learned from any of them is deleted, and the group must be fitted again before it can be used. The
+    edits of people that began at it (fit --from-group) are deleted, too.
     """
     from idiolect.application.documents import group_document, removal_document
     from idiolect.store import Store
@@ -166,6 +167,8 @@ def remove(
         )
         for method in removal.refit:
             out().print(f"deleted what {safe(method)} had learned from them; fit the group again")
+        if removal.begun_edits:
+            out().print(f"deleted the edits of people that began at it: {safe(_begun(removal.begun_edits))}")
     _fail_if_unfinished(removal.unfinished)
 
 
@@ -175,8 +178,10 @@ def forget(
 ) -> None:
     """Delete a group and its edit; its members stay in the store.
 
-    The store's files are rewritten without the deleted bytes.
+    The edits of people that began at it (fit --from-group) are deleted, too; fit them again. The store's files are
+    rewritten without the deleted bytes.
     """
+    from idiolect.application.documents import removal_document
     from idiolect.store import Store
 
     with Store.open(store, create=False) as opened:
@@ -185,10 +190,11 @@ def forget(
             confirm_deletion(_what_goes(opened, group_id))
         removal = opened.groups.forget(group_id)
     if json:
-        print_json({"group": group_id, "rows": removal.rows, "unfinished": list(removal.unfinished)}, indent=2)
+        print_json({"group": group_id, **removal_document(removal)}, indent=2)
     else:
         rows = ", ".join(f"{count} {name}" for name, count in removal.rows.items())
-        print_table(("RECEIPT", ""), [("forgotten", group_id), ("rows deleted", rows)])
+        begun = [("begun edits", f"deleted: {_begun(removal.begun_edits)}")] if removal.begun_edits else []
+        print_table(("RECEIPT", ""), [("forgotten", group_id), ("rows deleted", rows), *begun])
     _fail_if_unfinished(removal.unfinished)
 
 
@@ -210,7 +216,14 @@ def _ids(members: Sequence[str] | None, *, everyone: bool) -> tuple[str, ...]:
 def _what_goes(store: Store, group_id: str) -> str:
     group = store.groups.get(group_id)
     learned = ", ".join(fit.method for fit in group.fits if fit.digest is not None) or "nothing"
-    return f"{one_line(group_id)} in {store.where}: members {len(group.members)} (they stay); learned by {learned}"
+    begun = f"edits of people that began at it {len(store.groups.begun_edits(group_id))}"
+    members = f"members {len(group.members)} (they stay)"
+    return f"{one_line(group_id)} in {store.where}: {members}; learned by {learned}; {begun}"
+
+
+def _begun(user_ids: Sequence[str]) -> str:
+    """Return the number of people and their ids."""
+    return f"{_people(len(user_ids))} to fit again: {listed(user_ids)}"
 
 
 def _fail_if_unfinished(unfinished: Iterable[str]) -> None:

@@ -90,7 +90,10 @@ def save(
     """Write a group's edit into a folder, as a place where people's steps begin on another machine.
 
     The folder holds the edit and texts of the model itself, but no member's id, opinion or text, and no path of
-    this machine. Name it with --from-group DIR.
+    this machine. Name it with --from-group and a path with a / or a leading dot, such as ./readers: readers alone is
+    the group in the store.
+
+    The folder is a copy, which no command finds again: when a member or the group is forgotten, delete it yourself.
     """
     from idiolect.application.chameleon import read_edit
     from idiolect.application.chameleon_starts import save_start

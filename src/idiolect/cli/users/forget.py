@@ -33,8 +33,9 @@ def forget(
     """Delete everything held about a user, and verify it.
 
     This deletes the user's opinions, texts and profile, everything learned for them, and cached model answers that no
-    other user shares. Then every file of the store is searched for their words and the models' answers; if anything is
-    left, the exit status is 1.
+    other user shares. What a group learned from them is deleted, too, and so are the edits of people that began at it
+    (fit --from-group); fit these again. Then every file of the store is searched for their words and the models'
+    answers; if anything is left, the exit status is 1.
     """
     from idiolect.application.blocking import Workspace
     from idiolect.application.documents import receipt_document
@@ -68,6 +69,8 @@ def _what_goes(user_id: str, where: str, found: ToForget) -> str:
         learned = ", ".join(summary.methods) or "nothing"
         parts = [f"opinions {summary.n_opinions}", f"texts {summary.n_texts}", f"learned by {learned}"]
         parts += [f"unfinished learning {found.unfinished}"] * bool(found.unfinished) + [calls]
+        if found.begun_edits:
+            parts.append(f"edits of others that began at a group's, learned from them too: {found.begun_edits}")
     return f"{visible(user_id)} in {where}: {'; '.join(parts)}"
 
 
@@ -77,6 +80,7 @@ def _print_receipt(receipt: Receipt) -> None:
         ("forgotten", visible(receipt.user_id)),
         ("at", receipt.erased_at.isoformat(timespec="seconds")),
         ("rows deleted", _rows_line(receipt)),
+        *[("begun edits", _begun_line(receipt))] * bool(receipt.begun_edits_deleted),
         ("cached calls", f"{receipt.calls_deleted} deleted, {receipt.calls_shared} kept because others share them"),
         ("artifacts", f"{receipt.artifacts} files deleted"),
         ("searched", f"{receipt.searched_files} files, {receipt.searched_bytes:,} bytes"),
@@ -96,6 +100,12 @@ def _rows_line(receipt: Receipt) -> str:
     if not receipt.in_store:
         return "none: the store had no such user; only calls or files of theirs were left"
     return ", ".join(f"{count} {name}" for name, count in receipt.rows.items())
+
+
+def _begun_line(receipt: Receipt) -> str:
+    count = receipt.begun_edits_deleted
+    whose = "1 other person" if count == 1 else f"{count:,} other people"
+    return f"those of {whose} deleted, because they began at a group's edit that was learned from this person, too"
 
 
 def _faults(receipt: Receipt) -> Iterator[str]:

@@ -106,12 +106,23 @@ class HistoryRead:
     refitted: bool
 
 
+StartOrigin = Literal["store", "folder", "package"]
+
+
 @dataclass(frozen=True, slots=True)
 class StartedFrom:
-    """The group's edit that a person's step began at: the group's id, and the digest of its edit."""
+    """The group's edit that a person's step began at.
+
+    Args:
+        group: id of the group.
+        digest: digest of its edit.
+        origin: where the edit was: with the group in the store, in a folder (a copy), or in the package; None: unknown,
+            as in results of older versions. A store takes an unknown origin for itself.
+    """
 
     group: str
     digest: str
+    origin: StartOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
