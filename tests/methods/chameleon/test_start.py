@@ -15,6 +15,7 @@ from idiolect.methods.chameleon.judging import fluency
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.start import edit_of_factors, plain_start, start_of
 from idiolect.models.edits import Edit
+from idiolect.models.language_model import CompletionRequest
 from tests.methods.chameleon.planted import COMMON, LAYERS, WIDTH, Letters, PlantedModel, settings, stepping, writer
 
 
@@ -52,6 +53,14 @@ async def test_texts_that_are_empty_are_left_out_and_a_silent_model_is_an_error(
     assert len(start.measures.neutral) == 4
     with pytest.raises(PersonalizationError, match="the model writes nothing"):
         await plain_start(PlantedModel(), PlantedModel(lambda _: " \n"), stepping())
+
+
+async def test_thoughts_are_no_part_of_the_models_own_texts() -> None:
+    def write(request: CompletionRequest) -> str:
+        return "<think>hm" if request.draw % 2 else f"<think>let me see</think>\n\nplain {request.draw}"
+
+    start = await plain_start(PlantedModel(), PlantedModel(write), stepping())
+    assert {each.text for each in start.measures.neutral} == {f"plain {draw}" for draw in range(0, 8, 2)}
 
 
 async def test_a_groups_edit_is_a_start_and_survives_the_store() -> None:

@@ -26,6 +26,7 @@ from idiolect.methods.texts import storable
 from idiolect.models.edit_training import EditFactors
 from idiolect.models.edits import Edit, LayerEdit
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.thoughts import after_thoughts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ async def plain_start(model: EditableModel, writer: CompletionModel, settings: C
             for at, request in enumerate(requests)
         ]
     )
-    written = [storable(completion.text) for completion in completions]
+    written = [storable(after_thoughts(completion.text).text) for completion in completions]
     texts = [NeutralText(*each) for each in zip(requests, written, strict=True) if each[1]]
     if not texts:
         raise PersonalizationError("the model writes nothing, so there is no text to measure an edit by")

@@ -119,7 +119,7 @@ def _opinion(opinion: Opinion, settings: AnsweringSettings) -> Example:
 
 def _rows(example: Example, form: ChatFormat, most: int) -> list[dict[str, list[int]]]:
     """Return the token ids and labels of an example, in parts of at most `most` tokens, each with the whole request."""
-    prompt = form.prompt_ids(example.messages, example.prefill)
+    prompt = form.prompt_ids(example.messages, example.prefill, thinking=False)
     answer = (*form.text_ids(example.answer), *(form.end_ids if example.ends else ()))
     room = most - len(prompt)
     if room < 1:
