@@ -3,9 +3,9 @@
     x ← x + Σ_k ⟨x, read_k⟩ write_k          at every layer and every position; the network itself does not change
 
 `write_gradient` is ∂/∂write of the log-likelihood at a given edit. `train_edit` moves reads and writes up the mean
-log-likelihood by Adam (Kingma & Ba 2015, arXiv 1412.6980). Both compute in float32 whatever the network's dtype. Reads
-and writes are optimized relative to the length of a layer's activations, so that one learning rate suits every layer
-and model:
+log-likelihood by Adam (Kingma & Ba 2015, arXiv 1412.6980). The edit and its gradients are computed in float32 whatever
+the network's dtype; only the changed x is rounded to it. Reads and writes are optimized relative to the length of a
+layer's activations, so that one learning rate suits every layer and model:
 
     read = ρ / m_l        write = ω · m_l        m_l = mean ‖x‖ of layer l (`scale`)
 """
@@ -174,7 +174,8 @@ def _running(network: Network, reads: Tensor, writes: Tensor) -> Iterator[None]:
     """Edit every layer by factors (L, r, d) that may have gradients, within the context."""
 
     def edited(at: int, x: Tensor) -> Tensor:
-        return x + (x @ reads[at].to(x.dtype).T) @ writes[at].to(x.dtype)
+        whole = x.float()  # x itself if it is float32 already
+        return (whole + (whole @ reads[at].T) @ writes[at]).to(x.dtype)
 
     with changing_outputs(mlp_ends(network.module), edited):
         yield
