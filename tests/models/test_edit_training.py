@@ -66,15 +66,30 @@ def test_a_text_counts_per_token_and_a_choice_among_the_choices():
 
 
 def test_passes_hold_every_target_once_and_share_prompts():
-    assert list(passes(TARGETS, max_tokens=9)) == [[0, 1], [2], [3]]
-    assert list(passes(TARGETS, max_tokens=1)) == [[0], [1], [2], [3]]
-    assert list(passes(TARGETS, max_tokens=1000)) == [[0, 1, 2, 3]]
-    assert list(passes([], max_tokens=9)) == []
+    assert list(passes(TARGETS, max_tokens=9, packed=True)) == [[0, 1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1, packed=True)) == [[0], [1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1000, packed=True)) == [[0, 1, 2, 3]]
+    assert list(passes([], max_tokens=9, packed=True)) == []
+
+
+def test_passes_of_padded_rows_count_every_row_with_its_padding():
+    prompt = tuple(range(1, 21))
+    many = [Target(prompt, ((1,),)) for _ in range(10)]
+    assert [len(each) for each in passes(many, max_tokens=63, packed=True)] == [10]
+    assert [len(each) for each in passes(many, max_tokens=63, packed=False)] == [3, 3, 3, 1]
+    mixed = [CHOSEN, Target((1,), ((2,),)), Target((1,), ((2,) * 30,)), Target((3,), ((2,),))]
+    found = list(passes(mixed, max_tokens=30, packed=False))
+    assert found == [[1, 3, 0], [2]]
+    assert sorted(i for each in passes(mixed, max_tokens=20, packed=False) for i in each) == [0, 1, 2, 3]
+    for batch in passes([*TARGETS, *mixed], max_tokens=40, packed=False):
+        rows = [[*TARGETS, *mixed][i] for i in batch]
+        size = sum(len(row.choices) for row in rows) * max(row.longest for row in rows)
+        assert size <= 40 or len(batch) == 1
 
 
 def test_one_long_target_gets_a_pass_of_its_own():
     long = Target((1,), (tuple(range(50)),))
-    assert list(passes([TEXTS[0], long, TEXTS[1]], max_tokens=10)) == [[1], [0, 2]]
+    assert list(passes([TEXTS[0], long, TEXTS[1]], max_tokens=10, packed=True)) == [[1], [0, 2]]
 
 
 @pytest.mark.parametrize("passing", [PACKED, PADDED], ids=["packed", "padded"])

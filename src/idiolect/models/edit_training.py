@@ -63,7 +63,7 @@ class PassSettings:
 
     Args:
         packed: whether the network supports packed sequences (`scoring.packs`).
-        max_tokens: maximum number of tokens in a pass, which keeps the activations of all layers.
+        max_tokens: maximum number of tokens in a pass, which keeps the activations of all layers; padding counts.
     """
 
     packed: bool
@@ -106,7 +106,8 @@ def write_gradient(network: Network, factors: EditFactors, targets: Sequence[Tar
     reads, writes = (each.to(network.device) for each in (factors.reads, factors.writes))
     writes = writes.clone().requires_grad_()
     with network.frozen(), _running(network, reads, writes), torch.enable_grad():
-        for batch in passes(targets, max_tokens=passing.max_tokens):
+        batches = list(passes(targets, max_tokens=passing.max_tokens, packed=passing.packed))
+        for done, batch in enumerate(batches, 1):
             found = log_likelihoods(network, [targets[i] for i in batch], packed=passing.packed)
             found.sum().backward()  # type: ignore[no-untyped-call]
     assert writes.grad is not None
@@ -148,7 +149,7 @@ def train_edit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     with network.frozen():
         for done, batch in enumerate(_batches(targets, settings), 1):
-            for part in passes(batch, max_tokens=passing.max_tokens):
+            for part in passes(batch, max_tokens=passing.max_tokens, packed=passing.packed):
                 with torch.enable_grad(), _running(network, reads / length, writes * length):
                     found = log_likelihoods(network, [batch[i] for i in part], packed=passing.packed)
                     (-found.sum() / len(batch)).backward()  # type: ignore[no-untyped-call]
