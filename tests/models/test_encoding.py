@@ -30,7 +30,8 @@ def test_an_answer_is_scored_and_learned_under_the_prompt_that_it_is_written_und
     request = ChoiceRequest(asked, ("agree", "disagree"), prefill)
     written = encode.prompt(CompletionRequest(asked, SamplingParams(4), prefill=prefill, thinking=False), None)
     assert encode.choices(request, None).prompt == written.prompt
-    assert encode.target(ChosenAnswer(request, 1)).prompt == written.prompt
+    (target,) = encode.targets([ChosenAnswer(request, 1)])
+    assert target.prompt == written.prompt
     if not prefill:
         text = encode.text(asked, "agree")
         assert text.ids[: text.start] == written.prompt

@@ -48,12 +48,17 @@ class RequestEncoder:
         self._network.check_length(len(prompt), len(rest), "the answer")
         return EncodedText(prompt + rest, start=len(prompt))
 
-    def target(self, answer: ChosenAnswer) -> Target:
-        """Encode an answer whose likelihood is to be differentiated.
+    def targets(self, answers: Sequence[ChosenAnswer]) -> list[Target]:
+        """Encode answers whose likelihood is to be differentiated.
 
         Raises:
-            ModelError: a choice has no tokens, or the request is too long.
+            ValueError: there are no answers.
         """
+        if not answers:
+            raise ValueError("no answers to learn from: expected at least one")
+        return [self._target(answer) for answer in answers]
+
+    def _target(self, answer: ChosenAnswer) -> Target:
         item = self.choices(answer.request, None)
         if not all(item.choices):
             raise ModelError("an answer has no tokens")

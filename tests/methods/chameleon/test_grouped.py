@@ -21,7 +21,7 @@ from idiolect.methods.chameleon.settings import ChameleonSettings, Variant, pres
 from idiolect.methods.chameleon.start import Start, start_of
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.personalization import Progress
-from idiolect.models.edit_training import EditFactors
+from idiolect.models.edit_training import EditFactors, OnStep, ignore_step
 from idiolect.models.language_model import ChosenAnswer
 from tests.methods.chameleon.planted import LAYERS, WIDTH, PlantedModel, pull, rater, said, settings, stepping, writer
 from tests.methods.chameleon.starts import random_start
@@ -149,8 +149,10 @@ async def test_the_random_control_reads_as_the_step_does_and_writes_as_much() ->
 @pytest.mark.parametrize("value", [0.0, float("nan")])
 async def test_words_without_a_direction_are_an_error_never_a_random_step(value: float) -> None:
     class Flat(PlantedModel):
-        async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
-            found = await super().write_gradient(factors, answers)
+        async def write_gradient(
+            self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+        ) -> Tensor:
+            found = await super().write_gradient(factors, answers, on_step=on_step)
             found[1] = value
             return found
 

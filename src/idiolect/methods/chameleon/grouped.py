@@ -29,7 +29,7 @@ from idiolect.methods.chameleon.roles import Item, Roles, deal_roles, items_of, 
 from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors, EditTraining
 from idiolect.models.language_model import ChosenAnswer, CompletionModel, Usage
 from idiolect.people.user import Opinion, User
 
@@ -226,7 +226,7 @@ class GroupedChameleon:
 
     async def _trained(self, start: Start, targets: Sequence[ChosenAnswer]) -> EditFactors:
         stepping = self._stepping
-        training = TrainingSettings(
+        training = EditTraining(
             stepping.epochs, stepping.batch_size, stepping.learning_rate, seed=self._settings.generation.seed
         )
         plain = EditFactors(start.factors.reads, torch.zeros_like(start.factors.writes))

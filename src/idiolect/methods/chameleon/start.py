@@ -125,7 +125,11 @@ def start_of(learned: ChameleonPersonalization) -> Start:
 
 
 def edit_of_factors(factors: EditFactors, strength: float = 1.0) -> Edit:
-    """Return the edit of all layers with these factors, every write times `strength`."""
+    """Return the edit of all layers with these factors, every write times `strength`.
+
+    Raises:
+        ValueError: a read or a write is not finite.
+    """
     return Edit({at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)})
 
 
