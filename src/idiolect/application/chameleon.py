@@ -20,7 +20,7 @@ from idiolect.application.owner import Owner
 from idiolect.application.presets import ChosenPreset
 from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
-from idiolect.methods.personalization import Observer
+from idiolect.methods.personalization import Observer, Progress
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import as_local_model, lasting_name
 from idiolect.models.language_model import LanguageModel
@@ -151,7 +151,7 @@ class ChameleonLearner:
             HaltedError: the run was halted.
         """
         del checkpoints
-        learned = await self.chameleon(user.id).fit(user, observer=observer)
+        learned = await self.chameleon(user.id).fit(user, observer=halting(observer, self.calls, user.id))
         card = learned.to_json() | {LEARNED_FROM: data_digest(user)}
         return Fitted(card, ChameleonSummary.of(learned), learned.tensor_bytes())
 
@@ -275,6 +275,25 @@ def trainable_model(opened: OpenModel) -> TrainableModel:
         ModelError: the model gives no access to its layers, or the layers of its family are unknown.
     """
     from idiolect.methods.chameleon.measuring import TrainableModel
+def halting(observer: Observer, calls: Calls | None, owner: str) -> Observer:
+    """Return an observer that first ends the work, also if it makes no calls, when the run is halted or out of time.
+
+    Args:
+        observer: receives every step of work that goes on.
+        calls: calls of the run; None: nothing halts the work.
+        owner: id of the user or group that the work is for.
+    """
+    if calls is None:
+        return observer
+    budget = calls.budget
+
+    def observe(progress: Progress) -> None:
+        budget.check(owner)
+        observer(progress)
+
+    return observe
+
+
 
     model = editable_model(opened)
     if not isinstance(model, TrainableModel):
