@@ -100,7 +100,7 @@ def main() -> None:
     everyone = [replace(user, texts=user.texts[: options.texts]) for user in everyone]
     people = everyone[: options.people]
     model = load_local_model("embedded")
-    stepped = GroupedChameleon(model, preset("grouped"), start=packaged_start("embedded"))
+    stepped = GroupedChameleon(model, preset("grouped"), start=packaged_start("embedded", model.fingerprint()))
     lines = [
         "# What learning a person's edit costs",
         "",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from idiolect.application.chameleon import read_edit
+from idiolect.application.chameleon import ChameleonLearner, begin_steps, read_edit
 from idiolect.application.chameleon_starts import open_folder, open_start, packaged_start, save_start
-from idiolect.application.choices import ChameleonChoices
+from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.groups import fit_group
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
@@ -233,15 +233,52 @@ async def test_other_presets_begin_at_no_group(store: Path, tiny_weights: str) -
     assert learned(store, "u1").started_from is None
 
 
-def test_an_edit_is_packaged_for_the_embedded_model_and_no_other() -> None:
-    start = packaged_start("embedded")
+CARD = json.loads((files("idiolect.methods.chameleon") / "starts" / "embedded" / "edit.json").read_text("utf-8"))
+
+
+def test_an_edit_is_packaged_for_the_weights_of_the_embedded_model_and_no_others() -> None:
+    start = packaged_start("embedded", CARD["fingerprint"])
     assert start is not None
     assert start.group
     assert start.edit.digest == start.digest
     assert len(start.neutral) == len(start.fluency.scores) > 0
-    assert packaged_start("some/model") is None
+    for model, fingerprint in (("some/model", CARD["fingerprint"]), ("embedded", "f" * 64), ("embedded", "")):
+        assert packaged_start(model, fingerprint) is None
+
+
+async def named_embedded(folder: str, choices: ChameleonChoices, *, fingerprint: str) -> ChameleonLearner:
+    """The learner of the tiny network, under the embedded model's name and a fingerprint."""
+    async with AsyncWorkspace(WorkspaceSettings(None, folder)) as space:
+        opened = await space.models.model(folder)
+        opened = replace(opened, source=replace(opened.source, name="embedded", fingerprint=fingerprint))
+        learner = ChameleonLearner(chameleon_settings(choices, model="embedded"), opened, fingerprint)
+        return await begin_steps(learner, choices, lambda: pytest.fail("no group in the store is named"))
+
+
+async def test_on_other_weights_than_those_of_the_package_the_default_is_measured_and_says_why(
+    tiny_weights: str,
+) -> None:
+    learner = await named_embedded(tiny_weights, ChameleonChoices(seed=3), fingerprint="f" * 64)
+    assert learner.settings == chameleon_settings(ChameleonChoices("measured", seed=3), model="embedded")
+    assert learner.start is not None
+    assert (learner.start.group, learner.start.edit.layers[0].write.any()) == ("", False)
+    assert learner.preset_line == (
+        "preset measured, because no group's edit is named (--from-group), and the one that is packaged for embedded "
+        "was learned on other weights (another dtype, or another version)"
+    )
+    same = await named_embedded(tiny_weights, ChameleonChoices(), fingerprint=CARD["fingerprint"])
+    assert same.start is not None
+    assert (same.settings.preset, same.start.group) == ("grouped", CARD["user_id"])
+    assert same.preset_line == "preset grouped, because a group's edit is packaged for embedded"
+
+
+async def test_on_other_weights_than_those_of_the_package_the_preset_grouped_is_refused(tiny_weights: str) -> None:
+    with pytest.raises(
+        SettingsError,
+        match=r"and the one that is packaged for embedded was learned on other weights .*: learn one with",
+    ):
+        await named_embedded(tiny_weights, ChameleonChoices("grouped"), fingerprint="f" * 64)
 
 
 def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:
-    card = json.loads((files("idiolect.methods.chameleon") / "starts" / "embedded" / "edit.json").read_text("utf-8"))
-    assert (card["members"], card["insights"], card["pairs"]) == ([], [], [])
+    assert (CARD["members"], CARD["insights"], CARD["pairs"]) == ([], [], [])

@@ -15,6 +15,7 @@ from idiolect.application.persons import forget
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import GroupNeedsRefitError, HaltedError, NotFittedError, PersonalizationError, UnknownGroupError
+from idiolect.methods.personalization import Progress
 from idiolect.models.calls.budget import Limits
 from idiolect.people.user import User
 from tests.application.edited import PAPER, SMALL, U1, U2
@@ -87,3 +88,22 @@ async def test_a_budget_stops_it_and_what_was_learned_before_stays(tmp_path: Pat
         with pytest.raises(HaltedError, match="the budget of 2 calls is spent"):
             await fit_group(space, "readers", SMALL)
         assert (await ask(space, READERS, TEA)).edit == before
+
+
+async def test_a_halt_ends_a_training_at_its_next_step_and_nothing_is_stored(tmp_path: Path, tiny_weights: str) -> None:
+    seen: list[Progress] = []
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([U1])
+        space.store.groups.create("readers", ("u1",))
+
+        def halt(progress: Progress) -> None:
+            seen.append(progress)
+            if progress.part:
+                space.halt("stopped by hand")
+
+        with pytest.raises(HaltedError, match="stopped by hand"):
+            await fit_group(space, "readers", SMALL, observer=halt)
+        assert [each.stage for each in seen if each.part] == ["learning from members"]
+        assert seen[-1].part < 1
+        with pytest.raises(NotFittedError):
+            await ask(space, READERS, TEA)

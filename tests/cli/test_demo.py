@@ -47,11 +47,11 @@ class EditableMimic(FunctionModel):
     async def likelihood_gradients(self, texts: Sequence[Text]) -> torch.Tensor:
         return torch.randn(len(texts), 3, 8, generator=torch.Generator().manual_seed(1))
 
-    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> torch.Tensor:
+    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer], **_: object) -> torch.Tensor:
         self.learned_from += [answer.request.choices[answer.chosen] for answer in answers]
         return torch.ones_like(factors.writes)
 
-    async def train_edit(self, *_: object) -> EditFactors:
+    async def train_edit(self, *_: object, **__: object) -> EditFactors:
         raise AssertionError("the demo trains no group's edit, because one is packaged")
 
 

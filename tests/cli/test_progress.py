@@ -34,3 +34,11 @@ def test_wait_that_a_server_asks_for_is_shown_while_it_lasts(screen: io.StringIO
         shown._bars.refresh()
         assert "waiting" not in screen.getvalue()
         assert "7 calls" in screen.getvalue()
+
+
+def test_the_parts_of_a_step_move_the_bar(screen: io.StringIO) -> None:
+    del screen
+    with UsersProgress(1) as shown:
+        for part in (0.0, 0.25, 0.75):
+            shown.observe(Progress("readers", "learning from members", 1, 4, part=part))
+            assert shown._bars.tasks[1].completed == 1 + part

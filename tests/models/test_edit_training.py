@@ -1,14 +1,16 @@
+import copy
 import math
+import threading
 
 import pytest
 import torch
 
-from idiolect.errors import ModelError
+from idiolect.errors import HaltedError, ModelError
 from idiolect.models.answer_likelihood import Target, log_likelihoods, passes
 from idiolect.models.edit_training import (
     EditFactors,
+    EditTraining,
     PassSettings,
-    TrainingSettings,
     train_edit,
     write_gradient,
 )
@@ -65,15 +67,30 @@ def test_a_text_counts_per_token_and_a_choice_among_the_choices():
 
 
 def test_passes_hold_every_target_once_and_share_prompts():
-    assert list(passes(TARGETS, max_tokens=9)) == [[0, 1], [2], [3]]
-    assert list(passes(TARGETS, max_tokens=1)) == [[0], [1], [2], [3]]
-    assert list(passes(TARGETS, max_tokens=1000)) == [[0, 1, 2, 3]]
-    assert list(passes([], max_tokens=9)) == []
+    assert list(passes(TARGETS, max_tokens=9, packed=True)) == [[0, 1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1, packed=True)) == [[0], [1], [2], [3]]
+    assert list(passes(TARGETS, max_tokens=1000, packed=True)) == [[0, 1, 2, 3]]
+    assert list(passes([], max_tokens=9, packed=True)) == []
+
+
+def test_passes_of_padded_rows_count_every_row_with_its_padding():
+    prompt = tuple(range(1, 21))
+    many = [Target(prompt, ((1,),)) for _ in range(10)]
+    assert [len(each) for each in passes(many, max_tokens=63, packed=True)] == [10]
+    assert [len(each) for each in passes(many, max_tokens=63, packed=False)] == [3, 3, 3, 1]
+    mixed = [CHOSEN, Target((1,), ((2,),)), Target((1,), ((2,) * 30,)), Target((3,), ((2,),))]
+    found = list(passes(mixed, max_tokens=30, packed=False))
+    assert found == [[1, 3, 0], [2]]
+    assert sorted(i for each in passes(mixed, max_tokens=20, packed=False) for i in each) == [0, 1, 2, 3]
+    for batch in passes([*TARGETS, *mixed], max_tokens=40, packed=False):
+        rows = [[*TARGETS, *mixed][i] for i in batch]
+        size = sum(len(row.choices) for row in rows) * max(row.longest for row in rows)
+        assert size <= 40 or len(batch) == 1
 
 
 def test_one_long_target_gets_a_pass_of_its_own():
     long = Target((1,), (tuple(range(50)),))
-    assert list(passes([TEXTS[0], long, TEXTS[1]], max_tokens=10)) == [[1], [0, 2]]
+    assert list(passes([TEXTS[0], long, TEXTS[1]], max_tokens=10, packed=True)) == [[1], [0, 2]]
 
 
 @pytest.mark.parametrize("passing", [PACKED, PADDED], ids=["packed", "padded"])
@@ -106,7 +123,7 @@ def test_training_makes_targets_likelier_and_leaves_the_network_as_it_was():
     network = Network(tiny.llama())
     before = {name: each.clone() for name, each in network.module.named_parameters()}
     start, scale = factors(network, size=0.0), torch.ones(network.config.num_hidden_layers)
-    settings = TrainingSettings(epochs=4, batch_size=2, learning_rate=0.02)
+    settings = EditTraining(epochs=4, batch_size=2, learning_rate=0.02)
     steps: list[tuple[int, int]] = []
     found = train_edit(
         network, start, scale, TARGETS, settings, PACKED, lambda done, total: steps.append((done, total))
@@ -121,7 +138,7 @@ def test_training_makes_targets_likelier_and_leaves_the_network_as_it_was():
 def test_training_is_the_same_with_the_same_seed_and_padded():
     network = Network(tiny.llama())
     start, scale = factors(network), torch.ones(network.config.num_hidden_layers)
-    settings = TrainingSettings(epochs=2, batch_size=3, learning_rate=1e-3)
+    settings = EditTraining(epochs=2, batch_size=3, learning_rate=1e-3)
     one = train_edit(network, start, scale, TARGETS, settings, PACKED)
     again = train_edit(network, start, scale, TARGETS, settings, PACKED)
     padded = train_edit(network, start, scale, TARGETS, settings, PADDED)
@@ -135,13 +152,109 @@ def test_nothing_to_learn_from_is_an_error():
     with pytest.raises(ValueError, match="no targets"):
         write_gradient(network, start, [], PACKED)
     with pytest.raises(ValueError, match="no targets"):
-        train_edit(network, start, scale, [], TrainingSettings(), PACKED)
+        train_edit(network, start, scale, [], EditTraining(), PACKED)
     with pytest.raises(ValueError, match="both must be"):
         EditFactors(torch.zeros(2, 1, 3), torch.zeros(2, 1, 4))
     with pytest.raises(ValueError, match="chosen"):
         Target((1,), ((2,),), chosen=1)
     with pytest.raises(ValueError, match="empty"):
         Target((1,), ((),))
+
+
+@pytest.mark.parametrize("passing", [PACKED, PADDED], ids=["packed", "padded"])
+def test_in_bfloat16_the_edit_and_its_gradients_are_float32(passing):
+    """The gradient of a write is a sum over tokens; in bfloat16 it would have 8 bits, and so would the edit."""
+    small = Network(copy.deepcopy(tiny.llama()).to(torch.bfloat16))
+    dtypes, at = set(), factors(small)
+    original = torch.Tensor.__matmul__
+
+    def product(one, other):
+        if at.reads.shape[1] in (other.shape[-1], one.shape[-1]):  # of rank 2: the edit's two products
+            dtypes.add((one.dtype, other.dtype))
+        return original(one, other)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "__matmul__", product)
+        found = write_gradient(small, at, TARGETS, passing)
+    assert dtypes == {(torch.float32, torch.float32)}
+    assert not torch.equal(found, found.bfloat16().float())
+    whole = write_gradient(Network(tiny.llama()), at, TARGETS, passing)
+    assert torch.nn.functional.cosine_similarity(found.flatten(), whole.flatten(), dim=0) > 0.95
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"read_factor": -1.0},
+        {"read_factor": math.inf},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+        EditTraining(**wrong)
+
+
+def test_an_observer_of_passes_sees_all_of_them_and_can_stop_the_work():
+    network = Network(tiny.llama())
+    at, seen = factors(network), list[tuple[int, int]]()
+    passing = PassSettings(packed=True, max_tokens=9)
+    write_gradient(network, at, TARGETS, passing, lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    def stop(done, _total):
+        seen.append((done, 0))
+        raise HaltedError("enough")
+
+    with pytest.raises(HaltedError):
+        write_gradient(network, at, TARGETS, passing, stop)
+    assert seen[3:] == [(1, 0)]
+    assert not any(module._forward_hooks for module in network.module.modules())
+    assert all(each.requires_grad for each in network.module.parameters())
+
+
+async def test_whether_a_network_packs_is_found_out_in_the_models_thread(monkeypatch):
+    """A pass in another thread would meet the hooks of the pass that the model's thread is in."""
+    threads = []
+
+    def packs(_network):
+        threads.append(threading.current_thread().name)
+        return True
+
+    monkeypatch.setattr("idiolect.models.local.packs", packs)
+    answers = [ChosenAnswer(ChoiceRequest(tiny.ask("Write."), ("I do agree",)))]
+    for work in ("train", "gradient"):
+        model = tiny.local_model()
+        start = factors(model.network)
+        if work == "train":
+            await model.train_edit(start, torch.ones(len(start.reads)), answers, EditTraining(epochs=1))
+        else:
+            await model.write_gradient(start, answers)
+    assert len(threads) == 2
+    assert all(name.startswith("idiolect-local-model") for name in threads)
+
+
+async def test_a_closed_model_trains_nothing(monkeypatch):
+    model = tiny.local_model()
+    model.close()
+    monkeypatch.setattr("idiolect.models.local.packs", lambda _network: pytest.fail("the model is closed"))
+    answers = [ChosenAnswer(ChoiceRequest(tiny.ask("Write."), ("I do agree",)))]
+    start = factors(model.network)
+    with pytest.raises(ModelError, match="is closed"):
+        await model.train_edit(start, torch.ones(len(start.reads)), answers, EditTraining())
+
+
+async def test_no_answers_are_an_error_of_the_caller():
+    model = tiny.local_model()
+    start = factors(model.network)
+    with pytest.raises(ValueError, match="no answers to learn from"):
+        await model.write_gradient(start, [])
+    with pytest.raises(ValueError, match="no answers to learn from"):
+        await model.train_edit(start, torch.ones(len(start.reads)), [], EditTraining())
 
 
 async def test_a_model_trains_on_requests_as_it_is_asked():
@@ -155,7 +268,7 @@ async def test_a_model_trains_on_requests_as_it_is_asked():
     gradient = await model.write_gradient(start, answers)
     assert gradient.shape == start.writes.shape
     assert float(gradient.norm()) > 0
-    found = await model.train_edit(start, scale, answers, TrainingSettings(epochs=8, learning_rate=0.02))
+    found = await model.train_edit(start, scale, answers, EditTraining(epochs=8, learning_rate=0.02))
     before, after = (
         await likelihoods(model, None, answers),
         await likelihoods(model, edit_of(found), answers),

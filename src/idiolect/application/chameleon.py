@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idiolect.application.chameleon_starts import open_start, packaged_start
-from idiolect.application.choices import ChameleonChoices, check_open_weights, require_chameleon
+from idiolect.application.chameleon_starts import no_packaged_start, open_start, packaged_start
+from idiolect.application.choices import (
+    ChameleonChoices,
+    chameleon_preset,
+    chameleon_settings,
+    check_open_weights,
+    require_chameleon,
+)
 from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
 from idiolect.application.names import CHAMELEON, MethodName
@@ -19,7 +25,7 @@ from idiolect.application.owner import Owner
 from idiolect.application.presets import ChosenPreset
 from idiolect.errors import HaltedError, ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
-from idiolect.methods.personalization import Observer
+from idiolect.methods.personalization import Observer, Progress
 from idiolect.models.calls.accounts import NOBODY
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import as_local_model, lasting_name
@@ -154,7 +160,7 @@ class ChameleonLearner:
             HaltedError: the run was halted.
         """
         del checkpoints
-        learned = await self.chameleon(user.id).fit(user, observer=observer)
+        learned = await self.chameleon(user.id).fit(user, observer=halting(observer, self.calls, user.id))
         if learned.started_from is not None:
             learned = replace(learned, started_from=replace(learned.started_from, origin=self.origin))
         card = learned.to_json() | {LEARNED_FROM: data_digest(user)}
@@ -212,14 +218,15 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
 async def begin_steps(
     learner: ChameleonLearner, choices: ChameleonChoices, workspace: AsyncWorkspace
 ) -> ChameleonLearner:
-    """Return the learner with the place where people's steps begin; unchanged if the preset has no steps.
+    """Return the learner with the place where people's steps begin, and with the preset if the choices name none.
 
-    It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
-    group's edit measures the model instead, once for all people; the model's own texts are then written in the
-    workspace's run. The store is opened only for that, or if the choices name a group or folder.
+    It is the group's edit that the choices name or that is packaged for the model's weights. If that is for other
+    weights and the choices name no preset, the preset is `measured`. A preset that does not begin at a group's edit
+    measures the model instead, once for all people; the model's own texts are then written in the workspace's run. The
+    store is opened only for that, or if the choices name a group or folder.
 
     Raises:
-        SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
+        SettingsError: the preset that is named needs a group's edit, and there is none; or the folder has none.
         UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
         PersonalizationError: the edit is damaged, or was not learned as a start.
         OtherWeightsError: it was learned on other weights.
@@ -227,22 +234,40 @@ async def begin_steps(
         HaltedError: the run was halted before the model's own texts were written.
         CacheError: the cache cannot be opened, read or written.
     """
-    stepping, name = learner.settings.stepping, learner.model.name
-    if stepping is None:
+    name = learner.model.name
+    if choices.preset is None:
+        learner = replace(learner, chosen=chameleon_preset(choices, model=name))
+    if learner.settings.stepping is None:
         return learner
-    if not stepping.from_group:
-        return replace(learner, start=await _measured(learner, workspace.run.calls))
-    if choices.from_group is not None:
-        start, origin = open_start(
-            choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint
-        )
-        return replace(learner, start=start, origin=origin)
-    if (packaged := packaged_start(name)) is None:
+    if learner.settings.stepping.from_group:
+        if choices.from_group is not None:
+            start, origin = open_start(
+                choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint
+            )
+            return replace(learner, start=start, origin=origin)
+        if (packaged := packaged_start(name, learner.fingerprint)) is not None:
+            return replace(learner, start=packaged, origin="package")
+        learner = _without_group(learner, choices)
+    return replace(learner, start=await _measured(learner, workspace.run.calls))
+
+
+def _without_group(learner: ChameleonLearner, choices: ChameleonChoices) -> ChameleonLearner:
+    """Return the learner with the preset `measured`, because no group's edit is at hand.
+
+    Raises:
+        SettingsError: the choices name a preset, which needs one.
+    """
+    name = learner.model.name
+    why = no_packaged_start(name)
+    if choices.preset is not None:
         raise SettingsError(
-            f"the preset grouped begins at a group's edit, and none is packaged for {name!r}: learn one with "
-            "`idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset measured"
+            f"the preset {choices.preset} begins at a group's edit, and {why}: learn one with `idiolect groups fit "
+            "GROUP` and name it with --from-group GROUP, or choose the preset measured"
         )
-    return replace(learner, start=packaged, origin="package")
+    settings = chameleon_settings(replace(choices, preset="measured"), model=name)
+    settings = replace(settings, similarity=learner.settings.similarity)
+    chosen = ChosenPreset("measured", f"no group's edit is named (--from-group), and {why}")
+    return replace(learner, settings=settings, chosen=chosen)
 
 
 async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:
@@ -268,6 +293,25 @@ async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:
     pool.check_prices(learner.model, *([learner.similarity] if learner.similarity else []))
     if learner.similarity is not None:
         await pool.check(learner.similarity, remedy=_ANOTHER_SIMILARITY)
+
+
+def halting(observer: Observer, calls: Calls | None, owner: str) -> Observer:
+    """Return an observer that first ends the work, also if it makes no calls, when the run is halted or out of time.
+
+    Args:
+        observer: receives every step of work that goes on.
+        calls: calls of the run; None: nothing halts the work.
+        owner: id of the user or group that the work is for.
+    """
+    if calls is None:
+        return observer
+    budget = calls.budget
+
+    def observe(progress: Progress) -> None:
+        budget.check(owner)
+        observer(progress)
+
+    return observe
 
 
 def editable_model(opened: OpenModel) -> EditableModel:

@@ -23,7 +23,6 @@ from idiolect.application.checkpoints import StoredCheckpoints
 from idiolect.application.choices import (
     ChameleonChoices,
     FermiChoices,
-    chameleon_preset,
     chameleon_settings,
     fermi_settings,
 )
@@ -165,8 +164,7 @@ async def open_learner(
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
         edits = await begin_steps(edits, choices, workspace)
-        named = None if choices.preset else chameleon_preset(choices, model=model)
-        learner = replace(edits, calls=workspace.run.calls, chosen=named)
+        learner = replace(edits, calls=workspace.run.calls)
     else:
         from idiolect.application.fermi import check_fermi, open_fermi
         from idiolect.application.presets import choose_preset

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idiolect.application.chameleon import check_chameleon, open_chameleon
+from idiolect.application.chameleon import check_chameleon, halting, open_chameleon
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.names import CHAMELEON
 from idiolect.application.workspace import AsyncWorkspace
@@ -56,7 +56,8 @@ async def fit_group(
     choices = replace(choices, preset=choices.preset or "grouped")
     learner = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
     await check_chameleon(pool, learner)
-    method = replace(learner, calls=workspace.run.uncached()).chameleon(group_id)
+    calls = workspace.run.uncached()
+    method, observer = replace(learner, calls=calls).chameleon(group_id), halting(observer, calls, group_id)
     learned = await method.fit_group(group_id, [member.user for member in members], observer=observer)
     groups.save_personalization(group_id, CHAMELEON, learned.to_json(), learned.tensor_bytes(), fitted_on=members)
     left_out = tuple(member.user.id for member in members if member.user.id not in learned.members)

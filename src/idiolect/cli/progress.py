@@ -113,7 +113,7 @@ class UsersProgress:
         self._bars.update(
             self._one,
             description=visible(progress.user_id, limit=_NAME_CHARACTERS),
-            completed=progress.done,
+            completed=progress.done + progress.part,
             total=progress.total,
             note=f"{best}{progress.usage.calls} calls, {progress.stage}",
         )

@@ -129,7 +129,7 @@ def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
 
     fingerprint = opened.fingerprint()
     if config.from_group is None:
-        start = packaged_start(config.model)
+        start = packaged_start(config.model, fingerprint)
     else:
         start = open_folder(config.from_group, model=config.model, fingerprint=fingerprint)
     name = config.chameleon_preset or ("measured" if start is None else "grouped")

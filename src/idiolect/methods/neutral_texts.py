@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from idiolect.methods.texts import storable
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
+from idiolect.models.thoughts import after_thoughts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,6 @@ async def draw_texts(
             for at, request in enumerate(requests)
         ]
     )
-    written = [storable(completion.text) for completion in completions]
+    written = [storable(after_thoughts(completion.text).text) for completion in completions]
     usage = sum((completion.usage for completion in completions), Usage())
     return [each for each in zip(requests, written, strict=True) if each[1]], usage

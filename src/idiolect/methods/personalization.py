@@ -96,6 +96,7 @@ class Progress:
         done, total: number of finished steps, and of all steps.
         best_score: score of the best prompt so far, in [0, 1]; None before the first.
         usage: cost for this user so far.
+        part: share of the current step that is done, in [0, 1].
     """
 
     user_id: str
@@ -104,9 +105,11 @@ class Progress:
     total: int
     best_score: float | None = None
     usage: Usage = Usage()
+    part: float = 0.0
 
 
 Observer = Callable[[Progress], None]
+"""Receives every step; an error that it raises ends the work."""
 
 
 def ignore_progress(progress: Progress) -> None:

@@ -55,29 +55,42 @@ class Target:
         return len(self.prompt) + max(map(len, self.choices))
 
 
-def passes(targets: Sequence[Target], *, max_tokens: int) -> Iterator[list[int]]:
+def passes(targets: Sequence[Target], *, max_tokens: int, packed: bool) -> Iterator[list[int]]:
     """Yield the indices of the targets of one pass after another.
 
-    Targets with the same prompt are neighbours, so that most passes compute a shared prompt once. A target that is
-    longer than a pass gets one of its own.
+    Packed targets with the same prompt are neighbours, so that most passes compute a shared prompt once; padded ones of
+    about the same length are, so that little is padding. A target that is larger than a pass gets one of its own.
 
     Args:
         targets: any number of targets.
-        max_tokens: maximum number of tokens in a pass, shared prompts counted once.
+        max_tokens: maximum number of tokens in a pass: of a packed one, shared prompts count once; of a padded one, all
+            rows count with the length of the longest.
+        packed: whether a pass is one packed sequence, see `log_likelihoods`.
     """
-    order = sorted(range(len(targets)), key=lambda i: (targets[i].prompt, i))
+    grown = _with_packed if packed else _with_padded
     found: list[int] = []
     size = 0
-    for i in order:
-        shared = bool(found) and targets[found[-1]].prompt == targets[i].prompt
-        more = targets[i].answer_tokens + (0 if shared else len(targets[i].prompt))
-        if found and size + more > max_tokens:
+    for i in sorted(range(len(targets)), key=lambda i: (targets[i].prompt if packed else (targets[i].longest,), i)):
+        more = grown(size, targets[found[-1]] if found else None, targets[i])
+        if found and more > max_tokens:
             yield found
-            found, size, more = [], 0, targets[i].answer_tokens + len(targets[i].prompt)
+            found, more = [], grown(0, None, targets[i])
         found.append(i)
-        size += more
+        size = more
     if found:
         yield found
+
+
+def _with_packed(size: int, last: Target | None, target: Target) -> int:
+    """Return the number of tokens of a packed sequence of `size` tokens with another target after the last one."""
+    shared = last is not None and last.prompt == target.prompt
+    return size + target.answer_tokens + (0 if shared else len(target.prompt))
+
+
+def _with_padded(size: int, last: Target | None, target: Target) -> int:
+    """Return the number of tokens of padded rows with another target's rows, none of which is shorter than the last."""
+    rows = 0 if last is None else size // last.longest
+    return (rows + len(target.choices)) * target.longest
 
 
 def log_likelihoods(network: Network, targets: Sequence[Target], *, packed: bool) -> Tensor:

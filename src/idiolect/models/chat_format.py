@@ -6,7 +6,8 @@ characters across that boundary, the two pieces stay apart, by definition.
 People's text never becomes a control token: `defuse` breaks up every such string before anything is rendered.
 A tokenizer without a chat template gets plain lines, `role: content`, ended by `assistant:`.
 A template that can leave thoughts out (`enable_thinking`) does, because an answer has few tokens and scores need none,
-unless a request asks for them (`thinking`). Some templates always open a thought; a request without thinking closes it.
+unless a request asks for them (`thinking`). Some templates always open a thought; a request without thinking closes it,
+and so does every request for the likelihood of choices and texts, because nobody's words are part of a thought.
 Marks of thoughts that are control tokens are decoded as text, so that `thoughts` finds them.
 """
 

@@ -3,9 +3,9 @@
     x ← x + Σ_k ⟨x, read_k⟩ write_k          at every layer and every position; the network itself does not change
 
 `write_gradient` is ∂/∂write of the log-likelihood at a given edit. `train_edit` moves reads and writes up the mean
-log-likelihood by Adam (Kingma & Ba 2015, arXiv 1412.6980). Both compute in float32 whatever the network's dtype. Reads
-and writes are optimized relative to the length of a layer's activations, so that one learning rate suits every layer
-and model:
+log-likelihood by Adam (Kingma & Ba 2015, arXiv 1412.6980). The edit and its gradients are computed in float32 whatever
+the network's dtype; only the changed x is rounded to it. Reads and writes are optimized relative to the length of a
+layer's activations, so that one learning rate suits every layer and model:
 
     read = ρ / m_l        write = ω · m_l        m_l = mean ‖x‖ of layer l (`scale`)
 """
@@ -63,7 +63,7 @@ class PassSettings:
 
     Args:
         packed: whether the network supports packed sequences (`scoring.packs`).
-        max_tokens: maximum number of tokens in a pass, which keeps the activations of all layers.
+        max_tokens: maximum number of tokens in a pass, which keeps the activations of all layers; padding counts.
     """
 
     packed: bool
@@ -71,15 +71,19 @@ class PassSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSettings:
+class EditTraining:
     """Settings of `train_edit`.
 
     Args:
-        epochs: number of times that every target is used.
-        batch_size: targets per step.
-        learning_rate: of the writes at the first step, relative to the activations; falls to 0 along a half cosine.
-        read_factor: the reads' learning rate is this times as large.
+        epochs: number of times that every target is used, ≥ 1.
+        batch_size: targets per step, ≥ 1.
+        learning_rate: learning rate of the writes at the first step, relative to the length of the activations; finite,
+            > 0. It falls to 0 along a half cosine.
+        read_factor: the reads' learning rate, as a multiple of the writes'; finite, ≥ 0. 0 leaves the reads unchanged.
         seed: seed of the targets' order.
+
+    Raises:
+        ValueError: a value is out of its range.
     """
 
     epochs: int = 2
@@ -88,8 +92,23 @@ class TrainingSettings:
     read_factor: float = 2.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if (number := getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {number}, must be at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate}, must be finite and greater than 0")
+        if not 0 <= self.read_factor < math.inf:
+            raise ValueError(f"read_factor is {self.read_factor}, must be finite and not negative")
 
-def write_gradient(network: Network, factors: EditFactors, targets: Sequence[Target], passing: PassSettings) -> Tensor:
+
+def write_gradient(
+    network: Network,
+    factors: EditFactors,
+    targets: Sequence[Target],
+    passing: PassSettings,
+    on_step: OnStep = ignore_step,
+) -> Tensor:
     """Return the sum over targets of ∂ log-likelihood / ∂ writes at the given edit; float32 on the CPU, (L, r, d).
 
     Args:
@@ -97,6 +116,7 @@ def write_gradient(network: Network, factors: EditFactors, targets: Sequence[Tar
         factors: reads and writes of every layer.
         targets: at least one.
         passing: how targets go through the network.
+        on_step: receives the number of passes done and of all passes, after each; may raise to stop the work.
 
     Raises:
         ValueError: there are no targets.
@@ -106,9 +126,11 @@ def write_gradient(network: Network, factors: EditFactors, targets: Sequence[Tar
     reads, writes = (each.to(network.device) for each in (factors.reads, factors.writes))
     writes = writes.clone().requires_grad_()
     with network.frozen(), _running(network, reads, writes), torch.enable_grad():
-        for batch in passes(targets, max_tokens=passing.max_tokens):
+        batches = list(passes(targets, max_tokens=passing.max_tokens, packed=passing.packed))
+        for done, batch in enumerate(batches, 1):
             found = log_likelihoods(network, [targets[i] for i in batch], packed=passing.packed)
             found.sum().backward()  # type: ignore[no-untyped-call]
+            on_step(done, len(batches))
     assert writes.grad is not None
     return writes.grad.float().cpu()
 
@@ -118,7 +140,7 @@ def train_edit(
     start: EditFactors,
     scale: Tensor,
     targets: Sequence[Target],
-    settings: TrainingSettings,
+    settings: EditTraining,
     passing: PassSettings,
     on_step: OnStep = ignore_step,
 ) -> EditFactors:
@@ -131,7 +153,10 @@ def train_edit(
         targets: at least one.
         settings: settings of the training.
         passing: how targets go through the network.
-        on_step: receives the number of steps done and of all steps, after each; may raise to stop the training.
+        on_step: receives the number of steps done and of all steps, after each; may raise to stop the work.
+
+    Returns:
+        reads and writes of the same shape, float32 on the CPU; not finite if the training diverged.
 
     Raises:
         ValueError: there are no targets.
@@ -148,7 +173,7 @@ def train_edit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     with network.frozen():
         for done, batch in enumerate(_batches(targets, settings), 1):
-            for part in passes(batch, max_tokens=passing.max_tokens):
+            for part in passes(batch, max_tokens=passing.max_tokens, packed=passing.packed):
                 with torch.enable_grad(), _running(network, reads / length, writes * length):
                     found = log_likelihoods(network, [batch[i] for i in part], packed=passing.packed)
                     (-found.sum() / len(batch)).backward()  # type: ignore[no-untyped-call]
@@ -159,7 +184,7 @@ def train_edit(
     return EditFactors((reads.detach() / length).cpu(), (writes.detach() * length).cpu())
 
 
-def _batches(targets: Sequence[Target], settings: TrainingSettings) -> Iterator[list[Target]]:
+def _batches(targets: Sequence[Target], settings: EditTraining) -> Iterator[list[Target]]:
     """Yield the targets of each step, shuffled anew in every epoch."""
     drawn = random.Random(settings.seed)
     for _ in range(settings.epochs):
@@ -174,7 +199,8 @@ def _running(network: Network, reads: Tensor, writes: Tensor) -> Iterator[None]:
     """Edit every layer by factors (L, r, d) that may have gradients, within the context."""
 
     def edited(at: int, x: Tensor) -> Tensor:
-        return x + (x @ reads[at].to(x.dtype).T) @ writes[at].to(x.dtype)
+        whole = x.float()  # x itself if it is float32 already
+        return (whole + (whole @ reads[at].T) @ writes[at]).to(x.dtype)
 
     with changing_outputs(mlp_ends(network.module), edited):
         yield

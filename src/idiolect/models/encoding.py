@@ -36,24 +36,29 @@ class RequestEncoder:
         return EncodedPrompt(prompt, request.sampling, request.draw, edit)
 
     def choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
-        """Encode a request for the likelihood of choices."""
-        prompt = self._format.prompt_ids(request.messages, request.prefill)
+        """Encode a request for the likelihood of choices, which are no part of a thought."""
+        prompt = self._format.prompt_ids(request.messages, request.prefill, thinking=False)
         item = EncodedChoices(prompt, tuple(map(self._format.text_ids, request.choices)), edit)
         self._network.check_length(len(prompt), item.longest - len(prompt), "a choice")
         return item
 
     def text(self, messages: Sequence[Message], answer: str) -> EncodedText:
-        """Encode a chat with the assistant's answer."""
+        """Encode a chat with the assistant's answer, which is no part of a thought."""
         prompt, rest = self._format.prompt_ids(messages, thinking=False), self._format.text_ids(answer)
         self._network.check_length(len(prompt), len(rest), "the answer")
         return EncodedText(prompt + rest, start=len(prompt))
 
-    def target(self, answer: ChosenAnswer) -> Target:
-        """Encode an answer whose likelihood is to be differentiated.
+    def targets(self, answers: Sequence[ChosenAnswer]) -> list[Target]:
+        """Encode answers whose likelihood is to be differentiated.
 
         Raises:
-            ModelError: a choice has no tokens, or the request is too long.
+            ValueError: there are no answers.
         """
+        if not answers:
+            raise ValueError("no answers to learn from: expected at least one")
+        return [self._target(answer) for answer in answers]
+
+    def _target(self, answer: ChosenAnswer) -> Target:
         item = self.choices(answer.request, None)
         if not all(item.choices):
             raise ModelError("an answer has no tokens")

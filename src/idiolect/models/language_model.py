@@ -129,6 +129,8 @@ class Completion:
 class ChoiceRequest:
     """A request for the log-probability of each of several continuations of the assistant's turn.
 
+    The continuations are what the model says, not what it thinks: a thought that a chat template opens is closed first.
+
     Args:
         messages: the chat so far.
         choices: the continuations; at least one, none empty.

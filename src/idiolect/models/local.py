@@ -34,9 +34,9 @@ from idiolect.models.coalescing import Coalescer
 from idiolect.models.description import ModelDescription
 from idiolect.models.edit_training import (
     EditFactors,
+    EditTraining,
     OnStep,
     PassSettings,
-    TrainingSettings,
     ignore_step,
     train_edit,
     write_gradient,
@@ -217,27 +217,30 @@ class LocalModel:
         size = min(self.settings.batch_size, _GRADIENT_BATCH)
         return await self.run(lambda: likelihood_gradients(self.network, encoded, batch_size=size))
 
-    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> torch.Tensor:
+    async def write_gradient(
+        self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+    ) -> torch.Tensor:
         """Return the sum over answers of ∂ log-likelihood / ∂ writes at an edit of every layer; float32, (L, r, d).
 
         Args:
             factors: reads and writes.
             answers: requests with the index of the chosen answer, see `answer_likelihood`; at least one.
+            on_step: called in the worker thread after each pass; may raise to stop the work.
 
         Raises:
             ModelError: an answer has no tokens, a prompt is too long, the network failed, or its layers are not built
                 like those of any supported model family.
             ValueError: there are no answers.
         """
-        targets = [self._encoder.target(answer) for answer in answers]
-        return await self.run(lambda: write_gradient(self.network, factors, targets, self._passing(targets)))
+        targets = self._encoder.targets(answers)
+        return await self.run(lambda: write_gradient(self.network, factors, targets, self._passing(targets), on_step))
 
     async def train_edit(
         self,
         start: EditFactors,
         scale: torch.Tensor,
         answers: Sequence[ChosenAnswer],
-        settings: TrainingSettings,
+        settings: EditTraining,
         *,
         on_step: OnStep = ignore_step,
     ) -> EditFactors:
@@ -245,9 +248,10 @@ class LocalModel:
 
         `on_step` is called in the worker thread. Errors are those of `write_gradient`.
         """
-        targets = [self._encoder.target(answer) for answer in answers]
-        passing = self._passing(targets)
-        return await self.run(lambda: train_edit(self.network, start, scale, targets, settings, passing, on_step))
+        targets = self._encoder.targets(answers)
+        return await self.run(
+            lambda: train_edit(self.network, start, scale, targets, settings, self._passing(targets), on_step)
+        )
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in the model's worker thread; for callers that use `network` and `tokenizer` directly.
@@ -348,6 +352,7 @@ class LocalModel:
             raise ModelError(f"the model {self.name!r} is closed")
 
     def _passing(self, targets: Sequence[Target]) -> PassSettings:
+        # In the worker thread only: it may run a pass, which must not meet the hooks of another.
         packed = self._packs_whole(max((target.longest for target in targets), default=0))
         return PassSettings(packed, self.settings.max_pass_tokens or self._usual_pass_tokens())
 

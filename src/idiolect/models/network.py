@@ -78,9 +78,8 @@ class Network:
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return token ids padded on the right, and their attention mask; (B, T) each, T the longest row."""
-        width = max(map(len, rows))
-        ids = self.tensor([(*row, *[0] * (width - len(row))) for row in rows])
-        return ids, self.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        ids, mask = padded(rows)
+        return ids.to(self.device), mask.to(self.device)
 
     def logits(self, keep: Tensor | int, **inputs: Any) -> Tensor:
         """Return float32 logits (batch, kept, V) at the positions `keep`: indices, or how many from the end."""
@@ -112,6 +111,23 @@ class Network:
                 f"the prompt has {prompt} tokens and {what} up to {more}; the model can read at most "
                 f"{self.max_length} in total"
             )
+
+
+def padded(rows: Sequence[Sequence[int]], *, fill: int = 0) -> tuple[Tensor, Tensor]:
+    """Return rows of integers, padded on the right, and 1 where they are no padding.
+
+    Args:
+        rows: B rows; at least one.
+        fill: value of the padding.
+
+    Returns:
+        two integer tensors on the CPU, (B, T) each; T is the length of the longest row.
+    """
+    width = max(map(len, rows))
+    missing = [width - len(row) for row in rows]
+    values = [(*row, *[fill] * n) for row, n in zip(rows, missing, strict=True)]
+    mask = [[1] * (width - n) + [0] * n for n in missing]
+    return torch.tensor(values, dtype=torch.long), torch.tensor(mask, dtype=torch.long)
 
 
 def attention_window(config: Any) -> int | None:

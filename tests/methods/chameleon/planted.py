@@ -23,7 +23,7 @@ from idiolect.methods.chameleon.settings import (
 from idiolect.methods.evidence import EvidenceSettings
 from idiolect.models.activations import Activations
 from idiolect.models.doubles import FunctionModel
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -68,7 +68,7 @@ class PlantedModel:
     choices: list[tuple[ChoiceRequest, Edit | None]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     gradients: list[tuple[EditFactors, list[ChosenAnswer]]] = field(default_factory=list)
-    trainings: list[tuple[EditFactors, list[ChosenAnswer], TrainingSettings]] = field(default_factory=list)
+    trainings: list[tuple[EditFactors, list[ChosenAnswer], EditTraining]] = field(default_factory=list)
 
     def with_edit(self, edit: Edit | None) -> Any:
         """The model under an edit."""
@@ -101,14 +101,24 @@ class PlantedModel:
         self.events.append("gradients")
         return torch.stack([_activation(said) - COMMON for _, said in texts])
 
-    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+    async def write_gradient(
+        self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+    ) -> Tensor:
+        del on_step
         self.events.append("write gradient")
         self.gradients.append((factors, list(answers)))
         return pull(factors, answers)
 
     async def train_edit(
-        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+        self,
+        start: EditFactors,
+        scale: Tensor,
+        answers: Sequence[ChosenAnswer],
+        settings: EditTraining,
+        *,
+        on_step: OnStep = ignore_step,
     ) -> EditFactors:
+        del on_step
         self.events.append("train")
         self.trainings.append((start, list(answers), settings))
         step = torch.nn.functional.normalize(pull(start, answers).flatten(1), dim=1).view_as(start.writes)

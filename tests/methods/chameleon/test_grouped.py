@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from idiolect import Opinion, User
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
@@ -21,7 +23,7 @@ from idiolect.methods.chameleon.settings import ChameleonSettings, Variant, pres
 from idiolect.methods.chameleon.start import Start, start_of
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.personalization import Progress
-from idiolect.models.edit_training import EditFactors
+from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
 from idiolect.models.language_model import ChosenAnswer
 from tests.methods.chameleon.planted import LAYERS, WIDTH, PlantedModel, pull, rater, said, settings, stepping, writer
 from tests.methods.chameleon.starts import random_start
@@ -162,8 +164,10 @@ async def test_the_random_control_reads_as_the_step_does_and_writes_as_much() ->
 @pytest.mark.parametrize("value", [0.0, float("nan")])
 async def test_words_without_a_direction_are_an_error_never_a_random_step(value: float) -> None:
     class Flat(PlantedModel):
-        async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
-            found = await super().write_gradient(factors, answers)
+        async def write_gradient(
+            self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+        ) -> Tensor:
+            found = await super().write_gradient(factors, answers, on_step=on_step)
             found[1] = value
             return found
 
@@ -362,6 +366,75 @@ async def test_the_same_seed_gives_the_same_group_and_another_seed_another_order
         assert training.seed == seed
         orders.append([said(answer) for answer in answers])
     assert orders[0] == orders[1] != orders[2]
+
+
+class Stepwise(PlantedModel):
+    """A model that trains in four steps and computes gradients in two, and lets the event loop run in between."""
+
+    made = 0
+
+    async def _steps(self, on_step: OnStep, total: int) -> None:
+        for done in range(1, total + 1):
+            on_step(done, total)
+            self.made += 1
+            await asyncio.sleep(0.001)
+
+    async def write_gradient(
+        self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+    ) -> Tensor:
+        await self._steps(on_step, 2)
+        return await super().write_gradient(factors, answers)
+
+    async def train_edit(
+        self,
+        start: EditFactors,
+        scale: Tensor,
+        answers: Sequence[ChosenAnswer],
+        settings: EditTraining,
+        *,
+        on_step: OnStep = ignore_step,
+    ) -> EditFactors:
+        await self._steps(on_step, 4)
+        return await super().train_edit(start, scale, answers, settings)
+
+
+async def test_the_parts_of_a_training_and_of_a_gradient_are_told() -> None:
+    seen: list[Progress] = []
+    await GroupedChameleon(Stepwise(), stepping()).fit_group("g", [member("ann", 20)], observer=seen.append)
+    parts = [(each.stage, each.done, each.part) for each in seen if each.part]
+    assert parts == [("learning from members", 1, part) for part in (0.25, 0.5, 0.75, 1.0)]
+    assert all(each.usage.calls for each in seen if each.part)
+    seen.clear()
+    await GroupedChameleon(Stepwise(), stepping()).fit(writer(), observer=seen.append)
+    parts = [(each.stage, each.done, each.part) for each in seen if each.part]
+    first, rest = "learning from own words", "learning from the rest"
+    assert parts == [(first, 1, 0.5), (first, 1, 1.0), (rest, 4, 0.5), (rest, 4, 1.0)]
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_an_observer_can_end_a_training_or_a_gradient_at_any_step(group: bool) -> None:
+    model = Stepwise()
+
+    def stop(progress: Progress) -> None:
+        if progress.part:
+            raise HaltedError("enough")
+
+    method = GroupedChameleon(model, stepping())
+    with pytest.raises(HaltedError, match="enough"):
+        await (method.fit_group("g", [writer()], observer=stop) if group else method.fit(writer(), observer=stop))
+    assert model.made == 1
+
+
+@pytest.mark.parametrize("what", ["reads", "writes"])
+async def test_a_training_that_diverges_is_an_error_that_belongs_to_the_group(what: str) -> None:
+    class Diverging(PlantedModel):
+        async def train_edit(self, *asked: Any, **named: Any) -> EditFactors:
+            found = await super().train_edit(*asked, **named)
+            getattr(found, what)[1, 0, 3] = float("nan")
+            return found
+
+    with pytest.raises(PersonalizationError, match="the training of the edit of 'g' diverged"):
+        await fit_group(Diverging(), [member("ann", 20)])
 
 
 async def test_a_group_tells_its_steps() -> None:

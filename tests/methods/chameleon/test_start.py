@@ -13,8 +13,9 @@ from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.judging import fluency
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
-from idiolect.methods.chameleon.start import edit_of_factors, plain_start, start_of
+from idiolect.methods.chameleon.start import edit_of_factors, plain_start, remeasured, start_of
 from idiolect.models.edits import Edit
+from idiolect.models.language_model import CompletionRequest, Usage
 from tests.methods.chameleon.planted import COMMON, LAYERS, WIDTH, Letters, PlantedModel, settings, stepping, writer
 
 
@@ -54,6 +55,14 @@ async def test_texts_that_are_empty_are_left_out_and_a_silent_model_is_an_error(
         await plain_start(PlantedModel(), PlantedModel(lambda _: " \n"), stepping())
 
 
+async def test_thoughts_are_no_part_of_the_models_own_texts() -> None:
+    def write(request: CompletionRequest) -> str:
+        return "<think>hm" if request.draw % 2 else f"<think>let me see</think>\n\nplain {request.draw}"
+
+    start = await plain_start(PlantedModel(), PlantedModel(write), stepping())
+    assert {each.text for each in start.measures.neutral} == {f"plain {draw}" for draw in range(0, 8, 2)}
+
+
 async def test_a_groups_edit_is_a_start_and_survives_the_store() -> None:
     learned = await GroupedChameleon(PlantedModel(), stepping(rank=2)).fit_group("readers", [writer()])
     kept = ChameleonPersonalization.from_parts(json.loads(json.dumps(learned.to_json())), learned.tensor_bytes())
@@ -63,6 +72,15 @@ async def test_a_groups_edit_is_a_start_and_survives_the_store() -> None:
     assert start.usage.calls == 0, "the group paid for it"
     half = edit_of_factors(start.factors, 0.5).layers[0].write
     assert torch.equal(half, 0.5 * learned.edit.layers[0].write)
+
+
+async def test_a_start_is_remeasured_on_the_same_weights_in_another_dtype() -> None:
+    start = await plain_start(PlantedModel(), PlantedModel(), stepping())
+    texts = tuple(replace(each, logprob=-99.0) for each in start.measures.neutral)
+    other = replace(start, measures=replace(start.measures, neutral=texts), usage=Usage())
+    again = await remeasured(other, PlantedModel())
+    assert (again.measures, again.factors) == (start.measures, other.factors)
+    assert again.usage.calls == len(texts)
 
 
 async def test_an_edit_that_is_no_start_is_refused() -> None:

@@ -33,6 +33,27 @@ async def spend(budget: Budget, owner: str, cost: Cost = CALL) -> None:
     (await budget.reserve(owner, cost)).settle(cost)
 
 
+async def test_work_without_calls_is_checked_for_a_halt_and_for_time() -> None:
+    now = 0.0
+    budget = Budget(run=Limits(calls=1, seconds=10), user=Limits(seconds=4), clock=lambda: now)
+    budget.check("ann")
+    await spend(budget, "ann")
+    budget.check("ann")  # work that makes no call needs no room for one
+    now = 4.0
+    with pytest.raises(BudgetExceededError, match="the budget of 4 seconds for user 'ann' is spent"):
+        budget.check("ann")
+    assert budget.exceeded is None
+    budget.check("bob")
+    now = 10.0
+    with pytest.raises(BudgetExceededError, match="the budget of 10 seconds is spent"):
+        budget.check("cyd")
+    assert budget.exceeded is not None
+    budget = Budget()
+    budget.halt("stopped by hand")
+    with pytest.raises(HaltedError, match="stopped by hand"):
+        budget.check("ann")
+
+
 def test_costs_add_up_and_an_unknown_price_stays_unknown() -> None:
     a, b = Cost(1, 10, 2, Decimal("0.1")), Cost(2, 5, 1, Decimal("0.2"))
     assert a + b == Cost(3, 15, 3, Decimal("0.3"))

@@ -23,7 +23,7 @@ from idiolect.methods.chameleon.measuring import Text, TrainableModel
 from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.chameleon.start import Start, plain_start
 from idiolect.models.activations import Activations
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import (
     ChoiceLogProbs,
@@ -91,15 +91,23 @@ class DeskWeights:
         model = self._desk.bench.weights().model
         return await _once(self._desk.bench, ("gradients", tuple(texts)), lambda: model.likelihood_gradients(texts))
 
-    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
+    async def write_gradient(
+        self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+    ) -> Tensor:
         """Return the gradient of the answers' likelihood with respect to an edit's writes."""
-        return await self._trainable().write_gradient(factors, answers)
+        return await self._trainable().write_gradient(factors, answers, on_step=on_step)
 
     async def train_edit(
-        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+        self,
+        start: EditFactors,
+        scale: Tensor,
+        answers: Sequence[ChosenAnswer],
+        settings: EditTraining,
+        *,
+        on_step: OnStep = ignore_step,
     ) -> EditFactors:
         """Return a trained edit."""
-        return await self._trainable().train_edit(start, scale, answers, settings)
+        return await self._trainable().train_edit(start, scale, answers, settings, on_step=on_step)
 
     def _trainable(self) -> TrainableModel:
         model = self._desk.bench.weights().model

@@ -12,8 +12,9 @@ reads are the group's, so a person's edit is of the group's rank, and exactly on
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -28,10 +29,13 @@ from idiolect.methods.chameleon.personalization import ChameleonPersonalization,
 from idiolect.methods.chameleon.roles import Item, Roles, deal_group_roles, deal_roles, items_of, require_enough
 from idiolect.methods.chameleon.settings import ChameleonSettings
 from idiolect.methods.chameleon.start import Start, edit_of_factors, plain_start
+from idiolect.methods.chameleon.watching import watched
 from idiolect.methods.personalization import Observer, Progress, ignore_progress
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors, EditTraining, OnStep
 from idiolect.models.language_model import ChosenAnswer, CompletionModel, Usage
 from idiolect.people.user import Opinion, User
+
+T = TypeVar("T")
 
 _PERSON = ("measuring the model", "learning from own words", "choosing a strength", "judging")
 _GROUP = ("measuring the model", "learning from members", "choosing a strength", "judging")
@@ -83,11 +87,11 @@ class GroupedChameleon:
         items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
         steps.report(self._paid(start))
-        gradient = await self._gradient(start, items)
+        gradient = await self._gradient(start, items, steps)
         before = after = self._stepped(start, gradient, user.id)
         rest = _without(items_of(user), items) if self._stepping.refit else []
         if rest:
-            after = self._stepped(start, gradient + await self._gradient(start, rest), user.id)
+            after = self._stepped(start, gradient + await self._gradient(start, rest, steps), user.id)
         steps.report(self._paid(start))
         read = _read([*items, *rest], self._settings, refitted=bool(rest))
         learned = await self._bearable(user.id, after, self._stepping.strength, start, read)
@@ -118,7 +122,7 @@ class GroupedChameleon:
         start = await self._started(steps, plain=True)
         steps.report(self._paid(start))
         targets, read = self._targets(group_id, [roles for _, roles in kept])
-        trained = await self._trained(start, targets)
+        trained = await self._trained(start, targets, steps)
         steps.report(self._paid(start))
         judging = [item for _, roles in kept for item in roles.judging]
         learned = await self._bearable(group_id, trained, self._stepping.group_strength, start, read)
@@ -173,9 +177,10 @@ class GroupedChameleon:
             return await plain_start(self._model, self._writer, self._settings)
         return self._start
 
-    async def _gradient(self, start: Start, items: Sequence[Item]) -> Tensor:
+    async def _gradient(self, start: Start, items: Sequence[Item], steps: _Steps) -> Tensor:
         """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
-        return await self._model.write_gradient(start.factors, own_answers(items, self._settings.answering))
+        answers = own_answers(items, self._settings.answering)
+        return await steps.watch(lambda on_step: self._model.write_gradient(start.factors, answers, on_step=on_step))
 
     def _stepped(self, start: Start, gradient: Tensor, owner: str) -> EditFactors:
         """Return the start's factors after one step of the settings' length along the gradient in every layer."""
@@ -214,13 +219,21 @@ class GroupedChameleon:
         answers = answers[: self._stepping.most_targets]  # the last text may be long, and is then read in part
         return answers, replace(_read(taken, self._settings, refitted=False), answers=len(answers))
 
-    async def _trained(self, start: Start, targets: Sequence[ChosenAnswer]) -> EditFactors:
+    async def _trained(self, start: Start, targets: Sequence[ChosenAnswer], steps: _Steps) -> EditFactors:
         stepping = self._stepping
-        training = TrainingSettings(
+        training = EditTraining(
             stepping.epochs, stepping.batch_size, stepping.learning_rate, seed=self._settings.generation.seed
         )
         plain = EditFactors(start.factors.reads, torch.zeros_like(start.factors.writes))
-        return await self._model.train_edit(plain, start.scale, targets, training)
+        trained = await steps.watch(
+            lambda on_step: self._model.train_edit(plain, start.scale, targets, training, on_step=on_step)
+        )
+        if not all(bool(each.isfinite().all()) for each in (trained.reads, trained.writes)):
+            raise PersonalizationError(
+                f"the training of the edit of {steps.owner!r} diverged, so its values are no longer finite: choose a "
+                "lower learning rate"
+            )
+        return trained
 
 
 def _read(items: Sequence[Item], settings: ChameleonSettings, *, refitted: bool) -> HistoryRead:
@@ -248,7 +261,17 @@ class _Steps:
     stages: tuple[str, ...]
     observer: Observer
     done: int = 0
+    usage: Usage = Usage()
+
+    async def watch(self, work: Callable[[OnStep], Awaitable[T]]) -> T:
+        """Return the result of the work of the step that was reported last, and report its parts."""
+        return await watched(work, self._report_part)
+
+    def _report_part(self, done: int, total: int) -> None:
+        at, n = self.done - 1, len(self.stages)
+        self.observer(Progress(self.owner, self.stages[at], at, n, usage=self.usage, part=done / total))
 
     def report(self, usage: Usage) -> None:
+        self.usage = usage
         self.observer(Progress(self.owner, self.stages[self.done], self.done, len(self.stages), usage=usage))
         self.done += 1

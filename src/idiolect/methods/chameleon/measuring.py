@@ -21,7 +21,7 @@ from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.rules import constant_reader
 from idiolect.methods.chameleon.settings import DirectionSettings
 from idiolect.models.activations import Activations
-from idiolect.models.edit_training import EditFactors, TrainingSettings
+from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import ChosenAnswer, LanguageModel, Message
 
@@ -49,14 +49,50 @@ class EditableModel(LanguageModel, Protocol):
 class TrainableModel(EditableModel, Protocol):
     """A model with open weights on whose layers an edit can be trained (`grouped`)."""
 
-    async def write_gradient(self, factors: EditFactors, answers: Sequence[ChosenAnswer]) -> Tensor:
-        """Return the sum over answers of ∂ log-likelihood / ∂ writes at an edit, (L, r, d)."""
+    async def write_gradient(
+        self, factors: EditFactors, answers: Sequence[ChosenAnswer], *, on_step: OnStep = ignore_step
+    ) -> Tensor:
+        """Return the sum over answers of ∂ log-likelihood / ∂ writes at an edit.
+
+        Args:
+            factors: reads and writes of every layer, (L, r, d) each.
+            answers: what somebody answered; at least one.
+            on_step: receives the number of passes done and of all passes, in any thread; may raise to stop the work.
+
+        Returns:
+            float32 on the CPU, (L, r, d); nat per unit of a write. A text counts per token, a choice as one answer.
+
+        Raises:
+            ModelError: a request does not fit the model, or the model failed.
+            ValueError: there are no answers.
+        """
         ...
 
     async def train_edit(
-        self, start: EditFactors, scale: Tensor, answers: Sequence[ChosenAnswer], settings: TrainingSettings
+        self,
+        start: EditFactors,
+        scale: Tensor,
+        answers: Sequence[ChosenAnswer],
+        settings: EditTraining,
+        *,
+        on_step: OnStep = ignore_step,
     ) -> EditFactors:
-        """Return an edit of every layer, trained to make the answers likelier."""
+        """Return an edit of every layer, trained to make the answers likelier.
+
+        Args:
+            start: reads and writes to start from, (L, r, d) each.
+            scale: mean length of each layer's activations, (L,), > 0.
+            answers: what somebody answered; at least one.
+            settings: settings of the training.
+            on_step: receives the number of steps done and of all steps, in any thread; may raise to stop the work.
+
+        Returns:
+            reads and writes, (L, r, d) each; not finite if the training diverged.
+
+        Raises:
+            ModelError: a request does not fit the model, or the model failed.
+            ValueError: there are no answers.
+        """
         ...
 
 

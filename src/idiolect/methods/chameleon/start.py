@@ -10,7 +10,7 @@ divergence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -120,8 +120,28 @@ def start_of(learned: ChameleonPersonalization) -> Start:
     return Start(factors, measures, learned.user_id, edit.digest)
 
 
+async def remeasured(start: Start, model: EditableModel) -> Start:
+    """Return the start with the log-probabilities of the model's own texts as this model computes them.
+
+    Args:
+        start: a start that was measured on the same weights in another dtype.
+        model: the unedited model.
+
+    Raises:
+        ModelError: the model failed.
+    """
+    scores = await fluency(start.neutral, model)
+    pairs = zip(start.measures.neutral, scores.scores, strict=True)
+    neutral = tuple(replace(each, logprob=score) for each, score in pairs)
+    return replace(start, measures=replace(start.measures, neutral=neutral), usage=start.usage + scores.usage)
+
+
 def edit_of_factors(factors: EditFactors, strength: float = 1.0) -> Edit:
-    """Return the edit of all layers with these factors, every write times `strength`."""
+    """Return the edit of all layers with these factors, every write times `strength`.
+
+    Raises:
+        ValueError: a read or a write is not finite.
+    """
     return Edit({at: LayerEdit(read, strength * factors.writes[at]) for at, read in enumerate(factors.reads)})
 
 

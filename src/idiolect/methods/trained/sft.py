@@ -15,7 +15,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from idiolect.errors import PersonalizationError
@@ -35,6 +34,7 @@ from idiolect.methods.trained.training import (
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.language_model import Message
 from idiolect.models.local import LocalModel
+from idiolect.models.network import padded
 from idiolect.people.user import Opinion, User
 
 _NO_LOSS = -100  # torch's label of a token without loss
@@ -119,7 +119,7 @@ def _opinion(opinion: Opinion, settings: AnsweringSettings) -> Example:
 
 def _rows(example: Example, form: ChatFormat, most: int) -> list[dict[str, list[int]]]:
     """Return the token ids and labels of an example, in parts of at most `most` tokens, each with the whole request."""
-    prompt = form.prompt_ids(example.messages, example.prefill)
+    prompt = form.prompt_ids(example.messages, example.prefill, thinking=False)
     answer = (*form.text_ids(example.answer), *(form.end_ids if example.ends else ()))
     room = most - len(prompt)
     if room < 1:
@@ -130,11 +130,6 @@ def _rows(example: Example, form: ChatFormat, most: int) -> list[dict[str, list[
 
 def _padded(rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
     """Return a batch, padded on the right: input_ids, labels and attention_mask, (B, T) each."""
-    width = max(len(row["input_ids"]) for row in rows)
-    missing = [width - len(row["input_ids"]) for row in rows]
-    together = list(zip(rows, missing, strict=True))
-    return {
-        "input_ids": torch.tensor([row["input_ids"] + [0] * n for row, n in together]),
-        "labels": torch.tensor([row["labels"] + [_NO_LOSS] * n for row, n in together]),
-        "attention_mask": torch.tensor([[1] * (width - n) + [0] * n for n in missing]),
-    }
+    ids, mask = padded([row["input_ids"] for row in rows])
+    labels, _ = padded([row["labels"] for row in rows], fill=_NO_LOSS)
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask}

@@ -24,7 +24,7 @@ class Limits:
         calls: maximum number of requests to a model.
         tokens: maximum number of tokens, of prompts and completions together.
         money: maximum cost, in the currency of the prices (US dollars).
-        seconds: maximum wall time; a run's starts with its `Budget`, a user's with their first reservation.
+        seconds: maximum wall time; a run's starts with its `Budget`, a user's with their first reservation or check.
 
     Raises:
         SettingsError: a limit is not positive or not finite.

@@ -140,6 +140,20 @@ class Budget:
         run.hold(estimate)
         return Reservation(self, user, estimate)
 
+    def check(self, owner: str) -> None:
+        """Check that work for this user may go on that makes no calls, and so costs nothing but time.
+
+        Raises:
+            BudgetExceededError: the time of the run, or of this user, is over.
+            HaltedError: `halt` was called.
+        """
+        self._check_halt()
+        user = self._account(owner)
+        if self._clock() < min(self._run.ends, user.ends):
+            return
+        if (refusal := self._refusal(user, _NOTHING)) is not None:
+            raise refusal
+
     def fitting(self, owner: str, estimates: Sequence[Cost]) -> int:
         """Return how many of these calls, from the first on, fit together at present; 0 if not even the first does."""
         user, run, now, together = self._account(owner), self._run, self._clock(), Cost()
