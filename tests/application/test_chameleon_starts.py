@@ -246,19 +246,19 @@ def test_an_edit_is_packaged_for_the_weights_of_the_embedded_model_and_no_others
         assert packaged_start(model, fingerprint) is None
 
 
-async def named_embedded(folder: str, choices: ChameleonChoices, *, fingerprint: str) -> ChameleonLearner:
+async def named_embedded(folder: str, choices: ChameleonChoices, store: Path, *, fingerprint: str) -> ChameleonLearner:
     """The learner of the tiny network, under the embedded model's name and a fingerprint."""
-    async with AsyncWorkspace(WorkspaceSettings(None, folder)) as space:
+    async with AsyncWorkspace(WorkspaceSettings(store, folder)) as space:
         opened = await space.models.model(folder)
         opened = replace(opened, source=replace(opened.source, name="embedded", fingerprint=fingerprint))
         learner = ChameleonLearner(chameleon_settings(choices, model="embedded"), opened, fingerprint)
-        return await begin_steps(learner, choices, lambda: pytest.fail("no group in the store is named"))
+        return await begin_steps(learner, choices, space)
 
 
 async def test_on_other_weights_than_those_of_the_package_the_default_is_measured_and_says_why(
-    tiny_weights: str,
+    tiny_weights: str, tmp_path: Path
 ) -> None:
-    learner = await named_embedded(tiny_weights, ChameleonChoices(seed=3), fingerprint="f" * 64)
+    learner = await named_embedded(tiny_weights, ChameleonChoices(seed=3), tmp_path, fingerprint="f" * 64)
     assert learner.settings == chameleon_settings(ChameleonChoices("measured", seed=3), model="embedded")
     assert learner.start is not None
     assert (learner.start.group, learner.start.edit.layers[0].write.any()) == ("", False)
@@ -266,18 +266,20 @@ async def test_on_other_weights_than_those_of_the_package_the_default_is_measure
         "preset measured, because no group's edit is named (--from-group), and the one that is packaged for embedded "
         "was learned on other weights (another dtype, or another version)"
     )
-    same = await named_embedded(tiny_weights, ChameleonChoices(), fingerprint=CARD["fingerprint"])
+    same = await named_embedded(tiny_weights, ChameleonChoices(), tmp_path, fingerprint=CARD["fingerprint"])
     assert same.start is not None
     assert (same.settings.preset, same.start.group) == ("grouped", CARD["user_id"])
     assert same.preset_line == "preset grouped, because a group's edit is packaged for embedded"
 
 
-async def test_on_other_weights_than_those_of_the_package_the_preset_grouped_is_refused(tiny_weights: str) -> None:
+async def test_on_other_weights_than_those_of_the_package_the_preset_grouped_is_refused(
+    tiny_weights: str, tmp_path: Path
+) -> None:
     with pytest.raises(
         SettingsError,
         match=r"and the one that is packaged for embedded was learned on other weights .*: learn one with",
     ):
-        await named_embedded(tiny_weights, ChameleonChoices("grouped"), fingerprint="f" * 64)
+        await named_embedded(tiny_weights, ChameleonChoices("grouped"), tmp_path, fingerprint="f" * 64)
 
 
 def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:
