@@ -100,7 +100,8 @@ def main() -> None:
     everyone = [replace(user, texts=user.texts[: options.texts]) for user in everyone]
     people = everyone[: options.people]
     model = load_local_model("embedded")
-    stepped = GroupedChameleon(model, preset("grouped"), start=packaged_start("embedded", model.fingerprint()))
+    start = asyncio.run(packaged_start("embedded", model.fingerprint(), model))
+    stepped = GroupedChameleon(model, preset("grouped"), start=start)
     lines = [
         "# What learning a person's edit costs",
         "",

@@ -36,7 +36,7 @@ async def page(people: Sequence[User], model: LocalModel, options: argparse.Name
     start = (
         open_folder(options.from_group, model="embedded", fingerprint=model.fingerprint())
         if options.from_group
-        else packaged_start("embedded", model.fingerprint())
+        else await packaged_start("embedded", model.fingerprint(), model)
     )
     requests = [subject_query(each).text for each in subjects()[: options.subjects]]
     sampling = SamplingParams(options.tokens, options.temperature, seed=options.seed)

@@ -27,12 +27,14 @@ from idiolect.errors import (
     StoreError,
     UnknownGroupError,
 )
+from idiolect.methods.chameleon.judging import fluency
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
 from idiolect.methods.chameleon.start import edit_of_factors, start_of
 from idiolect.store import Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.served import states
 from tests.cli.open_weights import learned, weights
+from tests.methods.chameleon.planted import PlantedModel
 
 pytestmark = pytest.mark.usefixtures("hashed")
 STEPPED = ChameleonChoices(from_group="readers")
@@ -236,14 +238,26 @@ async def test_other_presets_begin_at_no_group(store: Path, tiny_weights: str) -
 CARD = json.loads((files("idiolect.methods.chameleon") / "starts" / "embedded" / "edit.json").read_text("utf-8"))
 
 
-def test_an_edit_is_packaged_for_the_weights_of_the_embedded_model_and_no_others() -> None:
-    start = packaged_start("embedded", CARD["fingerprint"])
+async def test_an_edit_is_packaged_for_the_embedded_model_and_no_other() -> None:
+    model = PlantedModel()
+    start = await packaged_start("embedded", CARD["fingerprint"], model)
     assert start is not None
     assert start.group
     assert start.edit.digest == start.digest
     assert len(start.neutral) == len(start.fluency.scores) > 0
-    for model, fingerprint in (("some/model", CARD["fingerprint"]), ("embedded", "f" * 64), ("embedded", "")):
-        assert packaged_start(model, fingerprint) is None
+    assert await packaged_start("some/model", CARD["fingerprint"], model) is None
+    assert model.events == [], "what is in the package is taken as it is"
+
+
+async def test_on_other_weights_the_packaged_texts_are_measured_again() -> None:
+    """As in another dtype, or read by another version of transformers."""
+    kept = await packaged_start("embedded", CARD["fingerprint"], PlantedModel())
+    other = await packaged_start("embedded", "f" * 64, PlantedModel())
+    assert kept is not None
+    assert other is not None
+    assert (other.digest, other.neutral) == (kept.digest, kept.neutral)
+    assert other.fluency.scores == (await fluency(kept.neutral, PlantedModel())).scores != kept.fluency.scores
+    assert other.usage.calls == len(kept.neutral)
 
 
 async def named_embedded(folder: str, choices: ChameleonChoices, store: Path, *, fingerprint: str) -> ChameleonLearner:
@@ -255,31 +269,12 @@ async def named_embedded(folder: str, choices: ChameleonChoices, store: Path, *,
         return await begin_steps(learner, choices, space)
 
 
-async def test_on_other_weights_than_those_of_the_package_the_default_is_measured_and_says_why(
-    tiny_weights: str, tmp_path: Path
-) -> None:
-    learner = await named_embedded(tiny_weights, ChameleonChoices(seed=3), tmp_path, fingerprint="f" * 64)
-    assert learner.settings == chameleon_settings(ChameleonChoices("measured", seed=3), model="embedded")
-    assert learner.start is not None
-    assert (learner.start.group, learner.start.edit.layers[0].write.any()) == ("", False)
-    assert learner.preset_line == (
-        "preset measured, because no group's edit is named (--from-group), and the one that is packaged for embedded "
-        "was learned on other weights (another dtype, or another version)"
-    )
-    same = await named_embedded(tiny_weights, ChameleonChoices(), tmp_path, fingerprint=CARD["fingerprint"])
-    assert same.start is not None
-    assert (same.settings.preset, same.start.group) == ("grouped", CARD["user_id"])
-    assert same.preset_line == "preset grouped, because a group's edit is packaged for embedded"
-
-
-async def test_on_other_weights_than_those_of_the_package_the_preset_grouped_is_refused(
-    tiny_weights: str, tmp_path: Path
-) -> None:
-    with pytest.raises(
-        SettingsError,
-        match=r"and the one that is packaged for embedded was learned on other weights .*: learn one with",
-    ):
-        await named_embedded(tiny_weights, ChameleonChoices("grouped"), tmp_path, fingerprint="f" * 64)
+async def test_steps_on_the_embedded_model_begin_at_the_packaged_edit(tiny_weights: str, tmp_path: Path) -> None:
+    for fingerprint in (CARD["fingerprint"], "f" * 64):
+        learner = await named_embedded(tiny_weights, ChameleonChoices(), tmp_path, fingerprint=fingerprint)
+        assert learner.start is not None
+        assert (learner.settings.preset, learner.start.group, learner.origin) == ("grouped", CARD["user_id"], "package")
+        assert learner.preset_line == "preset grouped, because a group's edit is packaged for embedded"
 
 
 def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:

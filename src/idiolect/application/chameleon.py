@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idiolect.application.chameleon_starts import no_packaged_start, open_start, packaged_start
+from idiolect.application.chameleon_starts import open_start, packaged_start
 from idiolect.application.choices import (
     ChameleonChoices,
     chameleon_preset,
-    chameleon_settings,
     check_open_weights,
     require_chameleon,
 )
@@ -220,13 +219,12 @@ async def begin_steps(
 ) -> ChameleonLearner:
     """Return the learner with the place where people's steps begin, and with the preset if the choices name none.
 
-    It is the group's edit that the choices name or that is packaged for the model's weights. If that is for other
-    weights and the choices name no preset, the preset is `measured`. A preset that does not begin at a group's edit
-    measures the model instead, once for all people; the model's own texts are then written in the workspace's run. The
-    store is opened only for that, or if the choices name a group or folder.
+    It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
+    group's edit measures the model instead, once for all people; the model's own texts are then written in the
+    workspace's run. The store is opened only for that, or if the choices name a group or folder.
 
     Raises:
-        SettingsError: the preset that is named needs a group's edit, and there is none; or the folder has none.
+        SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
         UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
         PersonalizationError: the edit is damaged, or was not learned as a start.
         OtherWeightsError: it was learned on other weights.
@@ -245,29 +243,14 @@ async def begin_steps(
                 choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint
             )
             return replace(learner, start=start, origin=origin)
-        if (packaged := packaged_start(name, learner.fingerprint)) is not None:
-            return replace(learner, start=packaged, origin="package")
-        learner = _without_group(learner, choices)
+        if (packaged := await packaged_start(name, learner.fingerprint, trainable_model(learner.model))) is None:
+            raise SettingsError(
+                f"the preset {learner.settings.preset} begins at a group's edit, and none is packaged for {name!r}: "
+                "learn one with `idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset "
+                "measured"
+            )
+        return replace(learner, start=packaged, origin="package")
     return replace(learner, start=await _measured(learner, workspace.run.calls))
-
-
-def _without_group(learner: ChameleonLearner, choices: ChameleonChoices) -> ChameleonLearner:
-    """Return the learner with the preset `measured`, because no group's edit is at hand.
-
-    Raises:
-        SettingsError: the choices name a preset, which needs one.
-    """
-    name = learner.model.name
-    why = no_packaged_start(name)
-    if choices.preset is not None:
-        raise SettingsError(
-            f"the preset {choices.preset} begins at a group's edit, and {why}: learn one with `idiolect groups fit "
-            "GROUP` and name it with --from-group GROUP, or choose the preset measured"
-        )
-    settings = chameleon_settings(replace(choices, preset="measured"), model=name)
-    settings = replace(settings, similarity=learner.settings.similarity)
-    chosen = ChosenPreset("measured", f"no group's edit is named (--from-group), and {why}")
-    return replace(learner, settings=settings, chosen=chosen)
 
 
 async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:

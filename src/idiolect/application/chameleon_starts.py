@@ -28,46 +28,28 @@ if TYPE_CHECKING:
 CARD, TENSORS = "edit.json", "edit.safetensors"
 
 
-def packaged_start(model: str, fingerprint: str) -> Start | None:
-    """Return the start that is packaged for a model; None if there is none for these weights.
+async def packaged_start(name: str, fingerprint: str, model: EditableModel) -> Start | None:
+    """Return the start that is packaged for a model; None if none is.
+
+    What the package says of the model's own texts holds for the weights of its card, to the bit. On others (another
+    dtype, or read by another version of transformers) the texts are measured again.
 
     Args:
-        model: the model's name.
-        fingerprint: hash of its weights. Weights in another dtype are other weights: what is measured on them is not
-            comparable with the log-probabilities in the package.
-
-    Raises:
-        PersonalizationError: the package is damaged.
-    """
-    if model != DEFAULT_MODEL:
-        return None
-    learned = _packaged()
-    if learned.fingerprint != fingerprint:
-        return None
-    from idiolect.methods.chameleon.start import start_of
-
-    return start_of(learned)
-
-
-async def remeasured_start(model: EditableModel) -> Start:
-    """Return the start that is packaged for the embedded model, with its texts measured on the model that is given.
-
-    For the embedded model's own weights, computed in another dtype.
+        name: the model's name.
+        fingerprint: hash of its weights.
+        model: the model, unedited.
 
     Raises:
         PersonalizationError: the package is damaged.
         ModelError: the model failed.
     """
+    if name != DEFAULT_MODEL:
+        return None
     from idiolect.methods.chameleon.start import remeasured, start_of
 
-    return await remeasured(start_of(_packaged()), model)
-
-
-def no_packaged_start(model: str) -> str:
-    """Return why `packaged_start` has none, as a clause."""
-    if model != DEFAULT_MODEL:
-        return f"none is packaged for {model!r}"
-    return f"the one that is packaged for {model} was learned on other weights (another dtype, or another version)"
+    learned = _read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(DEFAULT_MODEL))
+    start = start_of(learned)
+    return start if learned.fingerprint == fingerprint else await remeasured(start, model)
 
 
 def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint: str) -> tuple[Start, StartOrigin]:
@@ -141,10 +123,6 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
         (folder / CARD).write_text(json.dumps(given.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
-
-
-def _packaged() -> ChameleonPersonalization:
-    return _read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(DEFAULT_MODEL))
 
 
 def _is_path(name: str) -> bool:

@@ -52,7 +52,7 @@ async def open_bench(
         calls=Calls(Budget(), Turns(pool.settings.concurrency)),
         fermi=settings,
         dense=None if similarity.embedder is None else similarity.similarity,
-        open_weights=_open_weights(config, model) if needs_weights else None,
+        open_weights=await _open_weights(config, model) if needs_weights else None,
         calls_per_person=config.calls_per_person,
         chosen=chosen,
     )
@@ -120,7 +120,7 @@ def _with_model(bench: Bench, source: Source, config: EvaluationConfig) -> Bench
     return replace(bench, model=source, optimizer=bench.optimizer if config.optimizer else source, shared={})
 
 
-def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
+async def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
     if is_remote(config.model):
         raise SettingsError(
             f"a method needs open weights, but {config.model!r} is behind an API: leave this method out"
@@ -129,7 +129,7 @@ def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeights:
 
     fingerprint = opened.fingerprint()
     if config.from_group is None:
-        start = packaged_start(config.model, fingerprint)
+        start = await packaged_start(config.model, fingerprint, editable_model(opened))
     else:
         start = open_folder(config.from_group, model=config.model, fingerprint=fingerprint)
     name = config.chameleon_preset or ("measured" if start is None else "grouped")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from idiolect.application.chameleon import ChameleonLearner, editable_model
-from idiolect.application.chameleon_starts import packaged_start, remeasured_start
+from idiolect.application.chameleon_starts import packaged_start
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.documents import edit_document
 from idiolect.application.fermi import FermiLearner
@@ -89,9 +89,7 @@ async def try_writer(
 
     start = time.perf_counter()
     known, unseen = replace(user, texts=user.texts[:N_LEARN]), user.texts[N_LEARN:]
-    begin = packaged_start(DEFAULT_MODEL, opened.model.fingerprint())
-    if begin is None:  # this machine scores in another dtype, or holds the weights in one
-        begin = await remeasured_start(editable_model(opened.model))
+    begin = await packaged_start(DEFAULT_MODEL, opened.model.fingerprint(), editable_model(opened.model))
     learner = ChameleonLearner(settings, opened.model, "", start=begin)
     learned = await learner.chameleon(user.id).fit(known, observer=progress.observe)
     model, edited = opened.model.model, editable_model(opened.model).with_edit(learned.edit)
