@@ -225,12 +225,8 @@ def group_document(group: Group) -> Document:
 
 def removal_document(removal: Removal) -> Document:
     """Return the document for a removal: deleted rows, methods and people to fit again, and what is not scrubbed."""
-    return {
-        "rows": removal.rows,
-        "refit": list(removal.refit),
-        "begun_edits": list(removal.begun_edits),
-        "unfinished": list(removal.unfinished),
-    }
+    fit_again = {"refit": list(removal.refit), "begun_edits": list(removal.begun_edits)}
+    return {"rows": removal.rows, **fit_again, "unfinished": list(removal.unfinished)}
 
 
 def group_fitted_document(group_id: str, fitted: GroupFitted) -> Document:
