@@ -114,8 +114,8 @@ def test_a_folder_of_a_remote_name_is_a_folder(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("lasting", "given"),
     [
-        ("/home/ann/models/tiny", "tiny"),
-        ("replay:/home/ann/talks.jsonl", "replay:talks.jsonl"),
+        ("/models/of-ann/tiny", "tiny"),
+        ("replay:/models/of-ann/talks.jsonl", "replay:talks.jsonl"),
         ("embedded", "embedded"),
         ("some/model", "some/model"),
         ("openai:some/model", "openai:some/model"),
