@@ -1,6 +1,6 @@
 """Gain on unseen texts against the change of the base model: a person's step at several strengths, and fine-tuning.
 
-    taskset -c 0 env OMP_NUM_THREADS=1 python benchmarks/gain_against_cost.py writers.jsonl --from-group START --people 4
+    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/gain_against_cost.py writers.jsonl --from-group START
 
 For every person, CHAMELEON takes its step once and is served at each of --strengths, without a fluency limit;
 supervised fine-tuning (a LoRA of rank 16 on all linear layers) is measured after each of --steps. Both learn from the

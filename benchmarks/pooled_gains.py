@@ -12,6 +12,7 @@ Student's t over people, 95 %. A difference takes the people who have both arms.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from collections import defaultdict
@@ -67,12 +68,26 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> list[float]:
     return [value - b[person] for person, value in a.items() if person in b]
 
 
+def write_people(
+    file: Path, gains: Mapping[str, Mapping[str, float]], changes: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Write the mean log-probability of every person's unseen texts, and the change, under every arm."""
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        out = csv.writer(opened)
+        out.writerow(["person", "arm", "log-probability of unseen texts", "change on the model's own texts"])
+        for arm, people in gains.items():
+            for person, value in people.items():
+                change = changes.get(arm, {}).get(person)
+                out.writerow([person, arm, f"{value:.6f}", "" if change is None else f"{change:.6f}"])
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", help="folders of evaluations")
     parser.add_argument("--baseline", default="vanilla")
     parser.add_argument("--difference", action="append", default=[], metavar="A - B")
+    parser.add_argument("--people", type=Path, metavar="CSV", help="file for the means of every person")
     options = parser.parse_args()
     scores = read(options.folders)
     gains, changes = scores["loglik"], scores.get("neutral", {})
@@ -90,6 +105,8 @@ def main() -> None:
         change = paired(changes.get(one, {}), changes.get(other, {}))
         rows.append(f"| {one} − {other} | {estimated(paired(gains[one], gains[other]))} | {estimated(change)} |")
     print("\n".join(rows))
+    if options.people:
+        write_people(options.people, gains, changes)
 
 
 if __name__ == "__main__":
