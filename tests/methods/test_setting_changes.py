@@ -30,6 +30,7 @@ class Outer:
     numbers: tuple[int, ...] = (1,)
     inners: tuple[Inner, ...] = (Inner(), Inner(0.25))
     inner: Inner = field(default_factory=Inner)
+    perhaps: Inner | None = None
 
     def __post_init__(self) -> None:
         if self.count > 99:
@@ -75,6 +76,9 @@ def test_values_take_the_type_of_their_setting() -> None:
         ("inners.share", "half", "must be a number"),
         ("numbers.share", "1", "unknown setting 'numbers.share'"),
         ("count.inner", "1", "unknown setting 'count.inner'"),
+        ("most.inner", "1", "unknown setting 'most.inner'"),
+        ("perhaps.none", "1", "unknown setting 'perhaps.none': choose one of order, share"),
+        ("perhaps.share", "1", "perhaps.share cannot be set: perhaps is null in these settings"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_a_message(path: str, value: str, message: str) -> None:
@@ -86,6 +90,12 @@ def test_a_path_through_a_tuple_changes_each_of_its_settings() -> None:
     assert by_text(("inners.order", "last")).inners == (Inner(0.5, "last"), Inner(0.25, "last"))
     both = changed(Outer(), {"inners": (Inner(0.1),), "inners.order": "last"})
     assert both.inners == (Inner(0.1, "last"),)
+
+
+def test_a_part_that_may_be_missing_is_changed_where_it_is_there() -> None:
+    there = Outer(perhaps=Inner())
+    assert changed_by_text(there, (("perhaps.order", "last"),)).perhaps == Inner(order="last")
+    assert changed_by_text(there, (("perhaps", "null"),)).perhaps is None
 
 
 def test_settings_check_what_is_put_into_them() -> None:

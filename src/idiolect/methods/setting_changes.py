@@ -2,7 +2,7 @@
 
 Settings are frozen dataclasses of frozen dataclasses, which check their values when they are created. All changes are
 applied at once, so that only the result has to be valid, whatever their order. A path that leads through a tuple of
-dataclasses changes each of them: `{"variants.layers": "elbow"}`.
+dataclasses changes each of them: `{"variants.layers": "elbow"}`. A part that may be None has settings where it is not.
 """
 
 from __future__ import annotations
@@ -97,6 +97,9 @@ def _replaced(settings: Any, changes: Mapping[str, object]) -> Any:
             here[name] = value
     for name, inner in below.items():
         value = here.get(name, getattr(settings, name))
+        if value is None:
+            paths = ", ".join(f"{name}.{path}" for path in inner)
+            raise SettingsError(f"{paths} cannot be set: {name} is null in these settings")
         here[name] = (
             tuple(_replaced(each, inner) for each in value) if isinstance(value, tuple) else _replaced(value, inner)
         )
@@ -106,14 +109,24 @@ def _replaced(settings: Any, changes: Mapping[str, object]) -> Any:
 def _type_of(path: str, settings: object) -> Any:
     found: Any = type(settings)
     for name in path.split("."):
-        if get_origin(found) is tuple and is_dataclass(get_args(found)[0]):
-            found = get_args(found)[0]
+        found = _settings_inside(found)
         known = get_type_hints(found) if is_dataclass(found) else {}
         if name not in known:
             possible = f": choose one of {', '.join(sorted(known))}" if known else ""
             raise SettingsError(f"unknown setting {path!r}{possible}")
         found = known[name]
     return found
+
+
+def _settings_inside(kind: Any) -> Any:
+    """Return the dataclass in a type that is a tuple of it, or it or None; any other type as it is."""
+    if get_origin(kind) is tuple:
+        inside = [get_args(kind)[0]]
+    elif get_origin(kind) in (Union, UnionType):
+        inside = [each for each in get_args(kind) if each is not NoneType]
+    else:
+        return kind
+    return inside[0] if len(inside) == 1 and is_dataclass(inside[0]) else kind
 
 
 def _checked(path: str, value: object, wanted: Any) -> object:
