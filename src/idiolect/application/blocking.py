@@ -191,7 +191,8 @@ class Workspace:
         score: bool = False,
     ) -> PersonalizedChat:
         """Return a conversation as it is to be sent for a user, and the model; see `chats.personalized_chat`."""
-        from idiolect.application.chats import CHAT_SAMPLING, personalized_chat
+        from idiolect.application.chats import personalized_chat
+        from idiolect.application.personalized_chat import CHAT_SAMPLING
 
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         prepare = partial(personalized_chat, self._space, whose, messages, method=method, model=model, score=score)

@@ -92,7 +92,8 @@ def learned_for(store: Store, owner: Owner, method: AskedMethod | None) -> Learn
     absent = [each for each in needed if each not in learned]
     if absent:
         return LearnedFor(missing=str(NotFittedError(absent[0], owner.id)))
-    return LearnedFor(*(learned[each] if each in needed else None for each in (FERMI, CHAMELEON)))
+    fermi, chameleon = (learned[each] if each in needed else None for each in (FERMI, CHAMELEON))
+    return LearnedFor(fermi, chameleon)
 
 
 async def choose_prompt(

@@ -17,7 +17,7 @@ from idiolect.application.arguments import check_type
 from idiolect.application.chat_messages import ChatMessage, check_messages, last_question, with_prefix
 from idiolect.application.chat_personalization import Chosen, choose_edit, choose_prompt, learned_for
 from idiolect.application.model_pool import OpenModel
-from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
+from idiolect.application.names import CHAMELEON, FERMI, AskedMethod, MethodName
 from idiolect.application.owner import Owner
 from idiolect.application.personalized_chat import CHAT_SAMPLING, ChatAnswer, PersonalizedChat, no_shorter
 from idiolect.application.workspace import AsyncWorkspace
@@ -161,6 +161,7 @@ def _put_together(
     answering: LanguageModel,
     sampling: SamplingParams,
 ) -> PersonalizedChat:
+    by_method: tuple[tuple[MethodName, Chosen], ...] = ((FERMI, prompt), (CHAMELEON, edit))
     reasons = [f"{name}: {each.why}" for name, each in (("Fermi", prompt), ("CHAMELEON", edit)) if each.why]
     why = "; ".join(reasons) if len(reasons) > 1 else prompt.why or edit.why or missing
     text = "" if prompt.prompt is None else prompt.prompt.text
@@ -172,7 +173,7 @@ def _put_together(
         why=why,
         edit_digest=edit.digest if edit.edited is not None else "",
         stale=edit.stale,
-        methods=tuple(name for name, each in ((FERMI, prompt), (CHAMELEON, edit)) if each.why),
+        methods=tuple(name for name, each in by_method if each.why),
     )
     if prompt.prompt is None:
         return bare

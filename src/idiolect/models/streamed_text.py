@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from idiolect.models.thoughts import MARK, PARTIAL_MARK, UNMARKED_OPENINGS, after_thoughts
+from idiolect.models.thoughts import MARK, PARTIAL_MARK, UNMARKED_OPENINGS, after_thoughts, opens_thought
 
 _INCOMPLETE = re.compile("[\ufffd\ud800-\udbff\\s]+$")
 _MAY_END_THOUGHT = re.compile(r"[>\]▷.:]")
@@ -69,13 +69,18 @@ class StreamedText:
         """Find out whether anything is said, after all that was written; then `_plain` holds what is new of it."""
         if len(self._written) > _UNDECIDED and not _MAY_END_THOUGHT.search(piece):
             return
-        if self._may_begin_thought():
+        if self._may_begin_thought() or self._in_thought():
             return
         spoken = after_thoughts(self._written, opened=self._opened)
         if not spoken.text.startswith(self.said):
             self.retracted = True
         elif not spoken.cut_off and spoken.text and self._written.endswith(spoken.text):
             self._plain = spoken.text[len(self.said) :]
+
+    def _in_thought(self) -> bool:
+        """Return whether the last mark opens a thought, which is not closed yet."""
+        ends = [found.end() for found in MARK.finditer(self._written)]
+        return bool(ends) and opens_thought(self._written[: ends[-1]])
 
     def _may_begin_thought(self) -> bool:
         """Return whether the text may begin with thoughts without a mark that are not recognized yet."""

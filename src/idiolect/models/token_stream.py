@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from idiolect.models.encoding import completion_of
 from idiolect.models.generation import EncodedPrompt, Generated, Listener
@@ -50,7 +51,8 @@ def token_stream(
         item = encode(listener)
         generating = asyncio.ensure_future(submit([item]))
         try:
-            await asyncio.wait({generating, listener.ended}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {generating, listener.ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             row = listener.ended.result() if listener.ended.done() else generating.result()[0]
         finally:
             listener.gone = True
