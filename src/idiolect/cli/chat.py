@@ -61,7 +61,7 @@ def chat(
     owner = named_owner(user, group)
     if owner.kind == "group" and method not in (None, "chameleon"):
         raise typer.BadParameter("only CHAMELEON learns for groups", param_hint="'--method'")
-    interactive = once is None and sys.stdin.isatty()
+    interactive = once is None and _is_terminal()
     said = "" if interactive else sys.stdin.read() if once is None else once
     if not interactive and not said.strip():
         raise typer.BadParameter("there is nothing to say", param_hint="'--once'")
@@ -73,3 +73,8 @@ def chat(
             converse(conversation)
         else:
             answer_once(conversation, said)
+
+
+def _is_terminal() -> bool:
+    """Return whether somebody types what is said."""
+    return sys.stdin.isatty()
