@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def chat(
     if owner.kind == "group" and method not in (None, "chameleon"):
         raise typer.BadParameter("only CHAMELEON learns for groups", param_hint="'--method'")
     interactive = once is None and _is_terminal()
-    said = "" if interactive else sys.stdin.read() if once is None else once
+    said = "" if interactive else _piped() if once is None else once
     if not interactive and not said.strip():
         raise typer.BadParameter("there is nothing to say", param_hint="'--once'")
     instructions = (Message("system", system),) if system else ()
@@ -73,6 +74,13 @@ def chat(
             converse(conversation)
         else:
             answer_once(conversation, said)
+
+
+def _piped() -> str:
+    """Return the text that is piped in; bytes that are no text become �."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin.read()
 
 
 def _is_terminal() -> bool:

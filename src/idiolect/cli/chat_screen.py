@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from idiolect.application.chats import converse as converse_with
 from idiolect.application.names import AskedMethod
 from idiolect.application.owner import Owner
 from idiolect.application.personalized_chat import ChatAnswer, PersonalizedChat
-from idiolect.cli.terminal import err, one_line, print_json, printable
+from idiolect.cli.terminal import err, finished, one_line, print_json, printable
 from idiolect.errors import ContextLengthError, HaltedError, IdiolectError
 from idiolect.models.language_model import Message, SamplingParams
 
@@ -45,6 +45,7 @@ class Conversation:
     as_json: bool = False
     turns: list[Message] = field(default_factory=list)
     reason: str = ""  # shown last
+    held: str = ""  # the beginning of an escape sequence, which is not printed
 
     def answers(self, text: str) -> Generator[PersonalizedChat | str | ChatAnswer, None, None]:
         """Yield what answers one more turn: the personalization, the pieces of the text, and the whole."""
@@ -123,10 +124,10 @@ def _say(conversation: Conversation, text: str) -> bool:
                     said.append(item)
                     _print_piece(conversation, item)
     except KeyboardInterrupt:
-        _note("\n(stopped)" if said and not conversation.as_json else "(stopped)")
+        _end_line(conversation, said)
+        _note("(stopped)")
     except IdiolectError:
-        if said and not conversation.as_json:
-            sys.stdout.write("\n")
+        _end_line(conversation, said)
         raise
     finally:
         conversation.keep(text, "".join(said))
@@ -148,8 +149,18 @@ def _print_reason(conversation: Conversation, chat: PersonalizedChat) -> None:
 
 
 def _print_piece(conversation: Conversation, piece: str) -> None:
-    if not conversation.as_json:
-        sys.stdout.write(printable(piece))
+    if conversation.as_json:
+        return
+    ready, conversation.held = finished(conversation.held + piece)
+    sys.stdout.write(printable(ready))
+    sys.stdout.flush()
+
+
+def _end_line(conversation: Conversation, said: Sequence[str]) -> None:
+    """End the line of an answer that did not come to its end."""
+    conversation.held = ""
+    if any(said) and not conversation.as_json:
+        sys.stdout.write("\n")
         sys.stdout.flush()
 
 
@@ -158,6 +169,7 @@ def _print_end(conversation: Conversation, answer: ChatAnswer) -> None:
         print_json(chat_answer_document(answer))
         sys.stdout.flush()
         return
+    conversation.held = ""
     sys.stdout.write("\n")
     sys.stdout.flush()
     if not answer.text.strip():
@@ -168,5 +180,4 @@ def _print_end(conversation: Conversation, answer: ChatAnswer) -> None:
 
 def _note(text: str) -> None:
     """Print a note on stderr, dimmed in a terminal."""
-    lead = "\n" if text.startswith("\n") else ""
-    err().print(lead + one_line(text), style="dim", markup=False)
+    err().print(one_line(text), style="dim", markup=False)
