@@ -16,6 +16,7 @@ from idiolect.application.chat_documents import chat_answer_document, personaliz
 from idiolect.application.chat_messages import ChatMessage, text_of
 from idiolect.application.chats import chat, converse, personalized_chat, stream_chat
 from idiolect.application.personalized_chat import ChatAnswer, PersonalizedChat
+from idiolect.application.persons import forget
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ContextLengthError, HaltedError, ModelError
 from idiolect.models.doubles import FunctionModel
@@ -287,6 +288,7 @@ async def test_with_a_server_a_conversation_is_streamed_paid_once_and_forgotten_
                 async with aclosing(stream_chat(space, found)) as items:
                     texts.append([item async for item in items])
             spent = space.spending()
+            receipt = await forget(space, "ann")
         requests = server.requests[before:]
     assert len(requests) == 1
     assert requests[0].body["messages"][-1] == {"role": "user", "content": TURNS[0].content}
@@ -294,6 +296,8 @@ async def test_with_a_server_a_conversation_is_streamed_paid_once_and_forgotten_
     assert texts[1][0] == "Tea, I think."
     assert texts[0][-1] == texts[1][-1]
     assert (spent.calls, spent.from_cache) == (1, 1)
+    assert receipt.proven
+    assert receipt.calls_deleted > 0
 
 
 async def test_a_stream_that_breaks_off_is_an_error_after_what_came(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +49,24 @@ class World:
         return run("chat", "--store", self.store, *more, stdin=stdin)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Any:
-    with ApiServer() as server:
-        here = World(tmp_path / "store", server)
-        server.answer = here.answer
-        assert run(*arguments(write_users(tmp_path / "u.jsonl", ["ann"]), here.store, server.url)).exit_code == 0
+@pytest.fixture(scope="module")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server, and a store in which ann was learned with it; tests copy the store."""
+    folder = tmp_path_factory.mktemp("chat")
+    with ApiServer(answer) as server:
+        here = World(folder / "store", server)
+        assert run(*arguments(write_users(folder / "u.jsonl", ["ann"]), here.store, server.url)).exit_code == 0
         yield here
+
+
+@pytest.fixture
+def world(learned_once: World, tmp_path: Path) -> World:
+    """A copy of that store, and the server with an empty log."""
+    server = learned_once.server
+    server.log.clear()
+    here = World(Path(shutil.copytree(learned_once.store, tmp_path / "store")), server)
+    server.answer = here.answer
+    return here
 
 
 def test_one_turn_prints_the_answer_alone_and_the_reason_beside_it(world: World) -> None:
