@@ -37,8 +37,8 @@ def let_it_answer(store: Path, *, used: bool = True) -> None:
     assert open_weights.learned(store, "u1").used == used
 
 
-async def prepared(store: Path, model: str, **chosen: Any) -> PersonalizedChat:
-    async with AsyncWorkspace(WorkspaceSettings(store, model)) as space:
+async def prepared(store: Path, weights: str, **chosen: Any) -> PersonalizedChat:
+    async with AsyncWorkspace(WorkspaceSettings(store, weights)) as space:
         return await personalized_chat(space, U1, TURNS, **chosen)
 
 

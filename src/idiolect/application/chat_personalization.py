@@ -29,6 +29,7 @@ from idiolect.methods.fermi.chosen_prompt import ChosenPrompt
 from idiolect.methods.fermi.gate import answering_with, with_scores_of
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
+from idiolect.models.catalog import lasting_name
 from idiolect.models.language_model import (
     ChoiceLogProbs,
     ChoiceRequest,
@@ -151,10 +152,10 @@ async def choose_edit(
     stale = stale_note(workspace.store, record, owner)
     if not learned.used:
         return Chosen(learned.gate, learned.model, stale=stale)
+    if model is not None and learned.model not in (model, lasting_name(model)):
+        return Chosen(f"the edit is for the model {learned.model!r}, and {model!r} is to answer", learned.model)
     try:
         opened = await workspace.models.model(learned.model)
-        if model is not None and (await workspace.models.model(model)).name != opened.name:
-            return Chosen(f"the edit is for the model {learned.model!r}, and {model!r} is to answer", learned.model)
         edited = under_edit(opened, learned, owner)
     except (ModelError, MissingExtraError) as error:  # other weights, or none here
         return Chosen(why=str(error))
