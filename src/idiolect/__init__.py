@@ -17,15 +17,18 @@ from idiolect.version import __version__
 if TYPE_CHECKING:
     from idiolect.application.asking import Asked, ask
     from idiolect.application.blocking import Workspace
+    from idiolect.application.chats import chat, personalized_chat, stream_chat
     from idiolect.application.choices import ChameleonChoices, FermiChoices
     from idiolect.application.fitting import FitEvents, FitReport, Outcome, fit_users, open_learner
     from idiolect.application.owner import Owner
+    from idiolect.application.personalized_chat import ChatAnswer, PersonalizedChat
     from idiolect.application.run import CallSettings, Spending
     from idiolect.application.workspace import AsyncWorkspace, WorkspaceEvents, WorkspaceSettings
     from idiolect.evaluate.configuration import EvaluationConfig
     from idiolect.evaluate.evaluation import EvaluationEvents, run_evaluation
     from idiolect.export.exporting import ExportOptions
     from idiolect.models.calls.budget import Limits
+    from idiolect.models.language_model import Message, SamplingParams
     from idiolect.people.user import Opinion, Question, QuestionKind, User, UserProfile
     from idiolect.people.users_file import read_users
 
@@ -34,6 +37,7 @@ __all__ = [
     "AsyncWorkspace",
     "CallSettings",
     "ChameleonChoices",
+    "ChatAnswer",
     "EvaluationConfig",
     "EvaluationEvents",
     "ExportOptions",
@@ -41,11 +45,14 @@ __all__ = [
     "FitEvents",
     "FitReport",
     "Limits",
+    "Message",
     "Opinion",
     "Outcome",
     "Owner",
+    "PersonalizedChat",
     "Question",
     "QuestionKind",
+    "SamplingParams",
     "Spending",
     "User",
     "UserProfile",
@@ -54,25 +61,31 @@ __all__ = [
     "WorkspaceSettings",
     "__version__",
     "ask",
+    "chat",
     "fit_users",
     "open_learner",
+    "personalized_chat",
     "read_users",
     "run_evaluation",
+    "stream_chat",
 ]
 
 # The public names of each module, whose path starts with `idiolect.`.
 _MODULES = {
     "application.asking": ("Asked", "ask"),
     "application.blocking": ("Workspace",),
+    "application.chats": ("chat", "personalized_chat", "stream_chat"),
     "application.choices": ("ChameleonChoices", "FermiChoices"),
     "application.fitting": ("FitEvents", "FitReport", "Outcome", "fit_users", "open_learner"),
     "application.owner": ("Owner",),
+    "application.personalized_chat": ("ChatAnswer", "PersonalizedChat"),
     "application.run": ("CallSettings", "Spending"),
     "application.workspace": ("AsyncWorkspace", "WorkspaceEvents", "WorkspaceSettings"),
     "evaluate.configuration": ("EvaluationConfig",),
     "evaluate.evaluation": ("EvaluationEvents", "run_evaluation"),
     "export.exporting": ("ExportOptions",),
     "models.calls.budget": ("Limits",),
+    "models.language_model": ("Message", "SamplingParams"),
     "people.user": ("Opinion", "Question", "QuestionKind", "User", "UserProfile"),
     "people.users_file": ("read_users",),
 }

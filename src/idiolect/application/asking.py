@@ -125,7 +125,7 @@ class Asked:
             return self.prompts.gate
         if self.few_shot:
             return f"{self.prompts.gate}, with the person's nearest answers as examples"
-        return _chosen_prompt(self.prompts, self.explanation, together=len(self.answering))
+        return chosen_prompt_reason(self.prompts, self.explanation, together=len(self.answering))
 
 
 async def ask(
@@ -195,7 +195,7 @@ async def _ask_prompted(
     workspace: AsyncWorkspace, owner: Owner, record: PersonalizationRecord, question: Question, *, with_base: bool
 ) -> Asked:
     learned = FermiPersonalization.from_json(record.payload)
-    learner = await _opened_learner(workspace, learned)
+    learner = await opened_learner(workspace, learned)
     respondent = learner.respondent(learned)
     (answer,) = await respondent.answer([question])
     counts: AnsweredBy = "base" if answer.explanation is None else "prompt"
@@ -203,7 +203,7 @@ async def _ask_prompted(
     if with_base and counts != "base":
         answers["base"] = await _response(base(learner.answerer(owner.id)), question)
     after = respondent.personalization if isinstance(respondent, RetrievalOfPrompt) else learned
-    _keep_scores(workspace.store, record, learned, with_scores_of(learned, after))
+    keep_scores(workspace.store, record, learned, with_scores_of(learned, after))
     return Asked(owner, question, answers, counts, after, answer.explanation)
 
 
@@ -236,7 +236,7 @@ async def _ask_both(
             "of them again with the other's model"
         )
     stale = stale_note(workspace.store, chameleon, owner)
-    learner = await _opened_learner(workspace, prompts)
+    learner = await opened_learner(workspace, prompts)
     edited = under_edit(learner.model, edit, owner)
     plain, under_prompt = learner.answerer(owner.id), Answerer(edited, learner.settings.answering)
     # The unedited model chooses the prompt, so that no score is missing when the edited model answers with it.
@@ -251,7 +251,7 @@ async def _ask_both(
         "edited": await _response(FixedPrompt(Answerer(edited, edit.settings.answering)), question),
     }
     after = replace(scored, evidence=prompts.evidence)
-    _keep_scores(workspace.store, fermi, prompts, with_scores_of(prompts, after))
+    keep_scores(workspace.store, fermi, prompts, with_scores_of(prompts, after))
     counts = _what_counts(prompts_used=prompts.used, edit_used=edit.used)
     return Asked(owner, question, answers, counts, after, prompted.explanation, edit, stale)
 
@@ -262,7 +262,7 @@ def _what_counts(*, prompts_used: bool, edit_used: bool) -> AnsweredBy:
     return "edited" if edit_used else "base"
 
 
-async def _opened_learner(workspace: AsyncWorkspace, learned: FermiPersonalization) -> FermiLearner:
+async def opened_learner(workspace: AsyncWorkspace, learned: FermiPersonalization) -> FermiLearner:
     """Open the models of the fit, and return a learner with the workspace's calls."""
     learner = await open_fermi(workspace.models, learned.settings, model=learned.model)
     await workspace.models.check(learner.similarity, remedy=similarity_remedy(learned.settings))
@@ -274,7 +274,7 @@ async def _response(respondent: Respondent, question: Question) -> Response:
     return answer.response
 
 
-def _keep_scores(
+def keep_scores(
     store: Store, record: PersonalizationRecord, before: FermiPersonalization, after: FermiPersonalization
 ) -> None:
     """Store the new scores of prompts, unless the user was fitted again meanwhile."""
@@ -283,7 +283,8 @@ def _keep_scores(
         store.compare_and_save_personalization(after.user_id, FERMI, payload, expected_digest=record.digest)
 
 
-def _chosen_prompt(learned: FermiPersonalization, explanation: Explanation, *, together: int) -> str:
+def chosen_prompt_reason(learned: FermiPersonalization, explanation: Explanation, *, together: int) -> str:
+    """Return the reason why a prompt was chosen, with the number of prompts that answer together, without a stop."""
     score, n = explanation.candidates[explanation.chosen].score, len(learned.prompts)
     nearest = f"the {len(explanation.nearest)} nearest opinions" if explanation.nearest else "all opinions"
     if learned.settings.retrieval.shrinkage:

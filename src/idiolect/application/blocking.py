@@ -9,7 +9,7 @@ the store takes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -29,12 +29,14 @@ from idiolect.people.user import Question
 if TYPE_CHECKING:
     from idiolect.application.adapters import AdapterExported
     from idiolect.application.asking import Asked
+    from idiolect.application.chat_messages import ChatMessage
     from idiolect.application.dispositions import PersonsDispositions
     from idiolect.application.fitting import FitEvents, FitReport
     from idiolect.application.forecasting import ChameleonForecast, FermiForecast
     from idiolect.application.groups import GroupFitted
     from idiolect.application.names import AskedMethod
     from idiolect.application.opinions import Change, OpinionAdded
+    from idiolect.application.personalized_chat import ChatAnswer, PersonalizedChat
     from idiolect.application.persons import ExportedPerson, Known, ToForget
     from idiolect.application.run import Spending
     from idiolect.application.workspace import WorkspaceEvents
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from idiolect.export.exporting import ExportOptions
     from idiolect.methods.fermi.dispositions import DispositionEdits
     from idiolect.methods.personalization import Observer
-    from idiolect.models.language_model import LanguageModel
+    from idiolect.models.language_model import LanguageModel, SamplingParams
     from idiolect.people.user import Opinion, User
     from idiolect.store import Store, UserSummary
 
@@ -178,6 +180,39 @@ class Workspace:
         whose = Owner.user(owner) if isinstance(owner, str) else owner
         return self._call(partial(ask, self._space, whose, asked, method=method, with_base=with_base))
 
+    def personalized_chat(
+        self,
+        owner: str | Owner,
+        messages: Sequence[ChatMessage],
+        *,
+        method: AskedMethod | None = None,
+        model: str | None = None,
+        sampling: SamplingParams | None = None,
+        score: bool = False,
+    ) -> PersonalizedChat:
+        """Return a conversation as it is to be sent for a user, and the model; see `chats.personalized_chat`."""
+        from idiolect.application.chats import personalized_chat
+        from idiolect.application.personalized_chat import CHAT_SAMPLING
+
+        whose = Owner.user(owner) if isinstance(owner, str) else owner
+        prepare = partial(personalized_chat, self._space, whose, messages, method=method, model=model, score=score)
+        return self._call(partial(prepare, sampling=CHAT_SAMPLING if sampling is None else sampling))
+
+    def chat(self, prepared: PersonalizedChat) -> ChatAnswer:
+        """Answer a conversation; see `chats.chat`."""
+        from idiolect.application.chats import chat
+
+        return self._call(partial(chat, self._space, prepared))
+
+    def stream_chat(self, prepared: PersonalizedChat) -> Generator[str | ChatAnswer, None, None]:
+        """Yield the pieces of the answer to a conversation, then the whole; see `chats.stream_chat`.
+
+        Ctrl-C, or closing the generator, cancels this answer and nothing else; the workspace is not halted.
+        """
+        from idiolect.application.chats import stream_chat
+
+        return self.stream(partial(stream_chat, prepared=prepared))
+
     def add_opinion(
         self,
         user_id: str,
@@ -275,6 +310,10 @@ class Workspace:
             use_case: async function that takes the workspace; `functools.partial` sets further arguments.
         """
         return self._call(partial(use_case, self._space))
+
+    def stream(self, use_case: Callable[[AsyncWorkspace], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
+        """Yield the items of a use case that streams, like `call`; Ctrl-C cancels it without halting the workspace."""
+        return self._portal.iterate(partial(use_case, self._space))
 
     def _call(self, use_case: Callable[[], Awaitable[T]]) -> T:
         """Run a use case in the event loop's thread, and wait for it."""

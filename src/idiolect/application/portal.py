@@ -7,10 +7,13 @@ The thread is a daemon, so that a workspace that is never closed does not keep t
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -85,6 +88,32 @@ class Portal:
             raise work.error
         return work.result  # type: ignore[return-value]  # without an error, there is a result
 
+    def iterate(self, stream: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
+        """Yield the items of an async generator that runs in the event loop.
+
+        If the caller closes this generator, or Ctrl-C interrupts the wait for an item, the stream is cancelled, and its
+        end awaited. Nothing else is halted.
+
+        Raises:
+            RuntimeError: the portal is closed, or this is the event loop's own thread.
+        """
+        if self.closed:
+            raise RuntimeError("the workspace is closed")
+        self.check_thread()
+        items: SimpleQueue[tuple[T] | None] = SimpleQueue()
+        work = _Work(partial(_pump, stream, items))
+        self._running.add(work)
+        try:
+            self._portal.start_task_soon(work.run)
+            while (item := items.get()) is not None:
+                yield item[0]
+        finally:
+            self.soon(work.cancel)
+            work.ended.wait()
+            self._running.discard(work)
+        if work.error is not None:
+            raise work.error
+
     def check_thread(self) -> None:
         """Raise RuntimeError if this is the event loop's own thread."""
         if threading.get_ident() == self._loop_thread:
@@ -109,18 +138,38 @@ class _Work(Generic[T]):
 
     def __init__(self, use_case: Callable[[], Awaitable[T]]) -> None:
         self._use_case = use_case
+        self._task: asyncio.Task[None] | None = None
         self.ended = threading.Event()
         self.result: T | None = None
         self.error: BaseException | None = None
 
+    def cancel(self) -> None:
+        """Cancel the use case once, so that it can clean up; call this in the event loop's thread.
+
+        The cancellation of a portal's future comes again at every `await`.
+        """
+        if self._task is not None and not self.ended.is_set():
+            self._task.cancel()
+
     async def run(self) -> None:
         """Run the use case and keep its error, because one such as `SystemExit` would end the loop."""
+        self._task = asyncio.current_task()
         try:
             self.result = await self._use_case()
         except BaseException as error:
             self.error = error
         finally:
             self.ended.set()
+
+
+async def _pump(stream: Callable[[], AsyncGenerator[T, None]], items: SimpleQueue[tuple[T] | None]) -> None:
+    """Put the items of a stream into a queue, and None behind the last one."""
+    try:
+        async with aclosing(stream()) as generator:
+            async for item in generator:
+                items.put((item,))
+    finally:
+        items.put(None)
 
 
 def run_blocking(use_case: Callable[[], Awaitable[T]], *, interrupted: Callable[[Portal], bool] | None = None) -> T:

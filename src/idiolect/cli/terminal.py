@@ -27,6 +27,11 @@ _ESCAPES = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC …: titles, links
     r"|\x1b[ -/]*[0-~]?"  # the rest
 )
+_UNFINISHED = re.compile(
+    r"(?:(?:\x1b\[|\x9b)[0-?]{0,40}[ -/]*"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]{0,200}\x1b?"
+    r"|\x1b[ -/]*)$"
+)
 _INVISIBLE = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ud800-\udfff"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f{_INVISIBLE}]")  # all but tab and newline
 _BREAKS = re.compile(r"\s*[\t\n]\s*")
@@ -101,6 +106,12 @@ def _console(*, stderr: bool, soft_wrap: bool = True) -> Console:
 def printable(text: str) -> str:
     """Return the text without escape sequences, control and direction-changing characters; tabs and newlines stay."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def finished(text: str) -> tuple[str, str]:
+    """Return the beginning of a text that comes in pieces, and its end, in which an escape sequence is not complete."""
+    found = _UNFINISHED.search(text)
+    return (text, "") if found is None else (text[: found.start()], text[found.start() :])
 
 
 def one_line(text: str, *, limit: int | None = None) -> str:

@@ -7,7 +7,7 @@ They need no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from idiolect.errors import ModelError
 from idiolect.models.language_model import (
@@ -16,15 +16,17 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     Message,
+    Streamed,
     Usage,
 )
+from idiolect.models.streaming import in_words
 
 CompleteFunction = Callable[[CompletionRequest], str | Completion]
 ChoiceFunction = Callable[[ChoiceRequest], Sequence[float] | ChoiceLogProbs]
 
 
 class FunctionModel:
-    """A `LanguageModel` that calls plain functions, one request at a time, and records its requests.
+    """A `LanguageModel` that calls plain functions, one request at a time, and records its requests; it also streams.
 
     Args:
         name: the model's name.
@@ -53,6 +55,13 @@ class FunctionModel:
             raise ModelError(f"the model {self.name!r} cannot write text: it has no `complete` function")
         self.completion_requests.extend(requests)
         return [_completion(request, self._complete(request)) for request in requests]
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the completion word by word, then the whole."""
+        (completion,) = await self.complete([request])
+        async for word in in_words(completion.text):
+            yield word
+        yield completion
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the log-probabilities of each request's choices, in order."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from idiolect.models.edits import Edit
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
+from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Streamed
 
 if TYPE_CHECKING:
     from idiolect.models.local import LocalModel
@@ -25,6 +25,10 @@ class EditedModel:
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Return one completion per request under the edit; otherwise like `LocalModel.complete`."""
         return await self.model._complete(requests, self.edit)
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the pieces of a text under the edit, then the whole; otherwise like `LocalModel.stream`."""
+        return self.model._stream(request, self.edit)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return each request's log-probabilities under the edit; otherwise like `LocalModel.choice_logprobs`."""

@@ -9,7 +9,7 @@ from idiolect.models.activations import EncodedText
 from idiolect.models.answer_likelihood import Target
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.edits import Edit
-from idiolect.models.generation import EncodedPrompt, Generated
+from idiolect.models.generation import EncodedPrompt, Generated, Listener
 from idiolect.models.language_model import (
     ChoiceLogProbs,
     ChoiceRequest,
@@ -29,11 +29,11 @@ class RequestEncoder:
     def __init__(self, chat_format: ChatFormat, network: Network) -> None:
         self._format, self._network = chat_format, network
 
-    def prompt(self, request: CompletionRequest, edit: Edit | None) -> EncodedPrompt:
-        """Encode a request to write."""
+    def prompt(self, request: CompletionRequest, edit: Edit | None, listener: Listener | None = None) -> EncodedPrompt:
+        """Encode a request to write; `listener` reads the text while it is being written."""
         prompt = self._format.prompt_ids(request.messages, request.prefill, thinking=request.thinking)
         self._network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
-        return EncodedPrompt(prompt, request.sampling, request.draw, edit)
+        return EncodedPrompt(prompt, request.sampling, request.draw, edit, listener)
 
     def choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
         """Encode a request for the likelihood of choices, which are no part of a thought."""

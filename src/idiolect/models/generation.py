@@ -2,7 +2,7 @@
 
 A batch is padded on the left. Rows that share a prompt and an edit share their prefill. Finished rows leave the batch.
 A row's tokens depend only on its prompt, edit, parameters, seed and draw, never on its neighbours (up to float
-rounding).
+rounding). A row with a listener is heard token by token, and leaves the batch as soon as nobody listens any more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from idiolect.models.editing import RowEdits
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import SamplingParams
 from idiolect.models.network import Network
+from idiolect.models.streamed_text import StreamedText
 from idiolect.models.thoughts import Spoken, after_thoughts
 
 Ids = tuple[int, ...]
@@ -28,14 +29,35 @@ Start = tuple[Ids, Edit | None]  # the prompt and the edit; rows for which both 
 _COMPACT_BELOW = 0.8  # finished rows are dropped once at most this fraction of the batch is still alive
 
 
+class Listener(Protocol):
+    """Whoever reads a text while it is being written; called in the thread that generates."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the text is no longer wanted."""
+        ...
+
+    def hear(self, piece: str) -> None:
+        """Receive what one more token adds to the text; "" if that cannot be handed out yet."""
+        ...
+
+    def end(self, generated: Generated) -> None:
+        """Receive the whole, before other rows of the batch have ended."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A completion request in token ids and the edit it is answered under; None leaves the model unchanged."""
+    """A completion request in token ids and the edit it is answered under; None leaves the model unchanged.
+
+    `listener` reads the text while it is being written; None: nobody does.
+    """
 
     prompt: Ids
     sampling: SamplingParams
     draw: int = 0
     edit: Edit | None = None
+    listener: Listener | None = field(default=None, compare=False)
 
     @property
     def start(self) -> Start:
@@ -72,9 +94,41 @@ class _Row:
     ids: list[int] = field(default_factory=list)
     text: str = ""
     finish: Literal["stop", "length"] | None = None
+    heard: str = ""  # what the listener's part of the text was made of
+    streamed: StreamedText | None = None
+
+    def __post_init__(self) -> None:
+        if self.item.listener is not None:
+            self.streamed = StreamedText(stop=self.item.sampling.stop, opened=self.thinks)
+
+    @property
+    def generated(self) -> Generated:
+        """The row's result, once it is finished."""
+        assert self.finish is not None
+        return Generated(self.text, self.finish, len(self.ids), self.computed, self.cut_off)
 
     def take(self, token: int, decoder: ChatFormat) -> None:
-        """Append a token and finish the row if it is done."""
+        """Append a token and finish the row if it is done, or if nobody listens any more."""
+        self._append(token, decoder)
+        if self.streamed is not None and self.item.listener is not None:
+            self._hand_out(self.streamed, self.item.listener, decoder)
+
+    def _hand_out(self, streamed: StreamedText, listener: Listener, decoder: ChatFormat) -> None:
+        if listener.gone:
+            self._end("stop", streamed.said)
+            return
+        if self.finish is not None:
+            listener.hear(streamed.end(self.text))
+            self.text = streamed.said
+            listener.end(self.generated)
+            return
+        written = decoder.decode(self.ids).rstrip("\ufffd")  # a character's bytes may be spread over several tokens
+        if not written.startswith(self.heard):  # a tokenizer that changes what it decoded before: all at the end
+            written = self.heard
+        piece, self.heard = written[len(self.heard) :], written
+        listener.hear(streamed.add(piece))
+
+    def _append(self, token: int, decoder: ChatFormat) -> None:
         self.ids.append(token)
         stops = self.item.sampling.stop
         if token in decoder.stop_ids:
@@ -103,8 +157,7 @@ def generate(
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         for i, row in zip(batch, _generate_batch([items[i] for i in batch], network, decoder), strict=True):
-            assert row.finish is not None
-            done[i] = Generated(row.text, row.finish, len(row.ids), row.computed, row.cut_off)
+            done[i] = row.generated
     return [done[i] for i in range(len(items))]
 
 

@@ -1,17 +1,17 @@
-"""Idiolect's interface to language models: two small async Protocols over frozen requests.
+"""Idiolect's interface to language models: three small async Protocols over frozen requests.
 
 `CompletionModel` writes text (Fermi's `M` in generate mode, and `M_opt`); `ChoiceModel` scores given answers.
 Both take *sequences* of requests, so that a local model can batch them and share their prefixes, and a remote one
-can send them concurrently. Requests are values: hashable, comparable and serializable. The cache and the recordings
-use them as keys.
+can send them concurrently. `StreamingModel` hands out one text while it is being written, for conversations.
+Requests are values: hashable, comparable and serializable. The cache and the recordings use them as keys.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 Role = Literal["system", "user", "assistant"]
 
@@ -125,6 +125,10 @@ class Completion:
         return not self.text and not self.usage.calls
 
 
+Streamed: TypeAlias = str | Completion
+"""An item of a stream: a piece of the text, which may be empty while a model thinks; at the end, the completion."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChoiceRequest:
     """A request for the log-probability of each of several continuations of the assistant's turn.
@@ -219,6 +223,28 @@ class ChoiceModel(Protocol):
 
         Raises:
             ModelError: the model could not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamingModel(Protocol):
+    """A model that hands out a text while it is being written."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the user opened the model."""
+        ...
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the pieces of the text, and then the whole `Completion`, whose text is the pieces joined.
+
+        No piece is taken back, ends within a character or contains the beginning of a stop string. The text is that of
+        `complete`, unless the model writes thoughts behind words that were handed out already: those words stay.
+        Closing the generator (`contextlib.aclosing`) cancels the call.
+
+        Raises:
+            ModelError: the model could not answer, or stopped in the middle; what was received was handed out before.
         """
         ...
 

@@ -1,18 +1,20 @@
 """Open-weights language models in this process: the embedded one, a Hugging Face id, or a folder.
 
 `LocalModel` turns requests into token ids (`chat_format`), merges those of concurrent tasks (`coalescing`) and runs
-them in one worker thread (`scoring`, `generation`), so that the event loop stays free. `loading` finds the weights.
-`edited.EditedModel` is the same model under an edit (`edits`). Its requests join the batches of the model and of all
-its other views, so that one batch serves many people.
+them in one worker thread (`scoring`, `generation`), so that the event loop stays free; `token_stream` hands a text out
+from there. `loading` finds the weights. `edited.EditedModel` is the same model under an edit (`edits`). Its requests
+join the batches of the model and of all its other views, so that one batch serves many people.
 """
 
 from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,11 +56,13 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     Message,
+    Streamed,
 )
 from idiolect.models.loading import Origin, copy_in_dtype, dtype_named, load_network
 from idiolect.models.network import Network
 from idiolect.models.prefix_cache import PrefixCache
 from idiolect.models.scoring import EncodedChoices, PackedScorer, PaddedScorer, ScoredChoices, packs
+from idiolect.models.token_stream import token_stream
 
 T = TypeVar("T")
 
@@ -180,6 +184,10 @@ class LocalModel:
         """
         return await self._complete(requests, None)
 
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield an item for each token of the text, and then the completion; otherwise like `complete`."""
+        return self._stream(request, None)
+
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the log-probabilities of each request's choices, in order; shared prefixes are computed once.
 
@@ -259,13 +267,8 @@ class LocalModel:
         Raises:
             ModelError: the model is closed, or `work` failed.
         """
-        self._check_open()
-        try:
+        with self._working():
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-        except IdiolectError:
-            raise
-        except Exception as error:
-            raise self._failure(error) from error
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of everything that answers depend on.
@@ -274,7 +277,6 @@ class LocalModel:
         the ids that end an answer. It reads all weights, on all cores, unless `models.fingerprint` has kept their
         digests.
         """
-
         return fingerprint(
             self.network.module.state_dict(),
             self.tokenizer,
@@ -318,8 +320,10 @@ class LocalModel:
     async def _complete(self, requests: Sequence[CompletionRequest], edit: Edit | None) -> list[Completion]:
         items = [self._encoder.prompt(request, edit) for request in requests]
         generated = await self._submit(self._completions, items)
-        self._thoughts_cut_off += sum(row.cut_off for row in generated)
         return [completion_of(item, row) for item, row in zip(items, generated, strict=True)]
+
+    def _stream(self, request: CompletionRequest, edit: Edit | None) -> AsyncGenerator[Streamed, None]:
+        return token_stream(partial(self._encoder.prompt, request, edit), partial(self._submit, self._completions))
 
     async def _choice_logprobs(self, requests: Sequence[ChoiceRequest], edit: Edit | None) -> list[ChoiceLogProbs]:
         items = [self._encoder.choices(request, edit) for request in requests]
@@ -327,29 +331,28 @@ class LocalModel:
         return [choice_logprobs_of(item, scores) for item, scores in zip(items, scored, strict=True)]
 
     async def _submit(self, queue: Coalescer[Any, T], items: list[Any]) -> list[T]:
-        self._check_open()
-        try:
+        with self._working():
             return await queue.submit(items)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Turn failures in the context into `ModelError`; a closed model does not work."""
+        if self._closed:
+            raise ModelError(f"the model {self.name!r} is closed")
+        try:
+            yield
         except IdiolectError:
             raise
         except Exception as error:
-            raise self._failure(error) from error
+            raise ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}") from error
 
     def _usual_pass_tokens(self) -> int:
-        on_cpu = self._scoring.device.type == "cpu"
-        return _PASS_TOKENS_ON_CPU if on_cpu else _PASS_TOKENS_ELSEWHERE
+        return _PASS_TOKENS_ON_CPU if self._scoring.device.type == "cpu" else _PASS_TOKENS_ELSEWHERE
 
     def _scoring_network(self) -> Network:
         wanted = self.settings.scoring_dtype
         dtype = self.network.dtype if wanted is None else dtype_named(wanted)
         return self.network if dtype == self.network.dtype else Network(copy_in_dtype(self.network.module, dtype))
-
-    def _failure(self, error: Exception) -> ModelError:
-        return ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ModelError(f"the model {self.name!r} is closed")
 
     def _passing(self, targets: Sequence[Target]) -> PassSettings:
         # In the worker thread only: it may run a pass, which must not meet the hooks of another.
@@ -359,7 +362,9 @@ class LocalModel:
     @torch.inference_mode()
     def _generate(self, items: list[EncodedPrompt]) -> list[Generated]:
         batch_size = 1 if self.network.stateful else self.settings.batch_size
-        return generate(items, network=self.network, decoder=self.format, batch_size=batch_size)
+        rows = generate(items, network=self.network, decoder=self.format, batch_size=batch_size)
+        self._thoughts_cut_off += sum(row.cut_off for row in rows)
+        return rows
 
     @torch.inference_mode()
     def _score(self, items: list[EncodedChoices]) -> list[ScoredChoices]:

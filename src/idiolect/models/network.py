@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from idiolect.errors import ModelError
+from idiolect.errors import ContextLengthError
 from idiolect.models import threads
 from idiolect.models.editing import Editor, Edits
 from idiolect.models.prefix_cache import KeysValues
@@ -105,11 +105,12 @@ class Network:
         return mask.masked_fill_(~shown, torch.finfo(self.dtype).min)[None, None]
 
     def check_length(self, prompt: int, more: int, what: str) -> None:
-        """Raise ModelError if `prompt` + `more` tokens do not fit into the model's context."""
+        """Raise ContextLengthError if `prompt` + `more` tokens do not fit into the model's context."""
         if self.max_length is not None and prompt + more > self.max_length:
-            raise ModelError(
+            raise ContextLengthError(
                 f"the prompt has {prompt} tokens and {what} up to {more}; the model can read at most "
-                f"{self.max_length} in total"
+                f"{self.max_length} in total",
+                limit=self.max_length,
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +21,10 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     LanguageModel,
+    Streamed,
     Usage,
 )
+from idiolect.models.streaming import in_words, stream_of
 
 FORMAT = 1
 
@@ -100,6 +102,17 @@ class RecordingModel:
         """Return the model's completions, and record them."""
         return self._recorded("complete", requests, await self._model.complete(requests))
 
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the model's stream, and record the completion at its end, as `complete` does."""
+        stream = stream_of(self._model, request)
+        try:
+            async for item in stream:
+                if isinstance(item, Completion):
+                    self._recorded("complete", [request], [item])
+                yield item
+        finally:
+            await stream.aclose()
+
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the model's log-probabilities, and record them."""
         return self._recorded("choice_logprobs", requests, await self._model.choice_logprobs(requests))
@@ -136,6 +149,13 @@ class ReplayModel:
         """
         found = [self._find("complete", request) for request in requests]
         return [Completion(**{**result, "usage": Usage(**result["usage"])}) for result in found]
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the recorded completion word by word, then the whole; raise errors as `complete` does."""
+        (completion,) = await self.complete([request])
+        async for word in in_words(completion.text):
+            yield word
+        yield completion
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the recorded log-probabilities.

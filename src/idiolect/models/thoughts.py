@@ -61,6 +61,20 @@ _DETAILS = re.compile(
 )
 _SOLUTION = re.compile(r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)\|>")
 
+MARK = re.compile(
+    rf"{_OPENING}|{_CLOSING}|{_CHANNEL_END.pattern}|<\|channel\|>|{_SOLUTION.pattern}|<details\s", re.IGNORECASE
+)
+"""A mark after which what is said may differ from what was written."""
+
+PARTIAL_MARK = re.compile(
+    rf"(?:<(?:[|/]{{0,2}}[\w:|]{{0,40}}|(?:{_NAMES}|details)\s[^<>]{{0,200}})|\[/?[a-z]{{0,5}}|◁/?[a-z]{{0,5}})$",
+    re.IGNORECASE,
+)
+"""The end of a text that may be the beginning of a mark."""
+
+UNMARKED_OPENINGS = ("analysis", "Thinking...", "Here is my thought process:", "Here's my thought process:")
+"""Words with which a text that begins with thoughts may begin, without a mark."""
+
 TAGS = (
     "<think>", "</think>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<seed:think>", "</seed:think>",
     "<|begin_of_thought|>", "<|end_of_thought|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|channel|>",

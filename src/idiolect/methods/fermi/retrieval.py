@@ -18,7 +18,8 @@ from functools import partial
 import numpy as np
 
 from idiolect.errors import SettingsError
-from idiolect.methods.answering import Answerer, PromptedQuestion, Response
+from idiolect.methods.answering import Answerer, Response
+from idiolect.methods.fermi.chosen_prompt import ChosenPrompt, PromptVersions
 from idiolect.methods.fermi.combining import bias_of, combined
 from idiolect.methods.fermi.disposition_bearing import bearing_on
 from idiolect.methods.fermi.dispositions import with_known
@@ -31,7 +32,7 @@ from idiolect.methods.fermi.prompt import quoted_opinions, render_prompt, same_q
 from idiolect.methods.fermi.scoring import Cell, Room, Scorer
 from idiolect.methods.fermi.withheld import hybrid_scorer, withheld_by
 from idiolect.methods.personalization import Answer, Candidate, Explanation, Neighbour
-from idiolect.methods.shortened_asking import Versions, answer_shortened
+from idiolect.methods.shortened_asking import answer_shortened
 from idiolect.models.language_model import Usage
 from idiolect.models.similarity import FloatArray, Similarity
 from idiolect.people.user import Opinion, Question
@@ -109,18 +110,38 @@ class RetrievalOfPrompt:
         """Choose a prompt for each question, then ask all questions."""
         if not questions:
             return []
-        choices = await self._choose(questions)
+        chosen = await self.prompts(questions)
         asked = [
-            self._versions(question, grounds, why) for question, (grounds, why) in zip(questions, choices, strict=True)
+            [partial(each.asked, question) for each in one.answering]
+            for question, one in zip(questions, chosen, strict=True)
         ]
-        responses = iter(await answer_shortened(self._answered_by, [one for several in asked for _, one in several]))
+        responses = iter(await answer_shortened(self._answered_by, [each for several in asked for each in several]))
         answers = []
-        for question, several, (grounds, why) in zip(questions, asked, choices, strict=True):
-            answered = [next(responses) for _ in several]
+        for question, one in zip(questions, chosen, strict=True):
+            answered = [next(responses) for _ in one.answering]
             if self._ensemble.combines:
-                answered = [self.combine(question, answered, [self._pool[k] for k, _ in several], grounds)]
-            answers.append(Answer(answered[0], why))
+                prompts = [self._pool[each.place] for each in one.answering]
+                answered = [self.combine(question, answered, prompts, one.grounds)]
+            answers.append(Answer(answered[0], one.explanation))
         return answers
+
+    async def prompts(self, questions: Sequence[Question], *, score: bool = True) -> list[ChosenPrompt]:
+        """Return the prompt that is chosen for each question, for callers that ask the model themselves.
+
+        Args:
+            questions: the questions; in a conversation, the last turn of the person.
+            score: whether to compute missing scores. If not, the model is not called, and the choice rests on the
+                scores that are known: an opinion that a prompt was never asked counts as lost by it, and if none of
+                the opinions is similar to a question (> 0), all of them count as if nothing was retrieved.
+
+        Raises:
+            ModelError: the model could not answer, or the similarity failed.
+        """
+        chosen = await self._choose(questions) if score else await self._choose_by_known(questions)
+        return [
+            ChosenPrompt(why, grounds, tuple(self._versions(question, grounds, why)))
+            for question, (grounds, why) in zip(questions, chosen, strict=True)
+        ]
 
     def combine(
         self, question: Question, responses: Sequence[Response], prompts: Sequence[ScoredPrompt], grounds: Grounds
@@ -135,8 +156,8 @@ class RetrievalOfPrompt:
             biases = [bias_of(question, own, [cell.response if cell else None for cell in row]) for row in asked]
         return combined(question, responses, own, self._ensemble, similarities=near, biases=biases).response
 
-    def _versions(self, question: Question, grounds: Grounds, why: Explanation) -> list[tuple[int, Versions]]:
-        """Return the different prompts that answer a question, by index, each with ever fewer of the nearest examples.
+    def _versions(self, question: Question, grounds: Grounds, why: Explanation) -> Iterator[PromptVersions]:
+        """Yield the different prompts that answer a question, by index, each with ever fewer of the nearest examples.
 
         These are the prompts of the ensemble, each in its orders. Texts cannot be combined, so a question without
         choices is answered by the chosen prompt alone.
@@ -149,15 +170,14 @@ class RetrievalOfPrompt:
             for k in reversed(several)
         }
 
-        def versions(whole: str, k: int, order: int) -> Iterator[PromptedQuestion]:
-            yield PromptedQuestion(whole, question)
+        def shorter(k: int, order: int) -> Iterator[str]:
             examples = self._hybrid.examples
             while examples:
                 examples //= 2
-                text = self._rendered(k, question, grounds, order, known=why.dispositions, examples=examples)
-                yield PromptedQuestion(text, question)
+                yield self._rendered(k, question, grounds, order, known=why.dispositions, examples=examples)
 
-        return [(place[0], partial(versions, text, *place)) for text, place in reversed(texts.items())]
+        for text, (k, order) in reversed(texts.items()):
+            yield PromptVersions(k, text, partial(shorter, k, order))
 
     async def explain(self, questions: Sequence[Question]) -> list[Explanation]:
         """Return the choice of a prompt for each question, after computing the scores that it needs.
@@ -199,6 +219,18 @@ class RetrievalOfPrompt:
             if self._ensemble.calibrate:
                 await self._score_overall((grounds, why.answering) for grounds, why in chosen)
             return chosen
+
+    async def _choose_by_known(self, questions: Sequence[Question]) -> list[tuple[Grounds, Explanation]]:
+        """Choose like `_choose`, by the scores that are known, without a call to the answering model."""
+        all_grounds = [each.if_similar for each in await self.grounds(questions)]
+        overall = self._overall_scores(all_grounds)
+        found = []
+        for grounds, stated in zip(all_grounds, await self._dispositions(questions, all_grounds), strict=True):
+            known = [grounds.least_score(prompt) for prompt in self._pool]
+            scores = self._scores(grounds, overall[grounds.excluded]) if self._settings.shrinkage else known
+            best = self._best(grounds, scores)
+            found.append((grounds, self._explanation(grounds, scores, best, overall[grounds.excluded], stated)))
+        return found
 
     async def _dispositions(
         self, questions: Sequence[Question], all_grounds: Sequence[Grounds]

@@ -53,6 +53,10 @@ class Estimator:
         """Return the cost of a try without an answer; the real cost is unknown, so the estimated prompt counts."""
         return self._priced(1, self.estimate(request).prompt_tokens, 0)
 
+    def written(self, tokens: int) -> Cost:
+        """Return the cost of tokens that were written before a call ended early, without that of the call itself."""
+        return self._priced(0, 0, tokens)
+
     def cost(self, request: CompletionRequest | ChoiceRequest, usage: Usage) -> Cost:
         """Return the actual cost of a request by the model's own count, and adapt later estimates to it."""
         seen = self._seen(request)

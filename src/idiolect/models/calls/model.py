@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,6 +31,7 @@ from idiolect.models.calls.cache.results import (
 from idiolect.models.calls.estimates import Estimator
 from idiolect.models.calls.kept_calls import KeptCalls, Operation
 from idiolect.models.calls.prices import Price
+from idiolect.models.calls.streaming import StreamCaller
 from idiolect.models.calls.tries import Tries
 from idiolect.models.calls.turns import Turns
 from idiolect.models.language_model import (
@@ -39,6 +40,7 @@ from idiolect.models.language_model import (
     Completion,
     CompletionRequest,
     LanguageModel,
+    Streamed,
     Usage,
 )
 
@@ -132,10 +134,12 @@ class Calls:
     def model(self, source: Source, *, owner: str, observer: CallObserver | None = None) -> CalledModel:
         """Return `owner`'s view of the model; `observer` follows the calls made through it."""
         estimator = self._estimators.setdefault(source.name, Estimator(source.price, remote=source.remote))
+        completions = _Caller(self, source, owner, estimator, _COMPLETES, observer)
         return CalledModel(
             source,
-            _Caller(self, source, owner, estimator, _COMPLETES, observer),
+            completions,
             _Caller(self, source, owner, estimator, _SCORES_CHOICES, observer),
+            StreamCaller(self, source, completions.kept, estimator, observer),
         )
 
     @asynccontextmanager
@@ -214,8 +218,9 @@ class CalledModel:
         source: Source,
         completions: _Caller[CompletionRequest, Completion],
         choices: _Caller[ChoiceRequest, ChoiceLogProbs],
+        streams: StreamCaller,
     ) -> None:
-        self.name, self._completions, self._choices = source.model.name, completions, choices
+        self.name, self._completions, self._choices, self._streams = source.model.name, completions, choices, streams
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Return the model's completions, from the cache if they are kept there.
@@ -226,6 +231,10 @@ class CalledModel:
             CacheError: the cache cannot be read or written.
         """
         return await self._completions.answer(requests)
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the model's stream; a completion that is kept comes in one piece. Raise errors as `complete`."""
+        return self._streams.stream(request)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the model's log-probabilities, from the cache if they are kept there; raise errors as `complete`."""
@@ -248,7 +257,7 @@ class _Caller(Generic[Request, Result]):
         self._ability: _Ability[Request, Result] = ability
         self._observer = observer
         cache = calls.cache if source.cached else None
-        self._kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
+        self.kept: KeptCalls[Result] = KeptCalls(ability.operation, cache, source.name, owner)
 
     async def answer(self, requests: Sequence[Request]) -> list[Result]:
         """Return the answers in order, and notify the observer."""
@@ -267,7 +276,7 @@ class _Caller(Generic[Request, Result]):
         """Return the answers in order; if answers are kept, equal requests are one call."""
         keys = self._keys(requests)
         wanted = dict(zip(keys, requests, strict=True))
-        known = await self._kept.look_up(list(wanted))
+        known = await self.kept.look_up(list(wanted))
         self._calls.counts.found += len(known)
         missing = {key: request for key, request in wanted.items() if key not in known}
         if missing and self._source.remote:
@@ -277,7 +286,7 @@ class _Caller(Generic[Request, Result]):
         return [known[key] for key in keys]
 
     def _keys(self, requests: Sequence[Request]) -> list[str]:
-        if self._kept.cache is None:
+        if self.kept.cache is None:
             return [str(place) for place in range(len(requests))]
         source, operation = self._source, self._ability.operation.name
         return [
@@ -331,7 +340,7 @@ class _Caller(Generic[Request, Result]):
             return await self._ask({key: missing[key] for key in keys}, tries)
 
         try:
-            known = await self._kept.make(list(missing), ask)
+            known = await self.kept.make(list(missing), ask)
         finally:
             reservation.settle(tries.cost)  # after a failure, this is the cost known so far
         self._calls.counts.found += len(missing) - n_asked

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from idiolect.errors import ContextLengthError, ModelError, Remedy, SettingsError, UnusableModelError
 from idiolect.models.description import ModelDescription, public_url, reported_name
-from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest, Message
+from idiolect.models.language_model import (
+    ChoiceLogProbs,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Message,
+    Streamed,
+)
 from idiolect.models.remote import choices, filters, wire
 from idiolect.models.remote.attempts import before_retry
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint
 from idiolect.models.remote.faults import FilteredError, OutOfTokensError, RejectedError
-from idiolect.models.remote.streams import MOST_BROKEN
+from idiolect.models.remote.streams import MOST_BROKEN, AnswerReader
 from idiolect.models.remote.transport import ApiClient, RemoteSettings, together
 from idiolect.models.remote.wire import STREAMED_FROM, Dialect
+from idiolect.models.streaming import handed_over
 
 _DEFAULTS = RemoteSettings()
 _PATH = "/chat/completions"
@@ -48,6 +56,7 @@ class RemoteModel:
         self.filtered = 0  # requests whose prompt or answer a content filter refused
         self.too_long = 0  # requests whose prompt was longer than the model can read
         self._answered = 0
+        self._thinks_unmarked = False  # it has closed a thought that it had not opened
         self._refused: dict[tuple[Message, ...], ModelError] = {}
         self.name = endpoint.name  # URL#MODEL, or openai:MODEL; contains no secret
         self._dialect = Dialect(endpoint.model)
@@ -108,6 +117,24 @@ class RemoteModel:
         """
         return await together([self._complete(request) for request in requests])
 
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+        """Yield the pieces of a text as the server sends them, then the completion.
+
+        A server that does not stream gives one piece. Nothing is retried once a piece of text was yielded.
+
+        Raises:
+            ModelError: no answer came, after all retries, or it broke off; or the request has a prefill.
+        """
+
+        async def write(hand: Callable[[Streamed], None]) -> None:
+            reader = AnswerReader(hand, stop=request.sampling.stop, opened=self._thinks_unmarked)
+            completion = await self._complete(request, reader)
+            hand(reader.text.end(completion.text))
+            self._thinks_unmarked = self._thinks_unmarked or reader.text.retracted
+            hand(replace(completion, text=reader.said))
+
+        return handed_over(write)
+
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the log-probabilities of the choices' *letters* in a list of the choices; see `choices`.
 
@@ -116,16 +143,19 @@ class RemoteModel:
         """
         return await together([self._weigh(request) for request in requests])
 
-    async def _complete(self, request: CompletionRequest) -> Completion:
+    async def _complete(self, request: CompletionRequest, reader: AnswerReader | None = None) -> Completion:
+        wanted = reader is not None
         try:
             completion, estimated = await self._ask(
                 request.messages,
-                lambda dialect: wire.chat_body(request, dialect, streamed=self._streamed(request)),
+                lambda dialect: wire.chat_body(request, dialect, streamed=self._streamed(request, wanted=wanted)),
                 lambda payload: filters.withheld_text(payload, request) or wire.read_completion(payload, request),
+                reader,
             )
         except FilteredError:
             self.filtered += 1
-            return filters.REFUSED
+            said = "" if reader is None else reader.said
+            return filters.cut_short(request, said) if said else filters.REFUSED
         except OutOfTokensError as error:
             if not self._answered:
                 raise UnusableModelError(str(error), remedy=_MORE_TOKENS) from None
@@ -137,11 +167,14 @@ class RemoteModel:
             self.thoughts_cut_off += 1
         return completion
 
-    def _streamed(self, request: CompletionRequest) -> bool:
-        """Return whether to stream: a long answer, or any after a time-out, unless streams break off here."""
+    def _streamed(self, request: CompletionRequest, *, wanted: bool) -> bool:
+        """Return whether to stream: where it is wanted, a long answer, or any after a time-out.
+
+        A server whose streams break off gets none.
+        """
         if self.client.broken_streams >= MOST_BROKEN:
             return False
-        return request.sampling.max_tokens >= STREAMED_FROM or self.client.timeouts > 0
+        return wanted or request.sampling.max_tokens >= STREAMED_FROM or self.client.timeouts > 0
 
     async def _weigh(self, request: ChoiceRequest) -> ChoiceLogProbs:
         try:
@@ -164,6 +197,7 @@ class RemoteModel:
         messages: tuple[Message, ...],
         body: Callable[[Dialect], Mapping[str, Any]],
         read: Callable[[Any], Result],
+        reader: AnswerReader | None = None,
     ) -> Result:
         """Send a body; if the model rejects parameters as unsupported, send it again without them, until none are.
 
@@ -186,7 +220,7 @@ class RemoteModel:
                 return sent
 
             try:
-                result = await self.client.post(_PATH, built, read_and_note)
+                result = await self.client.post(_PATH, built, read_and_note, reader=reader)
             except RejectedError as error:
                 if "logprobs" in sent and _without_logprobs(error):
                     raise choices.no_logprobs(self._dialect) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -22,15 +22,20 @@ _KEPT_ALIVE = 4.0  # seconds; common servers drop an idle connection after 5
 _WATCH = "idiolect_watch"  # name of the request's extension
 
 
+Tap = Callable[[bytes], None]
+
+
 class Watch:
     """The time limit of one exchange, which every byte extends.
 
     Args:
         silence: seconds without a byte after which the exchange ends; > 0.
         longest: seconds after which it ends in any case; > 0.
+        tap: receives the bytes of a successful response as they come; None: they are only awaited.
     """
 
-    def __init__(self, silence: float, longest: float) -> None:
+    def __init__(self, silence: float, longest: float, *, tap: Tap | None = None) -> None:
+        self.tap = tap
         self._silence, self._now = silence, asyncio.get_running_loop().time
         self._end = self._now() + longest
         self._timeout = asyncio.timeout(min(silence, longest))
@@ -108,14 +113,15 @@ async def _bound(response: httpx2.Response) -> None:
         raise UnusableModelError(f"{where} compresses its answers, although the request does not allow that")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     watch = response.request.extensions.get(_WATCH)
-    response.stream = _Bounded(response.stream, watch if isinstance(watch, Watch) else None)
+    watched = watch if isinstance(watch, Watch) else None
+    response.stream = _Bounded(response.stream, watched, watched.tap if watched and response.is_success else None)
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A response's byte stream that fails beyond `MAX_RESPONSE` bytes, and reports each of its chunks to a watch."""
+    """A response's byte stream that fails beyond `MAX_RESPONSE` bytes, and reports its chunks to a watch and a tap."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream, watch: Watch | None) -> None:
-        self._stream, self._watch = stream, watch
+    def __init__(self, stream: httpx2.AsyncByteStream, watch: Watch | None, tap: Tap | None) -> None:
+        self._stream, self._watch, self._tap = stream, watch, tap
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
@@ -127,6 +133,8 @@ class _Bounded(httpx2.AsyncByteStream):
                 raise UnansweredError(f"the answer is longer than {MAX_RESPONSE // 2**20} MiB", maybe_billed=True)
             if self._watch is not None:
                 self._watch.heard()
+            if self._tap is not None:
+                self._tap(chunk)
             yield chunk
 
     async def aclose(self) -> None:

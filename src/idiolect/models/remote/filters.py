@@ -31,6 +31,12 @@ def withheld_text(payload: Any, request: CompletionRequest) -> tuple[Completion,
     return Completion("", "content_filter", usage), estimated
 
 
+def cut_short(request: CompletionRequest, said: str) -> Completion:
+    """Return the answer that a filter broke off after words that were handed out; its counts are estimates."""
+    usage, _ = read_usage(None, request.messages, said)
+    return Completion(said, "content_filter", usage)
+
+
 def withheld_choice(payload: Any, request: ChoiceRequest) -> tuple[ChoiceLogProbs, bool] | None:
     """Return the same for a request for choices: none of them is possible."""
     if not _is_filtered(payload):

@@ -1,20 +1,25 @@
 """Streamed answers: server-sent events to the payload of a plain answer, so that nothing else differs.
 
 A stream ends with `[DONE]` or with a chunk that has a reason to finish; without either, it broke off. An error event
-in the middle becomes the payload, as an error inside HTTP 200 would.
+in the middle becomes the payload, as an error inside HTTP 200 would. Whoever wants the text while it comes reads the
+same bytes beside that, with an `AnswerReader`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from idiolect.models.remote.faults import UnansweredError
+from idiolect.models.remote.wire import said_in, whole
+from idiolect.models.streamed_text import StreamedText
 
 MOST_BROKEN = 2  # streams that break off before a server gets no further ones
 _TEXTS = ("reasoning_content", "reasoning", "refusal")  # fields of a message that come in pieces, besides its content
 _DONE = "[DONE]"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class BrokenStreamError(UnansweredError):
@@ -109,3 +114,52 @@ class _Answer:
         """Return the whole as a plain answer's payload; without a choice if none came."""
         choice = {"index": 0, "message": self._message, "finish_reason": self._reason}
         return {**self._head, "object": "chat.completion", "choices": [choice] if self._begun else []}
+
+
+class AnswerReader:
+    """A reader of a streamed answer's text while it comes. What it cannot read is left to `payload_of_stream`.
+
+    Args:
+        hand: receives each piece of the text, and "" for a chunk that says nothing.
+        stop: strings before the first of which the text ends.
+        opened: whether the model is known to write thoughts without a mark before them.
+    """
+
+    def __init__(self, hand: Callable[[str], object], *, stop: Sequence[str] = (), opened: bool = False) -> None:
+        self._hand, self._stop, self._opened = hand, stop, opened
+        self.begin()
+
+    @property
+    def said(self) -> str:
+        """The text that was handed out."""
+        return self.text.said
+
+    def begin(self) -> Callable[[bytes], None]:
+        """Begin to read the answer of another attempt, and return what receives its bytes."""
+        self.text = StreamedText(stop=self._stop, opened=self._opened)
+        self._bytes, self._half = b"", ""
+        return self._receive
+
+    def _receive(self, chunk: bytes) -> None:
+        *lines, self._bytes = _LINE_END.split(self._bytes + chunk)
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._read(line[5:].strip())
+
+    def _read(self, data: bytes) -> None:
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        choices = chunk.get("choices") if isinstance(chunk, dict) else None
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
+                delta = choice.get("delta")
+                self._hand(self.text.add(self._whole(said_in(delta.get("content")) if isinstance(delta, dict) else "")))
+
+    def _whole(self, piece: str) -> str:
+        """Return the piece without half of a character, whose other half comes in the next one."""
+        piece, self._half = self._half + piece, ""
+        if piece and "\ud800" <= piece[-1] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return whole(piece)

@@ -16,7 +16,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import httpx2
@@ -27,13 +27,27 @@ from idiolect.errors import ModelError, SettingsError, UnusableModelError
 from idiolect.models.remote import faults, wordings
 from idiolect.models.remote.attempts import before_retry, failed_try, patiently, pausing
 from idiolect.models.remote.endpoint import Endpoint, headers_for, key_advice, read_key
-from idiolect.models.remote.exchange import Watch, exchange, open_client, payload_of
+from idiolect.models.remote.exchange import Tap, Watch, exchange, open_client, payload_of
 from idiolect.models.remote.faults import Call, MissingModelError, UnansweredError
 from idiolect.models.remote.replies import Reply, complaint_instead, read_complaint
 from idiolect.models.remote.streams import BrokenStreamError
 
 Result = TypeVar("Result")
 Body = Mapping[str, Any] | None
+
+
+class StreamReader(Protocol):
+    """A reader of a streamed answer while it comes."""
+
+    @property
+    def said(self) -> str:
+        """The text that was handed out."""
+        ...
+
+    def begin(self) -> Tap:
+        """Begin to read the answer of another attempt, and return what receives its bytes."""
+        ...
+
 
 _HINT_TIMEOUT = 5.0
 _VERSIONED = re.compile(r"/v\d")  # of a path, as most servers' have
@@ -121,13 +135,21 @@ class ApiClient:
         self._line: _Line | None = None
         self.attempts = self.timeouts = self.broken_streams = 0
 
-    async def post(self, path: str, body: Callable[[], Mapping[str, Any]], read: Callable[[Any], Result]) -> Result:
+    async def post(
+        self,
+        path: str,
+        body: Callable[[], Mapping[str, Any]],
+        read: Callable[[Any], Result],
+        *,
+        reader: StreamReader | None = None,
+    ) -> Result:
         """Post a body and return the result of `read` for the answer's JSON; retry if it raises `UnansweredError`.
 
         Args:
             path: the path below the endpoint's URL.
             body: returns the body of each attempt.
             read: reads an answer.
+            reader: reads a streamed answer while it comes. Once it has read any text, a failure is final.
 
         Raises:
             RejectedError: the server rejected the request as invalid.
@@ -139,7 +161,7 @@ class ApiClient:
             HaltedError: the payer of the call (`attempts`) allows no further try.
         """
         try:
-            return await self._insist(path, body, read)
+            return await self._insist(path, body, read, reader)
         except MissingModelError as error:
             missing = error
         raise UnusableModelError(f"{missing}{await self._hint(missing)}")
@@ -191,7 +213,11 @@ class ApiClient:
             await line.client.aclose()
 
     async def _insist(
-        self, path: str, body: Callable[[], Mapping[str, Any]] | None, read: Callable[[Any], Result]
+        self,
+        path: str,
+        body: Callable[[], Mapping[str, Any]] | None,
+        read: Callable[[Any], Result],
+        reader: StreamReader | None = None,
     ) -> Result:
         """Attempt the call until an answer comes, at most `settings.attempts` times."""
         settings = self.settings
@@ -210,20 +236,36 @@ class ApiClient:
                     made = attempt.num
                     if made > 1:
                         before_retry()
-                    return await self._attempt(path, None if body is None else body(), read)
+                    return await self._attempt(path, None if body is None else body(), read, reader)
         except UnansweredError as error:
             last = str(error)
         times = "1 attempt" if made == 1 else f"{made} attempts"
         raise ModelError(f"{self.endpoint.base_url}: gave up after {times}; the last failure: {last}")
 
-    async def _attempt(self, path: str, body: Body, read: Callable[[Any], Result]) -> Result:
+    async def _attempt(
+        self, path: str, body: Body, read: Callable[[Any], Result], reader: StreamReader | None = None
+    ) -> Result:
+        """Make one attempt; raise no `UnansweredError`, which is retried, once text of the answer was handed out."""
+        try:
+            return await self._attempt_once(path, body, read, reader)
+        except ModelError as error:
+            if reader is None or not reader.said:
+                raise
+            broken = error
+        if isinstance(broken, UnansweredError):
+            raise ModelError(f"{self.endpoint.base_url}: the answer broke off: {broken}")
+        raise broken
+
+    async def _attempt_once(
+        self, path: str, body: Body, read: Callable[[Any], Result], reader: StreamReader | None
+    ) -> Result:
         line = self._open()
         async with line.slots:
             while (pause := line.free_at - line.loop.time()) > 0:
                 await patiently(asyncio.sleep(pause))
             self.attempts += 1
             try:
-                response = await self._send(line, path, body)
+                response = await self._send(line, path, body, None if reader is None else reader.begin())
             except ModelError as error:
                 self._failed(line, error, maybe_billed=isinstance(error, UnansweredError) and error.maybe_billed)
                 raise
@@ -246,14 +288,14 @@ class ApiClient:
             line.free_at = max(line.free_at, line.loop.time() + error.wait)
             pausing(error.wait)
 
-    async def _send(self, line: _Line, path: str, body: Body) -> httpx2.Response:
+    async def _send(self, line: _Line, path: str, body: Body, tap: Tap | None) -> httpx2.Response:
         """Make one HTTP exchange.
 
         Faults are raised outside `except`, because the client's exceptions contain the request and the key, and no
         error may have them as its context.
         """
         fault: BaseException
-        watch = Watch(self.settings.timeout, self.settings.longest)
+        watch = Watch(self.settings.timeout, self.settings.longest, tap=tap)
         try:
             response = await exchange(line.client, self.endpoint.address(path), body, watch)
             if response.is_success:

@@ -191,11 +191,16 @@ def _content(message: Any) -> str:
     if content is None:
         refusal = message.get("refusal")
         content = refusal if isinstance(refusal, str) else ""
-    if isinstance(content, list):
-        content = "".join(_part(part) for part in content)
-    if not isinstance(content, str):
+    if not isinstance(content, str | list):
         raise UnansweredError("the answer's content is not text")
-    return whole(content)
+    return whole(said_in(content))
+
+
+def said_in(content: Any) -> str:
+    """Return the text of a message's content, or of a piece of it: a text, or a list of parts; "" for anything else."""
+    if isinstance(content, list):
+        return "".join(_part(part) for part in content)
+    return content if isinstance(content, str) else ""
 
 
 def _part(part: Any) -> str:
