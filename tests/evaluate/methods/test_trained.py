@@ -11,6 +11,7 @@ import pytest
 from idiolect.errors import SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.methods.bench import OpenWeights
+from idiolect.evaluate.methods.style_vector import StyleVectorChoice
 from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.settings import preset
 from tests.evaluate.methods.every_prompt import Shown, on_weights, writers
@@ -88,9 +89,24 @@ def test_nobody_to_choose_on_is_said_before_anything_is_learned(name: str) -> No
         ("sft[beta=0.1]", "unknown setting 'beta'"),
         ("style-vector[depths=2.0]", "depths is"),
         ("style-vector[layer=-1]", "layer is -1"),
+        ("style-vector[alpha=NaN]", "alpha is nan"),
+        ("style-vector[alpha=Infinity]", "alpha is inf"),
+        ("style-vector[alphas=1+NaN]", "alphas is"),
+        ("style-vector[vector.temperature=Infinity]", "vector.temperature is inf"),
+        ("sft[learning_rate=Infinity]", "learning_rate is inf"),
+        ("sft[rank=1000000000]", "rank is 1000000000, must be at most"),
+        ("sft[counts=99999999999999999999]", "counts is"),
+        ("dpo-own-long[beta=NaN]", "dpo.beta is nan"),
+        ("dpo-long[beta=0]", "dpo.beta is 0"),
     ],
 )
 def test_wrong_settings_are_found_at_once(spec: str, message: str) -> None:
     opened = bench(open_weights=OpenWeights(None, "1", preset("measured")))  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=message):
         arms(spec)[0].learning_key(opened)
+
+
+def test_a_layer_that_the_model_does_not_have_is_told() -> None:
+    assert StyleVectorChoice(layer=2, alpha=1.0).candidates(3) == [(2, 1.0)]
+    with pytest.raises(SettingsError, match="layer is 3, must be less than 3"):
+        StyleVectorChoice(layer=3, alpha=1.0).candidates(3)

@@ -7,7 +7,14 @@ import pytest
 from idiolect.errors import SettingsError
 from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
-from idiolect.methods.chameleon.settings import PRESETS, ChameleonSettings, GenerationSettings, Variant, preset
+from idiolect.methods.chameleon.settings import (
+    PRESETS,
+    ChameleonSettings,
+    GenerationSettings,
+    SteppingSettings,
+    Variant,
+    preset,
+)
 from idiolect.methods.setting_changes import changed_by_text, unusual
 from tests.methods.chameleon.planted import Letters, PlantedModel, settings, writer
 
@@ -75,3 +82,24 @@ async def test_every_number_of_layers_and_every_reason_to_drop_a_pair_survives(l
 def test_the_rule_of_trained_edits_is_no_variant_to_choose() -> None:
     with pytest.raises(SettingsError, match="variants is 'grouped', must be another rule"):
         ChameleonSettings(variants=(Variant("grouped"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("step", "NaN"),
+        ("step", "Infinity"),
+        ("step", "1e300"),
+        ("strength", "0"),
+        ("learning_rate", "-1"),
+        ("neutral_texts", "0"),
+        ("rank", "0"),
+        ("rank", "1000000000"),
+    ],
+)
+def test_brackets_reach_a_step_and_refuse_what_has_no_result(name: str, value: str) -> None:
+    assert changed_by_text(preset("grouped"), [("stepping.step", "0.25")]).stepping == SteppingSettings(step=0.25)
+    with pytest.raises(SettingsError, match=f"stepping.{name} is "):
+        changed_by_text(preset("grouped"), [(f"stepping.{name}", value)])
+    with pytest.raises(SettingsError, match=f"stepping.{name} cannot be set: stepping is null"):
+        changed_by_text(preset("paper"), [(f"stepping.{name}", value)])

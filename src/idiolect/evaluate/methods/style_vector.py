@@ -25,6 +25,8 @@ from idiolect.methods.setting_checks import require
 from idiolect.models.edits import Edit
 from idiolect.people.user import User
 
+_MOST_ALPHA = 1000.0  # far greater ones have no finite result
+
 Candidate = tuple[int, float]
 """A layer, from 0, and a strength α."""
 
@@ -56,7 +58,10 @@ class StyleVectorChoice:
         require(self.layer is None or self.layer >= 0, "layer", self.layer, "0 or greater, or null")
         within = bool(self.depths) and all(0 <= depth <= 1 for depth in self.depths)
         require(within, "depths", self.depths, "one or more numbers in [0, 1]")
-        require(bool(self.alphas), "alphas", self.alphas, "not empty")
+        within = bool(self.alphas) and all(abs(alpha) <= _MOST_ALPHA for alpha in self.alphas)
+        require(within, "alphas", self.alphas, f"one or more numbers in [-{_MOST_ALPHA:g}, {_MOST_ALPHA:g}]")
+        within = self.alpha is None or abs(self.alpha) <= _MOST_ALPHA
+        require(within, "alpha", self.alpha, f"in [-{_MOST_ALPHA:g}, {_MOST_ALPHA:g}], or null")
 
     @property
     def fixed(self) -> bool:
@@ -64,7 +69,12 @@ class StyleVectorChoice:
         return self.layer is not None and self.alpha is not None
 
     def candidates(self, n_layers: int) -> list[Candidate]:
-        """Return what to choose from in a model of `n_layers` layers, in order."""
+        """Return what to choose from in a model of `n_layers` layers, in order.
+
+        Raises:
+            SettingsError: the model has no such layer.
+        """
+        require(self.layer is None or self.layer < n_layers, "layer", self.layer, f"less than {n_layers}, or null")
         by_depth = dict.fromkeys(round(depth * (n_layers - 1)) for depth in self.depths)
         layers = list(by_depth) if self.layer is None else [self.layer]
         alphas = self.alphas if self.alpha is None else (self.alpha,)

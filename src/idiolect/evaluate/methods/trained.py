@@ -63,7 +63,7 @@ class SftSettings:
     others: Others = field(default_factory=Others)
 
     def __post_init__(self) -> None:
-        require(bool(self.counts) and min(self.counts) >= 1, "counts", self.counts, "numbers of at least 1")
+        _check_counts(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class LongDpoSettings:
     others: Others = field(default_factory=Others)
 
     def __post_init__(self) -> None:
-        require(bool(self.counts) and min(self.counts) >= 1, "counts", self.counts, "numbers of at least 1")
+        DpoSettings(self.training, self.beta)  # checks both
+        _check_counts(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,11 @@ class _Steps:
             return found
 
         return await chosen_on_others(self.key, case, desk, self.settings.others, gains_of)
+
+
+def _check_counts(counts: tuple[int, ...]) -> None:
+    within = bool(counts) and all(1 <= count <= _NO_CAP for count in counts)
+    require(within, "counts", counts, f"numbers in [1, {_NO_CAP}]")
 
 
 def _routed(overrides: Overrides) -> Overrides:

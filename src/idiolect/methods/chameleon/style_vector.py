@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from torch import Tensor
@@ -74,7 +75,8 @@ class StyleVectorSettings:
         require_one_of(Positions, "vector.positions", self.positions)
         require(self.window_chars >= 1, "vector.window_chars", self.window_chars, "at least 1")
         require(self.max_tokens >= 1, "vector.max_tokens", self.max_tokens, "at least 1")
-        require(self.temperature >= 0, "vector.temperature", self.temperature, "0 or greater")
+        finite = isfinite(self.temperature) and self.temperature >= 0
+        require(finite, "vector.temperature", self.temperature, "0 or greater")
         require(0 <= self.least_difference < 1, "vector.least_difference", self.least_difference, "in [0, 1)")
         require(self.sample >= 1, "vector.sample", self.sample, "at least 1")
 

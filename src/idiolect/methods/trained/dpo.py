@@ -12,6 +12,7 @@ import copy
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from idiolect.errors import PersonalizationError
@@ -51,7 +52,7 @@ class DpoSettings:
     beta: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self.beta > 0, "dpo.beta", self.beta, "greater than 0")
+        require(isfinite(self.beta) and self.beta > 0, "dpo.beta", self.beta, "greater than 0")
 
 
 async def train_dpo(

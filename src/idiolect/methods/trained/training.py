@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ Clock = Callable[[], float]
 MakeTrainer = Callable[[Any, list[Any], str], Any]
 """Returns a trainer, given a copy of the network, its callbacks, and a folder for files."""
 
+_MOST_RANK = 4096  # far more than is useful, and as much as memory holds
 _WRAPPED = "base_model.model."  # what peft puts before the names of modules
 
 
@@ -59,12 +61,13 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "learning_rate"):
-            value = getattr(self, name)
-            require(value > 0, f"training.{name}", value, "greater than 0")
+        require(self.seconds > 0, "training.seconds", self.seconds, "greater than 0")
+        finite = isfinite(self.learning_rate) and self.learning_rate > 0
+        require(finite, "training.learning_rate", self.learning_rate, "greater than 0")
         for name in ("max_steps", "batch_size", "rank", "alpha"):
             value = getattr(self, name)
             require(value >= 1, f"training.{name}", value, "at least 1")
+        require(self.rank <= _MOST_RANK, "training.rank", self.rank, f"at most {_MOST_RANK}")
         require(self.max_length >= 8, "training.max_length", self.max_length, "at least 8")
 
 
