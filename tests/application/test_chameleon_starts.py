@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from importlib.resources import files
@@ -195,6 +197,74 @@ async def test_a_name_that_is_no_start_is_an_error_that_says_why(
     (damaged / "edit.json").write_text("{")
     with pytest.raises(PersonalizationError, match=r"the edit in .*damaged cannot be read \(JSONDecodeError\)"):
         await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=str(damaged)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"user_id": ""}, "the group's id is blank"),
+        ({"user_id": "a\0b"}, "cannot be stored"),
+        ({"user_id": "\ud800"}, "cannot be stored"),
+        ({"user_id": None}, "damaged at user_id"),
+        ({"start": {"scale": [float("nan")] * 3}}, "damaged at start"),
+        ({"start": {"scale": [0.0] * 3}}, "damaged at start"),
+        ({"start": {"scale": [-20.0] * 3}}, "damaged at start"),
+        ({"start": {"scale": [1e300] * 3}}, "damaged at start"),
+        ({"start": {"neutral": []}}, "damaged at start"),
+        ({"start": {"neutral": [{"request": "Write.", "text": " ", "logprob": -1.0}]}}, "damaged at start"),
+        ({"start": {"neutral": [{"request": "Write.", "text": "\ud800", "logprob": -1.0}]}}, "damaged at start"),
+        ({"start": {"neutral": [{"request": "Write.", "text": "So.", "logprob": float("nan")}]}}, "damaged at start"),
+    ],
+)
+def test_a_folder_whose_card_was_changed_is_refused_with_its_name_and_what_to_do(
+    store: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    kept = edit_of(store)
+    save_start(kept, tmp_path / "readers")
+    card = json.loads((tmp_path / "readers" / "edit.json").read_text())
+    changes = {name: {**card[name], **new} if isinstance(new, dict) else new for name, new in changes.items()}
+    (tmp_path / "readers" / "edit.json").write_text(json.dumps(card | changes))
+    with pytest.raises(PersonalizationError, match=message) as e:
+        open_folder(str(tmp_path / "readers"), model=kept.model, fingerprint=kept.fingerprint)
+    assert "no step can begin at the edit in" in str(e.value)
+    assert str(tmp_path / "readers") in str(e.value)
+    assert "write the folder again with `idiolect groups save`" in str(e.value)
+
+
+def test_a_card_that_is_nested_too_deeply_is_refused(store: Path, tmp_path: Path) -> None:
+    kept = edit_of(store)
+    save_start(kept, tmp_path / "readers")
+    (tmp_path / "readers" / "edit.json").write_text('{"a":' * 100_000)
+    with pytest.raises(PersonalizationError, match=r"cannot be read \(RecursionError\)"):
+        open_folder(str(tmp_path / "readers"), model=kept.model, fingerprint=kept.fingerprint)
+
+
+def test_a_full_disk_leaves_the_edit_that_was_there(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = edit_of(store)
+    save_start(kept, tmp_path / "readers")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "readers").iterdir()}
+    write = Path.write_bytes
+
+    def half_written(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half_written)
+        with pytest.raises(SettingsError, match=r"cannot write the edit \(No space left on device\)"):
+            save_start(replace(kept, user_id="others"), tmp_path / "readers")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "readers").iterdir()} == before
+
+
+def test_layers_of_different_ranks_are_no_start(store: Path, tmp_path: Path) -> None:
+    kept = edit_of(store)
+    first = kept.edit.layers[0]
+    twice = LayerEdit(first.read.repeat(2, 1), first.write.repeat(2, 1))
+    save_with = replace(kept, edit=Edit({**kept.edit.layers, 0: twice}))
+    with pytest.raises(PersonalizationError, match="layers of different ranks"):
+        save_start(save_with, tmp_path / "readers")
 
 
 async def test_a_groups_edit_of_pairs_is_no_start(store: Path, tmp_path: Path, tiny_weights: str) -> None:

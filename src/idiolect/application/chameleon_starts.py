@@ -117,10 +117,21 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
     start_of(learned)
     settings = replace(learned.settings, similarity=without_folders(learned.settings.similarity))
     given = replace(learned, members=(), model=without_folders(learned.model), settings=settings)
+    contents = {
+        TENSORS: learned.tensor_bytes(),
+        CARD: (json.dumps(given.to_json(), ensure_ascii=False, indent=1) + "\n").encode(),
+    }
+    parts = {name: folder / f"{name}.{os.getpid()}.part" for name in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TENSORS).write_bytes(learned.tensor_bytes())
-        (folder / CARD).write_text(json.dumps(given.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        try:
+            for name, content in contents.items():
+                parts[name].write_bytes(content)
+            for name, part in parts.items():  # an edit that was there before is replaced only by a whole one
+                part.replace(folder / name)
+        finally:
+            for part in parts.values():
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
 
