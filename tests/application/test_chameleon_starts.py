@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ from idiolect.errors import (
 from idiolect.methods.chameleon.judging import fluency
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
 from idiolect.methods.chameleon.start import edit_of_factors, start_of
+from idiolect.models.edits import Edit, LayerEdit
 from idiolect.store import Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.served import states
@@ -195,7 +197,7 @@ async def test_a_name_that_is_no_start_is_an_error_that_says_why(
         with pytest.raises(error, match=message):
             await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=name))
     (damaged / "edit.json").write_text("{")
-    with pytest.raises(PersonalizationError, match=r"the edit in .*damaged cannot be read \(JSONDecodeError\)"):
+    with pytest.raises(PersonalizationError, match=r"damaged: .* cannot be read \(JSONDecodeError\); write the folder"):
         await fit(store, tiny_weights, [U1], ChameleonChoices(from_group=str(damaged)))
 
 

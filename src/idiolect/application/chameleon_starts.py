@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL
 from idiolect.errors import OtherWeightsError, PersonalizationError, SettingsError, UnknownGroupError
 from idiolect.models.catalog import without_folders
+from idiolect.people.user import unstorable_part
 
 if TYPE_CHECKING:
     from idiolect.methods.chameleon.measuring import EditableModel
@@ -47,8 +49,9 @@ async def packaged_start(name: str, fingerprint: str, model: EditableModel) -> S
         return None
     from idiolect.methods.chameleon.start import remeasured, start_of
 
-    learned = _read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(DEFAULT_MODEL))
-    start = start_of(learned)
+    with _told_of(f"the packaged edit of {name!r} is damaged", "install idiolect again"):
+        learned = _read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(DEFAULT_MODEL))
+        start = start_of(learned)
     return start if learned.fingerprint == fingerprint else await remeasured(start, model)
 
 
@@ -97,12 +100,34 @@ def open_folder(name: str, *, model: str, fingerprint: str) -> Start:
     from idiolect.methods.chameleon.start import start_of
 
     folder = Path(name)
-    if not (folder / CARD).is_file():
-        raise SettingsError(f"{name}: there is no {CARD} in this folder, so it holds no edit of a group")
-    learned = _read_folder(folder)
+    if not name or not (folder / CARD).is_file():
+        raise SettingsError(f"{name or repr(name)}: there is no {CARD} in this folder, so it holds no edit of a group")
+    with _told_of(f"no step can begin at the edit in {name}", "write the folder again with `idiolect groups save`"):
+        learned = _read_folder(folder)
+        _check_id(learned.user_id)
+        start = start_of(learned)
     if learned.fingerprint != fingerprint:
         raise SettingsError(f"{_other_weights(f'the edit in {name}', model)}: learn one with `idiolect groups fit`")
-    return start_of(learned)
+    return start
+
+
+@contextmanager
+def _told_of(what: str, remedy: str) -> Iterator[None]:
+    """Add what is wrong, and what to do, to a `PersonalizationError` on what a folder holds."""
+    try:
+        yield
+    except PersonalizationError as error:
+        raise PersonalizationError(f"{what}: {error}; {remedy}") from error
+
+
+def _check_id(group: str) -> None:
+    """Check that the store can keep the id of the group with a person's edit.
+
+    Raises:
+        PersonalizationError: it cannot, because the card was changed.
+    """
+    if not group.strip() or unstorable_part(group):
+        raise PersonalizationError("the group's id is blank, or has characters that cannot be stored")
 
 
 def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
@@ -151,5 +176,5 @@ def _read_folder(folder: Traversable | Path) -> ChameleonPersonalization:
     try:
         card: dict[str, Any] = json.loads(folder.joinpath(CARD).read_text(encoding="utf-8"))
         return ChameleonPersonalization.from_parts(card, folder.joinpath(TENSORS).read_bytes())
-    except (OSError, ValueError, AttributeError) as error:
-        raise PersonalizationError(f"the edit in {folder} cannot be read ({type(error).__name__})") from error
+    except (OSError, ValueError, AttributeError, RecursionError) as error:  # the last one: JSON nested very deeply
+        raise PersonalizationError(f"{CARD} or {TENSORS} cannot be read ({type(error).__name__})") from error

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from idiolect.methods.texts import storable
 from idiolect.models.language_model import CompletionModel, CompletionRequest, Message, SamplingParams, Usage
 from idiolect.models.thoughts import after_thoughts
+from idiolect.people.user import unstorable_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,22 @@ class NeutralText:
 
     Args:
         request: the request that it answers.
-        text: the text.
-        logprob: its mean log-probability per token under the unchanged model, in nat.
+        text: the text, not blank; it can be stored (`methods.texts.storable`), and so can the request.
+        logprob: its mean log-probability per token under the unchanged model, in nat, finite.
+
+    Raises:
+        ValueError: a value is not what it must be.
     """
 
     request: str
     text: str
     logprob: float
+
+    def __post_init__(self) -> None:
+        if not self.text.strip() or unstorable_part(self.text) or unstorable_part(self.request):
+            raise ValueError("a neutral text is blank, or has characters that cannot be stored")
+        if not isfinite(self.logprob):
+            raise ValueError(f"logprob is {self.logprob!r}, must be finite")
 
 
 async def draw_texts(

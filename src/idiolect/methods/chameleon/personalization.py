@@ -31,6 +31,7 @@ FORMAT = 3
 2, texts were judged by their tokens' probabilities, in one score with opinions: such evidence (`Evidence`) is kept."""
 
 _READ = (1, 2, FORMAT)
+_LONGEST = 1e30  # float32 holds no number above 3.4e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,22 @@ class StartMeasures:
     """Measurements of a model that do not depend on a person (`start`).
 
     Args:
-        scale: mean length of the activations of each layer, > 0.
-        neutral: texts of the model itself.
+        scale: mean length of the activations of each layer, in (0, 1e30).
+        neutral: texts of the model itself; at least one, without which a change would cost nothing.
+
+    Raises:
+        ValueError: a value is not what it must be.
     """
 
     scale: tuple[float, ...]
     neutral: tuple[NeutralText, ...]
+
+    def __post_init__(self) -> None:
+        for length in self.scale:
+            if not 0 < length < _LONGEST:
+                raise ValueError(f"scale is {length!r}, must be in (0, {_LONGEST:g})")
+        if not self.neutral:
+            raise ValueError("neutral is empty, must have at least one text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,8 @@ def start_of(learned: ChameleonPersonalization) -> Start:
     """Return the start that a group's edit is for a person.
 
     Raises:
-        PersonalizationError: the edit was not learned as a start, because its preset was another one, or it does not
-            answer, because it gains nothing or costs too much.
+        PersonalizationError: the edit was not learned as a start, because its preset was another one; or its layers
+            differ in rank, as no trained edit's do; or it does not answer, because it gains nothing or costs too much.
     """
     if not learned.used:
         raise PersonalizationError(
@@ -116,6 +116,8 @@ def start_of(learned: ChameleonPersonalization) -> Start:
             "grouped"
         )
     layers = edit.layers.values()
+    if len({each.read.shape[0] for each in layers}) > 1:
+        raise PersonalizationError(f"the edit of {learned.user_id!r} has layers of different ranks, so it is damaged")
     factors = EditFactors(torch.stack([each.read for each in layers]), torch.stack([each.write for each in layers]))
     return Start(factors, measures, learned.user_id, edit.digest)
 
