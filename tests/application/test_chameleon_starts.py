@@ -189,6 +189,7 @@ async def test_a_name_that_is_no_start_is_an_error_that_says_why(
     (damaged / "edit.safetensors").write_bytes(b"")
     refused: list[tuple[str, type[IdiolectError], str]] = [
         ("writers", UnknownGroupError, "writers"),
+        ("x" * 300, UnknownGroupError, "xxx"),
         ("empty", NotFittedError, "empty"),
         (str(tmp_path / "bare"), SettingsError, "there is no edit.json in this folder, so it holds no edit of a group"),
         (str(damaged), PersonalizationError, "damaged"),

@@ -127,7 +127,7 @@ def test_a_start_of_other_weights_is_refused_and_what_to_fit_is_told(folder: Pat
 
 @pytest.mark.parametrize(
     ("given", "counts"),
-    [(("--preset", "grouped"), ("10", "0", "0")), (("--preset", "measured"), ("10", "8", "512"))],
+    [(("--preset", "grouped"), ("14", "0", "0")), (("--preset", "measured"), ("14", "8", "512"))],
 )
 def test_a_dry_run_counts_the_models_own_texts_only(
     folder: Path, given: tuple[str, ...], counts: tuple[str, ...]

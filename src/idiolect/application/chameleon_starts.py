@@ -81,7 +81,7 @@ def open_start(name: str, store: Callable[[], Store], *, model: str, fingerprint
     except UnknownGroupError as error:
         if _is_path(name):
             return open_folder(name, model=model, fingerprint=fingerprint), "folder"
-        if Path(name).is_dir():
+        if _is_folder(name):
             raise UnknownGroupError(
                 f"{error}; there is a folder of that name, which holds a copy at most: to begin at it nevertheless, "
                 f"write .{os.sep}{name}"
@@ -159,6 +159,14 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
                 part.unlink(missing_ok=True)
     except OSError as error:
         raise SettingsError(f"{folder}: cannot write the edit ({error.strerror})") from error
+
+
+def _is_folder(name: str) -> bool:
+    """Return whether there is a folder of that name; no name is too long or too strange to be asked about."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_path(name: str) -> bool:

@@ -150,7 +150,8 @@ class Letters:
 
     async def embed(self, texts: Sequence[str]) -> FloatArray:
         counts = np.array([[text.count(letter) + 0.01 for letter in "aeinorstwz"] for text in texts], dtype=np.float32)
-        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+        unit: FloatArray = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+        return unit
 
 
 def said(answer: ChosenAnswer) -> str:
