@@ -112,8 +112,12 @@ def table(found: Sequence[Curves]) -> list[str]:
     for name, points in rows.items():
         gain, cost = estimated([point.gain for point, _ in points]), estimated([point.cost for point, _ in points])
         equal = [(point.gain, other) for point, other in points if other is not None]
-        others = (estimated([other for _, other in equal]), estimated([gain - other for gain, other in equal]))
-        lines.append(f"| {name} | {gain} | {cost} | {' | '.join(others) if equal else '– | –'} |")
+        others = "– | –"
+        if equal:
+            others = (
+                f"{estimated([other for _, other in equal])} | {estimated([gain - other for gain, other in equal])}"
+            )
+        lines.append(f"| {name} | {gain} | {cost} | {others} |")
     step, trained = (fmean(each.seconds[way] for each in found) for way in (0, 1))
     lines += ["", f"Learning took {step:.0f} CPU seconds for the step, and {trained:.0f} for all steps of fine-tuning."]
     return lines

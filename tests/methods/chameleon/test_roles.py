@@ -116,3 +116,12 @@ def test_roles_of_a_group_leave_every_member_something_to_learn_from(owner: str)
 def test_roles_of_a_group_of_single_texts_hold_nothing_out() -> None:
     members = [User(f"u{at}", texts=(f"text number {at} of ten",)) for at in range(10)]
     assert deal_roles(members, settings(), owner="g") == [Roles(learning=user) for user in members]
+
+
+def test_short_answers_that_many_questions_share_are_learned_from() -> None:
+    user = User("u", opinions=tuple(Opinion(f"How was dish {i}?", "good") for i in range(10)))
+    (roles,) = deal_roles([user], preset("measured"), owner="u")
+    assert (roles.n_learning, len(roles.judging)) == (8, 2)
+    long = User("u", opinions=tuple(Opinion(f"How was dish {i}?", "good, but the rice was cold") for i in range(10)))
+    (roles,) = deal_roles([long], preset("measured"), owner="u")
+    assert (roles.n_learning, len(roles.judging)) == (10, 0), "no answer judges that was learned from"

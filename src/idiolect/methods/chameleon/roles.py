@@ -19,6 +19,8 @@ from idiolect.people.user import Opinion, User
 
 Item = Opinion | str
 
+_TELLING_WORDS = 5  # minimum number of words with which a free answer counts as a wording of its own
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -188,9 +190,12 @@ def _wording(item: Item) -> str:
 
 
 def _wordings_inside(item: Item) -> Iterator[str]:
-    """Yield the wording of the question or text, and of a free answer, which may also be one of the texts."""
+    """Yield the wording of the question or text, and of a free answer, which may also be one of the texts.
+
+    An answer of a few words gives nothing away: many questions are answered "good".
+    """
     yield _wording(item)
-    if isinstance(item, Opinion) and not item.question.choices:
+    if isinstance(item, Opinion) and not item.question.choices and len(words_of(item.answer)) >= _TELLING_WORDS:
         yield _folded(item.answer)
 
 
