@@ -140,7 +140,7 @@ def _print_reason(conversation: Conversation, chat: PersonalizedChat) -> None:
     """Print what answers and why, if that has changed since the last turn."""
     who = {(True, True): "prompt and edit", (True, False): "prompt", (False, True): "edit"}
     used = who.get((bool(chat.prompt), bool(chat.edit_digest)), "base model")
-    reason = f"[{used}: {chat.why}]"
+    reason = f"[{chat.why}]" if chat.why.startswith(used) else f"[{used}: {chat.why}]"
     if reason != conversation.reason:
         _note(reason)
         if chat.stale:
