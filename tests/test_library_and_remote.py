@@ -42,7 +42,7 @@ def test_workspace_works_inside_a_running_event_loop() -> None:
         block.code for block in blocks_of(LIBRARY) if "asyncio.run" not in block.code and "Workspace" in block.code
     ]
     blocking += [block.code for block in blocks_of(LIBRARY) if "run_evaluation" in block.code]
-    assert len(blocking) == 5
+    assert len(blocking) == 6
     together = "\n".join(textwrap.dedent(code) for code in blocking)
     (ran,) = run_blocks([Block(LIBRARY, 0, "python", INSIDE_A_LOOP.format(code=together))])
     assert ran.status == 0, f"{ran.stdout}\n{ran.stderr}"

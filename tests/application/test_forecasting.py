@@ -125,9 +125,9 @@ async def test_a_real_fit_stays_within_what_is_never_exceeded(tmp_path: Path) ->
 def test_what_chameleon_would_write_is_counted() -> None:
     users = [U1, U2, SILENT]
     own = forecast_chameleon(users, SMALL, model="embedded")  # 8 texts of the model itself, once for all users
-    assert own == ChameleonForecast("measured", "embedded", 3, 1, 20, generations=8, most_completion_tokens=8 * 64)
+    assert own == ChameleonForecast("measured", "embedded", 3, 1, 28, generations=8, most_completion_tokens=8 * 64)
     stepped = forecast_chameleon(users, replace(SMALL, preset="grouped"), model="embedded")
-    assert (stepped.preset, stepped.queries) == ("grouped", 20), "every opinion and text that is not held out"
+    assert (stepped.preset, stepped.queries) == ("grouped", 28), "every opinion and text that is not held out"
     assert (stepped.generations, stepped.most_completion_tokens) == (0, 0), "the group's edit brings the texts"
     paper = forecast_chameleon(users, PAPER, model="embedded")
     assert paper.generations == 2 * (2 * 6 + 2), "both sides of each pair, and two insights a user"

@@ -335,29 +335,27 @@ def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None
     assert asked.exit_code == 0, asked.stderr
     assert "learned from 2 members" in asked.stdout
     assert "groups readers" in " ".join(run("users", "show", "u2", "--store", store).stdout.split())
-    assert run("users", "forget", "u1", "--store", store, "--yes").exit_code == 0
+    forgotten = run("users", "forget", "u1", "--store", store, "--yes")
+    assert forgotten.exit_code == 0, forgotten.output
     gone = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
     assert (gone.exit_code, gone.stdout) == (1, "")
     assert "fit it again: idiolect groups fit readers" in gone.stderr
 
 
-def where_silent_is_held_out(members: list[User]) -> str:
-    """A group in which the only item of one member is drawn to choose or to judge, so that nothing is left to learn."""
-    names = (f"readers{at}" for at in range(99))
-    return next(n for n in names if None in [r.learning for r in deal_roles(members, preset("grouped"), owner=n)])
-
-
 def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, model: str) -> None:
-    people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
+    """Somebody who says only what judges another member leaves the group nothing to learn from."""
+    people = write_people(tmp_path / "users.jsonl", [writer("u1")])
     with Store.open(store, create=False) as opened:
         from idiolect.people.users_file import read_users
 
-        opened.save_users(members := list(read_users(people)))
-        readers = where_silent_is_held_out(members)
-        opened.groups.create(readers, ("u1", "silent"))
-    result = run("groups", "fit", readers, "--model", model, "--store", store)
+        (told,) = read_users(people)
+        judging = deal_roles([told], preset("grouped"), owner="u1", choosing_share=0.0)[0].judging[0]
+        echo = User("echo", texts=(judging,)) if isinstance(judging, str) else User("echo", opinions=(judging,))
+        opened.save_users([told, echo])
+        opened.groups.create("readers", ("u1", "echo"))
+    result = run("groups", "fit", "readers", "--model", model, "--store", store)
     assert result.exit_code == 0, result.stderr
-    assert "left out because of too little history: silent" in result.stdout
+    assert "left out because of too little history: echo" in result.stdout
 
 
 @pytest.mark.parametrize("given", [[], ["--user", "u1", "--group", "g"], ["--group", "g", "--method", "both"]])

@@ -58,7 +58,13 @@ async def test_it_goes_on_with_the_same_edit_elsewhere_and_with_no_other(tmp_pat
 
     async def ask(folder: Path, methods: str = "vanilla,chameleon-start") -> None:
         values = {"task": "users", "data": data, "model": model, "methods": methods, "train": 2, "test": 1}
-        values |= {"preset": "api", "similarity": "bm25", "controls": False, "from_group": str(folder)}
+        values |= {
+            "preset": "api",
+            "similarity": "bm25",
+            "controls": False,
+            "baseline": "chameleon-start",
+            "from_group": str(folder),
+        }
         await ask_people(prepare(EvaluationConfig.model_validate(values)), out, calls=CallSettings())
 
     first = saved(tmp_path / "here" / "critics", model)

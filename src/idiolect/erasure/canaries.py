@@ -44,7 +44,8 @@ SHORTEST = 6  # minimum number of characters of a canary
 MOST = 50_000  # with this many, the search takes some 10 s and half a GiB
 _FEWEST_CHARACTERS = 4  # minimum number of different characters; a line of dashes identifies nobody
 _NUMBERS = re.compile(r"[\d\W_]{0,11}")  # dates, shares, counts, which any data may contain
-_OURS = frozenset({"method", "format", "model", "optimizer", "settings"})  # keys with values that are nobody's data
+# Keys with values that are nobody's data; "start" has measurements of the model, and what it wrote without guidance.
+_OURS = frozenset({"method", "format", "model", "optimizer", "settings", "start"})
 _SOURCE = (".py", ".jinja", ".toml")
 SLICE_WIDTH = 32  # bytes of a canary of tensors
 MOST_SLICES = 20_000

@@ -140,12 +140,11 @@ class LocalModel:
     @property
     def notes(self) -> list[str]:
         """Notes for people on how the model handled its requests; one sentence each."""
-        if not self._thoughts_cut_off:
-            return []
-        return [
+        note = (
             f"{self.name}: {self._thoughts_cut_off:,} answers ended within a thought, and nothing was said; a model "
             "that thinks needs more tokens: allow thousands with --max-tokens (max_tokens)"
-        ]
+        )
+        return [note] if self._thoughts_cut_off else []
 
     async def __aenter__(self) -> LocalModel:
         return self
@@ -336,7 +335,6 @@ class LocalModel:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Turn failures in the context into `ModelError`; a closed model does not work."""
         if self._closed:
             raise ModelError(f"the model {self.name!r} is closed")
         try:
@@ -355,8 +353,9 @@ class LocalModel:
         return self.network if dtype == self.network.dtype else Network(copy_in_dtype(self.network.module, dtype))
 
     def _passing(self, targets: Sequence[Target]) -> PassSettings:
-        # In the worker thread only: it may run a pass, which must not meet the hooks of another.
-        packed = self._packs_whole(max((target.longest for target in targets), default=0))
+        packed = self._packs_whole(
+            max((each.longest for each in targets), default=0)
+        )  # may run a pass: in the worker only
         return PassSettings(packed, self.settings.max_pass_tokens or self._usual_pass_tokens())
 
     @torch.inference_mode()
@@ -374,9 +373,7 @@ class LocalModel:
         return self._packed if self._packs_whole(max(item.longest for item in items)) else self._padded
 
     def _packs_whole(self, longest: int) -> bool:
-        """Return whether the architecture supports packing, and every attention window spans the longest text."""
-        window = self.network.window
-        if window is not None and longest > window:
+        if (window := self.network.window) is not None and longest > window:
             return False
         if self._packs is None:
             self._packs = packs(self._scoring)

@@ -81,7 +81,7 @@ async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypa
     assert measured == ["measured"]
     texts = of.weights().settings.stepping
     assert texts is not None
-    assert calls[0] - calls[1] == texts.neutral_texts, "whose turn comes first bears the cost"
+    assert calls[0] - calls[1] == 2 * texts.neutral_texts, "whose turn comes first bears the cost: written and scored"
 
 
 async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path) -> None:
