@@ -353,9 +353,7 @@ class LocalModel:
         return self.network if dtype == self.network.dtype else Network(copy_in_dtype(self.network.module, dtype))
 
     def _passing(self, targets: Sequence[Target]) -> PassSettings:
-        packed = self._packs_whole(
-            max((each.longest for each in targets), default=0)
-        )  # may run a pass: in the worker only
+        packed = self._packs_whole(max((each.longest for each in targets), default=0))  # in the worker only
         return PassSettings(packed, self.settings.max_pass_tokens or self._usual_pass_tokens())
 
     @torch.inference_mode()
