@@ -18,13 +18,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
-from scipy.stats import t as student_t
+from intervals import t_interval
 
 from idiolect import User
-from idiolect.application.chameleon_starts import open_folder, packaged_start
+from idiolect.application.chameleon_starts import start_in
 from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.judging import fluency, log_likelihoods
 from idiolect.methods.chameleon.settings import ChameleonSettings, preset
@@ -93,10 +93,7 @@ def _without_limit() -> ChameleonSettings:
 
 def estimated(values: Sequence[float]) -> str:
     """Return the mean with a 95 % t interval."""
-    if len(values) < 2:
-        return f"{fmean(values):+.3f}"
-    half = float(student_t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
-    return f"{fmean(values):+.3f} [{fmean(values) - half:+.3f}, {fmean(values) + half:+.3f}]"
+    return f"{fmean(values):+.3f}" if len(values) < 2 else t_interval(values).signed
 
 
 def table(found: Sequence[Curves]) -> list[str]:
@@ -126,13 +123,8 @@ def table(found: Sequence[Curves]) -> list[str]:
 async def run(options: argparse.Namespace) -> list[Curves]:
     """Return the curves of all people, and print those of each when they are there."""
     model = load_local_model("embedded")
-    weights = model.fingerprint()
-    if options.from_group:
-        start = open_folder(options.from_group, model="embedded", fingerprint=weights)
-    else:
-        found_start = await packaged_start("embedded", weights, model)
-        assert found_start is not None
-        start = found_start
+    start = await start_in(options.from_group, "embedded", model.fingerprint(), model)
+    assert start is not None
     found = []
     for user in read_users(options.users):
         if user.id in options.without.split(",") or len(found) == options.people:

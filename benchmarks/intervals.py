@@ -1,4 +1,4 @@
-"""Means over people with bootstrap intervals clustered by person, and paired differences, for one value a person.
+"""Means over people with intervals clustered by person, bootstrap or t, and paired differences, for one value a person.
 
 What the scripts of `benchmarks/` report; an evaluation's answers, which people share questions of, go to `statistics`.
 The unit is the person: answers of one person hang together, so people are resampled, never answers. A person's value is
@@ -9,8 +9,9 @@ need no extra for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _OUTSIDE = (1 - 0.95) / 2  # share of the resampled means on each side of the in
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over n people and its two-sided 95 % bootstrap interval (percentile)."""
+    """A mean over n people and its two-sided 95 % interval."""
 
     n: int
     mean: float
@@ -30,9 +31,14 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    @property
+    def signed(self) -> str:
+        """The same with signs, for differences."""
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
-    """Return the mean over people with its interval.
+    """Return the mean over people with its bootstrap interval (percentile).
 
     Args:
         values: one value a person; at least two people.
@@ -51,6 +57,19 @@ def mean_interval(values: Mapping[str, float], *, seed: int = 0) -> Interval:
     if np.ptp(sample) == 0:  # rounding would give a constant a width
         low = high = mean
     return Interval(n, mean, float(low), float(high))
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Return the mean over people with Student's t interval.
+
+    Args:
+        values: one value a person; at least two people.
+    """
+    from scipy.stats import t as student_t  # an extra, which other scripts do without
+
+    n, mean = len(values), fmean(values)
+    half = float(student_t.ppf(1 - _OUTSIDE, n - 1)) * stdev(values) / n**0.5
+    return Interval(n, mean, mean - half, mean + half)
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) -> Interval:

@@ -18,9 +18,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
-from scipy.stats import t as student_t
+from intervals import t_interval
 
 Scores = dict[str, dict[str, dict[str, float]]]  # measure → arm → person → mean
 
@@ -57,10 +57,8 @@ def estimated(values: Iterable[float]) -> str:
     found = list(values)
     if len(found) < 2:
         return f"{fmean(found):+.3f}, n = {len(found)}" if found else "none"
-    half = float(student_t.ppf(0.975, len(found) - 1)) * stdev(found) / len(found) ** 0.5
-    mean = fmean(found)
     above = sum(value > 0 for value in found)
-    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}], n = {len(found)}, {above} above 0"
+    return f"{t_interval(found).signed}, n = {len(found)}, {above} above 0"
 
 
 def paired(a: Mapping[str, float], b: Mapping[str, float]) -> list[float]:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from idiolect import User
-from idiolect.application.chameleon_starts import open_folder, packaged_start
+from idiolect.application.chameleon_starts import start_in
 from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.preferences import subject_query, subjects
 from idiolect.methods.chameleon.settings import preset
@@ -33,11 +33,7 @@ async def written(model: CompletionModel, requests: Sequence[str], sampling: Sam
 
 async def page(people: Sequence[User], model: LocalModel, options: argparse.Namespace) -> list[str]:
     """Return the lines of the page."""
-    start = (
-        open_folder(options.from_group, model="embedded", fingerprint=model.fingerprint())
-        if options.from_group
-        else await packaged_start("embedded", model.fingerprint(), model)
-    )
+    start = await start_in(options.from_group, "embedded", model.fingerprint(), model)
     requests = [subject_query(each).text for each in subjects()[: options.subjects]]
     sampling = SamplingParams(options.tokens, options.temperature, seed=options.seed)
     base = await written(model, requests, sampling)

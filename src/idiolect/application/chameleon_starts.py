@@ -30,6 +30,24 @@ if TYPE_CHECKING:
 CARD, TENSORS = "edit.json", "edit.safetensors"
 
 
+def start_folder(given: str | None, name: str) -> Path | Traversable | None:
+    """Return the folder of the edit that is given, or else packaged for the model of that name; None if none is."""
+    if given is not None:
+        return Path(given)
+    packaged = files("idiolect.methods.chameleon").joinpath("starts")
+    return packaged.joinpath(name) if name == DEFAULT_MODEL else None
+
+
+async def start_in(given: str | None, name: str, fingerprint: str, model: EditableModel) -> Start | None:
+    """Return the start in the folder that is given, or else the packaged one; None if none is.
+
+    Errors are those of `open_folder` and `packaged_start`.
+    """
+    if given is not None:
+        return open_folder(given, model=name, fingerprint=fingerprint)
+    return await packaged_start(name, fingerprint, model)
+
+
 async def packaged_start(name: str, fingerprint: str, model: EditableModel) -> Start | None:
     """Return the start that is packaged for a model; None if none is.
 
@@ -45,12 +63,12 @@ async def packaged_start(name: str, fingerprint: str, model: EditableModel) -> S
         PersonalizationError: the package is damaged.
         ModelError: the model failed.
     """
-    if name != DEFAULT_MODEL:
+    if (folder := start_folder(None, name)) is None:
         return None
     from idiolect.methods.chameleon.start import remeasured, start_of
 
     with _told_of(f"the packaged edit of {name!r} is damaged", "install idiolect again"):
-        learned = _read_folder(files("idiolect.methods.chameleon").joinpath("starts").joinpath(DEFAULT_MODEL))
+        learned = _read_folder(folder)
         start = start_of(learned)
     return start if learned.fingerprint == fingerprint else await remeasured(start, model)
 

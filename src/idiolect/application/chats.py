@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import get_args
 
 from idiolect.application.arguments import check_type
@@ -19,7 +20,7 @@ from idiolect.application.chat_personalization import Chosen, choose_edit, choos
 from idiolect.application.model_pool import OpenModel
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod, MethodName
 from idiolect.application.owner import Owner
-from idiolect.application.personalized_chat import CHAT_SAMPLING, ChatAnswer, PersonalizedChat, no_shorter
+from idiolect.application.personalized_chat import CHAT_SAMPLING, ChatAnswer, PersonalizedChat
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import ContextLengthError, ModelError, SettingsError
 from idiolect.models.language_model import Completion, CompletionModel, LanguageModel, SamplingParams
@@ -183,7 +184,7 @@ def _put_together(
         for version in versions():
             if version != text:
                 yield prompted.with_prompt(with_prefix(turns, version), version)
-        yield bare.left_out("the conversation is too long for the model's context with the person's prompt")
+        yield replace(bare, why="the conversation is too long for the model's context with the person's prompt")
 
     explanation = prompt.prompt.explanation
     prompted = bare.with_prompt(with_prefix(turns, text), text, explanation=explanation, shorter=shorter)
@@ -192,7 +193,8 @@ def _put_together(
 
 def _versions(prepared: PersonalizedChat) -> Iterator[PersonalizedChat]:
     yield prepared
-    yield from (prepared.shorter or no_shorter)()
+    if prepared.shorter is not None:
+        yield from prepared.shorter()
 
 
 def _ended(workspace: AsyncWorkspace) -> None:

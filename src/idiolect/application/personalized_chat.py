@@ -84,10 +84,6 @@ class PersonalizedChat:
         why = explanation or self.explanation
         return replace(self, messages=messages, prompt=prompt, explanation=why, shorter=shorter)
 
-    def left_out(self, why: str) -> PersonalizedChat:
-        """Return the conversation with another reason why the prompt is not used."""
-        return replace(self, why=why)
-
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
@@ -105,8 +101,3 @@ class ChatAnswer:
     def text(self) -> str:
         """The text of the answer."""
         return self.completion.text
-
-
-def no_shorter() -> Iterator[PersonalizedChat]:
-    """Return no shorter forms."""
-    return iter(())

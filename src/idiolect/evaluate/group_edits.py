@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiolect.application.chameleon_starts import CARD
-from idiolect.application.names import DEFAULT_MODEL
+from idiolect.application.chameleon_starts import CARD, start_folder
 from idiolect.errors import SettingsError
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.plan import PlannedArm, entry_of
@@ -44,14 +40,11 @@ def group_notes(config: EvaluationConfig, arms: Sequence[PlannedArm]) -> tuple[s
 
 def _card(config: EvaluationConfig) -> Mapping[str, Any] | None:
     """Return the card of the group's edit that is named, or packaged for the model; None if there is none."""
-    if config.from_group is not None:
-        path: Path | Traversable = Path(config.from_group) / CARD
-    elif config.model == DEFAULT_MODEL:
-        path = files("idiolect.methods.chameleon").joinpath("starts", config.model, CARD)
-    else:
+    folder = start_folder(config.from_group, config.model)
+    if folder is None:
         return None
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(folder.joinpath(CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return card if isinstance(card, Mapping) else None

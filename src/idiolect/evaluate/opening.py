@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from idiolect.application.chameleon import editable_model
-from idiolect.application.chameleon_starts import open_folder, packaged_start
+from idiolect.application.chameleon_starts import start_in
 from idiolect.application.choices import FermiChoices, fermi_settings
 from idiolect.application.model_pool import ModelPool, OpenModel, suggesting
 from idiolect.application.presets import ChosenPreset, choose_preset
@@ -128,10 +128,7 @@ async def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeig
     from idiolect.methods.chameleon.settings import preset
 
     fingerprint = opened.fingerprint()
-    if config.from_group is None:
-        start = await packaged_start(config.model, fingerprint, editable_model(opened))
-    else:
-        start = open_folder(config.from_group, model=config.model, fingerprint=fingerprint)
+    start = await start_in(config.from_group, config.model, fingerprint, editable_model(opened))
     name = config.chameleon_preset or ("measured" if start is None else "grouped")
     return OpenWeights(
         editable_model(opened),

@@ -62,26 +62,18 @@ def unusual(settings: Any) -> dict[str, object]:
     Args:
         settings: a frozen dataclass; every field has a default.
     """
+    return _values(settings, type(settings)())
+
+
+def _values(settings: Any, usual: Any) -> dict[str, object]:
+    """Return by path the values that differ from the usual ones; all of them if `usual` is None."""
     found: dict[str, object] = {}
-    usual = type(settings)()
     for field in fields(settings):
-        value = getattr(settings, field.name)
+        value, ordinary = getattr(settings, field.name), getattr(usual, field.name, None)
         if is_dataclass(value):
-            inside = _all_values(value) if getattr(usual, field.name) is None else unusual(value)
+            inside = _values(value, None) if ordinary is None else unusual(value)
             found |= {f"{field.name}.{path}": inner for path, inner in inside.items()}
-        elif value != getattr(usual, field.name):
-            found[field.name] = value
-    return found
-
-
-def _all_values(settings: Any) -> dict[str, object]:
-    """Return every value by path."""
-    found: dict[str, object] = {}
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if is_dataclass(value):
-            found |= {f"{field.name}.{path}": inner for path, inner in _all_values(value).items()}
-        else:
+        elif usual is None or value != ordinary:
             found[field.name] = value
     return found
 

@@ -6,6 +6,9 @@ from typing import Any, get_args
 
 from idiolect.errors import SettingsError
 
+MOST_RANK = 4096
+"""Maximum rank of an edit or a LoRA: far more than is useful, and as much as memory holds."""
+
 
 def require(holds: bool, name: str, value: object, must_be: str) -> None:
     """Check a condition on a setting.

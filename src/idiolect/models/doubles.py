@@ -19,7 +19,7 @@ from idiolect.models.language_model import (
     Streamed,
     Usage,
 )
-from idiolect.models.streaming import in_words
+from idiolect.models.streaming import completed_in_words
 
 CompleteFunction = Callable[[CompletionRequest], str | Completion]
 ChoiceFunction = Callable[[ChoiceRequest], Sequence[float] | ChoiceLogProbs]
@@ -56,12 +56,9 @@ class FunctionModel:
         self.completion_requests.extend(requests)
         return [_completion(request, self._complete(request)) for request in requests]
 
-    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
         """Yield the completion word by word, then the whole."""
-        (completion,) = await self.complete([request])
-        async for word in in_words(completion.text):
-            yield word
-        yield completion
+        return completed_in_words(self, request)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the log-probabilities of each request's choices, in order."""

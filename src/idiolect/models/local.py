@@ -122,15 +122,14 @@ class LocalModel:
         self.tokenizer, self._files, self._origin = tokenizer, files, origin or Origin(Path(name).name)
         self.network = Network(network)
         self._scoring = self._scoring_network()
+        usual_pass_tokens = _PASS_TOKENS_ON_CPU if self._scoring.device.type == "cpu" else _PASS_TOKENS_ELSEWHERE
+        self._pass_tokens = self.settings.max_pass_tokens or usual_pass_tokens
         self.format = ChatFormat(tokenizer, generation_eos(network))
         self._encoder = RequestEncoder(self.format, self.network)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-local-model")
         self._padded = PaddedScorer(self._scoring, batch_size=self.settings.batch_size)
-        self._packed = PackedScorer(
-            self._scoring,
-            cache=PrefixCache(self.settings.prefix_cache_tokens),
-            max_pass_tokens=self.settings.max_pass_tokens or self._usual_pass_tokens(),
-        )
+        cache = PrefixCache(self.settings.prefix_cache_tokens)
+        self._packed = PackedScorer(self._scoring, cache=cache, max_pass_tokens=self._pass_tokens)
         self._packs: bool | None = None if self.settings.prefix_reuse else False
         self._completions = Coalescer(self._generate, self._worker)
         self._choices = Coalescer(self._score, self._worker)
@@ -335,6 +334,7 @@ class LocalModel:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
+        """Turn failures in the context into `ModelError`; a closed model does not work."""
         if self._closed:
             raise ModelError(f"the model {self.name!r} is closed")
         try:
@@ -344,17 +344,14 @@ class LocalModel:
         except Exception as error:
             raise ModelError(f"the model {self.name!r} failed: {type(error).__name__}: {error}") from error
 
-    def _usual_pass_tokens(self) -> int:
-        return _PASS_TOKENS_ON_CPU if self._scoring.device.type == "cpu" else _PASS_TOKENS_ELSEWHERE
-
     def _scoring_network(self) -> Network:
         wanted = self.settings.scoring_dtype
         dtype = self.network.dtype if wanted is None else dtype_named(wanted)
         return self.network if dtype == self.network.dtype else Network(copy_in_dtype(self.network.module, dtype))
 
     def _passing(self, targets: Sequence[Target]) -> PassSettings:
-        packed = self._packs_whole(max((each.longest for each in targets), default=0))  # in the worker only
-        return PassSettings(packed, self.settings.max_pass_tokens or self._usual_pass_tokens())
+        # In the worker thread only: it may run a pass, which must not meet the hooks of another.
+        return PassSettings(self._packs_whole(max((each.longest for each in targets), default=0)), self._pass_tokens)
 
     @torch.inference_mode()
     def _generate(self, items: list[EncodedPrompt]) -> list[Generated]:
@@ -371,6 +368,7 @@ class LocalModel:
         return self._packed if self._packs_whole(max(item.longest for item in items)) else self._padded
 
     def _packs_whole(self, longest: int) -> bool:
+        """Return whether the architecture supports packing, and every attention window spans the longest text."""
         if (window := self.network.window) is not None and longest > window:
             return False
         if self._packs is None:

@@ -24,7 +24,7 @@ from idiolect.models.language_model import (
     Streamed,
     Usage,
 )
-from idiolect.models.streaming import in_words, stream_of
+from idiolect.models.streaming import completed_in_words, stream_of
 
 FORMAT = 1
 
@@ -150,12 +150,9 @@ class ReplayModel:
         found = [self._find("complete", request) for request in requests]
         return [Completion(**{**result, "usage": Usage(**result["usage"])}) for result in found]
 
-    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
         """Yield the recorded completion word by word, then the whole; raise errors as `complete` does."""
-        (completion,) = await self.complete([request])
-        async for word in in_words(completion.text):
-            yield word
-        yield completion
+        return completed_in_words(self, request)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
         """Return the recorded log-probabilities.

@@ -63,6 +63,14 @@ async def stream_of(model: CompletionModel, request: CompletionRequest) -> Async
         await stream.aclose()
 
 
+async def completed_in_words(model: CompletionModel, request: CompletionRequest) -> AsyncGenerator[Streamed, None]:
+    """Yield a model's completion word by word, then the whole; raise errors as `complete` does."""
+    (completion,) = await model.complete([request])
+    async for word in in_words(completion.text):
+        yield word
+    yield completion
+
+
 async def in_words(text: str) -> AsyncGenerator[str, None]:
     """Yield a text word by word, each with the blanks before it, in different ticks of the event loop."""
     start = 0

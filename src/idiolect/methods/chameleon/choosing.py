@@ -31,8 +31,6 @@ async def choose(
     neutral: Sequence[Text],
     model: EditableModel,
     settings: ChameleonSettings,
-    *,
-    base_fluency: ItemScores | None = None,
 ) -> tuple[Variant, tuple[Trial, ...], Usage]:
     """Choose the variant with the greatest gain (`mean_gain`) among those whose fluency cost is within the limit.
 
@@ -45,7 +43,6 @@ async def choose(
         neutral: texts of the base model itself, on which a change is a cost.
         model: the unedited model.
         settings: settings with the form of the questions and the limit.
-        base_fluency: `fluency` of the neutral texts under the unedited model, if it is known.
 
     Returns:
         The variant, the results of all variants, and the cost of what was computed here.
@@ -54,11 +51,8 @@ async def choose(
         ModelError: the model could not answer.
     """
     answering, limit = settings.answering, settings.max_fluency_cost
-    base, usage, trials = await log_likelihoods(items, model, answering), Usage(), list[Trial]()
-    if base_fluency is None:
-        base_fluency = await fluency(neutral, model)
-        usage += base_fluency.usage
-    usage += base.usage
+    base, base_fluency = await log_likelihoods(items, model, answering), await fluency(neutral, model)
+    usage, trials = base.usage + base_fluency.usage, list[Trial]()
     for variant, edit in edits.items():
         edited = model.with_edit(edit)
         own, other = await log_likelihoods(items, edited, answering), await fluency(neutral, edited)

@@ -15,11 +15,10 @@ from idiolect.methods.answering import AnsweringSettings
 from idiolect.methods.chameleon.ccs import CcsSettings
 from idiolect.methods.chameleon.evidence import JudgingSettings
 from idiolect.methods.evidence import EvidenceSettings
-from idiolect.methods.setting_checks import require, require_one_of
+from idiolect.methods.setting_checks import MOST_RANK, require, require_one_of
 from idiolect.models.edits import Gate, Positions
 
 RuleName = Literal["literal", "contrastive", "orthogonalized", "p_only", "n_only", "addition", "gradient", "grouped"]
-_MOST_RANK = 4096  # far more than is useful, and as much as memory holds
 _MOST_STEP = 1000.0  # relative to the activations; far greater ones have no finite result
 PersonalizedSide = Literal["generated", "own"]
 
@@ -181,7 +180,7 @@ class SteppingSettings:
             require(getattr(self, name) >= 1, f"stepping.{name}", getattr(self, name), "at least 1")
         most = 32  # subjects that are packaged
         require(1 <= self.neutral_texts <= most, "stepping.neutral_texts", self.neutral_texts, f"in [1, {most}]")
-        require(self.rank <= _MOST_RANK, "stepping.rank", self.rank, f"at most {_MOST_RANK}")
+        require(self.rank <= MOST_RANK, "stepping.rank", self.rank, f"at most {MOST_RANK}")
         for name in ("learning_rate", "step", "group_strength", "strength"):
             value = getattr(self, name)
             require(0 < value <= _MOST_STEP, f"stepping.{name}", value, f"greater than 0, and at most {_MOST_STEP:g}")

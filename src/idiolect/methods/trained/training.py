@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from idiolect.errors import MissingExtraError
-from idiolect.methods.setting_checks import require
+from idiolect.methods.setting_checks import MOST_RANK, require
 from idiolect.methods.trained.process_state import environment_kept, nothing_left_behind
 from idiolect.models.local import LocalModel
 
@@ -30,7 +30,6 @@ Clock = Callable[[], float]
 MakeTrainer = Callable[[Any, list[Any], str], Any]
 """Returns a trainer, given a copy of the network, its callbacks, and a folder for files."""
 
-_MOST_RANK = 4096  # far more than is useful, and as much as memory holds
 _WRAPPED = "base_model.model."  # what peft puts before the names of modules
 
 
@@ -67,7 +66,7 @@ class TrainingSettings:
         for name in ("max_steps", "batch_size", "rank", "alpha"):
             value = getattr(self, name)
             require(value >= 1, f"training.{name}", value, "at least 1")
-        require(self.rank <= _MOST_RANK, "training.rank", self.rank, f"at most {_MOST_RANK}")
+        require(self.rank <= MOST_RANK, "training.rank", self.rank, f"at most {MOST_RANK}")
         require(self.max_length >= 8, "training.max_length", self.max_length, "at least 8")
 
 
