@@ -64,7 +64,7 @@ def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, 
     people = write_people(tmp_path / "users.jsonl", [SILENT, writer("u1")])
     result = fit(people, tmp_path / "store", model)
     assert result.exit_code == 1
-    assert "silent: failed: 'silent' has 1 different opinions and texts" in result.stderr
+    assert "silent: failed: learning needs 4 different opinions and texts, but 'silent' has 1" in result.stderr
     assert "of 2 users: 1 learned, 1 failed" in result.stderr
     header, row = result.stdout.splitlines()
     assert header.split()[:6] == ["ID", "OPINIONS", "ITEMS", "PAIRS", "DROPPED", "LAYERS"]

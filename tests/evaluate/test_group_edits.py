@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from idiolect.errors import SettingsError
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.group_edits import group_notes
+from idiolect.evaluate.group_edits import check_start_is_used, group_notes
 from idiolect.evaluate.preparing import outline_of, prepare
 from tests.evaluate.small_world import arms
 
@@ -75,3 +76,19 @@ def test_the_note_is_one_of_the_screen_and_of_the_report() -> None:
     (note,) = prepared.notes
     assert note.startswith(PACKAGED)
     assert note in outline_of(prepared).notes
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes"),
+    [("vanilla,few-shot", {}), ("chameleon-paper", {}), ("chameleon", {"chameleon_preset": "measured"})],
+)
+def test_an_edit_that_no_method_begins_at_is_refused(methods: str, changes: dict[str, Any]) -> None:
+    named = EvaluationConfig(task="users", methods=methods, from_group="somewhere", **changes)
+    with pytest.raises(SettingsError, match="none of the methods begins at one"):
+        check_start_is_used(arms(methods), named)
+
+
+def test_an_edit_that_a_method_begins_at_is_not_refused() -> None:
+    named = EvaluationConfig(task="users", methods="vanilla,chameleon", from_group="somewhere")
+    check_start_is_used(arms("vanilla,chameleon"), named)
+    check_start_is_used(arms("vanilla"), EvaluationConfig(task="users", methods="vanilla"))

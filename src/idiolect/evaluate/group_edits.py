@@ -1,6 +1,7 @@
 """The group's edit at which CHAMELEON's steps begin in an evaluation, as a note for readers of its results.
 
     EvaluationConfig, arms → group_notes → Prepared.notes → screen, report
+                           → check_start_is_used → an error before anything is opened
 
 Whoever is a member of the group was learned from before, perhaps with the very texts that are held out here. A folder
 with a group's edit names no members, so nobody can be recognized and left out.
@@ -27,15 +28,32 @@ def group_notes(config: EvaluationConfig, arms: Sequence[PlannedArm]) -> tuple[s
     None is returned without an edit that can be read, and with an unknown preset, because opening the models reports
     these.
     """
-    on_weights = [arm for arm in arms if "weights" in entry_of(arm.spec).needs]
+    on_weights = _on_weights(arms)
     card = _card(config) if on_weights else None
-    if card is None or not _any_begins(on_weights, config.chameleon_preset or "grouped"):
+    try:
+        begins = card is not None and _any_begins(on_weights, config.chameleon_preset or "grouped")
+    except SettingsError:
+        return ()
+    if card is None or not begins:
         return ()
     return (
         f"CHAMELEON's steps begin at the edit of the group {str(card.get('user_id', ''))!r}, which has learned from "
         f"{_read(card)}. Whoever is a member of this group must not be evaluated with it: it may have learned from "
         "what is held out here.",
     )
+
+
+def check_start_is_used(arms: Sequence[PlannedArm], config: EvaluationConfig) -> None:
+    """Check that some arm begins at a group's edit if one is named.
+
+    Raises:
+        SettingsError: none does, so that the edit would change nothing.
+    """
+    if config.from_group is not None and not _any_begins(_on_weights(arms), config.chameleon_preset or "grouped"):
+        raise SettingsError(
+            "a group's edit is named with --from-group, but none of the methods begins at one: leave it out, or add "
+            "the method chameleon with the preset grouped"
+        )
 
 
 def _card(config: EvaluationConfig) -> Mapping[str, Any] | None:
@@ -50,13 +68,17 @@ def _card(config: EvaluationConfig) -> Mapping[str, Any] | None:
     return card if isinstance(card, Mapping) else None
 
 
+def _on_weights(arms: Sequence[PlannedArm]) -> list[PlannedArm]:
+    return [arm for arm in arms if "weights" in entry_of(arm.spec).needs]
+
+
 def _any_begins(arms: Sequence[PlannedArm], preset_name: str) -> bool:
+    """Return whether an arm begins at a group's edit; an unknown preset is a SettingsError."""
+    if not arms:
+        return False
     from idiolect.methods.chameleon.settings import preset
 
-    try:
-        settings = preset(preset_name)
-    except SettingsError:
-        return False
+    settings = preset(preset_name)
     return any(_begins(arm.method, settings) for arm in arms)
 
 

@@ -13,6 +13,7 @@ from idiolect.application.presets import ChosenPreset, choose_preset
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
+from idiolect.evaluate.group_edits import check_start_is_used
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
@@ -44,6 +45,7 @@ async def open_bench(
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
     Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way
     needs_weights = any("weights" in entry_of(spec).needs for spec in options.methods)
+    check_start_is_used(planned(options), config)
     bench = Bench(
         benchmark=benchmark,
         answering=settings.answering,

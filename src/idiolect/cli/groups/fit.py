@@ -83,7 +83,7 @@ def _print_fitted(group_id: str, fitted: GroupFitted) -> None:
 
 def save(
     group_id: GroupIdArgument,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it is created.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Folder to write; it is created.")],
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -100,10 +100,12 @@ def save(
     from idiolect.application.names import CHAMELEON
     from idiolect.store import Store
 
+    if not directory.strip():  # which a Path would take for the current folder
+        raise typer.BadParameter("the folder's name is blank", param_hint="DIR")
     with Store.open(store, create=False) as opened:
         learned = read_edit(opened.groups.personalization(group_id, CHAMELEON))
-    save_start(learned, directory)
+    save_start(learned, Path(directory))
     if json:
-        print_json({"group": group_id, "folder": str(directory)}, indent=2)
+        print_json({"group": group_id, "folder": directory}, indent=2)
     else:
         out().print(one_line(f"saved the edit of group {group_id!r} in {directory}"), markup=False)

@@ -140,9 +140,10 @@ def _enough_wordings(users: Sequence[User], settings: ChameleonSettings, owner: 
     wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
     least = least_items(settings)
     if len(wordings) < least:
+        fermi = ", or use Fermi, which needs only one opinion" if any(user.opinions for user in users) else ""
         raise PersonalizationError(
-            f"{owner!r} has {len(wordings)} different opinions and texts, but learning needs {least}: "
-            "give a longer history, or use Fermi, which needs only one opinion"
+            f"learning needs {least} different opinions and texts, but {owner!r} has {len(wordings)}: give a longer "
+            f"history{fermi}"
         )
     return wordings
 
