@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from idiolect.models.network import Network
+from idiolect.models.output_head import token_logprobs
 from idiolect.models.packing import Layout, TokenTrie
 
 Ids = tuple[int, ...]
@@ -129,30 +130,36 @@ def _packed(network: Network, targets: Sequence[Target]) -> Tensor:
             choice += 1
     layout = Layout(trie, (), tuple(range(len(trie))))
     kept = sorted(set(nodes))
-    logits = network.logits(
+    place = {node: i for i, node in enumerate(kept)}
+    logprobs = token_logprobs(
+        network,
         network.tensor(kept),
+        [place[node] for node in nodes],
+        tokens,
         input_ids=network.tensor(layout.tokens)[None],
         position_ids=network.tensor(layout.positions)[None],
         attention_mask=network.packed_mask(layout.visible()),
         use_cache=False,
-    )[0]  # (kept, V)
-    place = {node: i for i, node in enumerate(kept)}
-    rows = network.tensor([place[node] for node in nodes])  # (all tokens,)
-    logprobs = logits[rows, network.tensor(tokens)] - logits.logsumexp(dim=1)[rows]
+    )
     return logprobs.new_zeros(choice).index_add(0, network.tensor(owners), logprobs)
 
 
 def _padded(network: Network, targets: Sequence[Target]) -> Tensor:
     """Return the summed log-probability of every choice, by one padded row for each."""
-    rows = [(target.prompt, ids) for target in targets for ids in target.choices]
-    fed = [(prompt + ids)[:-1] for prompt, ids in rows]  # no prediction is needed after the last token
+    rows = [(target.prompt, choice) for target in targets for choice in target.choices]
+    fed = [(prompt + own)[:-1] for prompt, own in rows]  # no prediction is needed after the last token
     ids, mask = network.padded(fed)  # (rows, T) each
     first = min(len(prompt) for prompt, _ in rows) - 1
-    logits = network.logits(
-        torch.arange(first, ids.shape[1], device=network.device), input_ids=ids, attention_mask=mask, use_cache=False
-    )  # (rows, kept, V)
-    totals = []
-    for (prompt, choice), at in zip(rows, logits, strict=True):
-        own = at[len(prompt) - 1 - first :][: len(choice)]  # (tokens, V)
-        totals.append((own.gather(1, network.tensor(choice)[:, None])[:, 0] - own.logsumexp(dim=1)).sum())
-    return torch.stack(totals)
+    kept = ids.shape[1] - first
+    at = [row * kept + len(prompt) - 1 - first + i for row, (prompt, own) in enumerate(rows) for i in range(len(own))]
+    logprobs = token_logprobs(
+        network,
+        torch.arange(first, ids.shape[1], device=network.device),
+        at,
+        [token for _, own in rows for token in own],
+        input_ids=ids,
+        attention_mask=mask,
+        use_cache=False,
+    )
+    owners = network.tensor([row for row, (_, own) in enumerate(rows) for _ in own])
+    return logprobs.new_zeros(len(rows)).index_add(0, owners, logprobs)

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from idiolect.errors import ContextLengthError
 from idiolect.models import threads
 from idiolect.models.editing import Editor, Edits
+from idiolect.models.output_head import plain_output_weight
 from idiolect.models.prefix_cache import KeysValues
 
 
@@ -46,6 +47,11 @@ class Network:
     def editor(self) -> Editor:
         """The editor of this network, created on first use."""
         return Editor(self.module)
+
+    @cached_property
+    def output_weight(self) -> Tensor | None:
+        """The output embeddings (V, d), if logits are products of hidden states with them; see `output_head`."""
+        return plain_output_weight(self.module)
 
     def editing(self, edits: Edits | None) -> AbstractContextManager[None]:
         """Return a context in which every forward pass is edited; None adds no hooks and changes nothing."""
