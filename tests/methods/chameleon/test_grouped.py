@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from idiolect import Opinion, User
-from idiolect.errors import HaltedError, PersonalizationError, SettingsError
+from idiolect.errors import ContextLengthError, HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.grouped import GroupedChameleon
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, HistoryRead, StartedFrom
@@ -442,3 +442,34 @@ async def test_a_group_tells_its_steps() -> None:
     await GroupedChameleon(PlantedModel(), stepping()).fit_group("g", [member("ann", 20)], observer=seen.append)
     assert [(progress.done, progress.total) for progress in seen] == [(at, 4) for at in range(4)]
     assert {progress.user_id for progress in seen} == {"g"}
+
+
+# Questions that the model cannot read
+
+
+class Short(PlantedModel):
+    """A planted model that cannot read anything of the history."""
+
+    async def write_gradient(self, *_: Any, **__: Any) -> Tensor:
+        raise ContextLengthError("the prompt has 900 tokens; the model can read at most 256 in total", limit=256)
+
+    async def train_edit(self, *_: Any, **__: Any) -> EditFactors:
+        raise ContextLengthError("the prompt has 900 tokens; the model can read at most 256 in total", limit=256)
+
+
+async def test_a_question_that_is_too_long_is_named_by_its_member_and_length() -> None:
+    few, long = replace(rater(8), id="ann"), replace(rater(8), id="bob")
+    asked = replace(long.opinions[3].question, text="why " * 3000)
+    long = replace(long, opinions=(*long.opinions[:3], replace(long.opinions[3], question=asked)))
+    expected = r"the longest question of user 'bob' \(1[12],\d{3} characters\) is too long: .* at most 256"
+    with pytest.raises(ContextLengthError, match=expected) as caught:
+        await GroupedChameleon(Short(), stepping()).fit_group("all", [few, long])
+    assert caught.value.limit == 256
+    assert "why" not in str(caught.value)
+    with pytest.raises(ContextLengthError, match=expected):
+        await fit(Short(), replace(long, opinions=(*few.opinions[4:], *long.opinions)))
+
+
+async def test_without_questions_the_error_stays_as_it_is() -> None:
+    with pytest.raises(ContextLengthError, match=r"^the prompt has 900 tokens"):
+        await fit(Short(), writer(8))

@@ -12,14 +12,15 @@ reads are the group's, so a person's edit is of the group's rank, and exactly on
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import ContextLengthError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.choosing import bearable
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.chameleon.judging import judge
@@ -82,7 +83,10 @@ class GroupedChameleon:
             ModelError: the model failed.
             HaltedError: the run was halted.
         """
-        steps = _Steps(user.id, _PERSON, observer)
+        with _naming_the_longest([user]):
+            return await self._fit(user, _Steps(user.id, _PERSON, observer))
+
+    async def _fit(self, user: User, steps: _Steps) -> ChameleonPersonalization:
         (roles,) = deal_roles([user], self._settings, owner=user.id, choosing_share=0.0)
         items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
@@ -113,7 +117,10 @@ class GroupedChameleon:
         """
         if not members:
             raise PersonalizationError(f"group {group_id!r} has no members to learn from")
-        steps = _Steps(group_id, _GROUP, observer)
+        with _naming_the_longest(members):
+            return await self._fit_group(group_id, members, _Steps(group_id, _GROUP, observer))
+
+    async def _fit_group(self, group_id: str, members: Sequence[User], steps: _Steps) -> ChameleonPersonalization:
         most = self._stepping.most_held_out
         dealt = deal_group_roles(members, self._settings, owner=group_id, most_judging=most)
         kept = [(user, roles) for user, roles in zip(members, dealt, strict=True) if roles.learning is not None]
@@ -239,6 +246,22 @@ class GroupedChameleon:
 def _read(items: Sequence[Item], settings: ChameleonSettings, *, refitted: bool) -> HistoryRead:
     opinions = sum(isinstance(item, Opinion) for item in items)
     return HistoryRead(opinions, len(items) - opinions, len(own_answers(items, settings.answering)), refitted)
+
+
+@contextmanager
+def _naming_the_longest(users: Sequence[User]) -> Iterator[None]:
+    """Add to a `ContextLengthError` whose item is the longest; texts are read in windows, so it is a question."""
+    try:
+        yield
+    except ContextLengthError as error:
+        lengths = {user.id: max((len(each.question.text) for each in user.opinions), default=0) for user in users}
+        longest = max(lengths, key=lengths.__getitem__)
+        if not lengths[longest]:
+            raise
+        whose = f"the longest question of user {longest!r} ({lengths[longest]:,} characters)"
+        raise ContextLengthError(
+            f"{whose} is too long: {error}; shorten or remove this opinion", limit=error.limit, whose=whose
+        ) from error
 
 
 def _without(items: Sequence[Item], known: Sequence[Item]) -> list[Item]:
