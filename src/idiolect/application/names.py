@@ -10,6 +10,7 @@ AskedMethod = Literal["fermi", "chameleon", "both"]
 AnsweringMode = Literal["generate", "likelihood"]
 PresetName = Literal["api", "demo", "local", "paper", "paper-offline", "measured", "grouped"]
 ChameleonPresetName = Literal["grouped", "measured", "paper"]
+ScopeName = Literal["chat", "people"]  # of API keys, as in `store.api_keys`
 
 FERMI: Final = "fermi"
 CHAMELEON: Final = "chameleon"

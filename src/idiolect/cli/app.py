@@ -16,6 +16,7 @@ from idiolect.cli import ask, chat, compare, evaluate, export, fit
 from idiolect.cli.boundary import FAILED, Boundary, drop_stderr, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
+from idiolect.cli.keys.app import app as keys
 from idiolect.cli.options import examples
 from idiolect.cli.terminal import open_closed_streams, print_json, quiet_libraries
 from idiolect.cli.users.app import app as users
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "default_map": {**_NO_HELP, "users": _NO_HELP, "groups": _NO_HELP},
+        "default_map": {**_NO_HELP, "users": _NO_HELP, "groups": _NO_HELP, "keys": _NO_HELP},
     },
 )
 
@@ -79,6 +80,7 @@ app.command("compare", help=compare.HELP, epilog=examples(*compare.EXAMPLES))(co
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
 app.add_typer(users, name="users")
 app.add_typer(groups, name="groups")
+app.add_typer(keys, name="keys")
 
 
 def collect_garbage_less_often() -> None:

@@ -72,7 +72,7 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
         CacheError: a cache cannot be read.
     """
     summary = store.summary(user_id)
-    folder = None if store.folder is None else artifact_folder(store.folder, user_id)
+    folder = None if store.tenant_folder is None else artifact_folder(store.tenant_folder, user_id)
     found = sorted(folder.rglob("*")) if folder is not None and folder.is_dir() else []
     caches = list(caches)
     learned = store.personalizations(user_id)

@@ -27,10 +27,10 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
 
     With --json: one object per line. A user whose data is damaged is marked, and a warning says what to do.
     """
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     damaged: list[DamagedUser] = []
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         print_finished_erasures(opened.finished_erasures)
         listed = _noting(opened.listed(), damaged)
         if json:
