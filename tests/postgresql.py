@@ -84,10 +84,30 @@ def running_server() -> Iterator[PostgresqlServer]:
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
         start = ["start", "-w", "-t", "60", "-l", home / "log", "-o", f"{options} -k {home}"]
         _run([folder / "pg_ctl", "-D", data, *start], user)
-        try:
+        with _stopping([folder / "pg_ctl", "-D", data, "stop", "-m", "immediate", "-w"], user):
             yield PostgresqlServer(home, "tests", count())
-        finally:
-            _run([folder / "pg_ctl", "-D", data, "stop", "-m", "immediate", "-w"], user)
+
+
+@contextmanager
+def _stopping(command: Sequence[str | Path], user: str | None) -> Iterator[None]:
+    """Run a command at the end of the context, or as soon as this process is gone, however it ends."""
+    script = 'cat > /dev/null; exec "$@"'  # waits for the end of the pipe
+    stopper = subprocess.Popen(
+        ["/bin/sh", "-c", script, "sh", *map(str, command)],
+        user=user,
+        extra_groups=None if user is None else [],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        assert stopper.stdin is not None
+        stopper.stdin.close()
+        stopper.wait(timeout=60)
 
 
 def _owner() -> str | None:
