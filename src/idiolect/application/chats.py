@@ -27,6 +27,8 @@ from idiolect.errors import ContextLengthError, ModelError, SettingsError
 from idiolect.models.language_model import Completion, CompletionModel, LanguageModel, SamplingParams
 from idiolect.models.streaming import stream_of
 
+TOO_LONG_WITH_PROMPT = "the conversation is too long for the model's context with the person's prompt"
+
 
 async def personalized_chat(
     workspace: AsyncWorkspace,
@@ -196,7 +198,7 @@ def put_together(
         for version in versions():
             if version != text:
                 yield prompted.with_prompt(with_prefix(turns, version), version)
-        yield replace(bare, why="the conversation is too long for the model's context with the person's prompt")
+        yield replace(bare, why=TOO_LONG_WITH_PROMPT)
 
     explanation = prompt.prompt.explanation
     prompted = bare.with_prompt(with_prefix(turns, text), text, explanation=explanation, shorter=shorter)
