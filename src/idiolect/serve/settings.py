@@ -136,6 +136,17 @@ class GatewaySettings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @field_validator("trusted_peers", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        """Read networks here, because pydantic would list every type that it tried; it runs after `_from_commas`."""
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of addresses or networks")
+        try:
+            return tuple(ipaddress.ip_network(str(each)) for each in value)
+        except ValueError as error:
+            raise ValueError(f"{error}; expected an address or a network such as 10.0.0.0/8") from None
+
     @field_validator("trusted_peers", "served_names", "forward_headers", mode="before")
     @classmethod
     def _from_commas(cls, value: object) -> object:
