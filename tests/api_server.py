@@ -123,6 +123,7 @@ class Stream:
         size: characters of the answer in an event.
         usage: whether the token counts come at the end.
         error: an error event instead of the end.
+        breaks_after: events after which the connection breaks, in the middle of the next one; None: it does not.
     """
 
     text: str = "Yes"
@@ -130,6 +131,7 @@ class Stream:
     size: int = 8
     usage: bool = True
     error: Mapping[str, Any] | None = None
+    breaks_after: int | None = None
 
 
 Fault: TypeAlias = (
@@ -262,7 +264,7 @@ class ApiServer:
 
 def chat_payload(text: str | None, body: Mapping[str, Any], **changes: Any) -> Body:
     """A proper answer; `changes` go into its message. With `logprobs` in the request, nine tenths fall on `text`."""
-    prompt = sum(len(str(message["content"])) for message in body.get("messages", ()))
+    prompt = sum(len(str(message.get("content"))) for message in body.get("messages", ()))
     choice: Body = {"index": 0, "message": {"role": "assistant", "content": text, **changes}, "finish_reason": "stop"}
     if body.get("logprobs") and text:
         choice["logprobs"] = logprobs_content({text: -0.105, "\n": -2.303})
@@ -350,7 +352,12 @@ async def _stream(request: web.Request, streamed: Stream, plain: Body) -> web.St
         events = [*events[:2], f"data: {json.dumps({'error': streamed.error})}\n\n", "data: [DONE]\n\n"]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    for event in events[:-1]:
+    for number, event in enumerate(events[:-1]):
+        if number == streamed.breaks_after:
+            await response.write(event.encode()[: len(event) // 2])
+            assert request.transport is not None
+            request.transport.close()
+            return response
         await response.write(event.encode("utf-8", "replace"))
         if streamed.interval:
             await asyncio.sleep(streamed.interval)

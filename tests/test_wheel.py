@@ -39,6 +39,8 @@ PACKAGE = ROOT / "src" / "idiolect"
 IN_ORDER = (
     "",
     "bench",
+    "serve",
+    "otel",
     "evaluate",
     "export",
     "llamacpp",
@@ -47,7 +49,7 @@ IN_ORDER = (
     "postgres",
 )  # of the tests below; "": no extra
 EXTRAS = set(IN_ORDER) - {""}
-CONTAINS = {"llamacpp": "export", "dpo": "local"}
+CONTAINS = {"llamacpp": "export", "dpo": "local", "otel": "serve"}
 WITH_TORCH = {"export", "local"}
 QUESTIONS = ("Tea or coffee?", "Bus or train?", "Town or country?", "Early or late?", "Sweet or salty?", "Film?")
 
@@ -208,9 +210,10 @@ def test_core_alone_works_with_a_model_behind_an_api(environment: Environments, 
         (("fit", "{users}", "--model", "embedded", "--store", "new"), "local"),
         (("fit", "{users}", "--method", "chameleon", "--model", "embedded", "--store", "new"), "local"),
         (("demo",), "local"),
+        (("serve", "--upstream", "http://127.0.0.1:1/v1"), "serve"),
         (("evaluate", "users", "--data", "{users}", "--methods", "uniform", "--train", "4", "--out", "o"), "evaluate"),
     ],
-    ids=["fit", "fit with chameleon", "demo", "evaluate"],
+    ids=["fit", "fit with chameleon", "demo", "serve", "evaluate"],
 )
 def test_core_alone_names_the_extra_that_a_command_needs(
     environment: Environments, users: str, command: tuple[str, ...], extra: str
@@ -249,6 +252,44 @@ def test_postgres_alone_reaches_for_the_server(environment: Environments) -> Non
 def test_bench_alone_runs_the_rival_optimizer(environment: Environments) -> None:
     bench = environment("bench")
     assert "--budgets" in bench.run("python", str(ROOT / "benchmarks" / "against_gepa.py"), "--help").stdout
+
+
+_ASK = """
+import asyncio, json, sys, urllib.request
+from idiolect.serve.gateway import open_gateway
+from idiolect.serve.running import listening
+from idiolect.serve.settings import GatewaySettings
+
+def ask(port):
+    body = {"model": "m", "messages": [{"role": "user", "content": "Ski or sledge?"}]}
+    url, headers = f"http://127.0.0.1:{port}/v1/chat/completions", {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as reply:
+        return json.load(reply)["choices"][0]["message"]["content"]
+
+async def main():
+    settings = GatewaySettings(upstream=sys.argv[1].partition("#")[0], store="served", port=0)
+    async with open_gateway(settings) as gateway, listening(gateway) as port:
+        print(await asyncio.to_thread(ask, port))
+
+asyncio.run(main())
+"""
+
+
+def test_serve_alone_forwards_to_an_upstream(environment: Environments, server: str) -> None:
+    serve = environment("serve")
+    assert serve.python("import importlib.util; print(importlib.util.find_spec('torch'))") == "None\n"
+    printed = serve.run("idiolect", "serve", "--upstream", server, "--print-config").stdout
+    assert "# command line" in printed
+    assert serve.python(_ASK, server).strip()
+    failed = serve.run("idiolect", "serve", "--store", "served", "--port", "0", check=False)
+    assert "pip install 'idiolect[local]'" in failed.stderr
+
+
+def test_otel_alone_opens_traces(environment: Environments) -> None:
+    otel = environment("otel")
+    installed.pip_install(otel.folder, "idiolect[otel]")
+    opens = "from idiolect.serve.tracing import open_tracing; span, close = open_tracing(); print(span('x')); close()"
+    assert otel.python(opens)
 
 
 def test_evaluate_alone_compares_methods_and_draws_the_report(

@@ -1,19 +1,19 @@
 """What of that which was learned for somebody applies to a conversation, and the reason; a part of `chats`.
 
-store → learned_for → choose_prompt (Fermi's gate, Retrieval-of-Prompt) | choose_edit (CHAMELEON's gate) → Chosen
+    store → learned_for → choose_prompt (Fermi's gate, Retrieval-of-Prompt) | choose_edit (CHAMELEON's gate) → Chosen
+
+Fermi's part is in `turn_prompts`: what was learned is read once, and every turn chooses from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from idiolect.application.asking import chosen_prompt_reason, keep_scores, opened_learner
+from idiolect.application.asking import keep_scores, opened_learner
 from idiolect.application.chameleon import read_edit, stale_note, under_edit
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod
 from idiolect.application.owner import Owner
+from idiolect.application.turn_prompts import Chosen, open_turn_prompts, prompt_reason, read_prompts
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import (
     DamagedError,
@@ -24,24 +24,13 @@ from idiolect.errors import (
     UnknownGroupError,
     UnknownUserError,
 )
-from idiolect.methods.answering import Answerer
 from idiolect.methods.fermi.chosen_prompt import ChosenPrompt
 from idiolect.methods.fermi.gate import answering_with, with_scores_of
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.methods.fermi.retrieval import RetrievalOfPrompt
 from idiolect.models.catalog import lasting_name
-from idiolect.models.language_model import (
-    ChoiceLogProbs,
-    ChoiceRequest,
-    Completion,
-    CompletionRequest,
-    LanguageModel,
-)
-from idiolect.models.similarity import FloatArray, Similarity
 from idiolect.people.user import Question
 from idiolect.store import PersonalizationRecord, Store
-
-_NOT_SAID = Question("(nothing was said)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +40,6 @@ class LearnedFor:
     fermi: PersonalizationRecord | None = None
     chameleon: PersonalizationRecord | None = None
     missing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What one method has for a conversation.
-
-    Args:
-        why: why it is used or not, in a sentence; "": the method was not considered.
-        model: name of the model of the fit; "" if unknown.
-        prompt: the prompt; None if none is used.
-        edited: the model under the edit; None if no edit is used.
-        digest: digest of the edit.
-        stale: one sentence if the data has changed since the edit was learned, otherwise "".
-    """
-
-    why: str = ""
-    model: str = ""
-    prompt: ChosenPrompt | None = None
-    edited: LanguageModel | None = None
-    digest: str = ""
-    stale: str = ""
 
 
 def learned_for(store: Store, owner: Owner, method: AskedMethod | None) -> LearnedFor:
@@ -113,25 +81,13 @@ async def choose_prompt(
         ModelError: with `score`, the model of the fit could not answer.
         HaltedError: the run makes no further calls.
     """
-    try:
-        learned = FermiPersonalization.from_json(record.payload)
-    except PersonalizationError as error:
-        return Chosen(why=str(error))
-    if not learned.used:
-        return Chosen(why=learned.gate, model=learned.model)
-    note = ""
+    prompts = read_prompts(record)
+    if prompts.learned is None:
+        return Chosen(prompts.why, prompts.model)
     if score and question is not None:
-        chosen = await _with_scores(workspace, owner, record, learned, question)
-    else:
-        similarity, note = await _open_similarity(workspace, owner, learned)
-        answerer = Answerer(_Unasked(learned.model), learned.settings.answering)
-        try:
-            chosen = await _chosen(RetrievalOfPrompt(answering_with(learned), answerer, similarity), question)
-        except ModelError as error:
-            note = str(error)
-            chosen = await _chosen(RetrievalOfPrompt(answering_with(learned), answerer, _Unlike()), question)
-    why = _why(learned, chosen)
-    return Chosen(f"{why} ({note})" if note else why, learned.model, chosen)
+        chosen = await _with_scores(workspace, owner, record, prompts.learned, question)
+        return Chosen(prompt_reason(prompts.learned, chosen), prompts.model, chosen)
+    return await (await open_turn_prompts(workspace, owner, prompts.learned)).choose(question)
 
 
 async def choose_edit(
@@ -175,48 +131,3 @@ async def _with_scores(
     (chosen,) = await retrieval.prompts([question])
     keep_scores(workspace.store, record, learned, with_scores_of(learned, retrieval.personalization))
     return chosen
-
-
-async def _chosen(retrieval: RetrievalOfPrompt, question: Question | None) -> ChosenPrompt:
-    (chosen,) = await retrieval.prompts([question or _NOT_SAID], score=False)
-    return chosen
-
-
-async def _open_similarity(
-    workspace: AsyncWorkspace, owner: Owner, learned: FermiPersonalization
-) -> tuple[Similarity, str]:
-    """Return the similarity of the fit, or one that finds nothing alike, with the reason."""
-    try:
-        opened = await workspace.models.similarity(learned.settings.retrieval.similarity)
-        await workspace.models.check(opened)
-    except (MissingExtraError, ModelError) as error:
-        return _Unlike(), str(error)
-    return opened.called(workspace.run.calls if opened.remote else None, owner.id), ""
-
-
-def _why(learned: FermiPersonalization, chosen: ChosenPrompt) -> str:
-    if learned.evidence is not None and learned.evidence.winner == "few-shot":
-        return f"{learned.gate}, with the person's nearest answers as examples"
-    return chosen_prompt_reason(learned, chosen.explanation, together=1)
-
-
-class _Unlike:
-    """A similarity in which nothing is alike, where there is no other: the overall scores choose."""
-
-    name = "none"
-
-    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
-        return np.zeros((len(queries), len(documents)), dtype=np.float32)
-
-
-class _Unasked:
-    """A model that must not be called: prompts are chosen by the scores that are known."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        raise AssertionError(f"{len(requests)} prompts were to be scored in a conversation")
-
-    async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        raise AssertionError(f"{len(requests)} prompts were to be scored in a conversation")

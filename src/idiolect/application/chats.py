@@ -16,15 +16,18 @@ from typing import get_args
 
 from idiolect.application.arguments import check_type
 from idiolect.application.chat_messages import ChatMessage, check_messages, last_question, with_prefix
-from idiolect.application.chat_personalization import Chosen, choose_edit, choose_prompt, learned_for
+from idiolect.application.chat_personalization import choose_edit, choose_prompt, learned_for
 from idiolect.application.model_pool import OpenModel
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod, MethodName
 from idiolect.application.owner import Owner
 from idiolect.application.personalized_chat import CHAT_SAMPLING, ChatAnswer, PersonalizedChat
+from idiolect.application.turn_prompts import Chosen
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import ContextLengthError, ModelError, SettingsError
 from idiolect.models.language_model import Completion, CompletionModel, LanguageModel, SamplingParams
 from idiolect.models.streaming import stream_of
+
+TOO_LONG_WITH_PROMPT = "the conversation is too long for the model's context with the person's prompt"
 
 
 async def personalized_chat(
@@ -74,7 +77,7 @@ async def personalized_chat(
         answering: LanguageModel = edit.edited or _called(workspace, owner, await workspace.models.model(name))
         if not isinstance(answering, CompletionModel):
             raise SettingsError(f"the model {name!r} writes no text, so it cannot answer in a conversation")
-    return _put_together(owner, turns, learned.missing, prompt, edit, answering, sampling)
+    return put_together(owner, turns, learned.missing, prompt, edit, answering, sampling)
 
 
 async def chat(workspace: AsyncWorkspace, prepared: PersonalizedChat) -> ChatAnswer:
@@ -153,7 +156,7 @@ def _called(workspace: AsyncWorkspace, owner: Owner, opened: OpenModel) -> Langu
     return opened.called(calls, owner.id)
 
 
-def _put_together(
+def put_together(
     owner: Owner,
     turns: tuple[ChatMessage, ...],
     missing: str,
@@ -162,6 +165,17 @@ def _put_together(
     answering: LanguageModel,
     sampling: SamplingParams,
 ) -> PersonalizedChat:
+    """Return a conversation with what was chosen for it.
+
+    Args:
+        owner: the user or group.
+        turns: the conversation so far.
+        missing: why nothing is used, if neither method was considered.
+        prompt: Fermi's choice.
+        edit: CHAMELEON's choice.
+        answering: model that is to answer.
+        sampling: parameters of decoding.
+    """
     by_method: tuple[tuple[MethodName, Chosen], ...] = ((FERMI, prompt), (CHAMELEON, edit))
     reasons = [f"{name}: {each.why}" for name, each in (("Fermi", prompt), ("CHAMELEON", edit)) if each.why]
     why = "; ".join(reasons) if len(reasons) > 1 else prompt.why or edit.why or missing
@@ -184,7 +198,7 @@ def _put_together(
         for version in versions():
             if version != text:
                 yield prompted.with_prompt(with_prefix(turns, version), version)
-        yield replace(bare, why="the conversation is too long for the model's context with the person's prompt")
+        yield replace(bare, why=TOO_LONG_WITH_PROMPT)
 
     explanation = prompt.prompt.explanation
     prompted = bare.with_prompt(with_prefix(turns, text), text, explanation=explanation, shorter=shorter)

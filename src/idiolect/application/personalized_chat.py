@@ -55,13 +55,12 @@ class PersonalizedChat:
     @property
     def prompt_digest(self) -> str:
         """SHA-256 (hex) of the prompt's text; "" if no prompt is used."""
-        return sha256(self.prompt.encode("utf-8", "replace")).hexdigest() if self.prompt else ""
+        return prompt_digest(self.prompt)
 
     @property
     def personalization(self) -> str:
         """Name of what is used: "base", or the digest of a prompt, of an edit, or of both, each behind its method."""
-        parts = (("fermi", self.prompt_digest), ("chameleon", self.edit_digest))
-        return "+".join(f"{method}-{digest[:_DIGITS]}" for method, digest in parts if digest) or "base"
+        return personalization_name(self.prompt, self.edit_digest)
 
     @property
     def request(self) -> CompletionRequest:
@@ -83,6 +82,17 @@ class PersonalizedChat:
         """Return the conversation with a prompt, which the messages contain already."""
         why = explanation or self.explanation
         return replace(self, messages=messages, prompt=prompt, explanation=why, shorter=shorter)
+
+
+def prompt_digest(prompt: str) -> str:
+    """Return the SHA-256 (hex) of a prompt's text; "" for no prompt."""
+    return sha256(prompt.encode("utf-8", "replace")).hexdigest() if prompt else ""
+
+
+def personalization_name(prompt: str, edit_digest: str = "") -> str:
+    """Return the name of what answers; see `PersonalizedChat.personalization`."""
+    parts = (("fermi", prompt_digest(prompt)), ("chameleon", edit_digest))
+    return "+".join(f"{method}-{digest[:_DIGITS]}" for method, digest in parts if digest) or "base"
 
 
 @dataclass(frozen=True, slots=True)

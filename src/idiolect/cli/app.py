@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from idiolect.cli import ask, chat, compare, evaluate, export, fit
+from idiolect.cli import ask, chat, compare, evaluate, export, fit, serve
 from idiolect.cli.boundary import FAILED, Boundary, drop_stderr, flush_stdout
 from idiolect.cli.demo import command as demo
 from idiolect.cli.groups.app import app as groups
@@ -77,6 +77,7 @@ app.command("ask", epilog=examples(*ask.EXAMPLES))(ask.ask)
 app.command("chat", epilog=examples(*chat.EXAMPLES))(chat.chat)
 app.command("evaluate", help=evaluate.HELP, epilog=examples(*evaluate.EXAMPLES))(evaluate.evaluate)
 app.command("compare", help=compare.HELP, epilog=examples(*compare.EXAMPLES))(compare.compare)
+app.command("serve", epilog=examples(*serve.EXAMPLES))(serve.serve)
 app.command("export", epilog=examples(*export.EXAMPLES))(export.export)
 app.add_typer(users, name="users")
 app.add_typer(groups, name="groups")

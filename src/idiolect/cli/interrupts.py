@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -39,3 +42,31 @@ def terminating_like_ctrl_c() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def until_stopped(serve: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
+    """Run a server until Ctrl-C, SIGTERM or SIGHUP sets the event that it is given; a second one ends it at once.
+
+    Raises:
+        KeyboardInterrupt: there was a second one.
+    """
+    import asyncio  # which help does without
+
+    async def run() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def end() -> None:
+            if stop.is_set():
+                task.cancel()
+            stop.set()
+
+        task = asyncio.ensure_future(serve(stop))
+        for number in (signal.SIGINT, *_ENDING):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                loop.add_signal_handler(number, end)
+        try:
+            await task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    asyncio.run(run())

@@ -63,6 +63,28 @@ class EmbeddingSimilarity:
         return similarities
 
 
+class RememberedDocuments:
+    """Cosine of sentence embeddings for callers that compare ever new queries with the same few documents.
+
+    The embeddings of all documents so far are kept; those of queries are not.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder, self.name = embedder, embedder.name
+        self._kept: dict[str, FloatArray] = {}
+
+    async def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> FloatArray:
+        """Return the same as `EmbeddingSimilarity.similarity`; raise the same errors."""
+        if not queries or not documents:
+            return np.zeros((len(queries), len(documents)), dtype=np.float32)
+        fresh = [text for text in dict.fromkeys(documents) if text not in self._kept]
+        vectors = await self.embedder.embed([*queries, *fresh])  # (queries + fresh, d)
+        self._kept.update(zip(fresh, vectors[len(queries) :], strict=True))
+        compared = np.stack([self._kept[text] for text in documents])  # (documents, d)
+        similarities: FloatArray = vectors[: len(queries)] @ compared.T
+        return similarities
+
+
 class Bm25Similarity:
     """BM25 (Lucene's variant) of the query's words in each document: ≥ 0, unbounded, and 0 without a common word.
 

@@ -345,6 +345,19 @@ class Store:
         with self.rows.reading() as connection, damage_of(user_id):
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
+    def personalization_digests(self, user_id: str) -> dict[str, str]:
+        """Return the digest of each record of data learned for the user, by method; empty if there is no such user.
+
+        The data is not read, so this is the quick way to find out whether it has changed.
+        """
+        if unstorable_part(user_id) is not None:
+            return {}
+        columns = personalizations.c.method, personalizations.c.digest
+        with self.rows.reading() as connection, damage_of(user_id):
+            chosen = connection.select(personalizations, *columns).where(personalizations.c.user_id == user_id)
+            rows = connection.execute(chosen)
+            return {row.method: row.digest for row in rows}
+
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
         """Save a checkpoint of the method's learning; replace the one before. It is durable on return.
 

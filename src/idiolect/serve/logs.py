@@ -1,0 +1,81 @@
+"""Logs as JSON, one object a line: what was asked for, by which key, how it ended; no key, no text, no user.
+
+Bodies are logged only where the configuration switches that on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any, TextIO
+
+from idiolect.serve.exchange import Exchange
+
+LOGGER = logging.getLogger("idiolect.serve")
+_FIELDS = "fields"  # attribute of a log record
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON. Of an exception, the class and the places in the code are written."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; the exception's message is left out, because it may quote people's texts."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            error, places = record.exc_info[1], []
+            trace = error.__traceback__
+            while trace is not None:
+                places.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
+                trace = trace.tb_next
+            line |= {"error": type(error).__name__, "places": places}
+        return json.dumps(line, ensure_ascii=True)
+
+
+def open_logs(level: str, stream: TextIO | None = None) -> None:
+    """Write the gateway's logs as JSON lines.
+
+    Args:
+        level: least level that is written, such as "info".
+        stream: where to; None: stderr.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    LOGGER.handlers[:] = [handler]
+    LOGGER.setLevel(level.upper())
+    LOGGER.propagate = False
+
+
+def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
+    """Write one event with its fields."""
+    if LOGGER.isEnabledFor(level):
+        LOGGER.log(level, event, extra={_FIELDS: fields}, exc_info=error)
+
+
+def log_request(exchange: Exchange, method: str, status: int, seconds: float) -> None:
+    """Write that a request has ended, after so many seconds."""
+    if not LOGGER.isEnabledFor(logging.INFO):
+        return
+    fields: dict[str, Any] = {
+        "request_id": exchange.id,
+        "method": method,
+        "route": exchange.route,
+        "status": status,
+        "ms": round(seconds * 1000, 2),
+    }
+    if exchange.key:
+        fields["key"] = exchange.key
+    if exchange.personalization:
+        fields["personalization"] = exchange.personalization
+    if exchange.added is not None:
+        fields["added_ms"] = round(exchange.added * 1000, 2)
+    if exchange.broken:
+        fields["broken_by"] = exchange.broken
+    log("request", **fields)

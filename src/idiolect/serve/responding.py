@@ -1,0 +1,95 @@
+"""How an answer is written to the client: whole, or event by event, with the headers of the exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+
+from aiohttp import web
+
+from idiolect.serve.body import encoded
+from idiolect.serve.errors import SERVER, HttpError, as_http_error
+from idiolect.serve.event_streams import CONTENT_TYPE, broken
+from idiolect.serve.exchange import Exchange
+
+_STREAM_HEADERS = {
+    "Content-Type": f"{CONTENT_TYPE}; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would collect events otherwise
+}
+STOPPING = HttpError(503, "the server stops; ask again", kind=SERVER, code="server_stopping")
+
+
+def json_response(
+    document: object, exchange: Exchange, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a JSON document as a response."""
+    return body_response(encoded(document), exchange, status=status, headers=headers)
+
+
+def body_response(
+    body: bytes, exchange: Exchange, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return bytes as a response; JSON, unless the headers name another type."""
+    found = exchange.headers()
+    found.update(headers or {})
+    found.setdefault("Content-Type", "application/json")
+    return web.Response(body=body, status=status, headers=found)
+
+
+def error_response(error: BaseException, exchange: Exchange) -> web.Response:
+    """Return any error as a response."""
+    found = as_http_error(error)
+    response = json_response(found.document, exchange, status=found.status, headers=found.headers)
+    if found.closes:
+        response.force_close()
+    return response
+
+
+async def stream_response(
+    request: web.Request,
+    exchange: Exchange,
+    chunks: AsyncGenerator[bytes, None],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Write chunks of events as they come. An error after the head, or the server's end, becomes the last event.
+
+    Args:
+        request: the client's request.
+        exchange: gives the headers, and notes why a stream broke.
+        chunks: whole events.
+        headers: further headers.
+    """
+    exchange.streams = True
+    found = exchange.headers()
+    found.update(_STREAM_HEADERS)
+    found.update(headers or {})
+    response = web.StreamResponse(headers=found)
+    await response.prepare(request)
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await response.write(chunk)
+    except asyncio.CancelledError:
+        if not exchange.stopping:  # the client has gone
+            exchange.broken = "client"
+            raise
+        exchange.broken = "stopping"
+        await _end(response, STOPPING)
+    except ConnectionResetError:
+        exchange.broken = "client"
+        raise
+    except Exception as error:
+        exchange.broken = "error"
+        await _end(response, as_http_error(error))
+        return response
+    await response.write_eof()
+    return response
+
+
+async def _end(response: web.StreamResponse, error: HttpError) -> None:
+    with suppress(ConnectionError):
+        await response.write(broken(error))
+        await response.write_eof()

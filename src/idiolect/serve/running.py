@@ -1,0 +1,96 @@
+"""The process of a gateway: listening, and an end in which streams are finished first.
+
+stop → no new connections, /ready fails → answers may take the grace time → then they end with an error event
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from idiolect.errors import IdiolectError
+from idiolect.serve.app import make_app
+from idiolect.serve.gateway import Gateway, open_gateway
+from idiolect.serve.logs import LOGGER, log
+from idiolect.serve.settings import GatewaySettings
+
+_LAST_WORDS = 2.0  # seconds for the error events of streams that are ended
+_LINGERING = 1.0  # seconds for the rest of a body that is not read, so that its client sees the answer
+_KEPT_ALIVE = 75.0  # seconds; longer than proxies keep their connections, so that it is they who close
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway) -> AsyncIterator[int]:
+    """Listen while the context is open, and yield the port. At its end, answers are finished as the settings allow.
+
+    Raises:
+        IdiolectError: the address cannot be listened at.
+    """
+    settings = gateway.settings
+    runner = web.AppRunner(
+        make_app(gateway),
+        handler_cancellation=True,
+        access_log=None,
+        logger=LOGGER.getChild("http"),
+        keepalive_timeout=_KEPT_ALIVE,
+        lingering_time=_LINGERING,
+        shutdown_timeout=_LAST_WORDS,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _not_listening(error, settings) from None
+        port = int(runner.addresses[0][1])
+        try:
+            yield port
+        finally:
+            gateway.stopping = True
+            await site.stop()
+            await _finish(gateway, settings.shutdown_grace)
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event, on_start: Callable[[Gateway, int], None]) -> None:
+    """Serve until `stop` is set.
+
+    Args:
+        settings: the settings.
+        stop: set by a signal.
+        on_start: receives the gateway and its port when it listens.
+
+    Raises:
+        IdiolectError: the gateway cannot be opened, or not listen.
+    """
+    async with open_gateway(settings) as gateway, listening(gateway) as port:
+        on_start(gateway, port)
+        log("started", port=port)
+        await stop.wait()
+        log("stopping", active=len(gateway.active))
+    log("stopped")
+
+
+async def _finish(gateway: Gateway, grace: float) -> None:
+    """Wait for the answers in progress, and end those that take longer."""
+    if gateway.active:
+        await asyncio.wait(set(gateway.active), timeout=grace)
+    late = dict(gateway.active)
+    for task, exchange in late.items():
+        exchange.stopping = True
+        task.cancel()
+    if late:
+        await asyncio.wait(set(late), timeout=_LAST_WORDS)
+
+
+def _not_listening(error: OSError, settings: GatewaySettings) -> IdiolectError:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return IdiolectError(f"{where} is in use by another process; choose another port with --port")
+    return IdiolectError(f"cannot listen at {where}: {error.strerror or 'the address is not known'}")
