@@ -3,14 +3,14 @@ FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
-RUN python -m venv /opt/idiolect \
-    && /opt/idiolect/bin/pip install --no-cache-dir -c constraints.txt '.[serve,otel]' 'psycopg[binary]>=3.2'
+RUN python -m venv /srv/idiolect \
+    && /srv/idiolect/bin/pip install --no-cache-dir -c constraints.txt '.[serve,otel]' 'psycopg[binary]>=3.2'
 
 FROM python:3.11-slim
-COPY --from=build /opt/idiolect /opt/idiolect
+COPY --from=build /srv/idiolect /srv/idiolect
 RUN useradd --create-home --uid 10001 idiolect && install -d -o idiolect -m 0700 /var/lib/idiolect
 USER idiolect
-ENV PATH=/opt/idiolect/bin:$PATH IDIOLECT_SERVE_HOST=0.0.0.0 IDIOLECT_SERVE_STORE=/var/lib/idiolect
+ENV PATH=/srv/idiolect/bin:$PATH IDIOLECT_SERVE_HOST=0.0.0.0 IDIOLECT_SERVE_STORE=/var/lib/idiolect
 VOLUME /var/lib/idiolect
 EXPOSE 8080
 STOPSIGNAL SIGTERM
