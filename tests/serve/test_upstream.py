@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import (
     Answer,
     ApiServer,
@@ -206,7 +206,7 @@ def test_a_stream_that_falls_silent_ends_with_an_error(served: Served, upstream:
 
 
 def _with_examples(store: Path) -> None:
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         payload = dict(opened.personalization("ann", "fermi"))
         payload["settings"] = {**payload["settings"], "hybrid": {**payload["settings"]["hybrid"], "examples": 2}}
         payload["evidence"] = {"personalized": [0.0], "base": [0.0], "few_shot": [1.0]}
