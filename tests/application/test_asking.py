@@ -16,7 +16,7 @@ from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ModelError, NotFittedError, UnknownGroupError, UnknownUserError
 from idiolect.models.language_model import ChoiceLogProbs, ChoiceRequest, Completion, CompletionRequest
 from idiolect.people.user import Question
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import Answer, ApiServer, Body
 from tests.application.mimicked import ANN, FAST, SILENT, opened
 from tests.application.served import fit, fit_in, people, settings
@@ -57,7 +57,7 @@ async def test_the_prompt_answers_and_the_base_model_only_where_it_is_asked_too(
 
 async def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path) -> None:
     def record() -> tuple[str, object]:
-        with Store.open(store, create=False) as held:
+        with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
             (kept,) = held.personalizations("ann")
             return kept.digest, kept.updated_at
 
@@ -71,7 +71,7 @@ async def test_new_scores_are_kept_and_nothing_is_saved_without_any(store: Path)
 
 async def test_few_shot_answers_and_leaves_the_stored_prompts_as_they_are(store: Path) -> None:
     """Only the first prompt answers then; storing what answered would lose all others."""
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         payload = held.personalization("ann", "fermi")
         evidence = {"personalized": [0.0], "base": [0.0], "few_shot": [1.0]}
         held.save_personalization("ann", "fermi", {**payload, "evidence": evidence})
@@ -84,7 +84,7 @@ async def test_few_shot_answers_and_leaves_the_stored_prompts_as_they_are(store:
         "on 1 held-out opinion, the personalization scored 0.00, few-shot 1.00, the base model 0.00: few-shot answers, "
         "with the person's nearest answers as examples"
     )
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         kept = held.personalization("ann", "fermi")
     assert [each["born"] for each in kept["prompts"]] == [each["born"] for each in payload["prompts"]]
     assert kept["settings"] == payload["settings"]
@@ -137,7 +137,7 @@ async def test_without_retrieval_the_reason_is_the_score_on_all_opinions(store: 
 
 def _set(store: Path, part: str, changes: dict[str, object]) -> None:
     """Change settings of what was learned for ann."""
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         payload = held.personalization("ann", "fermi")
         learned = payload["settings"]
         held.save_personalization(
@@ -157,7 +157,7 @@ class Relearned:
         return await self._mimic.complete(requests)
 
     async def choice_logprobs(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceLogProbs]:
-        with Store.open(self._store, create=False) as other:
+        with Store.open(self._store, create=False, tenant=DEFAULT_TENANT) as other:
             payload = other.personalization("ann", "fermi")
             other.save_personalization("ann", "fermi", {**payload, "made_with": "another process"})
         return await self._mimic.choice_logprobs(requests)
@@ -165,7 +165,7 @@ class Relearned:
 
 async def test_scores_do_not_replace_what_was_learned_meanwhile(store: Path) -> None:
     assert (await ask_in(WorkspaceSettings(store, Relearned(store)), TEA)).text == "always"
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         assert held.personalization("ann", "fermi")["made_with"] == "another process"
 
 

@@ -32,7 +32,7 @@ from idiolect.models.catalog import open_local_model
 from idiolect.models.local import LocalModel
 from idiolect.models.similarity import Bm25Similarity, Similarity
 from idiolect.people.user import Opinion, Question
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.mimicked import SILENT
 from tests.application.served import states
@@ -175,7 +175,7 @@ async def test_other_or_unknown_weights_than_those_fitted_on_are_refused(tmp_pat
     assert (caught.value.model, caught.value.owner, caught.value.kind) == (name, "u1", "user")
     unknown = replace(learned(store, "u1"), fingerprint="")
     save(store, "u1", unknown)
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("readers", ("u1",))
         members = opened.groups.read_members("readers")
         card, tensors = unknown.to_json(), unknown.tensor_bytes()
@@ -245,7 +245,7 @@ async def test_both_methods_answer_together(edited_store: Path, tiny_weights: st
     assert asked.counts == by[asked.prompts.used, asked.edit.used]
     assert asked.why.endswith(NOT_JUDGED_TOGETHER)
     assert "Fermi: not judged, according to its settings. CHAMELEON: " in asked.why
-    with Store.open(edited_store) as store:
+    with Store.open(edited_store, tenant=DEFAULT_TENANT) as store:
         payload = store.personalization("u1", "fermi")
         store.save_personalization("u1", "fermi", {**payload, "model": "embedded"})
     with pytest.raises(SettingsError, match="to use both, fit one of them again"):

@@ -34,7 +34,7 @@ from idiolect.methods.chameleon.judging import fluency
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
 from idiolect.methods.chameleon.start import edit_of_factors, start_of
 from idiolect.models.edits import Edit, LayerEdit
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.application.edited import PAPER, SMALL, U1, U2, fit
 from tests.application.served import states
 from tests.cli.open_weights import learned, weights
@@ -66,7 +66,7 @@ def store(grouped_once: Path, tmp_path: Path) -> Path:
 
 
 def edit_of(store: Path, group: str = "readers") -> ChameleonPersonalization:
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         return read_edit(opened.groups.personalization(group, "chameleon"))
 
 
@@ -92,7 +92,7 @@ async def test_a_step_begins_at_the_edit_in_a_folder(store: Path, tmp_path: Path
 
 def begun(store: Path, name: str, group: ChameleonPersonalization) -> tuple[str, str]:
     """The digest of the edit at which a step from that name begins, and where it is; weights are the group's."""
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         start, origin = open_start(name, lambda: opened, model=group.model, fingerprint=group.fingerprint)
     return start.digest, origin
 
@@ -110,7 +110,7 @@ def test_a_folder_never_stands_in_for_a_group(store: Path, tmp_path: Path, monke
         assert begun(store, name, group) == copied
     with pytest.raises(UnknownGroupError, match=r"no group 'writers'.*a folder of that name.*write \./writers$"):
         begun(store, "writers", group)
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("a/b", ("u2",))
         members = opened.groups.read_members("a/b")
         card, tensors = group.to_json(), group.tensor_bytes()
@@ -272,7 +272,7 @@ def test_layers_of_different_ranks_are_no_start(store: Path, tmp_path: Path) -> 
 
 async def test_a_groups_edit_of_pairs_is_no_start(store: Path, tmp_path: Path, tiny_weights: str) -> None:
     group = replace(edit_of(store), start=None)
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         members = opened.groups.read_members("readers")
         card, tensors = group.to_json(), group.tensor_bytes()
         opened.groups.save_personalization("readers", "chameleon", card, tensors, fitted_on=members)

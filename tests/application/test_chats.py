@@ -21,7 +21,7 @@ from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import ContextLengthError, HaltedError, ModelError
 from idiolect.models.doubles import FunctionModel
 from idiolect.models.language_model import CompletionRequest
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import Answer, ApiServer, Body, Stream, WrongContentType
 from tests.application.mimicked import ANN, FAST, SILENT, opened
 from tests.application.served import fit, fit_in, people, settings
@@ -48,14 +48,14 @@ async def prepared(
 
 def change(store: Path, **changes: Any) -> dict[str, Any]:
     """Change what was learned for ann."""
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         payload = {**held.personalization("ann", "fermi"), **changes}
         held.save_personalization("ann", "fermi", payload)
     return payload
 
 
 def kept(store: Path) -> tuple[str, object]:
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         (record,) = held.personalizations("ann")
         return record.digest, record.updated_at
 
@@ -154,7 +154,7 @@ async def test_whoever_has_nothing_gets_the_base_model(store: Path, owner: Owner
 
 
 async def test_damaged_results_give_the_base_model_too(store: Path) -> None:
-    with Store.open(store, create=False) as held:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as held:
         held.save_personalization("ann", "fermi", {**held.personalization("ann", "fermi"), "prompts": []})
     found = await prepared(opened(store))
     assert not found.personalized

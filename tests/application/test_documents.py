@@ -28,7 +28,7 @@ from idiolect.errors import (
     UnseenRequestError,
 )
 from idiolect.people.user import Opinion, Question
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.application.edited import SMALL, U1
 from tests.application.mimicked import ANN, FAST
 from tests.application.served import fit_in
@@ -113,7 +113,7 @@ def test_an_answer_by_prompts_is_what_ask_prints(store: Path) -> None:
 
 
 def test_a_user_is_what_users_show_and_list_print(store: Path) -> None:
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         opened.put_opinion("ann", WINE)
         opened.save_personalization("ann", "chameleon", {"format": 99})
         opened.save_personalization("ann", "other", {})
@@ -125,7 +125,7 @@ def test_a_user_is_what_users_show_and_list_print(store: Path) -> None:
     assert printed("users", "show", "ann", "--store", store) == [found]
     assert [each["method"] for each in found["learned"]] == ["chameleon", "fermi", "other"]
     assert ["error" in each for each in found["learned"]] == [True, False, False]
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         summaries = [strict(documents.user_summary_document(each)) for each in opened.users()]
     assert printed("users", "list", "--store", store) == summaries
 
@@ -175,7 +175,7 @@ def test_a_forecast_is_what_a_dry_run_prints(store: Path, tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("hashed")
 def test_an_edit_and_a_group_are_what_the_commands_print(edited_store: Path, tiny_weights: str) -> None:
-    with Store.open(edited_store) as opened:
+    with Store.open(edited_store, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("readers", ("u1", "u2"))
 
     async def fitted(space: AsyncWorkspace) -> Document:
@@ -196,6 +196,6 @@ def test_an_edit_and_a_group_are_what_the_commands_print(edited_store: Path, tin
     assert printed("ask", "--store", edited_store, "--group", "readers", *ASK) == [in_workspace(edited_store, asked)]
     assert printed("groups", "show", "readers", "--store", edited_store) == [in_workspace(edited_store, shown)]
     assert printed("users", "show", "u1", "--store", edited_store) == [in_workspace(edited_store, user)]
-    with Store.open(edited_store) as opened:
+    with Store.open(edited_store, tenant=DEFAULT_TENANT) as opened:
         removal = strict(documents.removal_document(opened.groups.remove_members("readers", ("u1",))))
     assert removal["refit"] == ["chameleon"]

@@ -20,7 +20,7 @@ from idiolect.methods.fermi.presets import preset
 from idiolect.methods.setting_changes import changed
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question, UserProfile
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.application.mimicked import ANN, FAST, opened
 from tests.application.served import fit_in
 from tests.cli import learning
@@ -39,7 +39,7 @@ def test_models_are_named_so_that_they_open_again(tmp_path: Path, monkeypatch: p
     name = record(tmp_path / "mimic.jsonl", [learning.ANN])
     monkeypatch.chdir(tmp_path)
     asyncio.run(fit_in(WorkspaceSettings(tmp_path / "store", "replay:mimic.jsonl"), [ANN], FAST))
-    with Store.open(tmp_path / "store", create=False) as store:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as store:
         kept = FermiPersonalization.from_json(store.personalization("ann", "fermi"))
     assert (kept.model, kept.optimizer) == (name, name)
     (tmp_path / "folder").mkdir()
@@ -54,7 +54,7 @@ def test_models_are_named_so_that_they_open_again(tmp_path: Path, monkeypatch: p
 
 async def test_the_same_is_learned_again_only_where_something_differs(tmp_path: Path) -> None:
     await fit_in(opened(tmp_path / "store"), [ANN], FAST)
-    with Store.open(tmp_path / "store", create=False) as store:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as store:
         found = store.find_personalization("ann", "fermi")
     assert found is not None
     kept, here = FermiPersonalization.from_json(found.payload), await learner()
@@ -79,7 +79,7 @@ async def test_what_was_learned_before_the_output_rule_is_learned_again_only_whe
     tmp_path: Path,
 ) -> None:
     await fit_in(opened(tmp_path / "store"), [ANN], FAST)
-    with Store.open(tmp_path / "store", create=False) as store:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as store:
         found = store.find_personalization("ann", "fermi")
     assert found is not None
     older = deepcopy(dict(found.payload)) | {"format": 2}

@@ -19,7 +19,7 @@ from idiolect.application.run import CallSettings
 from idiolect.errors import CacheError, PersonalizationError, SettingsError, StoreError
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import Answer, ApiServer, Body, Status
 from tests.application.mimicked import ANN, BOB, FAST, SILENT, opened
 from tests.application.served import CALLS, FEW, about, fit, fit_in, people, settings, states
@@ -39,7 +39,7 @@ async def test_every_user_is_learned_and_every_answer_kept(tmp_path: Path) -> No
     assert len(asked) == len(set(asked)), "a request was made twice"
     payload = learned(store)["ann"]["fermi"]
     assert (payload["model"], payload["optimizer"]) == (f"{server.url}#m", f"{server.url}#m")
-    with Store.open(store, create=False) as kept:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as kept:
         assert kept.checkpoints("ann") == []
 
 
@@ -76,7 +76,7 @@ async def test_what_was_learned_before_servers_were_noted_is_not_learned_anew(tm
         assert (await fit(store, server, people("ann"))).complete
         payload = learned(store)["ann"]["fermi"]
         del payload["made_with"]
-        with Store.open(store, create=False) as kept:
+        with Store.open(store, create=False, tenant=DEFAULT_TENANT) as kept:
             kept.save_personalization("ann", "fermi", payload)
         assert states(await fit(store, server, people("ann"), resume=True)) == {"ann": "already learned"}
 
@@ -106,7 +106,7 @@ async def test_events_come_in_the_order_of_the_work(tmp_path: Path) -> None:
     """Saved opinions that were added one by one are counted first; every user's steps end with their outcome."""
     seen: list[object] = []
     events = FitEvents(seen.append, lambda step: seen.append(step.user_id), lambda one: seen.append((one.user_id,)))
-    with Store.open(tmp_path / "store") as store:
+    with Store.open(tmp_path / "store", tenant=DEFAULT_TENANT) as store:
         store.save_users([ANN])
         store.put_opinion("ann", Opinion(Question("Tea?", ("yes", "no")), "yes"))
     report = await fit_in(opened(tmp_path / "store"), [ANN, SILENT, BOB], FAST, events=events)
@@ -126,7 +126,7 @@ async def test_the_newest_answer_to_a_question_counts_and_older_ones_are_counted
     report = await fit_in(opened(tmp_path / "store"), [twice, BOB], FAST, events=FitEvents(started.append))
     assert started[0].superseded == {"ann": 2}
     assert {outcome.user_id: outcome.superseded for outcome in report.outcomes} == {"ann": 2, "bob": 0}
-    with Store.open(tmp_path / "store", create=False) as kept:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as kept:
         assert kept.user("ann").opinions == ANN.opinions
 
 

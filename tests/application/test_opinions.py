@@ -19,7 +19,7 @@ from idiolect.errors import ModelError, SettingsError, StoreError, UnknownUserEr
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.calls.budget import Limits
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import ApiServer, Status
 from tests.application.served import CALLS, FEW, fit, limited, people, states
 from tests.cli.remote_world import answer, asked_names, kept_names, learned
@@ -47,7 +47,7 @@ async def add(
 
 
 def opinions_of(store: Path) -> tuple[Opinion, ...]:
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         return opened.user("ann").opinions
 
 
@@ -111,7 +111,7 @@ async def test_without_learning_nobody_is_called(fitted: Fitted) -> None:
 
 
 async def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as opened:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as opened:
         opened.save_users([User("ann", opinions=(Opinion(OLD, "bread"),))])
     tea = Opinion(Question("Tea or coffee?"), "Tea, no milk")
     assert await add(tmp_path, tea) == (OpinionAdded("added"), Spending())
@@ -143,7 +143,7 @@ async def test_stopped_by_a_budget_the_same_opinion_goes_on(tmp_path: Path, fitt
     assert (await add(store, SOUP))[0].learned
     assert len(set(asked_names(server))) == len(server.requests), "a request was repeated"
     after = learned(store)
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         assert opened.checkpoints("ann") == []
     undisturbed = tmp_path / "undisturbed"
     assert (await fit(undisturbed, server, [ANN])).complete
@@ -176,7 +176,7 @@ def _interfering(monkeypatch: pytest.MonkeyPatch, store: Path, times: int, **cha
     ) -> FermiPersonalization:
         after = await extend(self, before, user, **given)
         continued.append(before.answering.calls)
-        with Store.open(store, create=False) as opened:
+        with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
             opened.save_checkpoint("ann", "fermi", FOREIGN)
             if len(continued) <= times:
                 usage = replace(before.answering, calls=1000 * len(continued))
@@ -200,7 +200,7 @@ async def test_learning_continues_from_what_another_process_saved_meanwhile(
     assert fermi(store).answering.calls > 1000 * times
     assert known(fermi(store)) == set(opinions_of(store))
     assert len(set(asked_names(server))) == len(server.requests), "a request was repeated"
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         assert opened.checkpoint("ann", "fermi") == FOREIGN, "another run's checkpoint was dropped"
 
 
@@ -262,7 +262,7 @@ def answered(tmp_path: Path) -> Path:
     """Somebody who answered four questions, and one of them in two forms."""
     opinions = [Opinion(Question(f"Question {i}"), f"answer {i}") for i in range(4)]
     opinions += [Opinion(Question("Tea?", ("yes", "no")), "no"), Opinion(Question("Tea?"), "Rather not")]
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("u1", opinions=tuple(opinions))])
     return tmp_path
 

@@ -18,7 +18,7 @@ from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
-from idiolect.store import DamagedUser, Store
+from idiolect.store import DEFAULT_TENANT, DamagedUser, Store
 from idiolect.store.companions import note
 from tests.api_server import ApiServer
 from tests.application.mimicked import ANN, FAST, SILENT, opened
@@ -32,14 +32,14 @@ from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, damage, ever
 def held(tmp_path: Path) -> Path:
     """A store with everything that can be held about two people."""
     folder = tmp_path / "people"
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         for user in (ANNA, BORIS):
             asyncio.run(learn(store, cache, user))
     return folder
 
 
 def ids(folder: Path) -> Sequence[str]:
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         return list(store.user_ids())
 
 
@@ -156,7 +156,7 @@ async def test_what_is_left_in_the_folder_is_in_the_receipt(held: Path) -> None:
 
 
 async def test_one_of_whom_only_calls_are_left_is_forgotten(held: Path) -> None:
-    with Store.open(held) as store, store.database.writing() as connection:
+    with Store.open(held, tenant=DEFAULT_TENANT) as store, store.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM users WHERE id = ?", (ANNA.id,))
     async with AsyncWorkspace(WorkspaceSettings(held)) as space:
         assert await to_forget(space, ANNA.id) == ToForget(None, 0, 2)
@@ -175,9 +175,9 @@ async def test_an_answer_that_cannot_be_read_stops_neither_export_nor_erasure(he
 
 
 async def test_calls_of_every_cache_are_exported_and_a_missing_one_is_named(held: Path, tmp_path: Path) -> None:
-    with Store.open(held) as store, CallCache.open(tmp_path / "other.db") as cache:
-        note(store.database, cache.path)
-        note(store.database, tmp_path / "gone.db")
+    with Store.open(held, tenant=DEFAULT_TENANT) as store, CallCache.open(tmp_path / "other.db") as cache:
+        note(store.database, cache.path, tenant=DEFAULT_TENANT)
+        note(store.database, tmp_path / "gone.db", tenant=DEFAULT_TENANT)
         await call(cache, key_of("elsewhere"), {"text": "elsewhere"}, owner=ANNA.id)
         await call(cache, key_of("shared"), SHARED_RESULT, owner=ANNA.id)
     missing = f"cache {tmp_path / 'gone.db'}: does not exist, but was used with this store"

@@ -19,7 +19,7 @@ from idiolect.methods.fermi.dispositions import Disposition, DispositionEdits, T
 from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.application.mimicked import ANN, BOB, FAST, opened
 from tests.application.served import fit_in
 from tests.cli.learning import mimic
@@ -33,7 +33,7 @@ STATED = (
 
 def state(store: Path, stated: tuple[Disposition, ...] = STATED) -> None:
     """Let the stored result have dispositions."""
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         learned = FermiPersonalization.from_json(people.personalization("ann", "fermi"))
         people.save_personalization("ann", "fermi", replace(learned, dispositions=stated).to_json())
 
@@ -47,12 +47,12 @@ async def store(tmp_path: Path) -> Path:
 
 
 def held(store: Path) -> FermiPersonalization:
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         return FermiPersonalization.from_json(people.personalization("ann", "fermi"))
 
 
 def edit(store: Path, **edits: Any) -> PersonsDispositions:
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         return edit_in(people, "ann", DispositionEdits(**edits))
 
 
@@ -74,7 +74,7 @@ async def test_they_are_read_and_changed(store: Path) -> None:
 
 
 async def test_what_cannot_be_changed_changes_nothing(store: Path) -> None:
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         digest = people.personalization_record("ann", "fermi").digest
         for user, error in (("nobody", UnknownUserError), ("ann", PersonalizationError)):
             with pytest.raises(error):
@@ -106,7 +106,7 @@ class _Busy:
 
 
 async def test_changes_of_two_processes_are_both_kept(store: Path) -> None:
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         after = edit_in(_Busy(people, 2), "ann", DispositionEdits(add=("mine",)))  # type: ignore[arg-type]
         assert [one.stated for one in after.numbered.values()][2:] == ["theirs 1", "theirs 0", "mine"]
         with pytest.raises(StoreError, match="nothing was changed, try again"):
@@ -183,7 +183,7 @@ async def test_documents_name_them(store: Path) -> None:
         "stated": True,
     }
     assert (second["struck"], second["stated"]) == (True, False)
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         (shown,) = [one for one in user_document(known_in(people, "ann"))["learned"] if one["method"] == "fermi"]
     assert [one["text"] for one in shown["dispositions"]] == ["I drink tea", STATED[2].text]
 
@@ -214,7 +214,7 @@ async def test_edits_outlive_a_damaged_row_that_is_replaced(store: Path, change:
     edit(store, strike=(2,), reword=((1, "I drink tea"),))
     new = replace(held(store), dispositions=STATED).to_json()
     damage(store, change)
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         with pytest.raises(DamagedError):
             save_with_edits(people, "ann", new, unless=lambda _: False)
         assert save_with_edits(people, "ann", new)
@@ -224,7 +224,7 @@ async def test_edits_outlive_a_damaged_row_that_is_replaced(store: Path, change:
 async def test_a_row_that_cannot_be_read_at_all_is_replaced(store: Path) -> None:
     new = replace(held(store), dispositions=STATED).to_json()
     damage(store, "payload = '{bad'")
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         assert save_with_edits(people, "ann", new)
         assert people.unverified_personalization("bob", "chameleon") == (None, None)
     assert held(store).dispositions == STATED
@@ -235,7 +235,7 @@ async def test_edits_outlive_a_result_of_another_version(store: Path) -> None:
     edit(store, strike=(2,), reword=((1, "I drink tea"),))
     new = replace(held(store), dispositions=STATED).to_json()
     for changes in ({"format": 99}, {"settings": {"preset": 1}}, {"trials": "none"}, {"later": [1]}):
-        with Store.open(store) as people:
+        with Store.open(store, tenant=DEFAULT_TENANT) as people:
             payload = held(store).to_json()
             dispositions = [{**one, **changes} for one in payload["dispositions"]]
             people.save_personalization("ann", "fermi", {**payload, **changes, "dispositions": [*dispositions, 7]})
@@ -251,7 +251,7 @@ async def test_a_store_that_cannot_be_read_now_keeps_its_result(store: Path, mon
     def locked(*_: object) -> None:
         raise StoreError("the database is locked")
 
-    with Store.open(store) as people:
+    with Store.open(store, tenant=DEFAULT_TENANT) as people:
         monkeypatch.setattr(people, "find_personalization", locked)
         with pytest.raises(StoreError, match="locked"):
             save_with_edits(people, "ann", replace(before, dispositions=STATED).to_json())

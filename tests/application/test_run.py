@@ -21,7 +21,7 @@ from idiolect.methods.fermi.personalization import FermiPersonalization
 from idiolect.models.calls.budget import Limits
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.user import Question, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import ApiServer, Status
 from tests.application.mimicked import ANN, FAST, opened
 from tests.application.served import CALLS, FEW, fit, fit_in, limited, people, settings, states, without_server
@@ -169,7 +169,7 @@ async def test_a_user_who_was_stopped_early_is_answered_for_by_the_base_model(tm
         assert not asked.personalized, "nothing has judged the prompts yet"
         assert asked.why == "not judged yet: learning was stopped early; the base model answers"
         assert states(await fit(store, server, people("ann"), resume=True)) == {"ann": "learned"}
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         assert opened.checkpoints("ann") == []
 
 

@@ -18,7 +18,7 @@ from idiolect.methods.chameleon.evidence import ChameleonEvidence, JudgingSettin
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.evidence import Evidence
 from idiolect.models.similarity import EmbeddingSimilarity, FloatArray
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.learning import ANN, run
 from tests.models.tiny import SIZES, tokenizer
 
@@ -76,14 +76,14 @@ def fit(people: Path, store: Path, model: str, *more: str) -> Result:
 
 
 def learned(store: Path, user_id: str) -> ChameleonPersonalization:
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         (record,) = [each for each in opened.personalizations(user_id) if each.method == "chameleon"]
     return ChameleonPersonalization.from_parts(record.payload, record.tensors)
 
 
 def save(store: Path, user_id: str, kept: ChameleonPersonalization) -> None:
     """In the place of what was learned; its card says nothing of the data."""
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.save_personalization(user_id, "chameleon", kept.to_json(), kept.tensor_bytes())
 
 

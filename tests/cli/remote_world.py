@@ -12,7 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import ApiServer, Body
 
 _NAMED = re.compile(r"#([0-9a-f]{16})#")
@@ -64,7 +64,7 @@ def asked_names(server: ApiServer) -> list[str]:
 
 def learned(store: Path) -> dict[str, Any]:
     """What was learned, by user."""
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         return {
             user_id: {record.method: record.payload for record in opened.personalizations(user_id)}
             for user_id in opened.user_ids()

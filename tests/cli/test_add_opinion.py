@@ -13,7 +13,7 @@ import pytest
 from typer.testing import Result
 
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import ApiServer, Hang
 from tests.cli.interrupting import start
 from tests.cli.learning import run
@@ -31,7 +31,7 @@ def add(store: Path, question: Question, given: str, *more: str, user: str = "an
 
 
 def opinions_of(store: Path, user: str = "ann") -> tuple[Opinion, ...]:
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         return opened.user(user).opinions
 
 
@@ -91,7 +91,7 @@ def test_stopped_by_a_budget_the_same_command_goes_on(fitted: Fitted) -> None:
 
 def test_of_whom_nothing_is_learned_only_the_opinion_is_kept(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         opened.save_users([User("ann", opinions=(Opinion(OLD, "bread"),))])
     result = add(store, Question("Tea or coffee?"), "Tea, no milk")
     assert (result.exit_code, result.stdout) == (0, "opinion added\nnothing was learned for this user yet\n")

@@ -21,7 +21,7 @@ from idiolect.cli.boundary import Boundary
 from idiolect.cli.options import JsonOption
 from idiolect.errors import IdiolectError, UsersFileError
 from idiolect.people.user import User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.interrupting import start
 
 IDIOLECT = (sys.executable, "-m", "idiolect.cli.app")
@@ -120,7 +120,7 @@ def test_other_ends(error: BaseException, status: int, stderr: str) -> None:
 
 
 def test_pipe_closed_early_is_no_complaint(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users(User(f"u{i}", texts=("t",)) for i in range(5000))
     for arguments in (["--json"], []):
         process = subprocess.Popen(
@@ -138,7 +138,7 @@ def test_pipe_closed_early_is_no_complaint(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_full_disk_under_stdout_is_an_error(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     for arguments in (["users", "list", "--store", str(tmp_path)], ["--help"], ["--version"]):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run([*IDIOLECT, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
@@ -165,7 +165,7 @@ def test_number_out_of_range_is_a_usage_error(option: str, value: str) -> None:
 def test_ctrl_c_stops_without_a_traceback() -> None:
     code = (
         "import sys, time; from idiolect.cli.app import main; from idiolect.store import Store\n"
-        "def wait(target, create): print('waiting', flush=True); time.sleep(60)\n"
+        "def wait(target, tenant, create): print('waiting', flush=True); time.sleep(60)\n"
         "Store.open = wait; sys.argv = ['idiolect', 'users', 'list']; main()"
     )
     process = start([sys.executable, "-c", code])
@@ -211,7 +211,7 @@ def test_option_of_another_tool_is_answered_with_what_replaces_it(option: str, i
 
 
 def test_ids_that_look_alike_are_shown_as_different(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("ann", texts=("t",)), User("ann\u200b", texts=("t",)), User("x" * 300, texts=("t",))])
     shown = command("users", "list", "--store", str(tmp_path)).stdout
     assert "ann " in shown
@@ -239,7 +239,7 @@ def test_amounts_that_make_no_sense_are_wrong_use(tmp_path: Path, wrong: tuple[s
 
 
 def test_output_of_a_terminal_without_unicode(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("用户", texts=("t",))])
     shown = command("users", "list", "--store", str(tmp_path), PYTHONIOENCODING="ascii")
     assert (shown.returncode, shown.stderr) == (0, "")

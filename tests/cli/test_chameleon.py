@@ -24,7 +24,7 @@ from idiolect.methods.chameleon.roles import deal_roles
 from idiolect.methods.chameleon.settings import preset
 from idiolect.methods.evidence import Evidence
 from idiolect.people.user import User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.learning import FAST, SILENT, TEA, run, write_people
 from tests.cli.open_weights import SMALL, evidence, fit, learned, save, similarity, too_costly, weights, writer
 from tests.cli.opened_doubles import open_similarities
@@ -144,7 +144,7 @@ def test_ask_refuses_an_edit_of_unknown_weights_and_quotes_what_fits_again(store
     shutil.move(store, spaced)
     unknown = replace(learned(spaced, "u1"), fingerprint="")
     save(spaced, "u1", unknown)
-    with Store.open(spaced, create=False) as opened:
+    with Store.open(spaced, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("my readers", ("u1",))
         card, tensors = unknown.to_json(), unknown.tensor_bytes()
         members = opened.groups.read_members("my readers")
@@ -228,7 +228,7 @@ def test_an_edit_learned_before_the_data_changed_is_told(store: Path) -> None:
 
 def test_users_show_tells_what_is_wrong_with_a_damaged_edit(store: Path) -> None:
     kept = learned(store, "u1")
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.save_personalization("u1", "chameleon", kept.to_json())
     reason = "the stored personalization has lost its directions; fit it again"
     assert f"cannot be read: {reason}" in " ".join(run("users", "show", "u1", "--store", store).stdout.split())
@@ -322,7 +322,7 @@ def from_pairs() -> ChameleonPersonalization:
 
 
 def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None:
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("readers", ("u1", "u2"))
     early = run("ask", "--store", store, "--group", "readers", *ASK_TEA)
     assert (early.exit_code, early.stdout) == (1, "")
@@ -345,7 +345,7 @@ def test_what_is_learned_for_a_group_is_printed(store: Path, model: str) -> None
 def test_members_with_too_little_history_are_told(store: Path, tmp_path: Path, model: str) -> None:
     """Somebody who says only what judges another member leaves the group nothing to learn from."""
     people = write_people(tmp_path / "users.jsonl", [writer("u1")])
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         from idiolect.people.users_file import read_users
 
         (told,) = read_users(people)

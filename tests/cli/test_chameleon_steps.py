@@ -11,7 +11,7 @@ import pytest
 
 from idiolect.methods.chameleon.personalization import StartedFrom
 from idiolect.people.user_record import user_from_record
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.learning import run, write_people
 from tests.cli.open_weights import learned, weights, writer
 
@@ -28,7 +28,7 @@ def grouped_once(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with an edit of the group "readers", and a folder in which it is saved; tests copy both."""
     folder = tmp_path_factory.mktemp("grouped")
     store = folder / "store"
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         opened.save_users(map(user_from_record, (writer("m1"), writer("m2"))))
     for command in (
         ("groups", "create", "readers", "--members", "m1,m2"),

@@ -16,14 +16,14 @@ from idiolect.cli.app import app
 from idiolect.models.edits import Edit
 from idiolect.models.local import LocalModel
 from idiolect.people.user import User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.models import tiny
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     target = str(tmp_path / "store")
-    with Store.open(target) as opened:
+    with Store.open(target, tenant=DEFAULT_TENANT) as opened:
         opened.save_users([User("ann", texts=("I write.",))])
     return target
 
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> str:
 @pytest.fixture
 def learned_store(store: str) -> str:
     """A store that holds something for ann and for the critics; `learn` decides what it reads as."""
-    with Store.open(store) as opened:
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         opened.save_personalization("ann", "chameleon", {"format": 1})
         opened.groups.create("critics", ("ann",))
         members = opened.groups.read_members("critics")

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import Result
 
 from idiolect.methods.fermi.personalization import FermiPersonalization
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.interrupting import start
 from tests.cli.learning import ANN, BOB, FAST, SILENT, opinion, record, run, write_people
 
@@ -31,7 +31,7 @@ def fit(tmp_path: Path, people: Path | str, model: str, *more: str, stdin: str |
 
 
 def learned(tmp_path: Path, user_id: str) -> FermiPersonalization:
-    with Store.open(tmp_path / "store", create=False) as store:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as store:
         return FermiPersonalization.from_json(store.personalization(user_id, "fermi"))
 
 
@@ -120,7 +120,7 @@ def test_fit_takes_only_the_users_that_are_named(tmp_path: Path, replay: str) ->
     assert (unknown.exit_code, unknown.stderr) == (1, "error: the users file does not contain 'eve'\n")
     assert not (tmp_path / "store").exists()
     assert fit(tmp_path, people, replay, "--user", "bob").exit_code == 0
-    with Store.open(tmp_path / "store", create=False) as store:
+    with Store.open(tmp_path / "store", create=False, tenant=DEFAULT_TENANT) as store:
         assert [summary.id for summary in store.users()] == ["bob"]
 
 
@@ -203,7 +203,7 @@ def test_ctrl_c_keeps_the_users_who_are_done(tmp_path: Path) -> None:
     assert stderr.splitlines()[-1] == "stopped: to continue, run the same command with --resume"
     assert "Traceback" not in stderr
     assert [line.split()[0] for line in stdout.splitlines()] == ["ID", "ann", "bob"]
-    with Store.open(store, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         assert [(user.id, user.methods) for user in opened.users()] == [
             ("ann", ("fermi",)),
             ("bob", ("fermi",)),

@@ -17,7 +17,7 @@ from idiolect.cli.app import app
 from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import StoreError
 from idiolect.people.user import User
-from idiolect.store import Store, scrubbing
+from idiolect.store import DEFAULT_TENANT, Store, scrubbing
 
 EVIL = "evil\x1b[31m[bold]"
 PEOPLE = [User(each, texts=(f"what {each!r} wrote",)) for each in ("u1", "u2", "u3", EVIL)]
@@ -26,7 +26,7 @@ TENSORS = bytes(range(256)) * 10
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users(PEOPLE)
         store.groups.create("readers", ["u1", "u2"])
         members = store.groups.read_members("readers")
@@ -103,7 +103,7 @@ def test_show_tells_who_it_was_learned_from_and_what_changed(people: Path) -> No
     assert done("add", "readers", "--members", "u2,u3", "--store", people) == (
         "added 1 person to group 'readers', which has 3 people now\n"
     )
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("u1", texts=("another text",))])
     told = done("show", "readers", "--store", people)
     for part in (
@@ -132,7 +132,7 @@ def test_remove_says_that_the_group_has_to_be_fitted_again(people: Path) -> None
 
 
 def test_forgotten_user_leaves_a_group_that_needs_a_refit(people: Path) -> None:
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         forget_user(store, "u1")
     group = shown("show", "readers", "--store", people)
     assert (group["members"], group["state"]) == (["u2"], "needs refit")
@@ -144,14 +144,14 @@ def test_forget_deletes_the_group_and_its_bytes(people: Path) -> None:
     assert "rows deleted  1 groups, 2 group_members, 1 group_personalizations, 2 group_sources, 0 group_refits" in told
     assert TENSORS[:500] not in (people / "idiolect.db").read_bytes()
     assert done("list", "--json", "--store", people) == ""
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         assert len(list(store.user_ids())) == 4
 
 
 @pytest.fixture
 def stepped(people: Path) -> Path:
     """The edit of somebody outside the group, which began at the group's."""
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         members = store.groups.read_members("readers")
         store.groups.save_personalization("readers", "chameleon", {"edit": "ab"}, TENSORS, fitted_on=members)
         started = {"group": "readers", "digest": "ab", "origin": "store"}
@@ -204,7 +204,7 @@ def test_terminal_is_asked(stepped: Path, answer: str, status: int, left: int) -
     assert result.returncode == status
     told = " ".join(result.stderr.split())
     assert "members 2 (they stay); learned by chameleon; edits of people that began at it 1" in told
-    with Store.open(stepped) as store:
+    with Store.open(stepped, tenant=DEFAULT_TENANT) as store:
         assert len(list(store.groups.list())) == left
 
 

@@ -20,7 +20,7 @@ from idiolect.methods.evidence import Evidence
 from idiolect.methods.fermi.optimizer import Fermi
 from idiolect.people.user import Opinion, Question, User, UserProfile
 from idiolect.people.user_record import user_from_record
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.cli.learning import ANN, mimic, settings
 
 EVIL = "evil\x1b[31m[bold]\x1b]0;title\x07"
@@ -32,7 +32,7 @@ DAMAGED = {"prompts": [{"text": "Answer as [a] student\nwould.", "score": 0.75}]
 def people(tmp_path: Path) -> Path:
     folder = tmp_path / "people"
     opinions = tuple(Opinion(Question(f"Question {i}"), f"answer {i}") for i in range(4))
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         store.save_users(
             [
                 User("u1", UserProfile({"Age": "18-29", "Likes": "[/] markup"}), opinions, ("t",), extra={"wave": 92}),
@@ -108,7 +108,7 @@ def test_list_marks_a_damaged_user_and_goes_on(people: Path, damage: str) -> Non
     assert result.stderr == f"warning: the data of user 'u1' is damaged; {advice}\n"
     documents = [json.loads(line) for line in run("list", "--store", people, "--json").stdout.splitlines()]
     assert [document.get("damaged") for document in documents] == [None, True, None]
-    with Store.open(people) as store, pytest.raises(StoreError, match="user 'u1' is damaged"):
+    with Store.open(people, tenant=DEFAULT_TENANT) as store, pytest.raises(StoreError, match="user 'u1' is damaged"):
         list(store.users())
 
 
@@ -138,7 +138,7 @@ def test_a_damaged_user_is_an_error_that_names_the_remedy(people: Path, command:
 @pytest.mark.parametrize("damage", DAMAGES[:5])
 def test_saving_a_damaged_user_again_mends_them(people: Path, damage: str) -> None:
     harm(people, damage)
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("u1", texts=("t",)), User("用户/一", texts=("t",))])
         assert store.user("u1").texts == ("t",)
         assert len(list(store.users())) == 3
@@ -204,7 +204,7 @@ def test_peoples_texts_cannot_draw_on_the_terminal(people: Path, command: str) -
     [{}, {"prompts": []}, {"prompts": {"text": "x"}}, {"prompts": ["x", 3, {"text": 5}]}, {"format": 10**400}],
 )
 def test_show_tolerates_any_payload(people: Path, method: str, payload: dict[str, Any]) -> None:
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.save_personalization("用户/一", method, payload)
     text = run("show", "用户/一", "--store", people)
     assert text.exit_code == 0
@@ -231,7 +231,7 @@ async def test_show_tells_the_evidence_and_an_early_stop(
     model = mimic()
     learned = await Fermi(Answerer(model, settings().answering), settings(), optimizer=model).fit(user_from_record(ANN))
     learned = dataclasses.replace(learned, finished=finished, evidence=evidence)
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.save_users([user_from_record(ANN)])
         store.save_personalization("ann", "fermi", learned.to_json())
     told = [line.strip() for line in run("show", "ann", "--store", people).stdout.splitlines()]
@@ -243,7 +243,7 @@ async def test_show_tells_the_evidence_and_an_early_stop(
 
 
 def test_show_marks_what_was_entered(people: Path) -> None:
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.put_opinion("u1", Opinion(Question("Question 1"), "changed"))
         for i in range(5):
             store.put_opinion("u1", Opinion(Question(f"New {i}"), "said"))
@@ -267,7 +267,7 @@ def test_remove_opinion_takes_it_back(people: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "u1, who has 3 now" in result.stdout
     assert "add-opinion" in result.stdout
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.put_opinion(EVIL, Opinion(Question(LIKES.text), "soup"))
     removed = shown("remove-opinion", EVIL, LIKES.text, "--choices", "yes| no", "--store", people, "--json")
     assert removed == {"user": EVIL, "removed": True, "opinions": 1}
@@ -275,7 +275,7 @@ def test_remove_opinion_takes_it_back(people: Path) -> None:
 
 def test_export_holds_everything(people: Path) -> None:
     document = shown("export", "u1", "--store", people)
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         assert user_from_record(document["user"]) == store.user("u1")
         records = store.personalizations("u1")
     assert [record["payload"] for record in document["personalizations"]] == [record.payload for record in records]

@@ -17,7 +17,7 @@ from idiolect.cli.app import app
 from idiolect.erasure.forgetting import artifact_folder
 from idiolect.models.calls.cache import CallCache
 from idiolect.people.users_file import read_users
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, SHARED_RESULT, call, key_of, learn, payload_of
 
@@ -27,7 +27,7 @@ HALF = {"text": "half \ud83d", "finish_reason": "length"}
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     folder = tmp_path / "people"
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         for user in (ANNA, BORIS):
             asyncio.run(learn(store, cache, user))
         asyncio.run(call(cache, key_of("half"), HALF, owner=ANNA.id))
@@ -126,8 +126,8 @@ def test_failed_archive_leaves_nothing_behind(people: Path, tmp_path: Path) -> N
 
 
 def test_a_cache_that_is_missing_is_told(people: Path, tmp_path: Path) -> None:
-    with Store.open(people) as store:
-        note(store.database, tmp_path / "gone.db")
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
+        note(store.database, tmp_path / "gone.db", tenant=DEFAULT_TENANT)
     result = run(ANNA.id, "--store", people)
     assert result.exit_code == 0
     assert f"cache {tmp_path / 'gone.db'}: does not exist" in result.stderr

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from idiolect.cli.app import app
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, learn
 
@@ -25,7 +25,7 @@ from tests.erasure.keeping import ANNA, BORIS, learn
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
     folder = tmp_path / "people"
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         for user in (ANNA, BORIS):
             asyncio.run(learn(store, cache, user))
     return folder
@@ -36,7 +36,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def ids(folder: Path) -> list[str]:
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         return list(store.user_ids())
 
 
@@ -70,7 +70,7 @@ def test_receipt_in_json(people: Path) -> None:
 
 
 def test_edits_of_others_that_go_along_are_counted(people: Path) -> None:
-    with Store.open(people) as store:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
         store.groups.create("both", [ANNA.id])
         members = store.groups.read_members("both")
         store.groups.save_personalization("both", "chameleon", {"edit": "ab"}, fitted_on=members)
@@ -130,7 +130,7 @@ def test_terminal_is_asked(people: Path, answer: str, status: int, left: list[st
 
 
 def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
-    with Store.open(people) as store, store.database.writing() as connection:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store, store.database.writing() as connection:
         connection.exec_driver_sql("INSERT INTO erasures VALUES ('ab', '2026-01-01 00:00:00')")
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert result.exit_code == 0
@@ -138,7 +138,7 @@ def test_erasure_that_was_cut_off_is_told(people: Path) -> None:
 
 
 def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
-    with Store.open(people) as store, store.database.writing() as connection:
+    with Store.open(people, tenant=DEFAULT_TENANT) as store, store.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM users WHERE id = ?", (ANNA.id,))
     result = run("forget", ANNA.id, "--yes", "--store", people)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -148,8 +148,8 @@ def test_one_of_whom_only_calls_are_left_is_forgotten(people: Path) -> None:
 
 
 def test_missing_cache_is_an_error_with_advice(people: Path, tmp_path: Path) -> None:
-    with Store.open(people) as store:
-        note(store.database, tmp_path / "gone.db")
+    with Store.open(people, tenant=DEFAULT_TENANT) as store:
+        note(store.database, tmp_path / "gone.db", tenant=DEFAULT_TENANT)
     result = run("forget", ANNA.id, "--yes", "--json", "--store", people)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["proven"] is False

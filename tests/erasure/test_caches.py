@@ -11,7 +11,7 @@ from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import CacheError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.cache.claims import erasing
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.companions import note
 from tests.erasure.keeping import ANNA, BORIS, everything, learn
 
@@ -28,12 +28,12 @@ async def test_caches_of_other_environments_are_forgotten_and_searched_too(
     url, used = f"sqlite:///{tmp_path}/a.db", []
     for place in ("one", "two"):
         monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path / place))
-        with Store.open(url) as store, CallCache.open(store.cache_path) as cache:
+        with Store.open(url, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
             used.append(cache.path)
             await learn(store, cache, ANNA)
             await learn(store, cache, BORIS)
     monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path / "three"))
-    with Store.open(url) as store:
+    with Store.open(url, tenant=DEFAULT_TENANT) as store:
         receipt = forget_user(store, ANNA.id)
     assert receipt.proven
     assert {str(path) for path in used} <= receipt.before.places.keys()
@@ -44,12 +44,12 @@ async def test_caches_of_other_environments_are_forgotten_and_searched_too(
 
 
 async def test_noted_cache_that_is_gone_or_no_cache_is_named_and_nothing_is_proven(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "people") as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         await learn(store, cache, ANNA)
         (tmp_path / "text").write_text("no cache, but long enough to be looked at " * 100)
-        note(store.database, tmp_path / "gone" / "calls.db")
-        note(store.database, tmp_path / "text")
-    with Store.open(tmp_path / "people") as store:
+        note(store.database, tmp_path / "gone" / "calls.db", tenant=DEFAULT_TENANT)
+        note(store.database, tmp_path / "text", tenant=DEFAULT_TENANT)
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as store:
         receipt = forget_user(store, ANNA.id)
     assert receipt.caches_missed == (
         f"cache {tmp_path / 'gone' / 'calls.db'}: does not exist, but was used with this store",
@@ -61,20 +61,20 @@ async def test_noted_cache_that_is_gone_or_no_cache_is_named_and_nothing_is_prov
 
 async def test_cache_in_the_folder_is_known_to_a_url_and_moves_with_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "people"
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         await learn(store, cache, ANNA)
         (folder / "more").mkdir()
-        note(store.database, folder / "more" / "calls.db")
+        note(store.database, folder / "more" / "calls.db", tenant=DEFAULT_TENANT)
     shutil.move(folder, tmp_path / "moved")
     CallCache.open(tmp_path / "moved" / "more" / "calls.db").close()
-    with Store.open(f"sqlite:///{tmp_path}/moved/idiolect.db") as store:
+    with Store.open(f"sqlite:///{tmp_path}/moved/idiolect.db", tenant=DEFAULT_TENANT) as store:
         receipt = forget_user(store, ANNA.id)
     assert receipt.proven
     assert receipt.calls_deleted == 3
 
 
 async def test_two_erasures_do_not_go_on_at_once(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "people", lock_timeout=0.1) as store:
+    with Store.open(tmp_path / "people", lock_timeout=0.1, tenant=DEFAULT_TENANT) as store:
         with CallCache.open(store.cache_path) as cache:
             await learn(store, cache, ANNA)
         with (

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from idiolect.erasure import forgetting
+from idiolect.erasure import forgetting, searching
 from idiolect.erasure.byte_search import search_files
 from idiolect.erasure.canaries import forms
 from idiolect.erasure.forgetting import artifact_folder, forget_user
@@ -29,7 +29,7 @@ from idiolect.models.calls.cache.claims import Claim
 from idiolect.models.calls.cache.entries import ForgottenCalls
 from idiolect.people.newest_answers import with_newest_answers
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.erasure.keeping import (
     ANNA,
     BORIS,
@@ -66,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def kept(folder: Path) -> Any:
     """Anna and Boris, who share a question and a call."""
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         for user in (ANNA, BORIS):
             await learn(store, cache, user)
             artifacts = artifact_folder(folder, user.id)
@@ -123,7 +123,7 @@ def test_the_last_one_may_go_too(kept: tuple[Store, CallCache], folder: Path) ->
 
 def test_what_two_share_is_no_leak(folder: Path) -> None:
     twin = dataclasses.replace(ANNA, id="the other anna")
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         store.save_users([ANNA, twin])
         store.save_personalization(twin.id, "fermi", {"prompts": [{"text": f"Unlike {ANNA.id[:4]}"}]})
         receipt = forget_user(store, ANNA.id, cache=None)
@@ -133,7 +133,7 @@ def test_what_two_share_is_no_leak(folder: Path) -> None:
 
 
 def test_one_of_whom_nothing_is_distinctive_is_forgotten_by_rows_alone(folder: Path) -> None:
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("u1", texts=("t",)), User("u12", texts=("t",))])
         receipt = forget_user(store, "u1", cache=None)
         assert (receipt.canaries, receipt.before.total, receipt.proven) == (0, 0, True)
@@ -193,7 +193,7 @@ HOSTILE = [
 @pytest.mark.parametrize("user", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_ids_and_texts_go_without_a_trace(folder: Path, user: User) -> None:
     user = dataclasses.replace(user, opinions=(Opinion(Question(user.texts[0]), user.texts[-1]),))
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         asyncio.run(learn(store, cache, BORIS))
         asyncio.run(learn(store, cache, user))
         words = tuple(text[start : start + 24] for text in (user.id, *user.texts) for start in range(0, len(text), 997))
@@ -226,7 +226,7 @@ def people(draw: st.DrawFn) -> list[User]:
 def test_any_user_is_forgotten_and_only_they(crowd: list[User]) -> None:
     place = Path(tempfile.mkdtemp())
     try:
-        with Store.open(place) as store:
+        with Store.open(place, tenant=DEFAULT_TENANT) as store:
             store.save_users(crowd)
             for user in crowd:
                 store.save_personalization(user.id, "fermi", payload_of(user))
@@ -292,7 +292,7 @@ def test_search_that_sees_nothing_proves_nothing(
     kept: tuple[Store, CallCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, cache = kept
-    monkeypatch.setattr(forgetting, "search_files", lambda _files, _patterns: [])
+    monkeypatch.setattr(searching, "search_files", lambda _files, _patterns: [])
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert (receipt.before.total, receipt.after.total, receipt.proven) == (0, 0, False)
 
@@ -314,7 +314,10 @@ def test_cache_in_use_by_another_refuses_before_anything_is_deleted(kept: tuple[
 
 
 def test_store_that_is_being_read_is_told_and_scrubbed_when_it_is_opened_next(folder: Path) -> None:
-    with Store.open(folder, lock_timeout=0.1) as store, closing(sqlite3.connect(folder / "idiolect.db")) as other:
+    with (
+        Store.open(folder, lock_timeout=0.1, tenant=DEFAULT_TENANT) as store,
+        closing(sqlite3.connect(folder / "idiolect.db")) as other,
+    ):
         store.save_users([ANNA, BORIS])
         other.execute("BEGIN")
         other.execute("SELECT * FROM users").fetchall()
@@ -324,18 +327,18 @@ def test_store_that_is_being_read_is_told_and_scrubbed_when_it_is_opened_next(fo
         )
         assert receipt.rows["users"] == 1
         assert not receipt.proven
-        with Store.open(folder, lock_timeout=0.1) as still_in_use:
+        with Store.open(folder, lock_timeout=0.1, tenant=DEFAULT_TENANT) as still_in_use:
             assert still_in_use.finished_erasures == 0
         other.rollback()
     assert_finished_on_opening(folder)
 
 
 def assert_finished_on_opening(folder: Path) -> None:
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         assert store.finished_erasures == 1
         assert words_left(folder) == []
         assert list(store.user_ids()) == [BORIS.id]
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         assert store.finished_erasures == 0
 
 
@@ -369,7 +372,7 @@ def test_search_that_fails_afterwards_is_in_the_receipt(
             return search(*arguments)
         raise StoreError("the files could not be searched")
 
-    monkeypatch.setattr(forgetting, "search_files", fail)
+    monkeypatch.setattr(searching, "search_files", fail)
     receipt = forget_user(store, ANNA.id, cache=cache)
     assert receipt.before.total > 0
     assert receipt.unfinished == ("the files could not be searched",)
@@ -431,7 +434,7 @@ async def test_call_that_ends_during_the_erasure_goes_too(
 
 @pytest.mark.parametrize("what", ["calls", "a claim", "artifacts"])
 async def test_one_who_is_not_in_the_store_is_forgotten(folder: Path, what: str) -> None:
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         await learn(store, cache, BORIS)
         if what == "calls":
             await call(cache, key_of("hers"), {"text": "They of her said: a red handbag"}, owner=ANNA.id)
@@ -465,10 +468,10 @@ async def test_answers_that_cannot_be_read_are_forgotten(kept: tuple[Store, Call
 KILLED = """
 import asyncio, os, sys
 from idiolect.models.calls.cache import CallCache
-from idiolect.erasure import forgetting
-from idiolect.store import Store
+from idiolect.erasure import forgetting, searching
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.erasure.keeping import ANNA, BORIS, learn
-with Store.open(sys.argv[1]) as store, CallCache.open(store.cache_path) as cache:
+with Store.open(sys.argv[1], tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
     for user in (ANNA, BORIS):
         asyncio.run(learn(store, cache, user))
     if sys.argv[2] == "scrub the cache":
@@ -489,7 +492,7 @@ def test_erasure_killed_after_the_deletion_is_finished_by_whoever_opens_the_stor
 
 def test_erasure_killed_before_the_deletion_of_rows_can_be_repeated(folder: Path) -> None:
     assert kill(folder, "_delete_rows") == 9
-    with Store.open(folder) as store, CallCache.open(store.cache_path) as cache:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store, CallCache.open(store.cache_path) as cache:
         assert store.finished_erasures == 0
         assert list(cache.calls_of(ANNA.id)) == []
         assert forget_user(store, ANNA.id, cache=cache).proven
@@ -510,7 +513,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_store_of_a_url_is_searched_with_its_cache(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "unrelated.txt").write_text(ANNA.texts[0])  # in a folder that is not the store's own
     (tmp_path / "a.db-journal.bak").write_text(ANNA.texts[0])
-    with Store.open(f"sqlite:///{tmp_path}/a.db") as store, CallCache.open(store.cache_path) as cache:
+    with (
+        Store.open(f"sqlite:///{tmp_path}/a.db", tenant=DEFAULT_TENANT) as store,
+        CallCache.open(store.cache_path) as cache,
+    ):
         await learn(store, cache, ANNA)
         await learn(store, cache, BORIS)
         receipt = forget_user(store, ANNA.id, cache=cache)
@@ -519,7 +525,7 @@ async def test_store_of_a_url_is_searched_with_its_cache(tmp_path: Path, elsewhe
 
 
 async def test_rows_are_searched_where_there_are_no_files(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store.open("sqlite://") as store:
+    with Store.open("sqlite://", tenant=DEFAULT_TENANT) as store:
         store.save_users([ANNA, BORIS])
         receipt: Receipt = forget_user(store, ANNA.id, cache=None)
         assert receipt.before.places.keys() == {"rows of the database"}

@@ -18,7 +18,7 @@ from idiolect.erasure.byte_search import Patterns
 from idiolect.erasure.canaries import MOST_SLICES, SLICE_WIDTH, slices, tensors_of_others, unshared
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.holdings import holdings, write_archive
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.group_records import Removal
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from tests.erasure.keeping import ANNA, BORIS, everything
@@ -37,7 +37,7 @@ HERS, HIS, THEIRS = safetensors(1), safetensors(2), safetensors(3)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """Anna and Boris with tensors of their own, and a group of both."""
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         opened.save_users([ANNA, BORIS])
         opened.save_personalization(ANNA.id, "chameleon", {"layers": [1]}, HERS)
         opened.save_personalization(BORIS.id, "chameleon", {"layers": [1]}, HIS)
@@ -71,7 +71,7 @@ def test_search_finds_tensors_before_and_not_after(store: Store, monkeypatch: py
     """Each of the three, alone, is found where it lies."""
     for tensors in (HERS, THEIRS):
         monkeypatch.setattr(forgetting, "_canaries", lambda *_, t=tensors, **__: [frozenset({p}) for p in slices(t)])
-        search = forgetting._Search(store, (), forgetting._canaries(store, ANNA.id, (), in_store=True))
+        search = forgetting.Search(store, (), forgetting._canaries(store, ANNA.id, (), in_store=True))
         found, _ = search.run()
         assert found.total >= 0.9 * len(slices(tensors))
     receipt = forget_user(store, ANNA.id)
@@ -118,7 +118,7 @@ def test_copies_of_tensors_in_the_folder_are_found(store: Store, tmp_path: Path)
 
 def test_tensors_are_searched_in_rows_where_there_are_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path))
-    with Store.open("sqlite://") as store:
+    with Store.open("sqlite://", tenant=DEFAULT_TENANT) as store:
         store.save_users([ANNA, BORIS])
         store.save_personalization(ANNA.id, "chameleon", {}, HERS)
         without = len(slices(HERS))
@@ -134,7 +134,9 @@ def test_tensors_are_searched_in_rows_where_there_are_no_files(tmp_path: Path, m
 def test_group_that_lost_a_source_remembers_only_that_it_needs_a_refit(store: Store) -> None:
     forget_user(store, ANNA.id)
     with store.database.reading() as connection:
-        assert [row[:2] for row in connection.execute(sa.select(group_refits))] == [("both", "chameleon")]
+        assert [row[:3] for row in connection.execute(sa.select(group_refits))] == [
+            (DEFAULT_TENANT, "both", "chameleon")
+        ]
         assert connection.execute(sa.select(group_personalizations)).all() == []
 
 
@@ -177,7 +179,7 @@ def test_an_edit_that_began_at_the_groups_hides_nothing_of_it(store: Store) -> N
     pieces = slices(THEIRS)
     for card, searched_for in (({}, []), (begun, pieces)):
         store.save_personalization(BORIS.id, "chameleon", card, THEIRS)
-        with store.database.reading() as connection:
+        with store.rows.reading() as connection:
             assert unshared(pieces, tensors_of_others(connection, ANNA.id)) == searched_for
     receipt = forget_user(store, ANNA.id)
     assert (receipt.proven, receipt.begun_edits_deleted) == (True, 1)

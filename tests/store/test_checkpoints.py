@@ -16,7 +16,7 @@ from alembic.config import Config
 
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User
-from idiolect.store import SavedUsers, Store
+from idiolect.store import DEFAULT_TENANT, SavedUsers, Store
 from idiolect.store.strict_json import digest
 
 TEA = Question("Tea or coffee?", ("tea", "coffee"))
@@ -26,7 +26,7 @@ ANNA = User("anna", opinions=(Opinion(TEA, "tea"), Opinion(WHY, "habit", extra={
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         opened.save_users([ANNA, User("bob", texts=("t",))])
         yield opened
 
@@ -151,7 +151,7 @@ def test_cache_of_a_url_lies_below_the_folder_for_caches(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     places = []
     for name in ("a.db", f"{tmp_path}/a.db", "b.db"):
-        with Store.open(f"sqlite:///{name}") as store:
+        with Store.open(f"sqlite:///{name}", tenant=DEFAULT_TENANT) as store:
             assert store.folder is None
             places.append(store.cache_path)
     assert places[0] == places[1] != places[2]
@@ -160,7 +160,7 @@ def test_cache_of_a_url_lies_below_the_folder_for_caches(tmp_path: Path, monkeyp
     monkeypatch.delenv("IDIOLECT_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    with Store.open("sqlite:///a.db") as store:
+    with Store.open("sqlite:///a.db", tenant=DEFAULT_TENANT) as store:
         assert store.cache_path.is_relative_to(tmp_path)
         assert store.cache_path.parent.name == places[0].parent.name
     assert not (tmp_path / "caches").exists()
@@ -188,7 +188,7 @@ def first_revision(folder: Path) -> None:
 
 def test_store_of_the_first_revision_is_upgraded_with_its_data(tmp_path: Path) -> None:
     first_revision(tmp_path / "people")
-    with Store.open(tmp_path / "people", create=False) as store:
+    with Store.open(tmp_path / "people", create=False, tenant=DEFAULT_TENANT) as store:
         user = store.user("anna")
         assert (dict(user.profile.attributes), user.texts, dict(user.extra)) == ({"Age": "20"}, ("é",), {"wave": 3})
         assert user.opinions == (Opinion(TEA, "tea"),)

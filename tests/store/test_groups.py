@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import GroupNeedsRefitError, NotFittedError, StoreError, UnknownGroupError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store import GroupState, Member, Store, scrubbing
+from idiolect.store import DEFAULT_TENANT, GroupState, Member, Store, scrubbing
 from idiolect.store.group_records import data_digest
 
 CARD = {"method": "chameleon", "layers": [1]}
@@ -26,7 +26,7 @@ A, B, C, D = PEOPLE
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         opened.save_users(PEOPLE)
         yield opened
 
@@ -53,7 +53,7 @@ def test_group_is_kept_with_its_members(store: Store, tmp_path: Path) -> None:
     assert (made.members, made.fits, made.state) == (("a", "c"), (), GroupState.NEVER_FITTED)
     assert made.created_at == made.updated_at
     store.groups.create("empty")
-    with Store.open(tmp_path / "people") as again:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as again:
         assert again.groups.get("readers of 日本") == made
         assert [group.id for group in again.groups.list()] == ["empty", "readers of 日本"]
     assert store.groups.groups_of("a") == ("readers of 日本",)
@@ -290,7 +290,7 @@ def test_deletion_that_cannot_be_scrubbed_is_finished_by_who_opens_the_store(
     with monkeypatch.context() as patched:
         patched.setattr(scrubbing, "scrub", fail)
         assert fitted.groups.remove_members("g", ["a"]).unfinished == ("it is being read",)
-    with Store.open(tmp_path / "people") as store:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as store:
         assert store.finished_erasures == 1
 
 

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 
 from idiolect.errors import CacheError, StoreError
 from idiolect.people.user import Opinion, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.opening import locate, refuse_in_memory
 from idiolect.store.schema import REVISION, VERSION_TABLE, metadata
 
@@ -36,7 +36,7 @@ def mode(path: Path) -> int:
 
 
 def test_fresh_store_has_the_tables_of_the_schema(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'idiolect.db'}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "version_table": VERSION_TABLE})
@@ -52,13 +52,13 @@ def test_revision_of_the_schema_is_the_newest_migration() -> None:
 
 
 def test_folder_and_file_are_for_the_owner_only(tmp_path: Path) -> None:
-    Store.open(tmp_path / "a" / "people").close()
+    Store.open(tmp_path / "a" / "people", tenant=DEFAULT_TENANT).close()
     assert mode(tmp_path / "a" / "people") == 0o700
     assert mode(tmp_path / "a" / "people" / "idiolect.db") == 0o600
 
 
 def test_pragmas_hold_on_every_connection(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         for _ in range(2):
             with store.database.reading() as connection:
                 read = {
@@ -70,7 +70,7 @@ def test_pragmas_hold_on_every_connection(tmp_path: Path) -> None:
 
 
 def test_deleting_a_user_deletes_all_about_them(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=(SECRET,))])
         store.save_personalization("a", "fermi", {})
         with store.database.writing() as connection:
@@ -80,28 +80,28 @@ def test_deleting_a_user_deletes_all_about_them(tmp_path: Path) -> None:
 
 def test_target_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDIOLECT_STORE", str(tmp_path / "from env"))
-    with Store.open() as store:
+    with Store.open(tenant=DEFAULT_TENANT) as store:
         assert store.where == str(tmp_path / "from env")
     monkeypatch.setenv("IDIOLECT_STORE", "")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with Store.open() as store:
+    with Store.open(tenant=DEFAULT_TENANT) as store:
         assert store.where.startswith(str(tmp_path))
         assert "idiolect" in Path(store.where).name.lower()
 
 
 def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with Store.open("~/people?100%") as store:
+    with Store.open("~/people?100%", tenant=DEFAULT_TENANT) as store:
         assert store.where == str(tmp_path / "people?100%")
     assert (tmp_path / "people?100%" / "idiolect.db").exists()
 
 
 def test_url_targets(tmp_path: Path) -> None:
-    with Store.open(f"sqlite:///{tmp_path}/other.db") as store:
+    with Store.open(f"sqlite:///{tmp_path}/other.db", tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=("t",))])
     assert mode(tmp_path / "other.db") == 0o600
-    with Store.open("sqlite://") as store:
+    with Store.open("sqlite://", tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=("t",))])
         assert [user.id for user in store.users()] == ["a"]
 
@@ -121,7 +121,7 @@ def test_impossible_url_is_refused_without_its_password(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreError) as caught:
-        Store.open(url)
+        Store.open(url, tenant=DEFAULT_TENANT)
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -145,7 +145,7 @@ def test_a_mistyped_url_is_refused_without_its_password(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreError, match="URL") as caught:
-        Store.open(target)
+        Store.open(target, tenant=DEFAULT_TENANT)
     printed = "".join(traceback.format_exception(caught.value)).split("idiolect.errors.StoreError")[-1]
     assert not [part for part in ("s3", "r3t") if part in printed + str(caught.value.__cause__)]
     assert list(tmp_path.iterdir()) == []
@@ -153,7 +153,7 @@ def test_a_mistyped_url_is_refused_without_its_password(
 
 def test_a_folder_may_have_any_name_after_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Store.open("./me:and@you").close()
+    Store.open("./me:and@you", tenant=DEFAULT_TENANT).close()
     assert (tmp_path / "me:and@you" / "idiolect.db").exists()
 
 
@@ -179,7 +179,7 @@ def test_the_name_of_a_url_has_neither_user_nor_password(url: str, name: str) ->
     ],
 )
 def test_memory_is_no_store_to_come_back_to(url: str) -> None:
-    for act in (lambda: Store.open(url, create=False), lambda: refuse_in_memory(locate(url))):
+    for act in (lambda: Store.open(url, create=False, tenant=DEFAULT_TENANT), lambda: refuse_in_memory(locate(url))):
         with pytest.raises(StoreError, match="is in memory and would be lost"):
             act()
     refuse_in_memory(locate("sqlite:///file:x?uri=true"))
@@ -188,69 +188,75 @@ def test_memory_is_no_store_to_come_back_to(url: str) -> None:
 @pytest.mark.parametrize("target", ["~nobody-of-that-name/x", "a\0b", Path("~nobody-of-that-name/x")])
 def test_a_folder_that_cannot_exist_is_named(target: str | Path) -> None:
     with pytest.raises(StoreError, match=r"nobody-of-that-name/x|a\\x00b"):
-        Store.open(target)
+        Store.open(target, tenant=DEFAULT_TENANT)
 
 
 def test_a_cache_folder_of_nobody_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDIOLECT_CACHE", "~nobody-of-that-name/x")
-    with Store.open(f"sqlite:///{tmp_path}/x.db") as store, pytest.raises(CacheError, match="IDIOLECT_CACHE=~nobody"):
+    with (
+        Store.open(f"sqlite:///{tmp_path}/x.db", tenant=DEFAULT_TENANT) as store,
+        pytest.raises(CacheError, match="IDIOLECT_CACHE=~nobody"),
+    ):
         _ = store.cache_path
 
 
 def test_bytes_and_controls_of_a_path_are_escaped_in_its_name(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"a\\udcffb\\x1bc") as caught:
-        Store.open(tmp_path / "a\udcffb\x1bc", create=False)
+        Store.open(tmp_path / "a\udcffb\x1bc", create=False, tenant=DEFAULT_TENANT)
     assert str(caught.value).isprintable()
 
 
 def test_wrong_option_of_a_url_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="invalid option") as caught:
-        Store.open(f"sqlite:///{tmp_path}/x.db?timeout=hunter2")
+        Store.open(f"sqlite:///{tmp_path}/x.db?timeout=hunter2", tenant=DEFAULT_TENANT)
     assert "hunter2" not in str(caught.value)
 
 
 def test_no_store_is_made_when_not_asked_for(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store at"):
-        Store.open(tmp_path / "typo", create=False)
+        Store.open(tmp_path / "typo", create=False, tenant=DEFAULT_TENANT)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "idiolect.db").touch()
     with pytest.raises(StoreError, match="there is no store at"):
-        Store.open(tmp_path, create=False)
+        Store.open(tmp_path, create=False, tenant=DEFAULT_TENANT)
 
 
 def test_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be created: Not a directory"):
-        Store.open(tmp_path / "file" / "people")
+        Store.open(tmp_path / "file" / "people", tenant=DEFAULT_TENANT)
     for create in (True, False):
         with pytest.raises(StoreError, match="is a file; name a folder"):
-            Store.open(tmp_path / "file", create=create)
+            Store.open(tmp_path / "file", create=create, tenant=DEFAULT_TENANT)
     with pytest.raises(StoreError, match=r"no store|cannot be opened"):
-        Store.open(tmp_path / "file" / "people", create=False)
+        Store.open(tmp_path / "file" / "people", create=False, tenant=DEFAULT_TENANT)
 
 
 def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "idiolect.db").write_bytes(b"these are my notes, not a database\n" * 100)
     with pytest.raises(StoreError, match="the file is not a database"):
-        Store.open(tmp_path)
+        Store.open(tmp_path, tenant=DEFAULT_TENANT)
     assert (tmp_path / "idiolect.db").read_bytes().startswith(b"these are my notes")
 
 
 def test_damaged_database_is_told(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users(User(f"u{i}", texts=("t" * 500,)) for i in range(500))
     file = tmp_path / "idiolect.db"
     whole = file.read_bytes()
     file.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
-    with pytest.raises(StoreError, match=r"damaged|not a database"), Store.open(tmp_path) as store:
+    with (
+        pytest.raises(StoreError, match=r"damaged|not a database"),
+        Store.open(tmp_path, tenant=DEFAULT_TENANT) as store,
+    ):
         list(store.users())
 
 
 def test_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     sql(tmp_path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(StoreError, match=r"made by a newer Idiolect .*'9999'"):
-        Store.open(tmp_path)
+        Store.open(tmp_path, tenant=DEFAULT_TENANT)
     assert sql(tmp_path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
 
 
@@ -270,33 +276,36 @@ def test_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("create", [True, False])
 def test_tables_that_do_not_fit_the_revision_are_told(tmp_path: Path, damage: str, create: bool) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     sql(tmp_path, damage)
     with (
         pytest.raises(StoreError, match="revision and its tables do not fit together; restore a backup") as caught,
-        Store.open(tmp_path, create=create) as store,
+        Store.open(tmp_path, create=create, tenant=DEFAULT_TENANT) as store,
     ):
         store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
     assert "private" not in str(caught.value)
 
 
 def test_a_store_without_its_revision_is_not_called_missing(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     sql(tmp_path, f"DROP TABLE {VERSION_TABLE}")
     for create in (True, False):
         with pytest.raises(StoreError, match="already exists, but no record of the revision"):
-            Store.open(tmp_path, create=create)
+            Store.open(tmp_path, create=create, tenant=DEFAULT_TENANT)
 
 
 def test_failed_migration_leaves_nothing_behind(tmp_path: Path) -> None:
     sql(tmp_path, "CREATE TABLE opinions (mine TEXT)")
     with pytest.raises(StoreError, match="opinions already exists"):
-        Store.open(tmp_path)
+        Store.open(tmp_path, tenant=DEFAULT_TENANT)
     assert sql(tmp_path, "SELECT name FROM sqlite_master WHERE type = 'table'") == [("opinions",)]
 
 
 def test_locked_store_is_told_after_the_timeout(tmp_path: Path) -> None:
-    with Store.open(tmp_path, lock_timeout=0.05) as store, closing(sqlite3.connect(tmp_path / "idiolect.db")) as other:
+    with (
+        Store.open(tmp_path, lock_timeout=0.05, tenant=DEFAULT_TENANT) as store,
+        closing(sqlite3.connect(tmp_path / "idiolect.db")) as other,
+    ):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked: another process") as caught:
             store.save_users([User("a", texts=(SECRET,))])
@@ -307,7 +316,7 @@ def test_locked_store_is_told_after_the_timeout(tmp_path: Path) -> None:
 
 
 def test_read_only_and_full_stores_are_told_without_texts(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         with store.database.engine().connect() as connection:
             connection.exec_driver_sql("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="it is read-only") as read_only:
@@ -332,36 +341,36 @@ def test_read_only_and_full_stores_are_told_without_texts(tmp_path: Path) -> Non
     ],
 )
 def test_rows_that_make_no_user_are_damage(tmp_path: Path, damage: str) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=(SECRET,))])
     sql(tmp_path, damage)
-    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="damaged") as caught:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store, pytest.raises(StoreError, match="damaged") as caught:
         store.user("a")
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("column", ["answer", "question", "extra", "choices"])
 def test_text_that_is_not_utf_8_is_damage_and_not_repeated(tmp_path: Path, column: str) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", opinions=(Opinion("Why?", "so"),))])
     sql(tmp_path, f"UPDATE opinions SET {column} = CAST(? AS TEXT)", SECRET.encode() + b"\xff")
-    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="damaged") as caught:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store, pytest.raises(StoreError, match="damaged") as caught:
         store.user("a")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_payload_changed_behind_the_store_is_damage(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=("t",))])
         store.save_personalization("a", "fermi", {"prompts": []})
     sql(tmp_path, "UPDATE personalizations SET payload = ?", '{"prompts":[1]}')
-    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="digest is wrong"):
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store, pytest.raises(StoreError, match="digest is wrong"):
         store.personalization("a", "fermi")
 
 
 @pytest.mark.parametrize("damage", ["payload = '{bad'", "created_at = 'garbage'", "digest = ''", "tensors = 'text'"])
 def test_damaged_learned_data_is_mended_by_saving_it_again(tmp_path: Path, damage: str) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         members = [User("a", texts=("t",))]
         store.save_users(members)
         store.groups.create("g", ["a"])
@@ -377,9 +386,9 @@ def test_damaged_learned_data_is_mended_by_saving_it_again(tmp_path: Path, damag
 OPEN_AND_WRITE = """
 import sys
 from idiolect.people.user import User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 sys.stdin.readline()
-with Store.open(sys.argv[1]) as store:
+with Store.open(sys.argv[1], tenant=DEFAULT_TENANT) as store:
     store.save_users([User(sys.argv[2], texts=("t",))])
 """
 
@@ -395,14 +404,14 @@ def test_processes_may_open_a_fresh_store_at_once(tmp_path: Path) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 4
-    with Store.open(folder) as store:
+    with Store.open(folder, tenant=DEFAULT_TENANT) as store:
         assert [user.id for user in store.users()] == ["u0", "u1", "u2", "u3"]
 
 
 def test_store_needs_no_torch_and_an_up_to_date_one_no_alembic(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     code = (
-        "import sys; from idiolect.store import Store; Store.open(sys.argv[1]).close();"
+        "import sys; from idiolect.store import Store; Store.open(sys.argv[1], tenant='default').close();"
         "print(sorted({'torch', 'transformers', 'numpy', 'alembic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=os.environ)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import Opinion, User
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.people_changes import add_texts, add_user, page_of_users
 
 ANN = User("ann", opinions=[Opinion("Tea?", "yes")])
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "store")
+def store(store_target: str) -> Store:
+    return Store.open(store_target, tenant=DEFAULT_TENANT)
 
 
 def test_a_user_is_added_once(store: Store) -> None:

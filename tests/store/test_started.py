@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from idiolect.erasure.forgetting import forget_user
 from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import User
-from idiolect.store import Store, scrubbing
+from idiolect.store import DEFAULT_TENANT, Store, scrubbing
 from idiolect.store.schema import personalization_groups
 
 PEOPLE = [User(each, texts=(f"what {each} wrote",)) for each in ("ann", "ben", "cas", "pat")]
@@ -25,7 +25,7 @@ METHOD = "chameleon"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """The group `g` of ann and ben, learned from both; cas and pat are not in it."""
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         opened.save_users(PEOPLE)
         opened.groups.create("g", ["ann", "ben"])
         fit_group(opened)
@@ -239,7 +239,7 @@ def test_bytes_of_deleted_edits_are_scrubbed(stepped: Store, tmp_path: Path, mon
     with monkeypatch.context() as patched:
         patched.setattr(scrubbing, "scrub", fail)
         assert stepped.groups.remove_members("g", ["ben"]).unfinished == ("it is being read",)
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         assert opened.finished_erasures == 1
 
 

@@ -15,7 +15,7 @@ from alembic.config import Config
 
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import User
-from idiolect.store import Store, records
+from idiolect.store import DEFAULT_TENANT, Store, records
 from idiolect.store.strict_json import digest
 
 CARD = {"method": "chameleon", "layers": [1, 2]}
@@ -24,17 +24,17 @@ TENSORS = b"".join(hashlib.sha256(str(i).encode()).digest() for i in range(1000)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         opened.save_users([User("a", texts=("t",)), User("b", texts=("t",))])
         yield opened
 
 
 def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     every_byte = bytes(range(256)) * 40
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=("t",))])
         store.save_personalization("a", "chameleon", CARD, every_byte)
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         (record,) = store.personalizations("a")
         assert (record.payload, record.tensors) == (CARD, every_byte)
         assert store.personalization_record("a", "chameleon") == record
@@ -79,12 +79,15 @@ def test_tensors_that_are_none_or_too_big_are_refused(store: Store, monkeypatch:
 
 @pytest.mark.parametrize("change", ["x'00'", "NULL"])
 def test_tensors_changed_behind_the_store_are_damage(tmp_path: Path, change: str) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([User("a", texts=("t",))])
         store.save_personalization("a", "chameleon", CARD, TENSORS)
     with closing(sqlite3.connect(tmp_path / "idiolect.db")) as database, database:
         database.execute(f"UPDATE personalizations SET tensors = {change}")
-    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="user 'a' is damaged: its digest is wrong"):
+    with (
+        Store.open(tmp_path, tenant=DEFAULT_TENANT) as store,
+        pytest.raises(StoreError, match="user 'a' is damaged: its digest is wrong"),
+    ):
         store.personalization("a", "chameleon")
 
 
@@ -108,7 +111,7 @@ def test_lists_and_guards_read_no_tensors(store: Store) -> None:
 
 def test_store_of_the_second_revision_is_upgraded_with_its_data(tmp_path: Path) -> None:
     second_revision(tmp_path)
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         record = store.personalization_record("a", "fermi")
         assert (record.payload, record.digest, record.tensors) == ({"prompts": []}, digest({"prompts": []}), None)
         store.save_personalization("a", "chameleon", CARD, TENSORS)

@@ -12,7 +12,7 @@ import pytest
 
 from idiolect.errors import NotFittedError, StoreError, UnknownUserError
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.store import SavedUsers, Store
+from idiolect.store import DEFAULT_TENANT, SavedUsers, Store
 from idiolect.store.strict_json import digest
 
 SCALE = Question("How much do you like ramen?", ("1", "2", "3"), ordinal=True)
@@ -35,7 +35,7 @@ def full_person() -> User:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "people") as opened:
+    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
         yield opened
 
 
@@ -46,10 +46,10 @@ def test_user_comes_back_equal(store: Store) -> None:
 
 
 def test_user_survives_closing(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with Store.open(tmp_path, tenant=DEFAULT_TENANT) as store:
         store.save_users([full_person()])
         store.save_personalization("u1", "fermi", {"prompts": []})
-    with Store.open(str(tmp_path), create=False) as store:
+    with Store.open(str(tmp_path), create=False, tenant=DEFAULT_TENANT) as store:
         assert store.user("u1") == full_person()
         assert store.personalization("u1", "fermi") == {"prompts": []}
 

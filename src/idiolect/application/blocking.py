@@ -81,6 +81,7 @@ class Workspace:
         optimizer: str | LanguageModel | None = None,
         calls: CallSettings = _DEFAULT_CALLS,
         create: bool = True,
+        tenant: str | None = None,
         events: WorkspaceEvents = NO_WORKSPACE_EVENTS,
     ) -> Workspace:
         """Open a workspace. The store and the models are opened when first used.
@@ -92,13 +93,14 @@ class Workspace:
                 your own, pass it here again.
             optimizer: model that writes prompts; None: the model that answers.
             calls: settings for calls of models.
-            create: whether to create the store if it does not exist.
+            create: whether to create the store and the tenant if they do not exist.
+            tenant: the tenant of the store; None: `$IDIOLECT_TENANT`, else the default tenant.
             events: observers.
 
         Raises:
-            StoreError: the target is not the name of a folder or a valid URL.
+            StoreError: the target is not the name of a folder or a valid URL, or the tenant's id is not valid.
         """
-        return cls(WorkspaceSettings(target, model, optimizer, calls, create), events)
+        return cls(WorkspaceSettings(target, model, optimizer, calls, create, tenant), events)
 
     def __enter__(self) -> Self:
         return self

@@ -105,7 +105,7 @@ def export_from(store: Store, user_id: str, *, held: CallCache | None = None) ->
     from idiolect.erasure.caches import opened_caches
     from idiolect.erasure.holdings import holdings
 
-    with opened_caches(store.database, held=held) as caches:
+    with opened_caches(store.database, tenant=store.tenant, held=held) as caches:
         return ExportedPerson(holdings(store, user_id, caches=caches.opened), caches.missed)
 
 
@@ -120,7 +120,7 @@ async def to_forget(workspace: AsyncWorkspace, user_id: str) -> ToForget:
     from idiolect.erasure.forgetting import has_leftovers
 
     store = workspace.store
-    with opened_caches(store.database, held=_open_cache(workspace)) as caches:
+    with opened_caches(store.database, tenant=store.tenant, held=_open_cache(workspace)) as caches:
         calls = sum(_count_calls(cache, user_id) for cache in caches.opened)
         try:
             begun = len(store.groups.begun_edits_with(user_id))
@@ -147,8 +147,7 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
     if workspace.works_on(Owner.user(user_id)):  # the use case could store new data after the receipt
         raise BusyError(f"a fit or a question is running for user {user_id!r}; wait until it has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
-    if workspace.opened_models is not None:
-        await workspace.opened_models.forget_prompts()
+    await workspace.forget_prompts()
     return receipt
 
 

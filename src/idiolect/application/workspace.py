@@ -17,9 +17,11 @@ from idiolect.application.names import DEFAULT_MODEL
 from idiolect.application.observers import Waiting, ignore, wait_quietly
 from idiolect.application.owner import Owner
 from idiolect.application.run import CallSettings, Run, Spending, open_run
+from idiolect.application.tenant import chosen_tenant
 from idiolect.models.language_model import ChoiceModel, CompletionModel, LanguageModel
 from idiolect.store import Store
 from idiolect.store.opening import locate
+from idiolect.store.tenancy import checked_tenant
 
 if TYPE_CHECKING:
     from idiolect.application.model_pool import ModelPool
@@ -51,11 +53,12 @@ class WorkspaceSettings:
         model: model that answers during learning: a name (see `models.catalog`), or a model object.
         optimizer: model that writes prompts; None: the model that answers.
         calls: settings for calls of models.
-        create: whether to create the store if it does not exist.
+        create: whether to create the store and the tenant if they do not exist.
+        tenant: the tenant of the store; None: `$IDIOLECT_TENANT`, else the default tenant.
 
     Raises:
         TypeError: a value has the wrong type.
-        StoreError: the target is not the name of a folder or a valid URL.
+        StoreError: the target is not the name of a folder or a valid URL, or the tenant's id is not valid.
     """
 
     target: str | Path | None = None
@@ -63,11 +66,14 @@ class WorkspaceSettings:
     optimizer: str | LanguageModel | None = None
     calls: CallSettings = _DEFAULT_CALLS
     create: bool = True
+    tenant: str | None = None
 
     def __post_init__(self) -> None:
         check_type("target", self.target, (str, Path, type(None)))
         check_type("calls", self.calls, CallSettings)
+        check_type("tenant", self.tenant, (str, type(None)))
         locate(self.target)
+        checked_tenant(chosen_tenant(self.tenant))
 
 
 NO_WORKSPACE_EVENTS = WorkspaceEvents()
@@ -81,12 +87,23 @@ class AsyncWorkspace:
     """
 
     def __init__(
-        self, settings: WorkspaceSettings = _DEFAULT_SETTINGS, *, events: WorkspaceEvents = NO_WORKSPACE_EVENTS
+        self,
+        settings: WorkspaceSettings = _DEFAULT_SETTINGS,
+        *,
+        events: WorkspaceEvents = NO_WORKSPACE_EVENTS,
+        models: ModelPool | None = None,
     ) -> None:
+        """Prepare a workspace; nothing is opened yet.
+
+        Args:
+            settings: the settings.
+            events: observers.
+            models: models of another workspace in the same event loop, which closes them; None: models of its own.
+        """
         check_type("settings", settings, WorkspaceSettings)
         self.settings = settings
         self._events = events
-        self._models: ModelPool | None = None
+        self._models, self._shares_models = models, models is not None
         self.model = self._named(settings.model)
         self.optimizer = None if settings.optimizer is None else self._named(settings.optimizer)
         self._store: Store | None = None
@@ -100,12 +117,14 @@ class AsyncWorkspace:
         """The store, opened when first used.
 
         Raises:
-            StoreError: there is no store and `create` is false, or it is not a store, is locked, or was made by a newer
-                Idiolect.
+            StoreError: there is no store or tenant and `create` is false, or it is not a store, is locked, or was made
+                by a newer Idiolect.
         """
         if self._store is None:
             settings = self.settings
-            self._store = self._opened.enter_context(Store.open(settings.target, create=settings.create))
+            self._store = self._opened.enter_context(
+                Store.open(settings.target, tenant=chosen_tenant(settings.tenant), create=settings.create)
+            )
         return self._store
 
     @property
@@ -173,6 +192,11 @@ class AsyncWorkspace:
         """Return whether a use case is using the owner's data."""
         return self._busy[owner] > 0
 
+    async def forget_prompts(self) -> None:
+        """Drop the prompts that open models have cached."""
+        if self._models is not None:
+            await self._models.forget_prompts()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -180,7 +204,7 @@ class AsyncWorkspace:
         try:
             self._opened.close()
         finally:
-            if self._models is not None:
+            if self._models is not None and not self._shares_models:
                 await self._models.aclose()
 
     def _named(self, model: str | LanguageModel) -> str:

@@ -26,18 +26,24 @@ from idiolect.erasure.byte_search import Patterns
 from idiolect.people.user import User
 from idiolect.store.group_rows import is_learned_from, is_started_with
 from idiolect.store.schema import (
+    api_keys,
     checkpoints,
     companions,
+    feedback,
     group_members,
     group_personalizations,
     group_refits,
     group_sources,
     groups,
+    jobs,
     metadata,
     opinions,
     personalizations,
+    responses,
+    tenants,
     users,
 )
+from idiolect.store.tenant_rows import TenantConnection
 
 WIDTH = 24  # characters of a canary; any remnant of a longer text with twice as many characters contains one
 SHORTEST = 6  # minimum number of characters of a canary
@@ -128,19 +134,25 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def texts_of_others(connection: Connection, user_id: str) -> Iterator[str]:
-    """Yield every value in the rows that are not the user's, and the SQL that creates the tables."""
+def texts_of_others(connection: TenantConnection, user_id: str) -> Iterator[str]:
+    """Yield every value in the rows, of all tenants, that are not the user's, and the SQL that creates the tables."""
     yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
-    for table in (companions, groups, group_refits):
-        yield from chain.from_iterable(_rows(connection, table, sa.true()))
-    theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
-    of_others = [(users, users.c.id != user_id), *((table, table.c.user_id != user_id) for table in theirs)]
-    for table, condition in (*of_others, (group_personalizations, ~is_learned_from(user_id))):
-        for row in _rows(connection, table, condition):
+    for table in (tenants, companions, groups, group_refits):
+        yield from chain.from_iterable(_rows(connection.whole, table, sa.true()))
+    theirs = (opinions, personalizations, checkpoints, group_members, group_sources, jobs, responses, feedback)
+    of_others = [(table, of_another(connection, table, user_id)) for table in (users, *theirs, api_keys)]
+    for table, condition in (*of_others, (group_personalizations, ~is_learned_from(connection, user_id))):
+        for row in _rows(connection.whole, table, condition):
             for value in row:
                 yield value
                 if "\\" in value:
                     yield from _unescaped(value)
+
+
+def of_another(connection: TenantConnection, table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a row, of any tenant, is not the user's, who is the connection's tenant's."""
+    owner = table.c.id if table is users else table.c.user_id
+    return sa.or_(~connection.theirs(table), owner.is_distinct_from(user_id))
 
 
 def row_texts(connection: Connection) -> Iterator[str]:
@@ -204,15 +216,15 @@ def unshared(pieces: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:
     return [piece for piece in pieces if piece not in shared]
 
 
-def tensors_of_others(connection: Connection, user_id: str) -> Iterator[bytes]:
-    """Yield, one at a time, the tensors of all other users, and of groups that were not fitted on the user.
+def tensors_of_others(connection: TenantConnection, user_id: str) -> Iterator[bytes]:
+    """Yield, one at a time, the tensors of all tenants' other users, and of groups that were not fitted on the user.
 
     The edit of another user that began at the edit of a group that was is deleted with it, and holds parts of it, so it
     is not among them.
     """
-    of_others = sa.and_(personalizations.c.user_id != user_id, ~is_started_with(user_id))
-    yield from tensors_in(connection, personalizations, of_others)
-    yield from tensors_in(connection, group_personalizations, ~is_learned_from(user_id))
+    of_others = sa.and_(of_another(connection, personalizations, user_id), ~is_started_with(connection, user_id))
+    yield from tensors_in(connection.whole, personalizations, of_others)
+    yield from tensors_in(connection.whole, group_personalizations, ~is_learned_from(connection, user_id))
 
 
 def row_tensors(connection: Connection) -> Iterator[bytes]:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,23 +22,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from idiolect.erasure.byte_search import Patterns, SearchedFile, search_files
-from idiolect.erasure.caches import OpenedCaches, opened_caches
+from idiolect.erasure.byte_search import SearchedFile
+from idiolect.erasure.caches import OpenedCaches, calls_of_other_tenants, opened_caches
 from idiolect.erasure.canaries import (
     candidates,
     forms,
     own_words,
-    row_tensors,
-    row_texts,
     strings,
     tensors_of_others,
     texts_of_others,
     unshared,
-    utf8,
     without_shared,
 )
-from idiolect.erasure.person_rows import PersonRows, read_person_rows
+from idiolect.erasure.person_rows import PersonRows, key_texts, read_person_rows
 from idiolect.erasure.receipt import Found, Receipt, limits
+from idiolect.erasure.searching import Search, cache_paths
+from idiolect.erasure.served_rows import SERVED, served_texts
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing
@@ -48,10 +45,19 @@ from idiolect.paths import printable_path
 from idiolect.people.user import unstorable_part
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
-from idiolect.store.group_rows import leave_groups
-from idiolect.store.people_rows import check_known
-from idiolect.store.schema import checkpoints, group_members, group_sources, opinions, personalizations, users
+from idiolect.store.group_rows import leave_groups, lock_groups_of
+from idiolect.store.people_rows import check_known, lock_known
+from idiolect.store.schema import (
+    api_keys,
+    checkpoints,
+    group_members,
+    group_sources,
+    opinions,
+    personalizations,
+    users,
+)
 from idiolect.store.scrubbing import mark, scrub, truncate_log, unmark
+from idiolect.store.tenant_rows import TenantConnection
 from idiolect.store.users import Store
 
 _log = logging.getLogger(__name__)
@@ -61,12 +67,13 @@ _TABLES = {
     "personalizations": personalizations.c.user_id,
     "checkpoints": checkpoints.c.user_id,
 }
-_GROUP_COLUMNS = (group_members.c.user_id, group_sources.c.user_id)
+_SERVED = {table.name: table.c.user_id for table in SERVED}
+_OTHER_COLUMNS = (group_members.c.user_id, group_sources.c.user_id, api_keys.c.user_id)
 
 
-def artifact_folder(store_folder: Path, user_id: str) -> Path:
-    """Return the folder of the files learned for a user, in the folder of a store; it need not exist."""
-    return store_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
+def artifact_folder(tenant_folder: Path, user_id: str) -> Path:
+    """Return the folder of the files learned for a user, in `Store.tenant_folder`; it need not exist."""
+    return tenant_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
 
 
 def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
@@ -88,9 +95,10 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
     database = store.database
-    with opened_caches(database, held=cache) as caches, _excluding_others(store, user_id, caches.opened) as in_store:
+    of_tenant = opened_caches(database, tenant=store.tenant, held=cache)
+    with of_tenant as caches, _excluding_others(store, user_id, caches.opened) as in_store:
         held = read_person_rows(store, user_id) if in_store else None
-        search = _Search(store, caches.opened, _canaries(store, user_id, caches.opened, held))
+        search = Search(store, caches.opened, _canaries(store, user_id, caches.opened, held))
         before, _ = search.run()
         deleted = _delete(store, user_id, caches.opened, in_store=in_store)
         unfinished = _scrub_all(database, user_id, caches.opened, deleted.rows.mark)
@@ -110,7 +118,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
             before=before,
             after=after,
             unreadable=tuple(printable_path(file.path) for file in files if not file.readable),
-            caches_missed=caches.missed + _made_meanwhile(database, caches),
+            caches_missed=caches.missed + _made_meanwhile(store, caches),
             unfinished=unfinished + faults,
             limits=limits(on_server=database.kind != "sqlite", damaged=held is not None and held.damaged),
         )
@@ -121,7 +129,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
     """Lock others out of the store's caches, even of those yet to be created; yield whether the store has the user."""
     _is_held(store, user_id, caches)  # a mistyped id fails before waiting for any lock
     with ExitStack() as stack:
-        for path in _cache_paths(store.database, caches):
+        for path in cache_paths(store, caches):
             if path.parent.is_dir():
                 try:
                     stack.enter_context(erasing(path, lock_timeout=store.database.lock_timeout))
@@ -139,7 +147,7 @@ def _excluding_others(store: Store, user_id: str, caches: Sequence[CallCache]) -
 def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
     """Return whether the store has the user; raise UnknownUserError if no calls or artifacts of them exist either."""
     try:
-        with store.database.reading() as connection:
+        with store.rows.reading() as connection:
             check_known(connection, user_id)
     except UnknownUserError:
         if not has_leftovers(store, user_id, caches):
@@ -149,23 +157,23 @@ def _is_held(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
 
 
 def has_leftovers(store: Store, user_id: str, caches: Sequence[CallCache]) -> bool:
-    """Return whether the caches have calls of this id, or the store has artifacts."""
+    """Return whether the caches have calls of this id, or the store has artifacts or API keys."""
     if unstorable_part(user_id) is not None:
         return False
-    folder = store.folder
-    return any(cache.holds(user_id) for cache in caches) or (
-        folder is not None and artifact_folder(folder, user_id).is_dir()
-    )
+    if any(cache.holds(user_id) for cache in caches):
+        return True
+    folder = store.tenant_folder
+    if folder is not None and artifact_folder(folder, user_id).is_dir():
+        return True
+    with store.rows.reading() as connection:
+        return connection.count(api_keys, api_keys.c.user_id == user_id) > 0
 
 
-def _cache_paths(database: Database, caches: Sequence[CallCache]) -> list[Path]:
-    return list(dict.fromkeys([*known_caches(database), *(cache.path for cache in caches)]))
-
-
-def _made_meanwhile(database: Database, caches: OpenedCaches) -> tuple[str, ...]:
+def _made_meanwhile(store: Store, caches: OpenedCaches) -> tuple[str, ...]:
     """Return warnings about caches created during the erasure, in folders that did not exist when locks were taken."""
     before = {cache.path for cache in caches.opened}
-    new = (path for path in known_caches(database) if path.exists() and path not in before)
+    known = known_caches(store.database, tenant=store.tenant)
+    new = (path for path in known if path.exists() and path not in before)
     return tuple(
         f"cache {printable_path(path)}: was created during the erasure; forget the user again"
         for path in new
@@ -177,30 +185,36 @@ def _canaries(
     store: Store, user_id: str, caches: Sequence[CallCache], held: PersonRows | None
 ) -> list[frozenset[bytes]]:
     """Return the canaries, each as the set of its spellings in bytes; `held` is what the person's rows contain."""
-    texts, others = [user_id, *(held.texts if held else ())], list(own_words())
+    texts, others = [user_id, *(held.texts if held else ()), *key_texts(store.rows, user_id)], list(own_words())
+    texts.extend(served_texts(store.rows, user_id))
     keys: list[bytes] = []
+    elsewhere_keys: set[bytes] = set()
     for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
         (others if call.shared else texts).extend(strings(call.result))
         others.append(call.model)
         if not call.shared:
             keys.append(bytes.fromhex(call.key))  # a hash of the person's texts
-    elsewhere = (_results_of_others(store, user_id, cache) for cache in caches)
+    elsewhere = [_results_of_others(store, user_id, cache) for cache in caches]
+    for call in calls_of_other_tenants(store.database, tenant=store.tenant):
+        others.extend(strings(call.result))
+        others.append(call.model)
+        elsewhere_keys.add(bytes.fromhex(call.key))
     pieces = without_shared(candidates(texts), chain(others, _rows_of_others(store, user_id), *elsewhere))
-    with store.database.reading() as connection:
+    with store.rows.reading() as connection:
         numbers = unshared(held.numbers if held else (), tensors_of_others(connection, user_id))
     spelled = [frozenset(forms(piece)) for piece in pieces]
-    spelled += [frozenset({key, key.hex().encode()}) for key in keys]
+    spelled += [frozenset({key, key.hex().encode()}) for key in keys if key not in elsewhere_keys]
     return spelled + [frozenset({piece}) for piece in numbers]
 
 
 def _rows_of_others(store: Store, user_id: str) -> Iterator[str]:
-    with store.database.reading() as connection:
+    with store.rows.reading() as connection:
         yield from texts_of_others(connection, user_id)
 
 
 def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator[str]:
-    with store.database.reading() as connection:
-        ids = connection.scalars(sa.select(users.c.id).where(users.c.id != user_id)).all()
+    with store.rows.reading() as connection:
+        ids = connection.scalars(connection.select(users, users.c.id).where(users.c.id != user_id)).all()
     for other in ids:
         if isinstance(other, str) and unstorable_part(other) is None:  # otherwise damaged; no call has such an owner
             for call in cache.calls_of(other):
@@ -216,10 +230,10 @@ class _Deleted:
 
 def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
     """Delete all data, rows last, because the erasure can be repeated until then; without rows, set the mark first."""
-    rows = None if in_store else _delete_rows(store.database, user_id)
+    rows = None if in_store else _delete_rows(store, user_id)
     calls = tuple(cache.forget(user_id) for cache in caches)
-    artifacts = _delete_artifacts(store.folder, user_id)
-    return _Deleted(rows or _delete_rows(store.database, user_id), calls, artifacts)
+    artifacts = _delete_artifacts(store.tenant_folder, user_id)
+    return _Deleted(rows or _delete_rows(store, user_id), calls, artifacts)
 
 
 def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
@@ -244,7 +258,7 @@ def _faults(steps: Iterable[Callable[[], None]]) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def _searched_again(search: _Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
+def _searched_again(search: Search) -> tuple[Found, list[SearchedFile], tuple[str, ...]]:
     """Search after the deletion. Because that cannot be undone, a failed search becomes a fault in the receipt."""
     try:
         return *search.run(), ()
@@ -261,25 +275,34 @@ class _DeletedRows:
     mark: str
 
 
-def _delete_rows(database: Database, user_id: str) -> _DeletedRows:
+def _delete_rows(store: Store, user_id: str) -> _DeletedRows:
     """Delete the user's rows, and those of others that contain what a group had learned from the user."""
-    with database.writing() as connection:
+    with store.rows.writing() as connection:
+        lock_groups_of(connection, user_id)
+        with suppress(UnknownUserError):  # only calls, artifacts or keys of theirs are left
+            lock_known(connection, user_id, deleting=True)
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
+        served = {name: _count(connection, column, user_id) for name, column in _SERVED.items()}
+        rows |= {name: count for name, count in served.items() if count}
         left = leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
         rows |= {name: rows.get(name, 0) + count for name, count in left.rows.items()}
-        connection.execute(users.delete().where(users.c.id == user_id))  # cascades to the other tables
-        if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_GROUP_COLUMNS)):
-            raise StoreError(f"store {database.where}: could not delete all rows of user {user_id!r}")
-        return _DeletedRows(rows, len(left.begun_edits), mark(connection))
+        if keys := connection.changed(connection.delete(api_keys).where(api_keys.c.user_id == user_id)):
+            rows["api_keys"] = keys
+        connection.execute(connection.delete(users).where(users.c.id == user_id))  # cascades to the other tables
+        if any(
+            _count(connection, column, user_id) for column in (*_TABLES.values(), *_SERVED.values(), *_OTHER_COLUMNS)
+        ):
+            raise StoreError(f"store {store.where}: could not delete all rows of user {user_id!r}")
+        return _DeletedRows(rows, len(left.begun_edits), mark(connection.whole))
 
 
-def _count(connection: sa.Connection, column: sa.Column[Any], user_id: str) -> int:
-    return connection.scalar(sa.select(sa.func.count()).where(column == user_id)) or 0
+def _count(connection: TenantConnection, column: sa.Column[Any], user_id: str) -> int:
+    return connection.count(column.table, column == user_id)
 
 
-def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
+def _delete_artifacts(tenant_folder: Path | None, user_id: str) -> int:
     """Delete the user's folder of artifacts and return the number of files that were in it."""
-    folder = None if store_folder is None else artifact_folder(store_folder, user_id)
+    folder = None if tenant_folder is None else artifact_folder(tenant_folder, user_id)
     if folder is None or not folder.is_dir():
         return 0
     count = sum(1 for path in folder.rglob("*") if not path.is_dir())
@@ -288,54 +311,3 @@ def _delete_artifacts(store_folder: Path | None, user_id: str) -> int:
     except OSError as error:
         raise StoreError(f"{folder}: artifacts cannot be deleted: {error.strerror}") from error
     return count
-
-
-class _Search:
-    """A search for the canaries, which is run before the deletion and after it."""
-
-    def __init__(self, store: Store, caches: Sequence[CallCache], canaries: list[frozenset[bytes]]) -> None:
-        self.canaries = canaries
-        self._store, self._caches = store, caches
-        self._patterns = {form for canary in canaries for form in canary}
-
-    def run(self) -> tuple[Found, list[SearchedFile]]:
-        """Search, and return the traces found and the files that were searched."""
-        database = self._store.database
-        databases = [database.place.file, *_cache_paths(database, self._caches)]
-        files = search_files(_files(self._store.folder, databases), self._patterns)
-        found = {printable_path(file.path): file.found for file in files if file.found}
-        if database.place.file is None and (rows := self._in_rows()):
-            found["rows of the database"] = rows
-        return Found(found), files
-
-    def _in_rows(self) -> int:
-        with self._store.database.reading() as connection:
-            return Patterns(self._patterns).count(chain(map(utf8, row_texts(connection)), row_tensors(connection)))
-
-
-def _files(folder: Path | None, databases: Iterable[Path | None]) -> dict[Path, str]:
-    """Return every file that could contain traces: below the store's folder, the databases, and files beside them."""
-    found = {} if folder is None else {path: str(path.relative_to(folder)) for path in _below(folder)}
-    seen = set(map(os.path.realpath, found))
-    for database in databases:
-        if database is not None and database.parent.is_dir():
-            beside = (path for path in database.parent.iterdir() if path.name.startswith(database.name))
-            found |= {path: path.name for path in beside if path.is_file() and os.path.realpath(path) not in seen}
-            seen.update(map(os.path.realpath, found))
-    return found
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, and folders that cannot be listed, so that the search reports them unreadable."""
-    unreadable: list[Path] = []
-    for where, _, names in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
-        yield from (path for name in names if not _is_special(path := Path(where, name)))
-    yield from unreadable
-
-
-def _is_special(path: Path) -> bool:
-    """Return whether the path is not a regular file, such as a device or a pipe, which may be endless."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False

@@ -16,12 +16,14 @@ import sqlalchemy as sa
 
 from idiolect.erasure.canaries import slices, strings, tensors_in, texts_of_learned, texts_of_user
 from idiolect.errors import StoreError, UnknownUserError
-from idiolect.store.database import Database
+from idiolect.people.user import unstorable_part
 from idiolect.store.group_rows import is_learned_from, learned_with
-from idiolect.store.schema import checkpoints, group_personalizations, opinions, personalizations, users
+from idiolect.store.schema import api_keys, checkpoints, group_personalizations, opinions, personalizations, users
+from idiolect.store.tenant_rows import TenantConnection, TenantDatabase
 from idiolect.store.users import Store
 
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]+")  # the surrogates in place of wrong bytes, see `sqlite.read_any_text`
+_Condition = Callable[[TenantConnection], sa.ColumnElement[bool]]
 _THEIRS = ("id", "profile", "texts", "extra", "question", "choices", "answer", "payload")  # columns with texts
 
 
@@ -50,12 +52,16 @@ def read_person_rows(store: Store, user_id: str) -> PersonRows:
         raise
     except StoreError:
         damaged = True
-        texts.extend(_raw_texts(store.database, users, users.c.id == user_id))
-        texts.extend(_raw_texts(store.database, opinions, opinions.c.user_id == user_id))
-    sources: tuple[tuple[Callable[[], Iterable[tuple[Any, bytes | None]]], sa.Table, sa.ColumnElement[bool]], ...] = (
-        (lambda: _personal(store, user_id), personalizations, personalizations.c.user_id == user_id),
-        (lambda: _unfinished(store, user_id), checkpoints, checkpoints.c.user_id == user_id),
-        (lambda: _of_groups(store.database, user_id), group_personalizations, is_learned_from(user_id)),
+        texts.extend(_raw_texts(store.rows, users, lambda _: users.c.id == user_id))
+        texts.extend(_raw_texts(store.rows, opinions, lambda _: opinions.c.user_id == user_id))
+    sources: tuple[tuple[Callable[[], Iterable[tuple[Any, bytes | None]]], sa.Table, _Condition], ...] = (
+        (lambda: _personal(store, user_id), personalizations, lambda _: personalizations.c.user_id == user_id),
+        (lambda: _unfinished(store, user_id), checkpoints, lambda _: checkpoints.c.user_id == user_id),
+        (
+            lambda: _of_groups(store.rows, user_id),
+            group_personalizations,
+            lambda connection: is_learned_from(connection, user_id),
+        ),
     )
     for read, table, condition in sources:
         try:
@@ -64,9 +70,23 @@ def read_person_rows(store: Store, user_id: str) -> PersonRows:
                 numbers.extend(slices(tensors or b""))
         except StoreError:
             damaged = True
-            texts.extend(_raw_texts(store.database, table, condition))
-            numbers.extend(_raw_numbers(store.database, table, condition))
+            texts.extend(_raw_texts(store.rows, table, condition))
+            numbers.extend(_raw_numbers(store.rows, table, condition))
     return PersonRows(tuple(texts), tuple(numbers), damaged)
+
+
+def key_texts(rows: TenantDatabase, user_id: str) -> list[str]:
+    """Return the ids, names and hashed secrets of the API keys that are bound to the user.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if unstorable_part(user_id) is not None:
+        return []
+    columns = (api_keys.c.id, api_keys.c.name, api_keys.c.secret_sha256)
+    with rows.reading() as connection:
+        found = connection.execute(connection.select(api_keys, *columns).where(api_keys.c.user_id == user_id))
+        return [text for row in found for text in row]
 
 
 def _personal(store: Store, user_id: str) -> Iterable[tuple[Any, bytes | None]]:
@@ -77,16 +97,17 @@ def _unfinished(store: Store, user_id: str) -> Iterable[tuple[Any, bytes | None]
     return [(record.payload, None) for record in store.checkpoints(user_id)]
 
 
-def _of_groups(database: Database, user_id: str) -> Iterator[tuple[Any, bytes | None]]:
-    with database.reading() as connection:
+def _of_groups(rows: TenantDatabase, user_id: str) -> Iterator[tuple[Any, bytes | None]]:
+    with rows.reading() as connection:
         for row in learned_with(connection, user_id):
             yield row["payload"], row["tensors"]
 
 
-def _raw_texts(database: Database, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[str]:
+def _raw_texts(rows: TenantDatabase, table: sa.Table, condition: _Condition) -> list[str]:
     """Return the texts in the rows as they are stored: the strings of valid JSON, otherwise the JSON itself."""
-    chosen = sa.select(*(sa.cast(column, sa.Text) for column in table.c if column.name in _THEIRS)).where(condition)
-    with database.reading() as connection:
+    columns = [sa.cast(column, sa.Text) for column in table.c if column.name in _THEIRS]
+    with rows.reading() as connection:
+        chosen = connection.select(table, *columns).where(condition(connection))
         return [text for row in connection.execute(chosen) for value in row if value for text in _strings_in(value)]
 
 
@@ -100,8 +121,9 @@ def _strings_in(value: str) -> Iterator[str]:
         yield from filter(None, _NOT_UTF_8.split(text))
 
 
-def _raw_numbers(database: Database, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[bytes]:
+def _raw_numbers(rows: TenantDatabase, table: sa.Table, condition: _Condition) -> list[bytes]:
     if "tensors" not in table.c:
         return []
-    with database.reading() as connection:
-        return [piece for content in tensors_in(connection, table, condition) for piece in slices(content)]
+    with rows.reading() as connection:
+        theirs = sa.and_(connection.theirs(table), condition(connection))
+        return [piece for content in tensors_in(connection.whole, table, theirs) for piece in slices(content)]

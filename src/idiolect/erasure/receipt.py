@@ -19,8 +19,9 @@ _DAMAGED_LIMITS = (
     " could be read",
 )
 _SERVER_LIMITS = (
-    "the rows of every table were searched; the server's own files, its write-ahead log and its backups"
-    " cannot be searched from here (its administrator has to run VACUUM FULL and remove old WAL segments)",
+    "the rows of every table were searched, and the tables vacuumed as far as this login may; the server's own files,"
+    " its write-ahead log, its replicas and its backups cannot be searched from here (its administrator has to run"
+    " VACUUM FULL and remove old WAL segments)",
     "caches of calls that other machines keep for this database are not searched",
 )
 

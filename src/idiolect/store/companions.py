@@ -1,5 +1,7 @@
 """Companions: the paths of all caches of calls used with a store, wherever they are, so that an erasure reaches them.
 
+Each tenant has its own.
+
     note (a run reads the path of its cache) → known_caches: for the erasure and the export
 
 Only paths are stored here; nothing is opened. The cache beside the store's own file needs no note. Paths below the
@@ -18,58 +20,74 @@ from idiolect.store.database import Database
 from idiolect.store.opening import CACHE_NAME, FILE_NAME, Place
 from idiolect.store.schema import companions
 from idiolect.store.strict_json import checked_text
+from idiolect.store.tenancy import tenant_folder
 
 
-def note(database: Database, path: Path) -> bool:
-    """Note that a cache is used with this store; return whether the note is new.
+def note(database: Database, path: Path, *, tenant: str) -> bool:
+    """Note that a cache is used with this store by a tenant; return whether the note is new.
 
     Raises:
         StoreError: the store cannot be written, or cannot store such a path.
     """
     path = resolved(path)
-    if path in _own(database.place) or _is_noted(database, path):
+    if path in _own(database.place, tenant) or _is_noted(database, path, tenant):
         return False
     try:
         with database.writing() as connection:
-            connection.execute(companions.insert().values(path=_kept_path(database.place, path)))
+            kept = _kept_path(database.place, path)
+            connection.execute(companions.insert().values(tenant_id=tenant, path=kept))
     except StoreError:
-        if not _is_noted(database, path):  # otherwise another process was quicker
+        if not _is_noted(database, path, tenant):  # otherwise another process was quicker
             raise
         return False
     return True
 
 
-def drop_note(database: Database, path: Path) -> None:
-    """Drop the note on a cache.
+def drop_note(database: Database, path: Path, *, tenant: str) -> None:
+    """Drop the note on a cache of a tenant.
 
     Raises:
         StoreError: the store cannot be written.
     """
     with database.writing() as connection:
-        connection.execute(companions.delete().where(companions.c.path == _kept_path(database.place, resolved(path))))
+        connection.execute(companions.delete().where(*_note(database.place, resolved(path), tenant)))
 
 
-def known_caches(database: Database) -> dict[Path, bool]:
-    """Return the possible paths of the store's caches, links resolved, each with whether it was noted.
+def known_caches(database: Database, *, tenant: str) -> dict[Path, bool]:
+    """Return the possible paths of a tenant's caches, links resolved, each with whether it was noted.
 
     Raises:
         StoreError: the store cannot be read.
     """
+    theirs = sa.select(companions.c.path).where(companions.c.tenant_id == tenant)
     with database.reading() as connection:
-        noted = {resolved(_base(database.place) / path) for path in connection.scalars(sa.select(companions.c.path))}
-    expected = [*_own(database.place), resolved(database.place.cache_path)]
+        noted = {resolved(_base(database.place) / path) for path in connection.scalars(theirs)}
+    expected = [*_own(database.place, tenant), resolved(cache_path(database.place, tenant))]
     return {path: path in noted for path in (*dict.fromkeys(expected), *sorted(noted.difference(expected)))}
 
 
-def _own(place: Place) -> tuple[Path, ...]:
-    """Return the path of the cache in the store's folder, even for a store that was named by a URL."""
+def cache_path(place: Place, tenant: str) -> Path:
+    """Return the path of a tenant's cache, given the store's place; it need not exist.
+
+    Raises:
+        CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
+    """
+    return tenant_folder(place.cache_folder, tenant) / CACHE_NAME
+
+
+def _own(place: Place, tenant: str) -> tuple[Path, ...]:
+    """Return the path of the tenant's cache in the store's folder, even for a store that was named by a URL."""
     if place.file is None or place.file.name != FILE_NAME:
         return ()
-    return (resolved(place.file.parent / CACHE_NAME),)
+    return (resolved(tenant_folder(place.file.parent, tenant) / CACHE_NAME),)
 
 
-def _is_noted(database: Database, path: Path) -> bool:
-    query = sa.select(companions.c.path).where(companions.c.path == _kept_path(database.place, path))
+def _note(place: Place, path: Path, tenant: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return companions.c.tenant_id == tenant, companions.c.path == _kept_path(place, path)
+
+
+def _is_noted(database: Database, path: Path, tenant: str) -> bool:
+    query = sa.select(companions.c.path).where(*_note(database.place, path, tenant))
     with database.reading() as connection:
         return connection.scalar(query) is not None
 

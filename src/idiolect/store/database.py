@@ -1,22 +1,20 @@
 """`Database`: the opened database of a store, and its transactions; `Store` and the erasure are built on it.
 
+It has the rows of all tenants; those of one are reached by `tenant_rows`.
+
 The driver's errors become a `StoreError` here, and so do errors of reading rows that contain no valid value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
 from idiolect.errors import StoreError
 from idiolect.store.faults import damage_errors, store_errors
 from idiolect.store.opening import Place
-
-K = TypeVar("K")
-T = TypeVar("T")
 
 
 class Database:
@@ -29,7 +27,8 @@ class Database:
 
     Attributes:
         where: the folder or URL, printable (without password).
-        kind: SQLAlchemy's name of the database: `sqlite`, `postgresql`, …
+        kind: SQLAlchemy's name of the database: `sqlite` or `postgresql`.
+        confirmed_tenants: ids of tenants that the store is known to have; they are never deleted.
     """
 
     def __init__(self, engine: Engine, place: Place, *, lock_timeout: float) -> None:
@@ -38,6 +37,7 @@ class Database:
         self.place, self.where = place, place.name
         self.kind = engine.dialect.name
         self.lock_timeout = lock_timeout
+        self.confirmed_tenants: set[str] = set()
 
     def close(self) -> None:
         """Close every connection; the database cannot be used afterwards."""
@@ -67,25 +67,6 @@ class Database:
         level = {"isolation_level": "REPEATABLE READ"} if self.kind == "postgresql" else {}
         with damage_errors(self.where), store_errors(self.where), self.engine(**level).begin() as connection:
             yield connection
-
-    def pages(self, read: Callable[[Connection, K | None], Sequence[T]], *, key: Callable[[T], K]) -> Iterator[T]:
-        """Yield a long list page by page, each page in a transaction of its own, so that others may write in between.
-
-        Args:
-            read: returns the page that follows a key, in the order of the keys; for None, the first page.
-            key: returns an item's key.
-
-        Raises:
-            StoreError: as for `reading`.
-        """
-        after: K | None = None
-        while True:
-            with self.reading() as connection:
-                page = read(connection, after)
-            if not page:
-                return
-            yield from page
-            after = key(page[-1])
 
     def engine(self, **options: str) -> Engine:
         """Return the engine, with execution options.

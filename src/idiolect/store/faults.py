@@ -21,6 +21,18 @@ from idiolect.sqlite import quotes_nothing, sqlite_reason
 DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 REMEDY = "fit the user again, or forget the user"
 _MISSING = re.compile("no such (table|column): ")
+_STATES = {  # by PostgreSQL's SQLSTATE
+    "55P03": "it is locked: another process is writing to it",
+    "40P01": "another process was writing the same data at the same time; try again",
+    "40001": "another process was writing the same data at the same time; try again",
+    "25006": "it is read-only",
+    "42501": "permission was denied",
+    "53100": "the server's disk is full",
+    "53300": "the server has too many connections",
+    "57P01": "the server is shutting down",
+    "42P01": "its revision and its tables do not fit together; restore a backup of it",
+    "42703": "its revision and its tables do not fit together; restore a backup of it",
+}
 
 
 @contextmanager
@@ -67,4 +79,8 @@ def reason(error: SQLAlchemyError) -> str:
         return sqlite_reason(cause)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
+    if state in _STATES:
+        return _STATES[state]
+    if state is None and kind in ("OperationalError", "ConnectionTimeout"):
+        return "the server cannot be reached, or refused the login"
     return f"the database failed ({kind}, SQLSTATE {state})" if state else f"the database failed ({kind})"

@@ -15,7 +15,6 @@ from typing import Any
 
 from idiolect.errors import GroupNeedsRefitError, NotFittedError
 from idiolect.people.user import unstorable_part
-from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors
 from idiolect.store.group_records import Group, Member, Removal
 from idiolect.store.group_rows import (
@@ -37,17 +36,18 @@ from idiolect.store.people_rows import check_known
 from idiolect.store.records import PersonalizationRecord, learned_columns, personalization_from_row
 from idiolect.store.scrubbing import finish, mark
 from idiolect.store.started_rows import find_started, owners
+from idiolect.store.tenant_rows import TenantDatabase
 
 
 class Groups:
-    """The groups of an opened store.
+    """The groups of a tenant in an opened store.
 
     Methods that read or write raise `StoreError` if the store cannot be read or written, or is damaged, and
     `UnknownGroupError` or `UnknownUserError` for an id of a group or user that the store does not have.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, rows: TenantDatabase) -> None:
+        self._rows = rows
 
     def create(self, group_id: str, members: Iterable[str] = ()) -> Group:
         """Create a group of users of the store; nothing is learned for it yet.
@@ -60,23 +60,23 @@ class Groups:
         if not group_id.strip():
             raise ValueError("the group's id is blank")
         now, members = datetime.now(UTC), list(members)
-        with self._database.writing() as connection, damage_errors(self._database.where):
+        with self._rows.writing() as connection, damage_errors(self._rows.where):
             insert_group(connection, group_id, now=now)
             insert_members(connection, group_id, members, now=now)
             return read_group(connection, group_id)
 
     def get(self, group_id: str) -> Group:
         """Return the group with its members and the state of the data learned for it."""
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             return read_group(connection, group_id)
 
     def list(self) -> Iterator[Group]:
         """Yield every group, in the order of their ids; read page by page."""
-        return self._database.pages(page_of_groups, key=lambda group: group.id)
+        return self._rows.pages(page_of_groups, key=lambda group: group.id)
 
     def read_members(self, group_id: str) -> tuple[Member, ...]:
         """Return the members with their data, in the order of their ids; the fit's result is saved with them."""
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             known_group(connection, group_id)
             return read_members(connection, group_id)
 
@@ -90,7 +90,7 @@ class Groups:
             UnknownUserError: the store has no such user; in this case none is added.
         """
         members = list(members)
-        with self._database.writing() as connection, damage_errors(self._database.where):
+        with self._rows.writing() as connection, damage_errors(self._rows.where):
             known_group(connection, group_id, lock=True)
             return insert_members(connection, group_id, members, now=datetime.now(UTC))
 
@@ -103,23 +103,23 @@ class Groups:
             StoreError: one is not in the group (in this case all stay), or the store cannot be written.
         """
         members = list(members)
-        with self._database.writing() as connection, damage_errors(self._database.where):
+        with self._rows.writing() as connection, damage_errors(self._rows.where):
             known_group(connection, group_id, lock=True)
             removal = delete_members(connection, group_id, members, now=datetime.now(UTC))
-            name = mark(connection) if removal.refit or removal.begun_edits else None
-        return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._database, name))
+            name = mark(connection.whole) if removal.refit or removal.begun_edits else None
+        return removal if name is None else dataclasses.replace(removal, unfinished=finish(self._rows.database, name))
 
     def forget(self, group_id: str) -> Removal:
         """Delete the group, all data learned for it, and people's own edits that began at it; its members stay."""
-        with self._database.writing() as connection, damage_errors(self._database.where):
+        with self._rows.writing() as connection, damage_errors(self._rows.where):
             known_group(connection, group_id, lock=True)
             removal = delete_group(connection, group_id)
-            name = mark(connection)
-        return dataclasses.replace(removal, unfinished=finish(self._database, name))
+            name = mark(connection.whole)
+        return dataclasses.replace(removal, unfinished=finish(self._rows.database, name))
 
     def begun_edits(self, group_id: str) -> tuple[str, ...]:
         """Return the ids of the people whose own edits began at the group's, in order; they go when it is forgotten."""
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             known_group(connection, group_id)
             return owners(find_started(connection, group_id))
 
@@ -128,7 +128,7 @@ class Groups:
 
         They go when the user is forgotten.
         """
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             check_known(connection, user_id)
             return owners(started_with(connection, user_id))
 
@@ -164,7 +164,7 @@ class Groups:
         sources = tuple(fitted_on)
         if not sources:
             raise ValueError("fitted_on is empty; expected the members that the method learned from")
-        with self._database.writing() as connection, damage_errors(self._database.where):
+        with self._rows.writing() as connection, damage_errors(self._rows.where):
             known_group(connection, group_id, lock=True)
             put_group_learned(connection, row, sources)
 
@@ -176,7 +176,7 @@ class Groups:
                 again.
             NotFittedError: the method has learned nothing for this group.
         """
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             known_group(connection, group_id)
             if unstorable_part(method) is None:
                 row = read_group_learned(connection, group_id, method)
@@ -188,6 +188,6 @@ class Groups:
 
     def groups_of(self, user_id: str) -> tuple[str, ...]:
         """Return the ids of the user's groups, in order."""
-        with self._database.reading() as connection:
+        with self._rows.reading() as connection:
             check_known(connection, user_id)
             return group_ids_of(connection, user_id)

@@ -1,6 +1,6 @@
 """Opening a store: from a folder or URL to an engine on a store of the newest revision.
 
-    target → URL → file made private (0600 in a 0700 folder) → engine with SQLite's pragmas → migrated
+    target → URL → SQLite: file made private (0600 in a 0700 folder) → engine, its connections set up → migrated
 
 The execution option `sqlite_begin` is the mode in which a transaction on SQLite begins: IMMEDIATE if it writes, so that
 it waits for a lock at its start and is never refused one later.
@@ -20,7 +20,7 @@ from platformdirs import user_cache_dir, user_data_dir
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from idiolect.errors import CacheError, StoreError
+from idiolect.errors import CacheError, MissingExtraError, StoreError
 from idiolect.paths import expanded, printable_path
 from idiolect.sqlite import read_any_text, set_pragmas
 from idiolect.store import strict_json
@@ -29,6 +29,7 @@ from idiolect.store.revisions import migrate
 
 FILE_NAME = "idiolect.db"
 CACHE_NAME = "calls.db"
+DATABASES = ("sqlite", "postgresql")
 _LIKE_A_URL = re.compile(r"(?!\.{1,2}/)([A-Za-z][\w+.-]+:/|[^/]+:.*@|.*:[^/]*@)")  # a scheme, or a password and a host
 
 
@@ -58,20 +59,20 @@ class Place:
         return database in ("", ":memory:", "file:", "file::memory:") or bool({"memory", "memdb"} & {*options.values()})
 
     @property
-    def cache_path(self) -> Path:
-        """The path of the cache of calls, in the store's folder.
+    def cache_folder(self) -> Path:
+        """The folder of the caches of calls: the store's.
 
-        A store named by a URL has no folder; its cache is in a folder of its own below `$IDIOLECT_CACHE` or, if that is
-        not set, below the user's cache folder.
+        A store named by a URL has no folder; its caches are in a folder of their own below `$IDIOLECT_CACHE` or, if
+        that is not set, below the user's cache folder.
 
         Raises:
             CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
         """
         if self.folder is not None:
-            return self.folder / CACHE_NAME
+            return self.folder
         caches = os.environ.get("IDIOLECT_CACHE") or user_cache_dir("idiolect")
         folder = expanded(caches, CacheError, of="IDIOLECT_CACHE").absolute()
-        return folder / self._identity() / CACHE_NAME
+        return folder / self._identity()
 
     def _identity(self) -> str:
         """Return a name of the database that does not depend on the login or its method."""
@@ -123,6 +124,10 @@ def _of_url(target: str) -> Place:
         raise StoreError("the store's URL is not valid; expected one such as sqlite:///people.db") from None
     if "@" in (url.host or "") or (backend != "sqlite" and "@" in (url.database or "")):  # SQLAlchemy took the first @
         raise StoreError("the store's URL has an @ too many; in a user's name or password it is written as %40")
+    if backend not in DATABASES:
+        raise StoreError(f"the store's URL names another kind of database than {' and '.join(DATABASES)}")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
     return Place(url, None, printable_path(f"{backend}://{url.host or ''}/{url.database or ''}"))
 
 
@@ -137,6 +142,7 @@ def open_engine(place: Place, *, create: bool, lock_timeout: float) -> Engine:
     Raises:
         StoreError: there is no store and `create` is false; or the database is not a store, was made by a newer
             Idiolect, or is not readable.
+        MissingExtraError: the store is in PostgreSQL, whose driver is not installed.
     """
     if not create:
         refuse_in_memory(place)
@@ -167,15 +173,30 @@ def _make_private(place: Place) -> None:
 
 
 def _engine(place: Place, *, lock_timeout: float) -> Engine:
+    on_server = place.url.get_backend_name() == "postgresql"
     try:
-        engine = sa.create_engine(place.url, hide_parameters=True, json_serializer=strict_json.dumps)
+        engine = sa.create_engine(
+            place.url, hide_parameters=True, json_serializer=strict_json.dumps, pool_pre_ping=on_server
+        )
     except (SQLAlchemyError, TypeError, ValueError):  # their messages quote the URL
         raise StoreError(f"store {place.name}: unknown kind of database, or invalid option in its URL") from None
     except ImportError as error:
+        if error.name == "psycopg":
+            raise MissingExtraError.of("a store in PostgreSQL needs", "postgres", error) from error
         raise StoreError(f"store {place.name}: the database's driver is not installed ({error.name})") from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, lock_timeout=lock_timeout)
+    else:
+        _prepare_postgresql(engine, lock_timeout=lock_timeout)
     return engine
+
+
+def _prepare_postgresql(engine: Engine, *, lock_timeout: float) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{round(lock_timeout * 1000)}ms",))
+        connection.execute("SET default_transaction_isolation TO 'read committed'")  # what the locks are made for
+        connection.commit()
 
 
 def _prepare_sqlite(engine: Engine, *, lock_timeout: float) -> None:

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
-
-from idiolect.people.user import User, unstorable_part
+from idiolect.people.user import User
 from idiolect.store.faults import damage_errors, damage_of
-from idiolect.store.people_rows import BATCH, page_of_summaries, read_user, save_batch
-from idiolect.store.records import DamagedUser, UserSummary
+from idiolect.store.people_rows import BATCH, lock_known, page_of_summaries, read_user, save_batch
+from idiolect.store.records import DamagedUser, UserSummary, user_row
 from idiolect.store.schema import users
 from idiolect.store.strict_json import checked_text
 from idiolect.store.users import Store
@@ -31,14 +28,10 @@ def add_user(store: Store, user: User) -> bool:
         StoreError: the user contains something that cannot be stored.
     """
     now = datetime.now(UTC)
-    with store.database.writing() as connection, damage_errors(store.where):
-        if connection.scalar(sa.select(sa.literal(1)).where(users.c.id == user.id)) is not None:
+    with store.rows.writing() as connection, damage_errors(store.where):
+        if not connection.insert_missing(users, [user_row(user, now=now)], users.c.id):
             return False
-        try:
-            with connection.begin_nested():
-                save_batch(connection, {user.id: user}, now=now)
-        except IntegrityError:  # on PostgreSQL, another transaction was quicker
-            return False
+        save_batch(connection, {user.id: user}, now=now)
     return True
 
 
@@ -52,18 +45,16 @@ def add_texts(store: Store, user_id: str, texts: Sequence[str]) -> int:
     for text in texts:
         checked_text(text, at="a text")
     now, theirs = datetime.now(UTC), users.c.id == user_id
-    with store.database.writing() as connection, damage_of(user_id):
-        if unstorable_part(user_id) is None:
-            # Written before it is read: on PostgreSQL, this keeps two writers from appending to the same texts.
-            connection.execute(users.update().where(theirs).values(updated_at=now))
+    with store.rows.writing() as connection, damage_of(user_id):
+        lock_known(connection, user_id)  # so that two writers cannot append to the same texts
         held = read_user(connection, user_id).texts
         new = [text for text in dict.fromkeys(texts) if text not in held]
         if new:
-            connection.execute(users.update().where(theirs).values(texts=[*held, *new]))
+            connection.execute(connection.update(users).where(theirs).values(texts=[*held, *new], updated_at=now))
     return len(new)
 
 
 def page_of_users(store: Store, *, after: str | None, most: int) -> list[UserSummary | DamagedUser]:
     """Return the summaries of users whose ids follow `after`, in order, at most `most` and at most `MOST_LISTED`."""
-    with store.database.reading() as connection:
+    with store.rows.reading() as connection:
         return page_of_summaries(connection, after)[:most]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from operator import itemgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import DataError
 
 from idiolect.errors import StoreError, UnknownUserError
@@ -29,48 +30,63 @@ from idiolect.store.records import (
     user_row,
 )
 from idiolect.store.schema import opinions, personalizations, users
+from idiolect.store.tenant_rows import TenantConnection
 
 BATCH = 500  # users written or listed at a time
 _REPLACED = ("profile", "texts", "extra", "updated_at")  # columns of a user who is saved again
 _FEW = 1000  # an unknown id is compared with those of at most this many users or groups
 
 
-def known_user(connection: Connection, user_id: str) -> RowMapping:
+def known_user(connection: TenantConnection, user_id: str) -> RowMapping:
     """Return the user's row.
 
     Raises:
         UnknownUserError: there is none; the message names similar ids.
     """
     if unstorable_part(user_id) is None:
-        row = connection.execute(sa.select(users).where(users.c.id == user_id)).mappings().first()
+        row = connection.execute(connection.select(users).where(users.c.id == user_id)).mappings().first()
         if row is not None:
             return row
     raise _unknown(connection, user_id)
 
 
-def check_known(connection: Connection, user_id: str) -> None:
+def check_known(connection: TenantConnection, user_id: str) -> None:
     """Raise the same error as `known_user`, without reading any of the user's data, which may be damaged."""
-    there = sa.select(sa.literal(1)).where(users.c.id == user_id)
-    if unstorable_part(user_id) is not None or connection.scalar(there) is None:
+    _check_known(connection, user_id, connection.select(users, sa.literal(1)).where(users.c.id == user_id))
+
+
+def lock_known(connection: TenantConnection, user_id: str, *, deleting: bool = False) -> None:
+    """Raise the same error as `known_user`; lock the user's row until the transaction ends.
+
+    Whoever writes what belongs to a user locks that row first, and the row of a group before it, if there is one. (On
+    SQLite, this locks nothing, because there is only one writer at a time anyway.) Whoever will delete the user also
+    waits for those who make others refer to the row, such as memberships of groups.
+    """
+    row = connection.select(users, sa.literal(1)).where(users.c.id == user_id)
+    _check_known(connection, user_id, row.with_for_update(key_share=not deleting))
+
+
+def _check_known(connection: TenantConnection, user_id: str, row: sa.Select[*tuple[Any, ...]]) -> None:
+    if unstorable_part(user_id) is not None or connection.scalar(row) is None:
         raise _unknown(connection, user_id)
 
 
-def _unknown(connection: Connection, user_id: str) -> UnknownUserError:
+def _unknown(connection: TenantConnection, user_id: str) -> UnknownUserError:
     return UnknownUserError(f"the store has no user {user_id!r}{hint_of_near_ids(connection, users, user_id)}")
 
 
-def hint_of_near_ids(connection: Connection, table: sa.Table, unknown_id: str) -> str:
+def hint_of_near_ids(connection: TenantConnection, table: sa.Table, unknown_id: str) -> str:
     """Return a hint that asks whether a similar id of the table was meant; "" if there is no similar id."""
-    found = connection.scalars(sa.select(table.c.id).order_by(table.c.id).limit(_FEW + 1))
+    found = connection.scalars(connection.select(table, table.c.id).order_by(table.c.id).limit(_FEW + 1))
     ids = [each for each in found if _is_valid(each)]
     near = get_close_matches(unknown_id, ids, n=2, cutoff=0.5) if len(ids) <= _FEW else []
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def read_user(connection: Connection, user_id: str) -> User:
+def read_user(connection: TenantConnection, user_id: str) -> User:
     """Return the user."""
     row = known_user(connection, user_id)
-    given = sa.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
+    given = connection.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
     return user_from_rows(row, connection.execute(given).mappings())
 
 
@@ -86,7 +102,7 @@ def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
         yield batch
 
 
-def save_batch(connection: Connection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
+def save_batch(connection: TenantConnection, batch: Mapping[str, User], *, now: datetime) -> SavedUsers:
     """Write the users, with the newest answer to each question.
 
     Opinions that were entered one by one stay and replace a new one on the same question.
@@ -97,29 +113,34 @@ def save_batch(connection: Connection, batch: Mapping[str, User], *, now: dateti
     newest = [with_newest_answers(user) for user in batch.values()]
     rows = [user_row(user, now=now) for user, _ in newest]
     given = {user.id: opinion_rows(user) for user, _ in newest}
-    known = set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(batch))))
+    new = set(connection.insert_missing(users, sorted(rows, key=itemgetter("id")), users.c.id))
+    known = batch.keys() - new
+    _lock(connection, known)
     differ = sum(_put_entered(given[entered["user_id"]], entered) for entered in _entered(connection, known))
     if known:
         _mend_dates(connection, known, now=now)
-        connection.execute(opinions.delete().where(opinions.c.user_id.in_(known)))
-        again = [row for row in rows if row["id"] in known]
-        connection.execute(_replace_user(), [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in again])
-    new = [row for row in rows if row["id"] not in known]
-    if new:
-        connection.execute(users.insert(), new)
+        connection.execute(connection.delete(opinions).where(opinions.c.user_id.in_(known)))
+        again = [{f"b_{name}": row[name] for name in ("id", *_REPLACED)} for row in rows if row["id"] in known]
+        connection.execute(_replace_user(connection), again)
     if any(given.values()):
-        connection.execute(opinions.insert(), [row for rows in given.values() for row in rows])
+        connection.insert(opinions, [row for rows in given.values() for row in rows])
     superseded = {user.id: older for user, older in newest if older}
     return SavedUsers(new=len(new), updated=len(known), entered=differ, superseded=superseded)
 
 
-def _entered(connection: Connection, ids: Collection[str]) -> list[dict[str, Any]]:
+def _lock(connection: TenantConnection, ids: Collection[str]) -> None:
+    """Lock the users' rows until the transaction ends, in the order of their ids, against deadlocks of two writers."""
+    chosen = connection.select(users, users.c.id).where(users.c.id.in_(ids)).order_by(users.c.id)
+    connection.scalars(chosen.with_for_update(key_share=True)).all()
+
+
+def _entered(connection: TenantConnection, ids: Collection[str]) -> list[dict[str, Any]]:
     """Return the rows of opinions that were entered one by one, in order.
 
     Raises:
         StoreError: one is damaged, so that it can be kept only by a backup.
     """
-    chosen = sa.select(opinions).where(opinions.c.user_id.in_(ids), opinions.c.entered)
+    chosen = connection.select(opinions).where(opinions.c.user_id.in_(ids), opinions.c.entered)
     try:
         return [dict(row) for row in connection.execute(chosen.order_by(opinions.c.position)).mappings()]
     except DAMAGE as error:
@@ -130,13 +151,13 @@ def _entered(connection: Connection, ids: Collection[str]) -> list[dict[str, Any
         ) from error
 
 
-def _mend_dates(connection: Connection, ids: Collection[str], *, now: datetime) -> None:
+def _mend_dates(connection: TenantConnection, ids: Collection[str], *, now: datetime) -> None:
     """Replace dates of creation that cannot be read, which saving a user again would leave damaged."""
     try:
-        connection.scalars(sa.select(users.c.created_at).where(users.c.id.in_(ids))).all()
+        connection.scalars(connection.select(users, users.c.created_at).where(users.c.id.in_(ids))).all()
     except DAMAGE:
         if len(ids) == 1:
-            connection.execute(users.update().where(users.c.id.in_(ids)).values(created_at=now))
+            connection.execute(connection.update(users).where(users.c.id.in_(ids)).values(created_at=now))
         else:
             for user_id in ids:
                 _mend_dates(connection, [user_id], now=now)
@@ -156,41 +177,42 @@ def _put_entered(rows: list[dict[str, Any]], entered: dict[str, Any]) -> bool:
     return True
 
 
-def _replace_user() -> sa.Update:
+def _replace_user(connection: TenantConnection) -> sa.Update:
     return (
-        users.update()
+        connection.update(users)
         .where(users.c.id == sa.bindparam("b_id"))
         .values({name: sa.bindparam(f"b_{name}") for name in _REPLACED})
     )
 
 
 def put_opinion(
-    connection: Connection, user_id: str, opinion: Opinion, *, now: datetime
+    connection: TenantConnection, user_id: str, opinion: Opinion, *, now: datetime
 ) -> Literal["added", "replaced"]:
     """Replace the opinion on the same question with the same choices, or append the opinion.
 
     Raises:
         StoreError: the opinion contains something that cannot be stored.
     """
+    lock_known(connection, user_id)  # so that two writers cannot take the same position
     read_user(connection, user_id)  # nothing is added to damaged data
-    # The user's row is written first: on PostgreSQL, this keeps two writers from taking the same position.
-    connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
+    connection.execute(connection.update(users).where(users.c.id == user_id).values(updated_at=now))
     theirs = opinions.c.user_id == user_id
-    asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
+    columns = (opinions.c.position, opinions.c.question, opinions.c.choices)
+    asked = connection.select(opinions, *columns).where(theirs)
     held = connection.execute(asked.order_by(opinions.c.position)).all()
     question = opinion.question
     for position, text, choices in held:
         if text == question.text and tuple(choices) == question.choices:
             row = opinion_row(opinion, user_id=user_id, position=position, entered=True)
-            connection.execute(opinions.update().where(theirs, opinions.c.position == position).values(row))
+            connection.execute(connection.update(opinions).where(theirs, opinions.c.position == position).values(row))
             return "replaced"
     end = held[-1].position + 1 if held else 0
-    connection.execute(opinions.insert().values(opinion_row(opinion, user_id=user_id, position=end, entered=True)))
+    connection.insert(opinions, opinion_row(opinion, user_id=user_id, position=end, entered=True))
     return "added"
 
 
 def remove_opinion(
-    connection: Connection, user_id: str, question: str, choices: tuple[str, ...] | None, *, now: datetime
+    connection: TenantConnection, user_id: str, question: str, choices: tuple[str, ...] | None, *, now: datetime
 ) -> bool:
     """Delete the opinion on the question, with any choices if `choices` is None; return whether there was one.
 
@@ -198,9 +220,11 @@ def remove_opinion(
         StoreError: `choices` is None and there are opinions on that question with different choices; or nothing would
             be left of the user.
     """
+    lock_known(connection, user_id)
     texts = read_user(connection, user_id).texts
     theirs = opinions.c.user_id == user_id
-    asked = sa.select(opinions.c.position, opinions.c.question, opinions.c.choices).where(theirs)
+    columns = (opinions.c.position, opinions.c.question, opinions.c.choices)
+    asked = connection.select(opinions, *columns).where(theirs)
     held = connection.execute(asked.order_by(opinions.c.position)).all()
     found = [
         position
@@ -212,39 +236,42 @@ def remove_opinion(
     if found and len(held) == 1 and not texts:
         raise StoreError(f"it is the last opinion of user {user_id!r}, who has no texts; forget the user instead")
     if found:
-        connection.execute(users.update().where(users.c.id == user_id).values(updated_at=now))
-        connection.execute(opinions.delete().where(theirs, opinions.c.position == found[0]))
+        connection.execute(connection.update(users).where(users.c.id == user_id).values(updated_at=now))
+        connection.execute(connection.delete(opinions).where(theirs, opinions.c.position == found[0]))
     return bool(found)
 
 
-def entered_places(connection: Connection, user_id: str) -> tuple[int, ...]:
+def entered_places(connection: TenantConnection, user_id: str) -> tuple[int, ...]:
     """Return the indices of the user's opinions that were entered one by one."""
     check_known(connection, user_id)
-    flags = sa.select(opinions.c.entered).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
-    return tuple(place for place, entered in enumerate(connection.scalars(flags)) if entered)
+    flags = connection.select(opinions, opinions.c.entered).where(opinions.c.user_id == user_id)
+    ordered = connection.scalars(flags.order_by(opinions.c.position))
+    return tuple(place for place, entered in enumerate(ordered) if entered)
 
 
-def page_of_ids(connection: Connection, after: str | None) -> list[str]:
+def page_of_ids(connection: TenantConnection, after: str | None) -> list[str]:
     """Return the ids that follow `after`, in order, at most `BATCH`."""
-    page = sa.select(users.c.id).order_by(users.c.id).limit(BATCH)
+    page = connection.select(users, users.c.id).order_by(users.c.id).limit(BATCH)
     ids = list(connection.scalars(page if after is None else page.where(users.c.id > after)))
     if not all(map(_is_valid, ids)):
         raise ValueError("an id is no text")
     return ids
 
 
-def page_of_summaries(connection: Connection, after: str | bytes | None) -> list[UserSummary | DamagedUser]:
+def page_of_summaries(connection: TenantConnection, after: str | bytes | None) -> list[UserSummary | DamagedUser]:
     """Return summaries of the users whose ids follow `after`, in order, at most `BATCH`."""
     following = sa.true() if after is None else users.c.id > _bound(after)
     try:
         with connection.begin_nested():
             return [*_summaries(connection, following)]
     except (*DAMAGE, DataError):
-        ids = connection.scalars(sa.select(users.c.id).where(following).order_by(users.c.id).limit(BATCH)).all()
-        return [_summary_if_readable(connection, key) for key in ids]
+        ids = connection.scalars(
+            connection.select(users, users.c.id).where(following).order_by(users.c.id).limit(BATCH)
+        )
+        return [_summary_if_readable(connection, key) for key in ids.all()]
 
 
-def _summary_if_readable(connection: Connection, key: str | bytes) -> UserSummary | DamagedUser:
+def _summary_if_readable(connection: TenantConnection, key: str | bytes) -> UserSummary | DamagedUser:
     try:
         with connection.begin_nested():
             return _summaries(connection, users.c.id == _bound(key))[0]
@@ -264,20 +291,22 @@ def _is_valid(stored_id: object) -> bool:
     return isinstance(stored_id, str) and unstorable_part(stored_id) is None
 
 
-def read_summary(connection: Connection, user_id: str) -> UserSummary:
+def read_summary(connection: TenantConnection, user_id: str) -> UserSummary:
     """Return the user's summary."""
     check_known(connection, user_id)
     return _summaries(connection, users.c.id == user_id)[0]
 
 
-def _summaries(connection: Connection, condition: sa.ColumnElement[bool]) -> list[UserSummary]:
-    n_opinions = sa.select(sa.func.count()).where(opinions.c.user_id == users.c.id).scalar_subquery()
+def _summaries(connection: TenantConnection, condition: sa.ColumnElement[bool]) -> list[UserSummary]:
+    given = connection.select(opinions, sa.func.count()).where(opinions.c.user_id == users.c.id)
+    n_opinions = given.scalar_subquery()
     n_texts: sa.ColumnElement[Any] = sa.func.json_array_length(users.c.texts)
-    if connection.dialect.name == "sqlite":  # it keeps any text as JSON, and counts 0 items where there is no list
+    if connection.kind == "sqlite":  # it keeps any text as JSON, and counts 0 items where there is no list
         is_list = sa.case((sa.func.json_valid(users.c.texts), sa.func.json_type(users.c.texts) == "array"))
         n_texts = sa.case((sa.and_(sa.func.json_valid(users.c.profile), is_list), n_texts))
     columns = (users.c.id, n_opinions, n_texts, users.c.created_at, users.c.updated_at)
-    rows = connection.execute(sa.select(*columns).where(condition).order_by(users.c.id).limit(BATCH)).all()
+    page = connection.select(users, *columns).where(condition).order_by(users.c.id).limit(BATCH)
+    rows = connection.execute(page).all()
     if not all(_is_valid(row[0]) and isinstance(row[2], int) for row in rows):
         raise ValueError("an id is no text, or the texts are no list")
     methods = _methods(connection, [row[0] for row in rows])
@@ -287,8 +316,8 @@ def _summaries(connection: Connection, condition: sa.ColumnElement[bool]) -> lis
     ]
 
 
-def _methods(connection: Connection, ids: list[str]) -> dict[str, list[str]]:
-    learned = sa.select(personalizations.c.user_id, personalizations.c.method)
+def _methods(connection: TenantConnection, ids: list[str]) -> dict[str, list[str]]:
+    learned = connection.select(personalizations, personalizations.c.user_id, personalizations.c.method)
     methods: dict[str, list[str]] = {}
     for user_id, method in connection.execute(
         learned.where(personalizations.c.user_id.in_(ids)).order_by(personalizations.c.method)

@@ -1,4 +1,4 @@
-"""Scrubbing: removing the bytes of deleted rows from a SQLite file, and finishing an interrupted erasure.
+"""Scrubbing: removing the bytes of deleted rows from SQLite files, and finishing an interrupted erasure.
 
     mark + delete (one transaction) → scrub → unmark
 
@@ -27,7 +27,8 @@ from idiolect.sqlite import primary_code, sqlite_reason
 from idiolect.store.companions import known_caches
 from idiolect.store.database import Database
 from idiolect.store.faults import store_errors
-from idiolect.store.schema import erasures
+from idiolect.store.schema import erasures, metadata
+from idiolect.store.tenancy import tenant_ids
 
 _PAUSE = 0.02
 _log = logging.getLogger(__name__)
@@ -78,9 +79,10 @@ def finish_interrupted(database: Database) -> int:
     if not marks:
         return 0
     try:
-        for cache_path in known_caches(database):
-            if cache_path.exists():
-                scrub_file(cache_path, timeout=database.lock_timeout)
+        for tenant in tenant_ids(database):
+            for cache_path in known_caches(database, tenant=tenant):
+                if cache_path.exists():
+                    scrub_file(cache_path, timeout=database.lock_timeout)
         _scrub_and_unmark(database, marks)
     except (CacheError, StoreError) as error:
         _log.warning("an interrupted erasure could not be finished; the next opening tries again: %s", error)
@@ -89,7 +91,10 @@ def finish_interrupted(database: Database) -> int:
 
 
 def scrub(database: Database) -> None:
-    """Remove all bytes of deleted rows from a SQLite store; other databases do that on their server.
+    """Remove all bytes of deleted rows from a SQLite store; have a PostgreSQL server free the rows' places.
+
+    PostgreSQL does that for the tables that this login may vacuum, and leaves bytes in its files and its log
+    (`erasure.receipt` names what is not proven).
 
     Raises:
         StoreError: another process uses the store, or it cannot be written.
@@ -97,6 +102,10 @@ def scrub(database: Database) -> None:
     if database.kind == "sqlite":
         with store_errors(database.where), closing(database.engine().raw_connection()) as connection:
             _scrub(connection.driver_connection, database.where, database.lock_timeout)
+    else:
+        tables = ", ".join(f'"{name}"' for name in metadata.tables)
+        with store_errors(database.where), database.engine(isolation_level="AUTOCOMMIT").connect() as vacuuming:
+            vacuuming.exec_driver_sql(f"VACUUM {tables}")  # of a table that is not its own, it only warns
 
 
 def truncate_log(database: Database) -> None:

@@ -12,11 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import sqlalchemy as sa
-
 from idiolect.errors import NotFittedError, StoreError
 from idiolect.people.user import Opinion, User, unstorable_part
-from idiolect.store.companions import drop_note, note
+from idiolect.store.companions import cache_path, drop_note, note
 from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
@@ -54,12 +52,14 @@ from idiolect.store.records import (
 from idiolect.store.schema import checkpoints, personalizations
 from idiolect.store.scrubbing import finish_interrupted
 from idiolect.store.started_rows import put_personalization, replace_personalization
+from idiolect.store.tenancy import check_tenant, checked_tenant, create_tenant, tenant_folder
+from idiolect.store.tenant_rows import TenantDatabase
 
 _LOCK_TIMEOUT = 10.0
 
 
 class Store:
-    """A store of users. Open it with `Store.open`; close it, or use it as a context manager.
+    """A store of the users of one tenant. Open it with `Store.open`; close it, or use it as a context manager.
 
     Methods that read or write raise `StoreError` if the store cannot be read or written, or is damaged, and
     `UnknownUserError` for an id of a user that the store does not have.
@@ -68,66 +68,101 @@ class Store:
         where: the folder or URL, printable (without password).
         folder: the folder by which the store was named; None for a URL.
         groups: the groups of these users.
-        database: the opened database, for the erasure.
+        tenant: the id of the tenant whose users and groups these are.
+        database: the opened database, with the rows of all tenants, for the erasure.
+        rows: the tenant's rows, for the erasure.
         finished_erasures: the number of interrupted erasures that the opening of this store has finished.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database, self.groups = database, Groups(database)
+    def __init__(self, database: Database, tenant: str, *, opened_by: Store | None = None) -> None:
+        self.database, self.tenant = database, tenant
+        self.rows = TenantDatabase(database, tenant)
+        self.groups = Groups(self.rows)
         self.where, self.folder = database.where, database.place.folder
-        self._noted_caches: dict[Path, bool] = {}  # paths that `cache_path` noted, each with whether the note is new
-        self.finished_erasures = finish_interrupted(database)
+        self._is_view = opened_by is not None
+        # Tenants and paths that `cache_path` noted, each with whether the note is new.
+        self._noted_caches: dict[tuple[str, Path], bool] = {} if opened_by is None else opened_by._noted_caches
+        self.finished_erasures: int = finish_interrupted(database) if opened_by is None else opened_by.finished_erasures
 
     @classmethod
     def open(
-        cls, target: str | Path | None = None, *, create: bool = True, lock_timeout: float = _LOCK_TIMEOUT
+        cls, target: str | Path | None = None, *, tenant: str, create: bool = True, lock_timeout: float = _LOCK_TIMEOUT
     ) -> Store:
         """Open the store and migrate it to the newest revision; an interrupted erasure is finished first.
 
         Args:
             target: a folder (which contains `idiolect.db`), or a SQLAlchemy URL; None means `$IDIOLECT_STORE` or, if
                 that is not set, the user's data folder.
-            create: create the folder (mode 0700) and the store if there is none.
+            tenant: the tenant whose users and groups these are; those who know of only one name `DEFAULT_TENANT`.
+            create: create the folder (mode 0700), the store and the tenant if there is none.
             lock_timeout: seconds to wait for a lock of another process.
 
         Raises:
-            StoreError: there is no store and `create` is false; or the database is not a store, was made by a newer
-                Idiolect, is locked or is not readable.
+            StoreError: there is no store or tenant and `create` is false; the tenant's id is not valid; or the database
+                is not a store, was made by a newer Idiolect, is locked or is not readable.
         """
         place = locate(target)
+        checked_tenant(tenant)
         engine = open_engine(place, create=create, lock_timeout=lock_timeout)
         database = Database(engine, place, lock_timeout=lock_timeout)
         try:
-            return cls(database)
+            if create:
+                create_tenant(database, tenant)
+            check_tenant(database, tenant)
+            return cls(database, tenant)
         except BaseException:
             database.close()
             raise
+
+    def of_tenant(self, tenant: str, *, create: bool = False) -> Store:
+        """Return a view of the same opened database for another tenant; closing it closes nothing.
+
+        Args:
+            tenant: the tenant's id.
+            create: create the tenant if there is none.
+
+        Raises:
+            StoreError: there is no such tenant and `create` is false; its id is not valid; or the store cannot be read,
+                or written.
+        """
+        if create:
+            create_tenant(self.database, tenant)
+        check_tenant(self.database, tenant)
+        return Store(self.database, tenant, opened_by=self)
+
+    @property
+    def tenant_folder(self) -> Path | None:
+        """The folder of the tenant's cache and artifacts; None for a URL. For the default tenant, it is `folder`."""
+        return None if self.folder is None else tenant_folder(self.folder, self.tenant)
 
     @property
     def cache_path(self) -> Path:
         """The path of the cache of calls made for these users; neither it nor its folder need exist.
 
-        This is `calls.db` in the store's folder. For a store named by a URL, it is a file below `$IDIOLECT_CACHE` or,
-        if that is not set, below the user's cache folder. Reading this property notes the path in the store, so that
-        an erasure looks there. If no cache exists there when the store is closed, the note is dropped.
+        This is `calls.db` in the store's folder, or in a folder of the tenant's below it. For a store named by a URL,
+        it is a file below `$IDIOLECT_CACHE` or, if that is not set, below the user's cache folder. Reading this
+        property notes the path in the store, so that an erasure looks there. If no cache exists there when the store is
+        closed, the note is dropped.
 
         Raises:
             StoreError: the path cannot be noted.
             CacheError: `$IDIOLECT_CACHE` begins with the home folder of an unknown user.
         """
-        path = self.database.place.cache_path
-        if path not in self._noted_caches:
-            self._noted_caches[path] = note(self.database, path)
+        path = cache_path(self.database.place, self.tenant)
+        if (self.tenant, path) not in self._noted_caches:
+            self._noted_caches[self.tenant, path] = note(self.database, path, tenant=self.tenant)
         return path
 
     def close(self) -> None:
-        """Close every connection; the store cannot be used afterwards."""
-        for path, is_new in self._noted_caches.items():
+        """Close every connection; neither the store nor its views can be used afterwards. A view closes nothing."""
+        if self._is_view:
+            return
+        for (tenant, path), is_new in self._noted_caches.items():
             with suppress(StoreError):  # a needless note does no harm
                 if path.exists():
-                    note(self.database, path)  # again, because another process may have dropped the note
+                    note(self.database, path, tenant=tenant)  # again, because another process may have dropped the note
                 elif is_new:
-                    drop_note(self.database, path)
+                    drop_note(self.database, path, tenant=tenant)
         self._noted_caches.clear()
         self.database.close()
 
@@ -149,7 +184,7 @@ class Store:
             StoreError: a user contains something that cannot be stored, or the store cannot be written.
         """
         saved = SavedUsers()
-        with self.database.writing() as connection:
+        with self.rows.writing() as connection:
             for batch in batches(people):
                 with damage_errors(self.where):
                     saved += save_batch(connection, batch, now=datetime.now(UTC))
@@ -163,7 +198,7 @@ class Store:
         Raises:
             StoreError: the opinion contains something that cannot be stored, or the store cannot be written.
         """
-        with self.database.writing() as connection, damage_of(user_id):
+        with self.rows.writing() as connection, damage_of(user_id):
             return put_opinion(connection, user_id, opinion, now=datetime.now(UTC))
 
     def remove_opinion(self, user_id: str, question: str, choices: Sequence[str] | None = None) -> bool:
@@ -182,22 +217,22 @@ class Store:
                 and no text; or the store cannot be written.
         """
         named = None if choices is None else tuple(choices)
-        with self.database.writing() as connection, damage_of(user_id):
+        with self.rows.writing() as connection, damage_of(user_id):
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
     def entered(self, user_id: str) -> tuple[int, ...]:
         """Return the indices in `User.opinions` of the opinions that came from `put_opinion`."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             return entered_places(connection, user_id)
 
     def user(self, user_id: str) -> User:
         """Return the user."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             return read_user(connection, user_id)
 
     def user_ids(self) -> Iterator[str]:
         """Yield every user's id, in order; read page by page."""
-        return self.database.pages(page_of_ids, key=str)
+        return self.rows.pages(page_of_ids, key=str)
 
     def users(self) -> Iterator[UserSummary]:
         """Yield every user's summary, in the order of their ids; read page by page.
@@ -216,11 +251,11 @@ class Store:
         def key(user: UserSummary | DamagedUser) -> str | bytes:
             return user.key if isinstance(user, DamagedUser) else user.id
 
-        return self.database.pages(page_of_summaries, key=key)
+        return self.rows.pages(page_of_summaries, key=key)
 
     def summary(self, user_id: str) -> UserSummary:
         """Return the user's summary."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             return read_summary(connection, user_id)
 
     def save_personalization(
@@ -241,7 +276,7 @@ class Store:
                 saved); or the store cannot be written.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self.database.writing() as connection, damage_of(user_id):
+        with self.rows.writing() as connection, damage_of(user_id):
             put_personalization(connection, row)
 
     def compare_and_save_personalization(
@@ -263,7 +298,7 @@ class Store:
             Whether the data was saved.
         """
         row = personalization_row(user_id, method, payload, tensors, now=datetime.now(UTC))
-        with self.database.writing() as connection, damage_of(user_id):
+        with self.rows.writing() as connection, damage_of(user_id):
             return replace_personalization(connection, row, expected_digest=expected_digest)
 
     def personalization(self, user_id: str, method: str) -> Mapping[str, Any]:
@@ -287,7 +322,7 @@ class Store:
 
     def find_personalization(self, user_id: str, method: str) -> PersonalizationRecord | None:
         """Return the same as `personalization_record`, but None if the method has learned nothing for the user."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             row = read_learned(connection, personalizations, user_id, method)
             return None if row is None else personalization_from_row(row)
 
@@ -302,12 +337,12 @@ class Store:
             UnknownUserError: there is no such user.
             StoreError: the store cannot be read.
         """
-        with self.database.reading() as connection:
+        with self.rows.reading() as connection:
             return unverified(connection, user_id, method)
 
     def personalizations(self, user_id: str) -> list[PersonalizationRecord]:
         """Return all records of data learned for the user, in the order of their methods."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             return [personalization_from_row(row) for row in all_learned(connection, personalizations, user_id)]
 
     def personalization_digests(self, user_id: str) -> dict[str, str]:
@@ -318,8 +353,9 @@ class Store:
         if unstorable_part(user_id) is not None:
             return {}
         columns = personalizations.c.method, personalizations.c.digest
-        with self.database.reading() as connection, damage_of(user_id):
-            rows = connection.execute(sa.select(*columns).where(personalizations.c.user_id == user_id))
+        with self.rows.reading() as connection, damage_of(user_id):
+            chosen = connection.select(personalizations, *columns).where(personalizations.c.user_id == user_id)
+            rows = connection.execute(chosen)
             return {row.method: row.digest for row in rows}
 
     def save_checkpoint(self, user_id: str, method: str, payload: Mapping[str, Any]) -> None:
@@ -330,29 +366,28 @@ class Store:
             StoreError: the payload is not strict JSON, or the store cannot be written.
         """
         row = checkpoint_row(user_id, method, payload, now=datetime.now(UTC))
-        with self.database.writing() as connection, damage_of(user_id):
+        with self.rows.writing() as connection, damage_of(user_id):
             put_learned(connection, checkpoints, row)
 
     def checkpoint(self, user_id: str, method: str) -> Mapping[str, Any] | None:
         """Return the checkpoint of the method's learning; None if there is none."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             row = read_learned(connection, checkpoints, user_id, method)
             return None if row is None else checkpoint_from_row(row).payload
 
     def drop_checkpoint(self, user_id: str, method: str) -> None:
         """Delete the checkpoint, if there is one."""
         if unstorable_part(user_id) is None and unstorable_part(method) is None:
-            with self.database.writing() as connection, damage_of(user_id):
-                connection.execute(checkpoints.delete().where(*of(checkpoints, user_id, method)))
+            with self.rows.writing() as connection, damage_of(user_id):
+                connection.execute(connection.delete(checkpoints).where(*of(checkpoints, user_id, method)))
 
     def count_checkpoints(self, user_id: str) -> int:
         """Return the number of the user's checkpoints, even if they are damaged."""
-        with self.database.reading() as connection:
+        with self.rows.reading() as connection:
             check_known(connection, user_id)
-            theirs = sa.select(sa.func.count()).where(checkpoints.c.user_id == user_id)
-            return connection.scalar(theirs) or 0
+            return connection.count(checkpoints, checkpoints.c.user_id == user_id)
 
     def checkpoints(self, user_id: str) -> list[CheckpointRecord]:
         """Return every checkpoint of the user, in the order of their methods."""
-        with self.database.reading() as connection, damage_of(user_id):
+        with self.rows.reading() as connection, damage_of(user_id):
             return [checkpoint_from_row(row) for row in all_learned(connection, checkpoints, user_id)]

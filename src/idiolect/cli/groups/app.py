@@ -54,12 +54,12 @@ def create(
 ) -> None:
     """Create a group of users in the store."""
     from idiolect.application.documents import group_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     if not group_id.strip():
         raise typer.BadParameter("the group's name is blank")
     ids = _ids(members, everyone=everyone)
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         made = opened.groups.create(group_id, tuple(opened.user_ids()) if everyone else ids)
     if json:
         print_json(group_document(made), indent=2)
@@ -74,9 +74,9 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
     With --json: one object per line.
     """
     from idiolect.application.documents import group_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         print_finished_erasures(opened.finished_erasures)
         if json:
             for group in opened.groups.list():
@@ -98,9 +98,9 @@ def list_groups(store: StoreOption = None, json: JsonOption = False) -> None:
 def show(group_id: GroupIdArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show a group's members, what was learned, and whether to fit again."""
     from idiolect.application.documents import group_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         group = opened.groups.get(group_id)
     if json:
         print_json(group_document(group), indent=2)
@@ -131,10 +131,10 @@ def add(
     The group's edit serves them too. Fit the group again to learn from them.
     """
     from idiolect.application.documents import group_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     ids = _ids(members, everyone=everyone)
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         added = opened.groups.add_members(group_id, tuple(opened.user_ids()) if everyone else ids)
         group = opened.groups.get(group_id)
     if json:
@@ -153,10 +153,10 @@ def remove(
     edits of people that began at it (fit --from-group) are deleted, too.
     """
     from idiolect.application.documents import group_document, removal_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     ids = _ids(members, everyone=False)
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         removal = opened.groups.remove_members(group_id, ids)
         group = opened.groups.get(group_id)
     if json:
@@ -182,9 +182,9 @@ def forget(
     rewritten without the deleted bytes.
     """
     from idiolect.application.documents import removal_document
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         print_finished_erasures(opened.finished_erasures)
         if not yes:
             confirm_deletion(_what_goes(opened, group_id))

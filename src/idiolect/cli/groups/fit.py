@@ -98,11 +98,11 @@ def save(
     from idiolect.application.chameleon import read_edit
     from idiolect.application.chameleon_starts import save_start
     from idiolect.application.names import CHAMELEON
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     if not directory.strip():  # which a Path would take for the current folder
         raise typer.BadParameter("the folder's name is blank", param_hint="DIR")
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         learned = read_edit(opened.groups.personalization(group_id, CHAMELEON))
     save_start(learned, Path(directory))
     if json:

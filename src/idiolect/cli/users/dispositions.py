@@ -49,10 +49,10 @@ def dispositions(
     when learning continues or starts again.
     """
     from idiolect.application.dispositions import dispositions_in, edit_in
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
     edits = _edits(strike, restore, reword, add)
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         theirs = dispositions_in(opened, user_id) if edits.empty else edit_in(opened, user_id, edits)
     if json:
         from idiolect.application.documents import dispositions_document

@@ -28,10 +28,10 @@ def export_user(
     del json  # accepted as in every command; here it only decides how errors are printed
     from idiolect.application.persons import export_from
     from idiolect.application.private_file import private_file
+    from idiolect.cli.opening import open_store
     from idiolect.erasure.holdings import write_archive
-    from idiolect.store import Store
 
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         exported = export_from(opened, user_id)
     for missed in exported.missed:
         err().print(f"warning: {one_line(missed)}; its answers are not exported", markup=False)

@@ -28,9 +28,9 @@ def show_user(user_id: UserIdArgument, store: StoreOption = None, json: JsonOpti
     """
     from idiolect.application.documents import user_document
     from idiolect.application.persons import known_in
-    from idiolect.store import Store
+    from idiolect.cli.opening import open_store
 
-    with Store.open(store, create=False) as opened:
+    with open_store(store) as opened:
         known = known_in(opened, user_id)
     if json:
         print_json(user_document(known), indent=2)
