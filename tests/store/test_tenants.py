@@ -54,6 +54,7 @@ READS: dict[str, Use] = {
     "find_personalization": lambda store: store.find_personalization("carl", "chameleon"),
     "listed": lambda store: list(store.listed()),
     "personalization": lambda store: store.personalization("anna", "fermi"),
+    "personalization_digests": lambda store: store.personalization_digests("anna"),
     "personalization_record": lambda store: store.personalization_record("carl", "chameleon"),
     "personalizations": lambda store: [store.personalizations(name) for name in store.user_ids()],
     "summary": lambda store: store.summary("anna"),
@@ -178,7 +179,17 @@ def test_every_statement_is_limited_to_one_tenant(tenants: tuple[Store, Store]) 
 def test_rows_are_made_nowhere_else() -> None:
     """Statements on tables of users and groups come from `tenant_rows`, except for those that are for all tenants."""
     source = Path(inspect.getfile(Store)).parent
-    for name in ("people_rows", "learned_rows", "started_rows", "group_rows", "users", "groups"):
+    for name in (
+        "people_rows",
+        "learned_rows",
+        "started_rows",
+        "group_rows",
+        "users",
+        "groups",
+        "people_changes",
+        "jobs",
+        "spending",
+    ):
         text = (source / f"{name}.py").read_text(encoding="utf-8")
         assert not re.findall(r"sa\.(?:select|insert|update|delete|exists)\(|\.(?:insert|update|delete)\(\)", text), (
             name

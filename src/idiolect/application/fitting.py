@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -204,7 +204,35 @@ async def fit_users(
     saved = workspace.store.save_users(_noting(users, ids))
     side_by_side = learner.remote and len(ids) > 1
     events.started(FitStart(len(ids), saved.entered, side_by_side, saved.superseded, learner.preset_line))
-    work = _Work(workspace, learner, resume, events, saved.superseded)
+    return await _fit_all(_Work(workspace, learner, resume, events, saved.superseded), ids)
+
+
+async def fit_stored(
+    workspace: AsyncWorkspace,
+    learner: Learner,
+    ids: Sequence[str],
+    *,
+    resume: bool = False,
+    events: FitEvents = NO_EVENTS,
+) -> FitReport:
+    """Learn from users as the store has them when their turn comes, like `fit_users` otherwise.
+
+    Args:
+        workspace: store and run.
+        learner: method with its models.
+        ids: ids of the users. An unknown one becomes an outcome that failed.
+        resume: continue from checkpoints, and skip users with the same result already.
+        events: observers.
+
+    Raises:
+        StoreError, CacheError: the store or the cache cannot be read or written; earlier results were kept.
+    """
+    events.started(FitStart(len(ids), 0, learner.remote and len(ids) > 1, preset_line=learner.preset_line))
+    return await _fit_all(_Work(workspace, learner, resume, events, {}), list(ids))
+
+
+async def _fit_all(work: _Work, ids: list[str]) -> FitReport:
+    workspace, learner = work.workspace, work.learner
     concurrency = workspace.settings.calls.concurrency
     await work.all(ids, workers=_USERS_PER_TURN * concurrency if learner.remote else 1)
     run = workspace.run

@@ -54,6 +54,14 @@ class OpinionAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class Continued:
+    """Fermi's result before and after learning was continued."""
+
+    before: FermiPersonalization
+    after: FermiPersonalization
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """Fermi's stored result, and its digest."""
 
@@ -89,29 +97,65 @@ async def add_opinion(
         ModelError, SettingsError, MissingExtraError: a model cannot be opened or cannot answer; the opinion is stored.
         CacheError: the cache cannot be opened, read or written; the opinion is stored.
     """
-    from idiolect.application.fermi import check_fermi, open_fermi
-
     check_type("opinion", opinion, Opinion)
-    if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
-        raise ValueError(f"iterations is {iterations!r}, must be a whole number from 0, or None")
+    _check_iterations(iterations)
     store = workspace.store
     change = store.put_opinion(user_id, opinion)
     on_kept(change)
     edited = store.find_personalization(user_id, CHAMELEON) is not None
-    held = None if iterations is None else _held(store, user_id)
-    if held is None or iterations is None:
+    if iterations is None:
         return OpinionAdded(change, edited=edited)
-    learned, pool = held.learned, workspace.models
+    try:
+        continued = await continue_learning(workspace, user_id, iterations=iterations, observer=observer)
+    except HaltedError as halted:
+        return OpinionAdded(change, halted_by=workspace.run.halted_by or str(halted), edited=edited)
+    if continued is None:
+        return OpinionAdded(change, edited=edited)
+    return OpinionAdded(change, continued.before, continued.after, edited=edited)
+
+
+async def continue_learning(
+    workspace: AsyncWorkspace, user_id: str, *, iterations: int = 1, observer: Observer = ignore_progress
+) -> Continued | None:
+    """Continue learning from a user's opinions as they are now, if prompts were learned before.
+
+    Args:
+        workspace: store, models and run.
+        user_id: id of the user.
+        iterations: number of further learning rounds; 0: only score the prompts again.
+        observer: receives every step of learning.
+
+    Returns:
+        Fermi's result before and after; None if no prompts were learned.
+
+    Raises:
+        ValueError: iterations is not a whole number ≥ 0.
+        UnknownUserError: the store has no such user.
+        HaltedError: the run was halted; learning goes on from its checkpoint the next time.
+        StoreError: the store cannot be read or written; or other processes keep learning for this user.
+        ModelError, SettingsError, MissingExtraError: a model cannot be opened or cannot answer.
+        CacheError: the cache cannot be opened, read or written.
+    """
+    from idiolect.application.fermi import check_fermi, open_fermi
+
+    _check_iterations(iterations)
+    store, pool = workspace.store, workspace.models
+    held = _held(store, user_id)
+    if held is None:
+        return None
+    learned = held.learned
     learner = await open_fermi(pool, learned.settings, model=learned.model, optimizer=learned.optimizer)
     await check_fermi(pool, learner)
     learner = replace(learner, calls=workspace.run.calls)
-    try:
-        with workspace.working_on(Owner.user(user_id)):
-            before, after = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
-    except HaltedError as halted:
-        return OpinionAdded(change, halted_by=workspace.run.halted_by or str(halted), edited=edited)
+    with workspace.working_on(Owner.user(user_id)):
+        continued = await _extend(store, learner, user_id, held, iterations=iterations, observer=observer)
     workspace.run.come_to_an_end()
-    return OpinionAdded(change, before, after, edited=edited)
+    return continued
+
+
+def _check_iterations(iterations: int | None) -> None:
+    if iterations is not None and (isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0):
+        raise ValueError(f"iterations is {iterations!r}, must be a whole number from 0, or None")
 
 
 async def remove_opinion(
@@ -142,7 +186,7 @@ def remove_from(store: Store, user_id: str, question: str, choices: Sequence[str
 
 async def _extend(
     store: Store, learner: FermiLearner, user_id: str, held: _Held, *, iterations: int, observer: Observer
-) -> tuple[FermiPersonalization, FermiPersonalization]:
+) -> Continued:
     """Continue from the stored result, replace it with the new one, and return both.
 
     If another process has replaced the stored result meanwhile, continue from that one.
@@ -157,7 +201,7 @@ async def _extend(
         payload, expected = after.to_json(), held.digest
         if store.compare_and_save_personalization(user_id, FERMI, payload, expected_digest=expected):
             checkpoints.drop()
-            return held.learned, after
+            return Continued(held.learned, after)
         again = _held(store, user_id)
         if again is None or not learner.learned_here(again.learned):
             break  # deleted, or learned with other models than are open here

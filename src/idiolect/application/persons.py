@@ -147,8 +147,7 @@ async def forget(workspace: AsyncWorkspace, user_id: str) -> Receipt:
     if workspace.works_on(Owner.user(user_id)):  # the use case could store new data after the receipt
         raise BusyError(f"a fit or a question is running for user {user_id!r}; wait until it has ended, or halt it")
     receipt = forget_user(workspace.store, user_id, cache=_open_cache(workspace))
-    if workspace.opened_models is not None:
-        await workspace.opened_models.forget_prompts()
+    await workspace.forget_prompts()
     return receipt
 
 

@@ -87,12 +87,23 @@ class AsyncWorkspace:
     """
 
     def __init__(
-        self, settings: WorkspaceSettings = _DEFAULT_SETTINGS, *, events: WorkspaceEvents = NO_WORKSPACE_EVENTS
+        self,
+        settings: WorkspaceSettings = _DEFAULT_SETTINGS,
+        *,
+        events: WorkspaceEvents = NO_WORKSPACE_EVENTS,
+        models: ModelPool | None = None,
     ) -> None:
+        """Prepare a workspace; nothing is opened yet.
+
+        Args:
+            settings: the settings.
+            events: observers.
+            models: models of another workspace in the same event loop, which closes them; None: models of its own.
+        """
         check_type("settings", settings, WorkspaceSettings)
         self.settings = settings
         self._events = events
-        self._models: ModelPool | None = None
+        self._models, self._shares_models = models, models is not None
         self.model = self._named(settings.model)
         self.optimizer = None if settings.optimizer is None else self._named(settings.optimizer)
         self._store: Store | None = None
@@ -181,6 +192,11 @@ class AsyncWorkspace:
         """Return whether a use case is using the owner's data."""
         return self._busy[owner] > 0
 
+    async def forget_prompts(self) -> None:
+        """Drop the prompts that open models have cached."""
+        if self._models is not None:
+            await self._models.forget_prompts()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -188,7 +204,7 @@ class AsyncWorkspace:
         try:
             self._opened.close()
         finally:
-            if self._models is not None:
+            if self._models is not None and not self._shares_models:
                 await self._models.aclose()
 
     def _named(self, model: str | LanguageModel) -> str:

@@ -29,14 +29,17 @@ from idiolect.store.schema import (
     api_keys,
     checkpoints,
     companions,
+    feedback,
     group_members,
     group_personalizations,
     group_refits,
     group_sources,
     groups,
+    jobs,
     metadata,
     opinions,
     personalizations,
+    responses,
     tenants,
     users,
 )
@@ -136,7 +139,7 @@ def texts_of_others(connection: TenantConnection, user_id: str) -> Iterator[str]
     yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
     for table in (tenants, companions, groups, group_refits):
         yield from chain.from_iterable(_rows(connection.whole, table, sa.true()))
-    theirs = (opinions, personalizations, checkpoints, group_members, group_sources)
+    theirs = (opinions, personalizations, checkpoints, group_members, group_sources, jobs, responses, feedback)
     of_others = [(table, of_another(connection, table, user_id)) for table in (users, *theirs, api_keys)]
     for table, condition in (*of_others, (group_personalizations, ~is_learned_from(connection, user_id))):
         for row in _rows(connection.whole, table, condition):

@@ -37,6 +37,7 @@ from idiolect.erasure.canaries import (
 from idiolect.erasure.person_rows import PersonRows, key_texts, read_person_rows
 from idiolect.erasure.receipt import Found, Receipt, limits
 from idiolect.erasure.searching import Search, cache_paths
+from idiolect.erasure.served_rows import SERVED, served_texts
 from idiolect.errors import CacheError, StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache, ForgottenCalls
 from idiolect.models.calls.cache.claims import erasing
@@ -66,6 +67,7 @@ _TABLES = {
     "personalizations": personalizations.c.user_id,
     "checkpoints": checkpoints.c.user_id,
 }
+_SERVED = {table.name: table.c.user_id for table in SERVED}
 _OTHER_COLUMNS = (group_members.c.user_id, group_sources.c.user_id, api_keys.c.user_id)
 
 
@@ -184,6 +186,7 @@ def _canaries(
 ) -> list[frozenset[bytes]]:
     """Return the canaries, each as the set of its spellings in bytes; `held` is what the person's rows contain."""
     texts, others = [user_id, *(held.texts if held else ()), *key_texts(store.rows, user_id)], list(own_words())
+    texts.extend(served_texts(store.rows, user_id))
     keys: list[bytes] = []
     elsewhere_keys: set[bytes] = set()
     for call in chain.from_iterable(cache.calls_of(user_id) for cache in caches):
@@ -279,12 +282,16 @@ def _delete_rows(store: Store, user_id: str) -> _DeletedRows:
         with suppress(UnknownUserError):  # only calls, artifacts or keys of theirs are left
             lock_known(connection, user_id, deleting=True)
         rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
+        served = {name: _count(connection, column, user_id) for name, column in _SERVED.items()}
+        rows |= {name: count for name, count in served.items() if count}
         left = leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
         rows |= {name: rows.get(name, 0) + count for name, count in left.rows.items()}
         if keys := connection.changed(connection.delete(api_keys).where(api_keys.c.user_id == user_id)):
             rows["api_keys"] = keys
         connection.execute(connection.delete(users).where(users.c.id == user_id))  # cascades to the other tables
-        if any(_count(connection, column, user_id) for column in (*_TABLES.values(), *_OTHER_COLUMNS)):
+        if any(
+            _count(connection, column, user_id) for column in (*_TABLES.values(), *_SERVED.values(), *_OTHER_COLUMNS)
+        ):
             raise StoreError(f"store {store.where}: could not delete all rows of user {user_id!r}")
         return _DeletedRows(rows, len(left.begun_edits), mark(connection.whole))
 

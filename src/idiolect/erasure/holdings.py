@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from idiolect.erasure.forgetting import artifact_folder
+from idiolect.erasure.served_rows import served_rows
 from idiolect.models.calls.cache import CallCache, KeptCall
 from idiolect.people.user_record import user_to_record
 from idiolect.store.records import CheckpointRecord, PersonalizationRecord
@@ -34,8 +35,8 @@ _CHUNK = 1 << 20
 class Holdings:
     """All data about one person, as plain JSON; `artifacts` are files below `artifact_folder`.
 
-    `tensors` are the bytes of safetensors files, by method; `groups` are the ids of the person's groups. Data learned
-    for a group is not the person's alone, and is not exported.
+    `tensors` are the bytes of safetensors files, by method; `groups` are the ids of the person's groups; `served` has
+    what a server holds beside, by table. Data learned for a group is not the person's alone, and is not exported.
     """
 
     user: dict[str, Any]
@@ -46,6 +47,7 @@ class Holdings:
     groups: tuple[str, ...]
     checkpoints: list[dict[str, Any]]
     calls: list[dict[str, Any]]
+    served: dict[str, list[dict[str, Any]]]
     artifact_folder: Path | None
     artifacts: list[Path]
 
@@ -59,6 +61,7 @@ class Holdings:
             "groups": list(self.groups),
             "checkpoints": self.checkpoints,
             "calls": self.calls,
+            **{name: rows for name, rows in self.served.items() if rows},
             "artifacts": [_name(path, self.artifact_folder) for path in self.artifacts],
         }
 
@@ -95,6 +98,7 @@ def holdings(store: Store, user_id: str, *, caches: Iterable[CallCache] = ()) ->
         groups=store.groups.groups_of(user_id),
         checkpoints=[_record_entry(record) for record in store.checkpoints(user_id)],
         calls=[_call_entry(call) for call in calls.values()],
+        served=served_rows(store.rows, user_id),
         artifact_folder=folder,
         artifacts=[path for path in found if path.is_file() and not path.is_symlink()],
     )
@@ -157,6 +161,9 @@ def _members(held: Holdings) -> Iterator[tuple[str, Iterator[bytes]]]:
     for kind, records in (("personalizations", held.personalizations), ("checkpoints", held.checkpoints)):
         for record in records:
             yield f"{kind}/{quote(record['method'], safe='')}.json", iter([_pretty(record)])
+    for name, rows in held.served.items():
+        if rows:
+            yield f"served/{name}.json", iter([_pretty(rows)])
     for method, tensors in held.tensors.items():
         yield f"personalizations/{quote(method, safe='')}.safetensors", iter([tensors])
     if held.groups:

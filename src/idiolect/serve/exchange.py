@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from multidict import CIMultiDict
@@ -35,6 +36,7 @@ class Exchange:
         streams: whether the answer is a stream of events.
         broken: why a stream ended early, in one word; "" if it did not.
         stopping: whether the server ends this request because it stops.
+        hears: receives the bytes of a stream when they have been written; None: nobody.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Exchange:
     streams: bool = False
     broken: str = ""
     stopping: bool = False
+    hears: Callable[[bytes], None] | None = None
 
     def name(self, personalization: str, why: str) -> None:
         """Name what answers, and why."""

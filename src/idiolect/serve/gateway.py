@@ -6,6 +6,7 @@ async with open_gateway(settings) as gateway: …          the event loop's, as 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,17 +16,25 @@ from aiohttp import web
 
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
-from idiolect.errors import SettingsError
+from idiolect.models.catalog import is_remote
 from idiolect.serve.body import JsonBody
+from idiolect.serve.budgets import Budgets
+from idiolect.serve.erasures import Erasures
 from idiolect.serve.exchange import Exchange
+from idiolect.serve.heard import Kept
 from idiolect.serve.identity import Asker, Trust
-from idiolect.serve.keys import DEFAULT_TENANT, ConfiguredKeys, Keys, KnownKeys
+from idiolect.serve.keys import ConfiguredKeys, Keys, KnownKeys
 from idiolect.serve.limits import RateLimits
+from idiolect.serve.local_keys import LocalKeys
 from idiolect.serve.metrics import Metrics
 from idiolect.serve.personalizations import Applied, Personalizations
 from idiolect.serve.settings import GatewaySettings, key_of_environment, upstream_of
+from idiolect.serve.stored_keys import StoredKeys
 from idiolect.serve.tracing import Span, no_span, open_tracing
-from idiolect.store import Store
+from idiolect.serve.worker import LEASE, Workers, WorkerSettings
+from idiolect.serve.working import working
+from idiolect.store import DEFAULT_TENANT, Store
+from idiolect.store.job_queue import JobQueue
 
 
 class Answers(Protocol):
@@ -69,6 +78,11 @@ class Gateway:
         metrics: counts and times.
         span: opens a span of a trace.
         store_of: returns the store of a tenant's users.
+        erasures: those of people that are running.
+        kept: the last responses of users.
+        budgets: what fits may spend on users.
+        wake_workers: makes the workers of this process look into the queue of fits.
+        secret: what keys of those who can read the store's folder are made of.
         stopping: whether the server is about to end.
         active: tasks of requests that are being answered, with their exchanges.
     """
@@ -82,6 +96,11 @@ class Gateway:
     metrics: Metrics
     span: Span
     store_of: Callable[[str], Store]
+    erasures: Erasures
+    kept: Kept
+    budgets: Budgets
+    wake_workers: Callable[[], None]
+    secret: str
     stopping: bool = False
     active: dict[asyncio.Task[object], Exchange] = field(default_factory=dict)
 
@@ -95,14 +114,16 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
         keys: where further keys are known, beside those of the settings and the environment.
 
     Raises:
-        SettingsError: the upstream or its key is not valid, or a key's tenant is not known.
+        SettingsError: the upstream or its key is not valid.
         ModelError, MissingExtraError: the model cannot be opened.
         StoreError: the store cannot be opened.
     """
     async with AsyncExitStack() as opened:
         calls = CallSettings(timeout=settings.upstream_timeout)
         workspace = await opened.enter_async_context(
-            AsyncWorkspace(WorkspaceSettings(settings.store, settings.answering_model, calls=calls))
+            AsyncWorkspace(
+                WorkspaceSettings(settings.store, settings.answering_model, calls=calls, tenant=DEFAULT_TENANT)
+            )
         )
         store = workspace.store
         span: Span = no_span
@@ -111,12 +132,11 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
             opened.callback(close)
         metrics = Metrics()
         answers = await opened.enter_async_context(_answers(settings, workspace, metrics, span))
-        trust = await _trust(settings, keys)
+        secret = secrets.token_urlsafe(32)
+        trust = await _trust(settings, StoredKeys(store.database), LocalKeys(secret), *keys)
 
         def store_of(tenant: str) -> Store:
-            if tenant != DEFAULT_TENANT:
-                raise SettingsError(f"there is no tenant {tenant!r}")
-            return store
+            return store.of_tenant(tenant, create=True)
 
         personalizations = Personalizations(
             workspace,
@@ -127,7 +147,50 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
             most=settings.cached_users,
             on_outcome=metrics.cached,
         )
-        yield Gateway(settings, workspace, trust, RateLimits(), personalizations, answers, metrics, span, store_of)
+        erasures = await opened.enter_async_context(Erasures(personalizations, workspace.forget_prompts))
+        kept = await opened.enter_async_context(
+            Kept(store_of, erasures.erases, most=settings.keep_responses, seconds=settings.keep_responses_seconds)
+        )
+        wake = await opened.enter_async_context(_workers(settings, workspace, store_of, personalizations))
+        yield Gateway(
+            settings, workspace, trust, RateLimits(), personalizations, answers, metrics, span, store_of, erasures,
+            kept, settings.budgets, wake, secret,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def _workers(
+    settings: GatewaySettings,
+    workspace: AsyncWorkspace,
+    store_of: Callable[[str], Store],
+    personalizations: Personalizations,
+) -> AsyncIterator[Callable[[], None]]:
+    """Run the workers of this process, and yield what wakes them."""
+    if not settings.workers:
+        yield lambda: None
+        return
+    apart, loop = is_remote(settings.learning_model), asyncio.get_running_loop()
+
+    def learned(asker: Asker) -> None:
+        loop.call_soon_threadsafe(personalizations.forget, asker)
+
+    workers = Workers(
+        WorkerSettings(
+            settings.workers,
+            settings.learning_model,
+            settings.fit_optimizer,
+            settings.store,
+            workspace.settings.calls,
+            grace=settings.shutdown_grace,
+        ),
+        JobQueue(workspace.store.database, secrets.token_hex(8), lease=LEASE),
+        store_of,
+        settings.budgets,
+        learned,
+        None if apart else workspace.models,
+    )
+    async with working(workers, apart=apart) as wake:
+        yield wake
 
 
 @asynccontextmanager
@@ -155,13 +218,10 @@ async def _answers(
         yield remote
 
 
-async def _trust(settings: GatewaySettings, keys: Sequence[Keys]) -> Trust:
+async def _trust(settings: GatewaySettings, *keys: Keys) -> Trust:
     configured = [key.record for key in settings.keys]
     if (of_environment := key_of_environment()) is not None:
         configured.append(of_environment)
-    unknown = sorted({record.tenant for _, record in configured} - {DEFAULT_TENANT})
-    if unknown:
-        raise SettingsError(f"a key belongs to the tenant {unknown[0]!r}, but the store has no tenants")
     known = KnownKeys(ConfiguredKeys(configured), *keys, max_age=settings.max_age)
     automatic = settings.anonymous == "auto"
     anonymous = (settings.on_loopback and not await known.exist()) if automatic else settings.anonymous == "yes"

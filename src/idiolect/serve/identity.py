@@ -24,7 +24,7 @@ from idiolect.serve.keys import DEFAULT_TENANT, KeyRecord, KnownKeys
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_LONGEST_ID = 512
+LONGEST_ID = 512  # characters of an id that requests name
 _FIELDS = ("safety_identifier", "user")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -138,6 +138,6 @@ def _host_name(host: str) -> str:
 
 def _usable(user_id: str | None) -> str | None:
     """Return an id that a store may have; None for one that none can have."""
-    if not user_id or len(user_id) > _LONGEST_ID or unstorable_part(user_id) is not None:
+    if not user_id or len(user_id) > LONGEST_ID or unstorable_part(user_id) is not None:
         return None
     return user_id

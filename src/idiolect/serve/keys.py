@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 DEFAULT_TENANT: Final = "default"
 CHAT: Final = "chat"
+PEOPLE: Final = "people"
 _MOST_KEPT = 10_000
 _LONGEST_SECRET = 1024
 
@@ -31,7 +32,7 @@ class KeyRecord:
         id: name of the key, for logs and limits.
         tenant: tenant whose users it may ask as.
         user: the only user it may ask as; None: any user of the tenant, whom the request names.
-        scopes: what it may be used for; "chat" is asking models.
+        scopes: what it may be used for: "chat" is asking models, "people" is data about people.
         per_minute: requests a minute; None: the server's usual limit.
     """
 

@@ -67,7 +67,7 @@ def _operation(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": route.handler.__name__,
         "summary": summary.rstrip("."),
-        "responses": {"200": _success(route), "default": _described("An error.", ErrorDocument)},
+        "responses": {str(route.status): _success(route), "default": _described("An error.", ErrorDocument)},
         "security": [{}] if route.open else [{"key": []}, {}],
     }
     if details.strip():

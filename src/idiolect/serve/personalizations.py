@@ -28,6 +28,7 @@ from idiolect.store import PersonalizationRecord, Store
 
 NOBODY = "the request names no user"
 NOTHING = "nothing that can be used has been learned for this user"
+ERASED = "what is held about this user is being erased"
 _MOST_TURNS = 64  # of one user whose choices are kept
 _UNUSED = Chosen()
 
@@ -143,6 +144,7 @@ class Personalizations:
         self._max_age, self._most, self._on_outcome = max_age, most, on_outcome
         self._kept: OrderedDict[Asker, Applicable] = OrderedDict()
         self._reading: dict[Asker, asyncio.Future[Applicable]] = {}
+        self._withheld: set[Asker] = set()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -160,6 +162,8 @@ class Personalizations:
             return kept
         if asker.user is None:
             return Applicable(missing=NOBODY)
+        if asker in self._withheld:
+            return Applicable(missing=ERASED)
         reading = self._reading.get(asker)
         if reading is None:
             reading = self._reading[asker] = asyncio.ensure_future(self._read(asker, asker.user, kept))
@@ -170,6 +174,20 @@ class Personalizations:
         """Drop what is kept of a user at once, and what is being read."""
         self._kept.pop(asker, None)
         self._reading.pop(asker, None)
+
+    def clear(self) -> None:
+        """Drop what is kept of all users."""
+        self._kept.clear()
+        self._reading.clear()
+
+    def withhold(self, asker: Asker) -> None:
+        """Use and keep nothing that was learned for a user, until `release`."""
+        self._withheld.add(asker)
+        self.forget(asker)
+
+    def release(self, asker: Asker) -> None:
+        """Use again what is learned for a user."""
+        self._withheld.discard(asker)
 
     def _done(self, asker: Asker, done: asyncio.Future[Applicable]) -> None:
         if self._reading.get(asker) is not done:  # forgotten while it was being read

@@ -72,6 +72,8 @@ async def stream_response(
         async with aclosing(chunks):
             async for chunk in chunks:
                 await response.write(chunk)
+                if exchange.hears is not None:
+                    exchange.hears(chunk)
     except asyncio.CancelledError:
         if not exchange.stopping:  # the client has gone
             exchange.broken = "client"

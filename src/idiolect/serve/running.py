@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 
+from idiolect.application.running_gateway import announced
 from idiolect.errors import IdiolectError
 from idiolect.serve.app import make_app
 from idiolect.serve.gateway import Gateway, open_gateway
@@ -49,7 +50,8 @@ async def listening(gateway: Gateway) -> AsyncIterator[int]:
             raise _not_listening(error, settings) from None
         port = int(runner.addresses[0][1])
         try:
-            yield port
+            with _announced(gateway, port):
+                yield port
         finally:
             gateway.stopping = True
             await site.stop()
@@ -75,6 +77,19 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_start: Callab
         await stop.wait()
         log("stopping", active=len(gateway.active))
     log("stopped")
+
+
+@contextmanager
+def _announced(gateway: Gateway, port: int) -> Iterator[None]:
+    """Announce the gateway beside its store while the context is open, if the store has a folder."""
+    folder, host = gateway.workspace.store.folder, gateway.settings.host
+    if folder is None:
+        yield
+        return
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
+    with announced(folder, url, gateway.secret):
+        yield
 
 
 async def _finish(gateway: Gateway, grace: float) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 from idiolect.application.names import DEFAULT_MODEL, AskedMethod
 from idiolect.errors import SettingsError
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint, read_key
+from idiolect.serve.budgets import Budgets
 from idiolect.serve.keys import CHAT, DEFAULT_TENANT, KeyRecord, hash_of
 
 PREFIX = "IDIOLECT_SERVE_"
@@ -117,6 +119,24 @@ class GatewaySettings(BaseSettings):
         float, Field(ge=0, description="Seconds for which what was learned is used without asking the store.")
     ] = 1.0
     cached_users: Annotated[int, Field(ge=1, description="Users whose personalization is kept in memory.")] = 2000
+    workers: Annotated[int, Field(ge=0, le=64, description="Fits at a time in this process; 0: it only queues.")] = 1
+    fit_model: Annotated[
+        str | None, Field(description="Model that answers in fits; default: what answers conversations.")
+    ] = None
+    fit_optimizer: Annotated[str | None, Field(description="Model that writes prompts in fits; default: the same.")] = (
+        None
+    )
+    keep_responses: Annotated[
+        int, Field(ge=0, le=1000, description="Last answers of each known user that are kept for feedback; 0: none.")
+    ] = 20
+    keep_responses_seconds: Annotated[float, Field(gt=0, description="Seconds for which they are kept.")] = 86400.0
+    learn_after: Annotated[
+        int, Field(ge=0, description="Opinions from feedback after which a user is fitted; 0: never by itself.")
+    ] = 5
+    user_calls_per_day: Annotated[int | None, Field(ge=1, description="Calls of models to fit one user.")] = None
+    user_calls_per_month: Annotated[int | None, Field(ge=1, description="The same in a month.")] = None
+    user_money_per_day: Annotated[Decimal | None, Field(gt=0, description="Dollars to fit one user.")] = None
+    user_money_per_month: Annotated[Decimal | None, Field(gt=0, description="The same in a month.")] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level of logs.")] = (
         "info"
     )
@@ -176,6 +196,18 @@ class GatewaySettings(BaseSettings):
     def answering_model(self) -> str:
         """Name of the model that answers without an upstream."""
         return self.model or DEFAULT_MODEL
+
+    @property
+    def learning_model(self) -> str:
+        """Name of the model that answers in fits."""
+        return self.fit_model or self.upstream or self.answering_model
+
+    @property
+    def budgets(self) -> Budgets:
+        """What fits may spend on each user."""
+        return Budgets(
+            self.user_calls_per_day, self.user_calls_per_month, self.user_money_per_day, self.user_money_per_month
+        )
 
     @property
     def on_loopback(self) -> bool:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0005"
+REVISION = "0006"
 VERSION_TABLE = "idiolect_version"  # not Alembic's default, so that a database can be shared with other applications
 
 
@@ -235,4 +235,85 @@ api_keys = sa.Table(
     _of_a_tenant(),
     sa.Index("ix_api_keys_secret_sha256", "secret_sha256", unique=True),
     sa.Index("ix_api_keys_user_id", "tenant_id", "user_id"),
+)
+
+# Fits that a server is asked for: a queue, and what became of them. At most one of a user's is active.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _tenant_id(),
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("user_id", KEY, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("state", KEY, nullable=False),
+    sa.Column("cancelling", sa.Boolean, nullable=False),  # asked to end, while a worker has it
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("progress", sa.JSON, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("lease_owner", KEY),
+    sa.Column("lease_until", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime),
+    _belongs_to("users", "user_id"),
+    sa.Index("ix_jobs_user_id", "tenant_id", "user_id", "created_at"),
+    sa.Index("ix_jobs_state", "state", "created_at"),
+)
+_active = jobs.c.state.in_(("queued", "running"))
+sa.Index(
+    "ix_jobs_active", jobs.c.tenant_id, jobs.c.user_id, unique=True, sqlite_where=_active, postgresql_where=_active
+)
+
+# Tenants of which no job may run for a while, because an erasure needs their caches of calls; names nobody.
+job_pauses = sa.Table(
+    "job_pauses",
+    metadata,
+    _tenant_id(),
+    sa.Column("token", KEY, primary_key=True),
+    sa.Column("until", UtcDateTime, nullable=False),
+    _of_a_tenant(),
+)
+
+# What a person was asked last and what was answered, for a while, so that they can comment on it.
+responses = sa.Table(
+    "responses",
+    metadata,
+    _tenant_id(),
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("user_id", KEY, nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    _belongs_to("users", "user_id"),
+    sa.Index("ix_responses_user_id", "tenant_id", "user_id", "created_at"),
+)
+
+# Comments on responses, which outlive these; one of a kind for each.
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    _tenant_id(),
+    sa.Column("response_id", KEY, primary_key=True),
+    sa.Column("kind", KEY, primary_key=True),
+    sa.Column("user_id", KEY, nullable=False),
+    sa.Column("given", sa.JSON, nullable=False),
+    sa.Column("opinion", sa.Text),  # "added" or "replaced", if it became one
+    sa.Column("job_id", KEY),  # the fit that learned from it
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    _belongs_to("users", "user_id"),
+    sa.Index("ix_feedback_user_id", "tenant_id", "user_id"),
+)
+
+# What was spent on a user in a day or a month, named as in 2026-11-28 and 2026-11.
+spending = sa.Table(
+    "spending",
+    metadata,
+    _tenant_id(),
+    sa.Column("user_id", KEY, primary_key=True),
+    sa.Column("period", KEY, primary_key=True),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("nanodollars", sa.BigInteger, nullable=False),  # whole numbers, which every database adds up exactly
+    _belongs_to("users", "user_id"),
 )

@@ -34,8 +34,10 @@ def list_users(store: StoreOption = None, json: JsonOption = False) -> None:
         print_finished_erasures(opened.finished_erasures)
         listed = _noting(opened.listed(), damaged)
         if json:
+            from idiolect.application.people_documents import listed_user_document
+
             for user in listed:
-                print_json(_document(user))
+                print_json(listed_user_document(user))
         else:
             print_table(("ID", "OPINIONS", "TEXTS", "LEARNED BY"), map(_row, listed))
     for user in damaged:
@@ -51,15 +53,6 @@ def _noting(listed: Iterator[Listed], damaged: list[DamagedUser]) -> Iterator[Li
         if isinstance(user, DamagedUser):
             damaged.append(user)
         yield user
-
-
-def _document(user: Listed) -> dict[str, object]:
-    from idiolect.application.documents import user_summary_document
-    from idiolect.store import DamagedUser
-
-    if isinstance(user, DamagedUser):
-        return {"id": user.id, "damaged": True}
-    return user_summary_document(user)
 
 
 def _row(user: Listed) -> tuple[str, str, str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from idiolect.cli.boundary import FAILED
-from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOption
+from idiolect.cli.options import JsonOption, StoreOption, UserIdArgument, YesOption, option
 from idiolect.cli.terminal import (
     confirm_deletion,
     err,
@@ -24,28 +25,36 @@ if TYPE_CHECKING:
     from idiolect.application.persons import ToForget
     from idiolect.erasure.receipt import Receipt
 
-EXAMPLES = ("idiolect users forget u1", "idiolect users forget u1 --yes --json > receipt.json")
+EXAMPLES = (
+    "idiolect users forget u1",
+    "idiolect users forget u1 --yes --json > receipt.json",
+    "idiolect users forget u1 --gateway https://gateway.example",
+)
 
 
 def forget(
-    user_id: UserIdArgument, yes: YesOption = False, store: StoreOption = None, json: JsonOption = False
+    user_id: UserIdArgument,
+    yes: YesOption = False,
+    gateway: Annotated[
+        str | None,
+        option(
+            "Gateway that is to forget them; its key is in $IDIOLECT_GATEWAY_KEY. Default: one beside the store.", "URL"
+        ),
+    ] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Delete everything held about a user, and verify it.
 
     This deletes the user's opinions, texts and profile, everything learned for them, and cached model answers that no
     other user shares. What a group learned from them is deleted, too, and so are the edits of people that began at it
     (fit --from-group); fit these again. Then every file of the store is searched for their words and the models'
-    answers; if anything is left, the exit status is 1.
+    answers; if anything is left, the exit status is 1. A gateway that serves the store (idiolect serve) is asked to do
+    this, so that it keeps nothing in memory.
     """
-    from idiolect.application.blocking import Workspace
     from idiolect.application.documents import receipt_document
-    from idiolect.cli.interrupts import even_if_interrupted
 
-    with Workspace.open(store, create=False) as space:
-        print_finished_erasures(space.store.finished_erasures)
-        if not yes:
-            confirm_deletion(_what_goes(user_id, space.store.where, space.to_forget(user_id)))
-        receipt = even_if_interrupted(lambda: space.forget(user_id))
+    receipt = _by_gateway(gateway, user_id, yes=yes) if gateway is not None else _here(store, user_id, yes=yes)
     if json:
         print_json(receipt_document(receipt), indent=2)
     else:
@@ -54,6 +63,33 @@ def forget(
         for line in _faults(receipt):
             err().print(f"error: {line}", markup=False)
         raise typer.Exit(FAILED)
+
+
+def _by_gateway(url: str, user_id: str, *, yes: bool) -> Receipt:
+    from idiolect.application.remote_erasure import ask_to_forget
+
+    if not yes:
+        confirm_deletion(f"{visible(user_id)}, with everything that {url} holds about them")
+    return ask_to_forget(url, os.environ.get("IDIOLECT_GATEWAY_KEY", ""), user_id)
+
+
+def _here(store: str | None, user_id: str, *, yes: bool) -> Receipt:
+    """Forget a user of a store on this machine; a gateway that serves it does it, if there is one."""
+    from idiolect.application.blocking import Workspace
+    from idiolect.application.running_gateway import running_gateways
+    from idiolect.cli.interrupts import even_if_interrupted
+
+    with Workspace.open(store, create=False) as space:
+        print_finished_erasures(space.store.finished_erasures)
+        if not yes:
+            confirm_deletion(_what_goes(user_id, space.store.where, space.to_forget(user_id)))
+        folder, tenant = space.store.folder, space.store.tenant
+        gateways = [] if folder is None else running_gateways(folder)
+        if not gateways:
+            return even_if_interrupted(lambda: space.forget(user_id))
+    from idiolect.application.remote_erasure import ask_to_forget
+
+    return ask_to_forget(gateways[0].url, gateways[0].key_for(tenant), user_id, directly=True)
 
 
 def _what_goes(user_id: str, where: str, found: ToForget) -> str:

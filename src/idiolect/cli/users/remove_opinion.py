@@ -29,12 +29,13 @@ def remove_opinion(
     it is fitted again. If the opinion is in a users file, the next fit of that file adds it again.
     """
     from idiolect.application.opinions import remove_from
+    from idiolect.application.people_documents import opinion_removed_document
     from idiolect.cli.opening import open_store
 
     with open_store(store) as opened:
         left = remove_from(opened, user_id, question, None if choices is None else split_choices(choices))
     if json:
-        print_json({"user": user_id, "removed": True, "opinions": left.n_opinions})
+        print_json(opinion_removed_document(left))
         return
     whose = f"{safe(visible(user_id))}, who has {left.n_opinions} now"
     out().print(f"removed an opinion of {whose}; nothing was learned from this:")

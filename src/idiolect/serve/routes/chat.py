@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from idiolect.people.user import Question
+from idiolect.serve.gateway import Gateway
+from idiolect.serve.heard import Heard
+from idiolect.serve.identity import Asker
 from idiolect.serve.routes.context import admitted, json_body
 
 
@@ -14,10 +18,31 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     messages = body.messages()
     gateway, exchange = context.gateway, context.exchange
     asker = context.asker(request, body)
-    with gateway.span("personalize"):
-        applicable = await gateway.personalizations.of(asker)
-        applied = await applicable.at(body.last_question(messages) if applicable.prompts is not None else None)
-    return await gateway.answers.chat(request, exchange, body, asker, applied)
+    with gateway.erasures.using(asker):
+        with gateway.span("personalize"):
+            applicable = await gateway.personalizations.of(asker)
+            applied = await applicable.at(body.last_question(messages) if applicable.prompts is not None else None)
+        if asker.user is None or not gateway.kept.most:
+            return await gateway.answers.chat(request, exchange, body, asker, applied)
+        heard = Heard()
+        exchange.hears = heard.add
+        response = await gateway.answers.chat(request, exchange, body, asker, applied)
+        if response.status == 200 and not exchange.broken:
+            _keep(gateway, asker, body.last_question(messages), response, heard)
+        return response
+
+
+def _keep(
+    gateway: Gateway, asker: Asker, question: Question | None, response: web.StreamResponse, heard: Heard
+) -> None:
+    """Keep what was asked and answered for a while, so that the user can comment on it."""
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        heard.add(response.body)
+    compressed = response.headers.get("Content-Encoding", "identity") != "identity"
+    found = heard.answer(content_type=response.headers.get("Content-Type", ""), compressed=compressed)
+    if found is not None and question is not None:
+        response_id, answer = found
+        gateway.kept.add(asker, response_id, question.text, answer)
 
 
 async def completions(request: web.Request) -> web.StreamResponse:

@@ -66,10 +66,19 @@ async def json_body(request: web.Request, context: Context) -> JsonBody:
     Raises:
         HttpError: see `read_body` and `JsonBody`.
     """
+    return JsonBody(await body_bytes(request, context))
+
+
+async def body_bytes(request: web.Request, context: Context) -> bytes:
+    """Return the bytes of the body of a request.
+
+    Raises:
+        HttpError: see `read_body`.
+    """
     settings, exchange = context.gateway.settings, context.exchange
     begun = time.perf_counter()
     data = await read_body(request, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
     exchange.waited += time.perf_counter() - begun
     if settings.log_bodies:
         log("body", level=logging.INFO, request_id=exchange.id, body=data.decode("utf-8", "replace"))
-    return JsonBody(data)
+    return data
