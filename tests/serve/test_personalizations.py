@@ -13,7 +13,7 @@ import pytest
 from idiolect.serve.gateway import Gateway
 from idiolect.serve.identity import Asker
 from idiolect.serve.keys import DEFAULT_TENANT
-from idiolect.store import DEFAULT_TENANT, Store
+from idiolect.store import Store
 from tests.api_server import ApiServer
 from tests.serve.serving import HELLO, Served, forwarding
 
