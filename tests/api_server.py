@@ -264,7 +264,7 @@ class ApiServer:
 
 def chat_payload(text: str | None, body: Mapping[str, Any], **changes: Any) -> Body:
     """A proper answer; `changes` go into its message. With `logprobs` in the request, nine tenths fall on `text`."""
-    prompt = sum(len(str(message["content"])) for message in body.get("messages", ()))
+    prompt = sum(len(str(message.get("content"))) for message in body.get("messages", ()))
     choice: Body = {"index": 0, "message": {"role": "assistant", "content": text, **changes}, "finish_reason": "stop"}
     if body.get("logprobs") and text:
         choice["logprobs"] = logprobs_content({text: -0.105, "\n": -2.303})

@@ -123,7 +123,7 @@ def _called_or_passed(source: str) -> set[str]:
     [("asyncio.run", ("idiolect.models.remote.chat", "idiolect.cli.interrupts")), ("print", ("idiolect.cli",))],
 )
 def test_only_these_start_a_loop_or_print(function: str, places: tuple[str, ...]) -> None:
-    """Use cases run in their caller's loop; a server has its own, and a remote model left open by its name a thread's."""
+    """Use cases run in their caller's loop; a server has its own, and a thread closes remote models."""
     users = {name for name, path in FILES.items() if function in _called_or_passed(path.read_text(encoding="utf-8"))}
     assert {name for name in users if not name.startswith(places)} == set()
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from idiolect.serve.logs import LOGGER, open_logs
+from tests.application.conftest import edited_once, edited_store, hashed, tiny_weights
 from tests.application.mimicked import ANN, FAST, SILENT, opened
 from tests.application.served import fit_in
+
+__all__ = ["edited_once", "edited_store", "hashed", "tiny_weights"]  # fixtures of the use cases
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ class JsonBody:
         except RecursionError:
             raise invalid(_TOO_DEEP, code="invalid_json") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise invalid("the body is not a JSON object", code="invalid_json") from None
+            raise invalid("the body is not a JSON object, or half a character is in it", code="invalid_json") from None
         self._data: bytes | None = data
 
     def text(self, name: str) -> str | None:

@@ -74,6 +74,8 @@ async def read_body(request: web.Request, *, max_bytes: int, timeout: float) -> 
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:
+        if request.content.is_eof():  # it came with its head, as most do
+            return await request.read()
         async with asyncio.timeout(timeout):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:

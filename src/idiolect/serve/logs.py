@@ -5,11 +5,12 @@ Bodies are logged only where the configuration switches that on.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
 from typing import Any, TextIO
+
+import msgspec
 
 from idiolect.serve.exchange import Exchange
 
@@ -36,7 +37,7 @@ class JsonLines(logging.Formatter):
                 places.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
                 trace = trace.tb_next
             line |= {"error": type(error).__name__, "places": places}
-        return json.dumps(line, ensure_ascii=True)
+        return msgspec.json.encode(line).decode()
 
 
 def open_logs(level: str, stream: TextIO | None = None) -> None:
@@ -56,7 +57,10 @@ def open_logs(level: str, stream: TextIO | None = None) -> None:
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
     """Write one event with its fields."""
     if LOGGER.isEnabledFor(level):
-        LOGGER.log(level, event, extra={_FIELDS: fields}, exc_info=error)
+        about = None if error is None else (type(error), error, error.__traceback__)
+        record = logging.LogRecord(LOGGER.name, level, "", 0, event, None, about)
+        setattr(record, _FIELDS, fields)
+        LOGGER.handle(record)  # not `log`, which looks for its caller's line in the stack
 
 
 def log_request(exchange: Exchange, method: str, status: int, seconds: float) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from idiolect.serve.exchange import Exchange
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-disable_created_metrics()  # a second series for each, with when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, with when it began
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _ADDED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
 
@@ -25,6 +25,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self._ended: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "idiolect_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
@@ -60,8 +61,12 @@ class Metrics:
     def end(self, exchange: Exchange, status: int, seconds: float) -> None:
         """Count a request that has ended, after so many seconds."""
         self._streams.dec()
-        self._requests.labels(exchange.route, str(status)).inc()
-        self._seconds.labels(exchange.route).observe(seconds)
+        ended = self._ended.get((exchange.route, status))
+        if ended is None:  # looking labels up costs as much as all the rest
+            counter = self._requests.labels(exchange.route, str(status))
+            ended = self._ended[exchange.route, status] = counter, self._seconds.labels(exchange.route)
+        ended[0].inc()
+        ended[1].observe(seconds)
         if exchange.added is not None:
             self._added.observe(exchange.added)
         if exchange.personalization:

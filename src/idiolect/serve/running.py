@@ -20,6 +20,7 @@ from idiolect.serve.logs import LOGGER, log
 from idiolect.serve.settings import GatewaySettings
 
 _LAST_WORDS = 2.0  # seconds for the error events of streams that are ended
+_LINGERING = 1.0  # seconds for the rest of a body that is not read, so that its client sees the answer
 _KEPT_ALIVE = 75.0  # seconds; longer than proxies keep their connections, so that it is they who close
 
 
@@ -37,6 +38,7 @@ async def listening(gateway: Gateway) -> AsyncIterator[int]:
         access_log=None,
         logger=LOGGER.getChild("http"),
         keepalive_timeout=_KEPT_ALIVE,
+        lingering_time=_LINGERING,
         shutdown_timeout=_LAST_WORDS,
     )
     await runner.setup()

@@ -90,6 +90,9 @@ class GatewaySettings(BaseSettings):
         Literal["auto", "yes", "no"],
         Field(description="Whether to answer without a key. auto: on loopback, if there is no key at all."),
     ] = "auto"
+    anonymous_people: Annotated[
+        bool, Field(description="Whether data about people needs no key either; for this machine, without a proxy.")
+    ] = False
     keys: Annotated[tuple[KeySetting, ...], Field(description="Keys that clients may show.")] = ()
     trusted_peers: Annotated[
         tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
@@ -155,6 +158,17 @@ class GatewaySettings(BaseSettings):
         """Read nothing here: `load_settings` merges the sources, so that it knows where each value came from."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+    @field_validator("trusted_peers", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        """Read networks here, because pydantic would list every type that it tried; it runs after `_from_commas`."""
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of addresses or networks")
+        try:
+            return tuple(ipaddress.ip_network(str(each)) for each in value)
+        except ValueError as error:
+            raise ValueError(f"{error}; expected an address or a network such as 10.0.0.0/8") from None
 
     @field_validator("trusted_peers", "served_names", "forward_headers", mode="before")
     @classmethod

@@ -10,8 +10,7 @@ not reach the client.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -137,7 +136,7 @@ class Upstream:
         Raises:
             HttpError: it cannot be reached, or lists none.
         """
-        async with self._called("GET", MODELS_PATH, None, {REQUEST_ID: exchange.id}) as reply:
+        async with await self._called("GET", MODELS_PATH, None, {REQUEST_ID: exchange.id}) as reply:
             data = await self._read(reply)
             _check(reply, data)
         try:
@@ -151,7 +150,7 @@ class Upstream:
         Raises:
             HttpError: it cannot, or it fails.
         """
-        async with self._called("GET", MODELS_PATH, None, {}) as reply:
+        async with await self._called("GET", MODELS_PATH, None, {}) as reply:
             if reply.status >= 500:
                 raise _failed(503, f"the upstream answers with HTTP {reply.status}", "upstream_failed")
 
@@ -173,7 +172,7 @@ class Upstream:
         body = next(bodies)
         while True:
             exchange.asks_model()
-            async with self._called("POST", path, body, headers) as reply:
+            async with await self._called("POST", path, body, headers) as reply:
                 if reply.status == 200 and reply.content_type == CONTENT_TYPE:
                     passed = _passed_headers(reply)
                     return await stream_response(request, exchange, self._events(reply), headers=passed)
@@ -203,18 +202,16 @@ class Upstream:
         if rest := whole.rest():
             yield rest
 
-    @asynccontextmanager
     async def _called(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> aiohttp.ClientResponse:
+        """Return the head of an answer; the caller closes it (`async with`)."""
         assert self._session is not None, "the upstream is not open"
         url = self._settings.endpoint.address(path)
         with self._span("upstream"), self._failures(before=True):
-            reply = await self._session.request(
+            return await self._session.request(
                 method, url, data=body, headers={**self._headers, **headers}, allow_redirects=False
             )
-        async with reply:
-            yield reply
 
     async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
         parts, size = [], 0
