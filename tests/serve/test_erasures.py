@@ -41,7 +41,7 @@ def upstream() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def served(upstream: ApiServer, store: Path) -> Iterator[Served]:
-    with Served(forwarding(upstream.url, store)) as gateway:
+    with Served(forwarding(upstream.url, store, anonymous_people=True)) as gateway:
         yield gateway
 
 

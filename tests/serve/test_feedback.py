@@ -137,7 +137,7 @@ def test_comments_that_are_refused(served: Served, comment: dict[str, Any]) -> N
 
 
 def test_nothing_is_kept_where_that_is_switched_off(upstream: ApiServer, store: Path) -> None:
-    with Served(forwarding(f"{upstream.url}#m", store, keep_responses=0, workers=0)) as served:
+    with Served(forwarding(f"{upstream.url}#m", store, keep_responses=0, workers=0, anonymous_people=True)) as served:
         send(served, "POST", "/v1/users", record("ann"))
         assert _comment(served, _asked(served)[0], rating="up").status == 404
 

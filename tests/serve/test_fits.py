@@ -67,7 +67,7 @@ def _ended(served: Served, job: str, user_id: str = "ann") -> Any:
 
 
 def _served(upstream: ApiServer, store: Path, **changes: Any) -> Served:
-    return Served(forwarding(f"{upstream.url}#m", store, **changes))
+    return Served(forwarding(f"{upstream.url}#m", store, anonymous_people=True, **changes))
 
 
 def test_a_fit_is_done_and_the_next_answer_uses_it(upstream: ApiServer, store: Path) -> None:
@@ -222,7 +222,7 @@ def _until(holds: Any) -> None:
 
 def test_fits_of_a_model_in_this_process_share_it(double: Callable[..., dict[str, FunctionModel]], store: Path) -> None:
     models = double(embedded=mimic())
-    settings = GatewaySettings(model="embedded", store=str(store), port=0)
+    settings = GatewaySettings(model="embedded", store=str(store), port=0, anonymous_people=True)
     with Served(settings) as served:
         send(served, "POST", "/v1/users", learning.ANN)
         asked = _fit(served, preset="demo", iterations=2)

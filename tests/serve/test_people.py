@@ -165,12 +165,16 @@ def test_a_key_for_chats_reaches_no_people_and_no_key_neither(ask: Any) -> None:
     assert ask("GET", "/v1/users", key="wrong").status == 401
 
 
-def test_without_keys_people_are_for_this_machine_only(tmp_path: Path) -> None:
+def test_without_keys_people_are_for_this_machine_only_and_where_that_is_switched_on(tmp_path: Path) -> None:
     with Served(forwarding("http://127.0.0.1:9/v1", tmp_path / "store")) as served:
+        assert send(served, "GET", "/v1/users").status == 401
+    with Served(forwarding("http://127.0.0.1:9/v1", tmp_path / "store", anonymous_people=True)) as served:
         assert send(served, "POST", "/v1/users", record("ann")).status == 201
         assert send(served, "GET", "/v1/users", headers={"Host": "evil.example"}).status == 403
         assert send(served, "GET", "/v1/users", headers={"X-Forwarded-For": "203.0.113.9"}).status == 401
-    with Served(forwarding("http://127.0.0.1:9/v1", tmp_path / "store", anonymous="yes")) as served:
+    with Served(
+        forwarding("http://127.0.0.1:9/v1", tmp_path / "store", anonymous="yes", anonymous_people=True)
+    ) as served:
         assert send(served, "GET", "/v1/users").status == 401
 
 
@@ -180,7 +184,7 @@ def test_the_command_line_and_http_show_the_same_documents(learned_once: Path) -
         assert shown.exit_code == 0
         return json.loads(shown.stdout.splitlines()[0] if arguments == ("list",) else shown.stdout)
 
-    with Served(forwarding("http://127.0.0.1:9/v1", learned_once)) as served:
+    with Served(forwarding("http://127.0.0.1:9/v1", learned_once, anonymous_people=True)) as served:
 
         def got(path: str) -> Any:
             return send(served, "GET", path).json
@@ -194,7 +198,7 @@ def test_the_command_line_and_http_show_the_same_documents(learned_once: Path) -
 
 
 def test_dispositions_are_corrected(store: Path) -> None:
-    with Served(forwarding("http://127.0.0.1:9/v1", store)) as served:
+    with Served(forwarding("http://127.0.0.1:9/v1", store, anonymous_people=True)) as served:
 
         def patch(**changes: Any) -> Reply:
             return send(served, "PATCH", "/v1/users/ann/dispositions", changes)

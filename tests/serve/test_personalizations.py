@@ -12,8 +12,7 @@ import pytest
 
 from idiolect.serve.gateway import Gateway
 from idiolect.serve.identity import Asker
-from idiolect.serve.keys import DEFAULT_TENANT
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 from tests.api_server import ApiServer
 from tests.serve.serving import HELLO, Served, forwarding
 
@@ -34,7 +33,7 @@ def _name(served: Served, body: dict[str, Any] = ANN) -> str:
 
 
 def _change(store: Path, **changes: Any) -> None:
-    with Store.open(store, tenant=DEFAULT_TENANT, create=False) as opened:
+    with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.save_personalization("ann", "fermi", {**opened.personalization("ann", "fermi"), **changes})
 
 

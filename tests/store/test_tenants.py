@@ -135,7 +135,7 @@ def test_nothing_that_is_written_reaches_the_other_tenant(tenants: tuple[Store, 
 
 def test_ids_of_another_tenant_are_unknown(store_target: str) -> None:
     """The second tenant has none of the ids: whatever needs one fails, and whatever lists finds nothing."""
-    needs_none = {"cache_path", "tenant_folder", "save_users", "drop_checkpoint"}
+    needs_none = {"cache_path", "tenant_folder", "save_users", "drop_checkpoint", "personalization_digests"}
     lists = {"user", "user_ids", "users", "listed", "personalizations", "groups.list"}
     with Store.open(store_target, tenant=RED) as red:
         fill(red, RED)

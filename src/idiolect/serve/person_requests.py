@@ -110,8 +110,9 @@ async def admitted_people(request: web.Request) -> People:
     """
     context = await admitted(request, scope=PEOPLE)
     key, trust = context.key, context.gateway.trust
-    if key is None and (not trust.loopback_only or any(name in request.headers for name in _FORWARDING)):
-        message = "data about people needs a key: Authorization: Bearer KEY"
+    open_here = context.gateway.settings.anonymous_people and trust.loopback_only
+    if key is None and (not open_here or any(name in request.headers for name in _FORWARDING)):
+        message = "data about people needs a key with the scope people: Authorization: Bearer KEY"
         headers = {"WWW-Authenticate": "Bearer"}
         raise HttpError(401, message, kind=AUTHENTICATION, code="invalid_api_key", headers=headers)
     tenant = DEFAULT_TENANT if key is None else key.tenant

@@ -90,6 +90,9 @@ class GatewaySettings(BaseSettings):
         Literal["auto", "yes", "no"],
         Field(description="Whether to answer without a key. auto: on loopback, if there is no key at all."),
     ] = "auto"
+    anonymous_people: Annotated[
+        bool, Field(description="Whether data about people needs no key either; for this machine, without a proxy.")
+    ] = False
     keys: Annotated[tuple[KeySetting, ...], Field(description="Keys that clients may show.")] = ()
     trusted_peers: Annotated[
         tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
