@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +22,9 @@ METHOD = "chameleon"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(store_target: str) -> Iterator[Store]:
     """The group `g` of ann and ben, learned from both; cas and pat are not in it."""
-    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
+    with Store.open(store_target, tenant=DEFAULT_TENANT) as opened:
         opened.save_users(PEOPLE)
         opened.groups.create("g", ["ann", "ben"])
         fit_group(opened)
@@ -228,7 +227,9 @@ def test_an_edit_from_a_folder_goes_with_the_group_of_that_name(stepped: Store) 
     assert (left(stepped), removal.begun_edits, removal.refit) == ({"cas"}, ("pat",), ())
 
 
-def test_bytes_of_deleted_edits_are_scrubbed(stepped: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_of_deleted_edits_are_scrubbed(
+    stepped: Store, store_target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(stepped, step("folder"))
     stepped.groups.remove_members("g", ["ann"])
     save(stepped, step("folder"))
@@ -239,7 +240,7 @@ def test_bytes_of_deleted_edits_are_scrubbed(stepped: Store, tmp_path: Path, mon
     with monkeypatch.context() as patched:
         patched.setattr(scrubbing, "scrub", fail)
         assert stepped.groups.remove_members("g", ["ben"]).unfinished == ("it is being read",)
-    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
+    with Store.open(store_target, tenant=DEFAULT_TENANT) as opened:
         assert opened.finished_erasures == 1
 
 

@@ -62,6 +62,7 @@ READS: dict[str, Use] = {
     "unverified_personalization": lambda store: store.unverified_personalization("anna", "fermi"),
     "user": lambda store: [store.user(name) for name in store.user_ids()],
     "user_ids": lambda store: list(store.user_ids()),
+    "user_with": lambda store: store.user_with("anna", "fermi"),
     "users": lambda store: list(store.users()),
     "groups.begun_edits": lambda store: store.groups.begun_edits("readers"),
     "groups.begun_edits_with": lambda store: store.groups.begun_edits_with("anna"),

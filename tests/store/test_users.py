@@ -34,9 +34,19 @@ def full_person() -> User:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "people", tenant=DEFAULT_TENANT) as opened:
+def store(store_target: str) -> Iterator[Store]:
+    with Store.open(store_target, tenant=DEFAULT_TENANT) as opened:
         yield opened
+
+
+def test_user_comes_back_with_what_was_learned(store: Store) -> None:
+    store.save_users([full_person()])
+    assert store.user_with("u1", "fermi") == (full_person(), None)
+    store.save_personalization("u1", "fermi", {"prompts": []})
+    assert store.user_with("u1", "fermi") == (full_person(), store.personalization_record("u1", "fermi"))
+    assert store.user_with("u1", "chameleon") == store.user_with("u1", "\0") == (full_person(), None)
+    with pytest.raises(UnknownUserError):
+        store.user_with("u2", "fermi")
 
 
 def test_user_comes_back_equal(store: Store) -> None:

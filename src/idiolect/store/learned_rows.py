@@ -48,17 +48,17 @@ def first_saved(
 
 def read_learned(connection: TenantConnection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
     """Return the row of the user and method, if there is one."""
+    storable = unstorable_part(user_id) is None and unstorable_part(method) is None
+    if storable and (row := connection.rows_of(table, user_id, method).first()) is not None:
+        return row  # without a look at the user, who is there if the row is
     check_known(connection, user_id)
-    if unstorable_part(method) is not None:
-        return None
-    return connection.execute(connection.select(table).where(*of(table, user_id, method))).mappings().first()
+    return None
 
 
 def all_learned(connection: TenantConnection, table: sa.Table, user_id: str) -> list[RowMapping]:
     """Return the user's rows, in the order of their methods."""
     check_known(connection, user_id)
-    rows = connection.select(table).where(table.c.user_id == user_id).order_by(table.c.method)
-    return list(connection.execute(rows).mappings())
+    return list(connection.rows_of(table, user_id))
 
 
 def held_digest(connection: TenantConnection, user_id: str, method: str) -> str | None:

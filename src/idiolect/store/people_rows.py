@@ -44,7 +44,7 @@ def known_user(connection: TenantConnection, user_id: str) -> RowMapping:
         UnknownUserError: there is none; the message names similar ids.
     """
     if unstorable_part(user_id) is None:
-        row = connection.execute(connection.select(users).where(users.c.id == user_id)).mappings().first()
+        row = connection.rows_of(users, user_id).first()
         if row is not None:
             return row
     raise _unknown(connection, user_id)
@@ -86,8 +86,7 @@ def hint_of_near_ids(connection: TenantConnection, table: sa.Table, unknown_id: 
 def read_user(connection: TenantConnection, user_id: str) -> User:
     """Return the user."""
     row = known_user(connection, user_id)
-    given = connection.select(opinions).where(opinions.c.user_id == user_id).order_by(opinions.c.position)
-    return user_from_rows(row, connection.execute(given).mappings())
+    return user_from_rows(row, connection.rows_of(opinions, user_id))
 
 
 def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:

@@ -10,17 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, NestedTransaction, Result
-from sqlalchemy.engine.result import ScalarResult
+from sqlalchemy.engine.result import MappingResult, ScalarResult
 
 from idiolect.store.database import Database
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+
+@cache
+def _rows_of(table: sa.Table, *, by_method: bool) -> sa.Select[*tuple[Any, ...]]:
+    owner = table.c.user_id if "user_id" in table.c else table.c.id
+    chosen = sa.select(table).where(table.c.tenant_id == sa.bindparam("tenant"), owner == sa.bindparam("owner"))
+    if by_method:
+        chosen = chosen.where(table.c.method == sa.bindparam("method"))
+    return chosen.order_by(*table.primary_key.columns)
 
 
 class TenantConnection:
@@ -49,6 +59,17 @@ class TenantConnection:
     def select(self, table: sa.Table, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         """Return a query of the tenant's rows; without columns, it returns all of them."""
         return sa.select(*(columns or (table,))).select_from(table).where(self.theirs(table))
+
+    def rows_of(self, table: sa.Table, owner_id: str, method: str | None = None) -> MappingResult:
+        """Run the query of all columns of a user's rows, or of one method's, in the order of their keys.
+
+        The rows are those of `select`; this statement is made once for each table, because making one costs more than
+        running it.
+        """
+        values = {"tenant": self.tenant, "owner": owner_id, "method": method}
+        if method is None:
+            del values["method"]
+        return self.whole.execute(_rows_of(table, by_method=method is not None), values).mappings()
 
     def count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
         """Return the number of the tenant's rows that meet the conditions."""
