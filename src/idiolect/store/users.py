@@ -18,13 +18,7 @@ from idiolect.store.companions import cache_path, drop_note, note
 from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors, damage_of, damaged
 from idiolect.store.groups import Groups
-from idiolect.store.learned_rows import (
-    all_learned,
-    of,
-    put_learned,
-    read_learned,
-    unverified,
-)
+from idiolect.store.learned_rows import all_learned, of, put_learned, read_learned, unverified
 from idiolect.store.opening import locate, open_engine
 from idiolect.store.people_rows import (
     batches,
