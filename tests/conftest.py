@@ -115,11 +115,12 @@ def postgresql_url(postgresql_server: PostgresqlServer) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A place for a store that does not exist yet: a folder, and the URL of a PostgreSQL database."""
+    """A place for a store without users: a folder that does not exist yet, and the URL of a PostgreSQL database."""
     if request.param == "sqlite":
         return str(tmp_path / "people")
     monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path / "caches"))
-    return str(request.getfixturevalue("postgresql_url"))
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return server.create_store()
 
 
 @pytest.fixture

@@ -61,6 +61,12 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {  # by the revision that cre
 }
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place where nothing is."""
+    return str(tmp_path / "people") if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
 def leave_behind(target: str, revision: str) -> None:
     """Make a store as a revision left it, with rows in each of its tables."""
     url = locate(target).url
@@ -98,9 +104,9 @@ def on_server(connection: sa.Connection) -> bool:
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
-def test_store_of_every_revision_is_upgraded_into_the_default_tenant(store_target: str, revision: str) -> None:
-    leave_behind(store_target, revision)
-    with Store.open(store_target, tenant=DEFAULT_TENANT, create=False) as store:
+def test_store_of_every_revision_is_upgraded_into_the_default_tenant(empty_target: str, revision: str) -> None:
+    leave_behind(empty_target, revision)
+    with Store.open(empty_target, tenant=DEFAULT_TENANT, create=False) as store:
         assert [user.id for user in store.users()] == ["Boris", "anna"]  # as SQLite and Python sort them
         assert store.user("anna") == ANNA
         assert list(store.user("anna").profile.attributes) == ["Zip", "Age"]
@@ -120,10 +126,10 @@ def test_store_of_every_revision_is_upgraded_into_the_default_tenant(store_targe
 
 
 @pytest.mark.parametrize("revision", ["0001", "0004", REVISION])
-def test_upgraded_store_has_the_tables_of_the_schema(store_target: str, revision: str) -> None:
+def test_upgraded_store_has_the_tables_of_the_schema(empty_target: str, revision: str) -> None:
     if revision != REVISION:
-        leave_behind(store_target, revision)
-    with Store.open(store_target, tenant=DEFAULT_TENANT) as store, store.database.reading() as connection:
+        leave_behind(empty_target, revision)
+    with Store.open(empty_target, tenant=DEFAULT_TENANT) as store, store.database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "version_table": VERSION_TABLE})
         assert compare_metadata(context, metadata) == []
         found = sa.inspect(connection)
