@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from idiolect.serve.gateway import Gateway, open_gateway
-from idiolect.serve.keys import Keys, hash_of
+from idiolect.serve.keys import Keys
 from idiolect.serve.running import listening
 from idiolect.serve.settings import GatewaySettings, KeySetting
+from idiolect.store.api_keys import hash_of
 
 T = TypeVar("T")
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "Would you drink tea at noon?"}]}

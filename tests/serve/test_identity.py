@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from idiolect.serve.identity import is_among
-from idiolect.serve.keys import ConfiguredKeys, KeyRecord, hash_of
+from idiolect.serve.keys import ConfiguredKeys, KeyRecord
+from idiolect.store.api_keys import hash_of
 from tests.api_server import ApiServer
 from tests.serve.serving import HELLO, Served, bearer, forwarding, key
 

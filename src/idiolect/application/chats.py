@@ -21,7 +21,7 @@ from idiolect.application.model_pool import OpenModel
 from idiolect.application.names import CHAMELEON, FERMI, AskedMethod, MethodName
 from idiolect.application.owner import Owner
 from idiolect.application.personalized_chat import CHAT_SAMPLING, ChatAnswer, PersonalizedChat
-from idiolect.application.turn_prompts import Chosen
+from idiolect.application.turn_prompts import Chosen, why_of
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import ContextLengthError, ModelError, SettingsError
 from idiolect.models.language_model import Completion, CompletionModel, LanguageModel, SamplingParams
@@ -177,15 +177,12 @@ def put_together(
         sampling: parameters of decoding.
     """
     by_method: tuple[tuple[MethodName, Chosen], ...] = ((FERMI, prompt), (CHAMELEON, edit))
-    reasons = [f"{name}: {each.why}" for name, each in (("Fermi", prompt), ("CHAMELEON", edit)) if each.why]
-    why = "; ".join(reasons) if len(reasons) > 1 else prompt.why or edit.why or missing
-    text = "" if prompt.prompt is None else prompt.prompt.text
     bare = PersonalizedChat(
         owner,
         turns,
         answering,
         sampling,
-        why=why,
+        why=why_of(prompt, edit, missing),
         edit_digest=edit.digest if edit.edited is not None else "",
         stale=edit.stale,
         methods=tuple(name for name, each in by_method if each.why),
@@ -196,12 +193,12 @@ def put_together(
 
     def shorter() -> Iterator[PersonalizedChat]:
         for version in versions():
-            if version != text:
+            if version != prompt.text:
                 yield prompted.with_prompt(with_prefix(turns, version), version)
         yield replace(bare, why=TOO_LONG_WITH_PROMPT)
 
     explanation = prompt.prompt.explanation
-    prompted = bare.with_prompt(with_prefix(turns, text), text, explanation=explanation, shorter=shorter)
+    prompted = bare.with_prompt(with_prefix(turns, prompt.text), prompt.text, explanation=explanation, shorter=shorter)
     return prompted
 
 

@@ -56,6 +56,23 @@ class Chosen:
     digest: str = ""
     stale: str = ""
 
+    @property
+    def text(self) -> str:
+        """The prompt's text; "" if none is used."""
+        return "" if self.prompt is None else self.prompt.text
+
+
+def why_of(prompt: Chosen, edit: Chosen, missing: str) -> str:
+    """Return why prompts and edits are used or not.
+
+    Args:
+        prompt: Fermi's choice.
+        edit: CHAMELEON's choice.
+        missing: the reason if neither method was considered.
+    """
+    reasons = [f"{name}: {each.why}" for name, each in (("Fermi", prompt), ("CHAMELEON", edit)) if each.why]
+    return "; ".join(reasons) if len(reasons) > 1 else prompt.why or edit.why or missing
+
 
 @dataclass(frozen=True, slots=True)
 class LearnedPrompts:

@@ -45,7 +45,8 @@ async def open_bench(
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
     Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way
     needs_weights = any("weights" in entry_of(spec).needs for spec in options.methods)
-    check_start_is_used(planned(options), config)
+    arms = planned(options)
+    check_start_is_used(arms, config)
     bench = Bench(
         benchmark=benchmark,
         answering=settings.answering,
@@ -60,7 +61,7 @@ async def open_bench(
     )
     others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
     bench = replace(bench, transfer=others)
-    for arm in planned(options):
+    for arm in arms:
         _check(arm, bench)
     return bench
 

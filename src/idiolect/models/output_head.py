@@ -49,9 +49,9 @@ def token_logprobs(network: Network, keep: Tensor, at: Sequence[int], tokens: Se
 def plain_output_weight(module: Any) -> Tensor | None:
     """Return the output embeddings w (V, d) if the logits are products with them and nothing else; otherwise None."""
     head = module.get_output_embeddings()
-    weight = getattr(head, "weight", None)
-    if not isinstance(head, torch.nn.Linear) or weight is None or head.bias is not None:
+    if not isinstance(head, torch.nn.Linear) or head.bias is not None:
         return None
+    weight = head.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         return None
     ids = torch.arange(_TRIED)[None]

@@ -20,7 +20,8 @@ from aiohttp import web
 from idiolect.people.user import unstorable_part
 from idiolect.serve.body import JsonBody
 from idiolect.serve.errors import AUTHENTICATION, PERMISSION, HttpError, invalid
-from idiolect.serve.keys import DEFAULT_TENANT, KeyRecord, KnownKeys
+from idiolect.serve.keys import KeyRecord, KnownKeys
+from idiolect.store import DEFAULT_TENANT
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -9,7 +9,6 @@ more of chance, so that a plain hash protects them.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import time
 from collections import OrderedDict
@@ -17,9 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-DEFAULT_TENANT: Final = "default"
-CHAT: Final = "chat"
-PEOPLE: Final = "people"
+from idiolect.store import DEFAULT_TENANT
+from idiolect.store.api_keys import Scope, hash_of
+
+CHAT: Final = Scope.CHAT.value
+PEOPLE: Final = Scope.PEOPLE.value
 _MOST_KEPT = 10_000
 _LONGEST_SECRET = 1024
 
@@ -53,11 +54,6 @@ class Keys(Protocol):
     def verify(self, secret: str) -> KeyRecord | None:
         """Return the record of a key; None if there is no such key, or it was revoked."""
         ...
-
-
-def hash_of(secret: str) -> str:
-    """Return the SHA-256 (hex) of a key."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ConfiguredKeys:

@@ -22,9 +22,9 @@ from idiolect.people.user import Opinion, User
 from idiolect.people.user_record import InvalidRecordError, user_from_record
 from idiolect.serve.errors import AUTHENTICATION, NOT_FOUND, SERVER, HttpError, invalid
 from idiolect.serve.identity import LONGEST_ID, Asker
-from idiolect.serve.keys import DEFAULT_TENANT, PEOPLE
+from idiolect.serve.keys import PEOPLE
 from idiolect.serve.routes.context import Context, admitted, body_bytes
-from idiolect.store import Store
+from idiolect.store import DEFAULT_TENANT, Store
 
 T = TypeVar("T")
 

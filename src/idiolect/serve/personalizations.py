@@ -14,13 +14,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Protocol
 
 from idiolect.application.chat_personalization import choose_edit, learned_for
 from idiolect.application.names import FERMI, AskedMethod
 from idiolect.application.owner import Owner
 from idiolect.application.personalized_chat import personalization_name
-from idiolect.application.turn_prompts import Chosen, LearnedPrompts, TurnPrompts, open_turn_prompts, read_prompts
+from idiolect.application.turn_prompts import (
+    Chosen,
+    LearnedPrompts,
+    TurnPrompts,
+    open_turn_prompts,
+    read_prompts,
+    why_of,
+)
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.people.user import Question
 from idiolect.serve.identity import Asker
@@ -52,7 +58,7 @@ class Applied:
     @property
     def prefix(self) -> str:
         """The prompt's text; "" if none is used."""
-        return "" if self.prompt.prompt is None else self.prompt.prompt.text
+        return self.prompt.text
 
     def shorter(self) -> Iterator[str]:
         """Yield ever shorter prompts, and "" at last; nothing if no prompt is used."""
@@ -102,18 +108,8 @@ class Applicable:
         return applied
 
     def _applied(self, prompt: Chosen) -> Applied:
-        edit = self.edit
-        reasons = [f"{name}: {each.why}" for name, each in (("Fermi", prompt), ("CHAMELEON", edit)) if each.why]
-        why = "; ".join(reasons) if len(reasons) > 1 else prompt.why or edit.why or self.missing
-        text = "" if prompt.prompt is None else prompt.prompt.text
-        applied = Applied(prompt, edit, why)
-        return replace(applied, name=applied.name_with(text))
-
-
-class CacheEvents(Protocol):
-    """Receives what the cache did with a request: "hit", "revalidated", "read" or "unknown"."""
-
-    def __call__(self, outcome: str) -> None: ...
+        applied = Applied(prompt, self.edit, why_of(prompt, self.edit, self.missing))
+        return replace(applied, name=applied.name_with(prompt.text))
 
 
 class Personalizations:
@@ -126,7 +122,7 @@ class Personalizations:
         model: name of the model that answers, for edits; None: it is behind an API, so that edits are left out.
         max_age: seconds for which the store is not asked again; ≥ 0.
         most: number of users kept; ≥ 1.
-        on_outcome: receives what the cache did.
+        on_outcome: receives what the cache did with a request: "hit", "revalidated", "read" or "unknown".
     """
 
     def __init__(
@@ -138,7 +134,7 @@ class Personalizations:
         model: str | None,
         max_age: float,
         most: int,
-        on_outcome: CacheEvents,
+        on_outcome: Callable[[str], None],
     ) -> None:
         self._workspace, self._store_of, self._method, self._model = workspace, store_of, method, model
         self._max_age, self._most, self._on_outcome = max_age, most, on_outcome
@@ -201,10 +197,13 @@ class Personalizations:
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
+    def _digests(self, tenant: str, user: str) -> tuple[Store, Mapping[str, str]]:
+        store = self._store_of(tenant)
+        return store, store.personalization_digests(user)
+
     async def _read(self, asker: Asker, user: str, kept: Applicable | None) -> Applicable:
         now = time.monotonic()
-        store = await asyncio.to_thread(self._store_of, asker.tenant)
-        digests = await asyncio.to_thread(store.personalization_digests, user)
+        store, digests = await asyncio.to_thread(self._digests, asker.tenant, user)
         if kept is not None and kept.digests == digests:
             kept.read = now
             self._on_outcome("revalidated")

@@ -27,11 +27,13 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
-from idiolect.application.names import DEFAULT_MODEL, AskedMethod
+from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AskedMethod, MethodName
 from idiolect.errors import SettingsError
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint, read_key
 from idiolect.serve.budgets import Budgets
-from idiolect.serve.keys import CHAT, DEFAULT_TENANT, KeyRecord, hash_of
+from idiolect.serve.keys import CHAT, KeyRecord
+from idiolect.store import DEFAULT_TENANT
+from idiolect.store.api_keys import hash_of
 
 PREFIX = "IDIOLECT_SERVE_"
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -204,6 +206,11 @@ class GatewaySettings(BaseSettings):
     def learning_model(self) -> str:
         """Name of the model that answers in fits."""
         return self.fit_model or self.upstream or self.answering_model
+
+    @property
+    def learning_method(self) -> MethodName:
+        """Method of fits that name none."""
+        return CHAMELEON if self.method == CHAMELEON else FERMI
 
     @property
     def budgets(self) -> Budgets:

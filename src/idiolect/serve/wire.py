@@ -6,13 +6,15 @@ What passes to an upstream is never validated here; see `body`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from idiolect.application.personalized_chat import CHAT_SAMPLING
 from idiolect.models.language_model import Completion, SamplingParams
 from idiolect.serve.errors import HttpError, invalid
+
+Document = TypeVar("Document", bound=BaseModel)
 
 PERSONALIZED = ":personalized"  # follows a base model's name in the list of models; the two names answer alike
 _MOST_TOKENS = 1_000_000
@@ -160,12 +162,21 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
     for name, usual in _NOT_LOCAL.items():
         if name in body and body[name] not in usual:
             raise invalid(f"local models do not support {name}", param=name, code="unsupported_parameter")
+    return read_as(ChatRequest, body)
+
+
+def read_as(kind: type[Document], document: Mapping[str, Any]) -> Document:
+    """Return the object of a request's body as a type of ours.
+
+    Raises:
+        HttpError: a field is not valid; the first fault is named, and its value is not repeated (400).
+    """
     try:
-        return ChatRequest.model_validate(body)
+        return kind.model_validate(document)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise invalid(f"{place}: {fault['msg']}", param=place) from None
+        raise invalid(f"{place}: {fault['msg']}" if place else fault["msg"], param=place or None) from None
 
 
 def sampling_of(request: ChatRequest, *, seed: int) -> SamplingParams:

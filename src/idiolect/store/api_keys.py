@@ -118,7 +118,7 @@ class ApiKeys:
             "tenant_id": tenant,
             "user_id": user,
             "name": name,
-            "secret_sha256": _hashed(secret),
+            "secret_sha256": hash_of(secret),
             "scopes": sorted(record.scopes),
             "per_minute": per_minute,
             "created_at": record.created_at,
@@ -166,7 +166,7 @@ class ApiKeys:
         """Return the key of a secret; None if there is none, or it was revoked."""
         if not secret.startswith(PREFIX) or len(secret) > _MAX_SECRET:
             return None
-        hashed = _hashed(secret)
+        hashed = hash_of(secret)
         chosen = sa.select(*_columns(), api_keys.c.secret_sha256).where(api_keys.c.secret_sha256 == hashed)
         with self._database.reading() as connection:
             row = connection.execute(chosen).mappings().first()
@@ -175,7 +175,8 @@ class ApiKeys:
             return _record(row)
 
 
-def _hashed(secret: str) -> str:
+def hash_of(secret: str) -> str:
+    """Return the SHA-256 (hex) of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from idiolect.application.names import FERMI
 from idiolect.errors import UnknownUserError
 from idiolect.people.json_line import object_problems
 from idiolect.serve.errors import NOT_FOUND, HttpError, invalid
@@ -17,6 +16,7 @@ from idiolect.serve.identity import Asker
 from idiolect.serve.person_requests import with_problems
 from idiolect.serve.responding import json_response
 from idiolect.serve.routes.context import admitted, json_body
+from idiolect.serve.wire import read_as
 from idiolect.store import Store
 from idiolect.store.responses import Comment, Given, Learning, Responses
 
@@ -81,7 +81,7 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
     document = body.decoded()
     if problems := object_problems(document):
         raise with_problems(tuple(problems))
-    comment = _read(document).comment()
+    comment = read_as(Feedback, document).comment()
     gateway = context.gateway
     asker = context.asker(request, body)
     await gateway.kept.write()  # the response may have come a moment ago
@@ -112,21 +112,11 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
     return json_response(answer, context.exchange)
 
 
-def _read(document: dict[str, Any]) -> Feedback:
-    try:
-        return Feedback.model_validate(document)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise invalid(f"{place}: {fault['msg']}", param=place or None) from None
-
-
 def _give(gateway: Gateway, store: Store, comment: Comment, user_id: str | None) -> Given | None:
     learning = None
     settings = gateway.settings
     if settings.learn_after:
-        method = settings.method if settings.method in (FERMI, "chameleon") else FERMI
-        learning = Learning(settings.learn_after, method, {"continue": True})
+        learning = Learning(settings.learn_after, settings.learning_method, {"continue": True})
     return Responses(store.rows).give(comment, user_id=user_id, learning=learning, seconds=gateway.kept.seconds)
 
 

@@ -7,9 +7,8 @@ import time
 from collections.abc import AsyncGenerator
 
 from aiohttp import web
-from pydantic import ValidationError
 
-from idiolect.application.names import CHAMELEON, FERMI, PRESETS, MethodName
+from idiolect.application.names import CHAMELEON, PRESETS, MethodName
 from idiolect.serve.errors import LIMITED, NOT_FOUND, HttpError, invalid
 from idiolect.serve.event_streams import event
 from idiolect.serve.fit_documents import job_document
@@ -17,6 +16,7 @@ from idiolect.serve.gateway import Gateway
 from idiolect.serve.job_work import FitOptions
 from idiolect.serve.person_requests import Person, admitted_person, body_object
 from idiolect.serve.responding import json_response, stream_response
+from idiolect.serve.wire import read_as
 from idiolect.store import Store
 from idiolect.store.jobs import Job, Jobs
 
@@ -32,12 +32,7 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
     person = await admitted_person(request)
     gateway = person.people.context.gateway
     body = await body_object(request, person.people) if request.can_read_body else {}
-    try:
-        options = FitOptions.model_validate(body)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise invalid(f"{place}: {fault['msg']}", param=place) from None
+    options = read_as(FitOptions, body)
     method = _method(gateway, options)
 
     def put(store: Store, user_id: str) -> tuple[Job, bool]:
@@ -58,8 +53,7 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
 def _method(gateway: Gateway, options: FitOptions) -> MethodName:
     if options.method == CHAMELEON and gateway.settings.upstream is not None:
         raise invalid("method: only prompts can be learned for a model behind an API", param="method")
-    usual: MethodName = CHAMELEON if gateway.settings.method == CHAMELEON else FERMI
-    method = options.method or usual
+    method = options.method or gateway.settings.learning_method
     if options.preset is not None and options.preset not in PRESETS[method]:
         raise invalid(f"preset: {method} has {', '.join(PRESETS[method])}", param="preset")
     return method

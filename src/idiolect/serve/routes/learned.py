@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from idiolect.application.dispositions import dispositions_in, edit_in
 from idiolect.application.documents import dispositions_document, receipt_document
@@ -17,6 +16,7 @@ from idiolect.serve.errors import HttpError, invalid
 from idiolect.serve.people_wire import DispositionChanges
 from idiolect.serve.person_requests import admitted_person, body_object, people_faults, with_problems
 from idiolect.serve.responding import json_response
+from idiolect.serve.wire import read_as
 from idiolect.store import Store
 
 
@@ -49,14 +49,10 @@ def _document(store: Store, user_id: str, edits: DispositionEdits | None = None)
 def _edits(body: dict[str, Any]) -> DispositionEdits:
     if problems := object_problems(body):
         raise with_problems(tuple(problems))
+    changes = read_as(DispositionChanges, body)
+    reworded = tuple((each.number, each.text) for each in changes.reword)
     try:
-        changes = DispositionChanges.model_validate(body)
-        reworded = tuple((each.number, each.text) for each in changes.reword)
         return DispositionEdits(tuple(changes.strike), tuple(changes.restore), reworded, tuple(changes.add))
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise invalid(f"{place}: {fault['msg']}" if place else fault["msg"], param=place or None) from None
     except ValueError as error:
         raise invalid(str(error)) from None
 

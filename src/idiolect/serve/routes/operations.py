@@ -7,10 +7,10 @@ import asyncio
 from aiohttp import web
 
 from idiolect.serve.errors import SERVER, HttpError
-from idiolect.serve.keys import DEFAULT_TENANT
 from idiolect.serve.metrics import CONTENT_TYPE
 from idiolect.serve.responding import body_response, json_response
 from idiolect.serve.routes.context import EXCHANGE, GATEWAY
+from idiolect.store import DEFAULT_TENANT
 
 _CHECK_SECONDS = 10.0
 
