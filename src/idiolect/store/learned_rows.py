@@ -49,8 +49,8 @@ def first_saved(
 def read_learned(connection: TenantConnection, table: sa.Table, user_id: str, method: str) -> RowMapping | None:
     """Return the row of the user and method, if there is one."""
     storable = unstorable_part(user_id) is None and unstorable_part(method) is None
-    if storable and (row := connection.rows_of(table, user_id, method).first()) is not None:
-        return row  # without a look at the user, who is there if the row is
+    if storable and (found := connection.rows_of(table, user_id, method)):
+        return found[0]  # without a look at the user, who is there if the row is
     check_known(connection, user_id)
     return None
 

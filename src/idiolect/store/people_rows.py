@@ -6,7 +6,7 @@ user's id raise `UnknownUserError` if there is no such user.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import itemgetter
@@ -34,6 +34,8 @@ from idiolect.store.tenant_rows import TenantConnection
 
 BATCH = 500  # users written or listed at a time
 _REPLACED = ("profile", "texts", "extra", "updated_at")  # columns of a user who is saved again
+# What is read of an opinion: whose it is, is known.
+_OF_AN_OPINION = tuple(opinions.c[name] for name in ("position", "question", "choices", "ordinal", "answer", "extra"))
 _FEW = 1000  # an unknown id is compared with those of at most this many users or groups
 
 
@@ -43,10 +45,8 @@ def known_user(connection: TenantConnection, user_id: str) -> RowMapping:
     Raises:
         UnknownUserError: there is none; the message names similar ids.
     """
-    if unstorable_part(user_id) is None:
-        row = connection.rows_of(users, user_id).first()
-        if row is not None:
-            return row
+    if unstorable_part(user_id) is None and (found := connection.rows_of(users, user_id)):
+        return found[0]
     raise _unknown(connection, user_id)
 
 
@@ -85,8 +85,25 @@ def hint_of_near_ids(connection: TenantConnection, table: sa.Table, unknown_id: 
 
 def read_user(connection: TenantConnection, user_id: str) -> User:
     """Return the user."""
+    return _user_and_opinions(connection, user_id)[0]
+
+
+def read_user_with(
+    connection: TenantConnection, user_id: str, method: str
+) -> tuple[User, Mapping[str, Any] | None] | None:
+    """Return the user and the row of `personalizations` of a method, None if there is none; None for an unknown id."""
+    storable = unstorable_part(user_id) is None and unstorable_part(method) is None
+    found = connection.row_with(users, personalizations, user_id, method, listed=_OF_AN_OPINION) if storable else None
+    if found is None:
+        return None
+    row, learned, given = found
+    return user_from_rows(row, given), learned
+
+
+def _user_and_opinions(connection: TenantConnection, user_id: str) -> tuple[User, Sequence[RowMapping]]:
     row = known_user(connection, user_id)
-    return user_from_rows(row, connection.rows_of(opinions, user_id))
+    given = connection.rows_of(opinions, user_id, columns=_OF_AN_OPINION)
+    return user_from_rows(row, given), given
 
 
 def batches(people: Iterable[User]) -> Iterator[dict[str, User]]:
@@ -193,19 +210,16 @@ def put_opinion(
         StoreError: the opinion contains something that cannot be stored.
     """
     lock_known(connection, user_id)  # so that two writers cannot take the same position
-    read_user(connection, user_id)  # nothing is added to damaged data
+    _, held = _user_and_opinions(connection, user_id)  # fails on damaged data, to which nothing is added
     connection.execute(connection.update(users).where(users.c.id == user_id).values(updated_at=now))
-    theirs = opinions.c.user_id == user_id
-    columns = (opinions.c.position, opinions.c.question, opinions.c.choices)
-    asked = connection.select(opinions, *columns).where(theirs)
-    held = connection.execute(asked.order_by(opinions.c.position)).all()
-    question = opinion.question
-    for position, text, choices in held:
-        if text == question.text and tuple(choices) == question.choices:
+    for given in held:
+        if (given["question"], tuple(given["choices"])) == (opinion.question.text, opinion.question.choices):
+            position = given["position"]
             row = opinion_row(opinion, user_id=user_id, position=position, entered=True)
+            theirs = opinions.c.user_id == user_id
             connection.execute(connection.update(opinions).where(theirs, opinions.c.position == position).values(row))
             return "replaced"
-    end = held[-1].position + 1 if held else 0
+    end = held[-1]["position"] + 1 if held else 0
     connection.insert(opinions, opinion_row(opinion, user_id=user_id, position=end, entered=True))
     return "added"
 
@@ -220,23 +234,20 @@ def remove_opinion(
             be left of the user.
     """
     lock_known(connection, user_id)
-    texts = read_user(connection, user_id).texts
-    theirs = opinions.c.user_id == user_id
-    columns = (opinions.c.position, opinions.c.question, opinions.c.choices)
-    asked = connection.select(opinions, *columns).where(theirs)
-    held = connection.execute(asked.order_by(opinions.c.position)).all()
+    user, held = _user_and_opinions(connection, user_id)
     found = [
-        position
-        for position, text, offered in held
-        if text == question and (choices is None or tuple(offered) == choices)
+        row["position"]
+        for row in held
+        if row["question"] == question and (choices is None or tuple(row["choices"]) == choices)
     ]
     if len(found) > 1 and choices is None:
         raise StoreError(f"user {user_id!r} has {len(found)} opinions on that question; name the choices")
-    if found and len(held) == 1 and not texts:
+    if found and len(held) == 1 and not user.texts:
         raise StoreError(f"it is the last opinion of user {user_id!r}, who has no texts; forget the user instead")
     if found:
         connection.execute(connection.update(users).where(users.c.id == user_id).values(updated_at=now))
-        connection.execute(connection.delete(opinions).where(theirs, opinions.c.position == found[0]))
+        theirs = connection.delete(opinions).where(opinions.c.user_id == user_id)
+        connection.execute(theirs.where(opinions.c.position == found[0]))
     return bool(found)
 
 

@@ -126,7 +126,7 @@ def opinion_row(opinion: Opinion, *, user_id: str, position: int, entered: bool 
     }
 
 
-def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
+def user_from_rows(user: Mapping[str, Any] | RowMapping, opinions: Iterable[Mapping[str, Any] | RowMapping]) -> User:
     """Return the user from a row of `users` and its rows of `opinions`, in order.
 
     Raises:
@@ -143,7 +143,7 @@ def user_from_rows(user: RowMapping, opinions: Iterable[RowMapping]) -> User:
     )
 
 
-def _opinion(row: RowMapping) -> Opinion:
+def _opinion(row: Mapping[str, Any] | RowMapping) -> Opinion:
     question = Question(text=row["question"], choices=row["choices"], ordinal=row["ordinal"])
     return Opinion(question=question, answer=row["answer"], extra=row["extra"])
 
@@ -211,7 +211,7 @@ def checkpoint_row(user_id: str, method: str, payload: Mapping[str, Any], *, now
     }
 
 
-def personalization_from_row(row: RowMapping) -> PersonalizationRecord:
+def personalization_from_row(row: Mapping[str, Any] | RowMapping) -> PersonalizationRecord:
     """Return the record of a row of `personalizations` or `group_personalizations`.
 
     Raises:
@@ -243,7 +243,7 @@ def checkpoint_from_row(row: RowMapping) -> CheckpointRecord:
     )
 
 
-def _damaged(row: RowMapping) -> DamagedError:
+def _damaged(row: Mapping[str, Any] | RowMapping) -> DamagedError:
     whose, remedy = f"user {row.get('user_id')!r}", REMEDY
     if "user_id" not in row:
         whose, remedy = f"group {row['group_id']!r}", "fit the group again"

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, NestedTransaction, Result
-from sqlalchemy.engine.result import MappingResult, ScalarResult
+from sqlalchemy.engine import Connection, NestedTransaction, Result, RowMapping
+from sqlalchemy.engine.result import ScalarResult
 
 from idiolect.store.database import Database
 
@@ -25,12 +25,31 @@ T = TypeVar("T")
 
 
 @cache
-def _rows_of(table: sa.Table, *, by_method: bool) -> sa.Select[*tuple[Any, ...]]:
-    owner = table.c.user_id if "user_id" in table.c else table.c.id
-    chosen = sa.select(table).where(table.c.tenant_id == sa.bindparam("tenant"), owner == sa.bindparam("owner"))
+def _rows_of(table: sa.Table, columns: tuple[sa.Column[Any], ...], *, by_method: bool) -> sa.Select[*tuple[Any, ...]]:
+    chosen = sa.select(*(columns or table.c)).where(table.c.tenant_id == sa.bindparam("tenant"), _is_owned(table))
     if by_method:
         chosen = chosen.where(table.c.method == sa.bindparam("method"))
     return chosen.order_by(*table.primary_key.columns)
+
+
+@cache
+def _row_with(
+    owners: sa.Table, table: sa.Table, listed: tuple[sa.Column[Any], ...], *, in_one: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """Return the query of an owner's row beside that of a method and, if `in_one`, its listed rows as one JSON list."""
+    its = (table.c.tenant_id == owners.c.tenant_id, table.c.user_id == owners.c.id)
+    joined = owners.outerjoin(table, sa.and_(*its, table.c.method == sa.bindparam("method")))
+    chosen = sa.select(owners, *table.c).select_from(joined)
+    if in_one:
+        many = listed[0].table
+        ordered = postgresql.aggregate_order_by(sa.func.json_build_array(*listed), *many.primary_key.columns)
+        theirs = (many.c.tenant_id == owners.c.tenant_id, many.c.user_id == owners.c.id)
+        chosen = chosen.add_columns(sa.select(sa.func.json_agg(ordered)).where(*theirs).scalar_subquery())
+    return chosen.where(owners.c.tenant_id == sa.bindparam("tenant"), _is_owned(owners))
+
+
+def _is_owned(table: sa.Table) -> sa.ColumnElement[bool]:
+    return (table.c.user_id if "user_id" in table.c else table.c.id) == sa.bindparam("owner")
 
 
 class TenantConnection:
@@ -60,16 +79,56 @@ class TenantConnection:
         """Return a query of the tenant's rows; without columns, it returns all of them."""
         return sa.select(*(columns or (table,))).select_from(table).where(self.theirs(table))
 
-    def rows_of(self, table: sa.Table, owner_id: str, method: str | None = None) -> MappingResult:
-        """Run the query of all columns of a user's rows, or of one method's, in the order of their keys.
+    def rows_of(
+        self, table: sa.Table, owner_id: str, method: str | None = None, *, columns: tuple[sa.Column[Any], ...] = ()
+    ) -> Sequence[RowMapping]:
+        """Return a user's rows, or that of one method, in the order of their keys.
 
         The rows are those of `select`; this statement is made once for each table, because making one costs more than
-        running it.
+        running it. They are fetched at once, which is quicker than one by one.
+
+        Args:
+            table: the table.
+            owner_id: the user's id.
+            method: the method; None: all rows.
+            columns: the table's columns; empty: all of them.
         """
         values = {"tenant": self.tenant, "owner": owner_id, "method": method}
         if method is None:
             del values["method"]
-        return self.whole.execute(_rows_of(table, by_method=method is not None), values).mappings()
+        statement = _rows_of(table, columns, by_method=method is not None)
+        return self.whole.execute(statement, values).mappings().all()
+
+    def row_with(
+        self, owners: sa.Table, table: sa.Table, owner_id: str, method: str, *, listed: tuple[sa.Column[Any], ...]
+    ) -> tuple[dict[str, Any], dict[str, Any] | None, Sequence[Mapping[str, Any] | RowMapping]] | None:
+        """Return an owner's row, that of one method, and columns of the owner's rows of a third table, in their order.
+
+        This takes as few statements as the database allows. On PostgreSQL it is one, which sees a single state by
+        itself, so that no transaction is needed (`TenantDatabase.reading_once`).
+
+        Args:
+            owners: table of the owner, with the key `id`.
+            table: table with one row for each owner and method.
+            owner_id: the owner's id.
+            method: the method, which may have no row.
+            listed: columns of the third table.
+        """
+        in_one = self.kind == "postgresql"
+        values = {"tenant": self.tenant, "owner": owner_id, "method": method}
+        found = self.whole.execute(_row_with(owners, table, listed, in_one=in_one), values).first()
+        if found is None:
+            return None
+        n, names = len(owners.c), [column.name for column in listed]
+        owner = dict(zip(owners.c.keys(), found[:n], strict=True))
+        learned = dict(zip(table.c.keys(), found[n : n + len(table.c)], strict=True))
+        many: Sequence[Mapping[str, Any] | RowMapping]
+        if in_one:
+            many = [dict(zip(names, row, strict=True)) for row in found[-1] or ()]
+        else:
+            assert isinstance(listed[0].table, sa.Table)
+            many = self.rows_of(listed[0].table, owner_id, columns=listed)
+        return owner, None if learned["method"] is None else learned, many
 
     def count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
         """Return the number of the tenant's rows that meet the conditions."""
@@ -144,6 +203,12 @@ class TenantDatabase:
     def reading(self) -> Iterator[TenantConnection]:
         """Open a transaction that sees a single state, as `Database.reading` does, which raises the same errors."""
         with self.database.reading() as connection:
+            yield TenantConnection(connection, self.tenant)
+
+    @contextmanager
+    def reading_once(self) -> Iterator[TenantConnection]:
+        """Open what `TenantConnection.row_with` reads in, as `Database.reading_once` does."""
+        with self.database.reading_once() as connection:
             yield TenantConnection(connection, self.tenant)
 
     def pages(self, read: Callable[[TenantConnection, K | None], Sequence[T]], *, key: Callable[[T], K]) -> Iterator[T]:
