@@ -8,11 +8,15 @@ An upstream that answers at once, and the load, run on one core; the server unde
     fresh     idiolect, a user with prompts, whose every question is new and has to be embedded
     litellm   its proxy, with --litellm PYTHON (the interpreter of an environment that has litellm[proxy])
 
+Each round measures every arm once, beginning with another one; the table has medians over the rounds, and of ratios the
+least and the largest, too.
+
 Open loop: requests are sent at a fixed rate, whether or not earlier ones are answered; added latency is the difference
 of the quantiles to those without a server between. Closed loop: each of so many connections waits for its answer.
 
-    python benchmarks/gateway_latency.py                       small: a minute
-    python benchmarks/gateway_latency.py --requests 100000     memory over that many
+    python benchmarks/gateway_latency.py                                                small: a minute
+    python benchmarks/gateway_latency.py --rounds 3 --seconds 20 --requests 6000 --litellm ./env/bin/python
+    python benchmarks/gateway_latency.py --arms base known --requests 100000            memory over that many
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
+_NEW = 10**5  # number of the first request of the open loop, so that nobody has asked its question before
 QUESTION = "Would you drink tea at noon?"
 
 UPSTREAM = """
@@ -85,20 +90,29 @@ class Arm:
         name: of the row.
         command: what starts it, for its port and the upstream's.
         body: the request with a number.
+        environment: further variables of the server.
+        headers: further headers of the requests.
+        most: requests of the closed loop at most, for a slow server.
     """
 
     name: str
     command: Callable[[int, int], list[str]]
     body: Callable[[int], bytes]
     environment: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    most: int | None = None
 
 
 @dataclass
 class Measured:
-    """What was measured of one arm; seconds, requests a second, CPU seconds a request, MiB."""
+    """What was measured of one arm in one round; seconds, requests a second, CPU seconds a request, MiB.
+
+    `p50` and `p99` are those of the latency, less those of the same round without a server between.
+    """
 
     p50: float
     p99: float
+    direct: tuple[float, float]
     rate: float
     cpu: float
     memory: tuple[float, float]
@@ -119,12 +133,15 @@ def main() -> None:
         try:
             _await_port(upstream_port)
             os.sched_setaffinity(0, {options.load_core})
-            direct = asyncio.run(_open_loop(upstream_port, arms[0].body, options.rate, options.seconds))
-            found = {arm.name: _measure(arm, upstream_port, options) for arm in arms}
+            found: dict[str, list[Measured]] = {arm.name: [] for arm in arms}
+            for turn in range(options.rounds):
+                direct = asyncio.run(_open_loop(upstream_port, arms[0], options.rate, options.seconds))
+                for arm in arms[turn % len(arms) :] + arms[: turn % len(arms)]:
+                    found[arm.name].append(_measure(arm, upstream_port, direct, options))
         finally:
             upstream.terminate()
             upstream.wait()
-    _print(found, direct, options)
+    _print(found, options)
 
 
 def _options() -> argparse.Namespace:
@@ -133,7 +150,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5, help="of the open loop")
     parser.add_argument("--connections", type=int, default=32, help="of the closed loop")
     parser.add_argument("--requests", type=int, default=3000, help="of the closed loop")
-    parser.add_argument("--similarity", default="bm25", help="of the prompts that are learned: bm25 or minilm")
+    parser.add_argument("--rounds", type=int, default=1, help="measurements of each arm")
+    parser.add_argument("--similarity", default="minilm", help="of the prompts that are learned: bm25 or minilm")
     parser.add_argument("--server-core", type=int, default=1)
     parser.add_argument("--load-core", type=int, default=0)
     parser.add_argument("--litellm", help="interpreter of an environment with litellm[proxy]")
@@ -171,10 +189,13 @@ def _arms(store: Path, options: argparse.Namespace, folder: Path) -> list[Arm]:
         Arm("bare", bare, lambda _number: _body("nobody")),
         Arm("base", ours, lambda _number: _body("nobody"), path),
         Arm("known", ours, lambda _number: _body("ann"), path),
-        Arm("fresh", ours, lambda number: _body("ann", f"{QUESTION} And number {number}?"), path),
+        Arm("fresh", ours, lambda number: _body("ann", f"{QUESTION} And number {number}?"), path, most=2000),
     ]
     if options.litellm:
-        found.append(Arm("litellm", litellm, lambda _number: _body("nobody")))
+        key = "sk-of-the-benchmark"
+        environment = {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        headers = {"Authorization": f"Bearer {key}"}
+        found.append(Arm("litellm", litellm, lambda _number: _body("nobody"), environment, headers, most=1000))
     return [arm for arm in found if not options.arms or arm.name in options.arms]
 
 
@@ -182,39 +203,41 @@ def _body(user: str, question: str = QUESTION) -> bytes:
     return json.dumps({"model": "m", "user": user, "messages": [{"role": "user", "content": question}]}).encode()
 
 
-def _measure(arm: Arm, upstream: int, options: argparse.Namespace) -> Measured:
+def _measure(arm: Arm, upstream: int, direct: list[float], options: argparse.Namespace) -> Measured:
     port = _free_port()
     print(f"{arm.name} …", file=sys.stderr)
+    requests = min(options.requests, arm.most or options.requests)
     server = _start(arm.command(port, upstream), options.server_core, arm.environment)
     try:
         _await_port(port)
-        asyncio.run(_closed_loop(port, arm.body, options.connections, 200))
-        latencies = asyncio.run(_open_loop(port, arm.body, options.rate, options.seconds))
+        asyncio.run(_closed_loop(port, arm, options.connections, 200))
+        latencies = asyncio.run(_open_loop(port, arm, options.rate, options.seconds))
         before, memory = _cpu_seconds(server.pid), _memory(server.pid)
-        seconds = asyncio.run(_closed_loop(port, arm.body, options.connections, options.requests, first=10**6))
-        cpu = (_cpu_seconds(server.pid) - before) / options.requests
+        seconds = asyncio.run(_closed_loop(port, arm, options.connections, requests, first=10**6))
+        cpu = (_cpu_seconds(server.pid) - before) / requests
         after = _memory(server.pid)
     finally:
         server.terminate()
         server.wait()
-    p50, p99 = _quantiles(latencies)
-    rate = options.requests / seconds
-    return Measured(p50, p99, rate, cpu, (memory, after), len(latencies), options.requests)
+    without, (p50, p99) = _quantiles(direct), _quantiles(latencies)
+    added = (p50 - without[0], p99 - without[1])
+    return Measured(*added, without, requests / seconds, cpu, (memory, after), len(latencies), requests)
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: bytes) -> None:
-    async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
+async def _ask(session: aiohttp.ClientSession, url: str, arm: Arm, number: int) -> None:
+    headers = {"Content-Type": "application/json", **arm.headers}
+    async with session.post(url, data=arm.body(number), headers=headers) as reply:
         text = await reply.read()
         assert reply.status == 200, text
 
 
-async def _open_loop(port: int, body: Callable[[int], bytes], rate: float, seconds: float) -> list[float]:
+async def _open_loop(port: int, arm: Arm, rate: float, seconds: float) -> list[float]:
     url, found = f"http://127.0.0.1:{port}/v1/chat/completions", []
 
     async def one(number: int, session: aiohttp.ClientSession, due: float) -> None:
         await asyncio.sleep(due - time.perf_counter())
         begun = time.perf_counter()
-        await _ask(session, url, body(number))
+        await _ask(session, url, arm, _NEW + number)
         found.append(time.perf_counter() - begun)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -223,14 +246,12 @@ async def _open_loop(port: int, body: Callable[[int], bytes], rate: float, secon
     return found
 
 
-async def _closed_loop(
-    port: int, body: Callable[[int], bytes], connections: int, requests: int, *, first: int = 0
-) -> float:
+async def _closed_loop(port: int, arm: Arm, connections: int, requests: int, *, first: int = 0) -> float:
     url, numbers = f"http://127.0.0.1:{port}/v1/chat/completions", iter(range(first, first + requests))
 
     async def worker(session: aiohttp.ClientSession) -> None:
         for number in numbers:
-            await _ask(session, url, body(number))
+            await _ask(session, url, arm, number)
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         begun = time.perf_counter()
@@ -275,19 +296,32 @@ def _memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def _print(found: dict[str, Measured], direct: list[float], options: argparse.Namespace) -> None:
-    p50, p99 = _quantiles(direct)
-    bare = found.get("bare")
-    print(f"Without a server between: p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms (n = {len(direct)}).")
-    print(f"Open loop: {options.rate:g} requests/s; closed loop: {options.connections} connections.\n")
+def _print(found: dict[str, list[Measured]], options: argparse.Namespace) -> None:
+    direct = [each.direct for measured in found.values() for each in measured]
+    p50, p99 = (statistics.median(values) * 1e3 for values in zip(*direct, strict=True))
+    print(f"Without a server between: p50 {p50:.2f} ms, p99 {p99:.2f} ms.")
+    print(f"Open loop: {options.rate:g} requests/s; closed loop: {options.connections} connections.")
+    print(f"{options.rounds} round(s).\n")
     print("| server | added p50 (ms) | added p99 (ms) | n | requests/s | of bare | CPU (ms) | MiB before, after | n |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, each in found.items():
-        ratio = f"{each.rate / bare.rate:.2f}" if bare is not None else "-"
-        memory = f"{each.memory[0]:.0f}, {each.memory[1]:.0f}"
-        added = f"{(each.p50 - p50) * 1e3:.2f} | {(each.p99 - p99) * 1e3:.2f}"
-        rate = f"{each.rate:,.0f} | {ratio} | {each.cpu * 1e3:.3f}"
-        print(f"| {name} | {added} | {each.n_open:,} | {rate} | {memory} | {each.n_closed:,} |")
+    for name, rounds in found.items():
+        p50, p99, rate, cpu = (
+            statistics.median(getattr(each, of) for each in rounds) for of in ("p50", "p99", "rate", "cpu")
+        )
+        memory = ", ".join(f"{max(each.memory[at] for each in rounds):.0f}" for at in (0, 1))
+        n_open, n_closed = (sum(getattr(each, of) for each in rounds) for of in ("n_open", "n_closed"))
+        print(
+            f"| {name} | {p50 * 1e3:.2f} | {p99 * 1e3:.2f} | {n_open:,} | {rate:,.0f} |"
+            f" {_ratios(rounds, found.get('bare'))} | {cpu * 1e3:.3f} | {memory} | {n_closed:,} |"
+        )
+
+
+def _ratios(rounds: list[Measured], bare: list[Measured] | None) -> str:
+    """Return the median of the ratios of each round's throughput to that of the bare server, and their range."""
+    if bare is None:
+        return "-"
+    ratios = [each.rate / other.rate for each, other in zip(rounds, bare, strict=True)]
+    return f"{statistics.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
 
 
 if __name__ == "__main__":

