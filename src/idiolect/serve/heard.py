@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 import msgspec
@@ -96,12 +96,6 @@ def _events(data: bytes) -> list[bytes]:
     return [document for line in lines if (document := line[5:].strip()) not in (b"", b"[DONE]")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    asker: Asker
-    response: Response
-
-
 class Kept:
     """Keeps the last responses of users, in the background. Use it with `async with`, which keeps the rest at its end.
 
@@ -116,7 +110,8 @@ class Kept:
         self, store_of: Callable[[str], Store], erases: Callable[[Asker], bool], *, most: int, seconds: float
     ) -> None:
         self._store_of, self._erases, self.most, self.seconds = store_of, erases, most, seconds
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[Asker, deque[Response]] = {}
+        self._n_waiting = 0
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -134,22 +129,24 @@ class Kept:
 
     def add(self, asker: Asker, response_id: str, question: str, answer: str) -> None:
         """Keep a response soon, if the store knows the user."""
-        if asker.user is None or len(self._waiting) >= _MOST_WAITING or len(question) > _MOST_CHARACTERS:
+        if asker.user is None or self._n_waiting >= _MOST_WAITING or len(question) > _MOST_CHARACTERS:
             return
-        self._waiting.append(_Waiting(asker, Response(response_id, asker.user, question, answer)))
+        theirs = self._waiting.setdefault(asker, deque(maxlen=self.most))  # older ones would be deleted at once
+        self._n_waiting += len(theirs) < self.most
+        theirs.append(Response(response_id, asker.user, question, answer))
 
     def forget(self, asker: Asker) -> None:
         """Drop what waits of a user."""
-        self._waiting = [each for each in self._waiting if each.asker != asker]
+        self._n_waiting -= len(self._waiting.pop(asker, ()))
 
     async def write(self) -> None:
         """Keep what waits now."""
         async with self._writing:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._n_waiting = self._waiting, {}, 0
             tenants: dict[str, list[Response]] = {}
-            for each in waiting:
-                if not self._erases(each.asker):
-                    tenants.setdefault(each.asker.tenant, []).append(each.response)
+            for asker, theirs in waiting.items():
+                if not self._erases(asker):
+                    tenants.setdefault(asker.tenant, []).extend(theirs)
             for tenant, found in tenants.items():
                 try:
                     await asyncio.to_thread(self._write, tenant, found)

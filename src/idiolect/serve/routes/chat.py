@@ -21,14 +21,15 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     with gateway.erasures.using(asker):
         with gateway.span("personalize"):
             applicable = await gateway.personalizations.of(asker)
-            applied = await applicable.at(body.last_question(messages) if applicable.prompts is not None else None)
+            question = body.last_question(messages) if applicable.prompts is not None else None
+            applied = await applicable.at(question)
         if asker.user is None or not gateway.kept.most:
             return await gateway.answers.chat(request, exchange, body, asker, applied)
         heard = Heard()
         exchange.hears = heard.add
         response = await gateway.answers.chat(request, exchange, body, asker, applied)
         if response.status == 200 and not exchange.broken:
-            _keep(gateway, asker, body.last_question(messages), response, heard)
+            _keep(gateway, asker, question or body.last_question(messages), response, heard)
         return response
 
 
