@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from idiolect.application.chameleon import ChameleonLearner, begin_steps, read_edit
+from idiolect.application.chameleon import ChameleonLearner, read_edit
+from idiolect.application.chameleon_learners import LearnerByPerson, begin_steps
 from idiolect.application.chameleon_starts import open_folder, open_start, packaged_start, save_start
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.fitting import fit_users, open_learner
@@ -333,7 +334,9 @@ async def test_on_other_weights_the_packaged_texts_are_measured_again() -> None:
     assert other.usage.calls == len(kept.neutral)
 
 
-async def named_embedded(folder: str, choices: ChameleonChoices, store: Path, *, fingerprint: str) -> ChameleonLearner:
+async def named_embedded(
+    folder: str, choices: ChameleonChoices, store: Path, *, fingerprint: str
+) -> ChameleonLearner | LearnerByPerson:
     """The learner of the tiny network, under the embedded model's name and a fingerprint."""
     async with AsyncWorkspace(WorkspaceSettings(store, folder)) as space:
         opened = await space.models.model(folder)
@@ -344,10 +347,16 @@ async def named_embedded(folder: str, choices: ChameleonChoices, store: Path, *,
 
 async def test_steps_on_the_embedded_model_begin_at_the_packaged_edit(tiny_weights: str, tmp_path: Path) -> None:
     for fingerprint in (CARD["fingerprint"], "f" * 64):
-        learner = await named_embedded(tiny_weights, ChameleonChoices(), tmp_path, fingerprint=fingerprint)
-        assert learner.start is not None
-        assert (learner.settings.preset, learner.start.group, learner.origin) == ("grouped", CARD["user_id"], "package")
-        assert learner.preset_line == "preset grouped, because a group's edit is packaged for embedded"
+        usual = await named_embedded(tiny_weights, ChameleonChoices(), tmp_path, fingerprint=fingerprint)
+        named = await named_embedded(tiny_weights, ChameleonChoices("grouped"), tmp_path, fingerprint=fingerprint)
+        assert isinstance(usual, LearnerByPerson)
+        for learner in (usual.with_texts, named):
+            assert isinstance(learner, ChameleonLearner)
+            assert learner.start is not None
+            begun = (learner.settings.preset, learner.start.group, learner.origin)
+            assert begun == ("grouped", CARD["user_id"], "package")
+        without = usual.without_texts
+        assert (without.settings.preset, without.start) == ("measured", None)
 
 
 def test_the_packaged_edit_names_nobody_and_quotes_only_the_model() -> None:

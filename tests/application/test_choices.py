@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
+from idiolect.application.chameleon_presets import chameleon_default
 from idiolect.application.choices import (
     ChameleonChoices,
     FermiChoices,
-    chameleon_preset,
     chameleon_settings,
     check_open_weights,
     fermi_settings,
@@ -18,6 +18,7 @@ from idiolect.application.names import CHAMELEON, FERMI, PRESETS, PresetName
 from idiolect.errors import SettingsError
 from idiolect.methods.chameleon import settings as chameleon
 from idiolect.methods.fermi import presets as fermi
+from idiolect.people.user import Opinion, Question, User
 
 LOCAL, REMOTE = "embedded", "gpt-4o-mini"
 STEPPED = ("grouped", "measured")
@@ -83,15 +84,29 @@ def test_a_group_is_refused_where_no_step_begins_at_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("choices", "model", "name", "why"),
     [
-        (ChameleonChoices(), "embedded", "grouped", "a group's edit is packaged for embedded"),
+        (ChameleonChoices(), "embedded", "grouped", "an edit of a group of writers is packaged for embedded"),
         (ChameleonChoices(), "some/model", "measured", "none is packaged for the model"),
         (ChameleonChoices(from_group="readers"), "some/model", "grouped", "begins at the edit of readers"),
+        (ChameleonChoices(from_group="readers"), "embedded", "grouped", "begins at the edit of readers"),
     ],
 )
 def test_the_edit_at_hand_decides_on_the_preset(choices: ChameleonChoices, model: str, name: str, why: str) -> None:
-    found = chameleon_preset(choices, model=model)
-    assert (found.name, why in found.line) == (name, True)
+    found = chameleon_default(model=model, from_group=choices.from_group)
+    writes = found.of(User("ann", texts=("I write.",)))
+    assert (writes.name, why in writes.line) == (name, True)
     assert chameleon_settings(choices, model=model).preset == name
+
+
+def test_who_has_no_texts_has_another_preset_only_where_the_edit_is_the_packaged_one() -> None:
+    rater = User("bob", opinions=(Opinion(Question("Tea?", ("yes", "no")), "yes"), Opinion("And why?", "It is warm.")))
+    packaged = chameleon_default(model="embedded")
+    assert (packaged.by_person, packaged.of(rater).name) == (True, "measured")
+    assert packaged.line == f"{packaged.with_texts.line}; {packaged.without_texts.line}"
+    assert packaged.reasons.keys() == {"grouped", "measured"}
+    for model, group in (("some/model", None), ("some/model", "readers"), ("embedded", "readers")):
+        found = chameleon_default(model=model, from_group=group)
+        assert (found.by_person, found.of(rater)) == (False, found.with_texts)
+        assert found.line == found.with_texts.line
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from idiolect.application.choices import FermiChoices
+from idiolect.application.chameleon_presets import chameleon_default
+from idiolect.application.choices import ChameleonChoices, FermiChoices
 from idiolect.application.forecasting import ChameleonForecast, FermiForecast, forecast_chameleon, forecast_fermi
 from idiolect.errors import Remedy, SettingsError
 from idiolect.models import extras
@@ -125,9 +126,26 @@ async def test_a_real_fit_stays_within_what_is_never_exceeded(tmp_path: Path) ->
 def test_what_chameleon_would_write_is_counted() -> None:
     users = [U1, U2, SILENT]
     own = forecast_chameleon(users, SMALL, model="embedded")  # 8 texts of the model itself, once for all users
-    assert own == ChameleonForecast("measured", "embedded", 3, 1, 28, generations=8, most_completion_tokens=8 * 64)
+    assert own == ChameleonForecast({"measured": 2}, "embedded", 3, 1, 28, generations=8, most_completion_tokens=8 * 64)
     stepped = forecast_chameleon(users, replace(SMALL, preset="grouped"), model="embedded")
-    assert (stepped.preset, stepped.queries) == ("grouped", 28), "every opinion and text that is not held out"
+    assert (stepped.presets, stepped.queries) == ({"grouped": 2}, 28), "every opinion and text that is not held out"
     assert (stepped.generations, stepped.most_completion_tokens) == (0, 0), "the group's edit brings the texts"
     paper = forecast_chameleon(users, PAPER, model="embedded")
     assert paper.generations == 2 * (2 * 6 + 2), "both sides of each pair, and two insights a user"
+
+
+def test_the_preset_of_each_person_is_forecast_where_none_is_named() -> None:
+    usual, rater = ChameleonChoices(), replace(U2, id="rater", texts=())
+    brief = replace(rater, id="brief", opinions=rater.opinions[:1])
+    both = forecast_chameleon([U1, SILENT, rater, brief], usual, model="embedded")
+    assert both.presets == {"grouped": 1, "measured": 1}
+    assert (both.users, both.not_learnable) == (4, 2)
+    assert (both.generations, both.most_completion_tokens) == (8, 8 * 64), "for who begins at nothing"
+    writer, rated = (forecast_chameleon([user], usual, model="embedded") for user in (U1, rater))
+    assert both.queries == writer.queries + rated.queries
+    assert writer.generations == 0
+    unneeded = forecast_chameleon([U1, brief], usual, model="embedded")
+    assert (unneeded.presets, unneeded.generations) == ({"grouped": 1, "measured": 0}, 0)
+    assert both.chosen == chameleon_default(model="embedded")
+    elsewhere = forecast_chameleon([U1, rater], usual, model="some/model")
+    assert (elsewhere.presets, elsewhere.generations) == ({"measured": 2}, 8)

@@ -72,6 +72,8 @@ def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, 
     kept = learned(tmp_path / "store", "u1")
     assert row.split()[3:6] == ["0", "0", "3"], "no pairs, and every layer"
     assert header.split()[6:9] == ["NAT/TOKEN", "BASE", "EDITED"]
+    assert header.split()[11:13] == ["PRESET", "VARIANT"]
+    assert row.split()[11] == "measured"
     assert isinstance(kept.evidence, ChameleonEvidence)
     found = kept.evidence.texts, kept.evidence.opinions
     gain = "-" if found[0] is None else f"{found[0].difference:+.3f}"
@@ -86,6 +88,7 @@ def test_fit_prints_json_lines_with_its_own_columns(tmp_path: Path, model: str) 
     kept = learned(tmp_path / "store", "u1")
     assert (told["id"], told["state"], told["items"], told["pairs"]) == ("u1", "learned", 18, 0)
     assert (told["variant"], told["used"], told["evidence"]) == (str(kept.variant), kept.used, kept.gate)
+    assert told["preset"] == "measured"
     assert "best_score" not in told
 
 
@@ -136,7 +139,7 @@ def test_ask_shows_base_and_edited_side_by_side(store: Path) -> None:
     assert [first[0], second[0]] == (["edited", "base"] if kept.used else ["base", "edited"])
     text = " ".join(result.stdout.split())
     assert f"Why: {kept.gate}" in text
-    assert f"variant: {kept.variant}; edits layers 0-2 of 3" in text
+    assert f"variant: {kept.variant}; edits layers 0-2 of 3; preset measured" in text
 
 
 def test_ask_refuses_an_edit_of_unknown_weights_and_quotes_what_fits_again(store: Path, model: str) -> None:
@@ -273,7 +276,7 @@ def test_both_methods_answer_together(store: Path, tmp_path: Path, model: str) -
 def test_users_show_tells_the_edit_and_why_it_is_used_or_not(store: Path) -> None:
     kept = learned(store, "u1")
     text = " ".join(run("users", "show", "u1", "--store", store).stdout.split())
-    for part in (kept.gate, f"variant: {kept.variant}; edits layers 0-2 of 3", "read in full: "):
+    for part in (kept.gate, f"variant: {kept.variant}; edits layers 0-2 of 3; preset measured", "read in full: "):
         assert part in text
     assert "pairs" not in text
     assert "CCS" not in text

@@ -138,3 +138,19 @@ def test_a_dry_run_counts_the_models_own_texts_only(
     header, row = (line.split() for line in result.stdout.splitlines()[:2])
     assert header[:3] == ["MODEL", "QUERIES", "ANSWERS"]
     assert tuple(row) == ("tiny", *counts)
+
+
+def test_a_dry_run_tells_the_preset_of_each_person_and_why(tmp_path: Path) -> None:
+    raters = [{**writer(f"r{n}"), "texts": []} for n in range(2)]
+    people = write_people(tmp_path / "users.jsonl", [writer("u1"), *raters])
+    shown = run("fit", people, *CHAMELEON, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "3 users, preset grouped for 1 and measured for 2: no cost" in shown.stdout
+    told = " ".join(shown.stderr.split())
+    assert "preset grouped for people with texts, because" in told
+    assert "; preset measured for people without texts, because" in told
+    document = json.loads(run("fit", people, *CHAMELEON, "--dry-run", "--json").stdout)
+    assert document["presets"] == {"grouped": 1, "measured": 2}
+    assert document["preset_reasons"].keys() == {"grouped", "measured"}
+    alone = run("fit", people, *CHAMELEON, "--dry-run", "--user", "r1")
+    assert "1 user, preset measured: no cost" in alone.stdout

@@ -9,17 +9,22 @@ from typing import Any
 import pytest
 
 from idiolect.errors import SettingsError
+from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.group_edits import check_start_is_used, group_notes
+from idiolect.evaluate.group_edits import check_start_is_used, edit_notes, edit_presets
 from idiolect.evaluate.preparing import outline_of, prepare
-from tests.evaluate.small_world import arms
+from tests.evaluate.small_world import arms, case
 
 PACKAGED = "CHAMELEON's steps begin at the edit of the group 'public-domain writers', which has learned from 640 texts."
 
 
-def notes_on(methods: str, **changes: Any) -> tuple[str, ...]:
+WRITER, RATER = case("ann", texts=("I write.",)), case("bob")
+
+
+def notes_on(methods: str, *cases: Case, **changes: Any) -> tuple[str, ...]:
+    """Notes on these people; without any, on one who writes."""
     config = EvaluationConfig(task="users", methods=methods, **changes)
-    return group_notes(config, arms(methods))
+    return edit_notes(config, arms(methods), cases or (WRITER,))
 
 
 def folder(at: Path, **card: Any) -> Path:
@@ -92,3 +97,44 @@ def test_an_edit_that_a_method_begins_at_is_not_refused() -> None:
     named = EvaluationConfig(task="users", methods="vanilla,chameleon", from_group="somewhere")
     check_start_is_used(arms("vanilla,chameleon"), named)
     check_start_is_used(arms("vanilla"), EvaluationConfig(task="users", methods="vanilla"))
+
+
+BY_PERSON = (
+    "CHAMELEON learns with the preset measured from {} people, who have no texts to learn from: no preset is named "
+    "(chameleon_preset), and where only choices are known, a step from nothing gained more."
+)
+
+
+@pytest.mark.parametrize("methods", ["chameleon", "few-shot+chameleon", "fermi+chameleon", "chameleon-random"])
+def test_who_has_no_texts_begins_at_nothing_and_a_note_tells_it(methods: str) -> None:
+    group, person = notes_on(methods, WRITER, RATER)
+    assert group.startswith(PACKAGED)
+    assert person == BY_PERSON.format("1 of 2")
+    assert notes_on(methods, RATER, RATER) == (BY_PERSON.format("2 of 2"),), "nobody begins at the group's edit"
+    assert len(notes_on(methods, WRITER, WRITER)) == 1
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes"),
+    [
+        ("chameleon", {"chameleon_preset": "grouped"}),
+        ("chameleon", {"chameleon_preset": "measured"}),
+        ("chameleon", {"model": "some/model"}),
+        ("chameleon-start,chameleon-paper,chameleon-group,sft", {}),
+    ],
+)
+def test_where_the_preset_is_one_for_all_no_note_tells_of_people(methods: str, changes: dict[str, Any]) -> None:
+    assert not [note for note in notes_on(methods, WRITER, RATER, **changes) if "no texts to learn from" in note]
+
+
+@pytest.mark.parametrize(
+    ("changes", "presets"),
+    [
+        ({}, ("grouped", "measured")),
+        ({"from_group": "somewhere"}, ("grouped", "grouped")),
+        ({"model": "some/model"}, ("measured", "measured")),
+        ({"chameleon_preset": "grouped"}, ("grouped", "grouped")),
+    ],
+)
+def test_presets_are_those_of_fit(changes: dict[str, Any], presets: tuple[str, str]) -> None:
+    assert edit_presets(EvaluationConfig(task="users", **changes)) == presets

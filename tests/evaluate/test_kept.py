@@ -14,8 +14,9 @@ from idiolect.methods.setting_changes import unusual
 from tests.evaluate.small_world import bench, benchmark
 
 
-def kept(settings: ChameleonSettings, of: Benchmark) -> Any:
-    opened = bench(of, open_weights=OpenWeights(None, "1", settings))  # type: ignore[arg-type]
+def kept(settings: ChameleonSettings, of: Benchmark, without_texts: ChameleonSettings | None = None) -> Any:
+    weights = OpenWeights(None, "1", settings, settings_without_texts=without_texts)  # type: ignore[arg-type]
+    opened = bench(of, open_weights=weights)
     return kept_config(EvaluationConfig(task="users"), of, opened)["presets"]["chameleon"]
 
 
@@ -30,3 +31,9 @@ def test_other_steps_are_other_settings_even_if_a_default_changes() -> None:
     assert len(found) == 3
     names = {path for path in unusual(grouped) if path.startswith("stepping.")}
     assert names == {f"stepping.{each.name}" for each in fields(stepping)}, "another default has another hash"
+
+
+def test_a_preset_for_each_person_is_another_than_one_for_all() -> None:
+    of, grouped, measured = benchmark(), preset("grouped"), preset("measured")
+    found = {kept(grouped, of), kept(grouped, of, measured), kept(grouped, of, preset("paper")), kept(measured, of)}
+    assert len(found) == 4

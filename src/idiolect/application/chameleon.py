@@ -7,25 +7,19 @@ the method's, `learned_from`: a hash of the user's data, which shows whether the
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from idiolect.application.chameleon_starts import open_start, packaged_start
-from idiolect.application.choices import (
-    ChameleonChoices,
-    chameleon_preset,
-    check_open_weights,
-    require_chameleon,
-)
+from idiolect.application.choices import check_open_weights, require_chameleon
 from idiolect.application.learner import Fitted
 from idiolect.application.model_pool import ModelPool, OpenModel, OpenSimilarity, suggesting
 from idiolect.application.names import CHAMELEON, MethodName
 from idiolect.application.owner import Owner
 from idiolect.application.presets import ChosenPreset
-from idiolect.errors import HaltedError, ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
+from idiolect.errors import ModelError, OtherWeightsError, PersonalizationError, Remedy, SettingsError
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer, Progress
-from idiolect.models.calls.accounts import NOBODY
 from idiolect.models.calls.model import Calls
 from idiolect.models.catalog import as_local_model, lasting_name
 from idiolect.models.language_model import LanguageModel
@@ -34,7 +28,6 @@ from idiolect.store import PersonalizationRecord, Store
 from idiolect.store.group_records import GroupState, data_digest
 
 if TYPE_CHECKING:
-    from idiolect.application.workspace import AsyncWorkspace
     from idiolect.methods.chameleon.fitting import Chameleon
     from idiolect.methods.chameleon.grouped import GroupedChameleon
     from idiolect.methods.chameleon.measuring import EditableModel, TrainableModel
@@ -57,6 +50,7 @@ class ChameleonSummary:
         items: number of opinions and texts that were used, including those that judged the edit.
         pairs, dropped: number of pairs used, and of degenerate pairs dropped.
         layers: number of edited layers.
+        preset: name of the preset that it was learned with.
         variant: rule with its strengths.
         judged: number of held-out opinions and texts that judged the edit.
         text_gain: mean log-probability of held-out texts under the edit minus that under the base model, in nat per
@@ -74,6 +68,7 @@ class ChameleonSummary:
     pairs: int
     dropped: int
     layers: int
+    preset: str
     variant: str
     judged: int
     text_gain: float | None
@@ -98,6 +93,7 @@ class ChameleonSummary:
             pairs=len(learned.pairs),
             dropped=sum(learned.dropped.values()),
             layers=len(learned.edit.layers),
+            preset=learned.settings.preset,
             variant=str(learned.variant),
             judged=0 if evidence is None else evidence.n,
             text_gain=texts.get("nat_per_token"),
@@ -122,6 +118,7 @@ class ChameleonLearner:
         similarity: similarity of history items; None if the history does not guide the model.
         calls: cache, budget and turns of the run; None: the model is called directly.
         start: where a person's step begins; None: at nothing, or there is no step.
+        measure: returns a start that changes nothing, if there is no other; None: it is measured for each person.
         origin: where the start is kept; None: unknown, or it is no group's edit.
         chosen: the preset, if nobody named it.
     """
@@ -132,6 +129,7 @@ class ChameleonLearner:
     similarity: OpenSimilarity | None = None
     calls: Calls | None = None
     start: Start | None = None
+    measure: Callable[[], Awaitable[Start]] | None = None
     origin: StartOrigin | None = None
     chosen: ChosenPreset | None = None
 
@@ -174,8 +172,10 @@ class ChameleonLearner:
         writer = None if self.calls is None else self.model.called(self.calls, owner)
         identity = ModelIdentity(self.model.name, self.fingerprint)
         if self.settings.stepping is not None:
-            model = trainable_model(self.model)
-            return GroupedChameleon(model, self.settings, start=self.start, writer=writer, identity=identity)
+            model, start, measure = trainable_model(self.model), self.start, self.measure
+            return GroupedChameleon(
+                model, self.settings, start=start, measure=measure, writer=writer, identity=identity
+            )
         embedder = None if self.similarity is None else self.similarity.called_embedder(self.calls, owner)
         return Chameleon(editable_model(self.model), self.settings, embedder=embedder, writer=writer, identity=identity)
 
@@ -212,58 +212,6 @@ async def open_chameleon(pool: ModelPool, settings: ChameleonSettings, *, model:
     guided = settings.stepping is None and settings.generation.personalized == "generated"
     similarity = await _open_embeddings(pool, settings.similarity) if guided else None
     return ChameleonLearner(settings, opened, opened.fingerprint(), similarity)
-
-
-async def begin_steps(
-    learner: ChameleonLearner, choices: ChameleonChoices, workspace: AsyncWorkspace
-) -> ChameleonLearner:
-    """Return the learner with the place where people's steps begin, and with the preset if the choices name none.
-
-    It is the group's edit that the choices name or that is packaged for the model. A preset that does not begin at a
-    group's edit measures the model instead, once for all people; the model's own texts are then written in the
-    workspace's run. The store is opened only for that, or if the choices name a group or folder.
-
-    Raises:
-        SettingsError: the preset needs a group's edit, and there is none; or the folder has none.
-        UnknownGroupError, NotFittedError, StoreError: the store has no such group, or nothing was learned for it.
-        PersonalizationError: the edit is damaged, or was not learned as a start.
-        OtherWeightsError: it was learned on other weights.
-        ModelError: the model failed.
-        HaltedError: the run was halted before the model's own texts were written.
-        CacheError: the cache cannot be opened, read or written.
-    """
-    name = learner.model.name
-    if choices.preset is None:
-        learner = replace(learner, chosen=chameleon_preset(choices, model=name))
-    if learner.settings.stepping is None:
-        return learner
-    if learner.settings.stepping.from_group:
-        if choices.from_group is not None:
-            start, origin = open_start(
-                choices.from_group, lambda: workspace.store, model=name, fingerprint=learner.fingerprint
-            )
-            return replace(learner, start=start, origin=origin)
-        if (packaged := await packaged_start(name, learner.fingerprint, trainable_model(learner.model))) is None:
-            raise SettingsError(
-                f"the preset {learner.settings.preset} begins at a group's edit, and none is packaged for {name!r}: "
-                "learn one with `idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset "
-                "measured"
-            )
-        return replace(learner, start=packaged, origin="package")
-    return replace(learner, start=await _measured(learner, workspace.run.calls))
-
-
-async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:
-    """Return the start that changes nothing, for which the model writes texts through the run."""
-    from idiolect.methods.chameleon.start import plain_start
-
-    model, writer = trainable_model(learner.model), learner.model.called(calls, NOBODY)
-    try:
-        return await plain_start(model, writer, learner.settings)
-    except HaltedError as halted:
-        raise type(halted)(
-            f"{halted}: nobody was learned from, because the model has to write some texts of its own first"
-        ) from halted
 
 
 async def check_chameleon(pool: ModelPool, learner: ChameleonLearner) -> None:

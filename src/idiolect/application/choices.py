@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AnsweringMode, MethodName
+from idiolect.application.chameleon_presets import chameleon_default
+from idiolect.application.names import CHAMELEON, FERMI, AnsweringMode, MethodName
 from idiolect.application.presets import ChosenPreset, preset_by_names
 from idiolect.errors import MissingExtraError, Remedy, SettingsError
 from idiolect.methods.setting_changes import changed
@@ -50,8 +51,8 @@ class ChameleonChoices:
     """Choices for CHAMELEON's settings.
 
     Args:
-        preset: name of the preset; None: "grouped" where a group's edit is at hand, otherwise "measured"
-            (`chameleon_preset`).
+        preset: name of the preset; None: "grouped" with `from_group`, and where a group's edit is packaged for the
+            model, for people with texts; "measured" otherwise (see `chameleon_presets`).
         answering: "generate" or "likelihood".
         similarity: name of a similarity of history items, which must have embeddings.
         pairs: number of preference pairs per user; ≥ 2; only with a preset that writes pairs.
@@ -124,6 +125,8 @@ def fermi_settings(
 def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSettings:
     """Return a preset's settings with the choices applied, for a model with open weights.
 
+    If the choices name no preset, it is that of people with texts.
+
     Raises:
         SettingsError: a setting is invalid, or the model has no open weights.
         MissingExtraError: local models are not installed.
@@ -132,7 +135,8 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
     require_chameleon()
     from idiolect.methods.chameleon.settings import preset
 
-    settings, pairs = preset(choices.preset or chameleon_preset(choices, model=model).name), choices.pairs
+    default = chameleon_default(model=model, from_group=choices.from_group)
+    settings, pairs = preset(choices.preset or default.with_texts.name), choices.pairs
     stepping = settings.stepping
     if pairs is not None and stepping is not None:
         raise SettingsError(
@@ -155,15 +159,6 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
             }
         ),
     )
-
-
-def chameleon_preset(choices: ChameleonChoices, *, model: str) -> ChosenPreset:
-    """Return the preset of a model for which none is named."""
-    if choices.from_group is not None:
-        return ChosenPreset("grouped", f"a person's step begins at the edit of {choices.from_group}")
-    if model == DEFAULT_MODEL:
-        return ChosenPreset("grouped", f"a group's edit is packaged for {model}")
-    return ChosenPreset("measured", "no group's edit is named (--from-group), and none is packaged for the model")
 
 
 def check_open_weights(model: str) -> None:

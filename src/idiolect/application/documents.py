@@ -261,8 +261,8 @@ def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
 
     if isinstance(forecast, ChameleonForecast):
         document = asdict(forecast)
-        del document["preset"]
-        return document | {"money": "0"}
+        del document["chosen"]
+        return document | {"preset_reasons": forecast.chosen and forecast.chosen.reasons, "money": "0"}
     expected, as_of = forecast.expected, forecast.prices_as_of
     return {
         "preset": forecast.preset,

@@ -159,12 +159,12 @@ async def open_learner(
     pool, model = workspace.models, model or workspace.model
     learner: Learner
     if isinstance(choices, ChameleonChoices):
-        from idiolect.application.chameleon import begin_steps, check_chameleon, open_chameleon
+        from idiolect.application.chameleon import check_chameleon, open_chameleon
+        from idiolect.application.chameleon_learners import begin_steps
 
         edits = await open_chameleon(pool, chameleon_settings(choices, model=model), model=model)
         await check_chameleon(pool, edits)
-        edits = await begin_steps(edits, choices, workspace)
-        learner = replace(edits, calls=workspace.run.calls)
+        learner = await begin_steps(edits, choices, workspace)
     else:
         from idiolect.application.fermi import check_fermi, open_fermi
         from idiolect.application.presets import choose_preset

@@ -8,13 +8,14 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from idiolect.application.chameleon_presets import ChameleonDefault, chameleon_default
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.application.fermi import similarity_remedy
 from idiolect.application.presets import ChosenPreset, choose_preset
@@ -88,21 +89,23 @@ class ChameleonForecast:
     """Expected work of learning edits, which costs no money because the model runs in this process.
 
     Args:
-        preset: name of the preset.
+        presets: number of users to learn from, by the name of their preset.
         model: name of a model with open weights.
         users, not_learnable: number of users, and number of those with too little data.
         queries: number of queries.
         generations: number of texts that the model writes.
         most_completion_tokens: maximum number of tokens in these texts.
+        chosen: the presets and the reasons, if nobody named one.
     """
 
-    preset: str
+    presets: Mapping[str, int]
     model: str
     users: int = 0
     not_learnable: int = 0
     queries: int = 0
     generations: int = 0
     most_completion_tokens: int = 0
+    chosen: ChameleonDefault | None = None
 
 
 async def forecast(
@@ -171,26 +174,56 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
         SettingsError: a setting is invalid, or the model has no open weights.
         MissingExtraError: local models are not installed.
     """
-    settings = chameleon_settings(choices, model=model)
+    named, default = choices.preset, chameleon_default(model=model, from_group=choices.from_group)
+    presets = [named] if named else [default.with_texts.name, default.without_texts.name]
+    settings = {name: chameleon_settings(replace(choices, preset=name), model=model) for name in presets}
+    queries: dict[str, list[int]] = {name: [] for name in settings}
+    for user in users:
+        name = named or default.of(user).name
+        queries[name].append(_queries(user, settings[name]))
+    only_if_needed = not named and default.by_person
+    work = {name: _work(settings[name], counts, only_if_needed=only_if_needed) for name, counts in queries.items()}
+    return ChameleonForecast(
+        {name: each.learnable for name, each in work.items()},
+        model,
+        users=sum(map(len, queries.values())),
+        not_learnable=sum(len(queries[name]) - each.learnable for name, each in work.items()),
+        queries=sum(each.queries for each in work.values()),
+        generations=sum(each.generations for each in work.values()),
+        most_completion_tokens=sum(each.tokens for each in work.values()),
+        chosen=None if named else default,
+    )
+
+
+class _Work(NamedTuple):
+    """Work with one preset: users with enough data, their queries, texts that the model writes, tokens of these."""
+
+    learnable: int
+    queries: int
+    generations: int
+    tokens: int
+
+
+def _work(settings: ChameleonSettings, counts: Sequence[int], *, only_if_needed: bool) -> _Work:
+    """Return the work for users with these numbers of queries.
+
+    Args:
+        settings: settings of the preset.
+        counts: number of queries of each user; 0 without enough data.
+        only_if_needed: whether the model's own texts are written only if there is somebody to learn from.
+    """
     generation, stepping = settings.generation, settings.stepping
     own = generation.personalized == "own"
-    counts = [_queries(user, settings) for user in users]
     learnable = [n for n in counts if n >= generation.least_pairs]
     queries = sum(learnable)
     answers = queries if own else 2 * queries
     longest = generation.max_tokens
     if stepping is not None:  # only the model's own texts, once for all people, unless a group's edit brings them
-        answers, longest = (0 if stepping.from_group else stepping.neutral_texts), stepping.neutral_tokens
+        brought = stepping.from_group or (only_if_needed and not learnable)
+        answers, longest = (0 if brought else stepping.neutral_texts), stepping.neutral_tokens
     insights = 0 if own else 2 * len(learnable)
-    return ChameleonForecast(
-        settings.preset,
-        model,
-        users=len(counts),
-        not_learnable=len(counts) - len(learnable),
-        queries=queries,
-        generations=answers + insights,
-        most_completion_tokens=answers * longest + insights * generation.insight_tokens,
-    )
+    tokens = answers * longest + insights * generation.insight_tokens
+    return _Work(len(learnable), queries, answers + insights, tokens)
 
 
 def _missing(settings: FermiSettings, models: tuple[str, ...]) -> tuple[MissingExtraError, ...]:

@@ -45,16 +45,19 @@ class ChosenPreset:
         name: name of the preset.
         reason: why, as a clause: "NAME has 1.5 billion parameters".
         begins_proposals: whether the model that writes prompts is so small that its turn is begun for it.
+        people: for whom it was chosen; "": for everybody.
     """
 
     name: str
     reason: str
     begins_proposals: bool = False
+    people: str = ""
 
     @property
     def line(self) -> str:
         """The choice and its reason in one line."""
-        return f"preset {self.name}, because {self.reason}"
+        people = f" for {self.people}" if self.people else ""
+        return f"preset {self.name}{people}, because {self.reason}"
 
 
 def preset_for(

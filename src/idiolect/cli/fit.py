@@ -96,8 +96,8 @@ PresetOption = Annotated[
     PresetName | None,
     option(
         "Preset of settings. Fermi: api (default for a remote model), local (default for a model on this machine), "
-        "demo (default for a small one, such as embedded), paper, paper-offline. CHAMELEON: grouped (default where a "
-        "group's edit is at hand: for embedded, or with --from-group), measured (default otherwise), paper."
+        "demo (default for a small one, such as embedded), paper, paper-offline. CHAMELEON: grouped (default with "
+        "--from-group, and with embedded for people with texts), measured (default otherwise), paper."
     ),
 ]
 MaxTokensOption = Annotated[

@@ -39,7 +39,7 @@ _NUMBERS = {
     FERMI: ("P⁰", "BEST", "PROMPTS", "CALLS", "TOKENS"),
     CHAMELEON: ("ITEMS", "PAIRS", "DROPPED", "LAYERS", "NAT/TOKEN", "BASE", "EDITED", "CALLS", "TOKENS"),
 }
-_WORDS: dict[MethodName, tuple[str, ...]] = {FERMI: (), CHAMELEON: ("VARIANT",)}
+_WORDS: dict[MethodName, tuple[str, ...]] = {FERMI: (), CHAMELEON: ("PRESET", "VARIANT")}
 _FERMI_FORECAST = ("", "MODEL", "CALLS", "AT MOST", "PROMPT TOKENS", "COMPLETION TOKENS", "USD")
 _CHAMELEON_FORECAST = ("MODEL", "QUERIES", "ANSWERS", "TOKENS AT MOST")
 
@@ -238,7 +238,8 @@ def _cells(summary: object) -> tuple[str, ...]:
         return *scores, str(summary.prompts), f"{summary.calls:,}", f"{summary.tokens:,}"
     assert isinstance(summary, ChameleonSummary), "there are two methods"
     counts = str(summary.items), str(summary.pairs), str(summary.dropped), str(summary.layers)
-    return *counts, *_edit_scores(summary), f"{summary.calls:,}", f"{summary.tokens:,}", summary.variant
+    work = f"{summary.calls:,}", f"{summary.tokens:,}"
+    return *counts, *_edit_scores(summary), *work, summary.preset, summary.variant
 
 
 def _edit_scores(summary: ChameleonSummary) -> tuple[str, str, str]:
@@ -273,7 +274,7 @@ def summary_remark(summary: object) -> str:
 
 def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -> None:
     """Print the expected cost of learning."""
-    if isinstance(forecast, FermiForecast) and forecast.chosen is not None:
+    if forecast.chosen is not None:
         err().print(one_line(forecast.chosen.line), markup=False)
     if json:
         print_json(forecast_document(forecast))
@@ -323,11 +324,18 @@ def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
     counts = (f"{n:,}" for n in (forecast.queries, forecast.generations, forecast.most_completion_tokens))
     print_table(_CHAMELEON_FORECAST, [(forecast.model, *counts)], numbers=_CHAMELEON_FORECAST[1:])
     users = _users(forecast.users, forecast.not_learnable, "have too few opinions and texts")
-    out().print(f"\n{users}, preset {forecast.preset}: no cost, the model runs on this machine", markup=False)
+    presets = _presets(forecast.presets)
+    out().print(f"\n{users}, preset {presets}: no cost, the model runs on this machine", markup=False)
     print_wrapped(
         "No call was made. Besides what it writes, the model reads the whole history a few times, with and without "
         "the edits that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
     )
+
+
+def _presets(users: Mapping[str, int]) -> str:
+    """Return the preset of all users, or each preset with its number of users."""
+    names = [name for name, n in users.items() if n] or list(users)
+    return names[0] if len(names) == 1 else " and ".join(f"{name} for {users[name]:,}" for name in names)
 
 
 def _users(users: int, not_learnable: int, why_not: str) -> str:

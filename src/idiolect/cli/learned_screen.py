@@ -61,7 +61,8 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
     source = "the person's own words beside the model's" if learned.settings.generation.personalized == "own" else ""
     of_layers = max(len(learned.layers), len(learned.edit.layers))
     lines = [
-        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {of_layers}",
+        f"variant: {learned.variant}; edits {_layers(sorted(learned.edit.layers))} of {of_layers}; "
+        f"preset {learned.settings.preset}",
         f"learned from {_items(learned.n_learned)}, {_held_out(learned)}",
     ]
     if learned.read is None:

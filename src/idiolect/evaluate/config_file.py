@@ -107,8 +107,8 @@ def _check_presets(folder: Path, held: Mapping[str, Any], config: Mapping[str, A
     changed = sorted(name for name in now if before and name in before and before[name] != now[name])
     if changed:
         raise SettingsError(
-            f"{folder} was begun with other settings of {' and '.join(changed)}: the preset of the same name has "
-            "changed since then. Name another folder; --report-only still reports this one"
+            f"{folder} was begun with other settings of {' and '.join(changed)}: the preset, or which one is the "
+            "default, has changed since then. Name another folder; --report-only still reports this one"
         )
 
 

@@ -13,7 +13,7 @@ from idiolect.application.presets import ChosenPreset, choose_preset
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.group_edits import check_start_is_used
+from idiolect.evaluate.group_edits import check_start_is_used, edit_presets
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
@@ -132,12 +132,13 @@ async def _open_weights(config: EvaluationConfig, opened: OpenModel) -> OpenWeig
 
     fingerprint = opened.fingerprint()
     start = await start_in(config.from_group, config.model, fingerprint, editable_model(opened))
-    name = config.chameleon_preset or ("measured" if start is None else "grouped")
+    with_texts, without_texts = edit_presets(config)
     return OpenWeights(
         editable_model(opened),
         fingerprint,
-        preset(name),
+        preset(with_texts),
         start,
         pairs=config.pairs,
         pair_tokens=config.pair_tokens,
+        settings_without_texts=None if without_texts == with_texts else preset(without_texts),
     )

@@ -13,7 +13,7 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.control_cases import ControlCases
-from idiolect.evaluate.group_edits import group_notes
+from idiolect.evaluate.group_edits import edit_notes
 from idiolect.evaluate.measures import NEUTRAL
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
@@ -62,7 +62,8 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
     if config.neutral:
         benchmark = replace(benchmark, measures=(*benchmark.measures, NEUTRAL))
     arms = planned(options)
-    return _without_empty_controls(Prepared(config, benchmark, options, arms, group_notes(config, arms)))
+    notes = edit_notes(config, arms, benchmark.cases)
+    return _without_empty_controls(Prepared(config, benchmark, options, arms, notes))
 
 
 def _without_empty_controls(prepared: Prepared) -> Prepared:

@@ -60,6 +60,22 @@ async def test_a_step_begins_where_the_bench_says(tmp_path: Path) -> None:
     assert (await ChameleonMethod().learn(case, desk(plain))).value.started_from is None
 
 
+async def test_who_has_no_texts_learns_with_the_preset_for_such_people(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights", settings_without_texts=preset("measured"))
+    (case, other) = of.benchmark.cases
+    rater = replace(other, user=replace(other.user, texts=()))
+    method = ChameleonMethod()
+    learned = [await method.learn(each, desk(of, each.user.id)) for each in (case, rater)]
+    assert [each.notes["preset"] for each in learned] == ["grouped", "measured"]
+    assert [each.value.started_from is None for each in learned] == [False, True]
+    timed = await method.fit_timed(rater.user, desk(of, "bob"))
+    assert (timed.notes["preset"], timed.value.edit) == ("measured", learned[1].value.edit)
+    same = replace(of, open_weights=replace(of.weights(), settings_without_texts=None))
+    assert method.learning_key(of) != method.learning_key(same)
+    for shared in (ChameleonMethod("literal"), ChameleonMethod(pooled="group")):
+        assert shared.learning_key(of) == shared.learning_key(same)
+
+
 async def test_what_is_measured_once_is_in_nobodys_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DPO may train as long as a person's step takes, without the texts that the model writes once for all people."""
     of = opened(tmp_path / "weights", settings=replace(preset("measured"), max_fluency_cost=None), start=None)

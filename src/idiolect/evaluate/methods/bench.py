@@ -42,6 +42,7 @@ class OpenWeights:
         pairs, pair_tokens: number of pairs, and maximum tokens of their sides, for every method that learns from pairs;
             None: set by the method's preset.
         members: maximum number of people pooled into a group.
+        settings_without_texts: CHAMELEON's settings for people without texts to learn from; None: the same.
     """
 
     model: EditableModel
@@ -51,6 +52,11 @@ class OpenWeights:
     pairs: int | None = None
     pair_tokens: int | None = None
     members: int = 6
+    settings_without_texts: ChameleonSettings | None = None
+
+    def settings_for(self, *, texts: bool) -> ChameleonSettings:
+        """Return CHAMELEON's settings for people with or without texts to learn from."""
+        return self.settings if texts else self.settings_without_texts or self.settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """CHAMELEON and its controls: for the person, for their group, and for people never seen.
 
-    chameleon                       the preset of the run
+    chameleon                       the preset of the run, or of the person if none is named
     chameleon-start                 the group's edit at which people's steps begin, without a step
     chameleon-paper                 the paper's data, rule and strengths; -p-only, -n-only: one of its two steps
     chameleon-contrastive           θ_P from the pairs' differences
@@ -60,8 +60,8 @@ class ChameleonMethod:
     """CHAMELEON, or a part of it.
 
     Args:
-        rule: "": the preset of the run, with the strength that it finds and its gate; otherwise, the paper's preset
-            with this rule, the paper's strengths, and no gate.
+        rule: "": the preset of the run or the person, with the strength that it finds and its gate; otherwise, the
+            paper's preset with this rule, the paper's strengths, and no gate.
         pooled: people whose pairs are pooled: nobody, the person's group, or other people.
         random: use random directions instead of the learned ones.
         overrides: settings that the user wrote in brackets.
@@ -72,14 +72,19 @@ class ChameleonMethod:
     random: bool = False
     overrides: Overrides = ()
 
-    def settings(self, bench: Bench, seed: int) -> ChameleonSettings:
+    def settings(self, bench: Bench, seed: int, *, texts: bool = True) -> ChameleonSettings:
         """Return the settings to learn with.
+
+        Args:
+            bench: the bench.
+            seed: seed of the method's draws.
+            texts: whether the person has texts to learn from; True for a group.
 
         Raises:
             SettingsError: a combination of settings is invalid, or the model is behind an API.
         """
         weights = bench.weights()
-        settings = weights.settings
+        settings = weights.settings_for(texts=texts)
         if self.rule:
             settings = replace(preset("paper"), variants=(Variant(self.rule),))
         generation = replace(settings.generation, seed=seed, **_sizes(weights, settings))
@@ -105,7 +110,7 @@ class ChameleonMethod:
         Pairs come from the cache if possible, and what is measured once for all people is measured before; everything
         else is computed again.
         """
-        begun = await self._start(self.settings(desk.bench, desk.seed), desk)
+        begun = await self._start(self.settings(desk.bench, desk.seed, texts=bool(user.texts)), desk)
         model = replace(desk.bench.model, cached=False)
         anew = replace(desk, bench=replace(desk.bench, shared={}, model=model))
         writer = DeskWeights(desk)
@@ -116,7 +121,8 @@ class ChameleonMethod:
 
     async def pairs(self, user: User, desk: Desk) -> tuple[Pair, ...]:
         """Return the pairs that a person's edit is computed from; a preset that steps has none."""
-        return await self._from_pairs(self.settings(desk.bench, desk.seed), desk, None).pairs(user)
+        settings = self.settings(desk.bench, desk.seed, texts=bool(user.texts))
+        return await self._from_pairs(settings, desk, None).pairs(user)
 
     def _from_pairs(self, settings: ChameleonSettings, desk: Desk, writer: CompletionModel | None) -> Chameleon:
         embedder, identity = desk.bench.embedder, _identity(desk)
@@ -131,7 +137,7 @@ class ChameleonMethod:
         writer: CompletionModel | None = None,
         begun: Start | None = None,
     ) -> Learned:
-        settings = self.settings(desk.bench, desk.seed)
+        settings = self.settings(desk.bench, desk.seed, texts=bool(owner or users[0].texts))
         method: Chameleon | GroupedChameleon
         if settings.stepping is None:
             method = self._from_pairs(settings, desk, writer)
@@ -181,7 +187,7 @@ class ChameleonMethod:
         return unprompted(self.model(learned, desk), desk)
 
     def learning_key(self, bench: Bench) -> Hashable:
-        """Return a key of the edit: the settings, and the kind of pooling.
+        """Return a key of the edit: the settings, for everybody to learn from, and the kind of pooling.
 
         Raises:
             SettingsError: the settings are invalid, or there is no group's edit at which steps could begin.
@@ -189,7 +195,8 @@ class ChameleonMethod:
         settings = self.settings(bench, 0)
         if self.begins_at_group(settings) and bench.weights().start is None:
             raise SettingsError(_NO_START)
-        return ("chameleon", repr(settings), self.pooled)
+        without_texts = settings if self.pooled else self.settings(bench, 0, texts=False)
+        return ("chameleon", repr(settings), repr(without_texts), self.pooled)
 
     def begins_at_group(self, settings: ChameleonSettings) -> bool:
         """Return whether a person's step begins at a group's edit, with the settings to learn with."""
@@ -270,6 +277,7 @@ def _others(case: Case, bench: Bench, most: int) -> list[User]:
 def chameleon_notes(learned: ChameleonPersonalization) -> dict[str, Any]:
     """Return the facts of a personalization for a record: numbers, but no texts."""
     return {
+        "preset": learned.settings.preset,
         "variant": str(learned.variant),
         "layers": [asdict(layer) for layer in learned.layers],
         "pairs": len(learned.pairs),

@@ -50,6 +50,7 @@ class GroupedChameleon:
         settings: settings with `stepping`.
         start: where a person's step begins: a group's edit (`start.start_of`); None: an edit that changes nothing.
             A group is trained from an edit that changes nothing, whatever group's edit is given.
+        measure: returns an edit that changes nothing, which is measured for many people; None: it is measured for each.
         writer: writes the model's own texts: `model` with calls through a cache and a budget; None: `model` itself.
         identity: identity of the weights; None: the model's name.
 
@@ -63,12 +64,14 @@ class GroupedChameleon:
         settings: ChameleonSettings,
         *,
         start: Start | None = None,
+        measure: Callable[[], Awaitable[Start]] | None = None,
         writer: CompletionModel | None = None,
         identity: ModelIdentity | None = None,
     ) -> None:
         if settings.stepping is None:
             raise SettingsError("a group's edit and a person's step need settings with stepping, as of preset grouped")
-        self._model, self._settings, self._stepping, self._start = model, settings, settings.stepping, start
+        self._model, self._settings, self._stepping = model, settings, settings.stepping
+        self._start, self._measure = start, measure
         self._writer: CompletionModel = model if writer is None else writer
         self._identity = ModelIdentity(model.name) if identity is None else identity
 
@@ -180,9 +183,11 @@ class GroupedChameleon:
 
     async def _started(self, steps: _Steps, *, plain: bool = False) -> Start:
         steps.report(Usage())
-        if self._start is None or (plain and self._start.group):
-            return await plain_start(self._model, self._writer, self._settings)
-        return self._start
+        if self._start is not None and not (plain and self._start.group):
+            return self._start
+        if self._measure is not None:
+            return await self._measure()
+        return await plain_start(self._model, self._writer, self._settings)
 
     async def _gradient(self, start: Start, items: Sequence[Item], steps: _Steps) -> Tensor:
         """Return the sum over items' answers of the gradient at the start, (L, r, d)."""
