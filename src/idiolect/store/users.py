@@ -231,12 +231,9 @@ class Store:
         This takes half the time of `user` and `find_personalization`, in PostgreSQL a third.
         """
         with self.rows.reading_once() as connection, damage_of(user_id):
-            found = read_user_with(connection, user_id, method)
-        if found is None:
-            return self.user(user_id), None  # or the error for an unknown user
-        user, row = found
-        with damage_of(user_id):
-            return user, None if row is None else personalization_from_row(row)
+            if (found := read_user_with(connection, user_id, method)) is not None:
+                return found[0], None if found[1] is None else personalization_from_row(found[1])
+        return self.user(user_id), None  # or the error for an unknown user
 
     def user_ids(self) -> Iterator[str]:
         """Yield every user's id, in order; read page by page."""
