@@ -35,6 +35,9 @@ _PLAIN_WORDS = {
     "dict_type": "must be an object {{…}}, but is {kind}",
     "model_type": "must be an object {{…}}, but is {kind}",
 }
+MAX_FAULTS = 10_000
+"""Maximum number of faults of a record that are listed."""
+
 _EXACT = 2**53  # beyond this, a number with a point has lost digits, and is no longer the id that it was
 _A_LIST = "; write it as a list of texts"
 _CHOICES_ADVICE: dict[type, str] = {
@@ -185,8 +188,14 @@ def user_from_record(record: Mapping[str, Any]) -> User:
         if not problems:
             return _built(validated)
     except ValidationError as error:
-        problems += [_problem(detail) for detail in error.errors(include_url=False) if not _is_known(detail)]
+        problems += _problems(error)
     raise InvalidRecordError(tuple(problems))
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    if error.error_count() > MAX_FAULTS:  # a list of them could take half a gigabyte
+        return [Problem("line", f"has {error.error_count():,} faults, too many to list them")]
+    return [_problem(detail) for detail in error.errors(include_url=False) if not _is_known(detail)]
 
 
 def _built(record: _UserRecord) -> User:

@@ -32,7 +32,7 @@ def make_app(gateway: Gateway, routes: Sequence[Route] = ROUTES) -> web.Applicat
         gateway: the gateway.
         routes: the routes.
     """
-    app = web.Application(middlewares=[_boundary], client_max_size=gateway.settings.max_body_bytes)
+    app = web.Application(middlewares=[_boundary])
     app[GATEWAY] = gateway
     for route in routes:
         if route.method == "GET":
@@ -63,6 +63,7 @@ async def _boundary(request: web.Request, handler: Handler) -> web.StreamRespons
         raise
     finally:
         del gateway.active[task]
+        gateway.bodies.release(exchange)
         seconds = time.perf_counter() - exchange.started
         gateway.metrics.end(exchange, status, seconds)
         log_request(exchange, request.method, status, seconds)

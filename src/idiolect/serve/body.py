@@ -50,6 +50,7 @@ class JsonBody:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise invalid("the body is not a JSON object, or half a character is in it", code="invalid_json") from None
         self._data: bytes | None = data
+        self._roles: list[str] = []  # of the messages, once they were read
 
     def text(self, name: str) -> str | None:
         """Return a field that is a text; None if it is absent or something else."""
@@ -86,19 +87,19 @@ class JsonBody:
         if raw is None:
             raise invalid("the conversation has no messages", param="messages", code="missing_required_parameter")
         try:
-            roles, messages = _ROLES.decode(raw), _LIST.decode(raw)
+            self._roles, messages = [each.role for each in _ROLES.decode(raw)], _LIST.decode(raw)
         except RecursionError:
             raise invalid(_TOO_DEEP, param="messages", code="invalid_json") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise invalid("messages must be a list of objects with a role", param="messages") from None
-        if not roles:
+        if not messages:
             raise invalid("a conversation needs at least one message", param="messages")
         return messages
 
     def last_question(self, messages: Sequence[msgspec.Raw]) -> Question | None:
-        """Return the last user turn with text, see `chat_messages`; None if there is none."""
-        for raw in reversed(messages):
-            if msgspec.json.decode(raw, type=_Role).role == "user":
+        """Return the last user turn with text of the `messages`, see `chat_messages`; None if there is none."""
+        for role, raw in zip(reversed(self._roles), reversed(messages), strict=True):
+            if role == "user":
                 question = last_question([_decoded(raw)])
                 if question is not None:
                     return question

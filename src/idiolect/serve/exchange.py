@@ -37,6 +37,7 @@ class Exchange:
         broken: why a stream ended early, in one word; "" if it did not.
         stopping: whether the server ends this request because it stops.
         hears: receives the bytes of a stream when they have been written; None: nobody.
+        held: bytes of its body that are in memory.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Exchange:
     broken: str = ""
     stopping: bool = False
     hears: Callable[[bytes], None] | None = None
+    held: int = 0
 
     def name(self, personalization: str, why: str) -> None:
         """Name what answers, and why."""

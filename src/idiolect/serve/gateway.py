@@ -18,6 +18,7 @@ from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.models.catalog import is_remote
 from idiolect.serve.body import JsonBody
+from idiolect.serve.body_reading import BodyReader
 from idiolect.serve.budgets import Budgets
 from idiolect.serve.erasures import Erasures
 from idiolect.serve.exchange import Exchange
@@ -30,6 +31,7 @@ from idiolect.serve.metrics import Metrics
 from idiolect.serve.personalizations import Applied, Personalizations
 from idiolect.serve.settings import GatewaySettings, key_of_environment, upstream_of
 from idiolect.serve.stored_keys import StoredKeys
+from idiolect.serve.threads import Threads
 from idiolect.serve.tracing import Span, no_span, open_tracing
 from idiolect.serve.worker import LEASE, Workers, WorkerSettings
 from idiolect.serve.working import working
@@ -73,6 +75,8 @@ class Gateway:
         workspace: store and models.
         trust: whose word is taken for whom.
         limits: requests a minute.
+        threads: threads for writes and for parsing.
+        bodies: reads the bodies of requests.
         personalizations: what was learned for those who ask.
         answers: what answers.
         metrics: counts and times.
@@ -91,6 +95,8 @@ class Gateway:
     workspace: AsyncWorkspace
     trust: Trust
     limits: RateLimits
+    threads: Threads
+    bodies: BodyReader
     personalizations: Personalizations
     answers: Answers
     metrics: Metrics
@@ -147,15 +153,25 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
             most=settings.cached_users,
             on_outcome=metrics.cached,
         )
+        threads = await opened.enter_async_context(Threads())
         erasures = await opened.enter_async_context(Erasures(personalizations, workspace.forget_prompts))
         kept = await opened.enter_async_context(
             Kept(store_of, erasures.erases, most=settings.keep_responses, seconds=settings.keep_responses_seconds)
         )
         wake = await opened.enter_async_context(_workers(settings, workspace, store_of, personalizations))
         yield Gateway(
-            settings, workspace, trust, RateLimits(), personalizations, answers, metrics, span, store_of, erasures,
-            kept, settings.budgets, wake, secret,
+            settings, workspace, trust, RateLimits(), threads, _bodies(settings, threads), personalizations, answers,
+            metrics, span, store_of, erasures, kept, settings.budgets, wake, secret,
         )  # fmt: skip
+
+
+def _bodies(settings: GatewaySettings, threads: Threads) -> BodyReader:
+    return BodyReader(
+        largest=settings.max_body_bytes,
+        together=settings.max_bodies_bytes,
+        timeout=settings.body_timeout,
+        threads=threads,
+    )
 
 
 @asynccontextmanager

@@ -1,14 +1,11 @@
-"""Limits on what one caller may send: requests a minute, bytes of a body, and the seconds that a body may take."""
+"""Limits on how often one caller may ask: requests a minute."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-
-from aiohttp import web
 
 from idiolect.serve.errors import LIMITED, HttpError
 
@@ -55,42 +52,3 @@ class RateLimits:
                 code="rate_limit_exceeded",
                 headers={"Retry-After": str(wait)},
             )
-
-
-async def read_body(request: web.Request, *, max_bytes: int, timeout: float) -> bytes:
-    """Return the body of a request.
-
-    Args:
-        request: the request, whose application has the same limit of bytes, for bodies that do not state theirs.
-        max_bytes: largest body, after decompression.
-        timeout: seconds within which the whole body has to come.
-
-    Raises:
-        HttpError: it is too large (413), too slow (408), or not JSON by its content type (415).
-    """
-    # A page of another site can make a browser send any other type without asking, but not this one.
-    if request.content_type != "application/json":
-        raise HttpError(415, "the body must be JSON: send the header Content-Type: application/json")
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        if request.content.is_eof():  # it came with its head, as most do
-            return await request.read()
-        async with asyncio.timeout(timeout):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(max_bytes) from None
-    except TimeoutError:
-        raise HttpError(
-            408,
-            f"the body did not come within {timeout:g} s",
-            code="request_timeout",
-            closes=True,
-        ) from None
-    except web.RequestPayloadError:
-        raise HttpError(400, "the body of the request is not complete, or not compressed as it states") from None
-
-
-def _too_large(max_bytes: int) -> HttpError:
-    message = f"the body is larger than {max_bytes:,} bytes"
-    return HttpError(413, message, code="request_too_large", closes=True)

@@ -20,10 +20,12 @@ from idiolect.errors import BusyError, CacheError, NotFittedError, UnknownUserEr
 from idiolect.people.json_line import Problem, UnreadableLineError, parse_object
 from idiolect.people.user import Opinion, User
 from idiolect.people.user_record import InvalidRecordError, user_from_record
+from idiolect.people.users_file import MAX_LINE_BYTES
 from idiolect.serve.errors import AUTHENTICATION, NOT_FOUND, SERVER, HttpError, invalid
 from idiolect.serve.identity import LONGEST_ID, Asker
 from idiolect.serve.keys import PEOPLE
 from idiolect.serve.routes.context import Context, admitted, body_bytes
+from idiolect.serve.threads import Threads
 from idiolect.store import DEFAULT_TENANT, Store
 
 T = TypeVar("T")
@@ -49,6 +51,11 @@ class People:
     tenant: str
     only: str | None
     store: Store
+
+    @property
+    def threads(self) -> Threads:
+        """The threads in which the request's work is done."""
+        return self.context.gateway.threads
 
     def check_reach(self, user_id: str) -> None:
         """Check that the key reaches a user, and that they are not being erased.
@@ -79,14 +86,15 @@ class Person:
         """The user, as one who asks."""
         return Asker(self.people.tenant, self.id)
 
-    async def work(self, work: Callable[[Store, str], T]) -> T:
-        """Return the result of work with the store, which is done in a thread.
+    async def work(self, work: Callable[[Store, str], T], *, writes: bool = False) -> T:
+        """Return the result of work with the store, which is done in a thread; `writes`: it changes the store.
 
         Raises:
             HttpError: there is no such user, or their data is in use (see `people_faults`).
         """
+        run = self.people.threads.write if writes else asyncio.to_thread
         with people_faults():
-            return await asyncio.to_thread(work, self.people.store, self.id)
+            return await run(work, self.people.store, self.id)
 
     async def change(self, work: Callable[[Store, str], T]) -> T:
         """Do work as `work` does, which changes the user's data: an erasure waits for it, and answers use it at once.
@@ -97,7 +105,7 @@ class Person:
         gateway = self.people.context.gateway
         self.people.check_reach(self.id)  # again, because the body took a while to come
         with gateway.erasures.using(self.asker):
-            done = await self.work(work)
+            done = await self.work(work, writes=True)
             gateway.personalizations.forget(self.asker)
         return done
 
@@ -142,7 +150,7 @@ def user_of_path(request: web.Request) -> str:
     part = request.rel_url.raw_path.split("/")[USER_PLACE]
     try:
         return unquote_to_bytes(part).decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:  # the percent-encoded bytes are not UTF-8, or the path has others that are not
         raise invalid("the user's id in the path is not percent-encoded UTF-8", param="user") from None
 
 
@@ -162,38 +170,38 @@ async def body_object(request: web.Request, people: People) -> dict[str, Any]:
     """Return the body of a request, a JSON object.
 
     Raises:
-        HttpError: see `read_body`; or it is no JSON object that can be stored (400).
+        HttpError: see `BodyReader`; or it is no JSON object that can be stored (400).
     """
-    data = await body_bytes(request, people.context)
+    data = await body_bytes(request, people.context, most=MAX_LINE_BYTES)
     try:
-        return await asyncio.to_thread(parse_object, data)
+        return await people.threads.parse(parse_object, data)
     except UnreadableLineError as error:
         raise invalid(f"the body {error}", code="invalid_json") from None
 
 
-async def user_in(record: dict[str, Any]) -> User:
+async def user_in(people: People, record: dict[str, Any]) -> User:
     """Return the user that a record of the users file describes.
 
     Raises:
         HttpError: the record has faults; the message lists them (400).
     """
     try:
-        return await asyncio.to_thread(user_from_record, record)
+        return await people.threads.parse(user_from_record, record)
     except InvalidRecordError as error:
         raise with_problems(error.problems) from None
 
 
-async def opinion_in(body: dict[str, Any]) -> Opinion:
+async def opinion_in(people: People, body: dict[str, Any]) -> Opinion:
     """Return the opinion that an object of the users file describes.
 
     Raises:
         HttpError: it has faults; the message lists them (400).
     """
-    user = await _part_of_user({"opinions": [body]}, "opinions[0].")
+    user = await _part_of_user(people, {"opinions": [body]}, "opinions[0].")
     return user.opinions[0]
 
 
-async def texts_in(body: dict[str, Any]) -> tuple[str, ...]:
+async def texts_in(people: People, body: dict[str, Any]) -> tuple[str, ...]:
     """Return the texts in a body, {"texts": […]}.
 
     Raises:
@@ -201,12 +209,12 @@ async def texts_in(body: dict[str, Any]) -> tuple[str, ...]:
     """
     if not body.get("texts"):
         raise invalid("texts: is missing or empty", param="texts")
-    return (await _part_of_user({"texts": body["texts"]}, "")).texts
+    return (await _part_of_user(people, {"texts": body["texts"]}, "")).texts
 
 
-async def _part_of_user(part: dict[str, Any], place: str) -> User:
+async def _part_of_user(people: People, part: dict[str, Any], place: str) -> User:
     try:
-        return await asyncio.to_thread(user_from_record, {"id": "-", **part})
+        return await people.threads.parse(user_from_record, {"id": "-", **part})
     except InvalidRecordError as error:
         problems = (Problem(each.field.removeprefix(place), each.message) for each in error.problems)
         raise with_problems(tuple(problems)) from None

@@ -91,6 +91,48 @@ async def stream_response(
     return response
 
 
+async def long_response(
+    request: web.Request,
+    exchange: Exchange,
+    parts: AsyncGenerator[bytes, None],
+    *,
+    length: int | None,
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    """Write a long body as it comes. If it breaks, or the server ends, so does the connection: its head is written.
+
+    Args:
+        request: the client's request.
+        exchange: gives the headers, and notes why the body broke.
+        parts: the body.
+        length: of the body, in bytes; None: unknown.
+        headers: further headers.
+    """
+    found = exchange.headers()
+    found.update(headers)
+    response = web.StreamResponse(headers=found)
+    response.content_length = length
+    await response.prepare(request)
+    try:
+        async with aclosing(parts):
+            async for part in parts:
+                await response.write(part)
+        await response.write_eof()
+    except ConnectionResetError:
+        exchange.broken = "client"
+        raise
+    except asyncio.CancelledError:
+        if not exchange.stopping:
+            exchange.broken = "client"
+            raise
+        exchange.broken = "stopping"
+    except HttpError:
+        exchange.broken = "error"
+    if exchange.broken and request.transport is not None:
+        request.transport.abort()
+    return response
+
+
 async def _end(response: web.StreamResponse, error: HttpError) -> None:
     with suppress(ConnectionError):
         await response.write(broken(error))

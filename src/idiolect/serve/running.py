@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from aiohttp import web
 
@@ -18,10 +19,11 @@ from idiolect.serve.app import make_app
 from idiolect.serve.gateway import Gateway, open_gateway
 from idiolect.serve.logs import LOGGER, log
 from idiolect.serve.settings import GatewaySettings
+from idiolect.serve.unread import unread_answers_end
 
+_SWITCH = 0.0005  # seconds after which a thread that computes lets the event loop go on; 0.005 in Python otherwise
 _LAST_WORDS = 2.0  # seconds for the error events of streams that are ended
 _LINGERING = 1.0  # seconds for the rest of a body that is not read, so that its client sees the answer
-_KEPT_ALIVE = 75.0  # seconds; longer than proxies keep their connections, so that it is they who close
 
 
 @asynccontextmanager
@@ -37,12 +39,15 @@ async def listening(gateway: Gateway) -> AsyncIterator[int]:
         handler_cancellation=True,
         access_log=None,
         logger=LOGGER.getChild("http"),
-        keepalive_timeout=_KEPT_ALIVE,
+        keepalive_timeout=settings.idle_timeout,  # by default longer than that of proxies, so that it is they who close
         lingering_time=_LINGERING,
+        auto_decompress=False,  # see `body_reading`
         shutdown_timeout=_LAST_WORDS,
     )
     await runner.setup()
-    try:
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(runner.cleanup)
+        await opened.enter_async_context(unread_answers_end(_server_of(runner), settings.unread_timeout))
         site = web.TCPSite(runner, settings.host, settings.port, reuse_address=True)
         try:
             await site.start()
@@ -56,8 +61,6 @@ async def listening(gateway: Gateway) -> AsyncIterator[int]:
             gateway.stopping = True
             await site.stop()
             await _finish(gateway, settings.shutdown_grace)
-    finally:
-        await runner.cleanup()
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event, on_start: Callable[[Gateway, int], None]) -> None:
@@ -71,6 +74,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_start: Callab
     Raises:
         IdiolectError: the gateway cannot be opened, or not listen.
     """
+    sys.setswitchinterval(_SWITCH)
     async with open_gateway(settings) as gateway, listening(gateway) as port:
         on_start(gateway, port)
         log("started", port=port)
@@ -90,6 +94,12 @@ def _announced(gateway: Gateway, port: int) -> Iterator[None]:
     url = f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
     with announced(folder, url, gateway.secret):
         yield
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    server = runner.server
+    assert server is not None, "a runner that is set up has a server"
+    return server
 
 
 async def _finish(gateway: Gateway, grace: float) -> None:

@@ -111,7 +111,16 @@ class GatewaySettings(BaseSettings):
         tuple[str, ...], NoDecode, Field(description="Further headers that the upstream receives.")
     ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest body of a request.")] = 32 * 2**20
+    max_bodies_bytes: Annotated[
+        int, Field(ge=1024, description="Bytes of all bodies in memory; beyond that, requests are answered with 503.")
+    ] = 256 * 2**20
     body_timeout: Annotated[float, Field(gt=0, description="Seconds within which a body has to come.")] = 60.0
+    idle_timeout: Annotated[
+        float, Field(gt=0, description="Seconds that a connection may take to send the head of a request.")
+    ] = 75.0
+    unread_timeout: Annotated[
+        float, Field(gt=0, description="Seconds after which a client is given up that takes nothing of its answer.")
+    ] = 60.0
     requests_per_minute: Annotated[
         int | None, Field(ge=1, description="Requests a minute of one key, or one address without keys.")
     ] = None
@@ -193,6 +202,8 @@ class GatewaySettings(BaseSettings):
             raise ValueError(f"method is {self.method!r}, but only Fermi's prompts work with an upstream")
         if self.upstream_key_env is not None and self.upstream_key_file is not None:
             raise ValueError("the upstream's key is in a variable and in a file: name one of them")
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError("max_bodies_bytes is less than max_body_bytes: the largest body would never be read")
         if len({key.id for key in self.keys}) < len(self.keys):
             raise ValueError("two keys have the same id")
         return self

@@ -29,12 +29,13 @@ from idiolect.serve.exchange import REQUEST_ID, Exchange
 from idiolect.serve.identity import Asker
 from idiolect.serve.metrics import Metrics
 from idiolect.serve.personalizations import Applied
-from idiolect.serve.responding import body_response, json_response, stream_response
+from idiolect.serve.responding import body_response, json_response, long_response, stream_response
 from idiolect.serve.tracing import Span
 from idiolect.serve.wire import PERSONALIZED
 
 CHAT_PATH, COMPLETIONS_PATH, MODELS_PATH = "/chat/completions", "/completions", "/models"
-_LARGEST = 64 * 2**20  # bytes of an answer that is no stream
+_LARGEST = 64 * 2**20  # bytes of an answer that is read whole
+_LONG = 2**20  # bytes from which on an answer is not read whole
 _FORWARDED = (
     "Accept", "Accept-Language", "Idempotency-Key", "OpenAI-Beta", "Traceparent", "Tracestate", "X-Title",
 )  # fmt: skip
@@ -176,12 +177,28 @@ class Upstream:
                 if reply.status == 200 and reply.content_type == CONTENT_TYPE:
                     passed = _passed_headers(reply)
                     return await stream_response(request, exchange, self._events(reply), headers=passed)
-                data = await self._read(reply)
                 if reply.status == 200:
-                    return body_response(data, exchange, headers=_passed_headers(reply))
+                    return await self._answered(request, exchange, reply)
+                data = await self._read(reply)
                 if not _says_too_long(reply, data) or (shorter := next(bodies, None)) is None:
                     return self._refused(reply, data, exchange)
             body = shorter
+
+    async def _answered(
+        self, request: web.Request, exchange: Exchange, reply: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        """Pass on an answer that is no stream: whole, if it is short; otherwise as fast as the client takes it."""
+        headers, begun = _passed_headers(reply), await self._read(reply, until=_LONG)
+        if reply.content.at_eof():
+            return body_response(begun, exchange, headers=headers)
+
+        async def parts() -> AsyncGenerator[bytes, None]:
+            yield begun
+            with self._failures(before=False):
+                async for chunk in reply.content.iter_any():
+                    yield chunk
+
+        return await long_response(request, exchange, parts(), length=reply.content_length, headers=headers)
 
     def _refused(self, reply: aiohttp.ClientResponse, data: bytes, exchange: Exchange) -> web.StreamResponse:
         self._metrics.upstream_failed(str(reply.status))
@@ -213,14 +230,17 @@ class Upstream:
                 method, url, data=body, headers={**self._headers, **headers}, allow_redirects=False
             )
 
-    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, reply: aiohttp.ClientResponse, *, until: int | None = None) -> bytes:
+        """Return the body of an answer; with `until`: its beginning, of so many bytes at least, or all of it."""
         parts, size = [], 0
         with self._failures(before=False):
             async for chunk in reply.content.iter_any():
                 size += len(chunk)
+                parts.append(chunk)
+                if until is not None and size >= until:
+                    break
                 if size > _LARGEST:
                     raise _failed(502, "the upstream's answer is too long", "upstream_invalid")
-                parts.append(chunk)
         return b"".join(parts)
 
     def _failures(self, *, before: bool) -> _Failures:

@@ -18,6 +18,7 @@ Document = TypeVar("Document", bound=BaseModel)
 
 PERSONALIZED = ":personalized"  # follows a base model's name in the list of models; the two names answer alike
 _MOST_TOKENS = 1_000_000
+_MOST_FAULTS = 1000  # of a body of which one is named
 _MOST_SEED = 2**63 - 1
 
 
@@ -174,6 +175,8 @@ def read_as(kind: type[Document], document: Mapping[str, Any]) -> Document:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:  # a list of them could take half a gigabyte
+            raise invalid(f"the body has {error.error_count():,} faults") from None
         fault = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
         raise invalid(f"{place}: {fault['msg']}" if place else fault["msg"], param=place or None) from None

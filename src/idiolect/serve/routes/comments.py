@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from idiolect.errors import UnknownUserError
 from idiolect.people.json_line import object_problems
+from idiolect.serve.body import JsonBody
 from idiolect.serve.errors import NOT_FOUND, HttpError, invalid
 from idiolect.serve.gateway import Gateway
 from idiolect.serve.identity import Asker
@@ -20,6 +21,7 @@ from idiolect.serve.wire import read_as
 from idiolect.store import Store
 from idiolect.store.responses import Comment, Given, Learning, Responses
 
+_MOST_BYTES = 2**20  # of a comment
 _Words = Annotated[str, Field(min_length=1, max_length=50_000)]
 
 
@@ -77,12 +79,9 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
     same comment again changes nothing, and another one of the same kind is refused (409).
     """
     context = await admitted(request)
-    body = await json_body(request, context)
-    document = body.decoded()
-    if problems := object_problems(document):
-        raise with_problems(tuple(problems))
-    comment = read_as(Feedback, document).comment()
+    body = await json_body(request, context, most=_MOST_BYTES)
     gateway = context.gateway
+    comment = await gateway.threads.parse(_comment_in, body)
     asker = context.asker(request, body)
     await gateway.kept.write()  # the response may have come a moment ago
     store = await asyncio.to_thread(gateway.store_of, asker.tenant)
@@ -90,7 +89,7 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
         raise _no_response()
     try:
         with gateway.erasures.using(asker):
-            given = await asyncio.to_thread(_give, gateway, store, comment, asker.user)
+            given = await gateway.threads.write(_give, gateway, store, comment, asker.user)
     except UnknownUserError:
         given = None
     except ValueError as error:
@@ -110,6 +109,13 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
         "new": given.new,
     }
     return json_response(answer, context.exchange)
+
+
+def _comment_in(body: JsonBody) -> Comment:
+    document = body.decoded()
+    if problems := object_problems(document):
+        raise with_problems(tuple(problems))
+    return read_as(Feedback, document).comment()
 
 
 def _give(gateway: Gateway, store: Store, comment: Comment, user_id: str | None) -> Given | None:

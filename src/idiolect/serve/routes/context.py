@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from idiolect.people.json_line import MAX_VALUES, TOO_MANY_VALUES, has_too_many_values
 from idiolect.serve.body import JsonBody
+from idiolect.serve.errors import invalid
 from idiolect.serve.exchange import Exchange
 from idiolect.serve.gateway import Gateway
 from idiolect.serve.identity import Asker
 from idiolect.serve.keys import CHAT, KeyRecord
-from idiolect.serve.limits import read_body
 from idiolect.serve.logs import log
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -60,25 +61,33 @@ async def admitted(request: web.Request, *, scope: str = CHAT) -> Context:
     return Context(gateway, exchange, key)
 
 
-async def json_body(request: web.Request, context: Context) -> JsonBody:
-    """Return the body of a request.
+async def json_body(request: web.Request, context: Context, *, most: int | None = None) -> JsonBody:
+    """Return the body of a request; see `body_bytes`.
 
     Raises:
-        HttpError: see `read_body` and `JsonBody`.
+        HttpError: see `BodyReader` and `JsonBody`; or it has too many values (400).
     """
-    return JsonBody(await body_bytes(request, context))
+    data = await body_bytes(request, context, most=most)
+    if len(data) > MAX_VALUES and await context.gateway.threads.parse(has_too_many_values, data):
+        raise invalid(f"the body {TOO_MANY_VALUES.message}", code="invalid_json")
+    return JsonBody(data)
 
 
-async def body_bytes(request: web.Request, context: Context) -> bytes:
+async def body_bytes(request: web.Request, context: Context, *, most: int | None = None) -> bytes:
     """Return the bytes of the body of a request.
 
+    Args:
+        request: the request.
+        context: its context.
+        most: largest body, if the settings do not have a smaller one; None: as the settings have it.
+
     Raises:
-        HttpError: see `read_body`.
+        HttpError: see `BodyReader`.
     """
-    settings, exchange = context.gateway.settings, context.exchange
+    gateway, exchange = context.gateway, context.exchange
     begun = time.perf_counter()
-    data = await read_body(request, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
+    data = await gateway.bodies.read(request, exchange, most=most)
     exchange.waited += time.perf_counter() - begun
-    if settings.log_bodies:
+    if gateway.settings.log_bodies:
         log("body", level=logging.INFO, request_id=exchange.id, body=data.decode("utf-8", "replace"))
     return data

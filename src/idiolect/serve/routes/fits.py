@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -41,8 +42,8 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
             raise HttpError(429, gateway.budgets.message, kind=LIMITED, code="budget_spent")
         return Jobs(store.rows).put(user_id, method, options.model_dump(by_alias=True, exclude_none=True))
 
-    job, new = await person.work(put)
-    place = f"{request.rel_url.raw_path.rstrip('/')}/{job.id}"
+    job, new = await person.work(put, writes=True)
+    place = f"/v1/users/{quote(person.id, safe='')}/fits/{job.id}"
     if not new:
         message = f"the fit {job.id} of this user is {job.state}; one fit at a time"
         raise HttpError(409, message, code="fit_active", headers={"Location": place})
@@ -82,7 +83,7 @@ async def cancel_fit(request: web.Request) -> web.StreamResponse:
     """Cancel a fit: at once if it waits, otherwise as soon as its worker notices; one that has ended stays as it is."""
     person = await admitted_person(request)
     job_id = request.match_info["job"]
-    job = await person.work(lambda store, user_id: Jobs(store.rows).cancel(user_id, job_id))
+    job = await person.work(lambda store, user_id: Jobs(store.rows).cancel(user_id, job_id), writes=True)
     if job is None:
         raise _no_job()
     return json_response(job_document(job), person.people.context.exchange)

@@ -33,7 +33,7 @@ async def change_dispositions(request: web.Request) -> web.StreamResponse:
     What the user rewords or adds is always stated, and what is struck never; the changes stay when learning goes on.
     """
     person = await admitted_person(request)
-    edits = _edits(await body_object(request, person.people))
+    edits = await person.people.threads.parse(_edits, await body_object(request, person.people))
     document = await person.change(lambda store, user_id: _document(store, user_id, edits))
     return json_response(document, person.people.context.exchange)
 

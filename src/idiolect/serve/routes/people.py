@@ -42,7 +42,7 @@ async def create_user(request: web.Request) -> web.StreamResponse:
     The body is a record of the users file. A user of that id must not be there yet (409).
     """
     people = await admitted_people(request)
-    user = await user_in(await body_object(request, people))
+    user = await user_in(people, await body_object(request, people))
     check_new_id(user.id)
     if people.only not in (None, user.id):
         raise HttpError(403, "this key is for another user", kind="permission_error", code="other_user")
@@ -67,7 +67,7 @@ async def replace_user(request: web.Request) -> web.StreamResponse:
     body = await body_object(request, person.people)
     if body.setdefault("id", person.id) != person.id:
         raise invalid("id: is another than in the path", param="id")
-    user = await user_in(body)
+    user = await user_in(person.people, body)
     check_new_id(user.id)
 
     def replace(store: Store, user_id: str) -> tuple[UserSummary, bool]:
@@ -125,7 +125,7 @@ async def show_user(request: web.Request) -> web.StreamResponse:
 async def add_opinion(request: web.Request) -> web.StreamResponse:
     """Add an opinion of a user; it replaces the one on the same question with the same choices."""
     person = await admitted_person(request)
-    opinion = await opinion_in(await body_object(request, person.people))
+    opinion = await opinion_in(person.people, await body_object(request, person.people))
     added = await person.change(lambda store, user_id: _put(store, user_id, opinion))
     document = opinion_added_document(person.id, added, Spending())
     return json_response(document, person.people.context.exchange)
@@ -177,7 +177,7 @@ def _not_removed(user: User, question: str, choices: list[str] | None) -> HttpEr
 async def add_user_texts(request: web.Request) -> web.StreamResponse:
     """Add texts that a user wrote; those that they have already are not added again."""
     person = await admitted_person(request)
-    texts = await texts_in(await body_object(request, person.people))
+    texts = await texts_in(person.people, await body_object(request, person.people))
 
     def add(store: Store, user_id: str) -> tuple[UserSummary, int]:
         added = add_texts(store, user_id, texts)
