@@ -124,6 +124,8 @@ class Stream:
         usage: whether the token counts come at the end.
         error: an error event instead of the end.
         breaks_after: events after which the connection breaks, in the middle of the next one; None: it does not.
+        id: id of the answer.
+        lingers: seconds between the last event and the end of the body.
     """
 
     text: str = "Yes"
@@ -132,6 +134,8 @@ class Stream:
     usage: bool = True
     error: Mapping[str, Any] | None = None
     breaks_after: int | None = None
+    id: str = "c"
+    lingers: float = 0.0
 
 
 Fault: TypeAlias = (
@@ -312,7 +316,7 @@ async def _play(request: web.Request, answer: Answer, payload: Callable[[str], B
         case Empty():
             return await _send(request, "")
         case Stream():
-            return await _stream(request, answer, payload(answer.text))
+            return await _stream(request, answer, {**payload(answer.text), "id": answer.id})
     return await _misbehave(request, answer, proper.encode())
 
 
@@ -363,6 +367,7 @@ async def _stream(request: web.Request, streamed: Stream, plain: Body) -> web.St
             await asyncio.sleep(streamed.interval)
     request[_RECEIVED].answered = True
     await response.write(events[-1].encode())
+    await asyncio.sleep(streamed.lingers)
     await response.write_eof()
     return response
 

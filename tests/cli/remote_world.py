@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,14 @@ def kept_names(store: Path) -> set[str]:
     """Names of the requests whose answers are committed in the cache."""
     database = sqlite3.connect(f"file:{store / 'calls.db'}?mode=ro", uri=True)
     try:
-        results = [bytes(result).decode() for (result,) in database.execute("SELECT result FROM entries")]
-        return {name for result in results for name in _NAMED.findall(result)}
+        return names_in(bytes(result) for (result,) in database.execute("SELECT result FROM entries"))
     finally:
         database.close()
+
+
+def names_in(results: Iterable[bytes]) -> set[str]:
+    """Names of the requests that cached results answer."""
+    return {name for result in results for name in _NAMED.findall(result.decode())}
 
 
 def asked_names(server: ApiServer) -> list[str]:

@@ -127,7 +127,7 @@ def test_tensors_are_searched_in_rows_where_there_are_no_files(tmp_path: Path, m
         assert receipt.before.places["rows of the database"] > without
         store.save_users([ANNA])
         store.save_personalization(ANNA.id, "chameleon", {}, HERS)
-        monkeypatch.setattr(forgetting, "_delete_rows", lambda *_: forgetting._DeletedRows({}, 0, "no mark"))
+        monkeypatch.setattr(forgetting, "_delete_rows", lambda _store, draft, _name: (draft, "no mark"))
         assert forget_user(store, ANNA.id).after.total > without
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import filelock
 import pytest
@@ -84,6 +85,43 @@ def _until(served: Served, holds: Any) -> None:
     while not served.call(holds):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_second_request_during_an_erasure_gets_its_receipt(served: Served) -> None:
+    receipts: list[Any] = []
+
+    def erase() -> None:
+        receipts.append(send(served, "DELETE", path_of("ann")).json)
+
+    streams = threading.Thread(target=lambda: _ask(served, stream=True))
+    streams.start()
+    _until(served, lambda gateway: bool(gateway.active))
+    time.sleep(0.2)
+    both = [threading.Thread(target=erase) for _ in range(2)]
+    for each in both:
+        each.start()
+        _until(served, lambda gateway: gateway.erasures.erases(ANN))
+    for each in (*both, streams):
+        each.join()
+    assert receipts[0]["proven"]
+    assert receipts[0] == receipts[1]
+
+
+def test_whoever_gave_a_key_gets_the_receipt_again(served: Served, upstream: ApiServer, store: Path) -> None:
+    key = {"Idempotency-Key": "5d1c0f7ab2e94c58"}
+    receipt = send(served, "DELETE", path_of("ann"), headers=key)
+    assert receipt.json["proven"]
+    assert send(served, "DELETE", path_of("ann"), headers=key).json == receipt.json
+    for other in ({}, {"Idempotency-Key": "another"}):
+        assert send(served, "DELETE", path_of("ann"), headers=other).error["code"] == "user_not_found"
+    for wrong in ("", "x" * 256, "\x80"):
+        refused = send(served, "DELETE", path_of("ann"), headers={"Idempotency-Key": wrong})
+        assert (refused.status, refused.error["param"]) == (400, "Idempotency-Key")
+    with Served(forwarding(upstream.url, store, anonymous_people=True)) as another:
+        assert send(another, "DELETE", path_of("ann"), headers=key).json == receipt.json
+    send(served, "POST", "/v1/users", record("ann"))
+    again = send(served, "DELETE", path_of("ann"), headers=key).json
+    assert (again["rows"]["users"], again["erased_at"] > receipt.json["erased_at"]) == (1, True)
 
 
 def test_a_cache_that_another_process_has_open_is_left_alone(served: Served, store: Path) -> None:
@@ -187,6 +225,36 @@ def test_the_command_line_asks_a_gateway_that_is_named(
         assert json.loads(_forget(store, "--gateway", served.url).stdout)["proven"] is True
     gone = _forget(store, "--gateway", served.url)
     assert (gone.exit_code, "cannot be reached" in gone.stderr) == (1, True)
+
+
+class _Breaking(http.server.BaseHTTPRequestHandler):
+    """Ends the first connection without an answer, as a gateway that dies, and answers the second."""
+
+    keys: ClassVar[list[str | None]] = []
+
+    def do_DELETE(self) -> None:
+        self.keys.append(self.headers["Idempotency-Key"])
+        if len(self.keys) > 1:
+            body = json.dumps({"error": {"message": "gone", "code": "user_not_found"}}).encode()
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_the_command_line_asks_again_with_the_same_key_if_the_gateway_dies(store: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Breaking) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        shown = _forget(store, "--gateway", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+    assert json.loads(shown.stdout)["error"]["type"] == "UnknownUserError"
+    assert len(_Breaking.keys) == 2
+    assert len({*_Breaking.keys} - {None}) == 1
 
 
 def test_without_a_gateway_the_command_line_forgets_by_itself(upstream: ApiServer, store: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import http.client
+import io
 import json
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +16,13 @@ import pytest
 from openai import OpenAI
 
 from idiolect.serve.heard import Heard
+from idiolect.serve.settings import GatewaySettings
 from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.jobs import Jobs
 from tests.api_server import ApiServer, Body, Stream
+from tests.postgresql import PostgresqlServer
 from tests.serve.requesting import path_of, record, send
-from tests.serve.serving import Reply, Served, forwarding, key
+from tests.serve.serving import Reply, Served, bearer, forwarding, key
 
 KEYS = (
     key("all", "k-all", scopes=("chat", "people")),
@@ -30,7 +35,8 @@ TURN = "Would you drink tea at noon?"
 def _answer(body: Body, number: int) -> Body | Stream:
     text = f"Green tea {number}, please."
     if body.get("stream"):
-        return Stream(text)
+        lingers = 0.1 if body["messages"][-1]["content"] == "lingering" else 0.0
+        return Stream(text, id=f"s{number}", lingers=lingers)
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return {"id": f"r{number}", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
@@ -87,6 +93,34 @@ def test_a_liked_answer_becomes_an_opinion_once(served: Served, stream: bool) ->
     assert _comment(served, response_id, rating="up").json == first.json | {"new": False}
     assert _comment(served, response_id, rating="down").error["code"] == "feedback_exists"
     assert _opinions(served) == {TURN: text}
+
+
+def test_an_answer_is_kept_if_its_client_goes_at_the_mark_of_the_end(served: Served, logs: io.StringIO) -> None:
+    body = {"model": "m", "user": "ann", "stream": True, "messages": [{"role": "user", "content": "lingering"}]}
+    connection = http.client.HTTPConnection(served.root.removeprefix("http://"), timeout=30)
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), bearer("k-all"))
+    reply = connection.getresponse()
+    read = b""
+    while b"[DONE]" not in read:
+        read += reply.read1(65536)
+    connection.close()
+    response_id = json.loads(read.partition(b"data: ")[2].partition(b"\n")[0])["id"]
+    assert _comment(served, response_id, rating="up", user="ann").json["opinion"] == "added"
+    time.sleep(0.2)
+    assert '"level":"error"' not in logs.getvalue()
+
+
+def test_a_comment_at_another_replica_finds_the_answer(
+    upstream: ApiServer, postgresql_server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDIOLECT_CACHE", str(tmp_path))
+    url = postgresql_server.create_store()
+    settings = GatewaySettings(upstream=f"{upstream.url}#m", store=url, port=0, keys=KEYS, workers=0)
+    with Served(settings) as one, Served(settings) as two:
+        send(one, "POST", "/v1/users", record("ann"), key="k-all")
+        response_id, _ = _asked(one)
+        assert _comment(two, response_id, rating="up").json["new"] is True
+        assert _comment(two, "never-there", rating="up").status == 404
 
 
 def test_own_words_choices_and_a_thumb_down(served: Served, store: Path) -> None:

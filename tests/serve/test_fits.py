@@ -16,6 +16,7 @@ from idiolect.models.doubles import FunctionModel
 from idiolect.serve.settings import GatewaySettings
 from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.jobs import Jobs
+from idiolect.store.schema import jobs
 from tests.api_server import ApiServer, Body, Hang
 from tests.cli import learning
 from tests.cli.learning import mimic
@@ -89,6 +90,28 @@ def test_a_fit_is_done_and_the_next_answer_uses_it(upstream: ApiServer, store: P
         assert not after.headers["x-idiolect-why"].startswith("nothing")
         again = _ended(served, _fit(served, **{"continue": True}).json["id"])
         assert (again["state"], again["result"]["continued"]) == ("done", True)
+
+
+def test_a_fit_whose_worker_died_after_the_result_was_stored_is_not_done_twice(
+    upstream: ApiServer, store: Path
+) -> None:
+    with _served(upstream, store) as served:
+        send(served, "POST", "/v1/users", person("ann"))
+        for expected in ("fermi", "continued"):
+            job = _ended(served, _fit(served, **{"continue": True}).json["id"])
+            assert job["state"] == "done", expected
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
+        learned = opened.personalization_record("ann", "fermi")
+        with opened.rows.writing() as connection:
+            running = connection.update(jobs).where(jobs.c.id == job["id"])
+            connection.execute(running.values(state="running", lease_until=learned.updated_at, result={}))
+    asked = len(upstream.requests)
+    with _served(upstream, store) as served:
+        last = _ended(served, job["id"])
+        assert (last["state"], last["attempts"], last["result"]["state"]) == ("done", 2, "learned")
+    assert len(upstream.requests) == asked
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened:
+        assert opened.personalization("ann", "fermi") == learned.payload
 
 
 def test_one_fit_of_a_user_at_a_time_and_a_replica_without_workers_watches_it(upstream: ApiServer, store: Path) -> None:

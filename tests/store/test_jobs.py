@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -154,9 +155,9 @@ def test_a_pause_holds_one_tenants_jobs(store: Store) -> None:
     _put(store)
     job = _queue(store).take()
     assert job is not None
-    pauses = Pauses(store.database, DEFAULT_TENANT)
+    pauses = Pauses(store.database, DEFAULT_TENANT, lease=60)
     _put(store, "bob")
-    with pauses.pausing(at_most=60):
+    with pauses.pausing():
         assert pauses.running()
         assert _queue(store).renew(job, {}) == "pause"
         assert _queue(store).release(job)
@@ -167,7 +168,18 @@ def test_a_pause_holds_one_tenants_jobs(store: Store) -> None:
         assert theirs is not None
         assert theirs.tenant == "other"
     assert _queue(store).take() is not None
-    with pauses.pausing(at_most=-1):
+
+
+def test_a_pause_lasts_as_long_as_its_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _put(store)
+    pauses = Pauses(store.database, DEFAULT_TENANT, lease=0.2)
+    with pauses.pausing():
+        time.sleep(0.5)
+        assert _queue(store).take() is None
+    monkeypatch.setattr(Pauses, "_renew", lambda *_: None)  # as if the process were dead
+    with pauses.pausing():
+        assert _queue(store).take() is None
+        time.sleep(0.3)
         assert _queue(store).take() is not None
 
 

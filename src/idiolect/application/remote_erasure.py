@@ -1,11 +1,14 @@
 """Forgetting a user by asking a gateway that is running: only it can drop what it keeps in memory and holds open.
 
 url, key, user → DELETE /v1/users/ID → receipt
+                     └ the connection broke → again, with the same Idempotency-Key → receipt
 """
 
 from __future__ import annotations
 
 import json
+import secrets
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,6 +20,7 @@ from idiolect.erasure.receipt import Found, Receipt
 from idiolect.errors import IdiolectError, UnknownUserError
 
 _SECONDS = 600.0  # a large store is searched twice
+_PAUSES = (1.0, 3.0, 9.0)  # seconds before a request that may have been received is sent again
 
 
 def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False) -> Receipt:
@@ -33,10 +37,10 @@ def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False) -
         IdiolectError: the gateway cannot be reached, or refuses.
     """
     address = f"{url.rstrip('/').removesuffix('/v1')}/v1/users/{quote(user_id, safe='')}"
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = {"Idempotency-Key": secrets.token_hex(16)} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
         with httpx2.Client(timeout=httpx2.Timeout(_SECONDS, connect=10.0), trust_env=not directly) as client:
-            reply = client.delete(address, headers=headers)
+            reply = _asked(client, address, headers)
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError):  # their messages may quote the address, with the id
         raise IdiolectError("the gateway cannot be reached, or did not answer; check its URL, and ask again") from None
     try:
@@ -50,6 +54,22 @@ def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False) -
     if isinstance(fault, dict) and fault.get("code") == "user_not_found":
         raise UnknownUserError(f"the gateway knows no user {user_id!r}")
     raise IdiolectError(f"the gateway answered with HTTP {reply.status_code}" + (f": {words}" if words else ""))
+
+
+def _asked(client: httpx2.Client, address: str, headers: Mapping[str, str]) -> httpx2.Response:
+    """Return the answer to a request for an erasure, which is sent again if the gateway ends before it answers."""
+    broken: httpx2.HTTPError | None = None
+    for pause in (0.0, *_PAUSES):
+        time.sleep(pause)
+        try:
+            return client.delete(address, headers=headers)
+        except (httpx2.ReadError, httpx2.RemoteProtocolError) as error:
+            broken = error
+        except httpx2.ConnectError:
+            if broken is None:  # nothing was sent
+                raise
+    assert broken is not None, "a request that did not break has an answer"
+    raise broken
 
 
 def receipt_of(document: Mapping[str, Any]) -> Receipt:

@@ -39,6 +39,7 @@ from idiolect.store.schema import (
     metadata,
     opinions,
     personalizations,
+    receipts,
     responses,
     tenants,
     users,
@@ -137,7 +138,7 @@ def utf8(text: str) -> bytes:
 def texts_of_others(connection: TenantConnection, user_id: str) -> Iterator[str]:
     """Yield every value in the rows, of all tenants, that are not the user's, and the SQL that creates the tables."""
     yield from (str(sa.schema.CreateTable(table)) for table in metadata.sorted_tables)
-    for table in (tenants, companions, groups, group_refits):
+    for table in (tenants, companions, groups, group_refits, receipts):
         yield from chain.from_iterable(_rows(connection.whole, table, sa.true()))
     theirs = (opinions, personalizations, checkpoints, group_members, group_sources, jobs, responses, feedback)
     of_others = [(table, of_another(connection, table, user_id)) for table in (users, *theirs, api_keys)]

@@ -3,7 +3,8 @@
     caches locked → canaries → found (so the search works) → delete: calls, artifacts, rows → scrub all → none found
 
 An erasure may be interrupted at any point. Until the rows are deleted, the person is still in the store and can be
-forgotten again. From then on, a mark makes the next opening of the store scrub it (`store.scrubbing`).
+forgotten again. From then on, a mark makes the next opening of the store scrub it (`store.scrubbing`), and the receipt
+is kept for whoever gave a key for it (`kept_receipts`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -22,6 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from idiolect.erasure import kept_receipts
 from idiolect.erasure.byte_search import SearchedFile
 from idiolect.erasure.caches import OpenedCaches, calls_of_other_tenants, opened_caches
 from idiolect.erasure.canaries import (
@@ -39,7 +41,7 @@ from idiolect.erasure.receipt import Found, Receipt, limits
 from idiolect.erasure.searching import Search, cache_paths
 from idiolect.erasure.served_rows import SERVED, served_texts
 from idiolect.errors import CacheError, StoreError, UnknownUserError
-from idiolect.models.calls.cache import CallCache, ForgottenCalls
+from idiolect.models.calls.cache import CallCache
 from idiolect.models.calls.cache.claims import erasing
 from idiolect.paths import printable_path
 from idiolect.people.user import unstorable_part
@@ -76,7 +78,7 @@ def artifact_folder(tenant_folder: Path, user_id: str) -> Path:
     return tenant_folder / "artifacts" / hashlib.sha256(user_id.encode()).hexdigest()
 
 
-def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -> Receipt:
+def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None, key: str | None = None) -> Receipt:
     """Delete all data about the user, in the store and in every cache used with it, and search for remnants.
 
     This also works for a user of whom only calls or artifacts are left. During the erasure nobody can open the caches.
@@ -85,6 +87,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
         store: the user's store.
         user_id: the id of the user to forget.
         cache: a cache of the store that the caller has open; the others are opened here.
+        key: a random key of whoever asks, for whom the receipt is kept (`kept_receipts`); None: it is not.
 
     Returns:
         The receipt. Its `unfinished` names files that could not be scrubbed yet.
@@ -95,33 +98,62 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None) -
         CacheError: another process is forgetting a user, or a cache cannot be read or written.
     """
     database = store.database
+    name = None if key is None else kept_receipts.name_of(user_id, key)
     of_tenant = opened_caches(database, tenant=store.tenant, held=cache)
     with of_tenant as caches, _excluding_others(store, user_id, caches.opened) as in_store:
         held = read_person_rows(store, user_id) if in_store else None
         search = Search(store, caches.opened, _canaries(store, user_id, caches.opened, held))
         before, _ = search.run()
-        deleted = _delete(store, user_id, caches.opened, in_store=in_store)
-        unfinished = _scrub_all(database, user_id, caches.opened, deleted.rows.mark)
+        draft = _draft(user_id, database, search, before, in_store=in_store, damaged=held is not None and held.damaged)
+        draft, marked = _delete(store, caches.opened, draft, name)
+        unfinished = _scrub_all(database, user_id, caches.opened, marked)
         after, files, faults = _searched_again(search)
-        return Receipt(
-            user_id=user_id,
+        receipt = replace(
+            draft,
             erased_at=datetime.now(UTC),
-            in_store=in_store,
-            rows=deleted.rows.counts,
-            begun_edits_deleted=deleted.rows.begun_edits,
-            calls_deleted=sum(calls.deleted for calls in deleted.calls),
-            calls_shared=sum(calls.unlinked for calls in deleted.calls),
-            artifacts=deleted.artifacts,
             searched_files=len(files),
             searched_bytes=sum(file.bytes for file in files),
-            canaries=len(search.canaries),
-            before=before,
             after=after,
             unreadable=tuple(printable_path(file.path) for file in files if not file.readable),
             caches_missed=caches.missed + _made_meanwhile(store, caches),
             unfinished=unfinished + faults,
-            limits=limits(on_server=database.kind != "sqlite", damaged=held is not None and held.damaged),
         )
+        if name is not None:
+            _keep(store, name, receipt)
+        return receipt
+
+
+def _draft(
+    user_id: str, database: Database, search: Search, before: Found, *, in_store: bool, damaged: bool
+) -> Receipt:
+    """Return the receipt of an erasure that has searched, and deleted nothing yet."""
+    return Receipt(
+        user_id=user_id,
+        erased_at=datetime.now(UTC),
+        in_store=in_store,
+        rows={},
+        begun_edits_deleted=0,
+        calls_deleted=0,
+        calls_shared=0,
+        artifacts=0,
+        searched_files=0,
+        searched_bytes=0,
+        canaries=len(search.canaries),
+        before=before,
+        after=Found({}),
+        unreadable=(),
+        caches_missed=(),
+        unfinished=(kept_receipts.UNFINISHED,),
+        limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
+    )
+
+
+def _keep(store: Store, name: str, receipt: Receipt) -> None:
+    """Keep the final receipt; if that fails, the unfinished one stays, because the deletion cannot be undone."""
+    try:
+        kept_receipts.finish(store.rows, name, receipt)
+    except StoreError as error:
+        _log.warning("the receipt of an erasure could not be kept to its end: %s", error)
 
 
 @contextmanager
@@ -221,19 +253,33 @@ def _results_of_others(store: Store, user_id: str, cache: CallCache) -> Iterator
                 yield from strings(call.result)
 
 
-@dataclass(frozen=True, slots=True)
-class _Deleted:
-    rows: _DeletedRows
-    calls: tuple[ForgottenCalls, ...]
-    artifacts: int
+def _delete(store: Store, caches: Sequence[CallCache], draft: Receipt, name: str | None) -> tuple[Receipt, str]:
+    """Delete all data, rows last, because the erasure can be repeated until then; without rows, set the mark first.
+
+    Args:
+        store: the store.
+        caches: the caches of calls.
+        draft: the receipt before the deletion.
+        name: name under which the receipt is kept; None: it is not.
+
+    Returns:
+        The receipt with what was deleted, and the mark of the erasure.
+    """
+    if draft.in_store:
+        return _delete_rows(store, _delete_files(store, caches, draft), name)
+    deleted, marked = _delete_rows(store, draft, name)
+    return _delete_files(store, caches, deleted), marked
 
 
-def _delete(store: Store, user_id: str, caches: Sequence[CallCache], *, in_store: bool) -> _Deleted:
-    """Delete all data, rows last, because the erasure can be repeated until then; without rows, set the mark first."""
-    rows = None if in_store else _delete_rows(store, user_id)
-    calls = tuple(cache.forget(user_id) for cache in caches)
-    artifacts = _delete_artifacts(store.tenant_folder, user_id)
-    return _Deleted(rows or _delete_rows(store, user_id), calls, artifacts)
+def _delete_files(store: Store, caches: Sequence[CallCache], draft: Receipt) -> Receipt:
+    """Delete calls and artifacts, and return the receipt with their numbers."""
+    calls = [cache.forget(draft.user_id) for cache in caches]
+    return replace(
+        draft,
+        calls_deleted=sum(each.deleted for each in calls),
+        calls_shared=sum(each.unlinked for each in calls),
+        artifacts=_delete_artifacts(store.tenant_folder, draft.user_id),
+    )
 
 
 def _scrub_all(database: Database, user_id: str, caches: Sequence[CallCache], name: str) -> tuple[str, ...]:
@@ -266,26 +312,22 @@ def _searched_again(search: Search) -> tuple[Found, list[SearchedFile], tuple[st
         return Found({}), [], (str(error),)
 
 
-@dataclass(frozen=True, slots=True)
-class _DeletedRows:
-    """Number of rows by table, number of other people whose edits are among them, and the mark of the erasure."""
+def _delete_rows(store: Store, draft: Receipt, name: str | None) -> tuple[Receipt, str]:
+    """Delete the user's rows, and those of others that contain what a group had learned from the user.
 
-    counts: Mapping[str, int]
-    begun_edits: int
-    mark: str
-
-
-def _delete_rows(store: Store, user_id: str) -> _DeletedRows:
-    """Delete the user's rows, and those of others that contain what a group had learned from the user."""
+    Returns:
+        The receipt with their numbers, which is kept if there is a name for it, and the mark of the erasure.
+    """
+    user_id = draft.user_id
     with store.rows.writing() as connection:
         lock_groups_of(connection, user_id)
         with suppress(UnknownUserError):  # only calls, artifacts or keys of theirs are left
             lock_known(connection, user_id, deleting=True)
-        rows = {name: _count(connection, column, user_id) for name, column in _TABLES.items()}
-        served = {name: _count(connection, column, user_id) for name, column in _SERVED.items()}
-        rows |= {name: count for name, count in served.items() if count}
+        rows = {table: _count(connection, column, user_id) for table, column in _TABLES.items()}
+        served = {table: _count(connection, column, user_id) for table, column in _SERVED.items()}
+        rows |= {table: count for table, count in served.items() if count}
         left = leave_groups(connection, user_id, now=datetime.now(UTC))  # deletes data that groups learned from them
-        rows |= {name: rows.get(name, 0) + count for name, count in left.rows.items()}
+        rows |= {table: rows.get(table, 0) + count for table, count in left.rows.items()}
         if keys := connection.changed(connection.delete(api_keys).where(api_keys.c.user_id == user_id)):
             rows["api_keys"] = keys
         connection.execute(connection.delete(users).where(users.c.id == user_id))  # cascades to the other tables
@@ -293,7 +335,10 @@ def _delete_rows(store: Store, user_id: str) -> _DeletedRows:
             _count(connection, column, user_id) for column in (*_TABLES.values(), *_SERVED.values(), *_OTHER_COLUMNS)
         ):
             raise StoreError(f"store {store.where}: could not delete all rows of user {user_id!r}")
-        return _DeletedRows(rows, len(left.begun_edits), mark(connection.whole))
+        deleted = replace(draft, erased_at=datetime.now(UTC), rows=rows, begun_edits_deleted=len(left.begun_edits))
+        if name is not None:
+            kept_receipts.begin(connection, name, deleted)
+        return deleted, mark(connection.whole)
 
 
 def _count(connection: TenantConnection, column: sa.Column[Any], user_id: str) -> int:

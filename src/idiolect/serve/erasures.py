@@ -4,6 +4,7 @@
           → store, artifacts, caches of calls → prompts that models keep → receipt
 
 An erasure goes on if its client leaves. It runs in a thread of its own, one at a time: it locks the caches of calls.
+Whoever gave a key with their request gets the receipt again, even if the process has died in between.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
+from idiolect.erasure import kept_receipts
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.receipt import Receipt
-from idiolect.errors import BusyError
+from idiolect.errors import BusyError, UnknownUserError
 from idiolect.serve.identity import Asker
 from idiolect.serve.personalizations import Personalizations
 from idiolect.store import Store
@@ -27,7 +29,7 @@ from idiolect.store.job_queue import Pauses
 
 WAIT_FOR_ANSWERS = 30.0  # seconds
 _WAIT_FOR_FITS = 60.0  # seconds; their workers notice within some, and calls in flight end
-_LONGEST_PAUSE = 600.0  # seconds after which fits go on, should this process die
+_PAUSE = 60.0  # seconds after which fits go on, should this process die
 _LOOK = 0.1  # seconds
 
 
@@ -85,12 +87,13 @@ class Erasures:
                 if self.erases(asker):
                     asyncio.ensure_future(self._notify())  # noqa: RUF006 - the erasure awaits what it does
 
-    async def erase(self, store: Store, asker: Asker) -> Receipt:
+    async def erase(self, store: Store, asker: Asker, key: str | None = None) -> Receipt:
         """Forget a user, and return the receipt; a second request for the same user gets the receipt of the first.
 
         Args:
             store: the store of the user's tenant.
             asker: the user.
+            key: a random key of whoever asks: with it they get the receipt again; None: only while the erasure runs.
 
         Raises:
             BusyError: answers of the user took too long; nothing was deleted.
@@ -101,7 +104,7 @@ class Erasures:
         task = self._running.get(asker)
         if task is None:
             self._personalizations.withhold(asker)
-            task = self._running[asker] = asyncio.ensure_future(self._erase(store, asker))
+            task = self._running[asker] = asyncio.ensure_future(self._erase(store, asker, key))
             task.add_done_callback(partial(self._done, asker))
         return await asyncio.shield(task)
 
@@ -111,12 +114,12 @@ class Erasures:
         if not task.cancelled():
             task.exception()  # whoever asked for it has it, if they are still there
 
-    async def _erase(self, store: Store, asker: Asker) -> Receipt:
+    async def _erase(self, store: Store, asker: Asker, key: str | None) -> Receipt:
         assert asker.user is not None, "an erasure is of a user"
         await self._until_unused(asker)
         async with self.turn:
             loop = asyncio.get_running_loop()
-            receipt = await loop.run_in_executor(self._thread, _forget, store, asker.user)
+            receipt = await loop.run_in_executor(self._thread, _forget_once, store, asker.user, key)
         if receipt.begun_edits_deleted:  # edits of others, whom the receipt does not name
             self._personalizations.clear()
         await self._forget_prompts()
@@ -134,13 +137,24 @@ class Erasures:
             self._unused.notify_all()
 
 
-def _forget(store: Store, user_id: str) -> Receipt:
+def _forget_once(store: Store, user_id: str, key: str | None) -> Receipt:
+    """Forget a user; if nothing is held about them any more, return the receipt that is kept for this key."""
+    try:
+        return _forget(store, user_id, key)
+    except UnknownUserError:
+        kept = None if key is None else kept_receipts.find(store, user_id, key)
+        if kept is None:
+            raise
+        return kept
+
+
+def _forget(store: Store, user_id: str, key: str | None) -> Receipt:
     """Forget a user while no fit of the tenant runs, because an erasure needs the tenant's caches for itself."""
-    pauses = Pauses(store.database, store.tenant)
+    pauses = Pauses(store.database, store.tenant, lease=_PAUSE)
     deadline = time.monotonic() + _WAIT_FOR_FITS
-    with pauses.pausing(at_most=_LONGEST_PAUSE):
+    with pauses.pausing():
         while pauses.running():
             if time.monotonic() > deadline:
                 raise BusyError("fits of other users are still ending their calls; try again in a moment")
             time.sleep(_LOOK)
-        return forget_user(store, user_id)
+        return forget_user(store, user_id, key=key)

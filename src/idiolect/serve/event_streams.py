@@ -45,6 +45,11 @@ def broken(error: HttpError) -> bytes:
     return event(error.document) + DONE
 
 
+def ends_with_mark(data: bytes) -> bool:
+    """Return whether the last of these events is the end that clients wait for, after which they may go."""
+    return data.rstrip().endswith(DONE.rstrip())
+
+
 def _end(data: bytes, separator: bytes) -> int:
     """Return where the last separator ends; 0 if there is none."""
     place = data.rfind(separator)

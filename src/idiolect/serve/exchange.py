@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from aiohttp import web
 from multidict import CIMultiDict
 
 REQUEST_ID = "X-Request-Id"
@@ -38,6 +39,7 @@ class Exchange:
         stopping: whether the server ends this request because it stops.
         hears: receives the bytes of a stream when they have been written; None: nobody.
         held: bytes of its body that are in memory.
+        heard: receives the response when all of a stream was written, once; None: nobody.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Exchange:
     stopping: bool = False
     hears: Callable[[bytes], None] | None = None
     held: int = 0
+    heard: Callable[[web.StreamResponse], None] | None = None
 
     def name(self, personalization: str, why: str) -> None:
         """Name what answers, and why."""
@@ -62,6 +65,12 @@ class Exchange:
         """Note that the model is asked now, for the first time."""
         if self.added is None:
             self.added = time.perf_counter() - self.started - self.waited
+
+    def is_whole(self, response: web.StreamResponse) -> None:
+        """Note that all of a stream was written, whatever its client does now."""
+        heard, self.heard = self.heard, None
+        if heard is not None:
+            heard(response)
 
     def headers(self) -> CIMultiDict[str]:
         """Return the headers of the response that describe the exchange."""

@@ -22,10 +22,10 @@ from idiolect.serve.logs import log
 from idiolect.store import Store
 from idiolect.store.responses import Response, Responses
 
+KEEPS_EVERY = 0.25  # seconds
 _MOST_BYTES = 2**20  # of an answer; a longer one is not kept
 _MOST_CHARACTERS = 50_000  # of a turn or an answer
 _MOST_WAITING = 5000  # responses; more are not kept
-_EVERY = 0.25  # seconds
 _ANY_COMPRESSION = 47  # for zlib: gzip or deflate, by its header
 
 
@@ -158,6 +158,6 @@ class Kept:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(KEEPS_EVERY)
             if self._waiting:
                 await asyncio.shield(self.write())

@@ -2,6 +2,8 @@
 
 Job → options → choices → open_learner → fit_stored (from its checkpoint) → Done
               └ "continue": prompts were learned → continue_learning → Done
+
+A job that is begun again, because its worker died, does what is left of it (`begun`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from idiolect.application.opinions import Continued, continue_learning
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import HaltedError, IdiolectError, StoreError, error_kind
 from idiolect.methods.personalization import Observer, Progress
+from idiolect.serve.begun import Begun, rounds_of
 from idiolect.store.jobs import Job, State
 
 _FERMI_PRESETS = Literal["api", "demo", "local", "paper", "paper-offline"]
@@ -75,12 +78,13 @@ class Done:
     error: str | None = None
 
 
-async def do_job(workspace: AsyncWorkspace, job: Job, observer: Observer) -> Done:
+async def do_job(workspace: AsyncWorkspace, job: Job, begun: Begun, observer: Observer) -> Done:
     """Do the work of a job.
 
     Args:
         workspace: a workspace of the job's own, of the user's tenant, with the limits of their budget.
         job: the job.
+        begun: what is noted with the job.
         observer: receives every step.
 
     Raises:
@@ -89,9 +93,9 @@ async def do_job(workspace: AsyncWorkspace, job: Job, observer: Observer) -> Don
     options = FitOptions.model_validate(dict(job.options))
     try:
         if options.continues and job.method == FERMI:
-            continued = await continue_learning(
-                workspace, job.user, iterations=options.iterations or 1, observer=observer
-            )
+            asked = options.iterations or 1
+            iterations = max(0, begun.rounds + asked - rounds_of(workspace.store, job.user))  # of those not stored yet
+            continued = await continue_learning(workspace, job.user, iterations=iterations, observer=observer)
             if continued is not None:
                 return Done("done", _continued_document(continued))
         learner = await open_learner(workspace, options.choices(CHAMELEON if job.method == CHAMELEON else FERMI))

@@ -57,15 +57,15 @@ class People:
         """The threads in which the request's work is done."""
         return self.context.gateway.threads
 
-    def check_reach(self, user_id: str) -> None:
-        """Check that the key reaches a user, and that they are not being erased.
+    def check_reach(self, user_id: str, *, erasing: bool = False) -> None:
+        """Check that the key reaches a user, and that they are not being erased, unless this request is `erasing`.
 
         Raises:
             HttpError: it does not (404, as for a user who is not there), or they are (409).
         """
         if self.only not in (None, user_id):
             raise unknown_user()
-        if self.context.gateway.erasures.erases(Asker(self.tenant, user_id)):
+        if not erasing and self.context.gateway.erasures.erases(Asker(self.tenant, user_id)):
             raise HttpError(409, "this user is being erased", code="user_being_erased", headers=_RETRY)
 
 
@@ -128,8 +128,12 @@ async def admitted_people(request: web.Request) -> People:
     return People(context, tenant, None if key is None else key.user, store)
 
 
-async def admitted_person(request: web.Request) -> Person:
+async def admitted_person(request: web.Request, *, erasing: bool = False) -> Person:
     """Return a request about the user that its path names.
+
+    Args:
+        request: the request.
+        erasing: whether it asks for their erasure, which it may also do while they are being erased.
 
     Raises:
         HttpError: as for `admitted_people`; the id is no text (400), the key does not reach them (404), or they are
@@ -137,7 +141,7 @@ async def admitted_person(request: web.Request) -> Person:
     """
     people = await admitted_people(request)
     user_id = user_of_path(request)
-    people.check_reach(user_id)
+    people.check_reach(user_id, erasing=erasing)
     return Person(people, user_id)
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from idiolect.serve.body import encoded
 from idiolect.serve.errors import SERVER, HttpError, as_http_error
-from idiolect.serve.event_streams import CONTENT_TYPE, broken
+from idiolect.serve.event_streams import CONTENT_TYPE, broken, ends_with_mark
 from idiolect.serve.exchange import Exchange
 
 _STREAM_HEADERS = {
@@ -68,26 +68,29 @@ async def stream_response(
     found.update(headers or {})
     response = web.StreamResponse(headers=found)
     await response.prepare(request)
+    whole = False  # then its client may go, and the answer counts as given all the same
     try:
         async with aclosing(chunks):
             async for chunk in chunks:
                 await response.write(chunk)
                 if exchange.hears is not None:
                     exchange.hears(chunk)
+                if not whole and ends_with_mark(chunk):
+                    whole = True
+                    exchange.is_whole(response)
+        exchange.is_whole(response)
+        await response.write_eof()
     except asyncio.CancelledError:
-        if not exchange.stopping:  # the client has gone
+        if not whole and not exchange.stopping:  # the client has gone
             exchange.broken = "client"
             raise
-        exchange.broken = "stopping"
-        await _end(response, STOPPING)
+        await _end(response, exchange, "stopping", None if whole else STOPPING)
     except ConnectionResetError:
-        exchange.broken = "client"
-        raise
+        if not whole:
+            exchange.broken = "client"
+            raise
     except Exception as error:
-        exchange.broken = "error"
-        await _end(response, as_http_error(error))
-        return response
-    await response.write_eof()
+        await _end(response, exchange, "error", None if whole else as_http_error(error))
     return response
 
 
@@ -133,7 +136,10 @@ async def long_response(
     return response
 
 
-async def _end(response: web.StreamResponse, error: HttpError) -> None:
+async def _end(response: web.StreamResponse, exchange: Exchange, why: str, error: HttpError | None) -> None:
+    """End a stream, with an error as its last event unless it was whole; `why` it broke is noted with the exchange."""
     with suppress(ConnectionError):
-        await response.write(broken(error))
+        if error is not None:
+            exchange.broken = why
+            await response.write(broken(error))
         await response.write_eof()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -24,6 +25,8 @@ from idiolect.application.run import CallSettings, Spending
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import CacheError, IdiolectError, StoreError
 from idiolect.methods.personalization import Progress
+from idiolect.models.calls.budget import Limits
+from idiolect.serve.begun import Begun, begin, left_uncounted
 from idiolect.serve.budgets import Budgets
 from idiolect.serve.identity import Asker
 from idiolect.serve.job_work import Done, do_job, progress_document
@@ -66,10 +69,11 @@ class WorkerSettings:
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A job in progress: what was observed, and what of its spending is counted already."""
+    """A job in progress: what is noted with it, what was observed, and what of its spending is counted already."""
 
     job: Job
     workspace: AsyncWorkspace
+    begun: Begun
     progress: dict[str, Any] = field(default_factory=dict)
     counted: Spending = field(default_factory=Spending)
     notice: str = ""
@@ -167,38 +171,56 @@ class Workers:
     async def _done(self, job: Job) -> str:
         """Do a job, and end it; return the state in which it is left."""
         store = await asyncio.to_thread(self._store_of, job.tenant)
+        begun = await asyncio.to_thread(begin, store, job)
+        if job.begun:
+            begun = await self._with_uncounted(job, begun)
         limits = await asyncio.to_thread(self._budgets.left, store, job.user)
         if limits is None:
             return await self._end(job, "", Done("failed", {}, self._budgets.message))
-        calls = replace(self._settings.calls, user=limits)
-        settings = WorkspaceSettings(
-            self._settings.target,
-            self._settings.model,
-            self._settings.optimizer,
-            calls=calls,
-            create=False,
-            tenant=job.tenant,
-        )
-        async with AsyncWorkspace(settings, models=self._models) as workspace:
-            work = _Work(job, workspace)
+        async with self._workspace(job, limits) as workspace:
+            work = _Work(job, workspace, begun)
             self._work.add(work)
             if self._stopped.is_set():
                 work.halt(_STOPS)
             try:
+                if not job.begun:
+                    await self._renew(work)
                 done = await self._watched(work)
             finally:
                 self._work.discard(work)
         return await self._end(job, work.notice, done)
 
+    def _workspace(self, job: Job, limits: Limits) -> AsyncWorkspace:
+        given = self._settings
+        settings = WorkspaceSettings(
+            given.target,
+            given.model,
+            given.optimizer,
+            calls=replace(given.calls, user=limits),
+            create=False,
+            tenant=job.tenant,
+        )
+        return AsyncWorkspace(settings, models=self._models)
+
+    async def _with_uncounted(self, job: Job, begun: Begun) -> Begun:
+        """Count what dead workers of a job spent after they had counted for the last time."""
+        async with self._workspace(job, Limits()) as workspace:
+            calls, money = left_uncounted(workspace, job, begun)
+        begun = begun.counting(calls, money)
+        renew = partial(self._queue.renew, job, job.progress, begun=begun.document, calls=calls, money=money)
+        await asyncio.to_thread(renew)
+        return begun
+
     async def _watched(self, work: _Work) -> Done:
         """Do the work, and renew the lease meanwhile and once after it."""
-        task = asyncio.ensure_future(do_job(work.workspace, work.job, work.observe))
-        noticed = asyncio.ensure_future(work.noticed.wait())
+        task = asyncio.ensure_future(do_job(work.workspace, work.job, work.begun, work.observe))
+        noticed, over = asyncio.ensure_future(work.noticed.wait()), False
         try:
-            while not task.done():
+            while not over:
                 pause = min(self._settings.lease / _RENEWALS, self._settings.grace if work.notice else inf)
                 first = {task} if noticed.done() else {task, noticed}
                 await asyncio.wait(first, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                over = task.done()  # asked before the last renewal, which then counts all that was spent
                 await self._renew(work)
                 if work.overdue(self._settings.grace):
                     return Done(None, {}, work.notice)
@@ -217,8 +239,9 @@ class Workers:
 
     async def _renew(self, work: _Work) -> None:
         calls, money = work.uncounted()
-        notice = await asyncio.to_thread(self._queue.renew, work.job, work.progress, calls=calls, money=money)
-        if notice:
+        work.begun = work.begun.counting(calls, money)
+        renew = partial(self._queue.renew, work.job, work.progress, begun=work.begun.document, calls=calls, money=money)
+        if notice := await asyncio.to_thread(renew):
             work.halt(notice)
 
     async def _end(self, job: Job, notice: str, done: Done) -> str:

@@ -11,8 +11,9 @@ another row (SKIP LOCKED), and the clock is the server's; on SQLite there is one
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from idiolect.errors import StoreError
 from idiolect.store.database import Database
 from idiolect.store.faults import damage_errors
 from idiolect.store.jobs import Job, State, job_of
@@ -81,12 +83,21 @@ class JobQueue:
         connection.execute(jobs.update().where(*named).values(changes))
         return job_of(connection.execute(sa.select(jobs).where(*named)).mappings().one())
 
-    def renew(self, job: Job, progress: Mapping[str, Any], *, calls: int = 0, money: Decimal | None = None) -> Notice:
+    def renew(
+        self,
+        job: Job,
+        progress: Mapping[str, Any],
+        *,
+        begun: Mapping[str, Any] | None = None,
+        calls: int = 0,
+        money: Decimal | None = None,
+    ) -> Notice:
         """Keep the lease of a job, note its progress, and count what was spent since the last time.
 
         Args:
             job: a job that this worker has taken.
             progress: counts and scores so far, without texts.
+            begun: what the next worker has to know, should this one die; None: as before.
             calls: calls that were made since the last time.
             money: what they cost, in dollars; None: unknown.
 
@@ -96,6 +107,8 @@ class JobQueue:
         """
         with self._writing() as (connection, now):
             values = {"lease_until": now + self._lease, "progress": checked_json(progress, at="the job's progress")}
+            if begun is not None:
+                values["begun"] = checked_json(begun, at="what was noted with the job")
             if not connection.execute(self._mine(job).values(values)).rowcount:
                 return "lost"
             if calls or money:
@@ -148,29 +161,42 @@ class Pauses:
     Args:
         database: the opened database.
         tenant: the tenant's id.
+        lease: seconds after which a pause ends by itself, should this process die; it is renewed four times as often.
     """
 
-    def __init__(self, database: Database, tenant: str) -> None:
-        self._database, self._tenant = database, tenant
+    def __init__(self, database: Database, tenant: str, *, lease: float) -> None:
+        self._database, self._tenant, self._lease = database, tenant, lease
 
     @contextmanager
-    def pausing(self, *, at_most: float) -> Iterator[None]:
-        """Let no job of the tenant begin while the context is open, and end those that run; see `running`.
-
-        Args:
-            at_most: seconds after which the pause ends by itself, should this process die.
-        """
-        token = secrets.token_hex(8)
+    def pausing(self) -> Iterator[None]:
+        """Let no job of the tenant begin while the context is open, and end those that run; see `running`."""
+        token, over = secrets.token_hex(8), threading.Event()
         with self._database.writing() as connection:
-            until = now_in(connection) + timedelta(seconds=at_most)
             connection.execute(job_pauses.delete().where(job_pauses.c.until < now_in(connection)))
-            connection.execute(job_pauses.insert().values(tenant_id=self._tenant, token=token, until=until))
+            self._put(connection, token)
+        renewing = threading.Thread(target=self._renew, args=(token, over), name="idiolect-pause", daemon=True)
+        renewing.start()
         try:
             yield
         finally:
-            mine = (job_pauses.c.tenant_id == self._tenant, job_pauses.c.token == token)
+            over.set()
+            renewing.join()
             with self._database.writing() as connection:
-                connection.execute(job_pauses.delete().where(*mine))
+                connection.execute(job_pauses.delete().where(*self._named(token)))
+
+    def _renew(self, token: str, over: threading.Event) -> None:
+        """Keep a pause until the event is set; while the store cannot be written, no job can be taken either."""
+        while not over.wait(self._lease / 4):
+            with suppress(StoreError), self._database.writing() as connection:
+                connection.execute(job_pauses.delete().where(*self._named(token)))
+                self._put(connection, token)
+
+    def _put(self, connection: Connection, token: str) -> None:
+        until = now_in(connection) + timedelta(seconds=self._lease)
+        connection.execute(job_pauses.insert().values(tenant_id=self._tenant, token=token, until=until))
+
+    def _named(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return job_pauses.c.tenant_id == self._tenant, job_pauses.c.token == token
 
     def running(self) -> bool:
         """Return whether a worker that is alive still has a job of the tenant."""

@@ -44,6 +44,7 @@ class Job:
         cancelling: whether it is to end, while a worker has it.
         attempts: number of workers that began it.
         progress: counts and scores so far, as JSON, without texts.
+        begun: what its workers noted for those after them, as JSON.
         result: what was learned, in numbers, as JSON.
         error: why it failed, or was given up; None if it did not.
         created_at, started_at, finished_at: when it was asked for, first begun, and ended.
@@ -59,6 +60,7 @@ class Job:
     cancelling: bool
     attempts: int
     progress: Mapping[str, Any]
+    begun: Mapping[str, Any]
     result: Mapping[str, Any]
     error: str | None
     created_at: datetime
@@ -86,6 +88,7 @@ def job_of(row: RowMapping) -> Job:
         cancelling=row["cancelling"],
         attempts=row["attempts"],
         progress=dict(row["progress"]),
+        begun=dict(row["begun"] or {}),
         result=dict(row["result"]),
         error=row["error"],
         created_at=row["created_at"],

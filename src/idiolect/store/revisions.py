@@ -30,6 +30,7 @@ _FIRST_REVISIONS = {  # of the tables that the first revision, "0001", did not h
     "tenants": "0005",
     "api_keys": "0005",
     **dict.fromkeys(("jobs", "job_pauses", "responses", "feedback", "spending"), "0006"),
+    "receipts": "0007",
 }
 _POSTGRESQL_LOCK = 0x1D101EC7  # any number that all versions of Idiolect agree on
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0006"
+REVISION = "0007"
 VERSION_TABLE = "idiolect_version"  # not Alembic's default, so that a database can be shared with other applications
 
 
@@ -137,6 +137,18 @@ erasures = sa.Table(
     sa.Column("begun_at", UtcDateTime, nullable=False),
 )
 
+# Receipts of erasures, for those who gave a key of their own with which to ask for them again; they name nobody.
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    _tenant_id(),
+    sa.Column("request", KEY, primary_key=True),  # hash of the person's id and that key, which is stored nowhere
+    sa.Column("finished", sa.Boolean, nullable=False),  # false: the search after the deletion is not over
+    sa.Column("receipt", sa.JSON, nullable=False),
+    sa.Column("erased_at", UtcDateTime, nullable=False),
+    _of_a_tenant(),
+)
+
 # Caches of calls that were used with this store outside its folder; an erasure has to reach them.
 companions = sa.Table(
     "companions", metadata, _tenant_id(), sa.Column("path", sa.Text, primary_key=True), _of_a_tenant()
@@ -250,6 +262,7 @@ jobs = sa.Table(
     sa.Column("cancelling", sa.Boolean, nullable=False),  # asked to end, while a worker has it
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("progress", sa.JSON, nullable=False),
+    sa.Column("begun", sa.JSON),  # what its workers noted for those after them
     sa.Column("result", sa.JSON, nullable=False),
     sa.Column("error", sa.Text),
     sa.Column("lease_owner", KEY),

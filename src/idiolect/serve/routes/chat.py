@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from idiolect.people.user import Question
@@ -26,15 +28,16 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         if asker.user is None or not gateway.kept.most:
             return await gateway.answers.chat(request, exchange, body, asker, applied)
         heard = Heard()
-        exchange.hears = heard.add
+        keep = partial(_keep, gateway, asker, question or body.last_question(messages), heard)
+        exchange.hears, exchange.heard = heard.add, keep
         response = await gateway.answers.chat(request, exchange, body, asker, applied)
-        if response.status == 200 and not exchange.broken:
-            _keep(gateway, asker, question or body.last_question(messages), response, heard)
+        if response.status == 200 and not exchange.streams:
+            keep(response)
         return response
 
 
 def _keep(
-    gateway: Gateway, asker: Asker, question: Question | None, response: web.StreamResponse, heard: Heard
+    gateway: Gateway, asker: Asker, question: Question | None, heard: Heard, response: web.StreamResponse
 ) -> None:
     """Keep what was asked and answered for a while, so that the user can comment on it."""
     if isinstance(response, web.Response) and isinstance(response.body, bytes):

@@ -13,6 +13,7 @@ from idiolect.people.json_line import object_problems
 from idiolect.serve.body import JsonBody
 from idiolect.serve.errors import NOT_FOUND, HttpError, invalid
 from idiolect.serve.gateway import Gateway
+from idiolect.serve.heard import KEEPS_EVERY
 from idiolect.serve.identity import Asker
 from idiolect.serve.person_requests import with_problems
 from idiolect.serve.responding import json_response
@@ -22,6 +23,7 @@ from idiolect.store import Store
 from idiolect.store.responses import Comment, Given, Learning, Responses
 
 _MOST_BYTES = 2**20  # of a comment
+_OTHERS_KEEP = (KEEPS_EVERY, 2 * KEEPS_EVERY, 5 * KEEPS_EVERY)  # seconds
 _Words = Annotated[str, Field(min_length=1, max_length=50_000)]
 
 
@@ -89,7 +91,7 @@ async def give_feedback(request: web.Request) -> web.StreamResponse:
         raise _no_response()
     try:
         with gateway.erasures.using(asker):
-            given = await gateway.threads.write(_give, gateway, store, comment, asker.user)
+            given = await _given(gateway, store, comment, asker.user)
     except UnknownUserError:
         given = None
     except ValueError as error:
@@ -116,6 +118,16 @@ def _comment_in(body: JsonBody) -> Comment:
     if problems := object_problems(document):
         raise with_problems(tuple(problems))
     return read_as(Feedback, document).comment()
+
+
+async def _given(gateway: Gateway, store: Store, comment: Comment, user_id: str | None) -> Given | None:
+    """Record a comment; wait a moment for a response that another replica may be about to keep."""
+    for pause in (*(_OTHERS_KEEP if store.database.kind != "sqlite" else ()), None):
+        given = await gateway.threads.write(_give, gateway, store, comment, user_id)
+        if given is not None or pause is None:
+            break
+        await asyncio.sleep(pause)
+    return given
 
 
 def _give(gateway: Gateway, store: Store, comment: Comment, user_id: str | None) -> Given | None:

@@ -19,6 +19,9 @@ from idiolect.serve.responding import json_response
 from idiolect.serve.wire import read_as
 from idiolect.store import Store
 
+_IDEMPOTENCY = "Idempotency-Key"
+_LONGEST_KEY = 255  # characters
+
 
 async def list_dispositions(request: web.Request) -> web.StreamResponse:
     """List what is stated of a user behind Fermi's prompts."""
@@ -74,11 +77,20 @@ async def erase_user(request: web.Request) -> web.StreamResponse:
     """Erase a user: everything in the store, artifacts, cached calls, and what the server keeps in memory.
 
     The receipt names what was deleted, and what a search for the user's words found before and after. Meanwhile, the
-    user's requests get the base model.
+    user's requests get the base model. Whoever sends a random `Idempotency-Key` of their own gets the receipt again
+    with it, for 30 days, whatever became of the first answer.
     """
-    person = await admitted_person(request)
+    key = _idempotency_key(request)
+    person = await admitted_person(request, erasing=True)
     gateway = person.people.context.gateway
     with people_faults():
-        receipt = await gateway.erasures.erase(person.people.store, person.asker)
+        receipt = await gateway.erasures.erase(person.people.store, person.asker, key)
     gateway.kept.forget(person.asker)
     return json_response(receipt_document(receipt), person.people.context.exchange)
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get(_IDEMPOTENCY)
+    if key is not None and not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise invalid(f"{_IDEMPOTENCY}: must have 1 to {_LONGEST_KEY} printable ASCII characters", param=_IDEMPOTENCY)
+    return key
