@@ -15,7 +15,7 @@ from aiohttp import web
 
 from idiolect.serve.errors import SERVER, HttpError
 from idiolect.serve.exchange import Exchange
-from idiolect.serve.threads import Threads
+from idiolect.serve.thread_pools import Threads
 
 _PLAIN, _PACKED = ("", "identity"), ("gzip", "x-gzip", "deflate")
 _ANY_HEADER, _NO_HEADER = 47, -15  # for zlib: what gzip and deflate begin with; deflate also without

@@ -31,7 +31,7 @@ from idiolect.serve.metrics import Metrics
 from idiolect.serve.personalizations import Applied, Personalizations
 from idiolect.serve.settings import GatewaySettings, key_of_environment, upstream_of
 from idiolect.serve.stored_keys import StoredKeys
-from idiolect.serve.threads import Threads
+from idiolect.serve.thread_pools import Threads
 from idiolect.serve.tracing import Span, no_span, open_tracing
 from idiolect.serve.worker import LEASE, Workers, WorkerSettings
 from idiolect.serve.working import working

@@ -25,7 +25,7 @@ from idiolect.serve.errors import AUTHENTICATION, NOT_FOUND, SERVER, HttpError, 
 from idiolect.serve.identity import LONGEST_ID, Asker
 from idiolect.serve.keys import PEOPLE
 from idiolect.serve.routes.context import Context, admitted, body_bytes
-from idiolect.serve.threads import Threads
+from idiolect.serve.thread_pools import Threads
 from idiolect.store import DEFAULT_TENANT, Store
 
 T = TypeVar("T")
