@@ -98,11 +98,13 @@ def test_a_liked_answer_becomes_an_opinion_once(served: Served, stream: bool) ->
 def test_an_answer_is_kept_if_its_client_goes_at_the_mark_of_the_end(served: Served, logs: io.StringIO) -> None:
     body = {"model": "m", "user": "ann", "stream": True, "messages": [{"role": "user", "content": "lingering"}]}
     connection = http.client.HTTPConnection(served.root.removeprefix("http://"), timeout=30)
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), bearer("k-all"))
+    headers = {"Content-Type": "application/json", **bearer("k-all")}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
     reply = connection.getresponse()
     read = b""
     while b"[DONE]" not in read:
-        read += reply.read1(65536)
+        assert (part := reply.read1(65536)), read
+        read += part
     connection.close()
     response_id = json.loads(read.partition(b"data: ")[2].partition(b"\n")[0])["id"]
     assert _comment(served, response_id, rating="up", user="ann").json["opinion"] == "added"
