@@ -40,9 +40,10 @@ class Hang:
 
 @dataclass(frozen=True)
 class Drop:
-    """Breaks the connection after so many bytes of the answer's body; None: before its head."""
+    """Breaks the connection after so many bytes of the body of an answer; None: before its head."""
 
     after: int | None = 20
+    text: str = "Yes"
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,7 @@ def vector(text: str, dimensions: int = 8) -> list[float]:
 
 
 async def _play(request: web.Request, answer: Answer, payload: Callable[[str], Body]) -> web.StreamResponse:
-    proper = json.dumps(payload("Yes"))
+    proper = json.dumps(payload(answer.text if isinstance(answer, Drop) else "Yes"))
     match answer:
         case str() | dict() | list() | Refusal() | AbsurdUsage() | NoChoices():
             return await _send(request, json.dumps(_payload(answer, payload)))

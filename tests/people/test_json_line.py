@@ -78,6 +78,27 @@ def test_number_of_values_is_limited() -> None:
     assert object_problems({"a": [1] * MAX_VALUES}) == [TOO_MANY_VALUES]
 
 
+@pytest.mark.parametrize("part", ["1", "{}", '"a,\\",[\\\\"'])
+def test_more_values_than_a_record_may_have_are_not_parsed(part: str) -> None:
+    line = f'{{"a": [{",".join([part] * (MAX_VALUES + 1))}]}}'
+    with pytest.raises(UnreadableLineError, match="contains more than 250,000 values"):
+        parse_object(line.encode())
+    assert len(parse_object(line.replace(f"{part},", "", 1).encode())["a"]) == MAX_VALUES
+
+
+@pytest.mark.parametrize(
+    "text", ["," * MAX_VALUES, '\\"' * MAX_VALUES + "," * MAX_VALUES, "\\\\" * MAX_VALUES + "," * MAX_VALUES]
+)
+def test_commas_in_texts_are_no_values(text: str) -> None:
+    assert set(parse_object(f'{{"a": "{text}", "b": 1}}'.encode())) == {"a", "b"}
+
+
+@pytest.mark.parametrize("line", ['{"a": "%s', '{"a": "%s\\', '{"a": [%s', '"' * 3 * MAX_VALUES + "%s"])
+def test_commas_of_a_line_that_does_not_end_are_counted_quickly(line: str) -> None:
+    with pytest.raises(UnreadableLineError):
+        parse_object((line % ("," * MAX_VALUES)).encode())
+
+
 def test_values_that_json_does_not_know_are_found() -> None:
     record = {"a": {1, 2}, "b": float("nan"), 3: "x", "c": {"d": (1,)}}
     assert [str(problem) for problem in object_problems(record)] == [  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from idiolect.people.json_line import MAX_VALUES
 from idiolect.people.user import Opinion, Question, User, UserProfile
-from idiolect.people.user_record import InvalidRecordError, user_from_record, user_to_record
+from idiolect.people.user_record import MAX_FAULTS, InvalidRecordError, user_from_record, user_to_record
 from tests.people.strategies import any_json, users
 
 NOT_ONE = "opinions[0].answer: is not one of the"
@@ -190,6 +190,13 @@ def test_all_faults_of_a_record_are_reported_at_once() -> None:
         "opinions[0].choices",
         "opinions[0].answer",
         "opinions[1]",
+    ]
+
+
+def test_very_many_faults_are_counted_and_not_listed() -> None:
+    assert problems_of({"id": "u", "texts": [1] * MAX_FAULTS})[-1].startswith(f"texts[{MAX_FAULTS - 1}]: must be text")
+    assert problems_of({"id": "u", "texts": [1] * (MAX_FAULTS + 1)}) == [
+        "line: has 10,001 faults, too many to list them"
     ]
 
 

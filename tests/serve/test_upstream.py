@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -102,6 +103,26 @@ def test_headers_are_passed_and_kept_back(served: Served, upstream: Scripted) ->
     received = upstream.last.headers
     assert (received["openai-beta"], received["traceparent"], received["x-request-id"]) == ("b=v1", "00-a", "mine-1")
     assert "x-secret" not in received
+
+
+LONG = {**chat_payload("x" * 3_000_000, {"model": "m"}), "long": True}
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_a_long_answer_passes_as_it_comes(served: Served, upstream: Scripted, user: str) -> None:
+    upstream.answers(Status(200, {"X-RateLimit-Remaining-Requests": "9"}, LONG))
+    reply = served.ask(body={**HELLO, "user": user})
+    assert (reply.status, reply.json, reply.headers["x-ratelimit-remaining-requests"]) == (200, LONG, "9")
+    assert int(reply.headers["content-length"]) == len(reply.body)
+    assert (reply.headers["x-idiolect-personalization"] == "base") == (user == "nobody")
+
+
+def test_a_long_answer_that_breaks_does_not_look_whole(served: Served, upstream: Scripted) -> None:
+    upstream.answers(Drop(2_000_000, "x" * 3_000_000))
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        served.ask(body=HELLO)
+    upstream.answers("Yes")
+    assert served.ask(body=HELLO).status == 200
 
 
 @pytest.mark.parametrize("given", ["a b", "x" * 200, "ä", "a\tb"])

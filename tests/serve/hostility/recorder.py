@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.serve.hostility.world import CANARY
 
 KEY = "upstream-key-3b1f0c8d5e"  # the gateway's own
 FLOOD, LARGE = "flood", "large"  # models: a stream without an end, and an answer of 32 MB
-_KEPT = 2**16  # bytes of a body of which the conversation is kept
+_KEPT = 2**18  # bytes of a body that is read; of a longer one, only canaries are noted
 _ECHO = 2000  # characters
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -38,7 +39,7 @@ class Seen:
         id: its id; those of attacks begin with the attack's.
         canaries: those in its body.
         headers: all of them, in one text.
-        messages: its conversation; None if it is too long, or none.
+        messages: its conversation; None if it is too long to be read, or none.
     """
 
     id: str
@@ -80,16 +81,14 @@ class _Upstream:
         """Keep a request, and answer it."""
         data = await request.read()
         headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
-        try:
-            body: Any = json.loads(data)
-        except (ValueError, RecursionError):
-            body = {}
-        body = body if isinstance(body, dict) else {}
-        messages = body.get("messages") if len(data) <= _KEPT else None
+        body = _object(data) if len(data) <= _KEPT else {}
+        messages = body.get("messages")
         canaries = sorted({found.decode() for found in CANARY.findall(data)})
         self._seen.append((request.headers.get("X-Request-Id", ""), canaries, headers, messages))
         if body.get("model") == FLOOD:
             return await _flood(request)
+        if body.get("model") == LARGE:
+            return web.Response(body=_large(), content_type="application/json")
         answer = _answer(len(self._seen), body)
         if body.get("stream") is True:
             return await _stream(request, answer)
@@ -112,10 +111,25 @@ async def _flood(request: web.Request) -> web.StreamResponse:
         return response
 
 
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+@lru_cache(maxsize=1)
+def _large() -> bytes:
+    answer = _answer(0, {})
+    answer["choices"][0]["message"]["content"] = "x" * 2**25
+    return json.dumps(answer).encode()
+
+
 def _answer(number: int, body: dict[str, Any]) -> dict[str, Any]:
     echo = json.dumps(body.get("messages", body))[:_ECHO]
-    text = "x" * 2**25 if body.get("model") == LARGE else f"always\n{echo}"  # a choice first, which fits read
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    message = {"role": "assistant", "content": f"always\n{echo}"}  # a choice first, which fits read
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     head = {"id": f"chatcmpl-{number:08d}", "object": "chat.completion", "created": 1, "model": "m"}
     return {**head, "choices": [choice], "usage": usage}

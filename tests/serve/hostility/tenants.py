@@ -103,7 +103,7 @@ def _fit(world: World, rng: random.Random, id: str) -> Attack:
     """A fit of beta, under its own user and under one of alpha's."""
     user, job = rng.choice(world.jobs[BETA])
     method, rest = rng.choice((("GET", ""), ("DELETE", ""), ("GET", "/events")))
-    named = rng.choice((user, "ann", "sandbox-0"))
+    named = rng.choice((user, "ann"))
     return _pair(
         world,
         id,
