@@ -103,7 +103,8 @@ def test_an_answer_is_kept_if_its_client_goes_at_the_mark_of_the_end(served: Ser
     reply = connection.getresponse()
     read = b""
     while b"[DONE]" not in read:
-        assert (part := reply.read1(65536)), read
+        part = reply.read1(65536)
+        assert part, read
         read += part
     connection.close()
     response_id = json.loads(read.partition(b"data: ")[2].partition(b"\n")[0])["id"]

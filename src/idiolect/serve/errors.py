@@ -57,8 +57,13 @@ class HttpError(IdiolectError):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body of the response."""
-        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
+        """The body of the response. Names that the client gave are shown without half characters, which no JSON has."""
+        message, param = (None if text is None else _whole(text) for text in (str(self), self.param))
+        return {"error": {"message": message, "type": self.kind, "param": param, "code": self.code}}
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 # By the most specific class; messages of these classes may name paths, models or people, so each gets words of its own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -42,7 +43,7 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
         return Jobs(store.rows).put(user_id, method, options.model_dump(by_alias=True, exclude_none=True))
 
     job, new = await person.work(put, writes=True)
-    place = f"{request.rel_url.raw_path.rstrip('/')}/{job.id}"
+    place = f"/v1/users/{quote(person.id, safe='')}/fits/{job.id}"
     if not new:
         message = f"the fit {job.id} of this user is {job.state}; one fit at a time"
         raise HttpError(409, message, code="fit_active", headers={"Location": place})
