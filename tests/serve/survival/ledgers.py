@@ -28,6 +28,7 @@ class Ledger:
         texts: their texts.
         feedback: kinds of comments, by the id of the response.
         fits: ids of their fits.
+        ended: ids of those whose end was seen.
         learned: whether prompts were learned for them.
     """
 
@@ -36,6 +37,7 @@ class Ledger:
     texts: list[str] = field(default_factory=list)
     feedback: dict[str, str] = field(default_factory=dict)
     fits: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     learned: bool = False
 
     def check(self, tally: Tally, store: Store) -> None:

@@ -70,7 +70,7 @@ class Load:
             assert not thread.is_alive(), "somebody waits for an answer"
         self.raise_failure()
         for client, ledger in zip(self.clients[1:], self.ledgers, strict=True):
-            for job in sorted(ledger.fits):
+            for job in sorted(ledger.fits - ledger.ended):
                 self._ended(client, ledger, job)
 
     def raise_failure(self) -> bool:
@@ -150,15 +150,17 @@ class Load:
             return
 
     def _learn(self, client: Client, ledger: Ledger) -> None:
-        """Ask for a fit, unless comments have, and wait for its end; once more if it was given up."""
+        """Ask for a fit, unless one that learns from comments is active, and wait for the end of all of them."""
         job = client.ask_for_fit(ledger.user, _CONTINUE, ledger.fits)
         if job is not None:
             ledger.fits.add(job)
-            with self._counting("fitting"):
-                self._ended(client, ledger, job)
+        with self._counting("fitting"):
+            for each in sorted(ledger.fits - ledger.ended):
+                self._ended(client, ledger, each)
 
     def _ended(self, client: Client, ledger: Ledger, job: str) -> None:
         ended = client.wait_for_fit(ledger.user, job)
+        ledger.ended.add(job)
         ledger.learned = ledger.learned or ended["state"] == "done"
 
     def _leaving(self) -> None:
@@ -171,7 +173,8 @@ class Load:
             known = set[str]()
             if number % 2:
                 self.clients[0].ask_for_fit(user_id, FIT, known)
-            streamed = self.clients[0].stream(talk(user_id, "A starter?"))
+            with self._counting("streaming"):
+                streamed = self.clients[0].stream(talk(user_id, "A starter?"))
             said = {"response_id": streamed.id, "user": user_id, "said": "I would have nettle broth."}
             self.clients[0].send("POST", "/v1/feedback", said)
             self._erase(user_id)
