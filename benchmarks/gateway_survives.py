@@ -8,7 +8,7 @@ with a gateway that kills itself there (SIGKILL); `server-writes` does so on Pos
 that create and revoke keys; `kills` kills a gateway on SQLite at random moments; `replicas` kills two of them on one
 PostgreSQL in turn, for which a server has to be installed (initdb). Clients send again what was not answered.
 Processes, HTTP, SQLite, PostgreSQL and the fits are real; the model is a server that answers at once. Only the leases
-are shorter, a second instead of a minute.
+are shorter, two seconds instead of a minute.
 """
 
 from __future__ import annotations

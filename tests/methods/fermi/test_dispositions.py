@@ -550,6 +550,14 @@ def test_edits_leave_the_numbers_as_they_are() -> None:
         DispositionEdits(strike=(1, 2), restore=(2,))
 
 
+def test_changes_that_are_sent_twice_change_nothing_the_second_time() -> None:
+    ones = (Disposition("likes cats", trials=(Trial(0, 0.2, 0.9),)), Disposition("loves mud", trials=(Trial(1, 0, 1),)))
+    edits = DispositionEdits(strike=(2,), reword=((1, "I adore cats"),), add=("I sleep late", "likes dogs"))
+    once = edited(ones, edits)
+    assert edited(once, edits) == once
+    assert len(once) == 4
+
+
 def test_what_two_optimizers_stated_alike_has_one_number() -> None:
     ones = (
         Disposition("likes tea", (1,), (1, 2), 0, (HARMS,)),

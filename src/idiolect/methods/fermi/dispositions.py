@@ -226,7 +226,8 @@ def edited(dispositions: Sequence[Disposition], edits: DispositionEdits) -> tupl
         shown = [place for place, each in enumerate(now) if each.shown]
         same = [place for place in shown if disposition_key(now[place].stated) == disposition_key(text)]
         for place in same:
-            now[place] = replace(now[place], wording=text, struck=False)
+            one = replace(now[place], struck=False)
+            now[place] = _reworded(one, text) if one.origin == "person" else replace(one, wording=text)
         if not same:
             now.append(Disposition(text, origin="person"))
     return tuple(now)
