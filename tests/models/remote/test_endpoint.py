@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from idiolect.errors import SettingsError
-from idiolect.models.remote.endpoint import Endpoint, headers_for, is_remote_name, parse_endpoint, read_key
+from idiolect.models.remote.endpoint import Endpoint, headers_for, is_remote_name, key_advice, parse_endpoint, read_key
 
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IDIOLECT_API_KEY", "IDIOLECT_API_KEY_LOCALHOST_8000")
 
@@ -101,9 +101,15 @@ def test_key_is_taken_from_the_nearest_variable(monkeypatch: pytest.MonkeyPatch)
 
 def test_key_is_required_at_openai_only() -> None:
     for name in ("gpt-4o", "https://api.openai.com/v1#m"):
-        with pytest.raises(SettingsError, match="set the environment variable"):
+        with pytest.raises(SettingsError, match=r"set the environment variable OPENAI_API_KEY$"):
             read_key(parsed(name))
     assert read_key(parsed("http://localhost:8000/v1#m")) == "none"
+
+
+def test_advice_on_a_refused_key_names_every_variable_that_it_may_be_in() -> None:
+    advice = key_advice(parsed("https://api.openai.com/v1#m"), "sk-any")
+    assert advice == "check the key in IDIOLECT_API_KEY_API_OPENAI_COM or IDIOLECT_API_KEY or OPENAI_API_KEY"
+    assert key_advice(parsed("gpt-4o"), "sk-any") == "check the key in OPENAI_API_KEY"
 
 
 def test_key_that_cannot_be_one_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)$")
 _VERSION = re.compile(r"api-version=[A-Za-z0-9._-]{1,40}")
 _KEY = "IDIOLECT_API_KEY"
+_OPENAI_KEY = "OPENAI_API_KEY"
 _ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _NO_KEY = "none"  # servers that require no key ignore it; the client requires one
 
@@ -97,7 +98,7 @@ def parse_endpoint(name: str) -> Endpoint | None:
         named = _model(model) if model.strip() else deployment[1] if deployment else ""
         return Endpoint(base_url, named, variable, query=query)
     base_url, query = _base_url(os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI_URL, "OPENAI_BASE_URL")
-    return Endpoint(base_url, _model(name.removeprefix(_OPENAI)), "OPENAI_API_KEY", openai=True, query=query)
+    return Endpoint(base_url, _model(name.removeprefix(_OPENAI)), _OPENAI_KEY, openai=True, query=query)
 
 
 def read_key(endpoint: Endpoint) -> str:
@@ -106,20 +107,19 @@ def read_key(endpoint: Endpoint) -> str:
     Raises:
         SettingsError: the endpoint is OpenAI's own and no key is set, or the value that is set can't be a key.
     """
-    at_openai = urlsplit(endpoint.base_url).hostname == _OPENAI_HOST
-    for variable in _variables(endpoint, at_openai):
+    for variable in _variables(endpoint):
         if key := os.environ.get(variable, "").strip():
             if not (key.isascii() and key.isprintable() and " " not in key):
                 raise SettingsError(f"the value of {variable} can't be a key: it has spaces or unusual characters")
             return key
-    if at_openai:
-        raise SettingsError(f"OpenAI requires a key: set the environment variable {endpoint.key_variable}")
+    if _at_openai(endpoint):
+        raise SettingsError(f"OpenAI requires a key: set the environment variable {_OPENAI_KEY}")
     return _NO_KEY
 
 
 def key_advice(endpoint: Endpoint, key: str) -> str:
     """Return advice for a message about a refused key, or about a missing one."""
-    variables = endpoint.key_variable + ("" if endpoint.openai else f" or {_KEY}")
+    variables = " or ".join(_variables(endpoint))
     return f"it requires a key; set {variables}" if key == _NO_KEY else f"check the key in {variables}"
 
 
@@ -141,10 +141,14 @@ def headers_for(endpoint: Endpoint, key: str) -> dict[str, str]:
     return headers
 
 
-def _variables(endpoint: Endpoint, at_openai: bool) -> tuple[str, ...]:
+def _at_openai(endpoint: Endpoint) -> bool:
+    return urlsplit(endpoint.base_url).hostname == _OPENAI_HOST
+
+
+def _variables(endpoint: Endpoint) -> tuple[str, ...]:
     if endpoint.openai:
         return (endpoint.key_variable,)
-    return (endpoint.key_variable, _KEY, "OPENAI_API_KEY") if at_openai else (endpoint.key_variable, _KEY)
+    return (endpoint.key_variable, _KEY, *[_OPENAI_KEY] * _at_openai(endpoint))
 
 
 def _base_url(url: str, what: str) -> tuple[str, str]:
