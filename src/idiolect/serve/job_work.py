@@ -22,6 +22,7 @@ from idiolect.application.opinions import Continued, continue_learning
 from idiolect.application.workspace import AsyncWorkspace
 from idiolect.errors import HaltedError, IdiolectError, StoreError, error_kind
 from idiolect.methods.personalization import Observer, Progress
+from idiolect.models.catalog import missing_for_similarity
 from idiolect.serve.begun import Begun, rounds_of
 from idiolect.store.jobs import Job, State
 
@@ -42,7 +43,14 @@ class FitOptions(BaseModel):
     ] = False
     preset: _FERMI_PRESETS | ChameleonPresetName | None = None
     answering: AnsweringMode | None = None
-    similarity: Annotated[str | None, Field(max_length=200, pattern="^(bm25|minilm)$")] = None
+    similarity: Annotated[
+        str | None,
+        Field(
+            max_length=200,
+            pattern="^(bm25|minilm)$",
+            description="How questions are compared; by default the preset's, or bm25 without the packages for it.",
+        ),
+    ] = None
     iterations: Annotated[_Count | None, Field(description="Rounds of learning; Fermi's.")] = None
     max_tokens: Annotated[int | None, Field(ge=1, le=100_000, strict=True)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
@@ -56,11 +64,17 @@ class FitOptions(BaseModel):
         return FermiChoices(
             self.preset,
             self.answering,
-            self.similarity,
+            self.similarity or self._installed_similarity,
             iterations=self.iterations,
             max_tokens=self.max_tokens,
             seed=self.seed,
         )
+
+    @property
+    def _installed_similarity(self) -> str | None:
+        """Name of the similarity in place of the preset's, where a gateway that only forwards lacks packages for it."""
+        lacks = self.preset in (None, "api") and missing_for_similarity("minilm") is not None
+        return "bm25" if lacks else None
 
 
 @dataclass(frozen=True, slots=True)
