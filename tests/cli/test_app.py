@@ -54,6 +54,11 @@ def test_version_and_help_go_to_stdout() -> None:
     assert shown.stderr == ""
 
 
+def test_the_package_is_the_command_as_well() -> None:
+    done = subprocess.run([sys.executable, "-m", "idiolect", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, command("--version").stdout, "")
+
+
 def test_help_needs_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['idiolect', '--help']\nfrom idiolect.cli.app import main\n"
@@ -257,11 +262,12 @@ def every_command() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("path", every_command(), ids=" ".join)
-def test_help_of_every_command_shows_an_example(path: tuple[str, ...]) -> None:
+def test_help_of_every_command_shows_an_example_and_no_type_of_typers(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*path, "--help"])
     assert result.exit_code == 0
     assert "Example" in result.stdout
     assert "  idiolect " in result.stdout
+    assert "range>" not in result.stdout, "numbers have a name that says what they are"
 
 
 def test_commands_are_functions_with_docstrings() -> None:

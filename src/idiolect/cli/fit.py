@@ -90,7 +90,7 @@ ProposersOption = Annotated[
     ),
 ]
 IterationsOption = Annotated[
-    int | None, option("Fermi: number of learning rounds. Default: set by the preset.", min=1, max=10_000)
+    int | None, option("Fermi: number of learning rounds. Default: set by the preset.", "N", min=1, max=10_000)
 ]
 PresetOption = Annotated[
     PresetName | None,

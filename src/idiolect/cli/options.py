@@ -88,7 +88,7 @@ UserIdArgument = Annotated[str, typer.Argument(metavar="ID", help="User's id.", 
 GroupIdArgument = Annotated[str, typer.Argument(metavar="NAME", help="Group's name.", show_default=False)]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 OrdinalOption = Annotated[bool, typer.Option("--ordinal", help="Treat the choices as an ordered scale.")]
-SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MOST_SEED)]
+SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MOST_SEED, metavar="N")]
 
 BudgetCalls = Annotated[int | None, option(_most("number of calls", _RUN), "N", min=1)]
 BudgetTokens = Annotated[int | None, option(_most("number of tokens, prompts and answers,", _RUN), "N", min=1)]

@@ -163,8 +163,8 @@ async def test_a_thousand_opinions_work() -> None:
     assert len(await respondent.answer([o.question for o in learned.opinions[:3]])) == 3
 
 
-async def test_someone_with_texts_only_is_refused() -> None:
-    with pytest.raises(PersonalizationError, match="'ann' has no opinions"):
+async def test_someone_with_texts_only_is_refused_with_the_method_that_learns_from_texts() -> None:
+    with pytest.raises(PersonalizationError, match=r"'ann' has no opinions.* the method chameleon from texts"):
         await learn(User("ann", texts=("I like tea.",)), preset("paper"))
 
 

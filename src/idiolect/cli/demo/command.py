@@ -14,8 +14,8 @@ _MOST_WRITERS = 2
 
 
 def demo(
-    people: Annotated[int, typer.Option(min=1, max=_MOST_PEOPLE, help="Number of people.")] = 2,
-    writers: Annotated[int, typer.Option(min=0, max=_MOST_WRITERS, help="Number of writers.")] = 1,
+    people: Annotated[int, typer.Option(min=1, max=_MOST_PEOPLE, metavar="N", help="Number of people.")] = 2,
+    writers: Annotated[int, typer.Option(min=0, max=_MOST_WRITERS, metavar="N", help="Number of writers.")] = 1,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:

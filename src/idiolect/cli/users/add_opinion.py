@@ -34,7 +34,10 @@ def add_opinion(
         bool, typer.Option("--learn/--no-learn", help="Continue learning with the opinion, if prompts were learned.")
     ] = True,
     iterations: Annotated[
-        int, typer.Option(min=0, help="Number of further learning rounds; 0 only scores the known prompts again.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Number of further learning rounds; 0 only scores the known prompts again."
+        ),
     ] = 1,
     budget_calls: options.BudgetCalls = None,
     budget_tokens: options.BudgetTokens = None,

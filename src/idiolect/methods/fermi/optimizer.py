@@ -97,7 +97,10 @@ class Fermi:
             HaltedError: the run was halted before anything was scored.
         """
         if not user.opinions:
-            raise PersonalizationError(f"user {user.id!r} has no opinions: Fermi learns from answered questions")
+            instead = ", and the method chameleon from texts" if user.texts else ""
+            raise PersonalizationError(
+                f"user {user.id!r} has no opinions: Fermi learns from answered questions{instead}"
+            )
         user = considered(user, self._settings)
         roles = deal_roles(user, self._settings)
         ends_with: Step = "score" if self._settings.search.crossing > 1 else "propose"
