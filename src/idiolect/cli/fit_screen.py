@@ -96,7 +96,14 @@ class FitScreen:
         for note in (*notes, halted_by):
             if note is not None and note not in printed:
                 err().print(one_line(note), markup=False)
-        err().print(f"{self._counts()}; {cost_line(self._spending())}", markup=False)
+        err().print(f"{self._counts()}; {self._cost()}", markup=False)
+
+    def _cost(self) -> str:
+        """Return the cost; what a model that is edited computes is in the table, and costs nothing."""
+        spending = self._spending()
+        if self._method == CHAMELEON and not spending.calls:
+            return f"no cost, the model runs on this machine, {spending.seconds:.1f} s"
+        return cost_line(spending)
 
     @property
     def failed(self) -> bool:
