@@ -105,6 +105,7 @@ MaxTokensOption = Annotated[
     option(
         "Maximum number of tokens in an answer; a proposal may have at least as many. For reasoning models, whose "
         "reasoning counts, allow thousands. Default: set by the preset.",
+        "N",
         min=1,
         max=options.MOST_TOKENS,
     ),
