@@ -65,7 +65,7 @@ def test_fit_learns_edits_and_goes_on_after_who_gave_too_little(tmp_path: Path, 
     result = fit(people, tmp_path / "store", model)
     assert result.exit_code == 1
     assert "silent: failed: learning needs 4 different opinions and texts, but 'silent' has 1" in result.stderr
-    assert "of 2 users: 1 learned, 1 failed; no cost, the model runs on this machine, " in result.stderr
+    assert "of 2 users: 1 learned, 1 failed; 8 calls, " in result.stderr
     header, row = result.stdout.splitlines()
     assert header.split()[:6] == ["ID", "OPINIONS", "ITEMS", "PAIRS", "DROPPED", "LAYERS"]
     assert row.split()[:3] == ["u1", "6", "18"]

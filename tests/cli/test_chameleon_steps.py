@@ -56,6 +56,7 @@ def test_a_person_steps_from_the_group_in_the_store_or_in_a_folder(folder: Path,
         assert result.exit_code == 0, result.output
         told = result.stdout + result.stderr
         assert "preset grouped" in told
+        assert "of 1 user: 1 learned; no cost, the model runs on this machine, " in told
         found.append(learned(store, "u1"))
     first, second = found
     assert first.edit == second.edit
