@@ -19,6 +19,10 @@ EXAMPLES = (
     'idiolect users add-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot" --ordinal --answer Hot',
     'idiolect users add-opinion u1 "What do you drink at breakfast?" --answer "Tea, no milk" --no-learn',
 )
+_Rounds = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Number of further learning rounds; 0 only scores the known prompts again."),
+]
 
 
 def add_opinion(
@@ -33,12 +37,7 @@ def add_opinion(
     learn: Annotated[
         bool, typer.Option("--learn/--no-learn", help="Continue learning with the opinion, if prompts were learned.")
     ] = True,
-    iterations: Annotated[
-        int,
-        typer.Option(
-            min=0, metavar="N", help="Number of further learning rounds; 0 only scores the known prompts again."
-        ),
-    ] = 1,
+    iterations: _Rounds = 1,
     budget_calls: options.BudgetCalls = None,
     budget_tokens: options.BudgetTokens = None,
     budget_money: options.BudgetMoney = None,
