@@ -221,6 +221,7 @@ def test_the_command_line_asks_a_gateway_that_is_named(
     with Served(forwarding(upstream.url, store, keys=keys)) as served:
         refused = _forget(store, "--gateway", served.url)
         assert (refused.exit_code, "HTTP 401" in refused.stderr) == (1, True)
+        assert "; the key in $IDIOLECT_GATEWAY_KEY has to be one with the scope people" in refused.stderr
         monkeypatch.setenv("IDIOLECT_GATEWAY_KEY", "k")
         assert json.loads(_forget(store, "--gateway", served.url).stdout)["proven"] is True
     gone = _forget(store, "--gateway", served.url)

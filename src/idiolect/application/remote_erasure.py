@@ -23,13 +23,14 @@ _SECONDS = 600.0  # a large store is searched twice
 _PAUSES = (1.0, 3.0, 9.0)  # seconds before a request that may have been received is sent again
 
 
-def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False) -> Receipt:
+def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False, key_named: str = "the key") -> Receipt:
     """Ask a gateway to forget a user, and return the receipt.
 
     Args:
         url: the gateway's URL, with or without `/v1`.
         key: a key with the scope `people`; "": none.
         user_id: id of the user.
+        key_named: what messages call the key, such as where it comes from.
         directly: whether the gateway is on this machine, so that no proxy of the environment is used.
 
     Raises:
@@ -53,7 +54,9 @@ def ask_to_forget(url: str, key: str, user_id: str, *, directly: bool = False) -
     words = fault.get("message") if isinstance(fault, dict) else None
     if isinstance(fault, dict) and fault.get("code") == "user_not_found":
         raise UnknownUserError(f"the gateway knows no user {user_id!r}")
-    raise IdiolectError(f"the gateway answered with HTTP {reply.status_code}" + (f": {words}" if words else ""))
+    advice = f"; {key_named} has to be one with the scope people" if reply.status_code in (401, 403) else ""
+    said = f": {words}" if words else ""
+    raise IdiolectError(f"the gateway answered with HTTP {reply.status_code}{said}{advice}")
 
 
 def _asked(client: httpx2.Client, address: str, headers: Mapping[str, str]) -> httpx2.Response:

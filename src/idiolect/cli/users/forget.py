@@ -30,6 +30,7 @@ EXAMPLES = (
     "idiolect users forget u1 --yes --json > receipt.json",
     "idiolect users forget u1 --gateway https://gateway.example",
 )
+_KEY = "IDIOLECT_GATEWAY_KEY"
 
 
 def forget(
@@ -37,9 +38,7 @@ def forget(
     yes: YesOption = False,
     gateway: Annotated[
         str | None,
-        option(
-            "Gateway that is to forget them; its key is in $IDIOLECT_GATEWAY_KEY. Default: one beside the store.", "URL"
-        ),
+        option(f"Gateway that is to forget them; its key is in ${_KEY}. Default: one beside the store.", "URL"),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -70,7 +69,7 @@ def _by_gateway(url: str, user_id: str, *, yes: bool) -> Receipt:
 
     if not yes:
         confirm_deletion(f"{visible(user_id)}, with everything that {url} holds about them")
-    return ask_to_forget(url, os.environ.get("IDIOLECT_GATEWAY_KEY", ""), user_id)
+    return ask_to_forget(url, os.environ.get(_KEY, ""), user_id, key_named=f"the key in ${_KEY}")
 
 
 def _here(store: str | None, user_id: str, *, yes: bool) -> Receipt:
