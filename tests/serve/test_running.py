@@ -120,6 +120,11 @@ def _printed(*arguments: str, env: dict[str, str] | None = None) -> Any:
     return CliRunner().invoke(app, ["serve", *arguments], env=env or {})
 
 
+def test_what_takes_seconds_before_the_start_is_printed(tmp_path: Path) -> None:
+    found = _printed("--model", f"replay:{tmp_path / 'none.jsonl'}", "--store", str(tmp_path / "store"))
+    assert found.stderr.splitlines()[0].startswith("opening replay:")
+
+
 def test_the_configuration_in_force_is_printed_with_its_origins(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     hashed = "ab" * 32

@@ -68,6 +68,8 @@ def serve(
     from idiolect.cli.interrupts import until_stopped
 
     open_logs(loaded.settings.log_level)
+    if loaded.settings.upstream is None:
+        _print_opening(loaded.settings.answering_model)
     until_stopped(lambda stop: run(loaded.settings, stop, _print_start))
 
 
@@ -75,6 +77,13 @@ def _missing(error: ImportError) -> Exception:
     from idiolect.errors import MissingExtraError
 
     return MissingExtraError.of(_MISSING, "serve", error)
+
+
+def _print_opening(model: str) -> None:
+    """Print on stderr which model is opened, which takes seconds before anything can be asked."""
+    from idiolect.cli.terminal import err, safe
+
+    err().print(safe(f"opening {model}"))
 
 
 def _print_start(gateway: Gateway, port: int) -> None:
