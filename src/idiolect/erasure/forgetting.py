@@ -119,7 +119,7 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None, k
             unfinished=unfinished + faults,
         )
         if name is not None:
-            _keep(store, name, receipt)
+            kept_receipts.finish(store.rows, name, receipt)
         return receipt
 
 
@@ -146,14 +146,6 @@ def _draft(
         unfinished=(kept_receipts.UNFINISHED,),
         limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
     )
-
-
-def _keep(store: Store, name: str, receipt: Receipt) -> None:
-    """Keep the final receipt; if that fails, the unfinished one stays, because the deletion cannot be undone."""
-    try:
-        kept_receipts.finish(store.rows, name, receipt)
-    except StoreError as error:
-        _log.warning("the receipt of an erasure could not be kept to its end: %s", error)
 
 
 @contextmanager

@@ -96,6 +96,17 @@ class Person:
         with people_faults():
             return await run(work, self.people.store, self.id)
 
+    async def export(self, work: Callable[[Store, str], T]) -> T:
+        """Return the result of work with the store and the tenant's caches of calls, which waits for erasures there.
+
+        Raises:
+            HttpError: see `work`.
+        """
+        people = self.people
+        with people_faults():
+            async with people.context.gateway.erasures.turns[people.tenant]:
+                return await people.threads.export(work, people.store, self.id)
+
     async def change(self, work: Callable[[Store, str], T]) -> T:
         """Do work as `work` does, which changes the user's data: an erasure waits for it, and answers use it at once.
 
