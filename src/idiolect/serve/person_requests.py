@@ -66,7 +66,8 @@ class People:
         if self.only not in (None, user_id):
             raise unknown_user()
         if not erasing and self.context.gateway.erasures.erases(Asker(self.tenant, user_id)):
-            raise HttpError(409, "this user is being erased", code="user_being_erased", headers=_RETRY)
+            message = "this user is being erased; try again when that has ended"
+            raise HttpError(409, message, code="user_being_erased", headers=_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
