@@ -28,8 +28,8 @@ from idiolect.store.users import Store
 
 KEPT = timedelta(days=30)
 UNFINISHED = (
-    "the search after the deletion is not over: the server ended before it, which finishes the rest when it starts"
-    " again, or is still at it"
+    "the search after the deletion is missing: the server ended before it, and does the rest when it starts again; or"
+    " it is still searching"
 )
 _log = logging.getLogger(__name__)
 _LISTS = ("unreadable", "caches_missed", "unfinished", "limits")
