@@ -23,6 +23,8 @@ from idiolect.serve.erasures import Erasures
 from idiolect.serve.identity import Asker
 from idiolect.serve.personalizations import ERASED, Personalizations
 from idiolect.store import DEFAULT_TENANT, Store
+from idiolect.store.job_queue import JobQueue
+from idiolect.store.jobs import Jobs
 from tests.api_server import ApiServer, Body, Stream
 from tests.serve.requesting import path_of, record, send
 from tests.serve.serving import HELLO, Served, forwarding, key
@@ -122,6 +124,21 @@ def test_whoever_gave_a_key_gets_the_receipt_again(served: Served, upstream: Api
     send(served, "POST", "/v1/users", record("ann"))
     again = send(served, "DELETE", path_of("ann"), headers=key).json
     assert (again["rows"]["users"], again["erased_at"] > receipt.json["erased_at"]) == (1, True)
+
+
+def test_a_user_who_is_not_there_interrupts_no_fit(upstream: ApiServer, store: Path) -> None:
+    settings = forwarding(upstream.url, store, anonymous_people=True, workers=0)
+    with Served(settings) as served, Store.open(store, tenant=DEFAULT_TENANT) as opened:
+        Jobs(opened.rows).put("silent", "fermi", {})
+        queue = JobQueue(opened.database, "of another process", lease=60)
+        job = queue.take()
+        assert job is not None
+        begun = time.monotonic()
+        for headers in ({}, {"Idempotency-Key": "k"}):
+            reply = send(served, "DELETE", path_of("nobody"), headers=headers)
+            assert (reply.status, reply.error["code"]) == (404, "user_not_found")
+        assert time.monotonic() - begun < 10
+        assert queue.renew(job, {}) == ""
 
 
 def test_a_cache_that_another_process_has_open_is_left_alone(served: Served, store: Path) -> None:

@@ -123,6 +123,17 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None, k
         return receipt
 
 
+def check_held(store: Store, user_id: str) -> None:
+    """Check that there is something to forget about a user, without keeping anybody from anything.
+
+    Raises:
+        UnknownUserError: neither the store nor a cache has such a user.
+        StoreError, CacheError: the store cannot be read, or another process is forgetting a user.
+    """
+    with opened_caches(store.database, tenant=store.tenant) as caches:
+        _is_held(store, user_id, caches.opened)
+
+
 def _draft(
     user_id: str, database: Database, search: Search, before: Found, *, in_store: bool, damaged: bool
 ) -> Receipt:

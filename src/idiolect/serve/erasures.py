@@ -20,7 +20,7 @@ from functools import partial
 from typing import Self
 
 from idiolect.erasure import kept_receipts
-from idiolect.erasure.forgetting import forget_user
+from idiolect.erasure.forgetting import check_held, forget_user
 from idiolect.erasure.receipt import Receipt
 from idiolect.errors import BusyError, UnknownUserError
 from idiolect.serve.identity import Asker
@@ -158,7 +158,11 @@ def _forget_once(store: Store, user_id: str, key: str | None) -> Receipt:
 
 
 def _forget(store: Store, user_id: str, key: str | None) -> Receipt:
-    """Forget a user while no fit of the tenant runs, because an erasure needs the tenant's caches for itself."""
+    """Forget a user while no fit of the tenant runs, because an erasure needs the tenant's caches for itself.
+
+    Nobody's fit is interrupted for a user who is not there.
+    """
+    check_held(store, user_id)
     pauses = Pauses(store.database, store.tenant, lease=_PAUSE)
     deadline = time.monotonic() + _WAIT_FOR_FITS
     with pauses.pausing():

@@ -78,8 +78,8 @@ async def erase_user(request: web.Request) -> web.StreamResponse:
     user's requests get the base model. Whoever sends a random `Idempotency-Key` of their own gets the receipt again
     with it, for 30 days, whatever became of the first answer.
     """
-    key = _idempotency_key(request)
     person = await admitted_person(request, erasing=True)
+    key = _idempotency_key(request)
     gateway = person.people.context.gateway
     with people_faults():
         receipt = await gateway.erasures.erase(person.people.store, person.asker, key)
