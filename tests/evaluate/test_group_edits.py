@@ -91,6 +91,8 @@ def test_an_edit_that_no_method_begins_at_is_refused(methods: str, changes: dict
     named = EvaluationConfig(task="users", methods=methods, from_group="somewhere", **changes)
     with pytest.raises(SettingsError, match="none of the methods begins at one"):
         check_start_is_used(arms(methods), named)
+    with pytest.raises(SettingsError, match="none of the methods begins at one"):  # before data or models are opened
+        prepare(named.model_copy(update={"data": Path("there is no such file"), "model": "nobody/nothing"}))
 
 
 def test_an_edit_that_a_method_begins_at_is_not_refused() -> None:
