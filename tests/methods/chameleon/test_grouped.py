@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from idiolect import Opinion, User
+from idiolect import Opinion, Question, User
 from idiolect.errors import ContextLengthError, HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.grouped import GroupedChameleon
@@ -161,7 +161,7 @@ async def test_the_random_control_reads_as_the_step_does_and_writes_as_much() ->
         assert not torch.allclose(control.layers[at].write, layer.write)
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 async def test_words_without_a_direction_are_an_error_never_a_random_step(value: float) -> None:
     class Flat(PlantedModel):
         async def write_gradient(
@@ -461,13 +461,21 @@ async def test_a_question_that_is_too_long_is_named_by_its_member_and_length() -
     few, long = replace(rater(8), id="ann"), replace(rater(8), id="bob")
     asked = replace(long.opinions[3].question, text="why " * 3000)
     long = replace(long, opinions=(*long.opinions[:3], replace(long.opinions[3], question=asked)))
-    expected = r"the longest question of user 'bob' \(1[12],\d{3} characters\) is too long: .* at most 256"
+    expected = r"question of user 'bob', with its choices \(1[12],\d{3} characters\), is too long: .* at most 256"
     with pytest.raises(ContextLengthError, match=expected) as caught:
         await GroupedChameleon(Short(), stepping()).fit_group("all", [few, long])
     assert caught.value.limit == 256
     assert "why" not in str(caught.value)
     with pytest.raises(ContextLengthError, match=expected):
         await fit(Short(), replace(long, opinions=(*few.opinions[4:], *long.opinions)))
+
+
+async def test_a_question_with_long_choices_is_the_longest() -> None:
+    few, long = replace(rater(8), id="ann"), replace(rater(8), id="bob")
+    asked = Question("Which?", tuple(f"{n} {'so ' * 200}" for n in range(9)))
+    long = replace(long, opinions=(*long.opinions, Opinion(asked, asked.choices[0])))
+    with pytest.raises(ContextLengthError, match=r"user 'bob', with its choices \(5,\d{3} characters\), is too long"):
+        await GroupedChameleon(Short(), stepping()).fit_group("all", [few, long])
 
 
 async def test_without_questions_the_error_stays_as_it_is() -> None:

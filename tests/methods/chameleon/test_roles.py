@@ -1,10 +1,11 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import PersonalizationError
-from idiolect.methods.chameleon.roles import Roles, deal_roles, items_of
+from idiolect.methods.chameleon.roles import Roles, deal_group_roles, deal_roles, items_of
 from idiolect.methods.chameleon.settings import ChameleonSettings, preset
 from tests.methods.chameleon.planted import rater, settings, writer
 
@@ -74,6 +75,17 @@ def test_roles_of_too_little_history_are_an_error() -> None:
         deal(writer(1), settings())
     with pytest.raises(PersonalizationError, match="learning needs 4"):
         deal(writer(3), preset("measured"))
+
+
+def test_fermi_is_advised_only_to_a_person_with_opinions() -> None:
+    few = rater(2)
+    with pytest.raises(PersonalizationError, match="give a longer history, or use Fermi, which needs only one opinion"):
+        deal_roles([few], preset("grouped"), owner=few.id)
+    with pytest.raises(PersonalizationError, match=r"give a longer history$"):
+        deal_roles([writer(2)], preset("grouped"), owner=writer(2).id)
+    for deal_group in (partial(deal_group_roles, most_judging=4), deal_roles):
+        with pytest.raises(PersonalizationError, match=r"'readers' has 2: give a longer history$"):
+            deal_group([few], preset("grouped"), owner="readers")
 
 
 def test_roles_depend_on_the_owner_and_the_seed_only() -> None:

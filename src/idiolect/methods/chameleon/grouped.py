@@ -197,8 +197,9 @@ class GroupedChameleon:
     def _stepped(self, start: Start, gradient: Tensor, owner: str) -> EditFactors:
         """Return the start's factors after one step of the settings' length along the gradient in every layer."""
         lengths = gradient.flatten(1).norm(dim=1)  # (L,)
-        if not bool((lengths.isfinite() & (lengths > 0)).all()):
-            raise PersonalizationError(f"the words of {owner!r} give no direction in layer {int(lengths.argmin())}")
+        without = ~(lengths.isfinite() & (lengths > 0))  # (L,)
+        if bool(without.any()):
+            raise PersonalizationError(f"the words of {owner!r} give no direction in layer {int(without.nonzero()[0])}")
         step = self._stepping.step * start.scale[:, None, None] * gradient / lengths[:, None, None]
         return EditFactors(start.factors.reads, start.factors.writes + step)
 
@@ -259,14 +260,19 @@ def _naming_the_longest(users: Sequence[User]) -> Iterator[None]:
     try:
         yield
     except ContextLengthError as error:
-        lengths = {user.id: max((len(each.question.text) for each in user.opinions), default=0) for user in users}
+        lengths = {user.id: max(map(_length, user.opinions), default=0) for user in users}
         longest = max(lengths, key=lengths.__getitem__)
         if not lengths[longest]:
             raise
-        whose = f"the longest question of user {longest!r} ({lengths[longest]:,} characters)"
+        whose = f"the longest question of user {longest!r}, with its choices ({lengths[longest]:,} characters),"
         raise ContextLengthError(
             f"{whose} is too long: {error}; shorten or remove this opinion", limit=error.limit, whose=whose
         ) from error
+
+
+def _length(opinion: Opinion) -> int:
+    """Return the number of characters of an opinion's question and choices."""
+    return len(opinion.question.text) + sum(map(len, opinion.question.choices))
 
 
 def _without(items: Sequence[Item], known: Sequence[Item]) -> list[Item]:

@@ -140,7 +140,8 @@ def _enough_wordings(users: Sequence[User], settings: ChameleonSettings, owner: 
     wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
     least = least_items(settings)
     if len(wordings) < least:
-        fermi = ", or use Fermi, which needs only one opinion" if any(user.opinions for user in users) else ""
+        alone = [user.id for user in users] == [owner]  # Fermi learns from no group
+        fermi = ", or use Fermi, which needs only one opinion" if alone and users[0].opinions else ""
         raise PersonalizationError(
             f"learning needs {least} different opinions and texts, but {owner!r} has {len(wordings)}: give a longer "
             f"history{fermi}"
