@@ -314,6 +314,26 @@ async def test_what_judges_a_member_was_not_learned_from_by_the_group() -> None:
         assert person.n_judged == len(roles.judging) == 6
 
 
+async def test_a_member_is_judged_by_what_the_group_has_not_learned_whatever_the_seed() -> None:
+    members, made, model = [member(name, 30) for name in ("ann", "bob")], stepping(), PlantedModel()
+    start = start_of(await fit_group(model, members, made))
+    ((_, answers, _),) = model.trainings
+    known = {said(answer) for answer in answers}
+    for seed in range(1, 5):
+        other = replace(made, generation=replace(made.generation, seed=seed))
+        judges = {text for text in members[0].texts if text not in await _read_first(members[0], other, start)}
+        assert len(judges) == 6
+        assert judges.isdisjoint(known)
+        assert await _read_first(member("cyd", 30), other, start) != await _read_first(member("cyd", 30), made, start)
+
+
+async def _read_first(user: User, made: ChameleonSettings, start: Start) -> list[str]:
+    """What is learned from before anything judges."""
+    model = PlantedModel()
+    await fit(model, user, made, start)
+    return read_in(model)[0]
+
+
 async def test_targets_are_drawn_evenly_from_the_members() -> None:
     model = PlantedModel()
     learned = await fit_group(

@@ -88,6 +88,20 @@ def test_fermi_is_advised_only_to_a_person_with_opinions() -> None:
             deal_group([few], preset("grouped"), owner="readers")
 
 
+@pytest.mark.parametrize("owner", ["ann", "bob", "cyd", "dan"])
+def test_what_was_learned_from_judges_later_only_where_more_is_held_out(owner: str) -> None:
+    made, texts = settings(evidence=0.2), writer(60).texts
+    before: set[str] = set()
+    learned: set[str] = set()
+    for n in range(10, 60):
+        (roles,) = deal_roles([User(owner, texts=texts[:n])], made, owner=owner)
+        judging = {item for item in roles.judging if isinstance(item, str)}
+        more = max(len(judging) - len(before), 0) if before else len(judging)
+        assert len(judging & learned) <= more
+        assert roles.learning is not None
+        before, learned = judging, set(roles.learning.texts)
+
+
 def test_roles_depend_on_the_owner_and_the_seed_only() -> None:
     made, user = settings(), writer(20)
     assert deal(user, made) == deal(user, made)

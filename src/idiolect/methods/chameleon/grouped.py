@@ -90,7 +90,7 @@ class GroupedChameleon:
             return await self._fit(user, _Steps(user.id, _PERSON, observer))
 
     async def _fit(self, user: User, steps: _Steps) -> ChameleonPersonalization:
-        (roles,) = deal_roles([user], self._settings, owner=user.id, choosing_share=0.0)
+        (roles,) = deal_roles([user], self._dealing(user), owner=user.id, choosing_share=0.0)
         items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
         steps.report(self._paid(start))
@@ -106,6 +106,13 @@ class GroupedChameleon:
             learned = replace(learned, started_from=StartedFrom(start.group, start.digest))
         steps.report(learned.usage)
         return await self._judged(learned, before, roles.judging)
+
+    def _dealing(self, user: User) -> ChameleonSettings:
+        """Return the settings for dealing roles, with the group's seed for a member, so that what judges is unseen."""
+        settings, start = self._settings, self._start
+        if start is None or user.id not in start.members:
+            return settings
+        return replace(settings, generation=replace(settings.generation, seed=start.seed))
 
     async def fit_group(
         self, group_id: str, members: Sequence[User], *, observer: Observer = ignore_progress
