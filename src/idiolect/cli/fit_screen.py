@@ -338,8 +338,8 @@ def _unseen(from_group: str | None) -> str:
     if from_group is None:
         return ""
     return (
-        f" The edit of {one_line(from_group)} was not looked at: whether there is one, and of the same weights, shows when "
-        "the fit begins."
+        f" The edit of {one_line(from_group)} was not looked at: whether there is one, and of the same weights, shows "
+        "when the fit begins."
     )
 
 
