@@ -177,3 +177,17 @@ def test_a_setting_that_would_change_nothing_is_refused(
 )
 def test_a_setting_with_an_effect_is_not_refused(method: str, preset_name: str, tmp_path: Path) -> None:
     assert arms(method)[0].learning_key(opened(tmp_path / "weights", settings=preset(preset_name)))
+
+
+async def test_why_nothing_was_learned_names_nobody(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights")
+    brief = [
+        replace(each, user=replace(each.user, opinions=(), texts=each.user.texts[:2])) for each in of.benchmark.cases
+    ]
+    of = replace(of, benchmark=replace(of.benchmark, cases=tuple(brief)))
+    archive = Archive.open(tmp_path / "out", CONFIG)
+    await Runner(of, arms("chameleon"), (0,), archive).run()
+    reasons = {each.reason for each in archive.answers}
+    assert reasons == {"learning needs 4 different opinions and texts, but this person has 2: give a longer history"}, (
+        "one for all people, and for the control"
+    )
