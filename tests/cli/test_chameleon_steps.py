@@ -99,6 +99,7 @@ def test_saving_tells_where_and_refuses_what_there_is_not(folder: Path) -> None:
     ("given", "code", "message"),
     [
         (("--from-group", "writers"), 1, "writers"),
+        (("--from-group", ""), 1, "no group ''"),
         (("--from-group", "."), 1, "there is no edit.json in this folder"),
         (("--preset", "grouped"), 1, "none is packaged for"),
         (("--preset", "grouped", "--pairs", "6"), 1, "writes no pairs"),

@@ -190,7 +190,7 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
 def _is_folder(name: str) -> bool:
     """Return whether there is a folder of that name; no name is too long or too strange to be asked about."""
     try:
-        return Path(name).is_dir()
+        return bool(name) and Path(name).is_dir()
     except (OSError, ValueError):
         return False
 
