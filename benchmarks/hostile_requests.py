@@ -16,11 +16,13 @@ import asyncio
 import random
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.postgresql import running_server  # noqa: E402
 from tests.serve.hostility.campaign import KINDS  # noqa: E402
 from tests.serve.hostility.report import hostile_run  # noqa: E402
 
@@ -31,10 +33,17 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="only these")
+    parser.add_argument("--postgresql", action="store_true", help="stores in a PostgreSQL server of the run's own")
     options = parser.parse_args()
     kinds = {name: KINDS[name] for name in options.kinds}
-    with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        report = asyncio.run(hostile_run(Path(folder), options.requests, random.Random(options.seed), kinds=kinds))
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="hostile-")))
+        targets = None
+        if options.postgresql:
+            server = opened.enter_context(running_server())
+            targets = (server.create_database(), server.create_database())
+        run = hostile_run(folder, options.requests, random.Random(options.seed), kinds=kinds, targets=targets)
+        report = asyncio.run(run)
     print(report.text())
     sys.exit(1 if report.faults else 0)
 

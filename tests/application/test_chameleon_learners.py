@@ -12,6 +12,8 @@ from idiolect.application.chameleon import ChameleonSummary
 from idiolect.application.chameleon_learners import LearnerByPerson
 from idiolect.application.choices import ChameleonChoices
 from idiolect.application.fitting import FitEvents, FitReport, FitStart, fit_users, open_learner
+from idiolect.application.model_pool import ModelPool
+from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.measuring import EditableModel
@@ -62,6 +64,17 @@ async def test_a_person_without_texts_begins_at_nothing_and_a_writer_at_the_pack
     assert writer.settings == preset("grouped")
     assert writer.started_from == StartedFrom(PACKAGED.group, PACKAGED.digest, "package")
     assert rater.usage.calls < OWN_TEXTS + learned(tmp_path, "other").usage.calls, "what all share is nobody's cost"
+
+
+async def test_a_model_that_stays_open_is_measured_once_for_all_fits(tmp_path: Path) -> None:
+    pool, calls = ModelPool(CallSettings()), list[int]()
+    for user, folder in ((RATER, "one"), (OTHER, "two")):
+        async with AsyncWorkspace(WorkspaceSettings(tmp_path / folder, "embedded"), models=pool) as space:
+            report = await fit_users(space, await open_learner(space, USUAL), [user])
+            assert states(report) == {user.id: "learned"}
+            calls.append(report.spending.calls)
+    await pool.aclose()
+    assert calls == [OWN_TEXTS, 0], "the second store's cache has none of these texts"
 
 
 async def test_a_persons_edit_is_the_one_of_the_preset_if_it_were_named(tmp_path: Path) -> None:

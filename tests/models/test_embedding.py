@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from idiolect.errors import MissingExtraError, ModelError
 from idiolect.models import embedding
+from idiolect.models import minilm as minilm_module
 from idiolect.models.embedding import SentenceEmbedder
 from idiolect.models.similarity import FloatArray
 
@@ -29,17 +33,42 @@ async def test_minilm_gives_unit_vectors_in_order(minilm: SentenceEmbedder) -> N
     assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1]
 
 
-async def test_minilm_is_what_sentence_transformers_computes(minilm: SentenceEmbedder) -> None:
-    texts = [
-        "",
-        "short",
-        "Should cities close some streets to cars?",
-        "many words " * 300,
-        "日本語",
-        *map(str, range(40)),
-    ]
+TEXTS = [
+    "",
+    "short",
+    "Should cities close some streets to cars?",
+    "many words " * 300,
+    "日本語",
+    *map(str, range(40)),
+]
+
+
+async def test_minilm_is_what_sentence_transformers_computes_with_the_same_weights(
+    minilm: SentenceEmbedder, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(embedding._bundled_folder(), tmp_path / "rounded")
+    weights = load_file(folder / "model.safetensors")
+    for name, weight in weights.items():
+        if name.startswith("encoder") and weight.ndim == 2:
+            weights[name] = weight.half().float()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    async with SentenceEmbedder(str(folder), device="cpu") as theirs:
+        np.testing.assert_allclose(await minilm.embed(TEXTS), await theirs.embed(TEXTS), atol=5e-6)
+
+
+async def test_the_similarities_of_minilm_are_those_of_the_published_weights(minilm: SentenceEmbedder) -> None:
     async with SentenceEmbedder(str(embedding._bundled_folder()), device="cpu") as theirs:
-        np.testing.assert_allclose(await minilm.embed(texts), await theirs.embed(texts), atol=1e-6)
+        published = await theirs.embed(TEXTS)
+    vectors = await minilm.embed(TEXTS)
+    np.testing.assert_allclose(vectors @ vectors.T, published @ published.T, atol=2e-4)
+
+
+async def test_minilm_is_the_same_where_a_device_has_no_products_with_float16(
+    minilm: SentenceEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minilm_module, "multiplies_halves", lambda _device: False)
+    async with SentenceEmbedder(device="cpu") as other:
+        np.testing.assert_allclose(await other.embed(TEXTS), await minilm.embed(TEXTS), atol=5e-6)
 
 
 async def test_a_text_has_the_same_vector_alone(minilm: SentenceEmbedder) -> None:

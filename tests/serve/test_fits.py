@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from idiolect.serve.job_work import FitOptions
 from idiolect.serve.routes.fits import method_of
 from idiolect.serve.settings import GatewaySettings
 from idiolect.store import DEFAULT_TENANT, Store
+from idiolect.store.job_queue import GIVEN_UP, MOST_ATTEMPTS
 from idiolect.store.jobs import Jobs
-from idiolect.store.schema import jobs
+from idiolect.store.schema import jobs, spending
 from tests.api_server import ApiServer, Body, Hang
 from tests.cli import learning
 from tests.cli.learning import mimic
@@ -115,6 +117,36 @@ def test_a_fit_whose_worker_died_after_the_result_was_stored_is_not_done_twice(
     assert len(upstream.requests) == asked
     with Store.open(store, tenant=DEFAULT_TENANT) as opened:
         assert opened.personalization("ann", "fermi") == learned.payload
+
+
+@pytest.mark.parametrize(
+    ("left", "ends"),
+    [
+        ({"attempts": MOST_ATTEMPTS}, ("failed", GIVEN_UP)),
+        ({"cancelling": True}, ("cancelled", None)),
+        ({"attempts": MOST_ATTEMPTS + 1}, ("failed", GIVEN_UP)),
+    ],
+)
+def test_what_dead_workers_of_a_fit_that_is_over_spent_is_counted(
+    upstream: ApiServer, store: Path, left: dict[str, Any], ends: tuple[str, str | None]
+) -> None:
+    before = len(upstream.requests)
+    with _served(upstream, store) as served:
+        send(served, "POST", "/v1/users", person("ann"))
+        job = _ended(served, _fit(served).json["id"])
+    asked = len(upstream.requests) - before
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened, opened.rows.writing() as connection:
+        connection.execute(connection.delete(spending))
+        begun = connection.scalar(connection.select(jobs, jobs.c.begun)) | {"calls": asked - 3}
+        died = {"state": "running", "lease_until": datetime.now(UTC) - timedelta(seconds=1), "begun": begun}
+        connection.execute(connection.update(jobs).values(**died, **left))
+    with _served(upstream, store) as served:
+        last = _ended(served, job["id"])
+    assert (last["state"], last["error"]) == ends
+    assert len(upstream.requests) == before + asked
+    with Store.open(store, tenant=DEFAULT_TENANT) as opened, opened.rows.reading() as connection:
+        counted = set(connection.scalars(connection.select(spending, spending.c.calls)))
+    assert counted == (set() if left.get("attempts") == MOST_ATTEMPTS + 1 else {3})  # nobody is left to count them
 
 
 def test_one_fit_of_a_user_at_a_time_and_a_replica_without_workers_watches_it(upstream: ApiServer, store: Path) -> None:

@@ -7,7 +7,6 @@ opened learner, choices → begin_steps → ChameleonLearner                   a
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -140,6 +139,8 @@ async def _measured_first(learner: ChameleonLearner, calls: Calls) -> Start:
 class _Measured:
     """The start that changes nothing, for which the model writes texts through the run, once for all people.
 
+    It stays with the open model, so that a server measures it once and not for each fit.
+
     Args:
         learner: an open model with settings that step.
         calls: calls of the run, which are nobody's.
@@ -147,8 +148,6 @@ class _Measured:
 
     def __init__(self, learner: ChameleonLearner, calls: Calls) -> None:
         self._learner, self._calls = learner, calls
-        self._lock = asyncio.Lock()
-        self._start: Start | None = None
 
     async def start(self) -> Start:
         """Return the start, which the first caller waits for; its cost is no person's.
@@ -158,12 +157,14 @@ class _Measured:
             ModelError: the model failed.
             HaltedError: the run was halted.
         """
+        settings = self._learner.settings
+        key = ("plain start", settings.stepping, settings.generation.seed, settings.directions.sample)
+        return await self._learner.model.measured.get(key, self._measure)
+
+    async def _measure(self) -> Start:
         from idiolect.methods.chameleon.start import plain_start
 
-        async with self._lock:
-            if self._start is None:
-                model = self._learner.model
-                writer = model.called(self._calls, NOBODY)
-                measured = await plain_start(trainable_model(model), writer, self._learner.settings)
-                self._start = replace(measured, usage=Usage())
-            return self._start
+        model = self._learner.model
+        writer = model.called(self._calls, NOBODY)
+        measured = await plain_start(trainable_model(model), writer, self._learner.settings)
+        return replace(measured, usage=Usage())

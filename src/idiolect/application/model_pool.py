@@ -8,14 +8,15 @@ An invalid name is detected here, before anything is learned or written.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from idiolect.application.background import in_background
+from idiolect.application.computed_once import ComputedOnce
 from idiolect.application.observers import Waiting, wait_quietly
 from idiolect.application.run import CallSettings
 from idiolect.errors import MissingExtraError, ModelError, Remedy, SettingsError
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from idiolect.models.remote.transport import RemoteSettings
     from idiolect.models.similarity import Embedder, Similarity
 
-T = TypeVar("T")
 PriceOf = Callable[[str], Price | None]
 
 _FREE = Price(Decimal(0), Decimal(0))  # for models that run in this process
@@ -74,6 +74,7 @@ class OpenModel:
         notes: returns sentences about how the model handled its requests.
         forget: drops the prompts that the model has cached.
         aclose: closes the model, in the event loop in which it was used.
+        measured: what was measured on the model for all people, by what it was measured with.
     """
 
     source: Source
@@ -82,6 +83,7 @@ class OpenModel:
     notes: Callable[[], list[str]] = list
     forget: Callable[[], Awaitable[None]] = _nothing_to_do
     aclose: Callable[[], Awaitable[None]] = _nothing_to_do
+    measured: ComputedOnce = field(default_factory=ComputedOnce, compare=False, repr=False)
 
     @property
     def model(self) -> LanguageModel:
@@ -371,29 +373,3 @@ def suggesting(remedy: Remedy | None) -> Iterator[None]:
     except (MissingExtraError, ModelError) as error:
         error.remedy = error.remedy or remedy
         raise
-
-
-async def in_background(work: Callable[[], T]) -> T:
-    """Run work in a daemon thread, so that Ctrl-C need not wait for it: loading weights takes seconds."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(cast("T", result))
-        else:
-            done.set_exception(error)
-
-    def run() -> None:
-        result, failed = None, None
-        try:
-            result = work()
-        except BaseException as error:
-            failed = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, result, failed)
-
-    threading.Thread(target=run, name="idiolect-opening", daemon=True).start()
-    return await done

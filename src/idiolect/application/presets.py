@@ -126,7 +126,7 @@ async def _parameters(pool: ModelPool | None, name: str, *, opening: bool) -> in
     opened = _opened(pool).get(name)
     if opened is not None:  # it may be an object of the caller, which has no files
         return _counted(opened)
-    from idiolect.application.model_pool import in_background  # not for those who only look into the store
+    from idiolect.application.background import in_background  # asyncio: not for those who only look into the store
 
     found = await in_background(partial(parameters_of, name))
     if found is None and opening and pool is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -32,7 +32,7 @@ from idiolect.serve.identity import Asker
 from idiolect.serve.job_work import Done, do_job, progress_document
 from idiolect.serve.logs import log
 from idiolect.store import Store
-from idiolect.store.job_queue import JobQueue
+from idiolect.store.job_queue import GIVEN_UP, JobQueue
 from idiolect.store.jobs import Job
 
 LEASE = 60.0  # seconds after which a worker that is not heard of is taken for dead
@@ -173,7 +173,10 @@ class Workers:
         store = await asyncio.to_thread(self._store_of, job.tenant)
         begun = await asyncio.to_thread(begin, store, job)
         if job.begun:
-            begun = await self._with_uncounted(job, begun)
+            begun = await self._with_uncounted(job, begun, job.progress)
+        if self._queue.is_over(job):
+            over = Done("cancelled", {}) if job.cancelling else Done("failed", {}, GIVEN_UP)
+            return await self._end(job, "", over)
         limits = await asyncio.to_thread(self._budgets.left, store, job.user)
         if limits is None:
             return await self._end(job, "", Done("failed", {}, self._budgets.message))
@@ -188,6 +191,8 @@ class Workers:
                 done = await self._watched(work)
             finally:
                 self._work.discard(work)
+        if job.begun and work.notice != "lost":  # what a worker that was taken for dead did until it noticed
+            await self._with_uncounted(job, work.begun, work.progress)
         return await self._end(job, work.notice, done)
 
     def _workspace(self, job: Job, limits: Limits) -> AsyncWorkspace:
@@ -202,12 +207,12 @@ class Workers:
         )
         return AsyncWorkspace(settings, models=self._models)
 
-    async def _with_uncounted(self, job: Job, begun: Begun) -> Begun:
-        """Count what dead workers of a job spent after they had counted for the last time."""
+    async def _with_uncounted(self, job: Job, begun: Begun, progress: Mapping[str, Any]) -> Begun:
+        """Count what other workers of a job spent after they had counted for the last time."""
         async with self._workspace(job, Limits()) as workspace:
             calls, money = left_uncounted(workspace, job, begun)
         begun = begun.counting(calls, money)
-        renew = partial(self._queue.renew, job, job.progress, begun=begun.document, calls=calls, money=money)
+        renew = partial(self._queue.renew, job, progress, begun=begun.document, calls=calls, money=money)
         await asyncio.to_thread(renew)
         return begun
 

@@ -52,7 +52,8 @@ class JobQueue:
     def take(self) -> Job | None:
         """Return the job that has waited longest, which this worker has now; None if there is none.
 
-        A job whose worker is taken for dead counts as waiting; it is given up after so many attempts.
+        A job whose worker is taken for dead counts as waiting. After so many attempts, or if it was cancelled
+        meanwhile, it is given to one more worker, which only settles what the dead ones left (`is_over`).
         """
         while True:
             with self._writing() as (connection, now):
@@ -68,20 +69,25 @@ class JobQueue:
         row = connection.execute(first).mappings().first()
         if row is None:
             return None
-        changes: dict[str, Any] = {"state": "cancelled", "finished_at": now}
-        if not row["cancelling"]:
-            changes = {"state": "failed", "finished_at": now, "error": GIVEN_UP}
-            if row["attempts"] < self._most_attempts:
-                changes = {
-                    "state": "running",
-                    "attempts": row["attempts"] + 1,
-                    "started_at": row["started_at"] or now,
-                    "lease_owner": self._owner,
-                    "lease_until": now + self._lease,
-                }
+        if row["attempts"] > self._most_attempts:  # whoever was to settle it has died of that
+            state = "cancelled" if row["cancelling"] else "failed"
+            changes: dict[str, Any] = {"state": state, "finished_at": now}
+            changes["error"] = None if row["cancelling"] else GIVEN_UP
+        else:
+            changes = {
+                "state": "running",
+                "attempts": row["attempts"] + 1,
+                "started_at": row["started_at"] or now,
+                "lease_owner": self._owner,
+                "lease_until": now + self._lease,
+            }
         named = (jobs.c.tenant_id == row["tenant_id"], jobs.c.id == row["id"])
         connection.execute(jobs.update().where(*named).values(changes))
         return job_of(connection.execute(sa.select(jobs).where(*named)).mappings().one())
+
+    def is_over(self, job: Job) -> bool:
+        """Return whether a job that was taken is not to be worked on any more: given up, or cancelled."""
+        return job.cancelling or job.attempts > self._most_attempts
 
     def renew(
         self,

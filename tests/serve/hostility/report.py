@@ -88,6 +88,7 @@ async def hostile_run(
     *,
     size: Mapping[str, Any] | None = None,
     kinds: Mapping[str, tuple[Kind, int]] = KINDS,
+    targets: tuple[Path | str, Path | str] | None = None,
 ) -> Report:
     """Attack a gateway with about `n` requests.
 
@@ -97,8 +98,9 @@ async def hostile_run(
         rng: makes everything.
         size: settings of the world that differ, see `made_world`.
         kinds: the kinds of attacks.
+        targets: two empty stores, of the gateway with keys and of the one without; None: folders of SQLite.
     """
-    store, open_store = folder / "store", folder / "open-store"
+    store, open_store = targets or (folder / "store", folder / "open-store")
     world = await asyncio.to_thread(made_world, store, rng, **(size or {}))
     await asyncio.to_thread(made_open_world, open_store, rng)
     before = snapshot(store) | snapshot(open_store, OPEN)
@@ -138,7 +140,7 @@ async def hostile_run(
     return report
 
 
-def _settings(world: World, upstream: str, store: Path, **more: Any) -> dict[str, Any]:
+def _settings(world: World, upstream: str, store: Path | str, **more: Any) -> dict[str, Any]:
     """Those of a gateway: as they are by default, but for time limits."""
     return {
         "port": 0,

@@ -121,7 +121,7 @@ class World:
         return [name for where, name in self.people if where == tenant and name.startswith(beginning)]
 
 
-def made_world(folder: Path, rng: random.Random, *, sandboxes: int = 4, odd: int = 8, **settings: Any) -> World:
+def made_world(target: Path | str, rng: random.Random, *, sandboxes: int = 4, odd: int = 8, **settings: Any) -> World:
     """Fill a store with the people and keys of a world, and learn prompts for those people."""
     world = World({}, {}, **settings)
     for tenant, ids in PROTECTED.items():
@@ -135,18 +135,18 @@ def made_world(folder: Path, rng: random.Random, *, sandboxes: int = 4, odd: int
     for tenant in (ALPHA, BETA):
         theirs = [person for person in world.people.values() if person.tenant == tenant]
         users = [user_from_record(person.record(odd_texts.get(person, ("",)))) for person in theirs]
-        asyncio.run(fit_in(WorkspaceSettings(folder, mimic(), tenant=tenant), users, FAST))
-    with Store.open(folder, tenant=BETA) as store:
+        asyncio.run(fit_in(WorkspaceSettings(target, mimic(), tenant=tenant), users, FAST))
+    with Store.open(target, tenant=BETA) as store:
         store.save_users(user_from_record({"id": user_id, "texts": ["I am here."]}) for user_id in world.gone)
-    world.keys.update(_made_keys(folder))
+    world.keys.update(_made_keys(target))
     return world
 
 
-def made_open_world(folder: Path, rng: random.Random) -> World:
+def made_open_world(target: Path | str, rng: random.Random) -> World:
     """Fill a store that has no keys with one person, for a gateway that needs none."""
     world = World({}, {})
     user = user_from_record(world.add("default", "ann", rng).record())
-    asyncio.run(fit_in(WorkspaceSettings(folder, mimic(), tenant="default"), [user], FAST))
+    asyncio.run(fit_in(WorkspaceSettings(target, mimic(), tenant="default"), [user], FAST))
     return world
 
 
@@ -155,10 +155,10 @@ def _some(texts: Sequence[str], number: int) -> Sequence[str]:
     return [*texts[first:], *texts[:first]][: len(THINGS)]
 
 
-def _made_keys(folder: Path) -> dict[str, str]:
+def _made_keys(target: Path | str) -> dict[str, str]:
     """Make keys of both tenants; return their secrets."""
     chat, people, both = {Scope.CHAT}, {Scope.PEOPLE}, {Scope.CHAT, Scope.PEOPLE}
-    with Store.open(folder, tenant=ALPHA) as store:
+    with Store.open(target, tenant=ALPHA) as store:
         keys = ApiKeys(store.database)
         made = {
             "alpha": keys.create(tenant=ALPHA, scopes=both),
@@ -170,16 +170,16 @@ def _made_keys(folder: Path) -> dict[str, str]:
             "beta": keys.create(tenant=BETA, scopes=both),
         }
         keys.revoke(made["alpha-revoked"][0].id)
-    with Store.open(folder, tenant=BETA) as store:
+    with Store.open(target, tenant=BETA) as store:
         store.groups.create(GROUP, ["ann", "bea"])
     return {name: secret for name, (_, secret) in made.items()}
 
 
-def snapshot(folder: Path, people: Mapping[str, Sequence[str]] = PROTECTED) -> dict[str, Any]:
+def snapshot(target: Path | str, people: Mapping[str, Sequence[str]] = PROTECTED) -> dict[str, Any]:
     """Everything in the store that no attack may change, by what it is."""
     found: dict[str, Any] = {}
     for tenant, ids in people.items():
-        with Store.open(folder, tenant=tenant, create=False) as store:
+        with Store.open(target, tenant=tenant, create=False) as store:
             for user_id in ids:
                 learned = {each.method: (each.payload, each.digest) for each in store.personalizations(user_id)}
                 found[f"{tenant}/{user_id}"] = (store.user(user_id), store.entered(user_id), learned)

@@ -5,11 +5,11 @@ opening (opens the models) → Bench, one per run → Desk, one per (method, per
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from idiolect.application.computed_once import ComputedOnce
 from idiolect.errors import SettingsError
 from idiolect.evaluate.benchmark import Benchmark, Case
 from idiolect.evaluate.metering import Meter
@@ -109,12 +109,7 @@ class Bench:
 
     async def once(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
         """Return what `compute` returned for this key first; concurrent callers wait for it."""
-        lock: asyncio.Lock = self.shared.setdefault(("lock", key), asyncio.Lock())
-        async with lock:
-            if key not in self.shared:
-                self.shared[key] = await compute()
-        found: T = self.shared[key]
-        return found
+        return await ComputedOnce(self.shared).get(key, compute)
 
     def weights(self) -> OpenWeights:
         """Return the open weights.
