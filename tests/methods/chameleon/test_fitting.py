@@ -37,6 +37,17 @@ async def test_fit_of_an_edit_that_does_harm_lets_the_base_model_answer_and_says
     assert learned.gate.endswith("the base model answers")
 
 
+async def test_fit_where_every_variant_costs_too_much_keeps_the_one_that_costs_least() -> None:
+    weak, strong = (Variant("gradient", alpha, layers=None) for alpha in (0.05, 0.5))
+    learned = await fit(PlantedModel(), writer(), settings(strong, weak, max_fluency_cost=0.0))
+    by = {trial.variant: trial for trial in learned.trials}
+    gains = {variant: trial.gain or 0.0 for variant, trial in by.items()}
+    assert gains[strong] > gains[weak]
+    assert by[strong].fluency < by[weak].fluency < 0
+    assert learned.variant == weak
+    assert not learned.used
+
+
 async def test_fit_generates_data_before_any_edit_is_active() -> None:
     model = PlantedModel()  # which refuses to write while an edit is active
     await fit(model, writer(), settings())

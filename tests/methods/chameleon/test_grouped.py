@@ -24,7 +24,7 @@ from idiolect.methods.chameleon.start import Start, start_of
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.personalization import Progress
 from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
-from idiolect.models.language_model import ChosenAnswer
+from idiolect.models.language_model import ChosenAnswer, Usage
 from tests.methods.chameleon.planted import LAYERS, WIDTH, PlantedModel, pull, rater, said, settings, stepping, writer
 from tests.methods.chameleon.starts import random_start
 
@@ -66,7 +66,7 @@ async def test_all_of_30_opinions_and_30_texts_are_read() -> None:
 
 
 async def test_what_judges_is_judged_by_an_edit_that_has_not_read_it() -> None:
-    model, user, made = PlantedModel(), writer(20), stepping()
+    model, user, made = PlantedModel(), writer(20), stepping(strength=0.5)
     learned = await fit(model, user, made)
     (roles,) = deal_roles([user], made, owner=user.id)
     assert roles.learning is not None
@@ -220,6 +220,20 @@ async def test_without_a_bearable_strength_the_base_model_answers() -> None:
     assert learned.gate.startswith("no variant costs at most 0.0 nat per token")
 
 
+async def test_a_start_that_was_measured_before_costs_nobody_anything() -> None:
+    start = replace(random_start(LAYERS, WIDTH), usage=Usage(1000, 1000, 1000))
+    given, measured = await fit(PlantedModel(), writer(), start=start), await fit(PlantedModel(), writer())
+    assert given.usage.calls < measured.usage.calls < 1000
+    seen: list[Progress] = []
+    await GroupedChameleon(PlantedModel(), stepping(), start=start).fit(writer(), observer=seen.append)
+    assert [each.usage.calls for each in seen[:3]] == [0, 0, 0], "nothing is called until a strength is tried"
+    seen.clear()
+    await GroupedChameleon(PlantedModel(), stepping()).fit(writer(), observer=seen.append)
+    first, *measuring = [each.usage.calls for each in seen[:3]]
+    assert first == 0
+    assert min(measuring) > 0, "the model has written texts of its own"
+
+
 async def test_nothing_is_held_out_for_a_choice() -> None:
     made, model = replace(stepping(), choosing_share=0.3), PlantedModel()
     learned = await fit(model, writer(20), made)
@@ -344,6 +358,24 @@ async def test_targets_are_drawn_evenly_from_the_members() -> None:
     assert sorted(counts.values()) == [6, 7, 7]
     assert learned.read == HistoryRead(0, 20, 20, refitted=False)
     assert learned.n_learned == 20
+
+
+async def test_a_long_text_counts_once_per_window_and_is_read_in_part_at_the_limit() -> None:
+    long = User("ann", texts=("so it goes. " * 2000, *member("ann", 6).texts))
+    model = PlantedModel()
+    learned = await fit_group(model, [long], stepping(most_targets=9, evidence=0.0))
+    ((_, answers, _),) = model.trainings
+    assert learned.read is not None
+    assert len(answers) == learned.read.answers == 9
+
+
+async def test_a_group_has_a_strength_of_its_own() -> None:
+    model, made = PlantedModel(), stepping(group_strength=0.25, strength=0.75)
+    learned = await fit_group(model, [member("ann", 20)], made)
+    assert [trial.variant for trial in learned.trials] == [Variant("grouped", 0.25, layers=None)]
+    judged = [edit for request, edit in model.choices if edit is not None and request.choices[0].endswith("by ann")]
+    assert judged
+    assert all(edit == learned.edit for edit in judged), "what judges it was not learned from"
 
 
 async def test_a_group_holds_out_no_more_than_is_needed() -> None:
