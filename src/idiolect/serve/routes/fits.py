@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -43,9 +42,9 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
         return Jobs(store.rows).put(user_id, method, options.model_dump(by_alias=True, exclude_none=True))
 
     job, new = await person.work(put, writes=True)
-    place = f"/v1/users/{quote(person.id, safe='')}/fits/{job.id}"
+    place = f"{request.rel_url.raw_path}/{job.id}"
     if not new:
-        message = f"the fit {job.id} of this user is {job.state}; one fit at a time"
+        message = f"the fit {job.id} of this user is {job.state}; wait for its end, or cancel it"
         raise HttpError(409, message, code="fit_active", headers={"Location": place})
     gateway.wake_workers()
     return json_response(job_document(job), person.people.context.exchange, status=202, headers={"Location": place})
