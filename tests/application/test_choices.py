@@ -130,6 +130,7 @@ def test_a_model_without_open_weights_is_refused_and_fermi_named(name: str, what
             check(name)
         assert caught.value.remedy is not None
         assert (caught.value.remedy.setting, caught.value.remedy.value) == ("method", "fermi")
+        assert "from answers" in caught.value.remedy.effect, "it does nothing for people who have texts only"
 
 
 @pytest.mark.parametrize("choices", [FermiChoices(preset="bold"), FermiChoices(iterations=0)])

@@ -175,7 +175,7 @@ def check_open_weights(model: str) -> None:
         raise SettingsError(
             f"CHAMELEON edits the model itself and needs open weights, which {what} does not have: use embedded, "
             "a Hugging Face id, or a folder",
-            remedy=Remedy("method", FERMI, "learns prompts and works with every model"),
+            remedy=Remedy("method", FERMI, "learns prompts from answers, and works with every model"),
         )
 
 
