@@ -5,11 +5,12 @@
 
 It fills a new store with made-up users in bulk, behind the store's back but with rows that the store itself has made:
 each has a profile, 20 opinions and a payload like Fermi's of about 4 KB; a tenth also has tensors of 8 KB (an edit of
-one layer of a small model; tensors of 200 KB for 100,000 users would only measure the disk). Then it measures what a
-server does for a user whom it has not seen yet: `Store.user_with`, every id once, in random order. Meanwhile two
-processes put opinions and save payloads of random users, with a pause of 10 ms after each (without one, SQLite's lock,
-which is not fair, can keep the other one waiting for as long as it waits at all). It prints a table in Markdown. A
-store in a temporary folder is deleted at the end; one that was named is kept.
+one layer of a small model; tensors of 200 KB for 100,000 users would only measure the disk). Then it measures
+`Store.user_with`, which reads a user with what was learned for them: every id once, in random order. (`idiolect serve`
+reads less of a user whom it has not seen yet: what was learned, and digests of it.) Meanwhile two processes put
+opinions and save payloads of random users, with a pause of 10 ms after each (without one, SQLite's lock, which is not
+fair, can keep the other one waiting for as long as it waits at all). It prints a table in Markdown. A store in a
+temporary folder is deleted at the end; one that was named is kept.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def user_id(number: int) -> str:
 
 
 def payload(number: int) -> dict[str, Any]:
-    """Return a payload of about 4 KB: eight prompts and their scores, as Fermi keeps them."""
+    """Return a payload of about 4 KB: six prompts and their scores, as Fermi keeps them."""
     draw = random.Random(number)
     prompts = [
         {

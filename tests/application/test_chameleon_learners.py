@@ -15,6 +15,7 @@ from idiolect.application.fitting import FitEvents, FitReport, FitStart, fit_use
 from idiolect.application.model_pool import ModelPool
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
+from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.measuring import EditableModel
 from idiolect.methods.chameleon.personalization import StartedFrom
 from idiolect.methods.chameleon.settings import preset
@@ -81,7 +82,18 @@ async def test_a_persons_edit_is_the_one_of_the_preset_if_it_were_named(tmp_path
     for user, name in ((RATER, "measured"), (U1, "grouped")):
         await fit(tmp_path / name, "embedded", [user], ChameleonChoices(name))
         usual, named = (learned(tmp_path / folder, user.id) for folder in ("usual", name))
-        assert replace(usual, usage=named.usage) == named, "less is computed again where somebody came before"
+        less = replace(usual, usage=named.usage, evidence=named.evidence)
+        assert less == named, "less is computed again where somebody came before"
+        assert isinstance(usual.evidence, ChameleonEvidence)
+        assert isinstance(named.evidence, ChameleonEvidence)
+        for one, other in zip(log_probabilities(usual.evidence), log_probabilities(named.evidence), strict=True):
+            assert one == pytest.approx(other, abs=1e-5), "what is scored together rounds differently"
+        assert usual.evidence.opinions == named.evidence.opinions
+
+
+def log_probabilities(evidence: ChameleonEvidence) -> list[float]:
+    """Log-probabilities of the texts that judged, under both models."""
+    return [] if evidence.texts is None else [*evidence.texts.edited, *evidence.texts.base]
 
 
 async def test_the_model_is_measured_only_if_somebody_is_learned_from_nothing(tmp_path: Path) -> None:

@@ -111,6 +111,9 @@ def test_a_folder_never_stands_in_for_a_group(store: Path, tmp_path: Path, monke
         assert begun(store, name, group) == copied
     with pytest.raises(UnknownGroupError, match=r"no group 'writers'.*a folder of that name.*write \./writers$"):
         begun(store, "writers", group)
+    with pytest.raises(UnknownGroupError) as unnamed:
+        begun(store, "", group)
+    assert "a folder of that name" not in str(unnamed.value)
     with Store.open(store, create=False, tenant=DEFAULT_TENANT) as opened:
         opened.groups.create("a/b", ("u2",))
         members = opened.groups.read_members("a/b")

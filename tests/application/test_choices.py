@@ -75,6 +75,13 @@ def test_a_number_of_pairs_is_refused_where_none_are_written(choices: ChameleonC
         chameleon_settings(choices, model=LOCAL)
 
 
+@pytest.mark.parametrize("name", [None, *STEPPED])
+def test_a_similarity_is_refused_where_no_history_is_selected(name: str | None) -> None:
+    with pytest.raises(SettingsError, match=r"leave out the similarity, by which .*, or choose the preset paper"):
+        chameleon_settings(ChameleonChoices(name, similarity="minilm"), model=LOCAL)
+    assert chameleon_settings(ChameleonChoices("paper", similarity="minilm"), model=LOCAL).similarity == "minilm"
+
+
 @pytest.mark.parametrize("name", ["measured", "paper"])
 def test_a_group_is_refused_where_no_step_begins_at_it(name: str) -> None:
     with pytest.raises(SettingsError, match=f"preset {name} does not begin at a group's edit: choose the preset group"):
@@ -123,6 +130,7 @@ def test_a_model_without_open_weights_is_refused_and_fermi_named(name: str, what
             check(name)
         assert caught.value.remedy is not None
         assert (caught.value.remedy.setting, caught.value.remedy.value) == ("method", "fermi")
+        assert "from answers" in caught.value.remedy.effect, "it does nothing for people who have texts only"
 
 
 @pytest.mark.parametrize("choices", [FermiChoices(preset="bold"), FermiChoices(iterations=0)])

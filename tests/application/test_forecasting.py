@@ -134,6 +134,16 @@ def test_what_chameleon_would_write_is_counted() -> None:
     assert paper.generations == 2 * (2 * 6 + 2), "both sides of each pair, and two insights a user"
 
 
+def test_a_dry_run_tells_that_there_is_no_groups_edit_to_begin_at() -> None:
+    named, stepping = forecast_chameleon, replace(SMALL, preset="grouped")
+    (error,) = named([U1], stepping, model="some/model").missing
+    assert str(error).startswith("the preset grouped begins at a group's edit, and none is packaged for 'some/model'")
+    assert named([U1], stepping, model="embedded").missing == ()
+    assert named([U1], SMALL, model="some/model").missing == ()
+    group = named([U1], replace(stepping, from_group="readers"), model="some/model")
+    assert (group.missing, group.from_group) == ((), "readers")
+
+
 def test_the_preset_of_each_person_is_forecast_where_none_is_named() -> None:
     usual, rater = ChameleonChoices(), replace(U2, id="rater", texts=())
     brief = replace(rater, id="brief", opinions=rater.opinions[:1])

@@ -14,7 +14,14 @@ from idiolect.application.owner import Owner
 from idiolect.application.persons import forget
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
-from idiolect.errors import GroupNeedsRefitError, HaltedError, NotFittedError, PersonalizationError, UnknownGroupError
+from idiolect.errors import (
+    GroupNeedsRefitError,
+    HaltedError,
+    NotFittedError,
+    PersonalizationError,
+    SettingsError,
+    UnknownGroupError,
+)
 from idiolect.methods.personalization import Progress
 from idiolect.models.calls.budget import Limits
 from idiolect.people.user import User
@@ -77,6 +84,14 @@ async def test_one_text_is_enough_in_a_group_unless_pairs_are_written(tmp_path: 
             await fit_group(space, "silence", SMALL)
         with pytest.raises(UnknownGroupError):
             await fit_group(space, "writers", SMALL)
+
+
+async def test_another_groups_edit_is_refused_as_a_beginning(tmp_path: Path, tiny_weights: str) -> None:
+    async with AsyncWorkspace(workspace(tmp_path, tiny_weights)) as space:
+        space.store.save_users([U1])
+        space.store.groups.create("readers", ("u1",))
+        with pytest.raises(SettingsError, match=r"a group's edit is trained from nothing, .* leave out from_group"):
+            await fit_group(space, "readers", replace(SMALL, preset=None, from_group="writers"))
 
 
 async def test_a_budget_stops_it_and_what_was_learned_before_stays(tmp_path: Path, tiny_weights: str) -> None:

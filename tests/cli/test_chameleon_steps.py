@@ -100,6 +100,7 @@ def test_saving_tells_where_and_refuses_what_there_is_not(folder: Path) -> None:
     ("given", "code", "message"),
     [
         (("--from-group", "writers"), 1, "writers"),
+        (("--from-group", ""), 1, "no group ''"),
         (("--from-group", "."), 1, "there is no edit.json in this folder"),
         (("--preset", "grouped"), 1, "none is packaged for"),
         (("--preset", "grouped", "--pairs", "6"), 1, "writes no pairs"),
@@ -139,6 +140,8 @@ def test_a_dry_run_counts_the_models_own_texts_only(
     header, row = (line.split() for line in result.stdout.splitlines()[:2])
     assert header[:3] == ["MODEL", "QUERIES", "ANSWERS"]
     assert tuple(row) == ("tiny", *counts)
+    fails = "note: without --dry-run, this command fails here: the preset grouped begins at a group's edit, and none is"
+    assert (fails in " ".join(result.stderr.split())) == (given[1] == "grouped")
 
 
 def test_a_dry_run_tells_the_preset_of_each_person_and_why(tmp_path: Path) -> None:
@@ -153,5 +156,9 @@ def test_a_dry_run_tells_the_preset_of_each_person_and_why(tmp_path: Path) -> No
     document = json.loads(run("fit", people, *CHAMELEON, "--dry-run", "--json").stdout)
     assert document["presets"] == {"grouped": 1, "measured": 2}
     assert document["preset_reasons"].keys() == {"grouped", "measured"}
+    assert "missing" not in document
+    group = run("fit", people, *CHAMELEON, "--dry-run", "--from-group", "readers")
+    assert "The edit of readers was not looked at" in " ".join(group.stdout.split())
+    assert "was not looked at" not in shown.stdout
     alone = run("fit", people, *CHAMELEON, "--dry-run", "--user", "r1")
     assert "1 user, preset measured: no cost" in alone.stdout

@@ -141,8 +141,12 @@ def test_all_tasks_and_methods_are_listed() -> None:
         (["--primary", "fermi"], 1, "expected a comparison"),
         (["--primary", "fermi - chameleon"], 1, "not among the methods"),
         (["--set", "pairs"], 1, "expected NAME=VALUE"),
-        (["--set", "pears=8"], 1, "pears: Extra inputs"),
-        (["--set", "pairs=many"], 1, "pairs: "),
+        (["--set", "pears=8"], 1, "pears: there is no such setting"),
+        (["--set", "form_group=./g"], 1, "form_group: there is no such setting; did you mean from_group?"),
+        (["--set", "pairs=many"], 1, "pairs: must be a whole number"),
+        (["--set", "pairs=1"], 1, "pairs: must be at least 2"),
+        (["--set", "controls=7"], 1, "controls: must be true or false"),
+        (["--set", "answering=aloud"], 1, "answering: must be 'generate' or 'likelihood'"),
         (["--set", f"pairs={'[' * 5000}"], 1, "pairs: "),
         (["--set", "seeds=1,x"], 1, "seeds"),
         (["--set", "seeds=[]"], 1, "seeds"),
@@ -300,7 +304,7 @@ def test_without_a_task_is_wrong_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        (b"task = \"users\"\npears = 8\n", "pears: Extra inputs"),
+        (b"task = \"users\"\npears = 8\n", "pears: there is no such setting"),
         (b"task = \"users\"\ntrain = \"many\"\n", "train: "),
         (b"task = \"users\"\nseeds = [\"a\"]\n", "seeds"),
         (b"task = \"users\"\nprimary = \"a - b\"\n", "primary: "),

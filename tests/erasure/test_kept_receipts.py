@@ -1,4 +1,4 @@
-"""Receipts are kept for whoever gave a key, say nothing of whom they are about, and tell of an interruption."""
+"""Receipts are kept for whoever gave a key; they do not name whom they are about, and name an interruption."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ from idiolect.erasure.byte_search import Patterns
 from idiolect.erasure.canaries import MOST_SLICES, SLICE_WIDTH, slices, tensors_of_others, unshared
 from idiolect.erasure.forgetting import forget_user
 from idiolect.erasure.holdings import holdings, write_archive
+from idiolect.errors import UnknownUserError
 from idiolect.store import DEFAULT_TENANT, Store
+from idiolect.store.api_keys import ApiKeys, Scope
 from idiolect.store.group_records import Removal
 from idiolect.store.schema import group_personalizations, group_refits, group_sources
 from tests.erasure.keeping import ANNA, BORIS, everything
@@ -198,3 +200,15 @@ def test_export_tells_tensors_and_groups(store: Store) -> None:
         assert json.loads(archive.read("groups.json")) == ["both"]
         told = json.loads(archive.read("personalizations/chameleon.json"))["tensors"]
         assert told == json.loads(archive.read("manifest.json"))["members"]["personalizations/chameleon.safetensors"]
+
+
+def test_export_names_the_keys_that_are_bound_to_the_person_without_their_hashes(store: Store) -> None:
+    keys = ApiKeys(store.database)
+    hers, _ = keys.create(tenant=DEFAULT_TENANT, scopes={Scope.CHAT}, user=ANNA.id, name="her phone")
+    keys.create(tenant=DEFAULT_TENANT, scopes={Scope.CHAT}, user=BORIS.id)
+    (row,) = holdings(store, ANNA.id).document()["api_keys"]
+    assert (row["id"], row["name"], row["scopes"], row["revoked_at"]) == (hers.id, "her phone", ["chat"], None)
+    assert "secret_sha256" not in row
+    assert forget_user(store, ANNA.id).proven
+    with pytest.raises(UnknownUserError):
+        holdings(store, ANNA.id)

@@ -72,8 +72,9 @@ def test_a_folder_that_is_named_tells_whose_edit_it_is(tmp_path: Path, card: dic
 
 
 def test_a_card_that_cannot_be_read_is_left_to_opening(tmp_path: Path) -> None:
-    (tmp_path / "edit.json").write_text("{")
-    assert notes_on("chameleon", from_group=str(tmp_path)) == ()
+    for damaged in ("{", "[" * 100_000, "[]"):
+        (tmp_path / "edit.json").write_text(damaged)
+        assert notes_on("chameleon", from_group=str(tmp_path)) == ()
 
 
 def test_the_note_is_one_of_the_screen_and_of_the_report() -> None:
@@ -91,6 +92,8 @@ def test_an_edit_that_no_method_begins_at_is_refused(methods: str, changes: dict
     named = EvaluationConfig(task="users", methods=methods, from_group="somewhere", **changes)
     with pytest.raises(SettingsError, match="none of the methods begins at one"):
         check_start_is_used(arms(methods), named)
+    with pytest.raises(SettingsError, match="none of the methods begins at one"):  # before data or models are opened
+        prepare(named.model_copy(update={"data": Path("there is no such file"), "model": "nobody/nothing"}))
 
 
 def test_an_edit_that_a_method_begins_at_is_not_refused() -> None:

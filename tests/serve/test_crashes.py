@@ -73,7 +73,8 @@ def test_a_death_at_a_durable_write_changes_nothing(
 def test_a_death_while_a_key_is_made_leaves_at_most_one_that_nobody_has(forks: Forks) -> None:
     writes = keys_made(forks).writes
     for number in (1, len(writes) - 1, len(writes)):
-        assert keys_made(forks, die_at=number).tally.faults == []
+        tally = keys_made(forks, die_at=number).tally
+        assert (tally.faults, tally.kills) == ([], 1)
 
 
 def test_kills_during_fits_and_streams_lose_and_double_nothing(forks: Forks) -> None:

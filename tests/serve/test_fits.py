@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from idiolect.models.doubles import FunctionModel
+from idiolect.serve.errors import HttpError
+from idiolect.serve.job_work import FitOptions
+from idiolect.serve.routes.fits import method_of
 from idiolect.serve.settings import GatewaySettings
 from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.job_queue import GIVEN_UP, MOST_ATTEMPTS
@@ -190,6 +193,17 @@ def test_options_that_are_refused(upstream: ApiServer, store: Path, body: Any, p
         assert send(served, "GET", path_of("ann", "/fits/none")).error["code"] == "fit_not_found"
         assert send(served, "DELETE", path_of("ann", "/fits/none")).status == 404
         assert send(served, "GET", path_of("bob", "/fits")).status == 404
+
+
+@pytest.mark.parametrize(("body", "param"), [({"iterations": 3}, "iterations"), ({"continue": True}, "continue")])
+def test_options_of_prompts_are_refused_where_an_edit_is_learned(body: dict[str, Any], param: str) -> None:
+    settings = GatewaySettings(model="embedded", method="chameleon")
+    for named in (body, body | {"method": "chameleon"}):
+        with pytest.raises(HttpError, match="are learned in iterations") as refused:
+            method_of(settings, FitOptions.model_validate(named))
+        assert (refused.value.status, refused.value.param) == (400, param)
+    assert method_of(settings, FitOptions.model_validate(body | {"method": "fermi"})) == "fermi"
+    assert method_of(settings, FitOptions()) == "chameleon"
 
 
 def test_a_user_from_whom_nothing_can_be_learned_fails_with_a_reason(upstream: ApiServer, store: Path) -> None:

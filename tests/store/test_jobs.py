@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from idiolect.erasure.forgetting import forget_user
-from idiolect.errors import UnknownUserError
+from idiolect.errors import StoreError, UnknownUserError
 from idiolect.people.user import User
 from idiolect.store import DEFAULT_TENANT, Store
 from idiolect.store.job_queue import GIVEN_UP, MOST_ATTEMPTS, JobQueue, Pauses
@@ -104,6 +104,18 @@ def test_a_lease_that_ends_is_taken_over_and_its_worker_notices(store: Store) ->
     assert _queue(store, "w2").finish(again, "done", result={})
 
 
+def test_of_two_workers_of_one_process_the_later_one_has_the_job(store: Store) -> None:
+    _put(store)
+    late = _queue(store, "w", lease=-1.0).take()
+    again = _queue(store, "w").take()
+    assert late is not None
+    assert again is not None
+    assert _queue(store, "w").renew(late, {}) == "lost"
+    assert not _queue(store, "w").finish(late, "done", result={})
+    assert _queue(store, "w").renew(again, {}) == ""
+    assert _queue(store, "w").finish(again, "done", result={})
+
+
 def test_a_job_that_kills_its_workers_is_given_up(store: Store) -> None:
     put = _put(store)
     dead = _queue(store, "dead", lease=-1.0)
@@ -190,6 +202,19 @@ def test_a_pause_lasts_as_long_as_its_process(store: Store, monkeypatch: pytest.
         assert _queue(store).take() is None
         time.sleep(0.3)
         assert _queue(store).take() is not None
+
+
+def test_a_pause_that_cannot_be_ended_ends_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _put(store)
+
+    def locked() -> None:
+        raise StoreError("the store is locked")
+
+    with Pauses(store.database, DEFAULT_TENANT, lease=0.2).pausing():
+        monkeypatch.setattr(store.database, "writing", locked)
+    monkeypatch.undo()
+    time.sleep(0.3)
+    assert _queue(store).take() is not None
 
 
 def test_jobs_are_of_one_tenant_and_user(store: Store) -> None:

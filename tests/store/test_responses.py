@@ -140,6 +140,17 @@ def test_only_responses_of_known_users_are_kept_and_those_of_others_are_unknown(
     assert _give(store, _said("tea"), user=None) is not None
 
 
+def test_a_response_that_cannot_be_stored_takes_no_other_with_it(store: Store) -> None:
+    odd = [
+        Response("q", "bob", "Tea\0?", "Yes."),
+        Response("a", "bob", "Tea?", "Y\0es."),
+        Response("\0", "bob", "T?", "Y."),
+    ]
+    tea = Response("tea", "ann", "What about tea?", "Tea is a fine thing to have.")
+    assert Responses(store.rows).keep([*odd, tea], most=20, seconds=DAY) == 1
+    assert _give(store, _rated("tea")) is not None
+
+
 def test_a_response_with_an_id_that_was_used_before_takes_its_place(store: Store) -> None:
     _keep(store, "same", user="bob")
     _keep(store, "same")
@@ -166,4 +177,4 @@ def test_they_are_exported_and_erased_with_the_user(store: Store) -> None:
     assert receipt.before.total > 0
     with pytest.raises(UnknownUserError):
         store.user("ann")
-    assert served_rows(store.rows, "ann") == {"jobs": [], "responses": [], "feedback": [], "spending": []}
+    assert not any(served_rows(store.rows, "ann").values())

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from idiolect.application.chameleon import ChameleonLearner, ChameleonSummary, trainable_model
 from idiolect.application.chameleon_presets import ChameleonDefault, chameleon_default
-from idiolect.application.chameleon_starts import open_start, packaged_start
+from idiolect.application.chameleon_starts import no_start, open_start, packaged_start
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.learner import Fitted
 from idiolect.application.names import CHAMELEON, MethodName
-from idiolect.errors import HaltedError, SettingsError
+from idiolect.errors import HaltedError
 from idiolect.methods.checkpoints import CheckpointSink
 from idiolect.methods.personalization import Observer
 from idiolect.models.calls.accounts import NOBODY
@@ -122,11 +122,7 @@ async def _begun(learner: ChameleonLearner, choices: ChameleonChoices, workspace
         )
         return replace(learner, calls=workspace.run.calls, start=start, origin=origin)
     if (packaged := await packaged_start(name, learner.fingerprint, trainable_model(learner.model))) is None:
-        raise SettingsError(
-            f"the preset {learner.settings.preset} begins at a group's edit, and none is packaged for {name!r}: "
-            "learn one with `idiolect groups fit GROUP` and name it with --from-group GROUP, or choose the preset "
-            "measured"
-        )
+        raise no_start(learner.settings.preset, name)
     return replace(learner, calls=workspace.run.calls, start=packaged, origin="package")
 
 

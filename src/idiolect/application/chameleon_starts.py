@@ -38,6 +38,14 @@ def start_folder(given: str | None, name: str) -> Path | Traversable | None:
     return packaged.joinpath(name) if name == DEFAULT_MODEL else None
 
 
+def no_start(preset: str, model: str) -> SettingsError:
+    """Return the error for a preset whose steps begin at a group's edit, where there is none for the model."""
+    return SettingsError(
+        f"the preset {preset} begins at a group's edit, and none is packaged for {model!r}: learn one with `idiolect "
+        "groups fit GROUP` and name it with --from-group GROUP, or choose the preset measured"
+    )
+
+
 async def start_in(given: str | None, name: str, fingerprint: str, model: EditableModel) -> Start | None:
     """Return the start in the folder that is given, or else the packaged one; None if none is.
 
@@ -182,7 +190,7 @@ def save_start(learned: ChameleonPersonalization, folder: Path) -> None:
 def _is_folder(name: str) -> bool:
     """Return whether there is a folder of that name; no name is too long or too strange to be asked about."""
     try:
-        return Path(name).is_dir()
+        return bool(name) and Path(name).is_dir()
     except (OSError, ValueError):
         return False
 

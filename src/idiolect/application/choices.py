@@ -54,11 +54,12 @@ class ChameleonChoices:
         preset: name of the preset; None: "grouped" with `from_group`, and where a group's edit is packaged for the
             model, for people with texts; "measured" otherwise (see `chameleon_presets`).
         answering: "generate" or "likelihood".
-        similarity: name of a similarity of history items, which must have embeddings.
+        similarity: name of a similarity of history items, which must have embeddings; only with a preset that writes
+            pairs.
         pairs: number of preference pairs per user; ≥ 2; only with a preset that writes pairs.
         from_group: id of a group in the store, or a folder with a group's edit (`chameleon_starts`), where a person's
             step begins; None: the edit that is packaged for the model, if there is one.
-        max_tokens: maximum number of tokens in each text that the model writes, except insights.
+        max_tokens: maximum number of tokens in an answer, and in each side of a pair.
         seed: seed of every random draw.
     """
 
@@ -138,10 +139,11 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
     default = chameleon_default(model=model, from_group=choices.from_group)
     settings, pairs = preset(choices.preset or default.with_texts.name), choices.pairs
     stepping = settings.stepping
-    if pairs is not None and stepping is not None:
+    of_pairs = {"number of pairs": pairs, "similarity, by which history is selected for them": choices.similarity}
+    for what in (what for what, given in of_pairs.items() if given is not None and stepping is not None):
         raise SettingsError(
             f"the preset {settings.preset} learns from every opinion and text and writes no pairs: leave out the "
-            "number of pairs, or choose the preset paper"
+            f"{what}, or choose the preset paper"
         )
     if choices.from_group is not None and (stepping is None or not stepping.from_group):
         raise SettingsError(f"the preset {settings.preset} does not begin at a group's edit: choose the preset grouped")
@@ -173,7 +175,7 @@ def check_open_weights(model: str) -> None:
         raise SettingsError(
             f"CHAMELEON edits the model itself and needs open weights, which {what} does not have: use embedded, "
             "a Hugging Face id, or a folder",
-            remedy=Remedy("method", FERMI, "learns prompts and works with every model"),
+            remedy=Remedy("method", FERMI, "learns prompts from answers, and works with every model"),
         )
 
 

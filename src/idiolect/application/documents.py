@@ -261,7 +261,7 @@ def forecast_document(forecast: FermiForecast | ChameleonForecast) -> Document:
 
     if isinstance(forecast, ChameleonForecast):
         document = asdict(forecast)
-        del document["chosen"]
+        del document["chosen"], document["missing"]
         return document | {"preset_reasons": forecast.chosen and forecast.chosen.reasons, "money": "0"}
     expected, as_of = forecast.expected, forecast.prices_as_of
     return {

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from idiolect.application.chameleon_presets import ChameleonDefault, chameleon_default
+from idiolect.application.chameleon_starts import no_start, start_folder
 from idiolect.application.choices import ChameleonChoices, FermiChoices, chameleon_settings, fermi_settings
 from idiolect.application.fermi import similarity_remedy
 from idiolect.application.presets import ChosenPreset, choose_preset
-from idiolect.errors import MissingExtraError, PersonalizationError
+from idiolect.errors import IdiolectError, MissingExtraError, PersonalizationError
 from idiolect.methods.fermi.forecast import Forecast, RoleForecast
 from idiolect.methods.fermi.forecast import forecast as simulate
 from idiolect.models.calls.prices import Price, PriceTable
@@ -96,6 +97,9 @@ class ChameleonForecast:
         generations: number of texts that the model writes.
         most_completion_tokens: maximum number of tokens in these texts.
         chosen: the presets and the reasons, if nobody named one.
+        from_group: the group's edit that is named, which is not looked at: whether there is one, and whether it was
+            learned on the model's weights, shows when learning begins; None: none is named.
+        missing: errors that learning would end with, because there is no group's edit at which steps could begin.
     """
 
     presets: Mapping[str, int]
@@ -106,6 +110,8 @@ class ChameleonForecast:
     generations: int = 0
     most_completion_tokens: int = 0
     chosen: ChameleonDefault | None = None
+    from_group: str | None = None
+    missing: tuple[IdiolectError, ...] = field(default=(), compare=False)  # errors are never equal
 
 
 async def forecast(
@@ -192,7 +198,19 @@ def forecast_chameleon(users: Iterable[User], choices: ChameleonChoices, *, mode
         generations=sum(each.generations for each in work.values()),
         most_completion_tokens=sum(each.tokens for each in work.values()),
         chosen=None if named else default,
+        from_group=choices.from_group,
+        missing=_without_start(settings.values(), choices, model=model),
     )
+
+
+def _without_start(
+    settings: Iterable[ChameleonSettings], choices: ChameleonChoices, *, model: str
+) -> tuple[IdiolectError, ...]:
+    """Return an error for each preset whose steps begin at a group's edit, if none is named or packaged."""
+    if choices.from_group is not None or start_folder(None, model) is not None:
+        return ()
+    begin = [each.preset for each in settings if each.stepping is not None and each.stepping.from_group]
+    return tuple(no_start(name, model) for name in begin)
 
 
 class _Work(NamedTuple):

@@ -13,6 +13,7 @@ from idiolect.application.chameleon import check_chameleon, halting, open_chamel
 from idiolect.application.choices import ChameleonChoices, chameleon_settings
 from idiolect.application.names import CHAMELEON
 from idiolect.application.workspace import AsyncWorkspace
+from idiolect.errors import SettingsError
 from idiolect.methods.personalization import Observer, ignore_progress
 
 if TYPE_CHECKING:
@@ -40,17 +41,20 @@ async def fit_group(
     Args:
         workspace: store, models and run.
         group_id: id of the group.
-        choices: CHAMELEON's settings; `pairs` is the number per member.
+        choices: CHAMELEON's settings without `from_group`; `pairs` is the number per member.
         model: model with open weights; None: the workspace's model.
         observer: receives every step of learning.
 
     Raises:
         UnknownGroupError: the store has no such group.
         PersonalizationError: no member has enough data.
-        SettingsError, ModelError, MissingExtraError: the model cannot be opened, or failed.
+        SettingsError: `from_group` is named, or a setting is invalid.
+        ModelError, MissingExtraError: the model cannot be opened, or failed.
         HaltedError: the run was halted; an earlier edit was kept.
         StoreError: the store cannot be read or written, or a member was forgotten or removed meanwhile.
     """
+    if choices.from_group is not None:
+        raise SettingsError("a group's edit is trained from nothing, not from another group's: leave out from_group")
     groups, pool, model = workspace.store.groups, workspace.models, model or workspace.model
     members = groups.read_members(group_id)
     choices = replace(choices, preset=choices.preset or "grouped")

@@ -219,7 +219,8 @@ def remote_settings(settings: CallSettings) -> RemoteSettings:
     """Return the settings for calls of servers."""
     from idiolect.models.remote.transport import RemoteSettings  # the HTTP client behind it takes a second to import
 
-    return RemoteSettings(concurrency=None, timeout=settings.timeout)  # turns limit the calls in flight
+    # turns limit the calls in flight
+    return RemoteSettings(concurrency=None, timeout=settings.timeout, keys=settings.keys)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,6 +29,7 @@ class CallSettings:
         cached: whether to read and write the cache of answers.
         dtype: type of local models' weights; None: the default.
         scoring_dtype: type of a second copy of local models' weights, which scores choices; None: no copy.
+        keys: keys of servers that do not come from the environment, by the servers' base URLs.
 
     Raises:
         ValueError: concurrency is below 1, or timeout is not above 0.
@@ -42,6 +43,7 @@ class CallSettings:
     cached: bool = True
     dtype: str | None = None
     scoring_dtype: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:

@@ -292,8 +292,8 @@ def print_forecast(forecast: FermiForecast | ChameleonForecast, *, json: bool) -
 
 
 def print_missing(forecast: FermiForecast | ChameleonForecast, invocation: Invocation) -> None:
-    """Print on stderr which packages a run would lack: the dry run itself needs none of them."""
-    for error in forecast.missing if isinstance(forecast, FermiForecast) else ():
+    """Print on stderr which packages or group's edit a run would lack: the dry run itself needs none of them."""
+    for error in forecast.missing:
         err().print(f"note: without --dry-run, this command fails here: {advised(error, invocation)}", markup=False)
 
 
@@ -336,6 +336,17 @@ def _print_chameleon_forecast(forecast: ChameleonForecast) -> None:
     print_wrapped(
         "No call was made. Besides what it writes, the model reads the whole history a few times, with and without "
         "the edits that are tried. Degenerate pairs are dropped, and a user with too few pairs left cannot be learned."
+        + _unseen(forecast.from_group)
+    )
+
+
+def _unseen(from_group: str | None) -> str:
+    """Return that a dry run does not look at the group's edit that is named; "" if none is."""
+    if from_group is None:
+        return ""
+    return (
+        f" The edit of {one_line(from_group)} was not looked at: whether there is one, and of the same weights, shows "
+        "when the fit begins."
     )
 
 

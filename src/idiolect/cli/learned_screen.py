@@ -72,7 +72,7 @@ def print_edit(learned: ChameleonPersonalization, *, indent: int = 0) -> None:
             + (f"; dropped: {dropped}" if dropped else "; none dropped")
         )
     else:
-        lines.append(_read_line(learned.read))
+        lines.append(_read_line(learned.read, whole=not learned.members))
     if learned.started_from is not None:
         lines.append(f"one step from the edit of the group {learned.started_from.group!r}")
     if learned.members:
@@ -92,11 +92,12 @@ def _held_out(learned: ChameleonPersonalization) -> str:
     return f"{chosen}judged by {learned.n_judged}"
 
 
-def _read_line(read: HistoryRead) -> str:
+def _read_line(read: HistoryRead, *, whole: bool) -> str:
+    """Return what was read; a group has a limit, so `whole` is whether all of the history was."""
     parts = [_counted(n, noun) for n, noun in ((read.opinions, "opinion"), (read.texts, "text")) if n]
     more = f", in {_counted(read.answers, 'window')}" if read.answers > read.opinions + read.texts else ""
     rest = "; those that judged were learned from as well" if read.refitted else ""
-    return f"read in full: {' and '.join(parts)}{more}{rest}"
+    return f"{'read in full' if whole else 'read'}: {' and '.join(parts)}{more}{rest}"
 
 
 def print_diagnostics(learned: ChameleonPersonalization, *, indent: int = 0) -> None:

@@ -119,8 +119,19 @@ def forget_user(store: Store, user_id: str, *, cache: CallCache | None = None, k
             unfinished=unfinished + faults,
         )
         if name is not None:
-            _keep(store, name, receipt)
+            kept_receipts.finish(store.rows, name, receipt)
         return receipt
+
+
+def check_held(store: Store, user_id: str) -> None:
+    """Check that there is something to forget about a user, without keeping anybody from anything.
+
+    Raises:
+        UnknownUserError: neither the store nor a cache has such a user.
+        StoreError, CacheError: the store cannot be read, or another process is forgetting a user.
+    """
+    with opened_caches(store.database, tenant=store.tenant) as caches:
+        _is_held(store, user_id, caches.opened)
 
 
 def _draft(
@@ -146,14 +157,6 @@ def _draft(
         unfinished=(kept_receipts.UNFINISHED,),
         limits=limits(on_server=database.kind != "sqlite", damaged=damaged),
     )
-
-
-def _keep(store: Store, name: str, receipt: Receipt) -> None:
-    """Keep the final receipt; if that fails, the unfinished one stays, because the deletion cannot be undone."""
-    try:
-        kept_receipts.finish(store.rows, name, receipt)
-    except StoreError as error:
-        _log.warning("the receipt of an erasure could not be kept to its end: %s", error)
 
 
 @contextmanager

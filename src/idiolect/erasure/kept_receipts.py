@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from idiolect.erasure.receipt import Found, Receipt
+from idiolect.errors import StoreError
 from idiolect.store.faults import damage_errors
 from idiolect.store.schema import receipts
 from idiolect.store.scrubbing import finish_interrupted
@@ -26,9 +28,10 @@ from idiolect.store.users import Store
 
 KEPT = timedelta(days=30)
 UNFINISHED = (
-    "the search after the deletion is not over: the server ended before it, which finishes the rest when it starts"
-    " again, or is still at it"
+    "the search after the deletion is missing: the server ended before it, and does the rest when it starts again; or"
+    " it is still searching"
 )
+_log = logging.getLogger(__name__)
 _LISTS = ("unreadable", "caches_missed", "unfinished", "limits")
 
 
@@ -44,21 +47,23 @@ def name_of(user_id: str, key: str) -> str:
 
 def begin(connection: TenantConnection, name: str, receipt: Receipt) -> None:
     """Keep the receipt of a deletion, in its transaction, and drop old ones; the search is still to come."""
-    old = receipts.c.erased_at < receipt.erased_at - KEPT
-    connection.execute(connection.delete(receipts).where(old | (receipts.c.request == name)))
-    row = {"request": name, "finished": False, "receipt": _plain(receipt), "erased_at": receipt.erased_at}
-    connection.insert(receipts, row)
+    _put(connection, name, receipt, finished=False)
 
 
 def finish(rows: TenantDatabase, name: str, receipt: Receipt) -> None:
-    """Keep the final receipt.
+    """Keep the final receipt; if that fails, the unfinished one stays, because the deletion cannot be undone."""
+    try:
+        with rows.writing() as connection:
+            _put(connection, name, receipt, finished=True)
+    except StoreError as error:
+        _log.warning("the receipt of an erasure could not be kept to its end: %s", error)
 
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    with rows.writing() as connection:
-        final = {"finished": True, "receipt": _plain(receipt), "erased_at": receipt.erased_at}
-        connection.execute(connection.update(receipts).where(receipts.c.request == name).values(final))
+
+def _put(connection: TenantConnection, name: str, receipt: Receipt, *, finished: bool) -> None:
+    old = receipts.c.erased_at < receipt.erased_at - KEPT
+    connection.execute(connection.delete(receipts).where(old | (receipts.c.request == name)))
+    row = {"request": name, "finished": finished, "receipt": _plain(receipt), "erased_at": receipt.erased_at}
+    connection.insert(receipts, row)
 
 
 def find(store: Store, user_id: str, key: str) -> Receipt | None:

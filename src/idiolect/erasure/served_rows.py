@@ -1,4 +1,4 @@
-"""What a server holds about a person beside what the person said: jobs, responses, feedback and spending.
+"""What a server holds about a person beside what the person said: jobs, responses, feedback, spending and keys.
 
 rows → plain JSON, by table → export | texts for canaries
 """
@@ -11,24 +11,27 @@ from typing import Any
 
 from idiolect.erasure.canaries import strings
 from idiolect.people.user import unstorable_part
-from idiolect.store.schema import feedback, jobs, responses, spending
+from idiolect.store.schema import api_keys, feedback, jobs, responses, spending
 from idiolect.store.tenant_rows import TenantDatabase
 
 SERVED = (jobs, responses, feedback, spending)
-_OURS = ("tenant_id", "user_id", "lease_owner", "lease_until", "cancelling")  # columns that are not the person's
+_SHOWN = (*SERVED, api_keys)
+_OURS = (  # columns that are not the person's
+    "tenant_id", "user_id", "lease_owner", "lease_until", "cancelling", "secret_sha256",
+)  # fmt: skip
 
 
 def served_rows(rows: TenantDatabase, user_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of a user as plain JSON, by the table's name.
+    """Return the rows of a user as plain JSON, by the table's name; of keys that are bound to them, no hash.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    found: dict[str, list[dict[str, Any]]] = {table.name: [] for table in SERVED}
+    found: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _SHOWN}
     if unstorable_part(user_id) is not None:
         return found
     with rows.reading() as connection:
-        for table in SERVED:
+        for table in _SHOWN:
             columns = [column for column in table.c if column.name not in _OURS]
             chosen = connection.select(table, *columns).where(table.c.user_id == user_id)
             ordered = chosen.order_by(*table.primary_key.columns)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
+from idiolect.application.plain_faults import in_words
 from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.spec import MethodSpec, parse_spec, parse_specs
 from idiolect.evaluate.plan import EvaluationOptions, parse_primary
@@ -147,15 +147,9 @@ def read_config(path: Path | None, options: Mapping[str, Any], *, settings: Sequ
     try:
         return EvaluationConfig(**values)
     except ValidationError as error:
-        faults = map(_fault, error.errors(include_input=False))
+        faults = (in_words(fault, EvaluationConfig.model_fields) for fault in error.errors(include_input=False))
         where = f"{path}: " if path is not None else ""
         raise SettingsError(f"{where}{'; '.join(faults)}") from None
-
-
-def _fault(fault: ErrorDetails) -> str:
-    name = ".".join(map(str, fault["loc"]))
-    words = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-    return f"{name}: {words}"
 
 
 def as_kept(config: EvaluationConfig, kept: Mapping[str, Any]) -> EvaluationConfig:

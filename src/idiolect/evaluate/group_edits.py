@@ -89,7 +89,7 @@ def _card(config: EvaluationConfig) -> Mapping[str, Any] | None:
         return None
     try:
         card = json.loads(folder.joinpath(CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last one: JSON nested very deeply
         return None
     return card if isinstance(card, Mapping) else None
 

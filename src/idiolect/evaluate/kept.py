@@ -23,6 +23,7 @@ from idiolect.methods.answering import QuestionForm
 from idiolect.methods.setting_changes import unusual
 from idiolect.version import __version__
 
+_HELD_OUT = "by rank"  # how what judges an edit is drawn (`chameleon.roles`); another draw needs another word here
 _LOCAL = "local"  # kept although nobody named it: folders with `null` and a local model were made with `demo`
 
 
@@ -66,7 +67,7 @@ def _preset_digests(bench: Bench) -> dict[str, str]:
     presets = {"fermi": _digest(bench.fermi)}
     weights = bench.open_weights
     if weights is not None:
-        presets["chameleon"] = _digest(weights.settings)
+        presets["chameleon"] = hashlib.sha256(f"{_digest(weights.settings)} {_HELD_OUT}".encode()).hexdigest()[:16]
     if weights is not None and weights.settings_without_texts is not None:  # older folders learned the same of all
         by_person = f"{presets['chameleon']} {_digest(weights.settings_without_texts)}"
         presets["chameleon"] = hashlib.sha256(by_person.encode()).hexdigest()[:16]

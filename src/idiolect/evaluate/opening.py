@@ -13,7 +13,7 @@ from idiolect.application.presets import ChosenPreset, choose_preset
 from idiolect.errors import Remedy, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
-from idiolect.evaluate.group_edits import check_start_is_used, edit_presets
+from idiolect.evaluate.group_edits import edit_presets
 from idiolect.evaluate.methods.bench import Bench, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod
 from idiolect.evaluate.plan import EvaluationOptions, PlannedArm, entry_of, planned
@@ -45,8 +45,6 @@ async def open_bench(
     model, optimizer = await pool.model(config.model), await pool.model(config.optimizer or config.model)
     Answerer(model.model, settings.answering)  # fails now if the model cannot answer this way
     needs_weights = any("weights" in entry_of(spec).needs for spec in options.methods)
-    arms = planned(options)
-    check_start_is_used(arms, config)
     bench = Bench(
         benchmark=benchmark,
         answering=settings.answering,
@@ -61,7 +59,7 @@ async def open_bench(
     )
     others = {name: _with_model(bench, (await pool.model(name)).source, config) for name in options.transfer}
     bench = replace(bench, transfer=others)
-    for arm in arms:
+    for arm in planned(options):
         _check(arm, bench)
     return bench
 

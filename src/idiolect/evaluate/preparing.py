@@ -13,7 +13,7 @@ from idiolect.errors import MissingExtraError, SettingsError
 from idiolect.evaluate.benchmark import Benchmark
 from idiolect.evaluate.configuration import EvaluationConfig
 from idiolect.evaluate.control_cases import ControlCases
-from idiolect.evaluate.group_edits import edit_notes
+from idiolect.evaluate.group_edits import check_start_is_used, edit_notes
 from idiolect.evaluate.measures import NEUTRAL
 from idiolect.evaluate.model_names import without_path
 from idiolect.evaluate.outline import Outline, kinds_of, learned_with
@@ -57,11 +57,12 @@ def prepare(config: EvaluationConfig, *, waiting: Waiting = wait_quietly) -> Pre
         raise SettingsError(f"mask_names is for the task {USERS.name}, whose texts are people's own: leave it out")
     options = config.evaluation_options()
     _check_extras(options)
+    arms = planned(options)
+    check_start_is_used(arms, config)
     with waiting("reading the data"):
         benchmark = TASKS[config.task].load(config.task_options())
     if config.neutral:
         benchmark = replace(benchmark, measures=(*benchmark.measures, NEUTRAL))
-    arms = planned(options)
     notes = edit_notes(config, arms, benchmark.cases)
     return _without_empty_controls(Prepared(config, benchmark, options, arms, notes))
 

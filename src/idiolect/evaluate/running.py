@@ -156,12 +156,18 @@ class Runner:
         try:
             return await self._learn_and_ask(unit)
         except PersonalizationError as error:
-            reason = _NAMED.sub("this person", str(error))  # so that the reason is the same for all people
-            return self._without_answers(unit, reason)
+            return self._without_answers(unit, self._reason(error, unit))
         except UnusableModelError:
             raise
         except ModelError as error:
             return self._without_answers(unit, _FAILED, {"failed": True, "failure": str(error)})
+
+    def _reason(self, error: PersonalizationError, unit: _Unit) -> str:
+        """Return why nobody was learned from, without names, so that the reason is the same for all people."""
+        reason = _NAMED.sub("this person", str(error))
+        for case in (unit.case, self._sources.of(unit.case, unit.planned.arm.control)):
+            reason = reason if case is None else reason.replace(repr(case.user.id), "this person")
+        return reason
 
     async def _learn_and_ask(self, unit: _Unit) -> Records:
         arm = unit.planned.arm

@@ -56,14 +56,26 @@ class ChatFormat:
         Raises:
             ModelError: the model's chat template rejects these messages.
         """
+        return self._ids(self.prompt_text(messages, prefill, thinking=thinking), special=not self.has_template)
+
+    def prompt_text(self, messages: Sequence[Message], prefill: str = "", *, thinking: bool | None = None) -> str:
+        """Return the rendered chat whose token ids are `prompt_ids`; arguments and errors are the same.
+
+        Without a chat template, the tokenizer puts its own beginning of a text before it.
+        """
         defused = [{"role": m.role, "content": self.defuse(m.content)} for m in messages]
-        if not getattr(self._tokenizer, "chat_template", None):
+        if not self.has_template:
             lines = [f"{message['role']}: {message['content']}\n" for message in defused]
-            return self._ids("".join(lines) + "assistant:" + self.defuse(prefill), special=True)
+            return "".join(lines) + "assistant:" + self.defuse(prefill)
         rendered = self._render(defused, thinking=bool(thinking))
         if thinking is False and (closing := closing_mark(rendered)):
             rendered += f"\n{closing}\n\n"
-        return self._ids(rendered + self.defuse(prefill), special=False)
+        return rendered + self.defuse(prefill)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the tokenizer has a chat template."""
+        return bool(getattr(self._tokenizer, "chat_template", None))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a continuation on its own (a choice).

@@ -6,17 +6,15 @@ request → Exchange → route → response with the exchange's headers → metr
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from idiolect.serve.errors import as_http_error, is_expected
 from idiolect.serve.exchange import REQUEST_ID, Exchange, begun
 from idiolect.serve.gateway import Gateway
-from idiolect.serve.logs import log, log_request
+from idiolect.serve.logs import log_failure, log_request
 from idiolect.serve.responding import STOPPING, error_response
 from idiolect.serve.routes.context import EXCHANGE, GATEWAY
 from idiolect.serve.routes.table import ROUTES, Route
@@ -81,7 +79,5 @@ async def _answered(request: web.Request, handler: Handler, exchange: Exchange) 
         exchange.broken = "stopping"
         return error_response(STOPPING, exchange)
     except Exception as error:
-        if not is_expected(error):
-            level = logging.ERROR if as_http_error(error).status == 500 else logging.WARNING
-            log("failure", level=level, error=error, request_id=exchange.id, route=exchange.route)
+        log_failure(error, exchange)
         return error_response(error, exchange)

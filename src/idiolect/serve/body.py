@@ -27,7 +27,6 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _ROLES = msgspec.json.Decoder(list[_Role])
 _TEXT = msgspec.json.Decoder(str)
-_FLAG = msgspec.json.Decoder(bool)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _ENCODER = msgspec.json.Encoder()
 
@@ -61,11 +60,6 @@ class JsonBody:
             return _TEXT.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-
-    def is_true(self, name: str) -> bool:
-        """Return whether a field is `true`."""
-        raw = self._fields.get(name)
-        return raw is not None and bytes(raw) == b"true"
 
     def set(self, name: str, value: object) -> None:
         """Set a field."""

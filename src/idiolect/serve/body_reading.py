@@ -62,7 +62,7 @@ class BodyReader:
         return unpacked
 
     def release(self, exchange: Exchange) -> None:
-        """Count the bytes of a request no more, which has ended."""
+        """Stop counting the bytes of a request, which has ended."""
         self._held -= exchange.held
         exchange.held = 0
 

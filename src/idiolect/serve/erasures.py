@@ -3,15 +3,16 @@
     erase → withheld (base model for them, no changes) → their answers end, the tenant's fits return to the queue
           → store, artifacts, caches of calls → prompts that models keep → receipt
 
-An erasure goes on if its client leaves. It runs in a thread of its own, one at a time: it locks the caches of calls.
-Whoever gave a key with their request gets the receipt again, even if the process has died in between.
+An erasure goes on if its client leaves. It runs in a thread of its own, one at a time: it locks its tenant's caches of
+calls, and reads those of the others. Whoever gave a key with their request gets the receipt again, even if the process
+has died in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Self
 
 from idiolect.erasure import kept_receipts
-from idiolect.erasure.forgetting import forget_user
+from idiolect.erasure.forgetting import check_held, forget_user
 from idiolect.erasure.receipt import Receipt
 from idiolect.errors import BusyError, UnknownUserError
 from idiolect.serve.identity import Asker
@@ -42,7 +43,7 @@ class Erasures:
         wait: seconds that running answers of a user may take before their erasure is given up.
 
     Attributes:
-        turn: held while caches of calls are locked, and by whoever else opens them for a moment.
+        turns: by tenant, held while its caches of calls are locked, and by whoever else opens them for a moment.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Erasures:
     ) -> None:
         self._personalizations, self._forget_prompts, self._wait = personalizations, forget_prompts, wait
         self._running: dict[Asker, asyncio.Task[Receipt]] = {}
+        self._keys: defaultdict[Asker, set[str]] = defaultdict(set)  # of all who ask while an erasure runs
         self._used: Counter[Asker] = Counter()
         self._unused = asyncio.Condition()
-        self.turn = asyncio.Lock()
+        self._first = asyncio.Lock()  # before a turn: whoever waits for it keeps no export from its tenant's caches
+        self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="idiolect-erasure")
 
     async def __aenter__(self) -> Self:
@@ -101,6 +104,8 @@ class Erasures:
             StoreError: another process uses a cache (nothing was deleted), or the store cannot be written.
             CacheError: another process is forgetting a user, or a cache cannot be read or written.
         """
+        if key is not None:
+            self._keys[asker].add(key)
         task = self._running.get(asker)
         if task is None:
             self._personalizations.withhold(asker)
@@ -110,6 +115,7 @@ class Erasures:
 
     def _done(self, asker: Asker, task: asyncio.Task[Receipt]) -> None:
         del self._running[asker]
+        self._keys.pop(asker, None)
         self._personalizations.release(asker)
         if not task.cancelled():
             task.exception()  # whoever asked for it has it, if they are still there
@@ -117,9 +123,12 @@ class Erasures:
     async def _erase(self, store: Store, asker: Asker, key: str | None) -> Receipt:
         assert asker.user is not None, "an erasure is of a user"
         await self._until_unused(asker)
-        async with self.turn:
+        async with self._first, self.turns[asker.tenant]:
             loop = asyncio.get_running_loop()
             receipt = await loop.run_in_executor(self._thread, _forget_once, store, asker.user, key)
+            for other in self._keys[asker] - {key}:
+                name = kept_receipts.name_of(asker.user, other)
+                await loop.run_in_executor(self._thread, kept_receipts.finish, store.rows, name, receipt)
         if receipt.begun_edits_deleted:  # edits of others, whom the receipt does not name
             self._personalizations.clear()
         await self._forget_prompts()
@@ -149,7 +158,11 @@ def _forget_once(store: Store, user_id: str, key: str | None) -> Receipt:
 
 
 def _forget(store: Store, user_id: str, key: str | None) -> Receipt:
-    """Forget a user while no fit of the tenant runs, because an erasure needs the tenant's caches for itself."""
+    """Forget a user while no fit of the tenant runs, because an erasure needs the tenant's caches for itself.
+
+    Nobody's fit is interrupted for a user who is not there.
+    """
+    check_held(store, user_id)
     pauses = Pauses(store.database, store.tenant, lease=_PAUSE)
     deadline = time.monotonic() + _WAIT_FOR_FITS
     with pauses.pausing():

@@ -57,13 +57,8 @@ class HttpError(IdiolectError):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body of the response. Names that the client gave are shown without half characters, which no JSON has."""
-        message, param = (None if text is None else _whole(text) for text in (str(self), self.param))
-        return {"error": {"message": message, "type": self.kind, "param": param, "code": self.code}}
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+        """The body of the response."""
+        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
 
 
 # By the most specific class; messages of these classes may name paths, models or people, so each gets words of its own.
@@ -72,7 +67,7 @@ _KNOWN: tuple[tuple[type[BaseException], int, str, str, str], ...] = (
     (MissingExtraError, 503, SERVER, "model_unavailable", "the model's packages are not installed on the server"),
     (HaltedError, 503, SERVER, "halted", "the server makes no further calls of models"),
     (ModelError, 503, SERVER, "model_failed", "the model could not answer"),
-    (StoreError, 503, SERVER, "store_unavailable", "the store of users cannot be read"),
+    (StoreError, 503, SERVER, "store_unavailable", "the store of users cannot be read or written; try again"),
     (TimeoutError, 504, SERVER, "timeout", "the request took too long"),
 )
 _OF_HTTP: Mapping[int, tuple[str, str, str]] = {

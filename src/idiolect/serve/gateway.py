@@ -17,6 +17,7 @@ from aiohttp import web
 from idiolect.application.run import CallSettings
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.models.catalog import is_remote
+from idiolect.models.remote.endpoint import Endpoint
 from idiolect.serve.body import JsonBody
 from idiolect.serve.body_reading import BodyReader
 from idiolect.serve.budgets import Budgets
@@ -125,7 +126,8 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
         StoreError: the store cannot be opened.
     """
     async with AsyncExitStack() as opened:
-        calls = CallSettings(timeout=settings.upstream_timeout)
+        upstream = None if settings.upstream is None else upstream_of(settings)
+        calls = CallSettings(timeout=settings.upstream_timeout, keys=_given_keys(settings, upstream))
         workspace = await opened.enter_async_context(
             AsyncWorkspace(
                 WorkspaceSettings(settings.store, settings.answering_model, calls=calls, tenant=DEFAULT_TENANT)
@@ -137,7 +139,7 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
             span, close = open_tracing()
             opened.callback(close)
         metrics = Metrics()
-        answers = await opened.enter_async_context(_answers(settings, workspace, metrics, span))
+        answers = await opened.enter_async_context(_answers(settings, upstream, workspace, metrics, span))
         secret = secrets.token_urlsafe(32)
         trust = await _trust(settings, StoredKeys(store.database), LocalKeys(secret), *keys)
 
@@ -163,6 +165,14 @@ async def open_gateway(settings: GatewaySettings, *, keys: Sequence[Keys] = ()) 
             settings, workspace, trust, RateLimits(), threads, _bodies(settings, threads), personalizations, answers,
             metrics, span, store_of, erasures, kept, settings.budgets, wake, secret,
         )  # fmt: skip
+
+
+def _given_keys(settings: GatewaySettings, upstream: tuple[Endpoint, str] | None) -> Mapping[str, str]:
+    """Return the upstream's key by its URL, for fits; nothing if it comes from the environment, where they find it."""
+    if upstream is None or (settings.upstream_key_env is None and settings.upstream_key_file is None):
+        return {}
+    endpoint, key = upstream
+    return {endpoint.base_url: key}
 
 
 def _bodies(settings: GatewaySettings, threads: Threads) -> BodyReader:
@@ -211,9 +221,13 @@ async def _workers(
 
 @asynccontextmanager
 async def _answers(
-    settings: GatewaySettings, workspace: AsyncWorkspace, metrics: Metrics, span: Span
+    settings: GatewaySettings,
+    upstream: tuple[Endpoint, str] | None,
+    workspace: AsyncWorkspace,
+    metrics: Metrics,
+    span: Span,
 ) -> AsyncIterator[Answers]:
-    if settings.upstream is None:
+    if upstream is None:
         from idiolect.serve.local_answers import LocalAnswers
 
         async with LocalAnswers(workspace, settings.answering_model, settings.served_names, span) as local:
@@ -221,16 +235,14 @@ async def _answers(
         return
     from idiolect.serve.upstream import Upstream, UpstreamSettings
 
-    endpoint, key = upstream_of(settings)
-    upstream = UpstreamSettings(
-        endpoint,
-        key,
+    how = UpstreamSettings(
+        *upstream,
         connect_timeout=settings.connect_timeout,
         silence=settings.upstream_timeout,
         names_users=settings.forward_user_ids,
         forwarded=settings.forward_headers,
     )
-    async with Upstream(upstream, metrics, span) as remote:
+    async with Upstream(how, metrics, span) as remote:
         yield remote
 
 

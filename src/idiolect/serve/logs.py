@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from idiolect.serve.errors import as_http_error, is_expected
 from idiolect.serve.exchange import Exchange
 
 LOGGER = logging.getLogger("idiolect.serve")
@@ -61,6 +62,13 @@ def log(event: str, *, level: int = logging.INFO, error: BaseException | None = 
         record = logging.LogRecord(LOGGER.name, level, "", 0, event, None, about)
         setattr(record, _FIELDS, fields)
         LOGGER.handle(record)  # not `log`, which looks for its caller's line in the stack
+
+
+def log_failure(error: BaseException, exchange: Exchange) -> None:
+    """Write that a request failed, and where, unless the error is an expected answer to the client."""
+    if not is_expected(error):
+        level = logging.ERROR if as_http_error(error).status == 500 else logging.WARNING
+        log("failure", level=level, error=error, request_id=exchange.id, route=exchange.route)
 
 
 def log_request(exchange: Exchange, method: str, status: int, seconds: float) -> None:

@@ -66,7 +66,8 @@ class People:
         if self.only not in (None, user_id):
             raise unknown_user()
         if not erasing and self.context.gateway.erasures.erases(Asker(self.tenant, user_id)):
-            raise HttpError(409, "this user is being erased", code="user_being_erased", headers=_RETRY)
+            message = "this user is being erased; try again when that has ended"
+            raise HttpError(409, message, code="user_being_erased", headers=_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,17 @@ class Person:
         run = self.people.threads.write if writes else asyncio.to_thread
         with people_faults():
             return await run(work, self.people.store, self.id)
+
+    async def export(self, work: Callable[[Store, str], T]) -> T:
+        """Return the result of work with the store and the tenant's caches of calls, which waits for erasures there.
+
+        Raises:
+            HttpError: see `work`.
+        """
+        people = self.people
+        with people_faults():
+            async with people.context.gateway.erasures.turns[people.tenant]:
+                return await people.threads.export(work, people.store, self.id)
 
     async def change(self, work: Callable[[Store, str], T]) -> T:
         """Do work as `work` does, which changes the user's data: an erasure waits for it, and answers use it at once.

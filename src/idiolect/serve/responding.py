@@ -12,6 +12,7 @@ from idiolect.serve.body import encoded
 from idiolect.serve.errors import SERVER, HttpError, as_http_error
 from idiolect.serve.event_streams import CONTENT_TYPE, broken, ends_with_mark
 from idiolect.serve.exchange import Exchange
+from idiolect.serve.logs import log_failure
 
 _STREAM_HEADERS = {
     "Content-Type": f"{CONTENT_TYPE}; charset=utf-8",
@@ -85,11 +86,12 @@ async def stream_response(
             exchange.broken = "client"
             raise
         await _end(response, exchange, "stopping", None if whole else STOPPING)
-    except ConnectionResetError:
+    except ConnectionError:
         if not whole:
             exchange.broken = "client"
             raise
     except Exception as error:
+        log_failure(error, exchange)
         await _end(response, exchange, "error", None if whole else as_http_error(error))
     return response
 
@@ -121,7 +123,7 @@ async def long_response(
             async for part in parts:
                 await response.write(part)
         await response.write_eof()
-    except ConnectionResetError:
+    except ConnectionError:
         exchange.broken = "client"
         raise
     except asyncio.CancelledError:
@@ -129,7 +131,8 @@ async def long_response(
             exchange.broken = "client"
             raise
         exchange.broken = "stopping"
-    except HttpError:
+    except Exception as error:
+        log_failure(error, exchange)
         exchange.broken = "error"
     if exchange.broken and request.transport is not None:
         request.transport.abort()

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AskedMethod, MethodName
+from idiolect.application.plain_faults import in_words
 from idiolect.errors import SettingsError
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint, read_key
 from idiolect.serve.budgets import Budgets
@@ -295,7 +296,7 @@ def load_settings(
     try:
         return Loaded(GatewaySettings(**merged), origins)
     except ValidationError as error:
-        faults = [f"{_place(fault['loc'])}{fault['msg']}" for fault in error.errors(include_input=False)]
+        faults = [in_words(fault, GatewaySettings.model_fields) for fault in error.errors(include_input=False)]
         raise SettingsError(f"settings of the gateway: {'; '.join(faults)}") from None
 
 
@@ -350,10 +351,6 @@ def _read_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         return dict(source())
     except SourceError as error:
         raise SettingsError(f"environment: {error}") from None
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    return f"{'.'.join(map(str, loc))}: " if loc else ""
 
 
 def _toml(value: object) -> str:

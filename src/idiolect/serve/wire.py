@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from idiolect.application.personalized_chat import CHAT_SAMPLING
+from idiolect.application.plain_faults import in_words
 from idiolect.models.language_model import Completion, SamplingParams
 from idiolect.serve.errors import HttpError, invalid
 
@@ -179,7 +180,7 @@ def read_as(kind: type[Document], document: Mapping[str, Any]) -> Document:
             raise invalid(f"the body has {error.error_count():,} faults") from None
         fault = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise invalid(f"{place}: {fault['msg']}" if place else fault["msg"], param=place or None) from None
+        raise invalid(in_words(fault, kind.model_fields), param=place or None) from None
 
 
 def sampling_of(request: ChatRequest, *, seed: int) -> SamplingParams:

@@ -69,7 +69,7 @@ class Database:
 
     @contextmanager
     def reading_once(self) -> Iterator[Connection]:
-        """Open the same as `reading` does, in which PostgreSQL takes one statement only, to save it two messages."""
+        """Open a transaction as `reading` does, but on PostgreSQL for one statement only, which saves two messages."""
         with self._reading("AUTOCOMMIT") as connection:
             yield connection
 

@@ -153,7 +153,8 @@ class JobQueue:
 
     def _mine(self, job: Job) -> sa.Update:
         named = (jobs.c.tenant_id == job.tenant, jobs.c.id == job.id)
-        return jobs.update().where(*named, jobs.c.state == "running", jobs.c.lease_owner == self._owner)
+        taken = (jobs.c.lease_owner == self._owner, jobs.c.attempts == job.attempts)  # not again, by this process
+        return jobs.update().where(*named, jobs.c.state == "running", *taken)
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, datetime]]:
@@ -187,7 +188,7 @@ class Pauses:
         finally:
             over.set()
             renewing.join()
-            with self._database.writing() as connection:
+            with suppress(StoreError), self._database.writing() as connection:  # otherwise it ends by itself
                 connection.execute(job_pauses.delete().where(*self._named(token)))
 
     def _renew(self, token: str, over: threading.Event) -> None:

@@ -40,6 +40,11 @@ class Response:
     question: str
     answer: str
 
+    @property
+    def storable(self) -> bool:
+        """Whether every text of it can be stored."""
+        return not any(map(unstorable_part, (self.id, self.user, self.question, self.answer)))
+
 
 @dataclass(frozen=True, slots=True)
 class Comment:
@@ -117,7 +122,7 @@ class Responses:
         """Keep responses of users that the store knows, and drop old ones of theirs; return how many were kept.
 
         Args:
-            new: the responses; of two with the same id the later one.
+            new: the responses; of two with the same id the later one is kept, and none that cannot be stored.
             most: number of responses that are kept of each user.
             seconds: for which they are kept.
 
@@ -125,7 +130,7 @@ class Responses:
             StoreError: the store cannot be written.
         """
         now = datetime.now(UTC)
-        by_id = {each.id: each for each in new if not any(map(unstorable_part, (each.id, each.user)))}
+        by_id = {each.id: each for each in new if each.storable}
         named = {each.user for each in by_id.values()}
         if not named:
             return 0

@@ -207,7 +207,7 @@ class TenantDatabase:
 
     @contextmanager
     def reading_once(self) -> Iterator[TenantConnection]:
-        """Open what `TenantConnection.row_with` reads in, as `Database.reading_once` does."""
+        """Open a transaction for `TenantConnection.row_with`, as `Database.reading_once` does."""
         with self.database.reading_once() as connection:
             yield TenantConnection(connection, self.tenant)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from idiolect.errors import SettingsError
+from idiolect.errors import HaltedError, SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.methods.bench import Bench
 from idiolect.evaluate.methods.chameleon import ChameleonMethod, StartMethod
@@ -18,6 +20,8 @@ from idiolect.evaluate.running import Runner
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization, StartedFrom
 from idiolect.methods.chameleon.settings import ChameleonSettings, preset
 from idiolect.methods.chameleon.start import Start, plain_start
+from idiolect.models.edit_training import OnStep
+from idiolect.models.local import LocalModel
 from tests.evaluate.methods.every_prompt import on_weights, writers
 from tests.evaluate.small_world import CONFIG, arms, desk
 
@@ -105,3 +109,85 @@ async def test_without_a_groups_edit_nothing_is_learned_silently(tmp_path: Path)
     for arm in arms("chameleon-start,chameleon", controls=False):
         with pytest.raises(SettingsError, match="group's edit"):
             arm.learning_key(of)
+
+
+@pytest.mark.parametrize(("method", "work"), [("chameleon", "write_gradient"), ("chameleon-group", "train_edit")])
+async def test_a_halt_ends_learning_at_its_next_step(
+    method: str, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, steps, loop = opened(tmp_path / "weights"), list[int](), asyncio.get_running_loop()
+    original = getattr(LocalModel, work)
+
+    async def slow(model: LocalModel, *asked: Any, on_step: OnStep, **named: Any) -> Any:
+        def step(done: int, total: int) -> None:  # in the model's thread
+            steps.append(done)
+            if done == 1:
+                loop.call_soon_threadsafe(of.calls.budget.halt, "stopped by hand")
+            on_step(done, total)
+            told = threading.Event()
+            loop.call_soon_threadsafe(told.set)
+            told.wait(10)
+
+        return await original(model, *asked, on_step=step, **named)
+
+    monkeypatch.setattr(LocalModel, work, slow)
+    case = of.benchmark.cases[0]
+    with pytest.raises(HaltedError, match="stopped by hand"):
+        await arms(method)[0].method.learn(case, desk(of))
+    assert steps == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("method", "preset_name", "message"),
+    [
+        ("chameleon[stepping.rank=4]", "grouped", "stepping.rank changes nothing .* comes with the group's edit"),
+        ("few-shot+chameleon[stepping.rank=4]", "grouped", "stepping.rank changes nothing"),
+        ("chameleon[stepping.neutral_texts=4]", "grouped", "comes with the group's edit"),
+        ("chameleon[directions.sample=64]", "grouped", "comes with the group's edit"),
+        ("chameleon[stepping.epochs=4]", "grouped", "a group's edit is trained with it"),
+        ("chameleon[stepping.epochs=4]", "measured", "a group's edit is trained with it"),
+        ("chameleon-group[stepping.step=0.1]", "grouped", "one of a person's step"),
+        ("chameleon-unseen[stepping.from_group=false]", "grouped", "one of a person's step"),
+        ("chameleon[generation.pairs=8]", "grouped", "methods that learn from pairs, such as chameleon-paper"),
+        ("chameleon[generation.temperature=0]", "measured", "methods that learn from pairs"),
+        ("chameleon[variants.alpha=2]", "measured", "methods that learn from pairs"),
+        ("chameleon[directions.ccs.epochs=2]", "measured", "methods that learn from pairs"),
+        ("chameleon[choosing_share=0.2]", "measured", "methods that learn from pairs"),
+    ],
+)
+def test_a_setting_that_would_change_nothing_is_refused(
+    method: str, preset_name: str, message: str, tmp_path: Path
+) -> None:
+    of = opened(tmp_path / "weights", settings=preset(preset_name))
+    with pytest.raises(SettingsError, match=message) as refused:
+        arms(method)[0].learning_key(of)
+    assert f" changes nothing with the preset {preset_name}: " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset_name"),
+    [
+        ("chameleon[stepping.step=0.01,stepping.strength=0.5,stepping.refit=false]", "grouped"),
+        ("chameleon[stepping.rank=4,stepping.neutral_texts=4,directions.sample=64]", "measured"),
+        ("chameleon[generation.least_pairs=2,evidence.share=0,max_fluency_cost=null]", "grouped"),
+        ("chameleon-group[stepping.rank=4,stepping.epochs=1,stepping.group_strength=0.5]", "grouped"),
+        ("chameleon-paper[generation.pairs=8,variants.alpha=2,choosing_share=0.1]", "grouped"),
+        ("chameleon[stepping=null,variants.rule=gradient,generation.pairs=8]", "measured"),
+    ],
+)
+def test_a_setting_with_an_effect_is_not_refused(method: str, preset_name: str, tmp_path: Path) -> None:
+    assert arms(method)[0].learning_key(opened(tmp_path / "weights", settings=preset(preset_name)))
+
+
+async def test_why_nothing_was_learned_names_nobody(tmp_path: Path) -> None:
+    of = opened(tmp_path / "weights")
+    brief = [
+        replace(each, user=replace(each.user, opinions=(), texts=each.user.texts[:2])) for each in of.benchmark.cases
+    ]
+    of = replace(of, benchmark=replace(of.benchmark, cases=tuple(brief)))
+    archive = Archive.open(tmp_path / "out", CONFIG)
+    await Runner(of, arms("chameleon"), (0,), archive).run()
+    reasons = {each.reason for each in archive.answers}
+    assert reasons == {"learning needs 4 different opinions and texts, but this person has 2: give a longer history"}, (
+        "one for all people, and for the control"
+    )

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from idiolect.errors import SettingsError
+from idiolect.errors import HaltedError, SettingsError
 from idiolect.evaluate.archive import Archive
 from idiolect.evaluate.methods.bench import OpenWeights
 from idiolect.evaluate.methods.style_vector import StyleVectorChoice
+from idiolect.evaluate.methods.trained import LongDpoMethod, SftMethod
 from idiolect.evaluate.running import Runner
+from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.chameleon.settings import preset
 from tests.evaluate.methods.every_prompt import Shown, on_weights, writers
-from tests.evaluate.small_world import CONFIG, arms, bench
+from tests.evaluate.small_world import CONFIG, arms, bench, desk
 
 FEW = "others.people=2,counts=1+2,rank=2,alpha=4,batch_size=2,learning_rate=0.005"
 
@@ -110,3 +112,22 @@ def test_a_layer_that_the_model_does_not_have_is_told() -> None:
     assert StyleVectorChoice(layer=2, alpha=1.0).candidates(3) == [(2, 1.0)]
     with pytest.raises(SettingsError, match="layer is 3, must be less than 3"):
         StyleVectorChoice(layer=3, alpha=1.0).candidates(3)
+
+
+class _TwoPairs:
+    """Pairs for which no model writes."""
+
+    async def pairs(self, *_: object) -> tuple[Pair, ...]:
+        return Pair("Do you agree?", "I agree.", "Perhaps."), Pair("Should we help?", "People help.", "It depends.")
+
+    def learning_key(self, *_: object) -> str:
+        return "two"
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+async def test_a_halt_ends_a_training_at_its_next_step(kind: str, tmp_path: Path) -> None:
+    of, limits = on_weights(writers("ann", "bob"), tmp_path / "weights"), (("max_steps", "30"),)
+    method = SftMethod(limits) if kind == "sft" else LongDpoMethod(_TwoPairs(), limits)
+    of.calls.budget.halt("stopped by hand")
+    with pytest.raises(HaltedError, match="stopped by hand"):
+        await method.learn(of.benchmark.cases[0], desk(of))

@@ -139,6 +139,9 @@ def test_a_lead_counts_from_its_margin_and_a_loss_from_zero() -> None:
     assert ChameleonEvidence(texts(0.05, 0.2), None, settings).used
     beside = ChameleonEvidence(texts(0.02, 0.02), opinions((0.6, 0.5), margin=0.3), PLAIN)
     assert beside.leads["opinions"] < 0 < beside.leads["texts"]
+    far = ChameleonEvidence(texts(*[0.02] * 9), opinions(*[WON] * 9), JudgingSettings(text_margin=0.3))
+    assert far.leads["texts"] < -1.5, "far below its margin"
+    assert (far.harmed, far.used) == ((), True), "a gain harms nobody, however large the margin"
 
 
 def test_a_tie_of_opinions_is_decided_by_what_the_variant_was_chosen_with() -> None:

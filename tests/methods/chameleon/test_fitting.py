@@ -1,16 +1,18 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
 from idiolect import Opinion, Question, User
-from idiolect.errors import PersonalizationError
+from idiolect.errors import ContextLengthError, PersonalizationError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.fitting import Chameleon, queries_of
 from idiolect.methods.chameleon.personalization import ChameleonPersonalization
 from idiolect.methods.chameleon.roles import deal_roles
 from idiolect.methods.chameleon.settings import ChameleonSettings, GenerationSettings, Variant
 from idiolect.methods.personalization import Progress
+from idiolect.models.language_model import Completion, CompletionRequest
 from tests.methods.chameleon.planted import PLANTED, Letters, PlantedModel, rater, settings, write, writer
 
 
@@ -33,6 +35,17 @@ async def test_fit_of_an_edit_that_does_harm_lets_the_base_model_answer_and_says
     learned = await fit(PlantedModel(taste=-1.0), writer(), settings(Variant("gradient", 0.05, layers=None)))
     assert not learned.used
     assert learned.gate.endswith("the base model answers")
+
+
+async def test_fit_where_every_variant_costs_too_much_keeps_the_one_that_costs_least() -> None:
+    weak, strong = (Variant("gradient", alpha, layers=None) for alpha in (0.05, 0.5))
+    learned = await fit(PlantedModel(), writer(), settings(strong, weak, max_fluency_cost=0.0))
+    by = {trial.variant: trial for trial in learned.trials}
+    gains = {variant: trial.gain or 0.0 for variant, trial in by.items()}
+    assert gains[strong] > gains[weak]
+    assert by[strong].fluency < by[weak].fluency < 0
+    assert learned.variant == weak
+    assert not learned.used
 
 
 async def test_fit_generates_data_before_any_edit_is_active() -> None:
@@ -171,6 +184,23 @@ async def test_fit_group_pools_pairs_of_members_and_leaves_out_who_gives_nothing
     assert len(learned.pairs) == 16
     assert len(learned.insights) == 2
     assert learned.used
+
+
+async def test_fit_group_names_the_member_of_whom_the_model_is_shown_too_much() -> None:
+    class Short(PlantedModel):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if any("bob" in message.content for request in requests for message in request.messages):
+                raise ContextLengthError("the prompt has 900 tokens; the model can read at most 256", limit=256)
+            return await super().complete(requests)
+
+    members = [User(name, texts=tuple(f"{text} by {name}" for text in writer().texts)) for name in ("ann", "bob")]
+    method = Chameleon(Short(), settings(), embedder=Letters())
+    expected = r"^what the model is shown of user 'bob' is too long: the prompt has 900 tokens"
+    with pytest.raises(ContextLengthError, match=expected) as caught:
+        await method.fit_group("all", members)
+    assert caught.value.limit == 256
+    with pytest.raises(ContextLengthError, match=r"^the prompt has 900 tokens"):
+        await method.fit(members[1])
 
 
 async def test_fit_group_without_members_who_give_enough_is_an_error() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from idiolect import Opinion, User
+from idiolect import Opinion, Question, User
 from idiolect.errors import ContextLengthError, HaltedError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.evidence import ChameleonEvidence
 from idiolect.methods.chameleon.grouped import GroupedChameleon
@@ -24,7 +24,7 @@ from idiolect.methods.chameleon.start import Start, start_of
 from idiolect.methods.chameleon.variants import random_edit
 from idiolect.methods.personalization import Progress
 from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
-from idiolect.models.language_model import ChosenAnswer
+from idiolect.models.language_model import ChosenAnswer, Usage
 from tests.methods.chameleon.planted import LAYERS, WIDTH, PlantedModel, pull, rater, said, settings, stepping, writer
 from tests.methods.chameleon.starts import random_start
 
@@ -66,7 +66,7 @@ async def test_all_of_30_opinions_and_30_texts_are_read() -> None:
 
 
 async def test_what_judges_is_judged_by_an_edit_that_has_not_read_it() -> None:
-    model, user, made = PlantedModel(), writer(20), stepping()
+    model, user, made = PlantedModel(), writer(20), stepping(strength=0.5)
     learned = await fit(model, user, made)
     (roles,) = deal_roles([user], made, owner=user.id)
     assert roles.learning is not None
@@ -161,7 +161,7 @@ async def test_the_random_control_reads_as_the_step_does_and_writes_as_much() ->
         assert not torch.allclose(control.layers[at].write, layer.write)
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 async def test_words_without_a_direction_are_an_error_never_a_random_step(value: float) -> None:
     class Flat(PlantedModel):
         async def write_gradient(
@@ -218,6 +218,20 @@ async def test_without_a_bearable_strength_the_base_model_answers() -> None:
     assert [trial.variant.alpha for trial in learned.trials] == [2.0, 0.2, 0.02, 0.002]
     assert not learned.used
     assert learned.gate.startswith("no variant costs at most 0.0 nat per token")
+
+
+async def test_a_start_that_was_measured_before_costs_nobody_anything() -> None:
+    start = replace(random_start(LAYERS, WIDTH), usage=Usage(1000, 1000, 1000))
+    given, measured = await fit(PlantedModel(), writer(), start=start), await fit(PlantedModel(), writer())
+    assert given.usage.calls < measured.usage.calls < 1000
+    seen: list[Progress] = []
+    await GroupedChameleon(PlantedModel(), stepping(), start=start).fit(writer(), observer=seen.append)
+    assert [each.usage.calls for each in seen[:3]] == [0, 0, 0], "nothing is called until a strength is tried"
+    seen.clear()
+    await GroupedChameleon(PlantedModel(), stepping()).fit(writer(), observer=seen.append)
+    first, *measuring = [each.usage.calls for each in seen[:3]]
+    assert first == 0
+    assert min(measuring) > 0, "the model has written texts of its own"
 
 
 async def test_nothing_is_held_out_for_a_choice() -> None:
@@ -314,6 +328,26 @@ async def test_what_judges_a_member_was_not_learned_from_by_the_group() -> None:
         assert person.n_judged == len(roles.judging) == 6
 
 
+async def test_a_member_is_judged_by_what_the_group_has_not_learned_whatever_the_seed() -> None:
+    members, made, model = [member(name, 30) for name in ("ann", "bob")], stepping(), PlantedModel()
+    start = start_of(await fit_group(model, members, made))
+    ((_, answers, _),) = model.trainings
+    known = {said(answer) for answer in answers}
+    for seed in range(1, 5):
+        other = replace(made, generation=replace(made.generation, seed=seed))
+        judges = {text for text in members[0].texts if text not in await _read_first(members[0], other, start)}
+        assert len(judges) == 6
+        assert judges.isdisjoint(known)
+        assert await _read_first(member("cyd", 30), other, start) != await _read_first(member("cyd", 30), made, start)
+
+
+async def _read_first(user: User, made: ChameleonSettings, start: Start) -> list[str]:
+    """What is learned from before anything judges."""
+    model = PlantedModel()
+    await fit(model, user, made, start)
+    return read_in(model)[0]
+
+
 async def test_targets_are_drawn_evenly_from_the_members() -> None:
     model = PlantedModel()
     learned = await fit_group(
@@ -324,6 +358,24 @@ async def test_targets_are_drawn_evenly_from_the_members() -> None:
     assert sorted(counts.values()) == [6, 7, 7]
     assert learned.read == HistoryRead(0, 20, 20, refitted=False)
     assert learned.n_learned == 20
+
+
+async def test_a_long_text_counts_once_per_window_and_is_read_in_part_at_the_limit() -> None:
+    long = User("ann", texts=("so it goes. " * 2000, *member("ann", 6).texts))
+    model = PlantedModel()
+    learned = await fit_group(model, [long], stepping(most_targets=9, evidence=0.0))
+    ((_, answers, _),) = model.trainings
+    assert learned.read is not None
+    assert len(answers) == learned.read.answers == 9
+
+
+async def test_a_group_has_a_strength_of_its_own() -> None:
+    model, made = PlantedModel(), stepping(group_strength=0.25, strength=0.75)
+    learned = await fit_group(model, [member("ann", 20)], made)
+    assert [trial.variant for trial in learned.trials] == [Variant("grouped", 0.25, layers=None)]
+    judged = [edit for request, edit in model.choices if edit is not None and request.choices[0].endswith("by ann")]
+    assert judged
+    assert all(edit == learned.edit for edit in judged), "what judges it was not learned from"
 
 
 async def test_a_group_holds_out_no_more_than_is_needed() -> None:
@@ -461,13 +513,21 @@ async def test_a_question_that_is_too_long_is_named_by_its_member_and_length() -
     few, long = replace(rater(8), id="ann"), replace(rater(8), id="bob")
     asked = replace(long.opinions[3].question, text="why " * 3000)
     long = replace(long, opinions=(*long.opinions[:3], replace(long.opinions[3], question=asked)))
-    expected = r"the longest question of user 'bob' \(1[12],\d{3} characters\) is too long: .* at most 256"
+    expected = r"question of user 'bob', with its choices \(1[12],\d{3} characters\), is too long: .* at most 256"
     with pytest.raises(ContextLengthError, match=expected) as caught:
         await GroupedChameleon(Short(), stepping()).fit_group("all", [few, long])
     assert caught.value.limit == 256
     assert "why" not in str(caught.value)
     with pytest.raises(ContextLengthError, match=expected):
         await fit(Short(), replace(long, opinions=(*few.opinions[4:], *long.opinions)))
+
+
+async def test_a_question_with_long_choices_is_the_longest() -> None:
+    few, long = replace(rater(8), id="ann"), replace(rater(8), id="bob")
+    asked = Question("Which?", tuple(f"{n} {'so ' * 200}" for n in range(9)))
+    long = replace(long, opinions=(*long.opinions, Opinion(asked, asked.choices[0])))
+    with pytest.raises(ContextLengthError, match=r"user 'bob', with its choices \(5,\d{3} characters\), is too long"):
+        await GroupedChameleon(Short(), stepping()).fit_group("all", [few, long])
 
 
 async def test_without_questions_the_error_stays_as_it_is() -> None:

@@ -1,10 +1,11 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from idiolect import Opinion, Question, User
 from idiolect.errors import PersonalizationError
-from idiolect.methods.chameleon.roles import Roles, deal_roles, items_of
+from idiolect.methods.chameleon.roles import Roles, deal_group_roles, deal_roles, items_of
 from idiolect.methods.chameleon.settings import ChameleonSettings, preset
 from tests.methods.chameleon.planted import rater, settings, writer
 
@@ -74,6 +75,31 @@ def test_roles_of_too_little_history_are_an_error() -> None:
         deal(writer(1), settings())
     with pytest.raises(PersonalizationError, match="learning needs 4"):
         deal(writer(3), preset("measured"))
+
+
+def test_fermi_is_advised_only_to_a_person_with_opinions() -> None:
+    few = rater(2)
+    with pytest.raises(PersonalizationError, match="give a longer history, or use Fermi, which needs only one opinion"):
+        deal_roles([few], preset("grouped"), owner=few.id)
+    with pytest.raises(PersonalizationError, match=r"give a longer history$"):
+        deal_roles([writer(2)], preset("grouped"), owner=writer(2).id)
+    for deal_group in (partial(deal_group_roles, most_judging=4), deal_roles):
+        with pytest.raises(PersonalizationError, match=r"'readers' has 2: give a longer history$"):
+            deal_group([few], preset("grouped"), owner="readers")
+
+
+@pytest.mark.parametrize("owner", ["ann", "bob", "cyd", "dan"])
+def test_what_was_learned_from_judges_later_only_where_more_is_held_out(owner: str) -> None:
+    made, texts = settings(evidence=0.2), writer(60).texts
+    before: set[str] = set()
+    learned: set[str] = set()
+    for n in range(10, 60):
+        (roles,) = deal_roles([User(owner, texts=texts[:n])], made, owner=owner)
+        judging = {item for item in roles.judging if isinstance(item, str)}
+        more = max(len(judging) - len(before), 0) if before else len(judging)
+        assert len(judging & learned) <= more
+        assert roles.learning is not None
+        before, learned = judging, set(roles.learning.texts)
 
 
 def test_roles_depend_on_the_owner_and_the_seed_only() -> None:

@@ -17,9 +17,10 @@ import pytest
 import torch
 from transformers.utils import logging as transformers_logging
 
-from idiolect.errors import MissingExtraError, ModelError, PersonalizationError, SettingsError
+from idiolect.errors import HaltedError, MissingExtraError, ModelError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.preferences import Pair
 from idiolect.methods.trained.dpo import DpoSettings, train_dpo
+from idiolect.methods.trained.process_state import nothing_left_behind
 from idiolect.methods.trained.training import TrainingResult, TrainingSettings, with_adapter
 from idiolect.models.language_model import ChoiceRequest, CompletionRequest, SamplingParams
 from idiolect.models.local import LocalModel
@@ -172,3 +173,46 @@ async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.Mon
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):
         DpoSettings(beta=bad["beta"]) if "beta" in bad else of(**bad)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        tiny.CHATML,
+        tiny.CHATML + "{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}",
+        tiny.CHATML + "{% if add_generation_prompt %}{{ '<think>\n' }}{% endif %}",
+        None,
+    ],
+    ids=["plain", "thoughts by choice", "thoughts always", "no template"],
+)
+async def test_the_model_is_trained_on_chats_as_they_are_asked(
+    template: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.chat_template = template
+    model, rows = LocalModel(tiny.llama(), tokenizer, name="thinks"), list[dict[str, list[int]]]()
+
+    async def only_the_data(make_trainer: Any, of: LocalModel, *_: object, **__: object) -> None:
+        with nothing_left_behind():
+            trainer = make_trainer(copy.deepcopy(of.network.module), [], str(tmp_path))
+        rows.extend(trainer.train_dataset)
+
+    monkeypatch.setattr("idiolect.methods.trained.dpo.train_adapter", only_the_data)
+    await train_dpo(PAIRS, model)
+    for pair, row in zip(PAIRS, rows, strict=True):
+        assert row["prompt_ids"] == list(model.format.prompt_ids(tiny.ask(pair.query), thinking=False))
+        for side, text in (("chosen_ids", pair.personalized), ("rejected_ids", pair.neutral)):
+            assert row[side] == [*model.format.text_ids(text), *model.format.end_ids]
+
+
+async def test_an_observer_of_the_steps_can_end_the_training() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 2:
+            raise HaltedError("enough")
+
+    with pytest.raises(HaltedError, match="enough"):
+        await train_dpo(PAIRS, tiny.local_model(), of(max_steps=50, batch_size=2), on_step=stop)
+    assert seen == [(1, 50), (2, 50)]

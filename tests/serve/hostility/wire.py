@@ -57,11 +57,6 @@ class Connection:
             return False
         return True
 
-    def end_writing(self) -> None:
-        """Tell the server that nothing more comes."""
-        with suppress(OSError):
-            self._writer.write_eof()
-
     async def answer(self, method: str = "GET") -> Answer | None:
         """Return the next response; None if the server ends the connection before it."""
         try:

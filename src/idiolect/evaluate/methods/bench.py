@@ -150,6 +150,14 @@ class Desk:
         """Model that writes prompts, whose calls are counted."""
         return self.called(self.bench.optimizer)
 
+    def check_halt(self, *_progress: object) -> None:
+        """Raise the error that halts the run, if it is halted or out of time: the observer of work without calls.
+
+        Raises:
+            HaltedError: it is.
+        """
+        self.bench.calls.budget.check(self.person)
+
     @property
     def answerer(self) -> Answerer:
         """Answerer with the evaluation's answering settings."""

@@ -25,6 +25,7 @@ from idiolect.errors import PersonalizationError, SettingsError
 from idiolect.evaluate.benchmark import Case
 from idiolect.evaluate.methods.bench import Bench, Desk, OpenWeights
 from idiolect.evaluate.methods.fermi import FermiMethod, answering, put_off
+from idiolect.evaluate.methods.ineffective import check_effect
 from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.open_weights import DeskWeights, edited, plain_start_of
 from idiolect.evaluate.methods.prompting import Prompting
@@ -81,7 +82,8 @@ class ChameleonMethod:
             texts: whether the person has texts to learn from; True for a group.
 
         Raises:
-            SettingsError: a combination of settings is invalid, or the model is behind an API.
+            SettingsError: a combination of settings is invalid, one in brackets would change nothing, or the model is
+                behind an API.
         """
         weights = bench.weights()
         settings = weights.settings_for(texts=texts)
@@ -94,6 +96,7 @@ class ChameleonMethod:
         settings = changed_by_text(settings, self.overrides)
         if settings.answering != bench.answering:
             raise SettingsError("answering is the same for all methods of an evaluation, so brackets cannot set it")
+        check_effect([path for path, _ in self.overrides], settings, pooled=bool(self.pooled))
         return settings
 
     async def learn(self, case: Case, desk: Desk) -> Learned:
@@ -144,7 +147,10 @@ class ChameleonMethod:
         else:
             start = begun or await self._start(settings, desk)
             method = GroupedChameleon(DeskWeights(desk), settings, start=start, identity=_identity(desk))
-        learned = await (method.fit_group(owner, users) if owner else method.fit(users[0]))
+        halting = desk.check_halt
+        learned = await (
+            method.fit_group(owner, users, observer=halting) if owner else method.fit(users[0], observer=halting)
+        )
         notes = chameleon_notes(learned)
         gated = settings.evidence.share > 0 or settings.max_fluency_cost is not None
         return Learned(learned, used=learned.used if gated else None, notes=notes)

@@ -27,6 +27,7 @@ from idiolect.evaluate.methods.method import Examinee, Learned
 from idiolect.evaluate.methods.others import Choice, Others, Part, check_others, chosen_on_others, gain_on, item_scores
 from idiolect.evaluate.methods.pair_sources import PairSource
 from idiolect.evaluate.methods.spec import Overrides
+from idiolect.methods.chameleon.watching import watched
 from idiolect.methods.setting_changes import changed_by_text
 from idiolect.methods.setting_checks import require
 from idiolect.methods.trained.dpo import DpoSettings, train_dpo
@@ -102,7 +103,7 @@ class DpoMethod:
         seconds = max(float(timed.notes["seconds_without_writing"]), _LEAST_SECONDS)
         limits = TrainingSettings(seconds=seconds, max_steps=_NO_CAP, seed=desk.seed)
         settings = changed_by_text(DpoSettings(limits), _routed(self.overrides))
-        result = await train_dpo(pairs, model, settings)
+        result = await watched(lambda on_step: train_dpo(pairs, model, settings, on_step=on_step), desk.check_halt)
         notes = {
             "pairs": len(pairs),
             "seconds_allowed": round(settings.training.seconds, 3),
@@ -143,8 +144,11 @@ class LongDpoMethod:
         async def train(
             user: User, at: Desk, training: TrainingSettings, checkpoints: Collection[int]
         ) -> TrainingResult:
-            pairs = await self.source.pairs(user, at)
-            return await train_dpo(pairs, _local(at), DpoSettings(training, settings.beta), checkpoints=checkpoints)
+            pairs, model = await self.source.pairs(user, at), _local(at)
+            chosen = DpoSettings(training, settings.beta)
+            return await watched(
+                lambda on_step: train_dpo(pairs, model, chosen, checkpoints=checkpoints, on_step=on_step), at.check_halt
+            )
 
         steps = _Steps("DPO", self.learning_key(desk.bench), settings, _is_limited(self.overrides))
         return await steps.learn(case, desk, train)
@@ -183,7 +187,11 @@ class SftMethod:
         async def train(
             user: User, at: Desk, training: TrainingSettings, checkpoints: Collection[int]
         ) -> TrainingResult:
-            return await train_sft(examples_of(user, at.bench.answering), _local(at), training, checkpoints=checkpoints)
+            examples, model = examples_of(user, at.bench.answering), _local(at)
+            return await watched(
+                lambda on_step: train_sft(examples, model, training, checkpoints=checkpoints, on_step=on_step),
+                at.check_halt,
+            )
 
         steps = _Steps("SFT", self.learning_key(desk.bench), self._settings(), _is_limited(self.overrides))
         return await steps.learn(case, desk, train)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import ParamSpec, TypeVar
 
-from idiolect.errors import PersonalizationError, SettingsError
+from idiolect.errors import ContextLengthError, PersonalizationError, SettingsError
 from idiolect.methods.chameleon.choosing import choose
 from idiolect.methods.chameleon.history import history_items, select_history
 from idiolect.methods.chameleon.identity import ModelIdentity
@@ -91,6 +91,7 @@ class Chameleon:
 
         Raises:
             PersonalizationError: no member has enough history.
+            ContextLengthError: the model cannot read what it is shown of a member, who is named.
             ModelError, HaltedError: see `fit`.
         """
         if not members:
@@ -122,6 +123,11 @@ class Chameleon:
                 if not members:
                     raise
                 pooled.left_out[user.id] = str(error)
+            except ContextLengthError as error:
+                if not members:
+                    raise
+                whose = f"what the model is shown of user {user.id!r}"
+                raise ContextLengthError(f"{whose} is too long: {error}", limit=error.limit, whose=whose) from error
         if not pooled.pairs:
             reason = next(iter(pooled.left_out.values()))
             raise PersonalizationError(f"no member of group {owner!r} has enough history: {reason}")

@@ -90,7 +90,7 @@ class GroupedChameleon:
             return await self._fit(user, _Steps(user.id, _PERSON, observer))
 
     async def _fit(self, user: User, steps: _Steps) -> ChameleonPersonalization:
-        (roles,) = deal_roles([user], self._settings, owner=user.id, choosing_share=0.0)
+        (roles,) = deal_roles([user], self._dealing(user), owner=user.id, choosing_share=0.0)
         items = items_of(require_enough(roles, self._settings, owner=user.id))
         start = await self._started(steps)
         steps.report(self._paid(start))
@@ -106,6 +106,13 @@ class GroupedChameleon:
             learned = replace(learned, started_from=StartedFrom(start.group, start.digest))
         steps.report(learned.usage)
         return await self._judged(learned, before, roles.judging)
+
+    def _dealing(self, user: User) -> ChameleonSettings:
+        """Return the settings for dealing roles, with the group's seed for a member, so that what judges is unseen."""
+        settings, start = self._settings, self._start
+        if start is None or user.id not in start.members:
+            return settings
+        return replace(settings, generation=replace(settings.generation, seed=start.seed))
 
     async def fit_group(
         self, group_id: str, members: Sequence[User], *, observer: Observer = ignore_progress
@@ -197,8 +204,9 @@ class GroupedChameleon:
     def _stepped(self, start: Start, gradient: Tensor, owner: str) -> EditFactors:
         """Return the start's factors after one step of the settings' length along the gradient in every layer."""
         lengths = gradient.flatten(1).norm(dim=1)  # (L,)
-        if not bool((lengths.isfinite() & (lengths > 0)).all()):
-            raise PersonalizationError(f"the words of {owner!r} give no direction in layer {int(lengths.argmin())}")
+        without = ~(lengths.isfinite() & (lengths > 0))  # (L,)
+        if bool(without.any()):
+            raise PersonalizationError(f"the words of {owner!r} give no direction in layer {int(without.nonzero()[0])}")
         step = self._stepping.step * start.scale[:, None, None] * gradient / lengths[:, None, None]
         return EditFactors(start.factors.reads, start.factors.writes + step)
 
@@ -259,14 +267,19 @@ def _naming_the_longest(users: Sequence[User]) -> Iterator[None]:
     try:
         yield
     except ContextLengthError as error:
-        lengths = {user.id: max((len(each.question.text) for each in user.opinions), default=0) for user in users}
+        lengths = {user.id: max(map(_length, user.opinions), default=0) for user in users}
         longest = max(lengths, key=lengths.__getitem__)
         if not lengths[longest]:
             raise
-        whose = f"the longest question of user {longest!r} ({lengths[longest]:,} characters)"
+        whose = f"the longest question of user {longest!r}, with its choices ({lengths[longest]:,} characters),"
         raise ContextLengthError(
             f"{whose} is too long: {error}; shorten or remove this opinion", limit=error.limit, whose=whose
         ) from error
+
+
+def _length(opinion: Opinion) -> int:
+    """Return the number of characters of an opinion's question and choices."""
+    return len(opinion.question.text) + sum(map(len, opinion.question.choices))
 
 
 def _without(items: Sequence[Item], known: Sequence[Item]) -> list[Item]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from idiolect.errors import PersonalizationError
 from idiolect.methods.chameleon.settings import ChameleonSettings
@@ -86,8 +87,7 @@ def deal_roles(
     kept = set[str]()
     while True:  # it ends: somebody whose wordings are kept loses nothing in the next draw
         drawable = _drawable(users, wordings, kept)
-        draw = random.Random(f"{settings.generation.seed}:{owner}:roles")
-        drawn = draw.sample(drawable, min(n_judging + n_choosing, len(drawable)))
+        drawn = _ranked(drawable, settings.generation.seed, owner)[: n_judging + n_choosing]
         dealt = _dealt(users, judging=set(drawn[:n_judging]), choosing=set(drawn[n_judging:]))
         lost = [user for user, roles in zip(users, dealt, strict=True) if roles.learning is None and items_of(user)]
         if not lost:
@@ -140,7 +140,8 @@ def _enough_wordings(users: Sequence[User], settings: ChameleonSettings, owner: 
     wordings = list(dict.fromkeys(_wording(item) for user in users for item in items_of(user)))
     least = least_items(settings)
     if len(wordings) < least:
-        fermi = ", or use Fermi, which needs only one opinion" if any(user.opinions for user in users) else ""
+        alone = [user.id for user in users] == [owner]  # Fermi learns from no group
+        fermi = ", or use Fermi, which needs only one opinion" if alone and users[0].opinions else ""
         raise PersonalizationError(
             f"learning needs {least} different opinions and texts, but {owner!r} has {len(wordings)}: give a longer "
             f"history{fermi}"
@@ -153,6 +154,15 @@ def _drawable(users: Sequence[User], wordings: Sequence[str], kept: set[str]) ->
     items = [item for user in users for item in items_of(user)]
     fixed = {_wording(item) for item in items if not kept.isdisjoint(_wordings_inside(item))}
     return [wording for wording in wordings if wording not in fixed]
+
+
+def _ranked(wordings: Sequence[str], seed: int, owner: str) -> list[str]:
+    """Return the wordings in a random order, in which the place of one before another depends on no third.
+
+    So when a history grows, what is held out stays held out, or gives its place to something new: nothing that was
+    learned from before, by a group for example, judges later, except where more is held out than before.
+    """
+    return sorted(wordings, key=lambda wording: blake2b(f"{seed}:{owner}:roles:{wording}".encode()).digest())
 
 
 def _dealt(users: Sequence[User], *, judging: set[str], choosing: set[str]) -> list[Roles]:

@@ -145,7 +145,8 @@ class SteppingSettings:
     """Settings of a group's trained edit and of a person's step from it (`grouped`), instead of pairs and directions.
 
     Args:
-        rank: rank r of the edit in every layer.
+        rank: rank r of a group's edit in every layer, and of a step from an edit that changes nothing; a step from a
+            group's edit has the group's.
         epochs, batch_size, learning_rate: training of a group's edit by Adam (`models.edit_training`).
         most_targets: maximum number of texts and answers that a group's edit is trained on, drawn evenly from its
             members; a long text counts once per window.

@@ -38,6 +38,8 @@ class Start:
         group: id of the group whose edit it is; "": none.
         digest: digest of that edit; "": none.
         usage: cost of writing and measuring the model's texts, counted where it was paid.
+        members: ids of the people whom the edit was learned from, as far as they are known: a folder names none.
+        seed: seed of the draw of what judges them, which the edit was not learned from.
     """
 
     factors: EditFactors
@@ -45,6 +47,8 @@ class Start:
     group: str = ""
     digest: str = ""
     usage: Usage = Usage()
+    members: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def edit(self) -> Edit:
@@ -119,7 +123,8 @@ def start_of(learned: ChameleonPersonalization) -> Start:
     if len({each.read.shape[0] for each in layers}) > 1:
         raise PersonalizationError(f"the edit of {learned.user_id!r} has layers of different ranks, so it is damaged")
     factors = EditFactors(torch.stack([each.read for each in layers]), torch.stack([each.write for each in layers]))
-    return Start(factors, measures, learned.user_id, edit.digest)
+    seed = learned.settings.generation.seed
+    return Start(factors, measures, learned.user_id, edit.digest, members=learned.members, seed=seed)
 
 
 async def remeasured(start: Start, model: EditableModel) -> Start:

@@ -4,6 +4,7 @@
 
 Rafailov et al. 2023, "Direct Preference Optimization" (arXiv 2305.18290), Eq. 7: x is a pair's query, y_w its
 personalized side, y_l its neutral side, and π_ref the untrained model. `trl` trains a copy of the network (`training`).
+It receives the chats as they are asked, rendered and without thoughts, because it would render them in its own way.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from idiolect.methods.trained.training import (
     lora_config,
     train_adapter,
 )
+from idiolect.models.edit_training import OnStep, ignore_step
+from idiolect.models.language_model import Message
 from idiolect.models.local import LocalModel
 
-_PLAIN_LINES = (
-    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
-)
+_AS_RENDERED = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ async def train_dpo(
     *,
     checkpoints: Collection[int] = (),
     clock: Clock = time.monotonic,
+    on_step: OnStep = ignore_step,
 ) -> TrainingResult:
     """Train a LoRA to prefer the personalized side of the pairs; see `train_adapter`.
 
@@ -73,6 +74,7 @@ async def train_dpo(
         settings: None: the defaults.
         checkpoints: numbers of steps after which the LoRA is kept.
         clock: returns monotonic seconds.
+        on_step: receives the number of steps done and the maximum, after each; may raise to stop the training.
 
     Raises:
         PersonalizationError: there are fewer than two pairs.
@@ -97,31 +99,36 @@ async def train_dpo(
             callbacks=callbacks,
         )
 
-    return await train_adapter(make_trainer, model, chosen.training, checkpoints=checkpoints, clock=clock)
+    return await train_adapter(
+        make_trainer, model, chosen.training, checkpoints=checkpoints, clock=clock, on_step=on_step
+    )
 
 
 def _tokenizer(model: LocalModel) -> Any:
-    """Return a copy, which trl gives a padding token; without a chat template, it gets one for `ChatFormat`'s lines."""
+    """Return a copy, which trl gives a padding token, with a template for texts that are rendered already."""
     tokenizer = copy.deepcopy(model.tokenizer)
-    if not getattr(tokenizer, "chat_template", None):
-        begins = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
-        tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + _PLAIN_LINES
+    begins = not model.format.has_template and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+    tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + _AS_RENDERED
     return tokenizer
 
 
 def _dataset(pairs: Sequence[Pair], model: LocalModel) -> Any:
-    """Return the pairs as conversations, in which nobody's text can become a control token."""
+    """Return the pairs, each with a rendered prompt and two answers, in which nobody's text is a control token."""
     from datasets import Dataset
 
-    def turn(role: str, text: str) -> list[dict[str, str]]:
-        return [{"role": role, "content": model.format.defuse(text)}]
+    form, end = model.format, model.tokenizer.eos_token or ""
+
+    def answer(text: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": form.defuse(text) + end}]
 
     return Dataset.from_list(
         [
             {
-                "prompt": turn("user", pair.query),
-                "chosen": turn("assistant", pair.personalized),
-                "rejected": turn("assistant", pair.neutral),
+                "prompt": [
+                    {"role": "user", "content": form.prompt_text((Message("user", pair.query),), thinking=False)}
+                ],
+                "chosen": answer(pair.personalized),
+                "rejected": answer(pair.neutral),
             }
             for pair in pairs
         ]

@@ -32,6 +32,7 @@ from idiolect.methods.trained.training import (
     train_adapter,
 )
 from idiolect.models.chat_format import ChatFormat
+from idiolect.models.edit_training import OnStep, ignore_step
 from idiolect.models.language_model import Message
 from idiolect.models.local import LocalModel
 from idiolect.models.network import padded
@@ -71,6 +72,7 @@ async def train_sft(
     *,
     checkpoints: Collection[int] = (),
     clock: Clock = time.monotonic,
+    on_step: OnStep = ignore_step,
 ) -> TrainingResult:
     """Train a LoRA to give the examples' answers; see `train_adapter`.
 
@@ -80,6 +82,7 @@ async def train_sft(
         settings: None: the defaults.
         checkpoints: numbers of steps after which the LoRA is kept.
         clock: returns monotonic seconds.
+        on_step: receives the number of steps done and the maximum, after each; may raise to stop the training.
 
     Raises:
         PersonalizationError: there is no example, or a request leaves no room for an answer within `max_length`.
@@ -105,7 +108,7 @@ async def train_sft(
             callbacks=callbacks,
         )
 
-    return await train_adapter(make_trainer, model, chosen, checkpoints=checkpoints, clock=clock)
+    return await train_adapter(make_trainer, model, chosen, checkpoints=checkpoints, clock=clock, on_step=on_step)
 
 
 def _opinion(opinion: Opinion, settings: AnsweringSettings) -> Example:

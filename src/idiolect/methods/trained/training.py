@@ -24,6 +24,7 @@ from torch import Tensor
 from idiolect.errors import MissingExtraError
 from idiolect.methods.setting_checks import MOST_RANK, require
 from idiolect.methods.trained.process_state import environment_kept, nothing_left_behind
+from idiolect.models.edit_training import OnStep, ignore_step
 from idiolect.models.local import LocalModel
 
 Clock = Callable[[], float]
@@ -121,6 +122,7 @@ async def train_adapter(
     *,
     checkpoints: Collection[int] = (),
     clock: Clock = time.monotonic,
+    on_step: OnStep = ignore_step,
 ) -> TrainingResult:
     """Train a LoRA on a copy of the model, in the model's worker thread.
 
@@ -133,12 +135,13 @@ async def train_adapter(
         settings: settings with the limits.
         checkpoints: numbers of steps after which the LoRA is kept.
         clock: returns monotonic seconds.
+        on_step: receives the number of steps done and the maximum, in that thread, after each; may raise to stop it.
 
     Raises:
         MissingExtraError: a library is not installed.
         ModelError: the network cannot be trained.
     """
-    watch = _Watch(settings, clock, frozenset(checkpoints))
+    watch = _Watch(settings, clock, frozenset(checkpoints), on_step)
     try:
         adapter = await model.run(lambda: _train(make_trainer, model, watch))
     except asyncio.CancelledError:
@@ -229,6 +232,7 @@ class _Watch:
     settings: TrainingSettings
     clock: Clock
     wanted: frozenset[int]
+    on_step: OnStep
     began: tuple[float, float] | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -247,6 +251,7 @@ class _Watch:
         self.cpu_seconds = time.process_time() - self.began[1]
         if steps in self.wanted:
             self.adapters[steps] = _adapter_of(network)
+        self.on_step(steps, self.settings.max_steps)
         return self.seconds < self.settings.seconds and not self.cancelled
 
 

@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -70,6 +70,7 @@ class RemoteSettings:
         wait_initial: wait before the first retry, doubled for each further one; ≥ 0.
         wait_max: longest wait before a retry, unless the server requests a longer one; ≥ wait_initial.
         max_retry_after: longest wait that a server may request; the call fails if it requests more; ≥ 0.
+        keys: keys that do not come from the environment, by the base URL of their server.
 
     Raises:
         SettingsError: a value is out of range.
@@ -83,13 +84,14 @@ class RemoteSettings:
     wait_initial: float = 0.5
     wait_max: float = 30.0
     max_retry_after: float = 600.0
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         least = {"concurrency": 1, "attempts": 1, "timeout": 0.001, "longest": 0.001, "connect_timeout": 0.001}
-        for setting in fields(self):
-            value, low = getattr(self, setting.name), least.get(setting.name, 0)
+        for name in (each.name for each in fields(self) if each.name != "keys"):
+            value, low = getattr(self, name), least.get(name, 0)
             if value is not None and not low <= value < float("inf"):
-                raise SettingsError(f"{setting.name} is {value!r}, must be finite and at least {low}")
+                raise SettingsError(f"{name} is {value!r}, must be finite and at least {low}")
         if self.wait_max < self.wait_initial:
             raise SettingsError(f"wait_max is {self.wait_max!r}, must not be less than wait_initial")
 
@@ -117,7 +119,7 @@ class ApiClient:
     """A client that calls one endpoint.
 
     Args:
-        endpoint: the endpoint to call; its key is read from the environment now.
+        endpoint: the endpoint to call; its key is read from the environment now, unless the settings have one.
         settings: how to call it.
 
     Attributes:
@@ -131,7 +133,8 @@ class ApiClient:
 
     def __init__(self, endpoint: Endpoint, settings: RemoteSettings) -> None:
         self.endpoint, self.settings = endpoint, settings
-        self._key = read_key(endpoint)
+        self._given = settings.keys.get(endpoint.base_url, "")
+        self._key = self._given or read_key(endpoint)
         self._line: _Line | None = None
         self.attempts = self.timeouts = self.broken_streams = 0
 
@@ -311,7 +314,7 @@ class ApiClient:
         raise fault
 
     def _call(self, body: Body) -> Call:
-        advice = key_advice(self.endpoint, self._key)
+        advice = "check the key in its settings" if self._given else key_advice(self.endpoint, self._key)
         return Call(self.endpoint.base_url, advice, body or {}, self.settings.max_retry_after)
 
     async def _hint(self, missing: MissingModelError) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -13,10 +12,10 @@ from idiolect.application.names import CHAMELEON, PRESETS, MethodName
 from idiolect.serve.errors import LIMITED, NOT_FOUND, HttpError, invalid
 from idiolect.serve.event_streams import event
 from idiolect.serve.fit_documents import job_document
-from idiolect.serve.gateway import Gateway
 from idiolect.serve.job_work import FitOptions
 from idiolect.serve.person_requests import Person, admitted_person, body_object
 from idiolect.serve.responding import json_response, stream_response
+from idiolect.serve.settings import GatewaySettings
 from idiolect.serve.wire import read_as
 from idiolect.store import Store
 from idiolect.store.jobs import Job, Jobs
@@ -34,7 +33,7 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
     gateway = person.people.context.gateway
     body = await body_object(request, person.people) if request.can_read_body else {}
     options = read_as(FitOptions, body)
-    method = _method(gateway, options)
+    method = method_of(gateway.settings, options)
 
     def put(store: Store, user_id: str) -> tuple[Job, bool]:
         store.summary(user_id)
@@ -43,18 +42,27 @@ async def ask_for_fit(request: web.Request) -> web.StreamResponse:
         return Jobs(store.rows).put(user_id, method, options.model_dump(by_alias=True, exclude_none=True))
 
     job, new = await person.work(put, writes=True)
-    place = f"/v1/users/{quote(person.id, safe='')}/fits/{job.id}"
+    place = f"{request.rel_url.raw_path}/{job.id}"
     if not new:
-        message = f"the fit {job.id} of this user is {job.state}; one fit at a time"
+        message = f"the fit {job.id} of this user is {job.state}; wait for its end, or cancel it"
         raise HttpError(409, message, code="fit_active", headers={"Location": place})
     gateway.wake_workers()
     return json_response(job_document(job), person.people.context.exchange, status=202, headers={"Location": place})
 
 
-def _method(gateway: Gateway, options: FitOptions) -> MethodName:
-    if options.method == CHAMELEON and gateway.settings.upstream is not None:
+def method_of(settings: GatewaySettings, options: FitOptions) -> MethodName:
+    """Return the method of a fit.
+
+    Raises:
+        HttpError: the gateway's model does not have the method, or the method has no such option (400).
+    """
+    if options.method == CHAMELEON and settings.upstream is not None:
         raise invalid("method: only prompts can be learned for a model behind an API", param="method")
-    method = options.method or gateway.settings.learning_method
+    method = options.method or settings.learning_method
+    if method == CHAMELEON:
+        for name, given in (("iterations", options.iterations is not None), ("continue", options.continues)):
+            if given:
+                raise invalid(f"{name}: only prompts (method fermi) are learned in iterations", param=name)
     if options.preset is not None and options.preset not in PRESETS[method]:
         raise invalid(f"preset: {method} has {', '.join(PRESETS[method])}", param="preset")
     return method

@@ -68,9 +68,7 @@ async def export_user(request: web.Request) -> web.StreamResponse:
         exported = export_from(store, user_id)
         return exported.holdings.document() | {"caches_missed": list(exported.missed)}
 
-    async with person.people.context.gateway.erasures.turn:  # which needs caches that nobody else has open
-        document = await person.work(export)
-    return json_response(document, person.people.context.exchange)
+    return json_response(await person.export(export), person.people.context.exchange)
 
 
 async def erase_user(request: web.Request) -> web.StreamResponse:
@@ -80,8 +78,8 @@ async def erase_user(request: web.Request) -> web.StreamResponse:
     user's requests get the base model. Whoever sends a random `Idempotency-Key` of their own gets the receipt again
     with it, for 30 days, whatever became of the first answer.
     """
-    key = _idempotency_key(request)
     person = await admitted_person(request, erasing=True)
+    key = _idempotency_key(request)
     gateway = person.people.context.gateway
     with people_faults():
         receipt = await gateway.erasures.erase(person.people.store, person.asker, key)
