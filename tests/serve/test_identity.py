@@ -18,7 +18,7 @@ HEADER = "X-OpenWebUI-User-Id"
 KEYS = (
     key("bound", "secret-bound", user="ann"),
     key("free", "secret-free"),
-    key("other", "secret-other", scopes=("feedback",)),
+    key("other", "secret-other", scopes=("people",)),
 )
 
 

@@ -150,6 +150,11 @@ def test_the_configuration_in_force_is_printed_with_its_origins(tmp_path: Path) 
         ((), "prot = 1", "prot: there is no such setting; did you mean port?"),
         ((), "port = ", "is not TOML"),
         ((), '[[keys]]\nid = "k"\nsha256 = "secret-of-a-client"', "must be the SHA-256 of the key"),
+        (
+            (),
+            f'[[keys]]\nid = "k"\nsha256 = "{"ab" * 32}"\nscopes = ["peple"]',
+            "keys.0.scopes.0: must be 'chat' or 'people'",
+        ),
         ((), 'trusted_peers = ["10.0.0.1/8"]', "has host bits set"),
     ],
 )

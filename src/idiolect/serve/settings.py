@@ -27,12 +27,12 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
-from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AskedMethod, MethodName
+from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AskedMethod, MethodName, ScopeName
 from idiolect.application.plain_faults import in_words
 from idiolect.errors import SettingsError
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint, read_key
 from idiolect.serve.budgets import Budgets
-from idiolect.serve.keys import CHAT, KeyRecord
+from idiolect.serve.keys import KeyRecord
 from idiolect.store import DEFAULT_TENANT
 from idiolect.store.api_keys import hash_of
 
@@ -52,7 +52,7 @@ class KeySetting(BaseModel):
     sha256: Annotated[str, Field(description="SHA-256 of the key, in hexadecimal digits.")]
     tenant: Annotated[str, Field(min_length=1, description="Tenant whose users it may ask as.")] = DEFAULT_TENANT
     user: Annotated[str | None, Field(description="The only user it may ask as.")] = None
-    scopes: tuple[str, ...] = (CHAT,)
+    scopes: Annotated[tuple[ScopeName, ...], Field(description="What it may be used for.")] = ("chat",)
     requests_per_minute: Annotated[int | None, Field(ge=1)] = None
 
     @field_validator("sha256")
