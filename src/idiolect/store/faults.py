@@ -21,6 +21,10 @@ from idiolect.sqlite import quotes_nothing, sqlite_reason
 DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 REMEDY = "fit the user again, or forget the user"
 _MISSING = re.compile("no such (table|column): ")
+_REASONS = {
+    sqlite3.SQLITE_NOTADB: "the file is not a database; restore a backup of it",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged; restore a backup of it",
+}
 _STATES = {  # by PostgreSQL's SQLSTATE
     "55P03": "it is locked: another process is writing to it",
     "40P01": "another process was writing the same data at the same time; try again",
@@ -76,7 +80,7 @@ def reason(error: SQLAlchemyError) -> str:
     if isinstance(cause, sqlite3.Error):
         if _MISSING.match(str(cause)) and quotes_nothing(cause):
             return "its revision and its tables do not fit together; restore a backup of it"
-        return sqlite_reason(cause)
+        return sqlite_reason(cause, instead=_REASONS)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
     if state in _STATES:

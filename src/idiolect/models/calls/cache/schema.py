@@ -70,6 +70,7 @@ DROP TABLE claims_1
 """
 
 _REASONS = {
+    sqlite3.SQLITE_NOTADB: "the file is not a database; move it away to continue (its calls are then paid for again)",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to continue (its calls are then paid for again)",
     sqlite3.SQLITE_TOOBIG: "a result is too large for SQLite",
 }
