@@ -21,9 +21,10 @@ from idiolect.sqlite import quotes_nothing, sqlite_reason
 DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 REMEDY = "fit the user again, or forget the user"
 _MISSING = re.compile("no such (table|column): ")
+_DAMAGED = "the database file is damaged; restore a backup of it"
 _REASONS = {
     sqlite3.SQLITE_NOTADB: "the file is not a database; restore a backup of it",
-    sqlite3.SQLITE_CORRUPT: "the database file is damaged; restore a backup of it",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
 }
 _STATES = {  # by PostgreSQL's SQLSTATE
     "55P03": "it is locked: another process is writing to it",
@@ -48,6 +49,8 @@ def store_errors(where: str) -> Iterator[None]:
         cause = getattr(error, "orig", None)
         hidden = isinstance(cause, sqlite3.Error) and not quotes_nothing(cause)  # from a printed traceback, too
         raise StoreError(f"store {where}: {reason(error)}") from (None if hidden else error)
+    except UnicodeDecodeError:  # Python cannot read SQLite's message, which quotes the damaged name of a table
+        raise StoreError(f"store {where}: {_DAMAGED}") from None
 
 
 @contextmanager
