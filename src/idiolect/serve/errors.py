@@ -72,7 +72,13 @@ _KNOWN: tuple[tuple[type[BaseException], int, str, str, str], ...] = (
     (MissingExtraError, 503, SERVER, "model_unavailable", "the model's packages are not installed on the server"),
     (HaltedError, 503, SERVER, "halted", "the server makes no further calls of models"),
     (ModelError, 503, SERVER, "model_failed", "the model could not answer"),
-    (StoreError, 503, SERVER, "store_unavailable", "the store of users cannot be read"),
+    (
+        StoreError,
+        503,
+        SERVER,
+        "store_unavailable",
+        "the store of users cannot be read or written; the log has the reason",
+    ),
     (TimeoutError, 504, SERVER, "timeout", "the request took too long"),
 )
 _OF_HTTP: Mapping[int, tuple[str, str, str]] = {

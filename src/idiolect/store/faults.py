@@ -77,6 +77,11 @@ def damaged(user_id: str, kind: str = "") -> DamagedError:
     return DamagedError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
 
 
+def reason_behind(error: BaseException) -> str:
+    """Return why the database failed, if an error comes of that, without anyone's texts or ids; otherwise ""."""
+    return reason(error.__cause__) if isinstance(error.__cause__, SQLAlchemyError) else ""
+
+
 def reason(error: SQLAlchemyError) -> str:
     """Return why the database failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
